@@ -1,0 +1,45 @@
+# `make demo` and `make test` set everything up by themselves: .venv is made when missing or stale.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench proofs clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## install convscope and its tools into .venv
+
+# torch first and pinned; then the rest, which then finds torch in place and pulls no other build.
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once; a few minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "convscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## train LeNet-5 on the built-in digits and show what it made
+	@$(BIN)/convscope demo
+
+test: check ## check, then every test of the ordinary run
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## format, lint, types, the floor contract, doctests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --doctest-modules src/convscope/errors.py src/convscope/geometry src/convscope/graph src/convscope/reference src/convscope/report
+
+proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed under docs/
+	$(BIN)/python -m pytest -m long
+
+bench: $(STAMP) ## the measurements, each a script that prints a table (DATASETS=folder with the data)
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,33 @@
+"""convscope sees through convolutional networks.
+
+The verbs of the command line are functions here, and load what they need when they are first used:
+
+>>> import convscope
+>>> convscope.__version__
+'0.1.0'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# verb -> the module that defines it; torch is imported only when a verb that needs it is used.
+_VERBS: dict[str, str] = {
+    "ConvscopeError": "convscope.errors",
+}
+
+__all__ = ["__version__", *_VERBS]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a verb on first use (PEP 562)."""
+    if name not in _VERBS:
+        raise AttributeError(f"module 'convscope' has no attribute {name!r}")
+    return getattr(importlib.import_module(_VERBS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_VERBS})

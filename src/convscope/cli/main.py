@@ -1,0 +1,75 @@
+"""The group of commands: each is imported only when it is named, so that `--help` starts in a blink."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from convscope import __version__
+from convscope.errors import ConvscopeError
+
+# command -> (its module in convscope.cli, the line that `--help` shows); the order is that of a newcomer's day.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Train LeNet-5 on the built-in digits and show what it made."),
+    "train": ("train", "Train a network on a folder of images, or on data by name."),
+    "evaluate": ("evaluate", "Measure a run: top-1, top-5, per class, confusion matrix, worst mistakes."),
+    "predict": ("predict", "Name the class of images with a run."),
+    "inspect": ("inspect", "Every layer of a model: shape, parameters, MACs, memory, receptive field; warnings."),
+    "compare": ("compare", "Two or more models side by side."),
+    "size": ("size", "One layer's arithmetic, worked out."),
+    "explain": ("explain", "Where one number in a network comes from, down to the pixels."),
+    "audit": ("audit", "Each layer's numerical error in fp32, bf16 and channels-last."),
+    "models": ("models", "The history: year, paper, idea, parameters, published error."),
+}
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command: the module `convscope.cli.<module>` defines `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"convscope.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the one-line helps from the table, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="convscope")
+def cli() -> None:
+    """See through convolutional networks: exact sizes, costs and receptive fields; training on any machine."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
+    try:
+        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False)
+    except ConvscopeError as error:
+        click.echo(f"convscope: {error}", err=True)
+        sys.exit(EXIT_USER_ERROR)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("convscope: interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # `convscope ... | head` closed the pipe: nothing left to say, and nothing wrong.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

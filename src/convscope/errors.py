@@ -1,0 +1,50 @@
+"""The errors that a user's mistake raises: one family, so that the command line can print one line and exit 2.
+
+A message says what was got, what is needed and what to do.
+
+>>> raise GeometryError("kernel 7 spans 7, but the padded axis has 5: pad by 1 or use a kernel of 5 or less")
+Traceback (most recent call last):
+...
+convscope.errors.GeometryError: kernel 7 spans 7, but the padded axis has 5: pad by 1 or use a kernel of 5 or less
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConvscopeError(Exception):
+    """A user's mistake, said in one line; the command line prints it and exits 2."""
+
+
+class GeometryError(ConvscopeError):
+    """Sizes that do not work out: a kernel that does not fit, groups that do not divide the channels."""
+
+
+class CaptureError(ConvscopeError):
+    """A model that can't be found, built, or run on the input given."""
+
+
+class DataError(ConvscopeError):
+    """Images or labels that can't be read or don't fit together."""
+
+
+class RunError(ConvscopeError):
+    """A recipe or run directory that can't be used."""
+
+
+class ExportError(ConvscopeError):
+    """A model that can't be handed over as asked."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known names as a clause to end an error with; empty when nothing is near.
+
+    >>> did_you_mean("resnet8", ["lenet5", "resnet18", "alexnet-mini"])
+    ' Did you mean resnet18?'
+    >>> did_you_mean("xyz", ["lenet5"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,1 @@
+"""Floor 1: the Graph of a network as plain records, and every analysis on it, with no torch."""
