@@ -1,0 +1,159 @@
+"""Taps: for each output position along one axis, the input positions that it reads.
+
+A tap table is an integer array of shape (output_size, taps). An entry in `[0, input_size)` is an input position; an
+entry outside is padding, kept as a coordinate because the unclipped receptive field needs it; `NO_TAP` fills rows
+that have fewer taps than others.
+
+Tables are cached and read-only: a deep network repeats the same few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.geometry.convolution import TransposedWindow
+from convscope.geometry.pooling import adaptive_ranges
+from convscope.geometry.window import Window
+
+Positions = npt.NDArray[np.int64]
+
+NO_TAP = int(np.iinfo(np.int64).min)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TapTable:
+    """Which input positions each output position reads, along one axis.
+
+    Args:
+        positions: int64 array of shape (output_size, taps).
+        input_size: positions of the axis that is read.
+    """
+
+    positions: Positions
+    input_size: int
+
+    @property
+    def output_size(self) -> int:
+        """Positions of the axis that is written."""
+        return int(self.positions.shape[0])
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Which entries are input positions, rather than padding or nothing."""
+        return (self.positions >= 0) & (self.positions < self.input_size)
+
+    def never_read(self) -> list[int]:
+        """Input positions that no output position reads.
+
+        >>> window_taps(Window(kernel_size=1, stride=2), 5).never_read()
+        [1, 3]
+        """
+        read = np.zeros(self.input_size, dtype=bool)
+        read[self.positions[self.inside]] = True
+        return [int(i) for i in np.flatnonzero(~read)]
+
+
+def _table(positions: Positions, input_size: int) -> TapTable:
+    positions = np.ascontiguousarray(positions, dtype=np.int64)
+    positions.setflags(write=False)
+    return TapTable(positions, input_size)
+
+
+@lru_cache(maxsize=4096)
+def window_taps(window: Window, input_size: int) -> TapTable:
+    """Taps of a convolution or pooling: `u · stride − padding + t · dilation`.
+
+    >>> window_taps(Window(kernel_size=3, padding_before=1, padding_after=1), 3).positions.tolist()
+    [[-1, 0, 1], [0, 1, 2], [1, 2, 3]]
+    """
+    u = np.arange(window.output_size(input_size))[:, None]
+    t = np.arange(window.kernel_size)[None, :]
+    return _table(u * window.stride - window.padding_before + t * window.dilation, input_size)
+
+
+@lru_cache(maxsize=1024)
+def transposed_taps(window: TransposedWindow, input_size: int) -> TapTable:
+    """Taps of a transposed convolution: every `i` with `u = i · stride − padding + t · dilation`.
+
+    A row can be empty: such an output is the bias alone.
+
+    >>> taps = transposed_taps(TransposedWindow(window=Window(kernel_size=3, stride=2)), 2)
+    >>> [[int(i) for i in row if 0 <= i < 2] for row in taps.positions]
+    [[0], [0], [1, 0], [1], [1]]
+    """
+    w = window.window
+    u = np.arange(window.output_size(input_size))[:, None]
+    t = np.arange(w.kernel_size)[None, :]
+    offset = u + w.padding_before - t * w.dilation
+    return _table(np.where(offset % w.stride == 0, offset // w.stride, NO_TAP), input_size)
+
+
+def _ragged(rows: list[range], input_size: int) -> TapTable:
+    longest = max((len(row) for row in rows), default=0)
+    positions = np.full((len(rows), longest), NO_TAP, dtype=np.int64)
+    for u, row in enumerate(rows):
+        positions[u, : len(row)] = row
+    return _table(positions, input_size)
+
+
+@lru_cache(maxsize=1024)
+def adaptive_taps(input_size: int, output_size: int) -> TapTable:
+    """Taps of adaptive pooling, whose windows differ in length.
+
+    >>> [len([i for i in row if i >= 0]) for row in adaptive_taps(32, 3).positions]
+    [11, 12, 11]
+    """
+    return _ragged([range(first, last) for first, last in adaptive_ranges(input_size, output_size)], input_size)
+
+
+@lru_cache(maxsize=1024)
+def slice_taps(start: int, step: int, length: int, input_size: int) -> TapTable:
+    """Taps of `x[start : start + step * length : step]`; a negative step is a flip.
+
+    >>> slice_taps(4, -1, 5, 5).positions.ravel().tolist()
+    [4, 3, 2, 1, 0]
+    """
+    return _table((start + step * np.arange(length))[:, None], input_size)
+
+
+@lru_cache(maxsize=256)
+def roll_taps(shift: int, input_size: int) -> TapTable:
+    """Taps of `torch.roll` by `shift` along the axis.
+
+    >>> roll_taps(1, 4).positions.ravel().tolist()
+    [3, 0, 1, 2]
+    """
+    return _table(((np.arange(input_size) - shift) % input_size)[:, None], input_size)
+
+
+PadMode = Literal["constant", "reflect", "replicate", "circular"]
+
+
+@lru_cache(maxsize=1024)
+def pad_taps(before: int, after: int, mode: PadMode, input_size: int) -> TapTable:
+    """Taps of padding on its own; negative amounts crop, as in PyTorch.
+
+    >>> pad_taps(2, 1, "reflect", 4).positions.ravel().tolist()
+    [2, 1, 0, 1, 2, 3, 2]
+    >>> pad_taps(2, 1, "replicate", 4).positions.ravel().tolist()
+    [0, 0, 0, 1, 2, 3, 3]
+    """
+    u = np.arange(-before, input_size + after)
+    if mode == "reflect":
+        period = max(1, 2 * (input_size - 1))
+        u = np.abs((u + input_size - 1) % period - (input_size - 1))
+    elif mode == "replicate":
+        u = np.clip(u, 0, input_size - 1)
+    elif mode == "circular":
+        u = u % input_size
+    return _table(u[:, None], input_size)
+
+
+def listed_taps(positions: Positions, input_size: int) -> TapTable:
+    """Taps written out: an array of shape (output_size, taps), for an index that is known."""
+    return _table(positions if positions.ndim == 2 else positions[:, None], input_size)
