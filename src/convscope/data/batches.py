@@ -1,0 +1,107 @@
+"""uint8 images become normalised float batches on a device, in an order decided by (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from convscope.data.records import ImageSet
+from convscope.errors import DataError
+
+# Images looked at for the mean and standard deviation: more would change neither in the third digit.
+STATISTICS_SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Per-channel mean and standard deviation, in units of full intensity (255 is 1.0)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def measure_normalization(images: ImageSet) -> Normalization:
+    """Mean and standard deviation of each channel over (at most 10,000 evenly spaced) images.
+
+    A channel that never changes gets a standard deviation of 1, so that normalising it gives 0 and not NaN.
+    """
+    if not len(images):
+        raise DataError("no images to measure the mean and standard deviation of")
+    step = max(1, -(-len(images) // STATISTICS_SAMPLE))
+    rows = np.arange(0, len(images), step)
+    channels = images.images.shape[3]
+    total = np.zeros(channels)
+    squares = np.zeros(channels)
+    count = 0
+    for start in range(0, len(rows), 256):
+        values = images.images[rows[start : start + 256]].reshape(-1, channels).astype(np.float64) / 255
+        total += values.sum(0)
+        squares += np.square(values).sum(0)
+        count += len(values)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    std[std < 1e-4] = 1.0
+    return Normalization(tuple(float(x) for x in mean), tuple(float(x) for x in std))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Iterates over (images, labels, indices): float32 (n, C, H, W), int64 (n,), int64 (n,).
+
+    Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
+    `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
+    `dataclasses.replace(batches, epoch=n)` for the next one. Every row comes exactly once; `drop_last` leaves out
+    a last batch that isn't full. Raises DataError for a batch size below 1.
+    """
+
+    image_set: ImageSet
+    _: KW_ONLY
+    batch_size: int
+    shuffle: bool = False
+    seed: int = 0
+    epoch: int = 0
+    device: torch.device | str = "cpu"
+    normalization: Normalization | None = None
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise DataError(f"batch size {self.batch_size} must be at least 1")
+
+    def __len__(self) -> int:
+        count = len(self.image_set)
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """The rows of this epoch, in order."""
+        if not self.shuffle:
+            return np.arange(len(self.image_set))
+        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.image_set))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        order = self.order()
+        for batch in range(len(self)):
+            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            images = to_floats(self.image_set.images[rows], self.normalization, device=self.device)
+            labels = torch.from_numpy(self.image_set.labels[rows]).to(self.device)
+            yield images, labels, torch.from_numpy(rows)
+
+
+def to_floats(
+    images: npt.NDArray[np.uint8], normalization: Normalization | None, *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """uint8 (N, H, W, C) becomes float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
+    # Bytes travel to the device, floats are made there.
+    owned = np.require(images, requirements=["C", "W"])
+    pixels = torch.from_numpy(owned).to(device).permute(0, 3, 1, 2)
+    floats = pixels.to(torch.float32)
+    if normalization is None:
+        return floats.div_(255)
+    mean = torch.tensor(normalization.mean, device=device).mul_(255)[None, :, None, None]
+    std = torch.tensor(normalization.std, device=device).mul_(255)[None, :, None, None]
+    return floats.sub_(mean).div_(std)

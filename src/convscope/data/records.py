@@ -1,0 +1,231 @@
+"""What the data floor hands on: images with labels, what was wrong with them, and how they were decoded.
+
+Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast, get_args, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.errors import DataError, did_you_mean
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Labels: TypeAlias = npt.NDArray[np.int64]
+ResizeMode: TypeAlias = Literal["crop", "letterbox", "squash"]
+# progress(done, total, what): called now and then while long work runs.
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+WHITE = (255, 255, 255)
+SPLITS = ("train", "val", "test")
+LARGEST_SIDE = 8192
+# Control and formatting characters, surrogates, line and paragraph separators.
+UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def no_progress(done: int, total: int, what: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How an image file becomes pixels: everything that a model must be given again to see the same picture.
+
+    `size` is (height, width). `resize_mode`: "crop" scales until the picture covers the size and cuts the centre out;
+    "letterbox" scales until it fits and fills the rest with `background`; "squash" ignores the shape of the picture.
+    `background` (red, green, blue) also lies under pictures that are partly transparent.
+
+    >>> Decoding(size=(32, 32), channels=1).to_dict()
+    {'size': [32, 32], 'channels': 1, 'resize_mode': 'crop', 'background': [255, 255, 255]}
+    """
+
+    size: tuple[int, int]
+    channels: int = 3
+    resize_mode: ResizeMode = "crop"
+    background: tuple[int, int, int] = WHITE
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in self.size):
+            raise DataError(f"image size {self.size} is not (height, width) with sides of 1 to {LARGEST_SIDE} pixels")
+        if self.channels not in (1, 3):
+            raise DataError(f"{self.channels} channels: images are decoded to 1 (grey) or 3 (red, green, blue)")
+        if self.resize_mode not in get_args(ResizeMode):
+            modes = get_args(ResizeMode)
+            near = did_you_mean(self.resize_mode, modes)
+            raise DataError(f"resize mode {self.resize_mode!r} is not one of {', '.join(modes)}.{near}")
+        if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
+            raise DataError(f"background {self.background} is not three levels (red, green, blue) of 0 to 255")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of one decoded image: (H, W, C)."""
+        return (*self.size, self.channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return {
+            "size": list(self.size),
+            "channels": self.channels,
+            "resize_mode": self.resize_mode,
+            "background": list(self.background),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Decoding:
+        """The settings that `to_dict` wrote; raises DataError where one is missing or out of range."""
+        try:
+            height, width = (int(side) for side in values["size"])
+            red, green, blue = (int(level) for level in values["background"])
+            return cls(
+                size=(height, width),
+                channels=int(values["channels"]),
+                resize_mode=cast(ResizeMode, values["resize_mode"]),
+                background=(red, green, blue),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"decoding settings can't be read: {error!r} in {dict(values)}") from error
+
+
+class Rows:
+    """Some rows of an image array, in an order of their own, read only when asked for.
+
+    It stands for `base[rows]` without copying it, so a split of a large memory-mapped cache costs nothing.
+
+    >>> base = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
+    >>> view = Rows(base, np.array([2, 0]))
+    >>> view.shape, int(view[0][0, 0, 0])
+    ((2, 2, 2, 1), 8)
+    """
+
+    def __init__(self, base: Pixels, rows: Labels) -> None:
+        self.base = base
+        self.rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        return (len(self.rows), *self.base.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Always uint8."""
+        return self.base.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
+    def __getitem__(self, index: Any) -> Pixels:
+        """One image (H, W, C) for an integer; a copy (n, H, W, C) for a slice or an array of indices."""
+        picked: Pixels = self.base[self.rows[index]]
+        return picked
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        whole = self.base[self.rows]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with their labels and names, row by row.
+
+    `images` has shape (N, H, W, C), uint8: an array, a memory map, or `Rows` of one; all take an index, a slice or an
+    array of indices. `labels` index the dataset's `classes`. A name is the file's path, or like "digits/123".
+    """
+
+    images: Pixels | Rows
+    labels: Labels
+    names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        assert len(self.images) == len(self.labels) == len(self.names)
+        assert self.images.dtype == np.uint8 and len(self.images.shape) == 4
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An image that was kept out: its path, ready to print, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Two images whose decoded pixels are the same, in two splits: what is learned from one is known of the other."""
+
+    first: str
+    first_split: str
+    second: str
+    second_split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Everything that was read from one source, ready to train on and to report about.
+
+    `problems` are the images kept out; `notes` are plain sentences on what the user should know (a class that a split
+    lacks, files that were not read as images, how a split was made).
+    """
+
+    source: str
+    kind: str
+    classes: tuple[str, ...]
+    decoding: Decoding
+    train: ImageSet | None
+    val: ImageSet | None
+    test: ImageSet | None
+    problems: tuple[Problem, ...] = ()
+    leaks: tuple[Leak, ...] = ()
+    notes: tuple[str, ...] = ()
+    # Splits that were cut out in memory here, rather than found on the disk.
+    made_splits: tuple[str, ...] = ()
+    cache_hit: bool = False
+    cache_path: str | None = None
+    decode_seconds: float = 0.0
+
+    @property
+    def splits(self) -> dict[str, ImageSet]:
+        """The splits that are there, by name, in the order train, val, test."""
+        found = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: images for name, images in found.items() if images is not None}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images in each split that is there."""
+        return {name: len(images) for name, images in self.splits.items()}
+
+    def class_counts(self, split: str) -> dict[str, int]:
+        """Images of each class in a split, zeros included."""
+        counts = np.bincount(self.splits[split].labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+
+def printable(path: str) -> str:
+    r"""A path as it can be shown and written anywhere: control and undecodable characters are escaped.
+
+    >>> printable("a\nb/\udcff.jpg")
+    'a\\nb/\\xff.jpg'
+    """
+    if path.isprintable():
+        return path
+    shown = []
+    for character in path:
+        if "\udc80" <= character <= "\udcff":
+            shown.append(f"\\x{ord(character) - 0xDC00:02x}")
+        elif unicodedata.category(character) in UNPRINTABLE:
+            shown.append(character.encode("unicode_escape").decode("ascii"))
+        else:
+            shown.append(character)
+    return "".join(shown)
