@@ -1,0 +1,66 @@
+"""What the catalogue says of one network: a record of facts, without the network itself and without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One network of the catalogue.
+
+    Args:
+        name: what the user types; torchvision's name where torchvision has the network.
+        title: the name as papers print it.
+        year: of the paper.
+        paper: authors, title, and where it appeared.
+        idea: what was new, in one line.
+        input_shape: (channels, spatial axes...) of the paper, without the batch.
+        parameters: trainable numbers with the settings here.
+        published_error: the paper's own figure with what it measures, or None where it gives none.
+        layers: weighted layers as the paper counts them, or None where it does not count.
+        num_classes: outputs with the settings here.
+        module: the module that defines it.
+        factory: the function in `module` that builds it.
+        settings: the factory's own arguments that make it this network.
+    """
+
+    name: str
+    title: str
+    year: int
+    paper: str
+    idea: str
+    input_shape: tuple[int, ...]
+    parameters: int
+    published_error: str | None
+    layers: int | None
+    num_classes: int
+    module: str
+    factory: str
+    settings: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels of the paper."""
+        return self.input_shape[0]
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        """Spatial axes of the paper's input, in pixels (or samples, or frames and pixels)."""
+        return self.input_shape[1:]
+
+    def to_dict(self) -> dict[str, object]:
+        """The facts as JSON-able values."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "year": self.year,
+            "paper": self.paper,
+            "idea": self.idea,
+            "input_shape": list(self.input_shape),
+            "parameters": self.parameters,
+            "published_error": self.published_error,
+            "layers": self.layers,
+            "num_classes": self.num_classes,
+            "settings": dict(self.settings),
+        }

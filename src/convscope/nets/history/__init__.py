@@ -1,0 +1,1 @@
+"""The catalogue's entries, a file per chapter of the history; facts only, no torch."""

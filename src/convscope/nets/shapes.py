@@ -1,0 +1,113 @@
+"""Shapes through a network without arithmetic: the module runs on the meta device, its own weights untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import prod
+from typing import cast
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from convscope.errors import GeometryError
+from convscope.geometry import convolution, pooling
+from convscope.geometry.window import Padding
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+
+
+class VanishedError(GeometryError):
+    """An input so small that nothing is left of it at some layer."""
+
+
+@contextmanager
+def _evaluation(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> dict[str, tuple[int, ...]]:
+    """Output shape of every module, by its name, in the order in which they finish; "" is the network itself.
+
+    Shapes are without the batch. Weights, modes and the random state are left as found. A module that is used more
+    than once keeps its last shape; one that does not answer with a tensor is left out.
+
+    Raises:
+        VanishedError: the input is too small; the message names the layer at which it vanishes.
+
+    >>> trace_shapes(nn.Sequential(nn.Conv2d(3, 8, 5), nn.MaxPool2d(2)), (3, 32, 32))
+    {'0': (8, 28, 28), '1': (8, 14, 14), '': (8, 14, 14)}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    inside: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def enter(name: str, module: nn.Module, inputs: tuple[object, ...]) -> None:
+        shape = tuple(inputs[0].shape) if inputs and isinstance(inputs[0], torch.Tensor) else ()
+        inside.append((name, module, shape))
+
+    def leave(name: str, output: object) -> None:
+        inside.pop()
+        if isinstance(output, torch.Tensor):
+            shapes.pop(name, None)
+            shapes[name] = tuple(output.shape[1:])
+
+    state = {name: tensor.to("meta") for name, tensor in (*network.named_parameters(), *network.named_buffers())}
+    probe = torch.empty((batch, *input_shape), device="meta")
+    with ExitStack() as stack:
+        stack.enter_context(_evaluation(network))
+        stack.enter_context(torch.no_grad())
+        for name, module in network.named_modules():
+            before = module.register_forward_pre_hook(lambda m, inputs, name=name: enter(name, m, inputs))
+            after = module.register_forward_hook(lambda _m, _inputs, output, name=name: leave(name, output))
+            stack.callback(before.remove)
+            stack.callback(after.remove)
+        try:
+            functional_call(network, state, (probe,))
+        except RuntimeError as error:
+            raise VanishedError(_where(inside, error)) from error
+    return shapes
+
+
+def flat_features(features: nn.Module, input_shape: Sequence[int]) -> int:
+    """How many numbers `features` leaves of one input: the width of the fully connected layer after it.
+
+    >>> flat_features(nn.Sequential(nn.Conv2d(1, 16, 5), nn.MaxPool2d(2)), (1, 14, 14))
+    400
+    """
+    return prod(trace_shapes(features, input_shape)[""])
+
+
+def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: RuntimeError) -> str:
+    """Which layer the run stopped in, and why in our own words where the layer is a window."""
+    name, module, shape = inside[-1]
+    layer = f"layer {name!r} ({type(module).__name__})" if name else type(module).__name__
+    try:
+        if isinstance(module, _CONVOLUTIONS):
+            windows = convolution.windows(
+                len(shape) - 2,
+                module.kernel_size,
+                stride=module.stride,
+                padding=cast("Padding", module.padding),
+                dilation=module.dilation,
+            )
+            convolution.output_sizes(shape[2:], windows)
+        elif isinstance(module, _POOLINGS):
+            windows = pooling.pooling_windows(
+                len(shape) - 2,
+                module.kernel_size,
+                stride=module.stride,
+                padding=module.padding,
+                ceil_mode=module.ceil_mode,
+            )
+            convolution.output_sizes(shape[2:], windows)
+    except GeometryError as misfit:
+        return f"the input vanishes at {layer}: {str(misfit).split(':')[0]}"
+    return f"the input does not fit at {layer}: {str(error).splitlines()[0]}"

@@ -1,0 +1,64 @@
+"""What `build` refuses, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from convscope.errors import CaptureError, GeometryError
+from convscope.nets.build import build
+from convscope.nets.catalogue import choose
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "resnet8"}, "Did you mean resnet18"),
+        ({"name": "ResNet-50"}, "Did you mean resnet50"),
+        ({"name": "lenet5", "num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
+        ({"name": "lenet5", "num_classes": 2.5}, "num_classes must be a whole number of at least 1, got 2.5"),
+        ({"name": "lenet5", "in_channels": -1}, "in_channels must be a whole number of at least 1, got -1"),
+        ({"name": "lenet5", "image_size": (32,)}, "takes 2 spatial axes, like 32x32; got 32"),
+        ({"name": "lenet5", "options": {"activatoin": "relu"}}, "Did you mean activation"),
+        ({"name": "lenet5", "options": {"activation": "rely"}}, "Did you mean relu"),
+        ({"name": "lenet5", "options": {"c1_maps": "six"}}, "takes a whole number, got 'six'"),
+        ({"name": "resnet18", "options": {"depth": 50}}, "has no option 'depth'"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_needed(arguments, message):
+    with pytest.raises(CaptureError, match=message):
+        build(**arguments)
+
+
+def test_a_small_image_names_the_layer_where_it_vanishes_and_the_smallest_that_works():
+    with pytest.raises(GeometryError) as caught:
+        build("lenet5", image_size=9)
+    assert "can't take an input of 9x9" in str(caught.value)
+    assert "the smallest that works is 12x12" in str(caught.value)
+
+
+def test_lenet5_pads_mnists_28_pixels_to_the_papers_maps():
+    assert build("lenet5", image_size=28).c5.kernel_size == (5, 5)
+
+
+def test_resnet_takes_a_small_stem_below_64_pixels():
+    assert build("resnet18", image_size=32).conv1.stride == (1, 1)
+    assert build("resnet18", image_size=64).conv1.stride == (2, 2)
+    assert build("resnet18", image_size=32, options={"stem": "imagenet"}).conv1.stride == (2, 2)
+
+
+def test_the_papers_bottleneck_moves_the_stride_and_keeps_the_parameters():
+    with torch.device("meta"):
+        paper, usual = build("resnet50", options={"stride_in": "1x1"}), build("resnet50")
+    assert paper.layer2[0].conv1.stride == (2, 2) and usual.layer2[0].conv2.stride == (2, 2)
+    assert sum(p.numel() for p in paper.parameters()) == sum(p.numel() for p in usual.parameters())
+
+
+def test_auto_goes_by_image_size_and_channels():
+    assert [choose(28, channels=1), choose(32, channels=1), choose(32), choose(48), choose(64, channels=1)] == [
+        "lenet5",
+        "lenet5",
+        "alexnet-mini",
+        "alexnet-mini",
+        "resnet18",
+    ]
