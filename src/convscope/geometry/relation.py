@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
+from math import prod
 
 from convscope.geometry.taps import TapTable
 
@@ -69,11 +71,66 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Along `axis`, the source lies at `offset` in an axis of `size`: one part of a concatenation."""
+    """Along `axis`, the source's `length` positions lie at `offset` in an axis of `size`: a part of a concatenation."""
 
     axis: int
     offset: int
+    length: int
     size: int
 
 
 Step = Taps | Mix | Permute | Reshape | Expand | Place
+
+
+def shape_after(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a step makes of a shape.
+
+    >>> shape_after(Mix(axis=1, size=64), (1, 3, 224, 224))
+    (1, 64, 224, 224)
+    >>> shape_after(Permute((0, 2, 3, 1)), (1, 3, 8, 9))
+    (1, 8, 9, 3)
+    """
+    match step:
+        case Permute(order):
+            return tuple(shape[axis] for axis in order)
+        case Reshape(new) | Expand(new):
+            return new
+        case Taps(axis, table):
+            size = table.output_size
+        case Mix(axis, size) | Place(axis, _, _, size):
+            pass
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+@lru_cache(maxsize=1024)
+def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[range, range], ...]:
+    """The smallest runs of axes that a reshape turns into each other: (axes of old, axes of new).
+
+    Flattening channels and pixels is one block of three axes; the batch is a block of its own.
+
+    >>> reshape_blocks((8, 16, 5, 5), (8, 400))
+    ((range(0, 1), range(0, 1)), (range(1, 4), range(1, 2)))
+    """
+    if prod(old) != prod(new):
+        raise AssertionError(f"a reshape keeps the number of elements: {old} to {new}")
+    blocks: list[tuple[range, range]] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        start_i, start_j = i, j
+        left = right = 1
+        if i < len(old):
+            left, i = old[i], i + 1
+        if j < len(new):
+            right, j = new[j], j + 1
+        while left != right:
+            if left < right:
+                left, i = left * old[i], i + 1
+            else:
+                right, j = right * new[j], j + 1
+        # Axes of size 1 that follow belong to whoever comes next, unless nobody does.
+        if i == len(old) and j < len(new) and prod(new[j:]) == 1:
+            j = len(new)
+        if j == len(new) and i < len(old) and prod(old[i:]) == 1:
+            i = len(old)
+        blocks.append((range(start_i, i), range(start_j, j)))
+    return tuple(blocks)

@@ -7,26 +7,24 @@ Source: PyTorch's `upsample` rules (`area_pixel_compute_source_index`), which ar
 from __future__ import annotations
 
 from functools import lru_cache
+from math import floor, gcd
 from typing import Literal
 
 import numpy as np
 
 from convscope.errors import GeometryError
-from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
+from convscope.geometry.taps import TapTable, ragged_taps
 
 ResizeMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
-def _sources(
-    input_size: int, output_size: int, *, align_corners: bool, scale: float | None, cubic: bool
-) -> list[float]:
+def _sources(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
     """Source coordinate of each output position, as PyTorch computes it."""
     if align_corners:
         ratio = (input_size - 1) / (output_size - 1) if output_size > 1 else 0.0
         return [ratio * u for u in range(output_size)]
     ratio = 1.0 / scale if scale else input_size / output_size
-    centres = [ratio * (u + 0.5) - 0.5 for u in range(output_size)]
-    return centres if cubic else [max(0.0, c) for c in centres]
+    return [ratio * (u + 0.5) - 0.5 for u in range(output_size)]
 
 
 @lru_cache(maxsize=512)
@@ -42,28 +40,36 @@ def resize_taps(
         align_corners: the corners' centres coincide, instead of the corners.
         scale: the scale factor, where PyTorch was told to use it rather than the sizes.
 
-    Doubling two positions linearly mixes neighbours except at the ends:
+    Doubling two positions linearly mixes neighbours, except at the ends:
 
-    >>> [[int(i) for i in row if i >= 0] for row in resize_taps(2, 4, "linear").positions]
+    >>> [[int(i) for i in row if 0 <= i < 2] for row in resize_taps(2, 4, "linear").positions]
     [[0], [0, 1], [0, 1], [1]]
     >>> resize_taps(2, 4, "nearest").positions.ravel().tolist()
     [0, 0, 1, 1]
     """
-    last = input_size - 1
+    common = gcd(input_size, output_size)
+    pace = None if align_corners or scale else (output_size // common, input_size // common)
     if mode in ("nearest", "nearest-exact"):
         ratio = np.float32(1.0 / scale if scale else input_size / output_size)
         shift = np.float32(0.5 if mode == "nearest-exact" else 0.0)
         u = np.arange(output_size, dtype=np.float32)
-        return listed_taps(np.minimum(np.floor((u + shift) * ratio), last).astype(np.int64), input_size)
+        picked = np.minimum(np.floor((u + shift) * ratio), input_size - 1).astype(np.int64)
+        return ragged_taps(picked[:, None].tolist(), input_size, pace)
     reach = {"linear": (0, 1), "cubic": (-1, 2)}.get(mode)
     if reach is None:
         raise GeometryError(f"interpolation mode {mode!r} is not known: use nearest, nearest-exact, linear or cubic")
-    rows: list[list[int]] = []
-    for source in _sources(input_size, output_size, align_corners=align_corners, scale=scale, cubic=mode == "cubic"):
-        base = int(np.floor(source + 1e-9))
-        exact = abs(source - base) < 1e-9
-        first, final = (0, 0) if exact else reach
-        rows.append(sorted({min(max(base + t, 0), last) for t in range(first, final + 1)}))
-    longest = max(len(row) for row in rows)
-    positions = np.array([row + [NO_TAP] * (longest - len(row)) for row in rows], dtype=np.int64)
-    return listed_taps(positions, input_size)
+    return ragged_taps(
+        [_mixed(source, *reach) for source in _sources(input_size, output_size, align_corners, scale)], input_size, pace
+    )
+
+
+def _mixed(source: float, first: int, last: int) -> list[int]:
+    """Positions around a source coordinate that get a weight: one where it falls on a position, else its neighbours.
+
+    Neighbours beyond the ends stand for the end itself, which is then always among the taps: dropping them as padding
+    reads the same positions.
+    """
+    base = floor(source + 1e-9)
+    if abs(source - base) < 1e-9:
+        return [base]
+    return list(range(base + first, base + last + 1))

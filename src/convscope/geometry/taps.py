@@ -9,8 +9,9 @@ Tables are cached and read-only: a deep network repeats the same few.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -25,27 +26,61 @@ Positions = npt.NDArray[np.int64]
 NO_TAP = int(np.iinfo(np.int64).min)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class TapTable:
     """Which input positions each output position reads, along one axis.
 
     Args:
         positions: int64 array of shape (output_size, taps).
         input_size: positions of the axis that is read.
+        pace: (output positions, input positions) after which the table repeats itself further along the axis, as if
+            the axis had no ends: (1, 2) for stride 2, (2, 1) for a transposed stride of 2; None when it does not.
+        endless: the positions as they would be if the axis had no ends, where `positions` reflects or repeats them.
     """
 
     positions: Positions
     input_size: int
+    pace: tuple[int, int] | None = None
+    endless: Positions | None = None
 
     @property
     def output_size(self) -> int:
         """Positions of the axis that is written."""
         return int(self.positions.shape[0])
 
-    @property
+    @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
         """Which entries are input positions, rather than padding or nothing."""
         return (self.positions >= 0) & (self.positions < self.input_size)
+
+    @cached_property
+    def clipped(self) -> Positions:
+        """The positions with `input_size`, one past the end, for every entry that is not an input position."""
+        return np.where(self.inside, self.positions, self.input_size)
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.float64]:
+        """How often each output position (row) reads each input position (column)."""
+        matrix = np.zeros((self.output_size, self.input_size + 1))
+        np.add.at(matrix, (np.arange(self.output_size)[:, None], self.clipped), 1.0)
+        return np.ascontiguousarray(matrix[:, :-1])
+
+    @cached_property
+    def taps_per_row(self) -> npt.NDArray[np.float64]:
+        """How many taps each output position has, padding included, empty entries not."""
+        return np.asarray(np.sum(self.positions != NO_TAP, axis=1), dtype=np.float64)
+
+    @cached_property
+    def identity(self) -> bool:
+        """Whether every position reads itself alone."""
+        return self.positions.shape == (self.input_size, 1) and bool(
+            (self.positions[:, 0] == np.arange(self.input_size)).all()
+        )
+
+    @cached_property
+    def never_empty(self) -> bool:
+        """Whether every output position reads at least one input position."""
+        return bool(self.inside.any(axis=1).all())
 
     def never_read(self) -> list[int]:
         """Input positions that no output position reads.
@@ -53,15 +88,17 @@ class TapTable:
         >>> window_taps(Window(kernel_size=1, stride=2), 5).never_read()
         [1, 3]
         """
-        read = np.zeros(self.input_size, dtype=bool)
-        read[self.positions[self.inside]] = True
-        return [int(i) for i in np.flatnonzero(~read)]
+        read = np.zeros(self.input_size + 1, dtype=bool)
+        read[self.clipped] = True
+        return [int(i) for i in np.flatnonzero(~read[:-1])]
 
 
-def _table(positions: Positions, input_size: int) -> TapTable:
+def _table(
+    positions: Positions, input_size: int, pace: tuple[int, int] | None = None, endless: Positions | None = None
+) -> TapTable:
     positions = np.ascontiguousarray(positions, dtype=np.int64)
     positions.setflags(write=False)
-    return TapTable(positions, input_size)
+    return TapTable(positions, input_size, pace, endless)
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +110,7 @@ def window_taps(window: Window, input_size: int) -> TapTable:
     """
     u = np.arange(window.output_size(input_size))[:, None]
     t = np.arange(window.kernel_size)[None, :]
-    return _table(u * window.stride - window.padding_before + t * window.dilation, input_size)
+    return _table(u * window.stride - window.padding_before + t * window.dilation, input_size, (1, window.stride))
 
 
 @lru_cache(maxsize=1024)
@@ -90,15 +127,20 @@ def transposed_taps(window: TransposedWindow, input_size: int) -> TapTable:
     u = np.arange(window.output_size(input_size))[:, None]
     t = np.arange(w.kernel_size)[None, :]
     offset = u + w.padding_before - t * w.dilation
-    return _table(np.where(offset % w.stride == 0, offset // w.stride, NO_TAP), input_size)
+    return _table(np.where(offset % w.stride == 0, offset // w.stride, NO_TAP), input_size, (w.stride, 1))
 
 
-def _ragged(rows: list[range], input_size: int) -> TapTable:
+def ragged_taps(rows: Sequence[Sequence[int]], input_size: int, pace: tuple[int, int] | None = None) -> TapTable:
+    """Taps from one list of positions per output position; lists may differ in length.
+
+    >>> ragged_taps([[0], [0, 1]], 2).inside.sum(axis=1).tolist()
+    [1, 2]
+    """
     longest = max((len(row) for row in rows), default=0)
     positions = np.full((len(rows), longest), NO_TAP, dtype=np.int64)
     for u, row in enumerate(rows):
         positions[u, : len(row)] = row
-    return _table(positions, input_size)
+    return _table(positions, input_size, pace)
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +150,8 @@ def adaptive_taps(input_size: int, output_size: int) -> TapTable:
     >>> [len([i for i in row if i >= 0]) for row in adaptive_taps(32, 3).positions]
     [11, 12, 11]
     """
-    return _ragged([range(first, last) for first, last in adaptive_ranges(input_size, output_size)], input_size)
+    pace = (1, input_size // output_size) if input_size % output_size == 0 else None
+    return ragged_taps([range(*ends) for ends in adaptive_ranges(input_size, output_size)], input_size, pace)
 
 
 @lru_cache(maxsize=1024)
@@ -118,7 +161,7 @@ def slice_taps(start: int, step: int, length: int, input_size: int) -> TapTable:
     >>> slice_taps(4, -1, 5, 5).positions.ravel().tolist()
     [4, 3, 2, 1, 0]
     """
-    return _table((start + step * np.arange(length))[:, None], input_size)
+    return _table((start + step * np.arange(length))[:, None], input_size, (1, step))
 
 
 @lru_cache(maxsize=256)
@@ -143,15 +186,17 @@ def pad_taps(before: int, after: int, mode: PadMode, input_size: int) -> TapTabl
     >>> pad_taps(2, 1, "replicate", 4).positions.ravel().tolist()
     [0, 0, 0, 1, 2, 3, 3]
     """
-    u = np.arange(-before, input_size + after)
+    endless = np.arange(-before, input_size + after)[:, None]
+    if mode == "constant":
+        return _table(endless, input_size, (1, 1))
     if mode == "reflect":
         period = max(1, 2 * (input_size - 1))
-        u = np.abs((u + input_size - 1) % period - (input_size - 1))
+        folded = np.abs((endless + input_size - 1) % period - (input_size - 1))
     elif mode == "replicate":
-        u = np.clip(u, 0, input_size - 1)
-    elif mode == "circular":
-        u = u % input_size
-    return _table(u[:, None], input_size)
+        folded = np.clip(endless, 0, input_size - 1)
+    else:
+        folded = endless % input_size
+    return _table(folded, input_size, (1, 1), endless)
 
 
 def listed_taps(positions: Positions, input_size: int) -> TapTable:

@@ -1,0 +1,121 @@
+"""Receptive fields in the words of the literature: size, stride, start and centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from convscope.geometry.relation import Status
+from convscope.graph.propagate import AxisReach
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """The receptive field of a value along one axis of the input.
+
+    Args:
+        size: pixels from the first to the last that a position depends on, as if the image had no borders; the
+            largest where positions or channels differ; None when unknown. Where "no borders" has no meaning
+            (status other than exact, or an irregular resize) it is the largest field inside the image.
+        stride: input pixels between the fields of neighbouring positions; None when it has no single value.
+        start: first input pixel of position 0's field, negative in the padding; None when unknown.
+        sizes: the different sizes, ascending: phases of a transposed convolution, blocks of channels.
+        status: exact, whole axis, data-dependent or unknown.
+        endless: whether size and start are those without borders.
+    """
+
+    size: int | None
+    stride: Fraction | None
+    start: int | None
+    sizes: tuple[int, ...]
+    status: Status
+    endless: bool
+
+    @property
+    def centre(self) -> Fraction | None:
+        """Centre of position 0's field, in input pixels, when all positions have the same size."""
+        if self.start is None or len(self.sizes) != 1:
+            return None
+        return Fraction(2 * self.start + self.sizes[0] - 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelBlock:
+    """Neighbouring channels, `first` to `last` inclusive, whose fields are the same; `size` as in ReceptiveField."""
+
+    first: int
+    last: int
+    size: int
+
+
+UNKNOWN = ReceptiveField(None, None, None, (), Status.UNKNOWN, False)
+
+
+def summarise(reach: AxisReach | None) -> ReceptiveField | None:
+    """Size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
+    if reach is None:
+        return None
+    if reach.status is Status.UNKNOWN:
+        return UNKNOWN
+    lo, hi = reach.endless or reach.clipped
+    sizes = np.unique(hi - lo + 1)
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return None
+    stride = reach.lattice.stride if reach.lattice else None
+    start = _first_position(reach)
+    return ReceptiveField(
+        int(sizes[-1]), stride, start, tuple(int(s) for s in sizes), reach.status, reach.endless is not None
+    )
+
+
+def _first_position(reach: AxisReach) -> int | None:
+    """Where the first position that reads anything starts."""
+    lo, hi = reach.endless or reach.clipped
+    for axis in sorted(reach.along):
+        other = tuple(a for a in range(lo.ndim) if a != axis)
+        reads = (lo <= hi).any(axis=other)
+        if reads.size > 1:
+            lo, hi = (np.take(a, [int(reads.argmax())], axis=axis) for a in (lo, hi))
+    starts = lo[lo <= hi]
+    return int(starts.min()) if starts.size else None
+
+
+def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = False) -> tuple[int, int] | None:
+    """First and last source position that one position of the value depends on; None when it depends on none.
+
+    Args:
+        reach: the value's reach along one source axis.
+        position: index into the value, one number per axis, batch and channel included.
+        endless: as if the source had no ends, where that has a meaning.
+    """
+    if reach.status is Status.UNKNOWN:
+        return None
+    lo, hi = reach.endless if endless and reach.endless is not None else reach.clipped
+    at = tuple(0 if size == 1 else p for p, size in zip(position, lo.shape, strict=True))
+    first, last = int(lo[at]), int(hi[at])
+    return (first, last) if first <= last else None
+
+
+def channel_blocks(reach: AxisReach, channels: int, *, axis: int = 1) -> tuple[ChannelBlock, ...]:
+    """Runs of channels with the same field: the branches of an Inception block stay apart.
+
+    Args:
+        reach: the value's reach along one source axis.
+        channels: channels of the value.
+        axis: the value's channel axis.
+    """
+    if reach.status is Status.UNKNOWN:
+        return ()
+    lo, hi = reach.endless or reach.clipped
+    if lo.shape[axis] == 1:
+        sizes = (hi - lo + 1).max()
+        return (ChannelBlock(0, channels - 1, int(max(0, sizes))),)
+    pair = np.stack([np.moveaxis(lo, axis, 0).reshape(channels, -1), np.moveaxis(hi, axis, 0).reshape(channels, -1)], 1)
+    changes = np.flatnonzero((pair[1:] != pair[:-1]).any(axis=(1, 2))) + 1
+    bounds = [0, *changes.tolist(), channels]
+    widest = (pair[:, 1] - pair[:, 0] + 1).max(axis=1)
+    return tuple(ChannelBlock(first, stop - 1, int(max(0, widest[first]))) for first, stop in pairwise(bounds))
