@@ -36,6 +36,7 @@ from convscope.geometry.relation import (
 )
 from convscope.geometry.taps import NO_TAP, Positions, TapTable
 from convscope.graph.records import Graph, Node
+from convscope.graph.uniform import spread_reshape
 
 # An empty interval has lo > hi; these survive every min and max.
 _EMPTY_LO = np.int64(1 << 60)
@@ -306,23 +307,13 @@ def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
     if prod(prod(old[axis] for axis in before) for before in varying) > _SPREAD_LIMIT:
         hull = np.full((1,) * len(new), lo.min()), np.full((1,) * len(new), hi.max())
         return AxisReach(hull, None, None, frozenset(), max(field.status, Status.WHOLE_AXIS))
-    endless = None if field.endless is None or lattice is None else _both(lambda a: _spread(a, old, new), field.endless)
-    clipped_pair = _both(lambda a: _spread(a, old, new), field.clipped)
+    endless = (
+        None
+        if field.endless is None or lattice is None
+        else _both(lambda a: spread_reshape(a, old, new), field.endless)
+    )
+    clipped_pair = _both(lambda a: spread_reshape(a, old, new), field.clipped)
     return AxisReach(clipped_pair, endless, lattice, frozenset(along), field.status)
-
-
-def _spread(array: Positions, old: tuple[int, ...], new: tuple[int, ...]) -> Positions:
-    """Reshape an array that has size 1 where it does not vary; a block that varies is written out."""
-    full = list(array.shape)
-    target: list[int] = []
-    for before, after in reshape_blocks(old, new):
-        if all(array.shape[axis] == 1 for axis in before):
-            target += [1] * len(after)
-        else:
-            for axis in before:
-                full[axis] = old[axis]
-            target += [new[axis] for axis in after]
-    return np.broadcast_to(array, full).reshape(target)
 
 
 def _relattice(

@@ -1,0 +1,246 @@
+"""Which pixels, exactly: the field of one cell as a picture, holes and all, by walking a Graph backward.
+
+`graph.propagate` tells the ends of every field at once. This module tells the inside of one: the plus of a 1x7 and a
+7x1, the grid of dilated taps, how often each pixel is used, and, walking forward, what one pixel can change.
+
+A walk carries one array per value, with size 1 along every axis where nothing varies, so 2,048 channels that agree
+cost as much as one. Three measures are carried the same way:
+
+- "reads": whether there is any way from the pixel to the cell;
+- "paths": how many ways there are, which is the gradient when every weight is 1 and nothing is nonlinear;
+- "share": the cell's value as an average of averages, so the shares of one cell add up to 1, less what fell on
+  padding. With equal weights this is the effective receptive field.
+
+Source: Luo, Li, Urtasun and Zemel, "Understanding the effective receptive field" (2016), section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.errors import GeometryError
+from convscope.geometry.relation import (
+    Expand,
+    Mix,
+    Permute,
+    Place,
+    Reshape,
+    Status,
+    Step,
+    Taps,
+    shape_after,
+)
+from convscope.graph.records import Graph
+from convscope.graph.uniform import spread_reshape
+
+Measure = Literal["reads", "paths", "share"]
+Field = npt.NDArray[np.float64]
+Shape = tuple[int, ...]
+
+
+class Walk:
+    """What a walk through a graph found: an array per value, in the value's shape, and how far to trust it."""
+
+    def __init__(self, graph: Graph, measure: Measure) -> None:
+        self.graph = graph
+        self.measure = measure
+        self._arrays: dict[int, Field] = {}
+        self._status: dict[int, Status] = {}
+
+    def status(self, value: int) -> Status:
+        """The worst status met on the way to this value."""
+        return self._status.get(value, Status.EXACT)
+
+    def of(self, value: int) -> npt.NDArray[np.float64]:
+        """The array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
+        shape = self.graph.shape(value)
+        array = self._arrays.get(value)
+        return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
+
+    def mask(self, value: int) -> npt.NDArray[np.bool_]:
+        """Which spatial positions of a value take part, over all its samples and channels: (H, W) of (N, C, H, W)."""
+        return np.asarray(self.of(value).any(axis=(0, 1))) if self.graph.shape(value)[2:] else self.of(value) > 0
+
+    def map(self, value: int) -> npt.NDArray[np.float64]:
+        """The measure summed over samples and channels: (H, W) of (N, C, H, W)."""
+        return np.asarray(self.of(value).sum(axis=(0, 1)))
+
+    def _add(self, value: int, array: Field, status: Status) -> None:
+        known = self._arrays.get(value)
+        if known is not None:
+            array = np.maximum(known, array) if self.measure == "reads" else known + array
+        self._arrays[value] = array
+        self._status[value] = max(status, self.status(value))
+
+
+def walk_back(graph: Graph, value: int, position: tuple[int, ...] | None = None, *, measure: Measure = "reads") -> Walk:
+    """From one cell of a value (or from all of them) back to everything that it depends on.
+
+    Args:
+        graph: a captured network.
+        value: index of the value that holds the cell.
+        position: the cell, one index per axis, batch and channel included; None starts from every cell at once.
+        measure: "reads", "paths" or "share".
+
+    Returns:
+        The walk; `.mask(graph.inputs[0])` is the field in the image, and any value on the way can be asked for.
+
+    Raises:
+        GeometryError: the position is outside the value.
+    """
+    walk = Walk(graph, measure)
+    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    producer = graph.values[value].producer
+    if producer is None:
+        return walk
+    for node in reversed(graph.nodes[: producer + 1]):
+        touched = [output for output in node.outputs if output in walk._arrays]
+        if not touched:
+            continue
+        if node.paths is None:
+            for source in node.inputs:
+                if graph.values[source].kind in ("activation", "input"):
+                    walk._add(source, np.ones((1,) * len(graph.shape(source))), Status.UNKNOWN)
+            continue
+        for path in node.paths:
+            if path.output in walk._arrays:
+                array = _backward(walk._arrays[path.output], path.steps, graph.shape(path.source), measure)
+                walk._add(path.source, array, max(path.status, walk.status(path.output)))
+    return walk
+
+
+def walk_on(graph: Graph, value: int, position: tuple[int, ...] | None = None, *, measure: Measure = "reads") -> Walk:
+    """From one cell of a value on to everything that depends on it: the projective field.
+
+    Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
+    """
+    walk = Walk(graph, measure)
+    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    for node in graph.nodes:
+        touched = [source for source in node.inputs if source in walk._arrays]
+        if not touched:
+            continue
+        if node.paths is None:
+            for output in node.outputs:
+                walk._add(output, np.ones((1,) * len(graph.shape(output))), Status.UNKNOWN)
+            continue
+        for path in node.paths:
+            if path.source in walk._arrays and path.output != value:
+                array = _forward(walk._arrays[path.source], path.steps, graph.shape(path.source), measure)
+                walk._add(path.output, array, max(path.status, walk.status(path.source)))
+    return walk
+
+
+def _start(shape: Shape, position: tuple[int, ...] | None) -> Field:
+    if position is None:
+        return np.ones((1,) * len(shape))
+    if len(position) != len(shape) or any(not 0 <= p < size for p, size in zip(position, shape, strict=False)):
+        raise GeometryError(f"cell {position} is outside a map of shape {shape}: give one index per axis, from 0")
+    cell = np.zeros(shape)
+    cell[position] = 1.0
+    return cell
+
+
+def _shapes(steps: tuple[Step, ...], shape: Shape) -> list[Shape]:
+    shapes = [shape]
+    for step in steps:
+        shapes.append(shape_after(step, shapes[-1]))
+    return shapes
+
+
+# --- one step backward --------------------------------------------------------------------------------------------
+
+
+def _backward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure: Measure) -> Field:
+    shapes = _shapes(steps, source_shape)
+    for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
+        array = _step_back(array, step, before, after, measure)
+    return array
+
+
+def _step_back(array: Field, step: Step, before: Shape, after: Shape, measure: Measure) -> Field:
+    match step:
+        case Taps(axis, table):
+            if table.identity:
+                return array
+            matrix = table.counts
+            if measure == "share":
+                matrix = matrix / np.maximum(table.taps_per_row, 1.0)[:, None]
+            return _settle(_along(array, axis, after[axis], lambda a: a @ matrix), measure)
+        case Mix(axis, size, groups):
+            members = before[axis] // groups
+            collected = _collect(array, axis, size, groups, measure)
+            if measure == "share":
+                collected = collected / members
+            return collected if collected.shape[axis] == 1 else collected.repeat(members, axis=axis)
+        case Permute(order):
+            return array.transpose([order.index(axis) for axis in range(len(order))])
+        case Reshape():
+            return spread_reshape(array, after, before)
+        case Expand():
+            added = len(after) - len(before)
+            for axis in range(len(after)):
+                if axis < added or before[axis - added] != after[axis]:
+                    array = _collect(array, axis, after[axis], 1, measure)
+            return array.reshape(array.shape[added:])
+        case Place(axis, offset, length, _):
+            return array if array.shape[axis] == 1 else array.take(range(offset, offset + length), axis=axis)
+
+
+# --- one step forward ---------------------------------------------------------------------------------------------
+
+
+def _forward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure: Measure) -> Field:
+    for step, before in zip(steps, _shapes(steps, source_shape), strict=False):
+        array = _step_on(array, step, before, measure)
+    return array
+
+
+def _step_on(array: Field, step: Step, before: Shape, measure: Measure) -> Field:
+    match step:
+        case Taps(axis, table):
+            if table.identity:
+                return array
+            return _settle(_along(array, axis, before[axis], lambda a: a @ table.counts.T), measure)
+        case Mix(axis, size, groups):
+            collected = _collect(array, axis, before[axis], groups, measure)
+            return collected if collected.shape[axis] == 1 else collected.repeat(size // groups, axis=axis)
+        case Permute(order):
+            return array.transpose(order)
+        case Reshape(new):
+            return spread_reshape(array, before, new)
+        case Expand(new):
+            return array.reshape((1,) * (len(new) - len(before)) + array.shape)
+        case Place(axis, offset, length, size):
+            placed = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]))
+            placed[(slice(None),) * axis + (slice(offset, offset + length),)] = array
+            return placed
+
+
+# --- shared -------------------------------------------------------------------------------------------------------
+
+
+def _along(array: Field, axis: int, size: int, change: Callable[[Field], Field]) -> Field:
+    """Apply a matrix along one axis, written out first where it did not vary."""
+    if array.shape[axis] != size:
+        array = np.broadcast_to(array, (*array.shape[:axis], size, *array.shape[axis + 1 :]))
+    return change(array.swapaxes(axis, -1)).swapaxes(axis, -1)
+
+
+def _collect(array: Field, axis: int, size: int, groups: int, measure: Measure) -> Field:
+    """Everything along an axis of `size` positions together, per group: any of it, or the sum of it."""
+    if array.shape[axis] == 1:
+        return array if measure == "reads" else array * (size // groups)
+    if groups == 1:
+        return array.max(axis=axis, keepdims=True) if measure == "reads" else array.sum(axis=axis, keepdims=True)
+    grouped = array.reshape(*array.shape[:axis], groups, size // groups, *array.shape[axis + 1 :])
+    collected: Field = grouped.max(axis=axis + 1) if measure == "reads" else grouped.sum(axis=axis + 1)
+    return collected
+
+
+def _settle(array: Field, measure: Measure) -> Field:
+    return (array > 0).astype(np.float64) if measure == "reads" else array
