@@ -1,0 +1,276 @@
+"""Charts: curves, bars, a confusion matrix, and a picture with boxes over it.
+
+Nothing depends on colour alone: curves differ in dash as well, matrix cells carry their numbers, boxes their labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.report import units
+from convscope.report.png import png_data_uri
+from convscope.report.svg import SERIES, Colour, Drawing, Element, element, group, line, paint, rectangle, text
+from convscope.report.svg import text_width as width_of
+
+_DASHES = (None, "6 3", "2 3", "8 3 2 3")
+_TITLE_HEIGHT = 34
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named curve; a y that is None or not finite leaves a gap."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+
+
+def nice_ticks(lowest: float, highest: float, *, wanted: int = 5) -> list[float]:
+    """Round values that cover an interval: steps of 1, 2, 2.5 or 5 times a power of ten.
+
+    >>> nice_ticks(0, 0.93)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> nice_ticks(1, 30)
+    [0.0, 10.0, 20.0, 30.0]
+    """
+    if not highest > lowest:
+        lowest, highest = lowest - 0.5, lowest + 0.5
+    rough = (highest - lowest) / max(1, wanted)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def line_chart(
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    y_limits: tuple[float, float] | None = None,
+    width: float = 640,
+    height: float = 320,
+) -> Drawing:
+    """Curves over a common x, with axes, ticks and a legend."""
+    points = [_finite(curve) for curve in curves]
+    everything = [p for curve in points for segment in curve for p in segment] or [(0.0, 0.0)]
+    y_ticks = nice_ticks(*(y_limits or (min(y for _, y in everything), max(y for _, y in everything))))
+    x_low, x_high = min(x for x, _ in everything), max(x for x, _ in everything)
+    x_ticks = [t for t in nice_ticks(x_low, x_high, wanted=8) if x_low <= t <= x_high] or [x_low]
+    left = 26 + max(width_of(_number(t), 11) for t in y_ticks)
+    top, right, bottom = _TITLE_HEIGHT + 24, 16, 46
+    plot_width, plot_height = width - left - right, height - top - bottom
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
+        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+        return left + across * plot_width, top + (1 - min(max(up, 0.0), 1.0)) * plot_height
+
+    parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
+    for tick in y_ticks:
+        _, y = place(x_low, tick)
+        parts += [
+            line(left, y, width - right, y),
+            text(left - 8, y + 4, _number(tick), size=11, anchor="end", colour="muted"),
+        ]
+    for tick in x_ticks:
+        x, _ = place(tick, 0)
+        parts += [
+            line(x, height - bottom, x, height - bottom + 4, colour="muted"),
+            text(x, height - bottom + 18, _number(tick), size=11, anchor="middle", colour="muted"),
+        ]
+    parts.append(line(left, height - bottom, width - right, height - bottom, colour="muted"))
+    parts.append(text(left + plot_width / 2, height - 8, x_label, size=12, anchor="middle", colour="muted"))
+    parts.append(text(12, top + plot_height / 2, y_label, size=12, anchor="middle", colour="muted", rotate=-90))
+    for i, segments in enumerate(points):
+        for segment in segments:
+            parts.append(_curve([place(x, y) for x, y in segment], i))
+    parts.append(_legend([curve.name for curve in curves], left, _TITLE_HEIGHT + 4))
+    ends = "; ".join(_ending(curve, segments) for curve, segments in zip(curves, points, strict=True))
+    return Drawing.of(width, height, parts, title=title, description=f"{y_label} over {x_label}. {ends}")
+
+
+def bar_chart(
+    bars: Sequence[tuple[str, float]],
+    *,
+    title: str,
+    labels: Sequence[str] | None = None,
+    colours: Sequence[Colour] | None = None,
+    largest: float | None = None,
+    width: float = 640,
+) -> Drawing:
+    """Horizontal bars, each with its name before it and its value after it.
+
+    Args:
+        bars: names and values, values at least 0.
+        title: what the bars measure.
+        labels: the values as text; plain numbers unless given.
+        colours: a colour per bar.
+        largest: the value of a full bar; the largest of the values unless given.
+        width: of the drawing.
+    """
+    shown = list(labels) if labels is not None else [_number(value) for _, value in bars]
+    full = largest or max((value for _, value in bars), default=0.0) or 1.0
+    left = 8 + min(max((width_of(name) for name, _ in bars), default=0.0), width * 0.4)
+    room = width - left - 12 - max((width_of(label) for label in shown), default=0.0)
+    step, top = 24, _TITLE_HEIGHT
+    parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
+    for i, ((name, value), label) in enumerate(zip(bars, shown, strict=True)):
+        y = top + i * step
+        length = max(1.0, room * min(value / full, 1.0)) if value > 0 else 1.0
+        parts.append(text(left - 8, y + 15, name, size=12, anchor="end"))
+        parts.append(rectangle(left, y + 3, length, step - 7, fill=colours[i] if colours else "blue", radius=2))
+        parts.append(text(left + length + 6, y + 15, label, size=12, colour="muted"))
+    description = "; ".join(f"{name}: {label}" for (name, _), label in zip(bars, shown, strict=True))
+    return Drawing.of(width, top + len(bars) * step + 4, parts, title=title, description=description or "no bars")
+
+
+def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *, title: str) -> Drawing:
+    """How often each true class (row) was called each class (column); mistakes stand out in their own colour.
+
+    A cell's strength is its share of the row; its number is shown where there is room, and in its tool-tip always.
+    """
+    n = len(classes)
+    assert counts.shape == (n, n), f"{n} classes need a matrix of {n}×{n}, got {counts.shape}"
+    cell = max(8.0, min(44.0, 620.0 / max(n, 1)))
+    size = 12 if cell >= 18 else max(6.0, cell * 0.7)
+    names = max((width_of(name, size) for name in classes), default=0.0)
+    left, top = names + 34, _TITLE_HEIGHT + 22 + names * 0.75
+    parts: list[Element | None] = [
+        text(0, 16, title, size=14, bold=True),
+        text(left + n * cell / 2, _TITLE_HEIGHT + 8, "called", size=12, anchor="middle", colour="muted"),
+        text(12, top + n * cell / 2, "true class", size=12, anchor="middle", colour="muted", rotate=-90),
+    ]
+    rows = np.maximum(counts.sum(axis=1), 1)
+    for i, name in enumerate(classes):
+        middle = i * cell + cell / 2
+        parts.append(text(left - 8, top + middle + size * 0.35, name, size=size, anchor="end"))
+        parts.append(text(left + middle + size * 0.3, top - 8, name, size=size, rotate=-48))
+        for j in range(n):
+            number = int(counts[i, j])
+            parts.append(
+                _matrix_cell(
+                    left + j * cell,
+                    top + i * cell,
+                    cell,
+                    number,
+                    number / int(rows[i]),
+                    i == j,
+                    f"{name} called {classes[j]}: {number:,}",
+                )
+            )
+    parts.append(rectangle(left, top, n * cell, n * cell, stroke="muted"))
+    correct, total = int(np.trace(counts)), int(counts.sum())
+    share = units.percent(correct / total) if total else "none"
+    width = left + n * cell + max(8.0, names * 0.67)
+    description = f"{correct:,} of {total:,} right ({share}). Rows are true classes, columns what they were called."
+    return Drawing.of(width, top + n * cell + 8, parts, title=title, description=description)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A labelled box over a picture, in its pixels: rows [top, bottom), columns [left, right)."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    label: str = ""
+    colour: Colour = "orange"
+
+
+def picture(
+    image: npt.NDArray[np.uint8], *, title: str, description: str, boxes: Sequence[Box] = (), width: float = 320
+) -> Drawing:
+    """An image, its pixels kept sharp, with labelled boxes over it."""
+    rows, columns = image.shape[:2]
+    scale = width / columns
+    parts: list[Element | None] = [
+        element("image", {
+            "href": png_data_uri(image), "width": width, "height": rows * scale,
+            "preserveAspectRatio": "none", "style": "image-rendering:pixelated" if scale >= 1.5 else None,
+        })
+    ]  # fmt: skip
+    for box in boxes:
+        x, y = box.left * scale, box.top * scale
+        wide, high = (box.right - box.left) * scale, (box.bottom - box.top) * scale
+        # Dark under light: the outline shows on any picture.
+        parts.append(rectangle(x, y, wide, high, stroke="paper", stroke_width=4))
+        parts.append(rectangle(x, y, wide, high, stroke=box.colour, stroke_width=2))
+        if box.label:
+            below = y < 18
+            parts.append(_tag(min(x, width - width_of(box.label, 11) - 8), y + high + 3 if below else y - 17, box))
+    return Drawing.of(width, rows * scale, parts, title=title, description=description)
+
+
+def _tag(x: float, y: float, box: Box) -> Element:
+    return group(
+        rectangle(0, 0, width_of(box.label, 11) + 8, 15, fill=box.colour, radius=2),
+        text(4, 11, box.label, size=11, colour="paper"),
+        x=max(0.0, x),
+        y=y,
+    )
+
+
+def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, right: bool, tip: str) -> Element:
+    # A mistake of 5 % must be seen beside a diagonal of 95 %: strength grows with the root of the share.
+    strength = share if right else math.sqrt(share)
+    parts = [rectangle(x, y, cell, cell, fill="blue" if right else "orange", opacity=round(strength, 3), tip=tip)]
+    if number and cell >= 18:
+        size = min(12.0, cell / (0.62 * max(2, len(str(number)))))
+        ink: Colour = "paper" if strength > 0.55 else "ink"
+        parts.append(
+            text(x + cell / 2, y + cell / 2 + size * 0.35, f"{number}", size=size, anchor="middle", colour=ink)
+        )
+    return group(*parts)
+
+
+def _finite(curve: Curve) -> list[list[tuple[float, float]]]:
+    """The curve's runs of finite points."""
+    segments: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(curve.x, curve.y, strict=True):
+        if y is not None and math.isfinite(y):
+            segments[-1].append((float(x), float(y)))
+        elif segments[-1]:
+            segments.append([])
+    return [segment for segment in segments if segment]
+
+
+def _curve(points: Sequence[tuple[float, float]], index: int) -> Element:
+    colour = SERIES[index % len(SERIES)]
+    if len(points) == 1:
+        return element("circle", {"cx": points[0][0], "cy": points[0][1], "r": 3} | paint(colour))
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    attributes = paint("none", colour, width=2) | {
+        "points": path, "stroke-linejoin": "round", "stroke-dasharray": _DASHES[index % len(_DASHES)],
+    }  # fmt: skip
+    return element("polyline", attributes)
+
+
+def _legend(names: Sequence[str], x: float, y: float) -> Element:
+    parts: list[Element] = []
+    for i, name in enumerate(names):
+        colour = SERIES[i % len(SERIES)]
+        parts.append(_curve([(x, y), (x + 22, y)], i))
+        parts.append(text(x + 28, y + 4, name, size=12, colour=colour))
+        x += 28 + width_of(name) + 20
+    return group(*parts)
+
+
+def _ending(curve: Curve, segments: list[list[tuple[float, float]]]) -> str:
+    if not segments:
+        return f"{curve.name} has no points"
+    (first_x, first_y), (last_x, last_y) = segments[0][0], segments[-1][-1]
+    return f"{curve.name} goes from {_number(first_y)} at {_number(first_x)} to {_number(last_y)} at {_number(last_x)}"
+
+
+def _number(value: float) -> str:
+    if value == int(value) and abs(value) < 1e15:
+        return units.count(int(value))
+    return f"{value:.4g}"

@@ -1,0 +1,160 @@
+"""Pages: one self-contained HTML file, with no script and no network, in light and dark, that also prints well.
+
+Text becomes HTML only through `escaped`, and only what is `Html` can be put on a page; so nothing is left unescaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from importlib import resources
+from typing import Literal, NewType
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.report.png import png_data_uri
+from convscope.report.svg import STYLE, Drawing
+from convscope.report.table import Table
+
+Html = NewType("Html", str)
+"""Markup that is safe to put on a page."""
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+@cache
+def page_style() -> str:
+    """The style sheet of a page: that of its drawings, and `page.css`."""
+    return STYLE + resources.files("convscope.report").joinpath("page.css").read_text(encoding="utf-8")
+
+
+def escaped(text: str) -> Html:
+    """Text as HTML.
+
+    >>> escaped('<script>"&"')
+    '&lt;script&gt;&quot;&amp;&quot;'
+    """
+    return Html(escape(text))
+
+
+def join(*blocks: Html) -> Html:
+    """Blocks one after another."""
+    return Html("\n".join(blocks))
+
+
+def paragraph(text: str) -> Html:
+    """A paragraph of plain text."""
+    return Html(f"<p>{escape(text)}</p>")
+
+
+def heading(text: str) -> Html:
+    """A heading inside a section."""
+    return Html(f"<h3>{escape(text)}</h3>")
+
+
+def code(text: str) -> Html:
+    """Lines set in a fixed-width face."""
+    return Html(f"<pre>{escape(text)}</pre>")
+
+
+def section(title: str, *blocks: Html) -> Html:
+    """A part of the page under its heading."""
+    return Html(f"<section><h2>{escape(title)}</h2>\n{join(*blocks)}\n</section>")
+
+
+def details(summary: str, *blocks: Html) -> Html:
+    """Blocks that open on a click."""
+    return Html(f"<details><summary>{escape(summary)}</summary>\n{join(*blocks)}\n</details>")
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> Html:
+    """Figures in large type, each under its name."""
+    inner = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+    return Html(f'<dl class="facts">{inner}</dl>')
+
+
+def callout(kind: Literal["note", "warning", "error"], text: str, *more: str) -> Html:
+    """A remark that stands out; `more` are its further lines, in lesser type."""
+    lines = "".join(f'<p class="why">{escape(extra)}</p>' for extra in more)
+    return Html(f'<div class="call {kind}" role="note"><p>{escape(text)}</p>{lines}</div>')
+
+
+def table(content: Table) -> Html:
+    """A table; wide ones scroll sideways inside the page."""
+    classes = [' class="n"' if column.numeric else "" for column in content.columns]
+    head = "".join(
+        f'<th scope="col"{css}{_note(c.note)}>{escape(c.header)}</th>'
+        for c, css in zip(content.columns, classes, strict=True)
+    )
+    rows = []
+    for row in content.rows:
+        cells = "".join(f"<td{css}>{escape(cell)}</td>" for cell, css in zip(row.cells, classes, strict=True))
+        rows.append(f'<tr class="{row.role}">{cells}</tr>' if row.role != "body" else f"<tr>{cells}</tr>")
+    caption = f"<caption>{escape(content.title)}</caption>" if content.title else ""
+    body = "\n".join(rows)
+    return Html(
+        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    )
+
+
+def figure(drawing: Drawing, caption: str = "") -> Html:
+    """A drawing with its caption."""
+    return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
+
+
+def image(pixels: npt.NDArray[np.uint8], *, alt: str, caption: str = "", width: int | None = None) -> Html:
+    """An image (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)) inside the page, with its caption."""
+    height, across = pixels.shape[:2]
+    css = ' class="sharp"' if max(height, across) < 160 else ""
+    size = f' width="{width}"' if width is not None else ""
+    return Html(
+        f'<figure><img src="{png_data_uri(pixels)}" alt="{escape(alt)}"{css}{size}>{_caption(caption)}</figure>'
+    )
+
+
+def gallery(*images: Html) -> Html:
+    """Small images side by side."""
+    return Html(f'<div class="gallery">{join(*images)}</div>')
+
+
+def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
+    """A whole page: a file that opens anywhere, loads nothing and runs nothing."""
+    intro = f'<p class="lead">{escape(lead)}</p>' if lead else ""
+    foot = f"<footer>{escape(footer)}</footer>" if footer else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>{page_style()}</style>
+</head>
+<body class="cs">
+<main>
+<h1>{escape(title)}</h1>
+{intro}
+{join(*blocks)}
+{foot}
+</main>
+</body>
+</html>
+"""
+
+
+def fragment(*blocks: Html) -> str:
+    """Blocks for a notebook's cell, with the style that they need."""
+    return f'<div class="cs"><style>{page_style()}</style>\n{join(*blocks)}\n</div>'
+
+
+def _caption(text: str) -> str:
+    return f"<figcaption>{escape(text)}</figcaption>" if text else ""
+
+
+def _note(text: str) -> str:
+    return f' title="{escape(text)}"' if text else ""

@@ -1,0 +1,81 @@
+"""Progress of long work: a callable that work reports to, and its forms for a terminal and for a log.
+
+Work takes a `Progress` and calls it with what is done, of how much, and what it is doing; it knows nothing of bars.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+Progress = Callable[[int, int, str], None]
+"""`progress(done, total, what)`; a total of 0 means that it is not known."""
+
+QUIET_SECONDS = 10.0  # a log gets a line when this much time has gone by, and one when a piece of work ends
+
+
+def no_progress(done: int, total: int, what: str) -> None:
+    """Report nothing.
+
+    >>> no_progress(1, 10, "decoding")
+    """
+
+
+@contextmanager
+def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
+    """A bar on a terminal, and a few plain lines elsewhere; both on stderr unless told otherwise."""
+    stream = file or sys.stderr
+    if stream.isatty():
+        with _bar(stream) as progress:
+            yield progress
+    else:
+        yield plain_progress(stream)
+
+
+def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Lines for a log: at most one every ten seconds, and one at the end of work that took longer than that.
+
+    >>> times = iter([0.0, 11.0, 12.0])
+    >>> progress = plain_progress(sys.stdout, clock=lambda: next(times))
+    >>> for done in (1, 2, 4):
+    ...     progress(done, 4, "decoding")
+    decoding: 2 of 4
+    decoding: 4 of 4
+    """
+    started: dict[str, float] = {}
+    spoken: dict[str, float] = {}
+
+    def progress(done: int, total: int, what: str) -> None:
+        now = clock()
+        first = started.setdefault(what, now)
+        ended = total > 0 and done >= total
+        due = now - spoken.get(what, first) >= QUIET_SECONDS
+        if due or (ended and what in spoken):
+            spoken[what] = now
+            print(f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}", file=stream, flush=True)
+        if ended:
+            started.pop(what, None)
+            spoken.pop(what, None)
+
+    return progress
+
+
+@contextmanager
+def _bar(stream: TextIO) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(file=stream), transient=True) as bars:
+        tasks = {}
+
+        def progress(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total or None)
+            bars.update(tasks[what], completed=done, total=total or None)
+
+        yield progress
