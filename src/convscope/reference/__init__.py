@@ -1,1 +1,21 @@
-"""Floor 1: the operations of a CNN in NumPy, forward beside backward, with no torch."""
+"""Floor 1: the operations of a CNN in NumPy, forward and backward together, to learn from and to check against.
+
+One idea a file. Every `name` has its `name_backward(grad_output, *inputs) -> gradients in the inputs' order`;
+arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in as float32 comes out as float32.
+
+| file | what it teaches |
+|---|---|
+| `sliding.py` | a window as a view of an array |
+| `columns.py` | the matrix whose product is a convolution |
+| `convolution.py` | convolution, and the flipped one of mathematics |
+| `transposed.py` | transposed convolution |
+| `pooling.py` | maximum and average, in windows, adaptive and global |
+| `activation.py` | ReLU and its relatives, softmax |
+| `normalization.py` | batch, layer, group and local response normalisation |
+| `linear.py` | the fully connected layer; flatten, add, concatenate |
+| `dropout.py` | dropout |
+| `loss.py` | softmax cross-entropy, the multi-class hinge, logistic |
+| `optimizer.py` | SGD with momentum, Adam |
+| `network.py` | layers with parameters, and the four steps that train them; LeNet-5 |
+| `gradient_check.py` | numerical gradients against ours |
+"""

@@ -1,0 +1,187 @@
+"""Activations: elementwise functions between the layers, and the softmax that turns scores into probabilities.
+
+Source: Nair and Hinton (2010) for ReLU; Hendrycks and Gimpel (2016) for GELU; Elfwing et al. (2017) for SiLU.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from convscope.reference.sliding import Array
+
+
+def relu(x: Array) -> Array:
+    """`max(x, 0)`.
+
+    >>> relu(np.array([-2., 0, 3]))
+    array([0., 0., 3.])
+    """
+    return np.maximum(x, 0)
+
+
+def relu_backward(grad_output: Array, x: Array) -> Array:
+    """Gradient of `relu`: passes where `x > 0`; a unit that is never positive is dead, nothing passes.
+
+    >>> relu_backward(np.array([1., 1, 1]), np.array([-0.01, 0, 3]))
+    array([0., 0., 1.])
+    """
+    return grad_output * (x > 0)
+
+
+def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
+    """`x` where positive, `slope · x` elsewhere: never quite dead.
+
+    >>> leaky_relu(np.array([-2., 3]))
+    array([-0.02,  3.  ])
+    """
+    return np.where(x > 0, x, slope * x)
+
+
+def leaky_relu_backward(grad_output: Array, x: Array, *, slope: float = 0.01) -> Array:
+    """Gradient of `leaky_relu`.
+
+    >>> leaky_relu_backward(np.array([1., 1]), np.array([-2., 3]))
+    array([0.01, 1.  ])
+    """
+    return np.where(x > 0, grad_output, slope * grad_output)
+
+
+def sigmoid(x: Array) -> Array:
+    """`1 / (1 + e^-x)`, computed so that no exponential overflows.
+
+    >>> sigmoid(np.array([0., 5])).round(3)
+    array([0.5  , 0.993])
+    """
+    small = np.exp(-np.abs(x))
+    result: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return result
+
+
+def sigmoid_backward(grad_output: Array, x: Array) -> Array:
+    """Gradient of `sigmoid`: `s (1 - s)`, at most a quarter; at 5 it has nearly vanished.
+
+    >>> sigmoid_backward(np.array([1., 1]), np.array([0., 5])).round(4)
+    array([0.25  , 0.0066])
+    """
+    return grad_output * sigmoid(x) * sigmoid(-x)
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent.
+
+    >>> tanh(np.array([0.]))
+    array([0.])
+    """
+    return np.tanh(x)
+
+
+def tanh_backward(grad_output: Array, x: Array) -> Array:
+    """Gradient of `tanh`: `1 - tanh²`, written as `sech²` so that no digits cancel.
+
+    >>> tanh_backward(np.array([1., 1]), np.array([0., 3])).round(4)
+    array([1.    , 0.0099])
+    """
+    small = np.exp(-2 * np.abs(x))
+    result: Array = grad_output * 4 * small / (1 + small) ** 2
+    return result
+
+
+def gelu(x: Array, *, approximate: bool = False) -> Array:
+    """`x · Φ(x)`, the input times the chance that a normal variable lies below it; or its tanh approximation.
+
+    >>> gelu(np.array([-1., 0, 1])).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    """
+    if approximate:
+        result: Array = x * 0.5 * (1 + np.tanh(_gelu_inner(x)))
+        return result
+    return x * _normal_cdf(x)
+
+
+def gelu_backward(grad_output: Array, x: Array, *, approximate: bool = False) -> Array:
+    """Gradient of `gelu`: `Φ(x) + x φ(x)`.
+
+    >>> gelu_backward(np.array([1.]), np.array([0.]))
+    array([0.5])
+    """
+    if approximate:
+        slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+        bend = tanh_backward(np.ones_like(x), _gelu_inner(x))
+        return grad_output * 0.5 * (1 + np.tanh(_gelu_inner(x)) + x * bend * slope)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return grad_output * (_normal_cdf(x) + x * density)
+
+
+def silu(x: Array) -> Array:
+    """`x · sigmoid(x)`.
+
+    >>> silu(np.array([0., 1])).round(4)
+    array([0.    , 0.7311])
+    """
+    return x * sigmoid(x)
+
+
+def silu_backward(grad_output: Array, x: Array) -> Array:
+    """Gradient of `silu`: `s + x s (1 - s)`.
+
+    >>> silu_backward(np.array([1.]), np.array([0.]))
+    array([0.5])
+    """
+    result: Array = grad_output * sigmoid(x) * (1 + x * sigmoid(-x))
+    return result
+
+
+def softmax(x: Array, *, axis: int = -1) -> Array:
+    """`e^x` over its sum along `axis`: positive, and sums to one. Taking the maximum off first changes nothing.
+
+    >>> softmax(np.array([1000., 1000, 0]))
+    array([0.5, 0.5, 0. ])
+    """
+    powers = np.exp(x - x.max(axis=axis, keepdims=True))
+    result: Array = powers / powers.sum(axis=axis, keepdims=True)
+    return result
+
+
+def softmax_backward(grad_output: Array, x: Array, *, axis: int = -1) -> Array:
+    """Gradient of `softmax`: `p (g - Σ g p)`.
+
+    >>> softmax_backward(np.array([1., 0]), np.array([0., 0]))
+    array([ 0.25, -0.25])
+    """
+    p = softmax(x, axis=axis)
+    result: Array = p * (grad_output - (grad_output * p).sum(axis=axis, keepdims=True))
+    return result
+
+
+def log_softmax(x: Array, *, axis: int = -1) -> Array:
+    """The logarithm of `softmax`, without ever taking the logarithm of a vanished number.
+
+    >>> log_softmax(np.array([0., -1000]))
+    array([    0., -1000.])
+    """
+    shifted = x - x.max(axis=axis, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return result
+
+
+def log_softmax_backward(grad_output: Array, x: Array, *, axis: int = -1) -> Array:
+    """Gradient of `log_softmax`: `g - p Σ g`.
+
+    >>> log_softmax_backward(np.array([1., 0]), np.array([0., 0]))
+    array([ 0.5, -0.5])
+    """
+    result: Array = grad_output - softmax(x, axis=axis) * grad_output.sum(axis=axis, keepdims=True)
+    return result
+
+
+def _normal_cdf(x: Array) -> Array:
+    # NumPy has no error function: Python's is exact to the last digit, one number at a time. The complement keeps
+    # the digits of the far left tail.
+    cdf = np.frompyfunc(lambda value: 0.5 * math.erfc(-value / math.sqrt(2)), 1, 1)
+    return np.asarray(cdf(x), dtype=x.dtype)
+
+
+def _gelu_inner(x: Array) -> Array:
+    return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
