@@ -235,12 +235,12 @@ def _collect(array: Field, axis: int, size: int, groups: int, measure: Measure) 
     """Everything along an axis of `size` positions together, per group: any of it, or the sum of it."""
     if array.shape[axis] == 1:
         return array if measure == "reads" else array * (size // groups)
+    gather = np.max if measure == "reads" else np.sum
     if groups == 1:
-        return array.max(axis=axis, keepdims=True) if measure == "reads" else array.sum(axis=axis, keepdims=True)
+        return np.asarray(gather(array, axis=axis, keepdims=True))
     grouped = array.reshape(*array.shape[:axis], groups, size // groups, *array.shape[axis + 1 :])
-    collected: Field = grouped.max(axis=axis + 1) if measure == "reads" else grouped.sum(axis=axis + 1)
-    return collected
+    return np.asarray(gather(grouped, axis=axis + 1))
 
 
 def _settle(array: Field, measure: Measure) -> Field:
-    return (array > 0).astype(np.float64) if measure == "reads" else array
+    return np.sign(array) if measure == "reads" else array

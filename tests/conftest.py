@@ -1,0 +1,30 @@
+"""What every test shares: the longer proofs stay out of the ordinary run, and real data is found by name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave `long` tests to `make proofs`, unless `-m` asks for them."""
+    if config.getoption("-m"):
+        return
+    kept = [item for item in items if "long" not in item.keywords]
+    config.hook.pytest_deselected(items=[item for item in items if "long" in item.keywords])
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folder that CONVSCOPE_DATASETS names, with `cifar10/` and `mnist10k/` in it; skips where there is none."""
+    folder = os.environ.get("CONVSCOPE_DATASETS")
+    if not folder:
+        pytest.skip("needs real data: set CONVSCOPE_DATASETS to a folder that holds cifar10/ and mnist10k/")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches of a test go to a folder of the test run, never to the user's."""
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

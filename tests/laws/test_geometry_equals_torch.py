@@ -1,0 +1,162 @@
+"""Our sizes and taps are torch's, on every setting that hypothesis can think of."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convscope.errors import GeometryError
+from convscope.geometry.convolution import TransposedWindow
+from convscope.geometry.pooling import adaptive_ranges
+from convscope.geometry.resize import resize_taps
+from convscope.geometry.taps import TapTable, adaptive_taps, pad_taps, transposed_taps, window_taps
+from convscope.geometry.window import Window, same_padding, smallest_input
+
+sizes = st.integers(1, 24)
+kernels = st.integers(1, 6)
+strides = st.integers(1, 4)
+dilations = st.integers(1, 3)
+
+
+def support(layer, size: int) -> np.ndarray:
+    """Which inputs each output depends on, by gradients with positive weights: (outputs, inputs)."""
+    return weight_matrix(layer, size) != 0
+
+
+def weight_matrix(layer, size: int) -> np.ndarray:
+    """The gradient of each output by each input: (outputs, inputs)."""
+    x = torch.rand(1, 1, size, dtype=torch.float64, requires_grad=True)
+    y = layer(x).reshape(-1)
+    rows = [torch.autograd.grad(y[u], x, retain_graph=True)[0].reshape(-1) for u in range(len(y))]
+    return torch.stack(rows).numpy()
+
+
+def table_support(table: TapTable) -> np.ndarray:
+    return table.counts > 0
+
+
+@given(size=sizes, kernel=kernels, stride=strides, padding=st.integers(0, 4), dilation=dilations)
+@settings(deadline=None, max_examples=150)
+def test_convolution(size: int, kernel: int, stride: int, padding: int, dilation: int) -> None:
+    window = Window.of(kernel, stride=stride, padding=padding, dilation=dilation)
+    weight = torch.ones(1, 1, kernel, dtype=torch.float64)
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        return F.conv1d(x, weight, stride=stride, padding=padding, dilation=dilation)
+
+    if not window.fits(size):
+        with pytest.raises(GeometryError, match="does not fit"):
+            window.output_size(size)
+        assert smallest_input(window) > size
+        return
+    found = support(layer, size)
+    assert window.output_size(size) == len(found)
+    assert (table_support(window_taps(window, size)) == found).all()
+    assert window.never_read(size) == np.flatnonzero(~found.any(axis=0)).tolist()
+
+
+@given(size=sizes, kernel=kernels, dilation=dilations)
+@settings(deadline=None, max_examples=60)
+def test_same_padding(size: int, kernel: int, dilation: int) -> None:
+    before, after = same_padding(kernel, dilation=dilation)
+    weight = torch.ones(1, 1, kernel, dtype=torch.float64)
+    found = support(lambda x: F.conv1d(F.pad(x, (before, after)), weight, dilation=dilation), size)
+    window = Window.of(kernel, padding="same", dilation=dilation)
+    assert window.output_size(size) == size == len(found)
+    assert (table_support(window_taps(window, size)) == found).all()
+
+
+@given(size=sizes, kernel=kernels, stride=strides, padding=st.integers(0, 3), dilation=dilations, ceil=st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_pooling(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> None:
+    padding = min(padding, kernel // 2)
+    window = Window(
+        kernel_size=kernel,
+        stride=stride,
+        dilation=dilation,
+        padding_before=padding,
+        padding_after=padding,
+        ceil_mode=ceil,
+    )
+    if not window.fits(size):
+        return
+    pooled = F.max_pool1d(
+        torch.zeros(1, 1, size), kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil
+    )
+    assert window.output_size(size) == pooled.shape[-1]
+
+
+@given(
+    size=st.integers(1, 12),
+    kernel=kernels,
+    stride=strides,
+    padding=st.integers(0, 3),
+    dilation=dilations,
+    data=st.data(),
+)
+@settings(deadline=None, max_examples=150)
+def test_transposed_convolution(size: int, kernel: int, stride: int, padding: int, dilation: int, data) -> None:
+    output_padding = data.draw(st.integers(0, max(stride, dilation) - 1))
+    window = TransposedWindow(
+        window=Window.of(kernel, stride=stride, padding=padding, dilation=dilation), output_padding=output_padding
+    )
+    weight = torch.ones(1, 1, kernel, dtype=torch.float64)
+    try:
+        expected = window.output_size(size)
+    except GeometryError:
+        return
+    found = support(
+        lambda x: F.conv_transpose1d(
+            x, weight, stride=stride, padding=padding, dilation=dilation, output_padding=output_padding
+        ),
+        size,
+    )
+    assert expected == len(found)
+    assert (table_support(transposed_taps(window, size)) == found).all()
+
+
+@given(size=st.integers(1, 40), out=st.integers(1, 20))
+@settings(deadline=None, max_examples=80)
+def test_adaptive_pooling(size: int, out: int) -> None:
+    found = support(lambda x: F.adaptive_avg_pool1d(x, out), size)
+    assert (table_support(adaptive_taps(size, out)) == found).all()
+    assert [(int(row.argmax()), int(row.argmax() + row.sum())) for row in found] == adaptive_ranges(size, out)
+
+
+@given(
+    size=st.integers(2, 12),
+    out=st.integers(1, 30),
+    mode=st.sampled_from(["nearest", "nearest-exact", "linear"]),
+    align=st.booleans(),
+)
+@settings(deadline=None, max_examples=120)
+def test_resize(size: int, out: int, mode: str, align: bool) -> None:
+    corners = {"align_corners": align} if mode == "linear" else {}
+    found = support(lambda x: F.interpolate(x, size=out, mode=mode, **corners), size)
+    table = resize_taps(size, out, mode, align_corners=align and mode == "linear")
+    # Where the source coordinate falls on a pixel, float rounding may give a neighbour a weight of 1e-7 or 0.
+    differs = found != table_support(table)
+    weights = weight_matrix(lambda x: F.interpolate(x, size=out, mode=mode, **corners), size)
+    assert (np.abs(weights[differs]) < 1e-6).all()
+
+
+@given(size=st.integers(4, 12), out=st.integers(1, 30), align=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_bicubic_resize(size: int, out: int, align: bool) -> None:
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        square = x.reshape(1, 1, size, 1).expand(1, 1, size, 4)
+        return F.interpolate(square, size=(out, 4), mode="bicubic", align_corners=align)[..., 0]
+
+    found = support(layer, size)
+    table = table_support(resize_taps(size, out, "cubic", align_corners=align))
+    assert (np.abs(weight_matrix(layer, size)[found != table]) < 1e-6).all()
+
+
+@given(size=st.integers(3, 12), before=st.integers(0, 2), after=st.integers(0, 2))
+@settings(deadline=None, max_examples=40)
+def test_padding_modes(size: int, before: int, after: int) -> None:
+    for mode in ("constant", "reflect", "replicate", "circular"):
+        found = support(lambda x, mode=mode: F.pad(x, (before, after), mode=mode), size)
+        assert (table_support(pad_taps(before, after, mode, size)) == found).all()
