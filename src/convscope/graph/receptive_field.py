@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from convscope.geometry.relation import Status
-from convscope.graph.propagate import AxisReach
+from convscope.graph.propagate import AxisReach, Reaches, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,25 @@ def summarise(reach: AxisReach | None) -> ReceptiveField | None:
     return ReceptiveField(
         int(sizes[-1]), stride, start, tuple(int(s) for s in sizes), reach.status, reach.endless is not None
     )
+
+
+def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
+    """The receptive fields of every value, by value and source axis; values that depend on no pixel have none.
+
+    Activations and normalisations pass their input's field on unchanged, so most are computed once and shared.
+    """
+    known: dict[int, ReceptiveField | None] = {}
+    fields: list[dict[Source, ReceptiveField]] = []
+    for value in reaches.graph.values:
+        found: dict[Source, ReceptiveField] = {}
+        for source, reach in reaches.axes_of(value.index).items():
+            if id(reach) not in known:
+                known[id(reach)] = summarise(reach)
+            field = known[id(reach)]
+            if field is not None:
+                found[source] = field
+        fields.append(found)
+    return fields
 
 
 def _first_position(reach: AxisReach) -> int | None:
