@@ -16,6 +16,7 @@ arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in 
 | `dropout.py` | dropout |
 | `loss.py` | softmax cross-entropy, the multi-class hinge, logistic |
 | `optimizer.py` | SGD with momentum, Adam |
-| `network.py` | layers with parameters, and the four steps that train them; LeNet-5 |
+| `layers.py` | an operation with what it learns and what it remembers |
+| `network.py` | layers in a row, and the four steps that train them; LeNet-5 |
 | `gradient_check.py` | numerical gradients against ours |
 """
