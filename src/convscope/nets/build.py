@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
@@ -64,19 +65,22 @@ def smallest_input(name: str, *, options: Mapping[str, object] | None = None) ->
     """
     entry = catalogue.find(name)
     arguments = _arguments(entry, None, None, options)
+    fits_itself = "image_size" in inspect.signature(_factory(entry)).parameters
+    with torch.device("meta"):
+        fixed = None if fits_itself else _factory(entry)(**arguments)
 
     def works(sizes: tuple[int, ...]) -> bool:
         try:
             with torch.device("meta"):
-                _built(entry, arguments, sizes, check=True)
+                network = fixed or _factory(entry)(**arguments, image_size=sizes)
+            trace_shapes(network, (arguments["in_channels"], *sizes))
         except VanishedError:
             return False
         return True
 
     sizes = entry.image_size
     if len(set(sizes)) == 1:
-        side = _least(lambda n: works((n,) * len(sizes)), sizes[0])
-        return (side,) * len(sizes)
+        return (_least(lambda side: works((side,) * len(sizes)), sizes[0]),) * len(sizes)
 
     def works_on(axis: int) -> Callable[[int], bool]:
         return lambda size: works((*sizes[:axis], size, *sizes[axis + 1 :]))
@@ -85,8 +89,11 @@ def smallest_input(name: str, *, options: Mapping[str, object] | None = None) ->
 
 
 def _least(works: Callable[[int], bool], known: int) -> int:
-    """The least whole number at which `works` turns true, which it has by `known`."""
-    low, high = 1, known
+    """The least whole number at which `works` turns true, which it has by `known`: doubling, then halving."""
+    high = 1
+    while high < known and not works(high):
+        high = min(2 * high, known)
+    low = high // 2 + 1 if high < known else 1
     while low < high:
         middle = (low + high) // 2
         if works(middle):
@@ -162,12 +169,12 @@ def _checked(what: str, value: object, hint: Any) -> object:
             raise CaptureError(f"{what} takes a list, got {value!r}")
         each = (inner[0],) * len(value) if inner[-1] is Ellipsis else inner
         return tuple(_checked(what, item, item_hint) for item, item_hint in zip(value, each, strict=True))
-    allowed = inner if origin is Union else (hint,)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    allowed = inner if origin in (Union, UnionType) else (hint,)
+    if float in allowed and type(value) is int:
         return float(value)
     if type(value) not in allowed:
-        needed = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-        raise CaptureError(f"{what} takes {needed.get(hint, str(hint))}, got {value!r}")
+        needed = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", NoneType: "nothing"}
+        raise CaptureError(f"{what} takes {' or '.join(needed[kind] for kind in allowed)}, got {value!r}")
     return value
 
 

@@ -11,6 +11,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from convscope.nets.layers import kaiming_fan_out
+from convscope.nets.stems import takes_small_stem
+
 STAGES = {
     "resnet18 resnet34": (
         ("conv1", (64, 112, 112)),
@@ -39,9 +42,6 @@ WIDTHS = (64, 128, 256, 512)
 # Table 1: blocks in each of the four stages.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-# Images with a side below this many pixels get the small stem when `stem` is "auto".
-SMALL_IMAGE = 64
-
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
     """The projection of section 3.3, option B: 1x1 where the shape changes, nothing elsewhere."""
@@ -61,11 +61,11 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU(inplace=True)
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = shortcut(in_channels, width, stride)
-        self.relu2 = nn.ReLU(inplace=True)
+        self.relu2 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the two convolutions' answer to the input."""
@@ -87,14 +87,14 @@ class Bottleneck(nn.Module):
         first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
         self.conv1 = nn.Conv2d(in_channels, width, 1, stride=first, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU(inplace=True)
+        self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, stride=second, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.relu2 = nn.ReLU(inplace=True)
+        self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
         self.downsample = shortcut(in_channels, 4 * width, stride)
-        self.relu3 = nn.ReLU(inplace=True)
+        self.relu3 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the three convolutions' answer to the input."""
@@ -118,7 +118,7 @@ class ResNet(nn.Module):
         else:
             self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.maxpool: nn.Module = nn.Identity() if small_stem else nn.MaxPool2d(3, stride=2, padding=1)
         channels = 64
         for number, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS[depth], strict=True), start=1):
@@ -131,9 +131,7 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(channels, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        kaiming_fan_out(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, num_classes)."""
@@ -167,7 +165,10 @@ def resnet(
     >>> resnet(depth=18, num_classes=10, image_size=(32, 32)).conv1.kernel_size
     (3, 3)
     """
-    small_stem = stem == "small" or (stem == "auto" and min(image_size) < SMALL_IMAGE)
     return ResNet(
-        depth=depth, num_classes=num_classes, in_channels=in_channels, small_stem=small_stem, stride_in=stride_in
+        depth=depth,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        small_stem=takes_small_stem(stem, image_size),
+        stride_in=stride_in,
     )
