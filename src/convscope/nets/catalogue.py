@@ -13,9 +13,11 @@ from importlib import resources
 
 from convscope.errors import CaptureError, did_you_mean
 from convscope.nets.entry import Entry
-from convscope.nets.history import pioneers, residual
+from convscope.nets.history import beyond, imagenet, pioneers, residual
 
-ENTRIES: tuple[Entry, ...] = tuple(sorted((*pioneers.ENTRIES, *residual.ENTRIES), key=lambda entry: entry.year))
+ENTRIES: tuple[Entry, ...] = tuple(
+    sorted((*pioneers.ENTRIES, *imagenet.ENTRIES, *residual.ENTRIES, *beyond.ENTRIES), key=lambda entry: entry.year)
+)
 
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
 
