@@ -1,0 +1,97 @@
+"""What a forward pass is given: shapes, tensors, or nested structures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from convscope.errors import CaptureError
+from convscope.graph.records import TensorSpec
+
+# One tensor: the shape of one sample, a full specification, or a tensor whose shape counts.
+OneInput = Sequence[int] | TensorSpec | torch.Tensor
+Inputs = OneInput | Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The arguments of one forward call, and the tensors in them with their names."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    tensors: tuple[tuple[str, torch.Tensor], ...]
+
+
+def is_shape(value: object) -> bool:
+    """Whether this is a sequence of whole numbers."""
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and len(value) > 0
+        and all(isinstance(size, int) and not isinstance(size, bool) for size in value)
+    )
+
+
+def make_inputs(inputs: Inputs, *, batch_size: int | None, device: str, dtype: torch.dtype) -> Forward:
+    """Tensors for a forward call.
+
+    A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
+    A `TensorSpec` or a tensor says everything itself. A sequence of these is several positional arguments, a mapping
+    is keyword arguments; further structures inside are kept.
+
+    Raises:
+        CaptureError: something among the inputs is none of these.
+    """
+    tensors: list[tuple[str, torch.Tensor]] = []
+
+    def make(value: Any, name: str) -> Any:
+        if is_shape(value):
+            shape = tuple(value) if batch_size is None else (batch_size, *value)
+            if any(size < 0 for size in shape):
+                raise CaptureError(f"input {name} has shape {tuple(value)}: sizes must be at least 0")
+            tensor = _empty(shape, dtype, device)
+        elif isinstance(value, TensorSpec):
+            tensor = _empty(value.shape, _dtype(value.dtype), device)
+        elif isinstance(value, torch.Tensor):
+            tensor = _empty(tuple(value.shape), value.dtype, device) if device == "meta" else value.detach().clone()
+        elif isinstance(value, Mapping):
+            return {key: make(item, f"{name}.{key}") for key, item in value.items()}
+        elif isinstance(value, list | tuple):
+            return type(value)(make(item, f"{name}.{i}") for i, item in enumerate(value))
+        elif value is None or isinstance(value, bool | int | float | str):
+            return value
+        else:
+            raise CaptureError(
+                f"input {name} is a {type(value).__name__}: give a shape such as (3, 224, 224), a tensor, "
+                "or a list or dict of these"
+            )
+        tensors.append((name, tensor))
+        return tensor
+
+    if isinstance(inputs, Mapping):
+        keywords = {key: make(value, key) for key, value in inputs.items()}
+        return Forward((), keywords, tuple(tensors))
+    if is_shape(inputs) or not isinstance(inputs, list | tuple):
+        return Forward((make(inputs, "input"),), {}, tuple(tensors))
+    arguments = tuple(make(value, f"input{i}" if len(inputs) > 1 else "input") for i, value in enumerate(inputs))
+    return Forward(arguments, {}, tuple(tensors))
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> torch.Tensor:
+    if device == "meta":
+        return torch.empty(shape, dtype=dtype, device="meta")
+    # A real run needs ordinary numbers: small ones, so that exponentials don't overflow; whole ones for indices.
+    generator = torch.Generator().manual_seed(0)
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.randn(shape, dtype=dtype, generator=generator)
+    return torch.zeros(shape, dtype=dtype)
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise CaptureError(f"element type {name!r} is not known: use float32, float16, bfloat16, int64, ...")
+    return dtype

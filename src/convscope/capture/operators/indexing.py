@@ -1,0 +1,152 @@
+"""Reading and writing at listed places: exact where these are constants, data-dependent where they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from convscope.capture.readings import Call, Flow, Operand, Reading, Rule, axis_of
+from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Status, Step, Taps
+from convscope.geometry.taps import listed_taps
+
+
+def _index(call: Call) -> Reading:
+    """`x[:, i, j]` with tensors as indices: several of them pick points, one picks positions along its axis."""
+    x = call.operand("self")
+    indices: list[Operand | None] = list(call.arguments["indices"])
+    placed = [(axis, index) for axis, index in enumerate(indices) if index is not None]
+    out = call.outputs[0]
+    if any(index.dtype in ("bool", "uint8") for _, index in placed):
+        return _masked(call, x)
+    axes = [axis for axis, _ in placed]
+    together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
+    position = axes[0] if together and axes else 0
+    broadcast = np.broadcast_shapes(*(index.shape for _, index in placed)) if placed else ()
+    count = int(np.prod(broadcast, dtype=np.int64))
+    rest = [axis for axis in range(x.rank) if axis not in axes]
+    # The indexed axes are brought together and flattened into one, which is then read at listed places.
+    order = (*rest[:position], *axes, *rest[position:])
+    sizes = [x.shape[axis] for axis in axes]
+    flat = int(np.prod(sizes, dtype=np.int64))
+    lead = tuple(x.shape[a] for a in rest[:position])
+    tail = tuple(x.shape[a] for a in rest[position:])
+    numbers = [call.values(index) for _, index in placed]
+    steps: list[Step] = []
+    if order != tuple(range(x.rank)):
+        steps.append(Permute(order))
+    if len(axes) > 1:
+        steps.append(Reshape((*lead, flat, *tail)))
+    flows: list[Flow] = []
+    if all(n is not None for n in numbers):
+        places = np.zeros(broadcast, dtype=np.int64)
+        for number, size in zip(numbers, sizes, strict=True):
+            assert number is not None
+            places = places * size + np.asarray(number, dtype=np.int64) % size
+        steps.append(Taps(position, listed_taps(places.reshape(-1), flat)))
+        status = Status.EXACT
+    else:
+        steps.append(Mix(position, count))
+        status = Status.DATA_DEPENDENT
+    steps.append(Reshape(out))
+    flows.append(Flow(x.slot, 0, tuple(steps), status))
+    for _, index in placed:
+        # An index steers the outputs that were read with it.
+        lined_up = (*broadcast, *(1,) * len(tail))
+        flows.append(Flow(index.slot, 0, (Expand(broadcast), Reshape(lined_up), Expand(out))))
+    return Reading("index", tuple(flows))
+
+
+def _masked(call: Call, x: Operand) -> Reading:
+    """A mask picks elements: which ones is in its values."""
+    steps: list[Step] = [Mix(axis, 1) for axis in range(x.rank)]
+    out = call.outputs[0]
+    flows = []
+    for operand in call.operands:
+        down: list[Step] = [Mix(axis, 1) for axis in range(operand.rank)]
+        flows.append(Flow(operand.slot, 0, (*down, Reshape((1,) * len(out)), Expand(out)), Status.DATA_DEPENDENT))
+    assert steps is not None
+    return Reading("index", tuple(flows))
+
+
+def _index_select(call: Call) -> Reading:
+    x, index = call.operand("self"), call.operand("index")
+    axis = call.axis()
+    out = call.outputs[0]
+    numbers = call.values(index)
+    if numbers is not None:
+        table = listed_taps(np.asarray(numbers, dtype=np.int64).reshape(-1), x.shape[axis])
+        source = Flow(x.slot, 0, (Taps(axis, table),))
+    else:
+        source = Flow(x.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT)
+    column = tuple(out[axis] if a == axis else 1 for a in range(len(out)))
+    return Reading("index_select", (source, Flow(index.slot, 0, (Reshape(column), Expand(out)))))
+
+
+def _gather(call: Call) -> Reading:
+    """Along one axis the places are in the index; along the others position by position."""
+    x, index = call.operand("self"), call.operand("index")
+    axis = call.axis()
+    out = call.outputs[0]
+    steps: list[Step] = [
+        Taps(a, listed_taps(np.arange(out[a]), x.shape[a])) for a in range(x.rank) if a != axis and out[a] != x.shape[a]
+    ]
+    steps.append(Mix(axis, out[axis]))
+    return Reading("gather", (Flow(x.slot, 0, tuple(steps), Status.DATA_DEPENDENT), Flow(index.slot)))
+
+
+def _embedding(call: Call) -> Reading:
+    """Rows of a table: output row i is steered by index i; which row of the table it is is in the values."""
+    weight, indices = call.operand("weight"), call.operand("indices")
+    out = call.outputs[0]
+    steer = Flow(indices.slot, 0, (Reshape((*indices.shape, 1)), Expand(out)))
+    rows = int(np.prod(indices.shape, dtype=np.int64))
+    looked_up = Flow(weight.slot, 0, (Mix(0, rows), Reshape(out)), Status.DATA_DEPENDENT)
+    return Reading("embedding", (steer, looked_up))
+
+
+def _scatter(call: Call) -> Reading:
+    """Writing at computed places: along the axis anything may come from anywhere."""
+    x = call.operand("self")
+    out = call.outputs[0]
+    axis = axis_of(call.arguments["dim"], x.rank)
+    flows = [Flow(x.slot)]
+    for name in ("index", "src", "source"):
+        operand = call.arguments.get(name)
+        if not isinstance(operand, Operand):
+            continue
+        if operand.rank != x.rank or any(a != axis and size != x.shape[a] for a, size in enumerate(operand.shape)):
+            down = tuple(Mix(a, 1) for a in range(operand.rank))
+            lifted = (Reshape((1,) * x.rank), Expand(out))
+            flows.append(Flow(operand.slot, 0, (*down, *lifted), Status.DATA_DEPENDENT))
+        else:
+            flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT))
+    return Reading(call.op, tuple(flows))
+
+
+def _index_put(call: Call) -> Reading:
+    """`x[i] = v`: the base keeps its places; the values land where the indices say, anywhere as a bound."""
+    x, out = call.operand("self"), call.outputs[0]
+    flows = [Flow(x.slot)]
+    for operand in call.operands:
+        if operand.slot == x.slot:
+            continue
+        down = tuple(Mix(a, 1) for a in range(operand.rank))
+        lifted = (Reshape((1,) * x.rank), Expand(out))
+        flows.append(Flow(operand.slot, 0, (*down, *lifted), Status.DATA_DEPENDENT))
+    return Reading("index_put", tuple(flows))
+
+
+RULES: Mapping[str, Rule] = {
+    "index": _index,
+    "_unsafe_index": _index,
+    "index_select": _index_select,
+    "gather": _gather,
+    "take_along_dim": _gather,
+    "embedding": _embedding,
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _scatter),
+    "index_put": _index_put,
+    "_index_put_impl": _index_put,
+    "masked_select": lambda call: _masked(call, call.first),
+    "nonzero": lambda call: _masked(call, call.first),
+}

@@ -1,0 +1,96 @@
+"""Matrix products: fully connected layers, batched products, and what einsum becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
+from convscope.geometry.cost import matmul_macs
+from convscope.geometry.relation import Expand, Mix, Reshape
+
+
+def _formula(*factors: int) -> str:
+    return " · ".join(f"{f:,}".replace(",", " ") for f in factors)
+
+
+def _product_flows(left: Operand, right: Operand) -> list[Flow]:
+    """(…, n, k) times (…, k, m): a row of the left and a column of the right, whole."""
+    rows, columns = left.shape[-2], right.shape[-1]
+    return [
+        Flow(left.slot, 0, (Mix(left.rank - 1, columns),)),
+        Flow(right.slot, 0, (Mix(right.rank - 2, rows),)),
+    ]
+
+
+def _product(call: Call, left: Operand, right: Operand, added: Operand | None = None) -> Reading:
+    flows = _product_flows(left, right)
+    if added is not None:
+        flows.append(Flow(added.slot, 0, (Expand(call.outputs[0]),)))
+    batch = left.shape[0] if left.rank == 3 else 1
+    rows, inner, columns = left.shape[-2], left.shape[-1], right.shape[-1]
+    factors = (batch, rows, inner, columns) if left.rank == 3 else (rows, inner, columns)
+    return Reading(
+        "linear" if call.op in ("addmm", "mm") else "matmul",
+        tuple(flows),
+        macs=matmul_macs(batch, rows, inner, columns),
+        formula=_formula(*factors),
+    )
+
+
+def _addmm(call: Call) -> Reading:
+    names = ("batch1", "batch2") if call.op == "baddbmm" else ("mat1", "mat2")
+    return _product(call, call.operand(names[0]), call.operand(names[1]), call.operand("self"))
+
+
+def _mm(call: Call) -> Reading:
+    return _product(call, call.operands[0], call.operands[1])
+
+
+def _linear(call: Call) -> Reading:
+    """`aten.linear`, where a backend keeps it whole: weight is (out, in)."""
+    x, weight = call.operands[0], call.operand("weight")
+    rows = 1
+    for size in x.shape[:-1]:
+        rows *= size
+    flows = [Flow(x.slot, 0, (Mix(x.rank - 1, weight.shape[0]),))]
+    bias = call.arguments.get("bias")
+    flows.append(Flow(weight.slot, 0, (Mix(1, 1), Reshape((weight.shape[0],)), Expand(call.outputs[0]))))
+    if isinstance(bias, Operand):
+        flows.append(Flow(bias.slot, 0, (Expand(call.outputs[0]),)))
+    macs = matmul_macs(1, rows, x.shape[-1], weight.shape[0])
+    return Reading("linear", tuple(flows), macs=macs, formula=_formula(rows, x.shape[-1], weight.shape[0]))
+
+
+def _dot(call: Call) -> Reading:
+    size = call.operands[0].shape[0]
+    flows = tuple(Flow(o.slot, 0, (Mix(0, 1), Reshape(()))) for o in call.operands)
+    return Reading("matmul", flows, macs=size, formula=_formula(size))
+
+
+def _mv(call: Call) -> Reading:
+    matrix, vector = call.operands[-2], call.operands[-1]
+    flows = [
+        Flow(matrix.slot, 0, (Mix(1, 1), Reshape(call.outputs[0]))),
+        Flow(vector.slot, 0, (Mix(0, call.outputs[0][0]),)),
+    ]
+    if call.op == "addmv":
+        flows.append(Flow(call.operands[0].slot, 0, (Expand(call.outputs[0]),)))
+    return Reading(
+        "matmul",
+        tuple(flows),
+        macs=matmul_macs(1, matrix.shape[0], matrix.shape[1], 1),
+        formula=_formula(*matrix.shape),
+    )
+
+
+RULES: Mapping[str, Rule] = {
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "mm": _mm,
+    "bmm": _mm,
+    "linear": _linear,
+    "dot": _dot,
+    "vdot": _dot,
+    "mv": _mv,
+    "addmv": _mv,
+}

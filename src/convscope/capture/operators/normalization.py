@@ -1,0 +1,103 @@
+"""Normalisations and softmax: which axes their statistics are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
+from convscope.geometry.relation import Expand, Mix, Permute, Step
+
+
+def _mix_whole(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[Step, ...]:
+    return tuple(Mix(axis, shape[axis]) for axis in axes)
+
+
+def _per_channel(operand: Operand | None, shape: tuple[int, ...]) -> list[Flow]:
+    """A weight or bias with one number per channel, when it is itself computed from the input."""
+    if not isinstance(operand, Operand):
+        return []
+    rank = len(shape)
+    lifted = Expand((1,) * (rank - 1) + operand.shape)
+    return [Flow(operand.slot, 0, (lifted, Permute((0, rank - 1, *range(1, rank - 1))), Expand(shape)))]
+
+
+def _statistics(x: Operand, call: Call, axes: Iterable[int]) -> list[Flow]:
+    """The saved means and deviations: whole axes mixed down to their shape, by every element."""
+    flows = []
+    for output, shape in enumerate(call.outputs[1:], start=1):
+        if shape in ((0,), ()):
+            continue
+        steps: tuple[Step, ...] = tuple(Mix(axis, 1) for axis in range(x.rank))
+        flows.append(
+            Flow(
+                x.slot,
+                output,
+                (*steps, Expand((1,) * max(0, x.rank - len(shape)) + shape))
+                if len(shape) >= x.rank
+                else (*steps, *_shrunk(shape)),
+            )
+        )
+    return flows
+
+
+def _shrunk(shape: tuple[int, ...]) -> tuple[Step, ...]:
+    from convscope.geometry.relation import Reshape
+
+    return (Reshape((1,) * len(shape)), Expand(shape))
+
+
+def _batch_norm(call: Call) -> Reading:
+    """With running statistics the identity; with the batch's, each channel reads its whole plane of every image."""
+    x = call.first
+    training = call.arguments.get("training")
+    if training is None:
+        training = call.arguments.get("train", "no_training" not in call.op)
+    axes = [axis for axis in range(x.rank) if axis != 1] if training else []
+    flows = [Flow(x.slot, 0, _mix_whole(x.shape, axes))]
+    if training:
+        flows += _statistics(x, call, axes)
+    for name in ("weight", "bias"):
+        flows += _per_channel(call.arguments.get(name), call.outputs[0])
+    return Reading("batch_norm", tuple(flows))
+
+
+def _group_norm(call: Call) -> Reading:
+    x = call.first
+    groups = call.arguments["group"]
+    steps: tuple[Step, ...] = (Mix(1, x.shape[1], groups), *_mix_whole(x.shape, range(2, x.rank)))
+    flows = [Flow(x.slot, 0, steps), *_statistics(x, call, ())]
+    for name in ("weight", "bias"):
+        flows += _per_channel(call.arguments.get(name), call.outputs[0])
+    return Reading("group_norm", tuple(flows))
+
+
+def _layer_norm(call: Call) -> Reading:
+    x = call.first
+    axes = range(x.rank - len(call.arguments["normalized_shape"]), x.rank)
+    flows = [Flow(x.slot, 0, _mix_whole(x.shape, axes))]
+    flows += [Flow(x.slot, output, tuple(Mix(axis, 1) for axis in axes)) for output in range(1, len(call.outputs))]
+    for name in ("weight", "bias"):
+        operand = call.arguments.get(name)
+        if isinstance(operand, Operand):
+            flows.append(Flow(operand.slot, 0, (Expand(call.outputs[0]),)))
+    return Reading("rms_norm" if "rms" in call.op else "layer_norm", tuple(flows))
+
+
+def _softmax(call: Call) -> Reading:
+    x = call.first
+    name = call.op.removeprefix("_").removesuffix("_no_update").removeprefix("safe_")
+    return Reading(name, (Flow(x.slot, 0, _mix_whole(x.shape, [call.axis()] if x.rank else [])),))
+
+
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional", "cudnn_batch_norm",
+         "_native_batch_norm_legit_no_training", "_batch_norm_with_update", "_batch_norm_no_update",
+         "miopen_batch_norm"),
+        _batch_norm,
+    ),
+    "native_group_norm": _group_norm,
+    "native_layer_norm": _layer_norm,
+    "_fused_rms_norm": _layer_norm,
+    **dict.fromkeys(("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax"), _softmax),
+}  # fmt: skip

@@ -1,0 +1,82 @@
+"""Sums, means, extremes and other operations that take in whole axes; running sums; Fourier transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from convscope.capture.readings import Call, Flow, Reading, Rule, axis_of
+from convscope.geometry.relation import Mix, Reshape, Step, Taps
+from convscope.geometry.taps import NO_TAP, listed_taps
+
+# Above this, a running sum's triangle of taps is not written out: it counts as the whole axis.
+_TRIANGLE_LIMIT = 1024
+
+
+def _axes(call: Call) -> list[int]:
+    dim = call.arguments.get("dim")
+    rank = call.first.rank
+    if dim is None or (isinstance(dim, tuple | list) and not dim):
+        return list(range(rank))
+    return [axis_of(d, rank) for d in ([dim] if isinstance(dim, int) else dim)]
+
+
+def _reduce(call: Call) -> Reading:
+    """Each axis in `dim` is mixed down to one position, then dropped unless it is kept."""
+    steps: list[Step] = [Mix(axis, 1) for axis in _axes(call)]
+    kept = tuple(1 if axis in _axes(call) else size for axis, size in enumerate(call.first.shape))
+    flows = []
+    for output, shape in enumerate(call.outputs):
+        flows.append(Flow(0, output, (*steps, Reshape(shape)) if shape != kept else tuple(steps)))
+    names = {"linalg_vector_norm": "norm", "amax": "max", "amin": "min"}
+    return Reading(names.get(call.op, call.op), tuple(flows))
+
+
+def _extreme(call: Call) -> Reading:
+    """`max` and `min` are reductions, or elementwise with a second tensor."""
+    if len(call.operands) == 2:
+        from convscope.capture.operators.elementwise import pointwise
+
+        return pointwise(call)
+    return _reduce(call)
+
+
+def _along(call: Call) -> Reading:
+    """Sorting, the largest k, normalising along one axis: the axis stays, every position reads all of it."""
+    axis = call.axis() if call.first.rank else 0
+    flows = tuple(
+        Flow(0, output, (Mix(axis, shape[axis]),) if shape else ()) for output, shape in enumerate(call.outputs)
+    )
+    return Reading(call.op, flows)
+
+
+def _running(call: Call) -> Reading:
+    """Running sums and products: position u reads 0..u."""
+    axis = call.axis()
+    size = call.first.shape[axis]
+    if size > _TRIANGLE_LIMIT:
+        return _along(call)
+    rows = np.where(np.tri(size, dtype=bool), np.arange(size)[None, :], NO_TAP)
+    flows = tuple(Flow(0, o, (Taps(axis, listed_taps(rows, size)),)) for o in range(len(call.outputs)))
+    return Reading(call.op, flows)
+
+
+def _fourier(call: Call) -> Reading:
+    axes = [axis_of(d, call.first.rank) for d in call.arguments["dim"]]
+    return Reading("fft", (Flow(0, 0, tuple(Mix(axis, call.outputs[0][axis]) for axis in axes)),), macs=None)
+
+
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        ("mean", "sum", "nansum", "prod", "amax", "amin", "aminmax", "argmax", "argmin", "var", "std", "var_mean",
+         "std_mean", "norm", "linalg_vector_norm", "logsumexp", "any", "all", "median", "nanmedian", "count_nonzero",
+         "mode", "kthvalue"),
+        _reduce,
+    ),
+    "max": _extreme,
+    "min": _extreme,
+    **dict.fromkeys(("sort", "topk", "argsort", "renorm"), _along),
+    **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"), _running),
+    **dict.fromkeys(("_fft_r2c", "_fft_c2c", "_fft_c2r"), _fourier),
+}  # fmt: skip

@@ -1,0 +1,97 @@
+"""Interpolation by fixed taps, and sampling at places that the network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from convscope.capture.readings import Call, Flow, Reading, Rule
+from convscope.geometry.relation import Expand, Mix, Permute, Status, Taps
+from convscope.geometry.resize import ResizeMode, resize_taps
+from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
+
+
+def _scales(call: Call, dimensions: int) -> Sequence[float | None]:
+    """Scale factors by axis where PyTorch was told to use them: `.vec` overloads hold a list, others name each."""
+    if "scale_factors" in call.arguments:
+        return call.arguments["scale_factors"] or (None,) * dimensions
+    names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]
+    return tuple(call.arguments.get(name) for name in names)
+
+
+def _resize(mode: ResizeMode, dimensions: int) -> Rule:
+    def rule(call: Call) -> Reading:
+        x, out = call.first, call.outputs[0]
+        first = x.rank - dimensions
+        align = bool(call.arguments.get("align_corners", False))
+        scales = _scales(call, dimensions)
+        steps = tuple(
+            Taps(first + i, resize_taps(x.shape[first + i], out[first + i], mode, align_corners=align, scale=scales[i]))
+            for i in range(dimensions)
+        )
+        return Reading("upsample", (Flow(0, 0, steps),), macs=0)
+
+    return rule
+
+
+def _antialiased(radius: float) -> Rule:
+    """Anti-aliased interpolation: the kernel widens with the reduction.
+
+    Source: PyTorch's `_compute_weights_aa`: support = radius times scale around the centre, edges cut.
+    """
+
+    def table(size: int, wanted: int, align: bool, given: float | None) -> TapTable:
+        if align:
+            scale = (size - 1) / (wanted - 1) if wanted > 1 else 0.0
+        else:
+            scale = 1.0 / given if given else size / wanted
+        support = radius * max(scale, 1.0)
+        rows = []
+        for u in range(wanted):
+            centre = scale * (u + 0.5)
+            start = max(int(centre - support + 0.5), 0)
+            rows.append(range(start, min(int(centre + support + 0.5), size)))
+        longest = max(len(row) for row in rows)
+        positions = np.full((wanted, longest), NO_TAP, dtype=np.int64)
+        for u, row in enumerate(rows):
+            positions[u, : len(row)] = row
+        return listed_taps(positions, size)
+
+    def rule(call: Call) -> Reading:
+        x, out = call.first, call.outputs[0]
+        align = bool(call.arguments.get("align_corners", False))
+        scales = _scales(call, 2)
+        steps = tuple(
+            Taps(axis, table(x.shape[axis], out[axis], align, scales[i]))
+            for i, axis in enumerate((x.rank - 2, x.rank - 1))
+        )
+        return Reading("upsample", (Flow(0, 0, steps),), macs=0)
+
+    return rule
+
+
+def _grid_sample(call: Call) -> Reading:
+    """Where to read is in the grid: any pixel, as a bound. Each place of the grid steers its own output alone."""
+    x, grid = call.operands[0], call.operands[1]
+    out = call.outputs[0]
+    steps = tuple(Mix(axis, out[axis]) for axis in range(2, x.rank))
+    last = grid.rank - 1
+    steering = (Mix(last, 1), Permute((0, last, *range(1, last))), Expand(out))
+    flows = (Flow(x.slot, 0, steps, Status.DATA_DEPENDENT), Flow(grid.slot, 0, steering))
+    return Reading("grid_sample", flows, macs=None)
+
+
+_LINEAR = {1: "upsample_linear1d", 2: "upsample_bilinear2d", 3: "upsample_trilinear3d"}
+
+RULES: Mapping[str, Rule] = {
+    **{f"upsample_nearest{n}d": _resize("nearest", n) for n in (1, 2, 3)},
+    **{f"_upsample_nearest_exact{n}d": _resize("nearest-exact", n) for n in (1, 2, 3)},
+    **{name: _resize("linear", n) for n, name in _LINEAR.items()},
+    "upsample_bicubic2d": _resize("cubic", 2),
+    "_upsample_bilinear2d_aa": _antialiased(1.0),
+    "_upsample_bicubic2d_aa": _antialiased(2.0),
+    "grid_sampler_2d": _grid_sample,
+    "grid_sampler_3d": _grid_sample,
+    "_grid_sampler_2d_cpu_fallback": _grid_sample,
+}

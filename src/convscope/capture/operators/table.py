@@ -1,0 +1,44 @@
+"""ATen operator -> rule. An operator that is not here is unknown: listed as such, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from convscope.capture.operators import (
+    attention,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    normalization,
+    pooling,
+    reduction,
+    resampling,
+    shape,
+)
+from convscope.capture.readings import Call, Reading, Rule
+
+RULES: Mapping[str, Rule] = {
+    **elementwise.RULES,
+    **shape.RULES,
+    **reduction.RULES,
+    **convolution.RULES,
+    **pooling.RULES,
+    **normalization.RULES,
+    **linear.RULES,
+    **attention.RULES,
+    **resampling.RULES,
+    **indexing.RULES,
+}
+
+
+def read(call: Call) -> Reading:
+    """What the table says about a call; unknown operators get no flows and no MACs."""
+    rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
+    if rule is not None:
+        return rule(call)
+    if not call.operands:
+        return Reading(call.op, flows=())
+    if call.pointwise:
+        return elementwise.pointwise(call)
+    return Reading(call.op, flows=None, macs=None)
