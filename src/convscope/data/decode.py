@@ -1,37 +1,259 @@
-"""An image file becomes pixels: uint8 (H, W, C), as the model asks, or a reason why not."""
+"""An image file becomes pixels: uint8 (H, W, C), as the model asks, or a reason why not.
+
+A JPEG goes through simplejpeg where that is installed, everything else through Pillow; the pixels are the same, since
+both stand on libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
+decoded whole and then resized: libjpeg's scaled decoding is faster for photographs of twice the size and more, and
+differs by up to 50 levels.
+Colour profiles are not applied. Of several frames or pages the first is taken.
+"""
 
 from __future__ import annotations
 
+import functools
+import io
 import os
-from typing import TYPE_CHECKING
+import stat
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.records import Decoding, Pixels
+from convscope.data.records import Decoding, Pixels, printable
+from convscope.data.sniff import Header, Unreadable, check_size, read_header
 from convscope.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
+FILE_LIMIT = 512 * 2**20
+# What is worth saying of an image that was read all the same; counted over a dataset.
+FIRST_FRAME = "hold several frames or pages, of which the first was read"
+DARK_16_BIT = "are 16-bit and use only the lowest sixteenth of the range (12-bit data?), so they come out dark"
+
+_ORIENTATION = 0x0112
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+
+
+def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
+    """One image file as uint8 (H, W, C); raises DataError with the path and the reason.
+
+    >>> decode_image("nowhere.jpg", Decoding(size=(32, 32)))
+    Traceback (most recent call last):
+    ...
+    convscope.errors.DataError: nowhere.jpg: no such file
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pixels, _ = decode_file(os.fspath(path), decoding)
+    except Unreadable as reason:
+        raise DataError(f"{printable(os.fspath(path))}: {reason}") from None
+    return pixels
+
+
+def decode_file(path: str, decoding: Decoding) -> tuple[Pixels, str | None]:
+    """One file's pixels, and a remark on them or None; raises Unreadable.
+
+    Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
+    """
+    return decode_bytes(read_bytes(path), decoding)
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole of a regular file; raises Unreadable. A pipe or a device is never waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
+        if status.st_size > FILE_LIMIT:
+            raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
+        data = os.read(descriptor, status.st_size)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    finally:
+        os.close(descriptor)
+    if len(data) != status.st_size:
+        raise Unreadable("the file changed while it was read")
+    return data
+
+
+def explain_os_error(error: OSError) -> str:
+    """The system's reason in plain words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return (error.strerror or str(error)).lower()
+
+
+def kind_of_file(mode: int) -> str:
+    """What a path that is no regular file is: "a folder", "a pipe" ..."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a broken link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
+    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises Unreadable."""
+    header = read_header(data)
+    if header.format == "JPEG" and header.components in (1, 3):
+        pixels = _decode_jpeg(data, header)
+        if pixels is not None:
+            if pixels.shape == decoding.image_shape and not header.has_metadata:
+                return pixels, None
+            orientation = _jpeg_orientation(data) if header.has_metadata else 1
+            return fit(_turn(from_array(pixels), orientation), decoding), None
+    return _decode_with_pillow(data, header, decoding)
+
+
+def _jpeg_orientation(data: bytes) -> int:
+    """The orientation in a JPEG's metadata; the pixels are not decoded."""
+    try:
+        with open_with_pillow(data, "JPEG") as image:
+            return _orientation(image)
+    except Exception:
+        return 1
+
+
+@functools.cache
+def _fast_jpeg() -> Any:
+    """The simplejpeg module, or None where it is missing or broken."""
+    try:
+        import simplejpeg
+    except Exception:
+        return None
+    return simplejpeg
+
+
+def _decode_jpeg(data: bytes, header: Header) -> Pixels | None:
+    """(H, W, 1) or (H, W, 3) as it lies in the file, or None where Pillow has to do it; raises Unreadable.
+
+    Strict: libjpeg's warnings, which mean damaged scan data, are errors. Pillow can't see them.
+    """
+    fast = _fast_jpeg()
+    if fast is None:
+        return None
+    try:
+        pixels: Pixels = fast.decode_jpeg(data, "GRAY" if header.components == 1 else "RGB")
+    except ValueError as error:
+        reason = str(error)
+        if "Invalid SOS parameters" in reason or "Adobe" in reason or "subsampling" in reason:
+            # Some cameras write these; the pixels are right all the same.
+            return None
+        raise Unreadable(f"JPEG damaged: {reason}") from None
+    return pixels
+
+
+def open_with_pillow(data: bytes, name: str) -> Image.Image:
+    """An image file's bytes, opened as the one format that they begin with: no other decoder of Pillow's sees them."""
+    # Imported by name: Pillow's own search for plugins is not safe among threads.
+    from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registers the formats
+
+    Image.preinit()
+    return Image.open(io.BytesIO(data), formats=(name,))
+
+
+def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
+    try:
+        with open_with_pillow(data, header.format) as image:
+            check_size(*image.size)
+            several = image.format != "MPO" and getattr(image, "is_animated", False)
+            image.load()
+            remark = FIRST_FRAME if several else None
+            flat, dark = flatten(image, decoding.background)
+            return fit(_turn(flat, _orientation(image)), decoding), DARK_16_BIT if dark else remark
+    except Unreadable:
+        raise
+    except Exception as error:
+        # Whatever a decoder raises on bytes from strangers, its meaning is that they can't be read.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "cannot identify" in reason:
+            reason = "damaged: its header can't be read"
+        raise Unreadable(printable(reason[:200])) from None
+
+
+def from_array(pixels: Pixels) -> Image.Image:
+    """uint8 (H, W, 1) or (H, W, 3) as an image of mode L or RGB."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (as it stands) where it is missing or broken."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        # Broken EXIF says nothing about the picture.
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    """The image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
+    from PIL import Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def flatten(image: Image.Image, background: tuple[int, int, int]) -> tuple[Image.Image, bool]:
+    """Any mode as L or RGB, transparency laid over the background; and whether it is 16-bit and dark.
+
+    16-bit grey is divided by 257, so that 65,535 becomes 255. Raises Unreadable for modes whose range nobody stated.
+    """
+    from PIL import Image
+
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
+        values = np.asarray(image).astype(np.uint32)
+        brightest = int(values.max())
+        levels = ((values + 128) // 257).astype(np.uint8)
+        if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            levels = 255 - levels
+        return Image.fromarray(levels), 255 < brightest < 4096
+    if mode in ("I", "F"):
+        numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
+        raise Unreadable(f"its pixels are {numbers}, whose range is not known: convert it to 8 or 16 bits")
+    if "A" in mode or "a" in mode or "transparency" in image.info:
+        top = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", top.size, (*background, 255)), top).convert("RGB"), False
+    if mode in ("1", "L"):
+        return image.convert("L"), False
+    return image.convert("RGB"), False
+
 
 def fit(image: Image.Image, decoding: Decoding) -> Pixels:
-    """An image of mode L or RGB, resized and cut to (H, W, C)."""
-    from PIL import Image, ImageOps
+    """An image of mode L or RGB, resized (bilinear, antialiased) as the decoding says: uint8 (H, W, C)."""
+    from PIL import Image
 
     height, width = decoding.size
     image = image.convert("L" if decoding.channels == 1 else "RGB")
     if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image)
-    return pixels.reshape(decoding.image_shape)
-
-
-def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
-    """One image file as uint8 (H, W, C); raises DataError with the path and the reason."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return fit(image, decoding)
-    except OSError as error:
-        raise DataError(f"{os.fspath(path)}: {error}") from error
+        bilinear = Image.Resampling.BILINEAR
+        match decoding.resize_mode:
+            case "squash":
+                image = image.resize((width, height), bilinear)
+            case "crop":
+                scale = min(image.width / width, image.height / height)
+                left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
+                box = (left, top, min(left + width * scale, image.width), min(top + height * scale, image.height))
+                image = image.resize((width, height), bilinear, box=box)
+            case "letterbox":
+                scale = min(width / image.width, height / image.height)
+                inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+                frame = Image.new("RGB", (width, height), decoding.background).convert(image.mode)
+                frame.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+                image = frame
+    return np.array(image, dtype=np.uint8).reshape(decoding.image_shape)

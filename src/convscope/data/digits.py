@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.data.arrays import ArrayReader, Block
+from convscope.data.listing import WHOLE, Listing
 from convscope.data.records import Labels, Pixels
 
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -19,3 +21,20 @@ def load_digits() -> tuple[Pixels, Labels]:
     # The sixteen levels of ink (0 to 16) become 0 to 255.
     pixels = np.rint(images.reshape(COUNT, *SIZE, 1) * (255 / 16)).astype(np.uint8)
     return pixels, labels.astype(np.int64)
+
+
+def list_digits() -> Listing:
+    """The digits as a source that is cut into splits; so small that no cache is needed."""
+    pixels, labels = load_digits()
+    return Listing(
+        source="digits",
+        kind="digits",
+        classes=CLASSES,
+        parts={WHOLE: COUNT},
+        labels=labels,
+        names=[f"digits/{row}" for row in range(COUNT)],
+        read=ArrayReader([Block(COUNT, lambda: pixels)]),
+        identity=None,
+        image_size=SIZE,
+        channels=1,
+    )

@@ -2,38 +2,133 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from convscope.data.decode import fit
-from convscope.data.digits import CLASSES, COUNT, SIZE, load_digits
-from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
-from convscope.data.split import stratified_split
-from convscope.errors import DataError
+from convscope.data.build import Decoded, decode_rows
+from convscope.data.cache import cache_directory as default_cache_directory
+from convscope.data.cifar import find_cifar, list_cifar
+from convscope.data.digits import list_digits
+from convscope.data.folder import LAYOUT, list_folder
+from convscope.data.idx import find_idx, list_idx
+from convscope.data.listing import Listing
+from convscope.data.partition import find_conflicts, find_leaks, partition
+from convscope.data.records import (
+    Dataset,
+    Decoding,
+    ImageSet,
+    Labels,
+    Pixels,
+    Problem,
+    Progress,
+    Rows,
+    no_progress,
+    printable,
+)
+from convscope.errors import DataError, did_you_mean
+
+BUILT_IN = ("digits",)
+# Names that people type for data that has to be on the disk: what to give instead.
+_TO_FETCH = {
+    "mnist": "the folder that holds train-images-idx3-ubyte.gz and its three companions",
+    "fashion-mnist": "the folder that holds train-images-idx3-ubyte.gz and its three companions",
+    "cifar10": "the folder that holds data_batch_1.bin (the binary version, unpacked)",
+    "cifar100": "the folder that holds train.bin and test.bin (the binary version, unpacked)",
+    "imagenet": "its folder of train/ and val/",
+}
+LARGEST_DEFAULT_SIDE = 224
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Probe:
     """What a source holds, found without decoding it: enough to choose a model and the decoding.
 
-    `image_size` is the typical (height, width) and `channels` 1 when the images looked at are all grey, else 3.
+    Give it to `open_dataset` in the source's place, and the files are not listed a second time.
     """
 
-    source: str
-    kind: str
-    classes: tuple[str, ...]
-    counts: dict[str, int]
-    image_size: tuple[int, int]
-    channels: int
+    listing: Listing = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """The source as it was given."""
+        return self.listing.source
+
+    @property
+    def kind(self) -> str:
+        """folder, idx, cifar10, cifar100 or digits."""
+        return self.listing.kind
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their labels."""
+        return self.listing.classes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Files or rows by split, the unreadable ones included; "all" where the source has no splits."""
+        return dict(self.listing.parts)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """The typical (height, width)."""
+        return self.listing.image_size
+
+    @property
+    def channels(self) -> int:
+        """1 when the images looked at are all grey, else 3."""
+        return self.listing.channels
+
+    def default_decoding(self) -> Decoding:
+        """The typical size, with sides of at most 224 pixels, and the images' own channels."""
+        height, width = (min(side, LARGEST_DEFAULT_SIDE) for side in self.image_size)
+        return Decoding(size=(height, width), channels=self.channels)
 
 
 def probe(source: str) -> Probe:
-    """Tell cheaply the kind, classes, counts, typical size and channels of a source; raises DataError."""
-    if source == "digits":
-        return Probe(source=source, kind="digits", classes=CLASSES, counts={"all": COUNT}, image_size=SIZE, channels=1)
-    raise DataError(f"{source}: not yet")
+    """Tell cheaply the kind, classes, counts, typical size and channels of a source.
+
+    `source` is a folder of images, of IDX files or of CIFAR's binary files, or the name `digits`. Raises DataError with
+    what was found, what is needed and what to do.
+
+    >>> found = probe("digits")
+    >>> found.counts, found.image_size, found.channels
+    ({'all': 1797}, (8, 8), 1)
+    """
+    path = Path(source)
+    if source in BUILT_IN and not path.is_dir():
+        return Probe(list_digits())
+    _check_folder(path, source)
+    # The same folder with and without a slash at its end is one source.
+    source = str(path)
+    try:
+        idx = find_idx(path)
+        cifar = find_cifar(path)
+    except OSError as error:
+        raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
+    if idx:
+        return Probe(list_idx(source, idx))
+    if cifar is not None:
+        return Probe(list_cifar(source, cifar))
+    return Probe(list_folder(source))
+
+
+def _check_folder(path: Path, source: str) -> None:
+    """Raise DataError unless the path is a folder."""
+    if path.is_dir():
+        return
+    shown = printable(source)
+    if path.exists():
+        raise DataError(f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack archives first)")
+    wanted = _TO_FETCH.get(source.casefold().replace("_", "-")) or _TO_FETCH.get(source.casefold().replace("-", ""))
+    if wanted:
+        raise DataError(f"there is no folder {shown} here, and nothing is downloaded: give {wanted}, or use digits")
+    near = ""
+    if path.parent.is_dir():
+        near = did_you_mean(path.name, [*BUILT_IN, *(other.name for other in path.parent.iterdir() if other.is_dir())])
+    raise DataError(f"there is no folder {shown}: give a folder of images, or digits, which is built in.{near}")
 
 
 def open_dataset(
@@ -47,24 +142,89 @@ def open_dataset(
     cache_directory: Path | None = None,
     progress: Progress = no_progress,
 ) -> Dataset:
-    """Open a source as splits of uint8 images (N, H, W, C)."""
-    from PIL import Image
+    """Open a source as splits of uint8 images (N, H, W, C), decoded once and kept in the cache.
 
+    A source without splits is cut into train, val and test in memory; one without val gets it from train. Both are
+    stratified by class and decided by `seed`. Images that can't be read are kept out and listed in `problems`; with
+    `strict` the first of them raises. Raises DataError for anything that can't be trained on.
+
+    >>> open_dataset("digits").counts
+    {'train': 1439, 'val': 179, 'test': 179}
+    """
     found = source if isinstance(source, Probe) else probe(source)
-    decoding = decoding or Decoding(size=found.image_size, channels=found.channels)
-    pixels, labels = load_digits()
-    images = np.stack([fit(Image.fromarray(digit[:, :, 0]), decoding) for digit in pixels])
-    train, val, test = (
-        ImageSet(images[rows], labels[rows], [f"digits/{row}" for row in rows])
-        for rows in stratified_split(labels, (validation_fraction, test_fraction), seed=seed)
+    listing = found.listing
+    decoding = decoding or found.default_decoding()
+    directory = cache_directory or default_cache_directory()
+    decoded = decode_rows(listing, decoding, directory=directory, progress=progress)
+    problems = listing.problems + tuple(
+        Problem(listing.names[row], reason) for row, reason in decoded.outcome.bad.items()
     )
+    _check_problems(listing, decoded, problems, strict=strict)
+    split = partition(
+        listing,
+        decoded.outcome,
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+    )
+    sets = {name: _image_set(listing, decoded.pixels, rows) for name, rows in split.rows.items()}
+    leaks = find_leaks(split.rows, decoded.outcome, listing.names)
     return Dataset(
-        source=found.source,
-        kind=found.kind,
-        classes=found.classes,
+        source=listing.source,
+        kind=listing.kind,
+        classes=listing.classes,
         decoding=decoding,
-        train=train,
-        val=val,
-        test=test,
-        made_splits=("train", "val", "test"),
+        train=sets.get("train"),
+        val=sets.get("val"),
+        test=sets.get("test"),
+        problems=problems,
+        leaks=leaks,
+        notes=(*listing.notes, *split.notes, *_notes_on_pixels(listing, decoded, decoding, len(leaks))),
+        made_splits=split.made,
+        cache_hit=decoded.hit,
+        cache_path=None if decoded.path is None else str(decoded.path),
+        decode_seconds=decoded.seconds,
     )
+
+
+def _check_problems(listing: Listing, decoded: Decoded, problems: tuple[Problem, ...], *, strict: bool) -> None:
+    """Raise DataError where bad images leave a class with none to learn from, or where any is one too many."""
+    if problems and strict:
+        first = problems[0]
+        count = f"{len(problems)} images" if len(problems) > 1 else "an image"
+        raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
+    learned = listing.rows_of(next(iter(listing.parts)))
+    readable = np.setdiff1d(learned, list(decoded.outcome.bad))
+    counts = np.bincount(listing.labels[readable], minlength=len(listing.classes))
+    if counts.all():
+        return
+    empty = int(np.argmin(counts))
+    row = int(learned[listing.labels[learned] == empty][0])
+    raise DataError(
+        f"none of the images of class {listing.classes[empty]!r} can be read; "
+        f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
+    )
+
+
+def _image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
+    """The rows as a set: a plain slice where they follow one another, else a view of rows."""
+    first, last = int(rows[0]), int(rows[-1])
+    whole = last - first + 1 == len(rows)
+    images = pixels[first : last + 1] if whole else Rows(pixels, rows)
+    names = listing.names[first : last + 1] if whole else [listing.names[row] for row in rows.tolist()]
+    return ImageSet(images, listing.labels[rows], names)
+
+
+def _notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
+    for remark, count in decoded.outcome.remarks.items():
+        yield f"{count} images {remark}"
+    size = f"{decoding.size[0]}x{decoding.size[1]}"
+    if leaks:
+        yield f"{leaks} images have the same pixels (at {size}) as an image in another split: scores on them flatter"
+    conflicts = find_conflicts(listing.labels, decoded.outcome, listing.names)
+    if conflicts:
+        first, second = conflicts[0]
+        yield (
+            f"{len(conflicts)} images have the same pixels (at {size}) as an image of another class, "
+            f"for example {first} and {second}"
+        )

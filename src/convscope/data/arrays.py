@@ -1,0 +1,49 @@
+"""Sources that hold many images in a file (IDX, CIFAR, digits): read when the first row is asked for, in one go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convscope.data.decode import fit, from_array
+from convscope.data.listing import Found
+from convscope.data.records import Decoding, Pixels
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some consecutive rows: how many, and how to load them as uint8 (count, H, W, C); `load` may raise DataError."""
+
+    count: int
+    load: Callable[[], Pixels]
+
+
+@dataclass
+class ArrayReader:
+    """Reads rows of blocks that follow one another; each block is loaded once."""
+
+    blocks: list[Block]
+    _loaded: dict[int, Pixels] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+        """One row, fitted to the decoding; there is never a remark."""
+        place = 0
+        while row >= self.blocks[place].count:
+            row -= self.blocks[place].count
+            place += 1
+        with self._lock:
+            if place not in self._loaded:
+                self._loaded[place] = self.blocks[place].load()
+        pixels = self._loaded[place][row]
+        if pixels.shape == decoding.image_shape:
+            return pixels, None
+        return fit(from_array(pixels), decoding), None
+
+
+def found_file(path: Path) -> Found:
+    """A file's size and time."""
+    status = path.stat()
+    return Found(str(path), status.st_size, status.st_mtime_ns)

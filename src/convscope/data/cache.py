@@ -1,0 +1,302 @@
+"""Every image decoded once, into a file of raw pixels that is mapped into memory from then on.
+
+An entry is a folder named by its key, a digest of the source's identity and the decoding:
+
+    pixels.bin     uint8 (N, H, W, C), row after row; rows that could not be read are zeros
+    checksums.bin  a CRC-32 of each row, uint32
+    entry.json     the shape, the rows kept out and why, the rows that are equal; written last
+
+It is written in a folder of its own and renamed when it is whole, so neither a killed process nor a second one at
+work on the same images can leave half an entry. Entries of the same source and decoding that the new one replaces are
+removed, and the least recently used ones once all together pass the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.data.records import Decoding, Pixels
+from convscope.errors import DataError
+
+# Raise it whenever the same file and decoding would give other pixels than before.
+FORMAT = 1
+LIMIT_GIB = 50.0
+STALE_SECONDS = 24 * 3600
+# So much of an entry is checked against its checksums on opening: all of most, a sample of the largest.
+CHECKED_BYTES = 256 * 2**20
+
+
+@dataclass
+class Outcome:
+    """What decoding found besides the pixels, row by row."""
+
+    # row -> why it was kept out
+    bad: dict[int, str] = field(default_factory=dict)
+    # remark -> how many images
+    remarks: dict[str, int] = field(default_factory=dict)
+    # (a row, the first row with the same pixels)
+    same: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the cache, open."""
+
+    path: Path
+    pixels: Pixels
+    outcome: Outcome
+
+
+def cache_directory() -> Path:
+    """Where decoded images are kept: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
+    chosen = os.environ.get("CONVSCOPE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "convscope"
+    base = os.environ.get("XDG_CACHE_HOME")
+    # The XDG specification has relative paths ignored.
+    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "convscope"
+
+
+def cache_limit() -> int:
+    """How many bytes all entries together may take: CONVSCOPE_CACHE_GIB, or 50 GiB."""
+    given = os.environ.get("CONVSCOPE_CACHE_GIB", "")
+    try:
+        gib = float(given) if given else LIMIT_GIB
+    except ValueError:
+        gib = -1.0
+    if not gib >= 0:
+        raise DataError(f"CONVSCOPE_CACHE_GIB is {given!r}; what is needed is a number of GiB, like 50")
+    return int(gib * 2**30)
+
+
+def entry_key(identity: str, decoding: Decoding) -> str:
+    """The name of the entry for these files under this decoding."""
+    settings = json.dumps([FORMAT, identity, decoding.to_dict()])
+    return hashlib.sha256(settings.encode()).hexdigest()[:32]
+
+
+def checksum(row: Pixels) -> int:
+    """The CRC-32 of one image's bytes."""
+    return zlib.crc32(row.data if row.flags.c_contiguous else row.tobytes())
+
+
+def open_entry(directory: Path, key: str, shape: tuple[int, ...]) -> Entry | None:
+    """The entry if it is there and whole, else None; what is damaged is removed."""
+    path = directory / key
+    if not path.is_dir():
+        return None
+    entry = _read_entry(path, shape)
+    if entry is None:
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+    # The folder's time says when the entry was last used.
+    with contextlib.suppress(OSError):  # a cache that others own: readable is enough
+        os.utime(path)
+    return entry
+
+
+def _read_entry(path: Path, shape: tuple[int, ...]) -> Entry | None:
+    try:
+        described = json.loads((path / "entry.json").read_text(encoding="utf-8"))
+        checksums = np.fromfile(path / "checksums.bin", np.uint32)
+        pixels = map_pixels(path / "pixels.bin", shape)
+        if described["shape"] != list(shape) or zlib.crc32(checksums.data) != described["checksum"]:
+            return None
+        if pixels is None or len(checksums) != shape[0] or not _is_sound(pixels, checksums):
+            return None
+        outcome = Outcome(
+            bad={int(row): str(reason) for row, reason in described["bad"].items()},
+            remarks={str(remark): int(count) for remark, count in described["remarks"].items()},
+            same=[(int(row), int(first)) for row, first in described["same"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Entry(path, pixels, outcome)
+
+
+def map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels | None:
+    """The file mapped read-only as uint8 of this shape; None where its size is another."""
+    if path.stat().st_size != np.prod(shape, dtype=np.int64):
+        return None
+    # A plain array over the map: np.memmap itself makes every slice a slow subclass.
+    return np.asarray(np.memmap(path, np.uint8, mode="r", shape=shape))
+
+
+def _is_sound(pixels: Pixels, checksums: npt.NDArray[np.uint32]) -> bool:
+    row_bytes = max(1, pixels[0].size)
+    step = max(1, -(-len(pixels) * row_bytes // CHECKED_BYTES))
+    return all(checksum(pixels[row]) == checksums[row] for row in range(0, len(pixels), step))
+
+
+class NewEntry:
+    """An entry being written: a context manager that leaves nothing behind unless `keep` was reached.
+
+    Raises DataError where the folder can't be written or has no room.
+    """
+
+    def __init__(self, directory: Path, key: str, shape: tuple[int, ...]) -> None:
+        self.directory = directory
+        self.key = key
+        self.shape = shape
+        self.path = directory / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+        self.checksums = np.zeros(shape[0], np.uint32)
+        self._descriptor = -1
+
+    def __enter__(self) -> NewEntry:
+        size = int(np.prod(self.shape, dtype=np.int64))
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(self.directory)
+            free = shutil.disk_usage(self.directory).free
+            if free < size * 1.05 + 2**24:
+                raise DataError(
+                    f"decoded images need {size / 2**30:.2f} GiB in {self.directory}, where {free / 2**30:.2f} GiB are "
+                    "free: make room, choose smaller images, or set CONVSCOPE_CACHE to a folder with room"
+                )
+            self.path.mkdir()
+            self._descriptor = os.open(
+                self.path / "pixels.bin", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
+            )
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            self._discard()
+            raise self._cannot_write(error) from None
+        return self
+
+    def write(self, first_row: int, block: Pixels) -> None:
+        """Write consecutive rows; many threads may do so at once."""
+        # Not through a map: there, a full disk kills the process.
+        row_bytes = block[0].size
+        for offset, row in enumerate(block):
+            self.checksums[first_row + offset] = checksum(row)
+        view = np.ascontiguousarray(block).data.cast("B")
+        start = first_row * row_bytes
+        try:
+            while view:
+                written = os.pwrite(self._descriptor, view, start)
+                view, start = view[written:], start + written
+        except OSError as error:
+            raise self._cannot_write(error) from None
+
+    def pixels(self) -> Pixels:
+        """What has been written, mapped read-only."""
+        pixels = map_pixels(self.path / "pixels.bin", self.shape)
+        assert pixels is not None
+        return pixels
+
+    def keep(self, outcome: Outcome, *, source: str, decoding: Decoding) -> Entry:
+        """Finish the entry and put it in its place; returns it open."""
+        described: dict[str, Any] = {
+            "format": FORMAT,
+            "source": os.path.realpath(source),
+            "decoding": decoding.to_dict(),
+            "shape": list(self.shape),
+            "checksum": zlib.crc32(self.checksums.data),
+            **asdict(outcome),
+        }
+        final = self.directory / self.key
+        try:
+            os.fsync(self._descriptor)
+            self.checksums.tofile(self.path / "checksums.bin")
+            (self.path / "entry.json").write_text(json.dumps(described), encoding="utf-8")
+            try:
+                self.path.rename(final)
+            except OSError:
+                # Another process was first: its entry is as good.
+                if not final.is_dir():
+                    raise
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        _remove_superseded(self.directory, self.key, described)
+        _keep_below_limit(self.directory, self.key, cache_limit())
+        entry = open_entry(self.directory, self.key, self.shape)
+        if entry is None:
+            raise DataError(f"the cache entry {final} was damaged as soon as it was written: check that disk")
+        return entry
+
+    def __exit__(self, *exception: object) -> None:
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _cannot_write(self, error: OSError) -> DataError:
+        return DataError(
+            f"decoded images can't be kept in {self.directory} ({(error.strerror or str(error)).lower()}): "
+            "set CONVSCOPE_CACHE to a folder that can be written"
+        )
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """What killed processes left behind, a day ago or longer."""
+    now = time.time()
+    for path in directory.glob(".new-*"):
+        try:
+            if now - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _entries(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if not path.name.startswith(".") and (path / "entry.json").is_file()]
+
+
+def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> None:
+    """Entries of the same source and decoding, whose files have changed since."""
+    for path in _entries(directory):
+        if path.name == key:
+            continue
+        try:
+            other = json.loads((path / "entry.json").read_text(encoding="utf-8"))
+            superseded = all(other[name] == described[name] for name in ("source", "decoding"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if superseded:
+            _remove(path)
+
+
+def _keep_below_limit(directory: Path, key: str, limit: int) -> None:
+    """Remove the least recently used entries until the rest fit; the one just made always stays."""
+    sizes: list[tuple[float, int, Path]] = []
+    for path in _entries(directory):
+        try:
+            sizes.append((path.stat().st_mtime, (path / "pixels.bin").stat().st_size, path))
+        except OSError:
+            continue
+    total = sum(size for _, size, _ in sizes)
+    for _, size, path in sorted(sizes):
+        if total <= limit:
+            return
+        if path.name != key:
+            _remove(path)
+            total -= size
+
+
+def _remove(path: Path) -> None:
+    """Take an entry away at one stroke; a process that has it mapped keeps its pages."""
+    hidden = path.with_name(f".new-removed-{secrets.token_hex(4)}")
+    try:
+        path.rename(hidden)
+    except OSError:
+        return
+    shutil.rmtree(hidden, ignore_errors=True)

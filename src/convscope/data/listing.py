@@ -1,0 +1,73 @@
+"""What a source holds before any picture of it is decoded: the one form that folders, IDX, CIFAR and digits take."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from convscope.data.records import Decoding, Labels, Pixels, Problem
+
+# The part that is cut into splits in memory, where the source has no splits of its own.
+WHOLE = "all"
+
+
+class Found(NamedTuple):
+    """One image file: its path, size in bytes and modification time in nanoseconds."""
+
+    path: str
+    size: int
+    time: int
+
+
+class Reader(Protocol):
+    """Decodes one row of a listing; called from many threads at once."""
+
+    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+        """The row's pixels, uint8 (H, W, C), and a remark or None; raises Unreadable."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The rows of a source, split after split.
+
+    `parts` gives each split's number of rows, in the order in which they follow one another. `identity` changes when
+    any file's name, size or time does: it is what the cache is keyed by; None means that no cache is needed.
+    `image_size` is the typical (height, width).
+    """
+
+    source: str
+    kind: str
+    classes: tuple[str, ...]
+    parts: dict[str, int]
+    labels: Labels
+    names: list[str]
+    read: Reader = field(repr=False, compare=False)
+    identity: str | None
+    image_size: tuple[int, int]
+    channels: int
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def rows_of(self, part: str) -> Labels:
+        """The rows of one part."""
+        start = 0
+        for name, count in self.parts.items():
+            if name == part:
+                return np.arange(start, start + count)
+            start += count
+        return np.arange(0)
+
+
+def identity_of(source: str, files: Iterable[Found]) -> str:
+    """A digest of where the source lies and of its files' names, sizes and times: it changes when any of these does."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(source)) + b"\0")
+    start = len(source)
+    lines = [f"{file.path[start:]}\0{file.size}\0{file.time}" for file in files]
+    digest.update("\0".join(lines).encode(errors="surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,70 @@
+"""Which rows go into which split: those on the disk stay, missing ones are cut out; equal pictures stay together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convscope.data.cache import Outcome
+from convscope.data.listing import WHOLE, Listing
+from convscope.data.records import Labels, Leak
+from convscope.data.split import stratified_split
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Sorted rows of each split that has any, the splits that were made here, and what to say about it."""
+
+    rows: dict[str, Labels]
+    made: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def partition(
+    listing: Listing, outcome: Outcome, *, validation_fraction: float, test_fraction: float, seed: int
+) -> Partition:
+    """The splits of the rows that could be read; stratified and seeded where made. Val never comes from test."""
+    groups = np.arange(len(listing.labels))
+    for row, first in outcome.same:
+        groups[row] = first
+    good = np.ones(len(groups), bool)
+    good[list(outcome.bad)] = False
+    rows = {name: found[good[found]] for name, found in ((part, listing.rows_of(part)) for part in listing.parts)}
+    if WHOLE in rows:
+        train, val, test = _cut(rows[WHOLE], listing.labels, groups, (validation_fraction, test_fraction), seed)
+        note = f"split in memory (seed {seed}): train {len(train)}, val {len(val)}, test {len(test)}"
+        made = {"train": train, "val": val, "test": test}
+        return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), (note,))
+    if not len(rows.get("val", ())) and validation_fraction > 0:
+        train, val = _cut(rows["train"], listing.labels, groups, (validation_fraction,), seed)
+        note = f"val: {len(val)} images taken out of train (seed {seed})"
+        ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
+        return Partition({name: found for name, found in ordered.items() if len(found)}, ("val",), (note,))
+    return Partition({name: found for name, found in rows.items() if len(found)}, (), ())
+
+
+def _cut(rows: Labels, labels: Labels, groups: Labels, fractions: tuple[float, ...], seed: int) -> tuple[Labels, ...]:
+    """Split rows so that all rows of one group land in one part."""
+    _, leaders, member_of = np.unique(groups[rows], return_index=True, return_inverse=True)
+    parts = stratified_split(labels[rows[leaders]], fractions, seed=seed)
+    place = np.empty(len(leaders), np.int64)
+    for number, part in enumerate(parts):
+        place[part] = number
+    return tuple(rows[place[member_of] == number] for number in range(len(parts)))
+
+
+def find_leaks(splits: dict[str, Labels], outcome: Outcome, names: list[str]) -> tuple[Leak, ...]:
+    """Every row whose pixels are those of an earlier row in another split."""
+    split_of = {int(row): name for name, rows in splits.items() for row in rows} if outcome.same else {}
+    leaks = []
+    for row, first in outcome.same:
+        here, there = split_of.get(row), split_of.get(first)
+        if here is not None and there is not None and here != there:
+            leaks.append(Leak(names[first], there, names[row], here))
+    return tuple(leaks)
+
+
+def find_conflicts(labels: Labels, outcome: Outcome, names: list[str]) -> list[tuple[str, str]]:
+    """Pairs of names with the same pixels and different classes."""
+    return [(names[first], names[row]) for row, first in outcome.same if labels[row] != labels[first]]

@@ -1,0 +1,112 @@
+"""Every image file below a folder, once: hidden names are skipped, links are followed and never round in circles."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convscope.data.decode import explain_os_error, kind_of_file
+from convscope.data.listing import Found
+from convscope.data.records import Problem, printable
+
+# Read by content, whatever the name says; these endings (and none at all) make a file a candidate.
+_READ = "jpg jpeg jpe jfif png webp gif bmp dib tif tiff ppm pgm pbm pnm mpo"
+# Images that can't be read are listed with the reason, rather than passed over.
+_NOT_READ = "heic heif avif jxl jp2 j2k svg eps psd tga ico dcm dng cr2 nef arw exr hdr raw"
+IMAGE_ENDINGS = frozenset(_READ.split()) | frozenset(_NOT_READ.split())
+SYSTEM_NAMES = frozenset({"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
+
+
+@dataclass
+class Walk:
+    """What was met below some folders of one split: shared by its classes, so that a file counts once in a split."""
+
+    problems: list[Problem] = field(default_factory=list)
+    # Files that are no images by their endings, counted by ending.
+    passed_over: Counter[str] = field(default_factory=Counter)
+    linked_twice: int = 0
+    _folders: set[tuple[int, int]] = field(default_factory=set)
+    _files: set[tuple[int, int]] = field(default_factory=set)
+    _links: list[tuple[str, list[Found]]] = field(default_factory=list)
+
+    def collect(self, folder: str) -> list[Found]:
+        """The image files below a folder; `follow_links` later adds, to the same list, what links lead to."""
+        found: list[Found] = []
+        self._descend(folder, found)
+        return found
+
+    def follow_links(self) -> None:
+        """Add what symbolic links lead to, where it has not been counted already."""
+        while self._links:
+            path, found = self._links.pop()
+            try:
+                status = Path(path).stat()
+            except OSError as error:
+                reason = "a link to nothing" if isinstance(error, FileNotFoundError) else explain_os_error(error)
+                self.problems.append(Problem(printable(path), reason))
+                continue
+            key = (status.st_dev, status.st_ino)
+            if stat.S_ISDIR(status.st_mode):
+                if key not in self._folders:
+                    self._descend(path, found)
+            elif key in self._files:
+                self.linked_twice += 1
+            else:
+                self._add(path, status, found)
+
+    def _descend(self, folder: str, found: list[Found]) -> None:
+        pending = [folder]
+        while pending:
+            folder = pending.pop()
+            try:
+                status = Path(folder).stat()
+                key = (status.st_dev, status.st_ino)
+                if key in self._folders:
+                    continue
+                self._folders.add(key)
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        self._meet(entry, pending, found)
+            except OSError as error:
+                self.problems.append(Problem(printable(folder), explain_os_error(error)))
+
+    def _meet(self, entry: os.DirEntry[str], pending: list[str], found: list[Found]) -> None:
+        name = entry.name
+        if is_hidden(name):
+            return
+        if entry.is_symlink():
+            if self._leads_to_folder(entry) or self._is_candidate(name):
+                self._links.append((entry.path, found))
+        elif entry.is_dir(follow_symlinks=False):
+            pending.append(entry.path)
+        elif self._is_candidate(name):
+            self._add(entry.path, entry.stat(follow_symlinks=False), found)
+
+    @staticmethod
+    def _leads_to_folder(link: os.DirEntry[str]) -> bool:
+        try:
+            return link.is_dir()
+        except OSError:  # a link that leads to itself
+            return False
+
+    def _is_candidate(self, name: str) -> bool:
+        _, dot, ending = name.rpartition(".")
+        if not dot or ending.lower() in IMAGE_ENDINGS:
+            return True
+        self.passed_over["." + ending.lower()] += 1
+        return False
+
+    def _add(self, path: str, status: os.stat_result, found: list[Found]) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            self.problems.append(Problem(printable(path), f"not a regular file but {kind_of_file(status.st_mode)}"))
+            return
+        self._files.add((status.st_dev, status.st_ino))
+        found.append(Found(path, status.st_size, status.st_mtime_ns))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is passed over without a word: hidden, or the system's own."""
+    return name[0] == "." or name in SYSTEM_NAMES
