@@ -1,8 +1,9 @@
 """What capture records: operations, modules, values, parameters."""
 
 import torch
-from convscope.capture.capture import capture
 from torch import nn
+
+from convscope.capture.capture import capture
 
 
 class TwoBranches(nn.Module):

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from convscope.capture.build import build_without_memory
 from convscope.capture.inputs import Inputs, make_inputs
-from convscope.capture.left_as_found import left_as_found
+from convscope.capture.left_as_found import left_as_found, quiet
 from convscope.capture.mode import Mode
 from convscope.capture.module_calls import ModuleCalls, watched
 from convscope.capture.recorder import NeedsNumbers, Place, Recorder, World
@@ -93,7 +93,7 @@ class _Run:
         outputs: tuple[int, ...] = ()
         with left_as_found(self.model, self.mode):
             try:
-                with watched(calls, enter), torch.no_grad(), recorder:
+                with watched(calls, enter), torch.no_grad(), quiet(), recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                     outputs = _outputs(result, recorder)
             except NeedsNumbers as needed:

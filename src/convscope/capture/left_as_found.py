@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,14 @@ import torch
 from torch import nn
 
 from convscope.capture.mode import Mode
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep a model's own warnings for its real runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

@@ -132,6 +132,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         operator = describe(func)
         if operator.same:
             return self._same(func, args)
+        if operator.reshapes_in_place:
+            return self._reshape_in_place(func, operator, args, kwargs or {})
         settings: dict[str, Any] = dict(zip(operator.names, args, strict=False))
         if kwargs:
             settings.update(kwargs)
@@ -364,6 +366,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self._by_id[id(result)] = tracked
         self._keep.append(result)
         return result
+
+    def _reshape_in_place(self, func: Any, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`squeeze_`, `t_`, ...: the tensor becomes a view of what it was; recorded as the view's own operation."""
+        source: torch.Tensor = args[0]
+        tracked = self._by_id.get(id(source)) or self._first_seen(source)
+        self._current(tracked)
+        # The object keeps its name but not its shape, so the old view lives on in another one.
+        before = Tracked(tracked.tensor.detach(), tracked.signature, tracked.memory, tracked.value, tracked.generation,
+                         tracked.parent, tracked.view)  # fmt: skip
+        pure = getattr(getattr(torch.ops.aten, operator.base), operator.overload)
+        del self._by_id[id(source)]
+        settings = dict(zip(operator.names, args, strict=False)) | kwargs
+        settings = {name: settings.get(name, operator.defaults.get(name)) for name in describe(pure).names}
+        settings[operator.names[0]] = before
+        func(tracked.tensor, *args[1:], **kwargs)
+        after = Tracked(tracked.tensor, signature_of(tracked.tensor), before.memory, -1, before.memory.generation,
+                        before, (pure, settings, 0))  # fmt: skip
+        after.value = self._emit(pure, settings)[0]
+        self._by_id[id(source)] = after
+        if source is not tracked.tensor:
+            func(source, *args[1:], **kwargs)
+        return source
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """A tensor from nothing: recorded when it is first read, since many never are."""

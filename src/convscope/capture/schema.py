@@ -35,6 +35,7 @@ class Operator:
         same: the result is the argument itself.
         pointwise: torch tags it as elementwise.
         factory: it takes no tensors.
+        reshapes_in_place: it changes its argument's shape rather than its numbers.
         needs_values: its result, or the result's shape, depends on numbers rather than shapes.
     """
 
@@ -50,6 +51,7 @@ class Operator:
     same: bool
     pointwise: bool
     factory: bool
+    reshapes_in_place: bool
     needs_values: bool
 
 
@@ -84,6 +86,7 @@ def describe(function: OpOverload) -> Operator:
         same=name in _SAME_TENSOR and namespace == "aten",
         pointwise="pointwise" in tags,
         factory=not any("Tensor" in str(a.type) for a in arguments),
+        reshapes_in_place="inplace_view" in tags,
         needs_values=bool(tags & _NEEDS_VALUES) or name in ("is_nonzero", "equal"),
     )
 

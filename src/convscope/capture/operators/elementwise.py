@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
-from convscope.geometry.relation import Expand, Step
+from convscope.geometry.relation import Expand, Step, Taps
+from convscope.geometry.taps import listed_taps
 
 # ATen's name -> the field's, where they differ.
 _NAMES: Mapping[str, str] = {
@@ -66,6 +69,14 @@ def _filled(call: Call) -> Reading:
     return Reading(call.op, ())
 
 
+def _glu(call: Call) -> Reading:
+    """Gated linear unit: the first half of an axis, times the sigmoid of the second."""
+    axis = call.axis()
+    half = call.outputs[0][axis]
+    rows = np.arange(half)[:, None] + np.array([0, half])
+    return Reading("glu", (Flow(0, 0, (Taps(axis, listed_taps(rows, 2 * half)),)),))
+
+
 _FILLERS = """
     zero fill normal uniform bernoulli random exponential log_normal geometric cauchy zeros_like ones_like
     full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty new_empty_strided
@@ -75,6 +86,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_ELEMENTWISE.split(), pointwise),
     **dict.fromkeys(_FILLERS.split(), _filled),
     "copy": _copied,
+    "glu": _glu,
     "native_dropout": _dropout,
     # Multiplication by a mask that does not depend on the probabilities' values.
     "bernoulli.p": _filled,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
 from convscope.geometry.cost import matmul_macs
 from convscope.geometry.relation import Expand, Mix, Reshape
@@ -83,6 +85,23 @@ def _mv(call: Call) -> Reading:
     )
 
 
+def _trilinear(call: Call) -> Reading:
+    """What `nn.Bilinear` becomes: three tensors multiplied in one common shape, then summed over some of its axes."""
+    expanded = []
+    for operand, name in zip(call.operands, ("expand1", "expand2", "expand3"), strict=True):
+        shape = list(operand.shape)
+        for axis in sorted(call.arguments[name]):
+            shape.insert(axis, 1)
+        expanded.append(tuple(shape))
+    common = np.broadcast_shapes(*expanded)
+    sums = [Mix(axis, 1) for axis in call.arguments["sumdim"]]
+    flows = tuple(
+        Flow(operand.slot, 0, (Reshape(shape), Expand(common), *sums, Reshape(call.outputs[0])))
+        for operand, shape in zip(call.operands, expanded, strict=True)
+    )
+    return Reading("bilinear", flows, macs=None)
+
+
 RULES: Mapping[str, Rule] = {
     "addmm": _addmm,
     "baddbmm": _addmm,
@@ -91,6 +110,7 @@ RULES: Mapping[str, Rule] = {
     "linear": _linear,
     "dot": _dot,
     "vdot": _dot,
+    "_trilinear": _trilinear,
     "mv": _mv,
     "addmv": _mv,
 }

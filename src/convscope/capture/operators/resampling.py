@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -35,8 +35,20 @@ def _resize(mode: ResizeMode, dimensions: int) -> Rule:
     return rule
 
 
-def _antialiased(radius: float) -> Rule:
-    """Anti-aliased interpolation: the kernel widens with the reduction.
+def _triangle(x: float) -> float:
+    return max(0.0, 1.0 - abs(x))
+
+
+def _cubic(x: float) -> float:
+    """Keys's cubic with a = -1/2, as Pillow and PyTorch's anti-aliased mode have it."""
+    x = abs(x)
+    if x < 1.0:
+        return (1.5 * x - 2.5) * x * x + 1.0
+    return ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 if x < 2.0 else 0.0
+
+
+def _antialiased(radius: float, kernel: Callable[[float], float]) -> Rule:
+    """Anti-aliased interpolation: the kernel widens with the reduction; taps of weight 0 are left out.
 
     Source: PyTorch's `_compute_weights_aa`: support = radius times scale around the centre, edges cut.
     """
@@ -50,8 +62,9 @@ def _antialiased(radius: float) -> Rule:
         rows = []
         for u in range(wanted):
             centre = scale * (u + 0.5)
-            start = max(int(centre - support + 0.5), 0)
-            rows.append(range(start, min(int(centre + support + 0.5), size)))
+            first, last = max(int(centre - support + 0.5), 0), min(int(centre + support + 0.5), size)
+            shrink = max(scale, 1.0)
+            rows.append([i for i in range(first, last) if abs(kernel((i + 0.5 - centre) / shrink)) > 1e-7])
         longest = max(len(row) for row in rows)
         positions = np.full((wanted, longest), NO_TAP, dtype=np.int64)
         for u, row in enumerate(rows):
@@ -89,8 +102,8 @@ RULES: Mapping[str, Rule] = {
     **{f"_upsample_nearest_exact{n}d": _resize("nearest-exact", n) for n in (1, 2, 3)},
     **{name: _resize("linear", n) for n, name in _LINEAR.items()},
     "upsample_bicubic2d": _resize("cubic", 2),
-    "_upsample_bilinear2d_aa": _antialiased(1.0),
-    "_upsample_bicubic2d_aa": _antialiased(2.0),
+    "_upsample_bilinear2d_aa": _antialiased(1.0, _triangle),
+    "_upsample_bicubic2d_aa": _antialiased(2.0, _cubic),
     "grid_sampler_2d": _grid_sample,
     "grid_sampler_3d": _grid_sample,
     "_grid_sampler_2d_cpu_fallback": _grid_sample,

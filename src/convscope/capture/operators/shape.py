@@ -131,21 +131,21 @@ def _select(call: Call) -> Reading:
     return _move("select", call, *_part(axis, index, 1, 1, size), Reshape(call.outputs[0]))
 
 
-def _scattered(call: Call, axis: int, covered: range) -> tuple[TapTable, TapTable]:
-    """Taps of the base and of the part when the part is written over the covered positions of the base."""
-    size = call.operand("self").shape[axis]
+def _written_over(covered: Positions | range, size: int, part_size: int) -> tuple[TapTable, TapTable]:
+    """Taps of an axis and of the part that is written over its `covered` positions."""
     base = np.arange(size)
     part = np.full(size, NO_TAP)
     base[list(covered)] = NO_TAP
-    part[list(covered)] = np.arange(len(covered))
-    return listed_taps(base, size), listed_taps(part, len(covered))
+    part[list(covered)] = np.arange(part_size)
+    return listed_taps(base, size), listed_taps(part, part_size)
 
 
 def _slice_scatter(call: Call) -> Reading:
     base, part = call.operand("self"), call.operand("src")
     axis = axis_of(call.arguments["dim"], base.rank)
     start, end = _bounds(call, base.shape[axis])
-    kept, written = _scattered(call, axis, range(start, end, call.arguments["step"]))
+    covered = range(start, end, call.arguments["step"])
+    kept, written = _written_over(covered, base.shape[axis], len(covered))
     return _overwritten("slice_scatter", base, (Taps(axis, kept),), part, (Taps(axis, written),))
 
 
@@ -153,7 +153,7 @@ def _select_scatter(call: Call) -> Reading:
     base, part = call.operand("self"), call.operand("src")
     axis = axis_of(call.arguments["dim"], base.rank)
     index = call.arguments["index"] % base.shape[axis]
-    kept, written = _scattered(call, axis, range(index, index + 1))
+    kept, written = _written_over(range(index, index + 1), base.shape[axis], 1)
     one = (*base.shape[:axis], 1, *base.shape[axis + 1 :])
     return _overwritten("select_scatter", base, (Taps(axis, kept),), part, (Reshape(one), Taps(axis, written)))
 
@@ -316,39 +316,75 @@ def _triangle(call: Call) -> Reading:
     return _move(call.op, call)
 
 
-def _diagonal(call: Call) -> Reading:
-    """One diagonal: both axes are flattened into one, and positions listed."""
-    rank = call.first.rank
+def _diagonal_places(call: Call, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Positions]:
+    """The axes' order that brings the two of a diagonal to the end, and its positions once they are flattened."""
+    rank = len(shape)
     first, second = axis_of(call.arguments["dim1"], rank), axis_of(call.arguments["dim2"], rank)
     offset = call.arguments["offset"]
-    rows, columns = call.first.shape[first], call.first.shape[second]
-    length = call.outputs[0][-1]
+    rows, columns = shape[first], shape[second]
+    length = min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)
     u = np.arange(length)
     positions = (u + max(0, -offset)) * columns + u + max(0, offset)
-    rest = [a for a in range(rank) if a not in (first, second)]
-    shape = tuple(call.first.shape[a] for a in rest)
-    return _move(
-        "diagonal", call,
-        Permute((*rest, first, second)), Reshape((*shape, rows * columns)),
-        Taps(len(rest), listed_taps(positions, rows * columns)),
-    )  # fmt: skip
+    return (*(axis for axis in range(rank) if axis not in (first, second)), first, second), positions
+
+
+def _diagonal(call: Call) -> Reading:
+    shape = call.first.shape
+    order, positions = _diagonal_places(call, shape)
+    flat = (*(shape[axis] for axis in order[:-2]), shape[order[-2]] * shape[order[-1]])
+    return _move("diagonal", call, Permute(order), Reshape(flat), Taps(len(flat) - 1, listed_taps(positions, flat[-1])))
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
+def _diagonal_scatter(call: Call) -> Reading:
+    base, part = call.operand("self"), call.operand("src")
+    order, positions = _diagonal_places(call, base.shape)
+    moved = tuple(base.shape[axis] for axis in order)
+    flat = (*moved[:-2], moved[-2] * moved[-1])
+    axis = len(flat) - 1
+    kept, written = _written_over(positions, flat[axis], part.shape[-1])
+    back = (Reshape(moved), Permute(_inverse(order)))
+    return Reading(
+        "diagonal_scatter",
+        (
+            Flow(base.slot, 0, (Permute(order), Reshape(flat), Taps(axis, kept), *back)),
+            Flow(part.slot, 0, (Taps(axis, written), *back)),
+        ),
+    )
+
+
+def _strided_places(call: Call, shape: tuple[int, ...], source: tuple[int, ...]) -> Positions | None:
+    """Element numbers that a strided view of a tensor reads, when the tensor lies in order in its own memory."""
+    grid = np.full((1,) * len(shape), call.arguments["storage_offset"] or 0)
+    for axis, (size, stride) in enumerate(zip(shape, call.arguments["stride"], strict=True)):
+        grid = grid + (np.arange(size) * stride).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return None if grid.size and int(grid.max()) >= prod(source) else grid.reshape(-1)
 
 
 def _as_strided(call: Call) -> Reading:
-    """Any view of a tensor that lies in order in its own memory: element numbers are positions."""
-    if call.arguments["storage_offset"] not in (None, 0) and call.first.rank == 0:
+    places = _strided_places(call, call.outputs[0], call.first.shape)
+    if places is None:
         return Reading("as_strided", flows=None)
-    offset = call.arguments["storage_offset"] or 0
-    grid = np.full((1,) * len(call.outputs[0]), offset)
-    for axis, (size, stride) in enumerate(zip(call.outputs[0], call.arguments["stride"], strict=True)):
-        shape = [1] * len(call.outputs[0])
-        shape[axis] = size
-        grid = grid + (np.arange(size) * stride).reshape(shape)
     total = prod(call.first.shape)
-    if grid.size and int(grid.max()) >= total:
-        return Reading("as_strided", flows=None)
-    return _move(
-        "as_strided", call, Reshape((total,)), Taps(0, listed_taps(grid.reshape(-1), total)), Reshape(call.outputs[0])
+    return _move("as_strided", call, Reshape((total,)), Taps(0, listed_taps(places, total)), Reshape(call.outputs[0]))
+
+
+def _as_strided_scatter(call: Call) -> Reading:
+    base, part = call.operand("self"), call.operand("src")
+    places = _strided_places(call, part.shape, base.shape)
+    if places is None:
+        return Reading("as_strided_scatter", flows=None)
+    total = prod(base.shape)
+    kept, written = _written_over(places, total, prod(part.shape))
+    return Reading(
+        "as_strided_scatter",
+        (
+            Flow(base.slot, 0, (Reshape((total,)), Taps(0, kept), Reshape(base.shape))),
+            Flow(part.slot, 0, (Reshape((prod(part.shape),)), Taps(0, written), Reshape(base.shape))),
+        ),
     )
 
 
@@ -391,5 +427,7 @@ RULES: Mapping[str, Rule] = {
     "tril": _triangle,
     "triu": _triangle,
     "diagonal": _diagonal,
+    "diagonal_scatter": _diagonal_scatter,
+    "as_strided_scatter": _as_strided_scatter,
     "as_strided": _as_strided,
 }  # fmt: skip
