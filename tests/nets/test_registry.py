@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from inspect import signature
 
 import pytest
 import torch
@@ -81,3 +82,10 @@ def test_building_twice_from_one_seed_gives_the_same_weights(entry):
         torch.manual_seed(5)
         weights.extend(build(entry.name).parameters())
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@every_network
+def test_the_options_read_without_torch_are_the_factorys_own(entry):
+    factory = getattr(importlib.import_module(entry.module), entry.factory)
+    fixed = {*catalogue.COMMON, *dict(entry.settings)}
+    assert {option.name for option in catalogue.options(entry)} == set(signature(factory).parameters) - fixed

@@ -3,61 +3,104 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
+from convscope.errors import ConvscopeError
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
+from convscope.nets.timeline import ENTRANTS, timeline_drawing, timeline_table
+from convscope.report import units
+from convscope.report.table import Column, Table, print_table
 
 
-@click.command("models")
+@click.command("models", epilog="Examples: convscope models resnet50; convscope models --timeline --svg years.svg")
 @click.argument("name", required=False)
+@click.option("--timeline", is_flag=True, help="The ImageNet years, from hand-made features to SENet.")
+@click.option("--svg", "svg_file", metavar="FILE", help="With --timeline: also draw it into FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, timeline: bool, svg_file: str | None, as_json: bool) -> None:
     """The networks that convscope builds, oldest first; NAME shows one of them."""
-    if name is not None:
+    if name is not None and timeline:
+        raise click.UsageError("--timeline shows all years: leave NAME out")
+    if svg_file is not None and not timeline:
+        raise click.UsageError("--svg draws the years: add --timeline")
+    if timeline:
+        _show_timeline(svg_file, as_json=as_json)
+    elif name is not None:
         _show_one(catalogue.find(name), as_json=as_json)
     elif as_json:
-        click.echo(json.dumps([entry.to_dict() for entry in catalogue.ENTRIES], indent=2, ensure_ascii=False))
+        _print_json([entry.to_dict() for entry in catalogue.ENTRIES])
     else:
         _show_all()
 
 
 def _show_all() -> None:
-    from rich.console import Console
-    from rich.table import Table
+    columns = (
+        Column("name"),
+        Column("year"),
+        Column("input"),
+        Column("parameters", numeric=True),
+        Column("layers", numeric=True),
+        Column("idea"),
+    )
+    rows = [
+        (
+            entry.name,
+            str(entry.year),
+            units.shape(entry.input_shape),
+            units.exact(entry.parameters),
+            "" if entry.layers is None else str(entry.layers),
+            entry.idea,
+        )
+        for entry in catalogue.ENTRIES
+    ]
+    print_table(Table.of(columns, rows))
+    click.echo("\nMore of one: convscope models resnet50     The ImageNet years: convscope models --timeline")
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("year")
-    table.add_column("input", no_wrap=True)
-    table.add_column("parameters", justify="right", no_wrap=True)
-    table.add_column("idea")
-    for entry in catalogue.ENTRIES:
-        shape = "x".join(map(str, entry.input_shape))
-        table.add_row(entry.name, str(entry.year), shape, f"{entry.parameters:,}", entry.idea)
-    Console().print(table)
+
+def _show_timeline(svg_file: str | None, *, as_json: bool) -> None:
+    if svg_file is not None:
+        try:
+            Path(svg_file).write_text(timeline_drawing().document(), encoding="utf-8")
+        except OSError as error:
+            raise ConvscopeError(f"{svg_file} can't be written: {error.strerror}; name another file") from error
+    if as_json:
+        _print_json([entrant.to_dict() for entrant in ENTRANTS])
+        return
+    print_table(timeline_table({entry.name: entry.parameters for entry in catalogue.ENTRIES}))
+    if svg_file is not None:
+        click.echo(f"\ndrawn into {svg_file}")
 
 
 def _show_one(entry: Entry, *, as_json: bool) -> None:
-    stages = catalogue.stages(entry)
+    stages, options = catalogue.stages(entry), catalogue.options(entry)
     if as_json:
         table = [{"module": module, "output_shape": list(shape)} for module, shape in stages]
-        click.echo(json.dumps({**entry.to_dict(), "stages": table}, indent=2, ensure_ascii=False))
+        kinds = [{"name": option.name, "kind": option.kind, "default": option.default} for option in options]
+        _print_json({**entry.to_dict(), "options": kinds, "stages": table})
         return
     facts = {
         "paper": entry.paper,
-        "input": "x".join(map(str, entry.input_shape)),
-        "parameters": f"{entry.parameters:,}",
+        "input": units.shape(entry.input_shape),
+        "classes": units.exact(entry.num_classes),
+        "parameters": units.exact(entry.parameters),
         "layers": "" if entry.layers is None else str(entry.layers),
-        "published error": entry.published_error or "none in the paper",
+        "published error": entry.published_error or "",
+        "settings": ", ".join(f"{name} {value}" for name, value in entry.settings),
+        "options": "; ".join(f"{option.name}={option.default} ({option.kind})" for option in options),
     }
     click.echo(f"{entry.title} ({entry.year}): {entry.idea}\n")
     for fact, value in facts.items():
         if value:
             click.echo(f"  {fact:<16} {value}")
-    click.echo("\n  stage            output")
-    for module, shape in stages:
-        click.echo(f"  {module:<16} {'x'.join(map(str, shape))}")
+    click.echo()
+    print_table(Table.of([Column("stage"), Column("output")], [(module, units.shape(s)) for module, s in stages]))
     click.echo(f"\nTry: convscope inspect {entry.name}")
-    click.echo(f"     convscope train DATA --model {entry.name}")
+    if len(entry.image_size) == 2 and not entry.per_pixel:
+        click.echo(f"     convscope train DATA --model {entry.name}")
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -17,7 +17,6 @@ from convscope.nets.entry import Entry
 from convscope.nets.shapes import VanishedError, trace_shapes
 
 Factory = Callable[..., nn.Module]
-_COMMON = ("num_classes", "in_channels", "image_size")
 
 
 def build(
@@ -145,7 +144,7 @@ def _image_size(entry: Entry, image_size: int | Sequence[int] | None) -> tuple[i
 
 def _options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
     hints = get_type_hints(_factory(entry))
-    fixed = {*_COMMON, *(name for name, _ in entry.settings), "return"}
+    fixed = {*catalogue.COMMON, *(name for name, _ in entry.settings), "return"}
     known = [name for name in hints if name not in fixed]
     checked = {}
     for option, value in options.items():

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from importlib import resources
 
 from convscope.errors import CaptureError, did_you_mean
@@ -20,6 +21,9 @@ ENTRIES: tuple[Entry, ...] = tuple(
 )
 
 _BY_NAME = {entry.name: entry for entry in ENTRIES}
+
+# The arguments that every network may be built with; all others are its own.
+COMMON = ("num_classes", "in_channels", "image_size")
 
 # `--model auto`, stated once: (largest image side in pixels, channels or None for any, network).
 AUTO: tuple[tuple[int, int | None, str], ...] = (
@@ -68,11 +72,53 @@ def stages(entry: Entry) -> tuple[tuple[str, tuple[int, ...]], ...]:
     >>> stages(find("resnet50"))[0]
     ('conv1', (64, 112, 112))
     """
-    source = resources.files("convscope.nets").joinpath(f"{entry.module.rsplit('.', 1)[1]}.py").read_text("utf-8")
-    for statement in ast.parse(source).body:
+    for statement in _source(entry.module).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "STAGES":
             for key, table in ast.literal_eval(statement.value).items():
                 if entry.name in key.split():
                     found: tuple[tuple[str, tuple[int, ...]], ...] = table
                     return found
     raise AssertionError(f"{entry.module} has no STAGES for {entry.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of one network: its name, what it may be, and what it is when nobody says, as its file writes them."""
+
+    name: str
+    kind: str
+    default: str
+
+
+def options(entry: Entry) -> tuple[Option, ...]:
+    """The network's own settings, read from its factory's signature without importing torch.
+
+    >>> [(option.name, option.kind, option.default) for option in options(find("googlenet"))][0]
+    ('auxiliary', 'bool', 'False')
+    """
+    fixed = {*COMMON, *(name for name, _ in entry.settings)}
+    for statement in _source(entry.module).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == entry.factory:
+            signature = zip(statement.args.kwonlyargs, statement.args.kw_defaults, strict=True)
+            return tuple(
+                Option(argument.arg, _kind(argument.annotation), "" if default is None else _word(default))
+                for argument, default in signature
+                if argument.arg not in fixed
+            )
+    raise AssertionError(f"{entry.module} has no function {entry.factory}")
+
+
+def _source(module: str) -> ast.Module:
+    return ast.parse(resources.files("convscope.nets").joinpath(f"{module.rsplit('.', 1)[1]}.py").read_text("utf-8"))
+
+
+def _kind(annotation: ast.expr | None) -> str:
+    """`Literal["max", "stride"]` as "max | stride"; other annotations as they are written."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        words = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+        return " | ".join(_word(word) for word in words)
+    return "" if annotation is None else ast.unparse(annotation)
+
+
+def _word(value: ast.expr) -> str:
+    return str(value.value) if isinstance(value, ast.Constant) else ast.unparse(value)

@@ -23,6 +23,7 @@ class Entry:
         module: the module that defines it.
         factory: the function in `module` that builds it.
         settings: the factory's own arguments that make it this network.
+        per_pixel: it answers for every pixel instead of once for the image.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry:
     module: str
     factory: str
     settings: tuple[tuple[str, object], ...] = ()
+    per_pixel: bool = False
 
     @property
     def in_channels(self) -> int:
@@ -63,4 +65,5 @@ class Entry:
             "layers": self.layers,
             "num_classes": self.num_classes,
             "settings": dict(self.settings),
+            "per_pixel": self.per_pixel,
         }

@@ -39,6 +39,7 @@ ENTRIES = (
         num_classes=2,
         module="convscope.nets.unet",
         factory="unet",
+        per_pixel=True,
     ),
     Entry(
         name="unet-same",
@@ -53,6 +54,7 @@ ENTRIES = (
         num_classes=2,
         module="convscope.nets.unet",
         factory="unet",
+        per_pixel=True,
         settings=(("padding", "same"),),
     ),
     Entry(
