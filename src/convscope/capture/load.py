@@ -1,0 +1,231 @@
+"""A model by what the user typed: a catalogue name, `file.py:factory`, `package.module:factory`, a run, `timm/NAME`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from convscope.errors import CaptureError, ConvscopeError, did_you_mean
+
+_CARD = "model.json"
+_WEIGHTS = "weights.safetensors"
+_FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that can be built.
+
+    Args:
+        name: what to call it.
+        factory: makes the module, with fresh weights.
+        input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
+        weights: the file with its trained weights; None where there are none.
+    """
+
+    name: str
+    factory: Callable[[], nn.Module]
+    input_shape: tuple[int, ...] | None = None
+    weights: Path | None = None
+
+    def build(self) -> nn.Module:
+        """The module, with its trained weights where it has any.
+
+        Raises:
+            CaptureError: the weights don't fit the architecture or can't be read.
+        """
+        model = self.factory()
+        if self.weights is not None:
+            _load_weights(model, self.weights)
+        return model
+
+
+def load(text: str) -> Loaded:
+    """Find a model; nothing is built yet.
+
+    Raises:
+        CaptureError: there is no such model, or it can't be imported; in one line.
+
+    >>> loaded = load("lenet5")
+    >>> loaded.name, loaded.input_shape
+    ('lenet5', (1, 32, 32))
+    """
+    if text.startswith("timm/"):
+        return _from_timm(text.removeprefix("timm/"))
+    place, colon, attribute = text.rpartition(":")
+    if colon:
+        return _from_import(text, place, attribute)
+    path = Path(text)
+    if text.endswith(".py") or path.is_file():
+        raise CaptureError(f"{text} is a file: say what in it makes the model, such as {text}:make_model")
+    if path.is_dir():
+        return _from_run(path)
+    return _from_catalogue(text)
+
+
+def _from_catalogue(name: str) -> Loaded:
+    # The catalogue is a neighbour on this floor: it is reached by name, as it reaches its own networks.
+    catalogue = importlib.import_module("convscope.nets.catalogue")
+    try:
+        entry = catalogue.find(name)
+    except CaptureError as unknown:
+        if "/" in name or "\\" in name or "." in name:
+            raise CaptureError(f"there is no run directory at {name!r}: {_FORMS}") from None
+        raise CaptureError(str(unknown)) from None
+    return Loaded(entry.name, lambda: _build(entry.name), tuple(entry.input_shape))
+
+
+def _build(name: str, **settings: Any) -> nn.Module:
+    model: nn.Module = importlib.import_module("convscope.nets.build").build(name, **settings)
+    return model
+
+
+def _from_run(path: Path) -> Loaded:
+    card = path / _CARD
+    if not card.is_file():
+        raise CaptureError(f"{path} is not a run directory: it has no {_CARD}")
+    try:
+        network: Mapping[str, Any] = json.loads(card.read_bytes())["network"]
+        name, size = str(network["name"]), tuple(int(side) for side in network["image_size"])
+        channels, classes = int(network["in_channels"]), int(network["num_classes"])
+        options = dict(network["options"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CaptureError(f"{card} can't be used: {type(error).__name__}: {error}") from None
+    weights = path / _WEIGHTS
+    return Loaded(
+        name=path.name or name,
+        factory=lambda: _build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
+        input_shape=(channels, *size),
+        weights=weights if weights.is_file() else None,
+    )
+
+
+def _from_timm(name: str) -> Loaded:
+    try:
+        timm = importlib.import_module("timm")
+    except Exception as error:  # a broken torchvision behind it raises anything
+        raise CaptureError(f"timm/{name} needs timm, which does not import here ({_last_line(error)}): "
+                           "pip install timm torchvision") from None  # fmt: skip
+    if not timm.is_model(name):
+        raise CaptureError(f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}")
+    settings = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
+    shape = None if settings is None else tuple(settings.input_size)
+    return Loaded(f"timm/{name}", lambda: _made(f"timm/{name}", lambda: timm.create_model(name)), shape)
+
+
+def _from_import(text: str, place: str, attribute: str) -> Loaded:
+    if not place or not attribute:
+        raise CaptureError(f"{text!r} is not a model: {_FORMS}")
+    path = Path(place)
+    folder = path.resolve().parent if place.endswith(".py") else Path.cwd()
+    with _importable_from(folder):
+        module = _module_from_file(path) if place.endswith(".py") else _module_by_name(place)
+    if not hasattr(module, attribute):
+        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        hint = did_you_mean(attribute, known) or (f" It has {', '.join(known[:8])}." if known else "")
+        raise CaptureError(f"{place} has no {attribute!r}.{hint}")
+    found = getattr(module, attribute)
+    if isinstance(found, nn.Module):
+        return Loaded(attribute, lambda: found)
+    if not callable(found):
+        raise CaptureError(f"{text} is a {type(found).__name__}: it must be a function or class that makes a "
+                           "torch.nn.Module, or a module itself")  # fmt: skip
+    _require_no_arguments(text, attribute, found)
+
+    def factory() -> nn.Module:
+        with _importable_from(folder):
+            return _made(text, found)
+
+    return Loaded(attribute, factory)
+
+
+def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
+    """Call a user's factory; whatever it raises becomes one line."""
+    try:
+        model = factory()
+    except ConvscopeError:
+        raise
+    except Exception as error:
+        raise CaptureError(f"{text} failed: {_last_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise CaptureError(f"{text} gave a {type(model).__name__}: it must return a torch.nn.Module")
+    return model
+
+
+def _require_no_arguments(text: str, name: str, factory: Callable[..., Any]) -> None:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # builtins have no signature to read: calling will tell
+        return
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if needed:
+        given = ", ".join(f"{n}=..." for n in needed)
+        raise CaptureError(
+            f"{text} needs {', '.join(needed)}: write a function without arguments beside it, such as "
+            f"`def make_model(): return {name}({given})`, and name that"
+        )
+
+
+def _module_from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise CaptureError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"_convscope_user_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickling look there while the file runs
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise CaptureError(f"{path} does not import: {_last_line(error)}") from error
+    return module
+
+
+def _module_by_name(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise CaptureError(f"{name} does not import: {_last_line(error)}") from error
+
+
+@contextmanager
+def _importable_from(folder: Path) -> Iterator[None]:
+    """A user's file imports its neighbours, as it would when it is run."""
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def _last_line(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise CaptureError(f"{path} does not hold weights for this network: {first}") from error

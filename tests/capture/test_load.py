@@ -1,0 +1,127 @@
+"""A model by what the user typed, and the one line that a mistake gets."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from convscope.capture.build import build_without_memory
+from convscope.capture.load import load
+from convscope.errors import CaptureError
+from convscope.nets import catalogue
+from convscope.nets.build import build
+from torchvision_oracle import timm_or_skip
+
+NET = """
+import torch
+from neighbour import WIDTH
+
+class Net(torch.nn.Module):
+    def __init__(self, num_classes, width=8):
+        super().__init__()
+        self.head = torch.nn.Linear(width, num_classes)
+
+def make():
+    return Net(10)
+
+def breaks():
+    raise KeyError("depth")
+
+def nothing():
+    return 3
+
+ready = torch.nn.Linear(WIDTH, 2)
+number = 7
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "neighbour.py").write_text("WIDTH = 5")
+    return tmp_path / "net.py"
+
+
+def test_a_name_a_file_a_module_and_an_instance(file, monkeypatch):
+    assert load("resnet50").input_shape == (3, 224, 224)
+    assert isinstance(load(f"{file}:make").build(), nn.Module)
+    assert load(f"{file}:ready").build().in_features == 5
+    monkeypatch.chdir(file.parent)
+    assert load("net:make").build().head.out_features == 10
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_network_of_the_catalogue_builds_without_memory(name):
+    model = build_without_memory(load(name).factory)
+    assert sum(p.numel() for p in model.parameters()) == catalogue.find(name).parameters
+    assert sum(p.numel() for p in model.parameters() if not p.is_meta) < 2_000_000
+
+
+def test_a_run_directory_brings_its_weights(tmp_path):
+    from safetensors.torch import save_file
+
+    network = build("lenet5", num_classes=3, in_channels=1, image_size=(28, 28))
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    card = {"name": "lenet5", "num_classes": 3, "in_channels": 1, "image_size": [28, 28], "options": {}}
+    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "network": card}))
+    loaded = load(str(tmp_path))
+    assert loaded.input_shape == (1, 28, 28)
+    built = loaded.build()
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), built.parameters(), strict=True))
+    (tmp_path / "weights.safetensors").write_bytes(b"torn")
+    with pytest.raises(CaptureError, match="does not hold weights"):
+        loaded.build()
+    (tmp_path / "model.json").write_text('{"format": 1}')
+    with pytest.raises(CaptureError, match=r"model\.json can't be used: KeyError: 'network'"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("resnet8", "no network is called 'resnet8'. Did you mean resnet18"),
+        ("./nowhere", "there is no run directory at './nowhere'"),
+        (":make", "':make' is not a model: give a name"),
+        ("no.such.module:make", "no.such.module does not import: ModuleNotFoundError: No module named 'no'"),
+        ("FILE", "is a file: say what in it makes the model"),
+        ("FOLDER", "is not a run directory: it has no model.json"),
+        ("FOLDER/absent.py:make", "there is no file"),
+        ("FILE:mak", "has no 'mak'. Did you mean make?"),
+        ("FILE:number", "number is a int: it must be a function or class"),
+        ("FILE:Net", "needs num_classes: write a function without arguments beside it, such as "
+                     "`def make_model(): return Net(num_classes=...)`"),
+        ("BROKEN:make", "does not import: SyntaxError: invalid syntax (broken.py, line 2)"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line(file, text, message):
+    (file.parent / "broken.py").write_text("\nimport = 3")
+    text = text.replace("FILE", str(file)).replace("BROKEN", str(file.parent / "broken.py"))
+    with pytest.raises(CaptureError) as caught:
+        load(text.replace("FOLDER", str(file.parent)))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [("breaks", "failed: KeyError: 'depth'"), ("nothing", "gave a int: it must return a torch.nn.Module")],
+)
+def test_a_factory_that_fails_says_so(file, factory, message):
+    with pytest.raises(CaptureError, match=message):
+        build_without_memory(load(f"{file}:{factory}").factory)
+
+
+def test_timm_when_it_is_there():
+    timm_or_skip()
+    loaded = load("timm/resnet18")
+    assert loaded.input_shape == (3, 224, 224)
+    assert sum(p.numel() for p in build_without_memory(loaded.factory).parameters()) == 11_689_512
+    with pytest.raises(CaptureError, match="timm has no model 'resnet19'"):
+        load("timm/resnet19")
+
+
+def test_timm_when_it_is_not_there(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    with pytest.raises(CaptureError, match="needs timm, which does not import here"):
+        load("timm/resnet18")
