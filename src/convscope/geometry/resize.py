@@ -47,6 +47,8 @@ def resize_taps(
     >>> resize_taps(2, 4, "nearest").positions.ravel().tolist()
     [0, 0, 1, 1]
     """
+    if scale is not None and scale * input_size == output_size:
+        scale = None  # the scale and the sizes say the same
     common = gcd(input_size, output_size)
     pace = None if align_corners or scale else (output_size // common, input_size // common)
     if mode in ("nearest", "nearest-exact"):
