@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fields import Run, fields_of, output_field, output_mask, output_reach
 from torch import nn
 
 from convscope.capture.capture import capture
@@ -14,6 +13,7 @@ from convscope.geometry.relation import Status
 from convscope.graph.field import walk_back, walk_on
 from convscope.graph.propagate import propagate
 from convscope.graph.receptive_field import channel_blocks, field_at, summarise
+from fields import Run, fields_of, output_field, output_mask, output_reach
 
 
 def conv(cin: int, cout: int, kernel, **settings) -> nn.Conv2d:

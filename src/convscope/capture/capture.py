@@ -25,7 +25,7 @@ def capture(
     batch_size: int | None = 1,
     name: str = "",
     mode: Mode = "eval",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
 ) -> Graph:
     """Run a model once on tensors that have shapes and no numbers, and record every operation.
 
@@ -38,7 +38,7 @@ def capture(
         batch_size: samples in front of each shape; None where shapes are already complete.
         name: what to call the model; its class's name unless given.
         mode: "eval", "train", or "as is".
-        dtype: element type of inputs that are given by shape.
+        dtype: element type of inputs that are given by shape; that of the model's weights unless given.
 
     Returns:
         The graph. When the forward pass fails, `Graph.error` says where and why, and the graph is what ran before.
@@ -52,7 +52,7 @@ def capture(
     """
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     name = name or type(built).__name__
-    run = _Run(built, inputs, batch_size, name, mode, dtype)
+    run = _Run(built, inputs, batch_size, name, mode, dtype or _weights_dtype(built))
     try:
         return run.once("meta", ())
     except NeedsNumbers as needed:
@@ -60,6 +60,11 @@ def capture(
     if any(p.is_meta for p in built.parameters()):
         return run.once("meta", (), numbers_missing=True)
     return run.once("real", (reason,))
+
+
+def _weights_dtype(model: nn.Module) -> torch.dtype:
+    """The element type of the model's first weight with a fractional part; float32 where there is none."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 
 class _Run:
