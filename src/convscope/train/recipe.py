@@ -1,0 +1,288 @@
+"""A recipe: every setting of a training run, with its default, its limits and one line that says what it does.
+
+The command line's options, the TOML form and the page in the report are all made from the fields here.
+
+>>> Recipe(model="lenet5", epochs=3).epochs
+3
+>>> Recipe(batch_size=0)
+Traceback (most recent call last):
+...
+convscope.errors.RunError: batch_size is 0: it must be at least 1, or auto
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+from convscope.errors import RunError, did_you_mean
+
+Auto: TypeAlias = Literal["auto"]
+AUTO: Final = "auto"
+Value: TypeAlias = bool | int | float | str
+LARGEST_SIDE = 8192
+TRUE_WORDS = ("true", "yes", "on", "1")
+FALSE_WORDS = ("false", "no", "off", "0")
+
+
+def _setting(default: Value, help: str, group: str, *, at_least: float | None = None, below: float | None = None) -> Any:
+    """A field with what the command line and the check need to know; `below` is a limit that is not reached."""
+    metadata = {"help": help, "group": group, "at_least": at_least, "below": below}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Every setting of a run; "auto" is settled before training by `train.choose`, which says what it took and why.
+
+    Raises:
+        RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
+    """
+
+    model: str = _setting(AUTO, "network: a name that `convscope models` lists, or auto: by image size", "network")
+    model_options: str = _setting("", "the network's own settings, like variant=notes,activation=relu", "network")
+    image_size: str = _setting(AUTO, "pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
+    channels: int | Auto = _setting(AUTO, "1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1)
+
+    resize_mode: Literal["crop", "letterbox", "squash"] = _setting(
+        "crop", "how a picture of another shape is made to fit", "images"
+    )
+    validation_fraction: float = _setting(
+        0.1, "share of the training images held back where there is no val folder", "images", at_least=0, below=1
+    )
+    test_fraction: float = _setting(
+        0.1, "share of a single folder held back for the test", "images", at_least=0, below=1
+    )
+    strict: bool = _setting(False, "stop at the first image that can't be read", "images")
+
+    flip: bool | Auto = _setting(AUTO, "mirror half of the images; auto: colour images, never characters", "augmentation")
+    crop_padding: int | Auto = _setting(
+        AUTO, "shift by up to so many pixels; auto: an eighth of small images", "augmentation", at_least=0
+    )
+    random_resized_crop: bool | Auto = _setting(
+        AUTO, "cut windows of random size and shape; auto: colour images of 96 pixels or more", "augmentation"
+    )
+    cutout: int = _setting(0, "side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
+
+    epochs: int | Auto = _setting(AUTO, "passes over the training images; auto: by their number", "training", at_least=1)
+    batch_size: int | Auto = _setting(AUTO, "images per step; auto: by their number", "training", at_least=1)
+    optimizer: Literal["sgd", "adamw"] = _setting("sgd", "sgd (with Nesterov momentum) or adamw", "training")
+    learning_rate: float | Auto = _setting(
+        AUTO, "the schedule's highest; auto: by optimizer and batch size", "training", at_least=0
+    )
+    momentum: float = _setting(0.9, "of sgd", "training", at_least=0, below=1)
+    weight_decay: float = _setting(5e-4, "on weights; never on biases and normalisation", "training", at_least=0)
+    schedule: Literal["one-cycle", "cosine", "step", "constant"] = _setting(
+        "one-cycle", "how the learning rate moves over the run", "training"
+    )
+    warmup: float = _setting(0.2, "share of the steps in which the rate rises", "training", at_least=0, below=1)
+    label_smoothing: float = _setting(0.1, "share of the target spread over all classes", "training", at_least=0, below=1)
+    gradient_clip: float = _setting(0.0, "largest norm of the gradient; 0: no limit", "training", at_least=0)
+    patience: int = _setting(0, "stop after so many epochs without a better validation; 0: never", "training", at_least=0)
+
+    seed: int = _setting(0, "decides the split, the weights, the order and the augmentation", "machine", at_least=0)
+    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(AUTO, "auto: cuda where there is one, else cpu", "machine")
+    precision: Literal["auto", "fp32", "bf16"] = _setting(
+        AUTO, "arithmetic of the training step; auto: bf16 where the machine has it and the network gains", "machine"
+    )
+    threads: int | Auto = _setting(AUTO, "CPU threads; auto: as torch finds", "machine", at_least=1)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+        if self.image_size != AUTO:
+            size = parse_size(self.image_size)
+            object.__setattr__(self, "image_size", f"{size[0]}x{size[1]}")
+        if self.channels not in (AUTO, 1, 3):
+            raise RunError(f"channels is {self.channels}: images have 1 (grey) or 3 (colour), or auto")
+        if self.learning_rate == 0:
+            raise RunError("learning_rate is 0.0: nothing would be learned; give a positive rate, or auto")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise RunError(
+                f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
+                "to train on: let their sum be below 1"
+            )
+        parse_options(self.model_options)
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every setting by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def to_toml(self) -> str:
+        """Every setting as TOML, with the line that explains it above it.
+
+        >>> print(Recipe(epochs=3).to_toml().split("# passes")[1].splitlines()[1])
+        epochs = 3
+        """
+        import tomli_w
+
+        lines: list[str] = []
+        group = ""
+        for item in fields(self):
+            if item.metadata["group"] != group:
+                group = item.metadata["group"]
+                lines += ["", f"# ---- {group} ----"]
+            lines.append(f"# {item.metadata['help']}{_limits(item)}")
+            lines.append(tomli_w.dumps({item.name: getattr(self, item.name)}).rstrip())
+        return "\n".join(lines).lstrip() + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """A recipe from settings by name; what is left out has its default. Raises RunError for an unknown name."""
+        known = names()
+        for name in values:
+            if name not in known:
+                raise RunError(f"a recipe has no setting {name!r}.{did_you_mean(name, known)}")
+        return cls(**values)
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "the recipe") -> Recipe:
+        """A recipe from TOML; `where` names the file in errors."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RunError(f"{where} is not TOML: {error}") from error
+        except RunError as error:
+            raise RunError(f"{where}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """A recipe from a TOML file."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"the recipe {path} can't be read: {error}") from error
+        return cls.from_toml(text, where=str(path))
+
+    def changed(self, settings: Mapping[str, Value]) -> Recipe:
+        """The recipe with some settings replaced."""
+        return self.from_dict({**self.to_dict(), **settings})
+
+
+def settings() -> Iterator[Field[Any]]:
+    """The fields of a recipe, in order: name, default, and metadata `help`, `group`, `at_least`, `below`."""
+    yield from fields(Recipe)
+
+
+def names() -> tuple[str, ...]:
+    """The settings' names."""
+    return tuple(item.name for item in fields(Recipe))
+
+
+def parse_setting(name: str, text: str) -> Value:
+    """A setting's value from what was typed: "12", "auto", "yes"; raises RunError.
+
+    >>> parse_setting("epochs", "12"), parse_setting("flip", "no"), parse_setting("learning_rate", "auto")
+    (12, False, 'auto')
+    """
+    kinds = _kinds(name)
+    if text == AUTO and AUTO in kinds.words:
+        return text
+    word = text.strip().lower()
+    if kinds.type is bool and word in TRUE_WORDS + FALSE_WORDS:
+        return word in TRUE_WORDS
+    if kinds.type in (int, float):
+        with suppress(ValueError):
+            return int(word) if kinds.type is int else float(word)
+    return text
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from "32" or "32x48"; raises RunError.
+
+    >>> parse_size("32"), parse_size("32x48")
+    ((32, 32), (32, 48))
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise RunError(f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto")
+    height, width = int(parts[0]), int(parts[-1])
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise RunError(f"image_size {text} has a side outside 1 to {LARGEST_SIDE} pixels")
+    return height, width
+
+
+def parse_options(text: str) -> dict[str, object]:
+    """A network's own settings from "variant=notes,width=2"; raises RunError.
+
+    >>> parse_options("variant=notes,width=2,bias=true")
+    {'variant': 'notes', 'width': 2, 'bias': True}
+    """
+    options: dict[str, object] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not (name and sign and value):
+            raise RunError(f"model_options {text!r}: {part!r} is not NAME=VALUE")
+        try:
+            options[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            options[name] = value
+    return options
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """What a setting may be: one plain type, and words."""
+
+    type: type[Any]
+    words: tuple[str, ...]
+
+
+def _kinds(name: str) -> _Kinds:
+    hint = _HINTS[name]
+    if get_origin(hint) is Literal:
+        return _Kinds(str, get_args(hint))
+    plain = [part for part in get_args(hint) if isinstance(part, type)] or [hint]
+    words = [word for part in get_args(hint) if get_origin(part) is Literal for word in get_args(part)]
+    return _Kinds(plain[0], tuple(words))
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The words that a setting is limited to; empty where it is a number, a switch or free text."""
+    kinds = _kinds(name)
+    return kinds.words if kinds.type is str else ()
+
+
+def placeholder(name: str) -> str:
+    """What `--help` shows in the place of the value: INTEGER|auto, yes|no, crop|letterbox|squash."""
+    kinds = _kinds(name)
+    plain = {bool: "yes|no", int: "INTEGER", float: "NUMBER", str: "" if kinds.words else "TEXT"}[kinds.type]
+    return "|".join(filter(None, [plain, *kinds.words]))
+
+
+def _checked(item: Field[Any], value: object) -> Value:
+    kinds = _kinds(item.name)
+    if isinstance(value, str) and value in kinds.words:
+        return value
+    needed = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kinds.type]
+    if kinds.words and kinds.type is str:
+        raise RunError(f"{item.name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}")
+    or_auto = ", or auto" if AUTO in kinds.words else ""
+    if kinds.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kinds.type:
+        raise RunError(f"{item.name} is {value!r}: it must be {needed}{or_auto}")
+    assert isinstance(value, (bool, int, float, str))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = item.metadata["at_least"], item.metadata["below"]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RunError(f"{item.name} is {value}: it must be a finite number{or_auto}")
+        if low is not None and value < low:
+            raise RunError(f"{item.name} is {value}: it must be at least {low}{or_auto}")
+        if high is not None and value >= high:
+            raise RunError(f"{item.name} is {value}: it must be below {high}{or_auto}")
+    return value
+
+
+def _limits(item: Field[Any]) -> str:
+    words = choices(item.name)
+    return f" ({' | '.join(words)})" if words else ""
+
+
+_HINTS = get_type_hints(Recipe)
+assert all(item.default is not MISSING for item in fields(Recipe)), "every setting has a default"
