@@ -1,1 +1,66 @@
-"""Floor 3: learning: the recipe, the loop and the run directory."""
+"""Floor 3: a recipe and images become a run directory.
+
+`convscope.train` is this package and a verb as well: `convscope.train("digits")` trains.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convscope.train.events import Listener
+    from convscope.train.recipe import Recipe
+    from convscope.train.training import Outcome
+
+
+def train(
+    data: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    name: str | None = None,
+    runs_directory: str | Path = "runs",
+    cache_directory: str | Path | None = None,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Train a network on labelled images, and write a run directory.
+
+    Args:
+        data: a folder of images, an IDX file, a folder of CIFAR binaries, or "digits".
+        recipe: every setting; what is left out follows from the data.
+        name: of the run directory; the next free name is taken where it exists.
+        runs_directory: where run directories are made.
+        cache_directory: where decoded images are kept.
+        listener: is told how the training goes; None stays silent.
+
+    Raises:
+        ConvscopeError: data, a network or a setting that can't be used, or a loss that became NaN.
+
+    >>> import convscope, tempfile
+    >>> from convscope.train.recipe import Recipe
+    >>> outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=tempfile.mkdtemp())
+    >>> outcome.ending, outcome.scores.images
+    ('done', 180)
+    """
+    from convscope.train.events import Silent
+    from convscope.train.recipe import Recipe
+    from convscope.train.training import train_new
+
+    return train_new(
+        (recipe or Recipe()).changed({"data": str(data)}),
+        listener=listener or Silent(),
+        name=name,
+        runs_directory=Path(runs_directory),
+        cache_directory=None if cache_directory is None else Path(cache_directory),
+    )
+
+
+class _Verb(ModuleType):
+    """A module that can be called: importing `convscope.train.recipe` must not take the verb `convscope.train` away."""
+
+    __call__ = staticmethod(train)
+
+
+sys.modules[__name__].__class__ = _Verb

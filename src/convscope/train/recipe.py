@@ -30,10 +30,9 @@ TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
 
 
-def _setting(default: Value, help: str, group: str, *, at_least: float | None = None, below: float | None = None) -> Any:
-    """A field with what the command line and the check need to know; `below` is a limit that is not reached."""
-    metadata = {"help": help, "group": group, "at_least": at_least, "below": below}
-    return field(default=default, metadata=metadata)
+def _about(help: str, group: str, *, at_least: float | None = None, below: float | None = None) -> dict[str, Any]:
+    """What the command line and the check need to know of a setting; `below` is a limit that is not reached."""
+    return {"help": help, "group": group, "at_least": at_least, "below": below}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,53 +43,103 @@ class Recipe:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
     """
 
-    model: str = _setting(AUTO, "network: a name that `convscope models` lists, or auto: by image size", "network")
-    model_options: str = _setting("", "the network's own settings, like variant=notes,activation=relu", "network")
-    image_size: str = _setting(AUTO, "pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
-    channels: int | Auto = _setting(AUTO, "1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1)
+    data: str = field(default="", metadata=_about("what is trained on: a folder, a file, or digits", "images"))
+    resize_mode: Literal["crop", "letterbox", "squash"] = field(
+        default="crop", metadata=_about("how a picture of another shape is made to fit", "images")
+    )
+    validation_fraction: float = field(
+        default=0.1,
+        metadata=_about(
+            "share of the training images held back where there is no val folder", "images", at_least=0, below=1
+        ),
+    )
+    test_fraction: float = field(
+        default=0.1, metadata=_about("share of a single folder held back for the test", "images", at_least=0, below=1)
+    )
+    strict: bool = field(default=False, metadata=_about("stop at the first image that can't be read", "images"))
 
-    resize_mode: Literal["crop", "letterbox", "squash"] = _setting(
-        "crop", "how a picture of another shape is made to fit", "images"
+    model: str = field(
+        default=AUTO,
+        metadata=_about("network: a name that `convscope models` lists, or auto: by image size", "network"),
     )
-    validation_fraction: float = _setting(
-        0.1, "share of the training images held back where there is no val folder", "images", at_least=0, below=1
+    model_options: str = field(
+        default="", metadata=_about("the network's own settings, like variant=notes,activation=relu", "network")
     )
-    test_fraction: float = _setting(
-        0.1, "share of a single folder held back for the test", "images", at_least=0, below=1
+    image_size: str = field(
+        default=AUTO, metadata=_about("pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
     )
-    strict: bool = _setting(False, "stop at the first image that can't be read", "images")
+    channels: int | Auto = field(
+        default=AUTO, metadata=_about("1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1)
+    )
 
-    flip: bool | Auto = _setting(AUTO, "mirror half of the images; auto: colour images, never characters", "augmentation")
-    crop_padding: int | Auto = _setting(
-        AUTO, "shift by up to so many pixels; auto: an eighth of small images", "augmentation", at_least=0
+    flip: bool | Auto = field(
+        default=AUTO,
+        metadata=_about("mirror half of the images; auto: colour images, never characters", "augmentation"),
     )
-    random_resized_crop: bool | Auto = _setting(
-        AUTO, "cut windows of random size and shape; auto: colour images of 96 pixels or more", "augmentation"
+    crop_padding: int | Auto = field(
+        default=AUTO,
+        metadata=_about("shift by up to so many pixels; auto: an eighth of small images", "augmentation", at_least=0),
     )
-    cutout: int = _setting(0, "side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
+    random_resized_crop: bool | Auto = field(
+        default=AUTO,
+        metadata=_about(
+            "cut windows of random size and shape; auto: colour images of 96 pixels or more", "augmentation"
+        ),
+    )
+    cutout: int = field(
+        default=0, metadata=_about("side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
+    )
 
-    epochs: int | Auto = _setting(AUTO, "passes over the training images; auto: by their number", "training", at_least=1)
-    batch_size: int | Auto = _setting(AUTO, "images per step; auto: by their number", "training", at_least=1)
-    optimizer: Literal["sgd", "adamw"] = _setting("sgd", "sgd (with Nesterov momentum) or adamw", "training")
-    learning_rate: float | Auto = _setting(
-        AUTO, "the schedule's highest; auto: by optimizer and batch size", "training", at_least=0
+    epochs: int | Auto = field(
+        default=AUTO, metadata=_about("passes over the training images; auto: by their number", "training", at_least=1)
     )
-    momentum: float = _setting(0.9, "of sgd", "training", at_least=0, below=1)
-    weight_decay: float = _setting(5e-4, "on weights; never on biases and normalisation", "training", at_least=0)
-    schedule: Literal["one-cycle", "cosine", "step", "constant"] = _setting(
-        "one-cycle", "how the learning rate moves over the run", "training"
+    batch_size: int | Auto = field(
+        default=AUTO, metadata=_about("images per step; auto: by their number", "training", at_least=1)
     )
-    warmup: float = _setting(0.2, "share of the steps in which the rate rises", "training", at_least=0, below=1)
-    label_smoothing: float = _setting(0.1, "share of the target spread over all classes", "training", at_least=0, below=1)
-    gradient_clip: float = _setting(0.0, "largest norm of the gradient; 0: no limit", "training", at_least=0)
-    patience: int = _setting(0, "stop after so many epochs without a better validation; 0: never", "training", at_least=0)
+    optimizer: Literal["sgd", "adamw"] = field(
+        default="sgd", metadata=_about("sgd (with Nesterov momentum) or adamw", "training")
+    )
+    learning_rate: float | Auto = field(
+        default=AUTO,
+        metadata=_about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
+    )
+    momentum: float = field(default=0.9, metadata=_about("of sgd", "training", at_least=0, below=1))
+    weight_decay: float = field(
+        default=5e-4, metadata=_about("on weights; never on biases and normalisation", "training", at_least=0)
+    )
+    schedule: Literal["one-cycle", "cosine", "step", "constant"] = field(
+        default="one-cycle", metadata=_about("how the learning rate moves over the run", "training")
+    )
+    warmup: float = field(
+        default=0.2, metadata=_about("share of the steps in which the rate rises", "training", at_least=0, below=1)
+    )
+    label_smoothing: float = field(
+        default=0.1, metadata=_about("share of the target spread over all classes", "training", at_least=0, below=1)
+    )
+    gradient_clip: float = field(
+        default=0.0, metadata=_about("largest norm of the gradient; 0: no limit", "training", at_least=0)
+    )
+    patience: int = field(
+        default=0,
+        metadata=_about("stop after so many epochs without a better validation; 0: never", "training", at_least=0),
+    )
 
-    seed: int = _setting(0, "decides the split, the weights, the order and the augmentation", "machine", at_least=0)
-    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(AUTO, "auto: cuda where there is one, else cpu", "machine")
-    precision: Literal["auto", "fp32", "bf16"] = _setting(
-        AUTO, "arithmetic of the training step; auto: bf16 where the machine has it and the network gains", "machine"
+    seed: int = field(
+        default=0,
+        metadata=_about("decides the split, the weights, the order and the augmentation", "machine", at_least=0),
     )
-    threads: int | Auto = _setting(AUTO, "CPU threads; auto: as torch finds", "machine", at_least=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = field(
+        default=AUTO, metadata=_about("auto: cuda where there is one, else cpu", "machine")
+    )
+    precision: Literal["auto", "fp32", "bf16"] = field(
+        default=AUTO,
+        metadata=_about(
+            "arithmetic of the training step; auto: bf16 where the machine has it and the network gains", "machine"
+        ),
+    )
+    threads: int | Auto = field(
+        default=AUTO, metadata=_about("CPU threads; auto: as torch finds", "machine", at_least=1)
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -200,7 +249,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
-        raise RunError(f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto")
+        raise RunError(
+            f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
+        )
     height, width = int(parts[0]), int(parts[-1])
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
         raise RunError(f"image_size {text} has a side outside 1 to {LARGEST_SIDE} pixels")
@@ -261,7 +312,9 @@ def _checked(item: Field[Any], value: object) -> Value:
         return value
     needed = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kinds.type]
     if kinds.words and kinds.type is str:
-        raise RunError(f"{item.name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}")
+        raise RunError(
+            f"{item.name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}"
+        )
     or_auto = ", or auto" if AUTO in kinds.words else ""
     if kinds.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

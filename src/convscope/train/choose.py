@@ -1,0 +1,203 @@
+"""What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
+
+The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
+recipe, before any image is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+
+from convscope.data.augment import Augmentation
+from convscope.data.open import Probe
+from convscope.data.records import Decoding
+from convscope.errors import RunError
+from convscope.nets import catalogue
+from convscope.nets.build import build
+from convscope.train.optimizers import default_learning_rate
+from convscope.train.recipe import AUTO, Auto, Recipe, parse_options, parse_size
+
+# About so many images are shown in all, within these numbers of epochs: a small set is looked at more often.
+IMAGES_IN_ALL = 500_000
+FEWEST_EPOCHS, MOST_EPOCHS = 12, 40
+# (training images from which it holds, images per step)
+BATCH_SIZES = ((10_000, 128), (2_000, 64), (0, 32))
+# Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
+TINY_SIDE, ENLARGED = 24, 32
+# From this side on pictures are scenes, in which a part shows the class as well as the whole does.
+SCENE_SIDE = 96
+SHIFT_SHARE = 8  # a shift of an eighth of the side: 4 pixels of 32, as He et al. (2016, section 4.2)
+# bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
+BF16_WEIGHTS = 1_000_000
+
+Precision = Literal["fp32", "bf16"]
+Kind = TypeVar("Kind", bool, int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A recipe with nothing left open, in the forms in which the loop uses it; `reasons` say what auto became."""
+
+    recipe: Recipe
+    decoding: Decoding
+    augmentation: Augmentation
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    precision: Precision
+    threads: int
+    device: str
+    weights: int
+    reasons: tuple[str, ...]
+
+
+def settle(recipe: Recipe, found: Probe) -> Settled:
+    """Replace every "auto" of a recipe by what fits the data and the machine.
+
+    Raises:
+        CaptureError: no such network or option.
+        GeometryError: images of this size vanish in the network.
+        RunError: a device that is not there.
+    """
+    reasons: list[str] = []
+    channels = _taken(recipe.channels, found.channels)
+    side = min(found.image_size)
+    model = catalogue.choose(side, channels=channels) if recipe.model == AUTO else recipe.model
+    if recipe.model == AUTO:
+        reasons.append(f"model {model}: for images of about {side} pixels")
+    size = _image_size(recipe, found, model, reasons)
+    decoding = Decoding(size=size, channels=channels, resize_mode=recipe.resize_mode)
+    options = parse_options(recipe.model_options)
+    with torch.device("meta"):  # shapes without numbers: an impossible recipe is refused before an image is read
+        network = build(model, num_classes=len(found.classes), in_channels=channels, image_size=size, options=options)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+
+    images = training_images(found, recipe)
+    epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
+    batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
+    rate = _taken(recipe.learning_rate, default_learning_rate(recipe.optimizer, batch_size))
+    if AUTO in (recipe.epochs, recipe.batch_size):
+        reasons.append(f"{epochs} epochs in steps of {batch_size}: for {images:,} training images")
+    augmentation = _augmentation(recipe, found, decoding, reasons)
+    device = _device(recipe)
+    precision = _precision(recipe, device, weights, reasons)
+    threads = _taken(recipe.threads, torch.get_num_threads())
+    complete = recipe.changed(
+        {
+            "model": model,
+            "image_size": f"{size[0]}x{size[1]}",
+            "channels": channels,
+            "flip": augmentation.flip,
+            "crop_padding": augmentation.crop_padding,
+            "random_resized_crop": augmentation.random_resized_crop,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": rate,
+            "device": device,
+            "precision": precision,
+            "threads": threads,
+        }
+    )
+    return Settled(
+        recipe=complete,
+        decoding=decoding,
+        augmentation=augmentation,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=rate,
+        precision=precision,
+        threads=threads,
+        device=device,
+        weights=weights,
+        reasons=tuple(reasons),
+    )
+
+
+def training_images(found: Probe, recipe: Recipe) -> int:
+    """About how many images will be trained on, told from the counts before anything is split."""
+    if "train" in found.counts:
+        held_back = 0.0 if "val" in found.counts else recipe.validation_fraction
+        images = found.counts["train"]
+    else:
+        held_back = recipe.validation_fraction + recipe.test_fraction
+        images = sum(found.counts.values())
+    return max(1, round(images * (1 - held_back)))
+
+
+def _taken(value: Kind | Auto, otherwise: Kind) -> Kind:
+    return otherwise if isinstance(value, str) else value
+
+
+def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) -> tuple[int, int]:
+    """The images' own size within the network's; tiny pictures are enlarged."""
+    if recipe.image_size != AUTO:
+        return parse_size(recipe.image_size)
+    own = catalogue.find(model).image_size
+    if len(own) != 2:
+        raise RunError(
+            f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"
+        )
+    side = min(found.image_size)
+    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, max(own))
+    if (taken, taken) != found.image_size:
+        shown = "x".join(map(str, found.image_size))
+        reasons.append(
+            f"images at {taken}x{taken} pixels: they are about {shown}, and {model} was made for {own[0]}x{own[1]}"
+        )
+    return taken, taken
+
+
+def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str]) -> Augmentation:
+    side = min(decoding.size)
+    characters = all(len(name) == 1 for name in found.classes)
+    colour = decoding.channels == 3
+    scenes = colour and side >= SCENE_SIDE
+    windows = _taken(recipe.random_resized_crop, scenes)
+    flip = _taken(recipe.flip, colour and not characters)
+    # A tiny picture that was enlarged moves by its own pixels.
+    own_side = min(side, *found.image_size)
+    padding = _taken(recipe.crop_padding, 0 if windows else round(side / own_side * (own_side // SHIFT_SHARE)))
+    if padding >= side:
+        raise RunError(
+            f"crop_padding {padding} is more than images of {side} pixels can be shifted: take {side - 1} or less"
+        )
+    does = [
+        *(["mirrored"] if flip else []),
+        *([f"shifted by up to {padding} pixels"] if padding else []),
+        *(["cut at random size"] if windows else []),
+        *([f"blanked in a square of {recipe.cutout} pixels"] if recipe.cutout else []),
+    ]
+    why = "" if recipe.flip != AUTO or flip else ", not mirrored" + (": characters" if characters else ": grey")
+    reasons.append(f"training images are {' and '.join(does) or 'taken as they are'}{why}")
+    return Augmentation(flip=flip, crop_padding=padding, random_resized_crop=windows, cutout=recipe.cutout)
+
+
+def _device(recipe: Recipe) -> str:
+    if recipe.device == AUTO:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise RunError("device cuda: torch finds no CUDA device here; take cpu, or auto")
+    if recipe.device == "mps" and not torch.backends.mps.is_available():
+        raise RunError("device mps: torch finds no Apple GPU here; take cpu, or auto")
+    return recipe.device
+
+
+def _precision(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Precision:
+    if recipe.precision != AUTO:
+        return recipe.precision
+    if weights >= BF16_WEIGHTS and _has_bf16(device):
+        reasons.append("bf16 arithmetic with fp32 weights in the training step: this machine computes it natively")
+        return "bf16"
+    return "fp32"
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware; where torch can't tell, no."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    capabilities: dict[str, object] = tell() if device == "cpu" and tell else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

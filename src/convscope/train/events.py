@@ -1,0 +1,97 @@
+"""What training tells whoever watches: plain records, so that a terminal, a log and a notebook each show their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Where an epoch stands; `epoch` and `batch` count from 1."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """One epoch's measures: a row of metrics.csv. Losses are cross-entropies without label smoothing, so they compare.
+
+    `seconds` is the training time so far, interruptions left out; `data_wait` is the share of the epoch's training
+    time in which batches were prepared. Validation is None where there is none.
+    """
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    images_per_second: float
+    data_wait: float
+    best: bool
+
+
+# metrics.csv: its header, and where each column comes from.
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("epoch", "epoch"),
+    ("time", "seconds"),
+    ("train/loss", "train_loss"),
+    ("train/accuracy_top1", "train_accuracy"),
+    ("val/loss", "val_loss"),
+    ("val/accuracy_top1", "val_accuracy"),
+    ("lr", "learning_rate"),
+    ("images_per_second", "images_per_second"),
+    ("data_wait", "data_wait"),
+    ("best", "best"),
+)
+
+
+def table_row(row: EpochRow) -> list[str]:
+    """A row of metrics.csv; what is not known is left empty."""
+    cells = []
+    for _, name in COLUMNS:
+        value = getattr(row, name)
+        cells.append("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(int(value)))
+    return cells
+
+
+class Listener(Protocol):
+    """Somebody who watches a run."""
+
+    def said(self, line: str) -> None:
+        """A sentence for the reader."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Work other than training, such as decoding, moved on."""
+
+    def stepped(self, step: Step) -> None:
+        """An epoch moved on; called a few times a second."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """An epoch was trained and measured."""
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def said(self, line: str) -> None:
+        """Show nothing."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Show nothing."""
+
+    def stepped(self, step: Step) -> None:
+        """Show nothing."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """Show nothing."""

@@ -1,0 +1,91 @@
+"""Files that are either whole or not there: written beside, flushed to the disk, then renamed into place.
+
+`torch.save` straight into its place leaves a broken file when the process is killed meanwhile; a rename does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convscope.errors import RunError
+
+MANIFEST = "MANIFEST.json"
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file so that its name never stands for half of it. Raises RunError where the disk refuses."""
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        _write_through(beside, content)
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
+    """Write a folder of files with a manifest of their sizes and hashes, so that it appears whole or not at all.
+
+    A folder of that name is put in its place only when the new one is complete.
+    """
+    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        for name, content in files.items():
+            _write_through(beside / name, content)
+        _write_through(beside / MANIFEST, json.dumps({name: _entry(_bytes(c)) for name, c in files.items()}, indent=2))
+        _sync_folder(beside)
+        if path.exists():
+            shutil.rmtree(path)
+        beside.rename(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise RunError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def read_folder(path: Path) -> dict[str, bytes]:
+    """The files of a folder, each checked against the manifest. Raises RunError where one is missing or altered."""
+    try:
+        manifest: dict[str, dict[str, Any]] = json.loads((path / MANIFEST).read_bytes())
+        files = {}
+        for name, entry in manifest.items():
+            if Path(name).name != name:
+                raise RunError(f"{path / MANIFEST} names a file outside its folder: {name!r}")
+            files[name] = (path / name).read_bytes()
+            if _entry(files[name]) != entry:
+                raise RunError(f"{path / name} is not what was written: its size or its hash differs")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} can't be read: {error}") from error
+    return files
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _write_through(path: Path, content: bytes | str) -> None:
+    with path.open("wb") as file:
+        file.write(_bytes(content))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

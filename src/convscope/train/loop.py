@@ -1,0 +1,356 @@
+"""The loop: epochs of steps, a validation after each, the best weights kept.
+
+Every random draw is decided by the seed and where the run stands: the order by (seed, epoch), the augmentation by
+(seed, epoch, step), dropout by (seed, epoch). So a run that goes on from the end of an epoch is the unbroken run.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.batches import Batches, Normalization
+from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.errors import RunError
+from convscope.train.events import EpochRow, Listener, Step
+from convscope.train.optimizers import make_optimizer
+from convscope.train.schedule import learning_rate_factor
+
+SHOW_EVERY_SECONDS = 0.1
+EVALUATION_BATCH = 256
+# The stream of dropout and other draws inside the network: no step of an epoch has this number.
+NETWORK_STREAM = 2**23 - 1
+
+
+class Diverged(RunError):
+    """The loss stopped being a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the loop needs of a recipe, in plain types."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    warmup: float
+    label_smoothing: float
+    gradient_clip: float
+    patience: int
+    seed: int
+    device: str
+    bf16: bool
+    augmentation: Augmentation
+    normalization: Normalization
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from."""
+
+    epoch: int
+    accuracy: float | None
+    loss: float | None
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: Best | None = None
+    rows: list[EpochRow] = field(default_factory=list)
+
+
+def new_state(network: nn.Module, settings: Settings) -> State:
+    """A network on its device, channels-last, with a fresh optimizer."""
+    network = network.to(settings.device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    optimizer = make_optimizer(
+        settings.optimizer,
+        network,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+    return State(network, optimizer)
+
+
+def fit(
+    state: State,
+    settings: Settings,
+    train: ImageSet,
+    val: ImageSet | None,
+    *,
+    listener: Listener,
+    keep: Callable[[State], None],
+    stop: Callable[[], bool],
+) -> str:
+    """Train until the epochs are done, patience is at its end, or `stop()`; says which: "done", "early" or "stopped".
+
+    `keep(state)` is called at the end of each epoch. A stop in the middle of an epoch skips the rest of it; if no
+    epoch was complete before, the weights as they are then are measured and kept.
+
+    Raises:
+        Diverged: the loss became NaN or infinite; `state.best` still holds the best weights before that.
+    """
+    batches = Batches(
+        train,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        device=settings.device,
+        normalization=settings.normalization,
+        # Batch normalisation has no variance of one value to divide by; the order differs in each epoch.
+        drop_last=len(train) % settings.batch_size == 1 and len(train) > 1,
+    )
+    while state.epoch < settings.epochs:
+        if _patience_is_over(state, settings.patience):
+            return "early"
+        trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop)
+        if trained is None:
+            if state.best is None:
+                measured = _measure(state.network, val, settings)
+                state.best = Best(0, measured[0], measured[1], copy_weights(state.network))
+            return "stopped"
+        began = time.perf_counter()
+        accuracy, loss = _measure(state.network, val, settings)
+        state.epoch += 1
+        state.seconds += time.perf_counter() - began
+        better = _is_better(accuracy, loss, state.best)
+        if better:
+            state.best = Best(state.epoch, accuracy, loss, copy_weights(state.network))
+        row = replace(
+            trained, epoch=state.epoch, seconds=state.seconds, val_loss=loss, val_accuracy=accuracy, best=better
+        )
+        state.rows.append(row)
+        listener.epoch_ended(row)
+        keep(state)
+        if stop():
+            return "done" if state.epoch == settings.epochs else "stopped"
+    return "done"
+
+
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+
+
+def answer(
+    network: nn.Module,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    device: str = "cpu",
+    batch_size: int = EVALUATION_BATCH,
+    progress: Progress = no_progress,
+    what: str = "measuring",
+) -> npt.NDArray[np.float64]:
+    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after."""
+    found = []
+    done = 0
+    with evaluating(network):
+        for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
+            found.append(functional.softmax(network(pixels).double(), dim=1).cpu().numpy())
+            done += len(pixels)
+            progress(done, len(images), what)
+    return np.concatenate(found)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients inside; each module gets its own mode back after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _train_epoch(
+    state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool]
+) -> EpochRow | None:
+    """One epoch's steps and what they measured, or None when it was stopped before its end."""
+    watch = _Watch(state, settings, len(batches))
+    steps = len(batches) * settings.epochs
+    rate = settings.learning_rate
+    state.network.train()
+    _seed_network(settings, state.epoch)
+    source = iter(batches)
+    for batch in range(len(batches)):
+        if stop():
+            state.seconds += watch.elapsed
+            return None
+        with watch.waiting():
+            pixels, labels, _ = next(source)
+            generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
+            pixels = augment(pixels, settings.augmentation, generator=generator)
+        # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
+        step = state.epoch * len(batches) + batch
+        rate = settings.learning_rate * learning_rate_factor(
+            settings.schedule, step=step, steps=steps, warmup=settings.warmup
+        )
+        loss, right = _step(state, settings, pixels, labels, rate, step)
+        watch.count(len(labels), loss, right)
+        if shown := watch.due(batch + 1, rate):
+            listener.stepped(shown)
+    state.step += len(batches)
+    state.seconds += watch.elapsed
+    return watch.row(rate)
+
+
+def _step(
+    state: State, settings: Settings, pixels: Tensor, labels: Tensor, rate: float, step: int
+) -> tuple[float, int]:
+    """One step of gradient descent: the batch's cross-entropy and how many answers were right."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    # Augmentation may have changed the memory layout; the convolutions want it as the weights are.
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    device_type = torch.device(settings.device).type
+    with torch.autocast(device_type, torch.bfloat16, enabled=settings.bf16):
+        scores = state.network(pixels)
+    scores = scores.float()
+    loss = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise Diverged(
+            f"the loss became {value} at epoch {state.epoch + 1}, step {step + 1}, with learning rate {rate:.3g}"
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    if settings.gradient_clip:
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip, error_if_nonfinite=False)
+    state.optimizer.step()
+    with torch.no_grad():
+        plain = functional.cross_entropy(scores, labels).item() if settings.label_smoothing else value
+        right = int((scores.argmax(1) == labels).sum())
+    return plain, right
+
+
+def _seed_network(settings: Settings, epoch: int) -> None:
+    """Seed the generators that dropout draws from; `train` has set the user's own aside meanwhile."""
+    seed = generator_for(settings.seed, epoch, NETWORK_STREAM).initial_seed()
+    torch.default_generator.manual_seed(seed)
+    if settings.device == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _measure(network: nn.Module, val: ImageSet | None, settings: Settings) -> tuple[float | None, float | None]:
+    """Validation accuracy and loss, or two Nones without a validation part."""
+    if val is None or not len(val):
+        return None, None
+    probabilities = answer(network, val, settings.normalization, device=settings.device)
+    truth = probabilities[np.arange(len(val)), val.labels]
+    accuracy = float((probabilities.argmax(1) == val.labels).mean())
+    loss = float(-np.log(np.maximum(truth, 1e-12)).mean())
+    if not math.isfinite(loss):
+        raise Diverged("the weights are no longer finite numbers")
+    return accuracy, loss
+
+
+def _is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
+    """Whether weights replace the best; without a validation part the last ones always do."""
+    if best is None or best.accuracy is None or best.loss is None or accuracy is None or loss is None:
+        return True
+    return (accuracy, -loss) > (best.accuracy, -best.loss)
+
+
+def _patience_is_over(state: State, patience: int) -> bool:
+    return bool(patience) and state.best is not None and state.epoch - state.best.epoch >= patience
+
+
+class _Watch:
+    """An epoch's sums and clocks."""
+
+    def __init__(self, state: State, settings: Settings, batches: int) -> None:
+        self._epoch = state.epoch
+        self._epochs = settings.epochs
+        self._batches = batches
+        self._began = time.perf_counter()
+        self._shown = self._began
+        self._waited = 0.0
+        self._images = 0
+        self._loss = 0.0
+        self._right = 0
+        # Epochs before this one tell what an epoch takes, its validation included.
+        self._epoch_seconds = state.seconds / state.epoch if state.epoch else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the epoch began."""
+        return time.perf_counter() - self._began
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time spent inside is time spent on preparing data."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
+
+    def count(self, images: int, loss: float, right: int) -> None:
+        """Add a batch."""
+        self._images += images
+        self._loss += loss * images
+        self._right += right
+
+    def due(self, batch: int, rate: float) -> Step | None:
+        """Where the epoch stands, when it is time to show it."""
+        now = time.perf_counter()
+        if now - self._shown < SHOW_EVERY_SECONDS and batch < self._batches:
+            return None
+        self._shown = now
+        elapsed = now - self._began
+        epoch_seconds = self._epoch_seconds or elapsed / batch * self._batches
+        left = epoch_seconds * (self._epochs - self._epoch - batch / self._batches)
+        return Step(
+            epoch=self._epoch + 1,
+            epochs=self._epochs,
+            batch=batch,
+            batches=self._batches,
+            loss=self._loss / self._images,
+            accuracy=self._right / self._images,
+            learning_rate=rate,
+            images_per_second=self._images / max(elapsed, 1e-9),
+            seconds_left=left,
+        )
+
+    def row(self, rate: float) -> EpochRow:
+        """The epoch's measures, before its validation."""
+        elapsed = max(self.elapsed, 1e-9)
+        return EpochRow(
+            epoch=self._epoch + 1,
+            seconds=elapsed,
+            train_loss=self._loss / self._images,
+            train_accuracy=self._right / self._images,
+            val_loss=None,
+            val_accuracy=None,
+            learning_rate=rate,
+            images_per_second=self._images / elapsed,
+            data_wait=self._waited / elapsed,
+            best=False,
+        )
