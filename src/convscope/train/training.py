@@ -16,7 +16,7 @@ import torch
 
 from convscope import __version__
 from convscope.data.batches import measure_normalization
-from convscope.data.open import Probe, open_dataset, probe
+from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.train.checkpoint import (
@@ -343,8 +343,7 @@ def _introduction(job: _Job) -> Iterator[str]:
 
 def _lasting(found: Probe) -> str:
     """The source as it can be found again from another folder."""
-    path = Path(found.source)
-    return str(path.resolve()) if path.exists() else found.source
+    return found.source if found.source in BUILT_IN else str(Path(found.source).resolve())
 
 
 def _write_split(run: Run, dataset: Dataset) -> None:

@@ -1,0 +1,49 @@
+"""`convscope demo`: LeNet-5 learns the built-in digits while you watch, and a page shows what it made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from convscope.cli.train import outcome_lines
+from convscope.cli.watching import watching
+from convscope.train.recipe import Recipe
+
+RECIPE = Recipe(data="digits", model="lenet5")
+
+
+@click.command("demo")
+@click.option("--open/--no-open", "open_page", default=None, help="Show the report in a browser  [on a desktop]")
+@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
+def command(open_page: bool | None, runs_directory: str) -> int:
+    """Train LeNet-5 (1998) on 1,797 handwritten digits that come built in, and show what it made."""
+    from convscope.train.training import train_new
+
+    with watching() as listener:
+        outcome = train_new(
+            RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
+        )
+    for line in outcome_lines(outcome):
+        click.echo(line)
+    if outcome.exit_code:
+        return outcome.exit_code
+    click.echo("\nNext:")
+    for line, what in (
+        (f"convscope evaluate {outcome.run}", "how good it is, class by class"),
+        ("convscope inspect lenet5", "every layer's size, weights, operations and receptive field"),
+        ("convscope train FOLDER", "your own images: a folder for each class"),
+    ):
+        click.echo(f"  {line:<36} {what}")
+    if open_page if open_page is not None else on_a_desktop():
+        click.launch(str(outcome.run.report.resolve()))
+    return 0
+
+
+def on_a_desktop() -> bool:
+    """Whether somebody sits at a terminal on a desktop; never in CI, a pipe, or a shell from afar."""
+    if not (sys.stdout.isatty() and sys.stdin.isatty()) or {"CI", "SSH_CONNECTION"} & os.environ.keys():
+        return False
+    return sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

@@ -1,0 +1,99 @@
+"""`convscope evaluate`: how good a run is, in numbers and by its worst mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.report.progress import shown_progress
+from convscope.report.table import Column, Table, print_table
+from convscope.report.units import exact, percent, plural
+
+if TYPE_CHECKING:
+    from convscope.train.metrics import Scores
+
+WORST = 10
+LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
+
+
+@click.command("evaluate")
+@click.argument("run")
+@click.argument("data", required=False)
+@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
+@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(run: str, data: str | None, split: str | None, device: str, cache: str | None, as_json: bool) -> None:
+    """Measure RUN on the held-out part of its own images, or on DATA.
+
+    DATA has a folder for each class, or train/, val/ and test/ with such folders; classes go by their names.
+    """
+    from convscope.train.evaluate import evaluate
+
+    with shown_progress() as progress:
+        found = evaluate(Path(run), data, split=split, device=device, cache_directory=cache, progress=progress)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    scores = found.scores
+    click.echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    if found.kept_out:
+        click.echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+    click.echo()
+    for name, value in headline(scores):
+        click.echo(f"{name:<20} {value}")
+    for table in (per_class_table(scores), matrix_table(scores), mistakes_table(scores)):
+        if table is not None:
+            click.echo()
+            print_table(table)
+
+
+def headline(scores: Scores) -> list[tuple[str, str]]:
+    """The figures that sum a run up, as text."""
+    right = int(scores.confusion.trace())
+    lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
+    if scores.accuracy_top5 is not None:
+        lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
+    lines.append(("cross-entropy", f"{scores.loss:.4f}"))
+    lines.append(("calibration error", percent(scores.calibration_error)))
+    return lines
+
+
+def per_class_table(scores: Scores) -> Table:
+    """Precision, recall and F1 of each class."""
+    columns = [Column("class"), *(Column(name, numeric=True) for name in ("images", "precision", "recall", "F1"))]
+    rows = [
+        (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
+        for score in scores.per_class
+    ]
+    return Table.of(columns, rows, title="Per class")
+
+
+def matrix_table(scores: Scores) -> Table | None:
+    """How often each class (row) was called each class (column); None with too many classes for a terminal."""
+    if len(scores.classes) > LARGEST_MATRIX:
+        return None
+    columns = [Column("true \\ called"), *(Column(name, numeric=True) for name in scores.classes)]
+    rows = [
+        (name, *(str(count) if count else "." for count in counts))
+        for name, counts in zip(scores.classes, scores.confusion.tolist(), strict=True)
+    ]
+    return Table.of(columns, rows, title="Confusion matrix")
+
+
+def mistakes_table(scores: Scores) -> Table | None:
+    """The mistakes that the network was surest of; None when it made none."""
+    if not scores.mistakes:
+        return None
+    columns = [Column("image"), Column("true"), Column("called"), Column("confidence", numeric=True)]
+    rows = [
+        (mistake.name, scores.classes[mistake.true], scores.classes[mistake.predicted], percent(mistake.confidence))
+        for mistake in scores.mistakes[:WORST]
+    ]
+    shown = f"Worst mistakes ({len(rows)} of {len(scores.mistakes):,})"
+    return Table.of(columns, rows, title=shown)

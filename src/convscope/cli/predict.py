@@ -1,0 +1,73 @@
+"""`convscope predict`: the classes of images, as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.report.progress import shown_progress
+from convscope.report.table import Column, Table, print_table
+from convscope.report.units import percent, plural
+
+if TYPE_CHECKING:
+    from convscope.train.predict import Predictions
+
+EXIT_UNREADABLE = 2
+
+
+@click.command("predict")
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show for each image.")
+@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence.")
+def command(run: str, images: tuple[str, ...], top: int, device: str, as_json: bool, as_csv: bool) -> int:
+    """Name the class of IMAGES with RUN: files, folders (everything below them) or patterns like 'photos/*.jpg'.
+
+    Images that can't be read are listed and stop nothing; the exit code is then 2.
+    """
+    from convscope.train.predict import predict
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv are two forms of one answer: choose one")
+    with shown_progress() as progress:
+        found = predict(run, images, device=device, progress=progress)
+    if as_json:
+        click.echo(json.dumps(_values(found, top), indent=2))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("image", "class", "confidence"))
+        writer.writerows((item.path, item.name, f"{item.confidence:.6f}") for item in found.images)
+    elif found.images:
+        print_table(_table(found, top))
+    if found.problems:
+        click.echo(f"{plural(len(found.problems), 'image')} can't be read:", err=True)
+        for problem in found.problems:
+            click.echo(f"  {problem.path}: {problem.reason}", err=True)
+        return EXIT_UNREADABLE
+    return 0
+
+
+def _values(found: Predictions, top: int) -> dict[str, object]:
+    return {
+        "predictions": [item.to_dict(top=top) for item in found.images],
+        "problems": [{"image": problem.path, "reason": problem.reason} for problem in found.problems],
+    }
+
+
+def _table(found: Predictions, top: int) -> Table:
+    columns = [Column("image"), Column("class"), Column("confidence", numeric=True)]
+    if top > 1:
+        columns.append(Column("then"))
+    rows = []
+    for item in found.images:
+        row = [item.path, item.name, percent(item.confidence)]
+        if top > 1:
+            row.append(", ".join(f"{name} {percent(share)}" for name, share in item.ranked[1:top]))
+        rows.append(row)
+    return Table.of(columns, rows)

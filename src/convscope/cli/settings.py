@@ -1,0 +1,72 @@
+"""A recipe's settings as options: one source, so that the command line can't fall behind. No torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from convscope.train.recipe import Value, choices, parse_setting, placeholder, settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_GIVEN = "convscope.settings"
+
+
+def option_name(setting: str) -> str:
+    """A setting as it is typed.
+
+    >>> option_name("batch_size")
+    '--batch-size'
+    """
+    return "--" + setting.replace("_", "-")
+
+
+def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Give a command an option for every setting of a recipe; what was typed is read with `given_settings`."""
+
+    def add(command: Command) -> Command:
+        for item in reversed(list(settings())):
+            if item.name not in without:
+                default = "none" if item.default == "" else str(item.default).lower()
+                words = choices(item.name)
+                command = click.option(
+                    option_name(item.name),
+                    item.name,
+                    type=click.Choice(words) if words else str,
+                    metavar=None if words else placeholder(item.name),
+                    callback=_remember,
+                    expose_value=False,
+                    help=f"{item.metadata['help']}  [{default}]",
+                )(command)
+        return command
+
+    return add
+
+
+def given_settings(context: click.Context) -> dict[str, Value]:
+    """The settings that were typed, parsed; raises RunError where a value can't be one."""
+    typed: dict[str, str] = context.meta.get(_GIVEN, {})
+    return {name: parse_setting(name, text) for name, text in typed.items()}
+
+
+class RecipeCommand(click.Command):
+    """A command whose help sets a recipe's options in groups, after the command's own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options: the command's own first, then each group of settings."""
+        groups = {item.name: str(item.metadata["group"]) for item in settings()}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                title = f"Recipe: {groups[parameter.name]}" if parameter.name in groups else "Options"
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        context.meta.setdefault(_GIVEN, {})[parameter.name] = value

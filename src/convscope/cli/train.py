@@ -1,0 +1,113 @@
+"""`convscope train`: a folder of images becomes a run directory. No torch is imported until the work begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convscope.cli.settings import RecipeCommand, given_settings, recipe_options
+from convscope.cli.watching import watching
+from convscope.errors import RunError
+from convscope.report.units import percent, plural, seconds
+
+if TYPE_CHECKING:
+    from convscope.train.training import Outcome
+
+
+@click.command(
+    "train",
+    cls=RecipeCommand,
+    epilog="Ctrl-C once: the best weights and the report are written, and --resume RUN goes on later; twice: stop at once.",
+)
+@click.argument("data", required=False)
+@click.option("--recipe", "recipe_file", metavar="FILE", help="Settings from a TOML file; options here go before it.")
+@click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint; --epochs may add some.")
+@click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
+@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where run directories go  [runs]")
+@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came out as JSON, and nothing else.")
+@recipe_options(without=("data",))
+@click.pass_context
+def command(
+    context: click.Context,
+    data: str | None,
+    recipe_file: str | None,
+    resume: str | None,
+    name: str | None,
+    runs_directory: str,
+    cache: str | None,
+    as_json: bool,
+) -> int:
+    """Train a network on DATA, and write a run directory with the weights and a report.
+
+    DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a folder of IDX
+    files or of CIFAR binaries, or the built-in digits. What is left at auto follows from the images.
+    """
+    from convscope.train.recipe import Recipe
+    from convscope.train.training import train_new, train_on
+
+    settings = given_settings(context)
+    cache_directory = None if cache is None else Path(cache)
+    if resume is not None:
+        if data is not None or recipe_file is not None or name is not None:
+            raise RunError(
+                "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
+            )
+        with watching(quiet=as_json) as listener:
+            outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
+    else:
+        recipe = Recipe() if recipe_file is None else Recipe.load(Path(recipe_file))
+        recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
+        with watching(quiet=as_json) as listener:
+            outcome = train_new(
+                recipe,
+                listener=listener,
+                name=name,
+                runs_directory=Path(runs_directory),
+                cache_directory=cache_directory,
+            )
+    if as_json:
+        click.echo(json.dumps(outcome_values(outcome), indent=2))
+    else:
+        for line in outcome_lines(outcome):
+            click.echo(line)
+    return outcome.exit_code
+
+
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """What came out, in a few lines, and where it lies."""
+    ended = {
+        "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",
+        "early": f"stopped early after {plural(outcome.epochs, 'epoch')}: no better validation for a while",
+        "stopped": f"stopped after {plural(outcome.epochs, 'epoch')}; to go on: convscope train --resume {outcome.run}",
+    }[outcome.ending]
+    lines = [ended]
+    if outcome.best and outcome.best.accuracy is not None:
+        lines.append(
+            f"best validation accuracy {percent(outcome.best.accuracy, decimals=2)}, epoch {outcome.best.epoch}"
+        )
+    if outcome.scores and outcome.scores.split == "test":
+        right = round(outcome.scores.accuracy_top1 * outcome.scores.images)
+        lines.append(
+            f"test accuracy {percent(outcome.scores.accuracy_top1, decimals=2)} "
+            f"({right:,} of {outcome.scores.images:,} images)"
+        )
+    return [*lines, f"report {outcome.run.report}"]
+
+
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """What came out, as JSON can hold it."""
+    best = outcome.best
+    return {
+        "run": str(outcome.run),
+        "ending": outcome.ending,
+        "epochs": outcome.epochs,
+        "seconds": outcome.seconds,
+        "best_epoch": best.epoch if best else None,
+        "val_accuracy_top1": best.accuracy if best else None,
+        "scores": outcome.scores.to_dict(mistakes=0) if outcome.scores else None,
+        "report": str(outcome.run.report),
+    }

@@ -1,0 +1,131 @@
+"""`evaluate`: how good a run's best weights are, on its own held-out images or on others."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.data.open import open_dataset, probe
+from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
+from convscope.errors import DataError, RunError, did_you_mean
+from convscope.train.loop import answer
+from convscope.train.metrics import Scores, score
+from convscope.train.recipe import Recipe
+from convscope.train.run import Run, open_run
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a run scored on which images; `notes` are what the reader should know of them."""
+
+    run: Run
+    data: str
+    scores: Scores
+    kept_out: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The measures as JSON can hold them."""
+        return {
+            "run": str(self.run),
+            "data": self.data,
+            **self.scores.to_dict(),
+            "images_kept_out": self.kept_out,
+            "notes": list(self.notes),
+        }
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str | None = None,
+    device: str = "cpu",
+    cache_directory: str | Path | None = None,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Measure a run on a split of its own data (test, or else val), or on other images.
+
+    Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
+    is taken unless `split` says otherwise. Classes go by name; `data` may lack some of the run's.
+
+    Raises:
+        RunError: no such run, or its files don't fit together.
+        DataError: classes that the run does not know, or no images.
+    """
+    opened = open_run(Path(run))
+    card, recipe = opened.card(), opened.recipe()
+    network = opened.network().to(device)
+    cache = None if cache_directory is None else Path(cache_directory)
+    dataset = _open(str(data) if data is not None else None, recipe, card.decoding, cache, progress)
+    name, images = _choose(dataset, split)
+    notes = list(dataset.notes)
+    if data is None:
+        notes += _split_has_moved(opened, name, images)
+    labels = _by_name(images, dataset, card.classes)
+    probabilities = answer(
+        network, images, card.normalization, device=device, progress=progress, what=f"measuring on {name}"
+    )
+    return Evaluation(
+        run=opened,
+        data=dataset.source,
+        scores=score(probabilities, labels, classes=card.classes, names=images.names, split=name),
+        kept_out=len(dataset.problems),
+        notes=tuple(notes),
+    )
+
+
+def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | None, progress: Progress) -> Dataset:
+    """The run's own data as it was split for training, or other data, from which nothing is held back."""
+    own = data is None
+    if own and not recipe.data:
+        raise RunError("the run does not say what it was trained on: name the images to measure it on")
+    return open_dataset(
+        probe(recipe.data if data is None else data),
+        decoding=decoding,
+        validation_fraction=recipe.validation_fraction if own else 0.0,
+        test_fraction=recipe.test_fraction if own else 0.0,
+        seed=recipe.seed,
+        cache_directory=cache,
+        progress=progress,
+    )
+
+
+def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
+    there: Mapping[str, ImageSet] = {name: images for name, images in dataset.splits.items() if len(images)}
+    if split is not None and split not in there:
+        raise DataError(f"{dataset.source} has no {split} split, only {', '.join(there)}.{did_you_mean(split, there)}")
+    name = split or next(known for known in SPLITS if known in there)
+    return name, there[name]
+
+
+def _by_name(images: ImageSet, dataset: Dataset, classes: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Labels that index the run's classes; a label's number in the data means nothing to the run."""
+    strangers = [name for name in dataset.classes if name not in classes]
+    if strangers:
+        known = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
+        raise DataError(
+            f"{dataset.source} has classes that the run does not know: {', '.join(strangers[:5])}."
+            f"{did_you_mean(strangers[0], classes)} It knows {known}"
+        )
+    places = np.array([classes.index(name) for name in dataset.classes], np.int64)
+    return places[images.labels]
+
+
+def _split_has_moved(run: Run, split: str, images: ImageSet) -> list[str]:
+    """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
+    if not run.split_path.is_file():
+        return []
+    with run.split_path.open(encoding="utf-8", newline="") as file:
+        learned = {row["image"] for row in csv.DictReader(file) if row.get("split") == "train"}
+    seen = sum(name in learned for name in images.names)
+    if not seen or split == "train":
+        return []
+    return [f"{seen} of these images were trained on: the folder has changed since, and so has its split"]
