@@ -17,6 +17,10 @@ __version__ = "0.1.0"
 # verb -> the module that defines it; torch is imported only when a verb that needs it is used.
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
+    "Recipe": "convscope.train.recipe",
+    "evaluate": "convscope.train.evaluate",
+    "predict": "convscope.train.predict",
+    "train": "convscope.train",
 }
 
 __all__ = ["__version__", *_VERBS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import Field
 from typing import Any, TypeVar
 
 import click
@@ -28,26 +29,36 @@ def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Comm
     def add(command: Command) -> Command:
         for item in reversed(list(settings())):
             if item.name not in without:
-                default = "none" if item.default == "" else str(item.default).lower()
-                words = choices(item.name)
-                command = click.option(
-                    option_name(item.name),
-                    item.name,
-                    type=click.Choice(words) if words else str,
-                    metavar=None if words else placeholder(item.name),
-                    callback=_remember,
-                    expose_value=False,
-                    help=f"{item.metadata['help']}  [{default}]",
-                )(command)
+                command = _option(item)(command)
         return command
 
     return add
 
 
+def _option(item: Field[Any]) -> Callable[[Command], Command]:
+    """An option for one setting: a pair of switches, a choice of words, or a value."""
+    name, words = option_name(item.name), choices(item.name)
+    if isinstance(item.default, bool):
+        help = str(item.metadata["help"])
+        return click.option(
+            f"{name}/--no-{name[2:]}", item.name, default=None, callback=_remember, expose_value=False, help=help
+        )
+    default = "none" if item.default == "" else str(item.default)
+    return click.option(
+        name,
+        item.name,
+        type=click.Choice(words) if words else str,
+        metavar=None if words else placeholder(item.name),
+        callback=_remember,
+        expose_value=False,
+        help=f"{item.metadata['help']}  [{default}]",
+    )
+
+
 def given_settings(context: click.Context) -> dict[str, Value]:
     """The settings that were typed, parsed; raises RunError where a value can't be one."""
-    typed: dict[str, str] = context.meta.get(_GIVEN, {})
-    return {name: parse_setting(name, text) for name, text in typed.items()}
+    typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
+    return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
 
 
 class RecipeCommand(click.Command):
@@ -58,7 +69,7 @@ class RecipeCommand(click.Command):
         groups = {item.name: str(item.metadata["group"]) for item in settings()}
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record is not None:
                 title = f"Recipe: {groups[parameter.name]}" if parameter.name in groups else "Options"
                 sections.setdefault(title, []).append(record)
@@ -67,6 +78,6 @@ class RecipeCommand(click.Command):
                 formatter.write_dl(records)
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+def _remember(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
     if value is not None and parameter.name is not None:
         context.meta.setdefault(_GIVEN, {})[parameter.name] = value

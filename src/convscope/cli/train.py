@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "train",
     cls=RecipeCommand,
-    epilog="Ctrl-C once: the best weights and the report are written, and --resume RUN goes on later; twice: stop at once.",
+    epilog="Ctrl-C once: the best weights and the report are written (--resume RUN goes on); twice: stop at once.",
 )
 @click.argument("data", required=False)
 @click.option("--recipe", "recipe_file", metavar="FILE", help="Settings from a TOML file; options here go before it.")

@@ -33,6 +33,9 @@ SHIFT_SHARE = 8  # a shift of an eighth of the side: 4 pixels of 32, as He et al
 # bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
 BF16_WEIGHTS = 1_000_000
 
+# A step of a network this small is over before a second thread has joined in.
+ONE_THREAD_WEIGHTS = 100_000
+
 Precision = Literal["fp32", "bf16"]
 Kind = TypeVar("Kind", bool, int, float)
 
@@ -84,7 +87,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = _device(recipe)
     precision = _precision(recipe, device, weights, reasons)
-    threads = _taken(recipe.threads, torch.get_num_threads())
+    threads = _taken(recipe.threads, 1 if weights < ONE_THREAD_WEIGHTS else torch.get_num_threads())
     complete = recipe.changed(
         {
             "model": model,
