@@ -106,19 +106,25 @@ def figure(drawing: Drawing, caption: str = "") -> Html:
     return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
 
 
-def image(pixels: npt.NDArray[np.uint8], *, alt: str, caption: str = "", width: int | None = None) -> Html:
-    """An image (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)) inside the page, with its caption."""
+def image(
+    pixels: npt.NDArray[np.uint8], *, alt: str, caption: str = "", width: int | None = None, tip: str = ""
+) -> Html:
+    """An image (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)) inside the page, with its caption and tool-tip."""
     height, across = pixels.shape[:2]
     css = ' class="sharp"' if max(height, across) < 160 else ""
     size = f' width="{width}"' if width is not None else ""
-    return Html(
-        f'<figure><img src="{png_data_uri(pixels)}" alt="{escape(alt)}"{css}{size}>{_caption(caption)}</figure>'
-    )
+    attributes = f'alt="{escape(alt)}"{css}{size}{_note(tip)}'
+    return Html(f'<figure><img src="{png_data_uri(pixels)}" {attributes}>{_caption(caption)}</figure>')
 
 
 def gallery(*images: Html) -> Html:
     """Small images side by side."""
     return Html(f'<div class="gallery">{join(*images)}</div>')
+
+
+def columns(*blocks: Html) -> Html:
+    """Blocks beside one another where the page is wide enough, else below one another."""
+    return Html(f'<div class="columns">{join(*blocks)}</div>')
 
 
 def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:

@@ -138,7 +138,8 @@ class Recipe:
         ),
     )
     threads: int | Auto = field(
-        default=AUTO, metadata=_about("CPU threads; auto: one for a small network, else as torch finds", "machine", at_least=1)
+        default=AUTO,
+        metadata=_about("CPU threads; auto: one for a small network, else as torch finds", "machine", at_least=1),
     )
 
     def __post_init__(self) -> None:

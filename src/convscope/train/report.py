@@ -1,17 +1,37 @@
-"""report.html: one page that shows a run; it opens anywhere, without a network."""
+"""report.html: one page that shows a run; it opens anywhere, loads nothing and runs nothing."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
+from convscope import __version__
 from convscope.data.augment import Augmentation
 from convscope.data.records import Dataset
+from convscope.nets import catalogue
+from convscope.report import html
+from convscope.report.charts import Curve, confusion_matrix, line_chart
+from convscope.report.html import Html
+from convscope.report.table import Column, Table
+from convscope.report.units import exact, percent, plural, seconds
 from convscope.train.events import EpochRow
+from convscope.train.files import write_file
 from convscope.train.metrics import Scores
-from convscope.train.recipe import Recipe
+from convscope.train.pictures import filter_sheet, first_batch, first_filters, plain
+from convscope.train.recipe import Recipe, settings
 from convscope.train.run import ModelCard, Run
+
+WORST = 24
+FIRST = 18
+CONFUSIONS = 12
+CALIBRATION_IMAGES = 5  # a bin of fewer says nothing
+LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
+SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix
+PROBLEMS_SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +45,10 @@ class Story:
     dataset: Dataset
     card: ModelCard
     augmentation: Augmentation
+    batch_size: int
     rows: tuple[EpochRow, ...]
     best_epoch: int | None
+    best_accuracy: float | None
     best_weights: dict[str, Tensor] | None
     ending: str
     scores: Scores | None
@@ -34,3 +56,294 @@ class Story:
 
 def write_report(story: Story) -> None:
     """Write the page into the run directory."""
+    write_file(story.run.report, report_page(story))
+
+
+def report_page(story: Story) -> str:
+    """The page as HTML."""
+    title = catalogue.find(story.card.name).title
+    blocks = [
+        html.facts(list(_headline(story))),
+        *_remarks(story),
+        *_curves(story),
+        *_confusion(story),
+        *_mistakes(story),
+        *_seen(story),
+        *_filters(story),
+        *_classes(story),
+        _images(story),
+        _settings(story),
+        _files(story),
+    ]
+    train = story.dataset.train
+    images = plural(len(train) if train else 0, "image")
+    classes = plural(len(story.card.classes), "class", "classes")
+    lead = f"{title} learned {classes} from {images} of {story.dataset.source}."
+    footer = f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
+    return html.page(story.run.path.name, *blocks, lead=lead, footer=footer)
+
+
+def _headline(story: Story) -> Iterator[tuple[str, str]]:
+    scores, rows = story.scores, story.rows
+    if scores is not None:
+        name = "Test accuracy" if scores.split == "test" else "Validation accuracy"
+        yield name, percent(scores.accuracy_top1, decimals=2)
+        yield "Right", f"{int(scores.confusion.trace()):,} of {scores.images:,}"
+        if scores.accuracy_top5 is not None:
+            yield "Among the first five", percent(scores.accuracy_top5, decimals=2)
+    if story.best_accuracy is not None and (scores is None or scores.split == "test"):
+        yield "Best validation", f"{percent(story.best_accuracy, decimals=2)}"
+    if rows:
+        yield "Epochs", f"{len(rows)} of {story.recipe.epochs}"
+        yield "Training time", seconds(rows[-1].seconds)
+        yield "Speed", f"{sum(row.images_per_second for row in rows) / len(rows):,.0f} images/s"
+    yield "Weights", exact(story.weights)
+
+
+def _remarks(story: Story) -> Iterator[Html]:
+    if story.ending == "stopped":
+        yield html.callout(
+            "warning",
+            "This run was stopped before its end; what follows is about its best weights so far.",
+            f"Go on with: convscope train --resume {story.run}",
+        )
+    if story.ending == "diverged":
+        yield html.callout(
+            "error", "The loss stopped being a number, and the run ended there.", "Take a lower learning rate."
+        )
+    if story.ending == "early":
+        yield html.callout("note", f"Stopped early: {story.recipe.patience} epochs brought no better validation.")
+    if story.dataset.problems:
+        kept_out = plural(len(story.dataset.problems), "image")
+        yield html.callout("warning", f"{kept_out} could not be read and were kept out; they are listed below.")
+    if story.dataset.leaks:
+        count = plural(len(story.dataset.leaks), "image")
+        yield html.callout("warning", f"{count} also stand in another split, so the scores flatter; see below.")
+
+
+def _curves(story: Story) -> Iterator[Html]:
+    rows = story.rows
+    if not rows:
+        return
+    epochs = [row.epoch for row in rows]
+    measured = any(row.val_loss is not None for row in rows)
+
+    def curves(train: Sequence[float], val: Sequence[float | None]) -> list[Curve]:
+        return [Curve("training", epochs, train), *([Curve("validation", epochs, val)] if measured else [])]
+
+    loss = line_chart(
+        curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
+        title="Loss",
+        x_label="epoch",
+        y_label="cross-entropy",
+        width=460,
+    )
+    accuracy = line_chart(
+        curves(
+            [100 * row.train_accuracy for row in rows],
+            [None if row.val_accuracy is None else 100 * row.val_accuracy for row in rows],
+        ),
+        title="Accuracy",
+        x_label="epoch",
+        y_label="percent right",
+        width=460,
+    )
+    kept = f"The weights of epoch {story.best_epoch} were kept: they did best on the validation images. " * measured
+    yield html.section(
+        "How it learned",
+        html.columns(html.figure(loss), html.figure(accuracy)),
+        html.paragraph(
+            f"{kept}Training figures are taken while the weights still change and on augmented images, "
+            "so validation can be the better of the two."
+        ),
+    )
+
+
+def _confusion(story: Story) -> Iterator[Html]:
+    scores = story.scores
+    if scores is None:
+        return
+    counts, classes = scores.confusion, scores.classes
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
+    pairs.sort(key=lambda pair: (-wrong[pair], pair))
+    blocks: list[Html] = []
+    if len(classes) <= LARGEST_MATRIX:
+        blocks.append(html.figure(confusion_matrix(counts, classes, title=f"{_split_name(scores)} images")))
+    else:
+        worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_MATRIX])
+        some = counts[np.ix_(worst, worst)]
+        title = f"The {LARGEST_MATRIX} classes with the most mistakes, of {len(classes):,}"
+        blocks.append(html.figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
+    if pairs:
+        columns = [
+            Column("true class"),
+            Column("called"),
+            Column("images", numeric=True),
+            Column("of its", numeric=True),
+        ]
+        rows = [
+            (classes[i], classes[j], exact(int(wrong[i, j])), percent(int(wrong[i, j]) / max(1, int(counts[i].sum()))))
+            for i, j in pairs[:CONFUSIONS]
+        ]
+        blocks.append(html.table(Table.of(columns, rows, title="The most frequent mistakes")))
+    yield html.section(
+        "What it takes for what", html.columns(*blocks) if len(classes) <= SMALL_MATRIX else html.join(*blocks)
+    )
+
+
+def _mistakes(story: Story) -> Iterator[Html]:
+    scores = story.scores
+    if scores is None:
+        return
+    if not scores.mistakes:
+        yield html.section("Worst mistakes", html.paragraph("None: every one of these images was named rightly."))
+        return
+    images = story.dataset.splits[scores.split]
+    shown = []
+    for mistake in scores.mistakes[:WORST]:
+        true, called = scores.classes[mistake.true], scores.classes[mistake.predicted]
+        caption = f"{true} called {called}, {percent(mistake.confidence)} sure"
+        alt = f"{mistake.name}: {caption}"
+        shown.append(html.image(plain(images.images[mistake.row]), alt=alt, caption=caption, tip=mistake.name))
+    yield html.section(
+        "Worst mistakes",
+        html.paragraph(
+            f"{plural(len(scores.mistakes), 'image')} of {scores.images:,} were named wrongly. "
+            f"Here are those that the network was surest of; a wrong label shows up here first."
+        ),
+        html.gallery(*shown),
+        html.details("Their files", html.code("\n".join(mistake.name for mistake in scores.mistakes[:WORST]))),
+    )
+
+
+def _seen(story: Story) -> Iterator[Html]:
+    if story.dataset.train is None:
+        return
+    pictures, labels = first_batch(
+        story.dataset.train,
+        story.card.normalization,
+        story.augmentation,
+        seed=story.recipe.seed,
+        batch_size=story.batch_size,
+        count=FIRST,
+    )
+    names = [story.card.classes[label] for label in labels]
+    yield html.section(
+        "What it sees",
+        html.paragraph("The first images of the first step, decoded, resized and augmented as the network gets them."),
+        html.gallery(
+            *(html.image(p, alt=f"an image of {name}", caption=name) for p, name in zip(pictures, names, strict=True))
+        ),
+    )
+
+
+def _filters(story: Story) -> Iterator[Html]:
+    found = first_filters(story.best_weights or {})
+    if found is None:
+        return
+    name, weights = found
+    count, _, height, width = weights.shape
+    sheet = filter_sheet(weights)
+    yield html.section(
+        "What its first layer looks for",
+        html.image(
+            sheet,
+            alt=f"the {count} filters of {name}, each {height} by {width}",
+            caption=f"The {count} filters of {name}, {height}×{width} each: light for, dark against, grey nothing.",
+        ),
+    )
+
+
+def _classes(story: Story) -> Iterator[Html]:
+    if story.scores is None:
+        return
+    columns = [
+        Column("class"),
+        Column("images", numeric=True),
+        Column("precision", numeric=True, note="of the images called so, how many are"),
+        Column("recall", numeric=True, note="of the images of this class, how many were called so"),
+        Column("F1", numeric=True, note="the harmonic mean of the two"),
+    ]
+    rows = [
+        (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
+        for score in story.scores.per_class
+    ]
+    table = html.table(Table.of(columns, rows))
+    yield html.section("Class by class, and how sure", html.columns(table, _calibration(story.scores)))
+
+
+def _calibration(scores: Scores) -> Html:
+    enough = max(CALIBRATION_IMAGES, scores.images // 200)
+    bins = [item for item in scores.calibration if item.images >= enough]
+    sure = [100 * item.confidence for item in bins if item.confidence is not None]
+    right = [100 * item.accuracy for item in bins if item.accuracy is not None]
+    chart = line_chart(
+        [Curve("this network", sure, right), Curve("as sure as it is right", [0, 100], [0, 100])],
+        title="Calibration",
+        x_label="percent sure",
+        y_label="percent right",
+        y_limits=(0, 100),
+        width=460,
+    )
+    return html.figure(
+        chart,
+        f"How often it is right when it is so sure (bins of {enough} images or more). Confidence and accuracy differ "
+        f"by {percent(scores.calibration_error)} on average, the expected calibration error over 15 bins. "
+        "Above the dashed line it is better than it says; below, worse.",
+    )
+
+
+def _images(story: Story) -> Html:
+    dataset = story.dataset
+    counts = {split: dataset.class_counts(split) for split in dataset.splits}
+    columns = [Column("class"), *(Column(split, numeric=True) for split in counts)]
+    rows = [(name, *(exact(counts[split][name]) for split in counts)) for name in dataset.classes]
+    rows.append(("all", *(exact(dataset.counts[split]) for split in counts)))
+    blocks = [html.table(Table.of(columns, rows)), *(html.paragraph(note) for note in dataset.notes)]
+    if dataset.problems:
+        listed = "\n".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:PROBLEMS_SHOWN])
+        more = len(dataset.problems) - PROBLEMS_SHOWN
+        blocks.append(html.heading(f"Kept out: {plural(len(dataset.problems), 'image')}"))
+        blocks.append(html.code(listed + (f"\n... and {more:,} more" if more > 0 else "")))
+    if dataset.leaks:
+        listed = "\n".join(f"{leak.first} is also {leak.second}" for leak in dataset.leaks[:PROBLEMS_SHOWN])
+        blocks.append(html.details(f"In two splits: {plural(len(dataset.leaks), 'image')}", html.code(listed)))
+    return html.section("The images", *blocks)
+
+
+def _settings(story: Story) -> Html:
+    columns = [Column("setting"), Column("value"), Column("what it does")]
+    values = story.recipe.to_dict()
+    rows = [(item.name, _shown(values[item.name]), str(item.metadata["help"])) for item in settings()]
+    chosen = [html.paragraph(f"{reason[:1].upper()}{reason[1:]}.") for reason in story.reasons]
+    return html.section("Settings", *chosen, html.details("Every setting", html.table(Table.of(columns, rows))))
+
+
+def _files(story: Story) -> Html:
+    columns = [Column("file"), Column("what it holds")]
+    rows = [
+        ("weights.safetensors", f"the best weights, of epoch {story.best_epoch}"),
+        (
+            "model.json",
+            "the architecture, the classes and how images are prepared: with the weights, enough to predict",
+        ),
+        ("recipe.toml", "every setting: convscope train --recipe recipe.toml does it again"),
+        ("checkpoint/", "what is needed to go on: convscope train --resume"),
+        ("metrics.csv", "a row an epoch"),
+        ("log.txt", "what was said, with the time"),
+        *([("split.csv", "which image went where")] if story.dataset.made_splits else []),
+        ("report.html", "this page"),
+    ]
+    return html.section("What was written", html.paragraph(f"In {story.run}:"), html.table(Table.of(columns, rows)))
+
+
+def _split_name(scores: Scores) -> str:
+    return {"test": "Test", "val": "Validation"}.get(scores.split, scores.split)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if value != "" else "none"

@@ -1,0 +1,84 @@
+"""Pictures for the report: what the network sees, what its first layer learned, what it got wrong. All uint8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.batches import Batches, Normalization
+from convscope.data.records import ImageSet
+
+Pixels = npt.NDArray[np.uint8]
+
+LARGEST_SIDE = 112  # pictures on the page are scaled down to this, so that it stays a small file
+GAP = 3
+FILTER_SIDE = 48
+
+
+def first_batch(
+    train: ImageSet, normalization: Normalization, augmentation: Augmentation, *, seed: int, batch_size: int, count: int
+) -> tuple[list[Pixels], list[int]]:
+    """The first `count` images of the first step as the network sees them, augmented, and their labels.
+
+    The draws depend on (seed, epoch, step) alone, so these are the very images of that step.
+    """
+    batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization)
+    pixels, labels, _ = next(iter(batches))
+    seen = augment(pixels, augmentation, generator=generator_for(seed, 0, 0))[:count]
+    mean = np.array(normalization.mean)
+    std = np.array(normalization.std)
+    values = seen.permute(0, 2, 3, 1).numpy() * std + mean
+    shown = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    return [plain(image) for image in shown], labels[:count].tolist()
+
+
+def first_filters(weights: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:
+    """The first convolution's name and weights (out_channels, in_channels, H, W), or None where there is none."""
+    return next(((name, tensor) for name, tensor in weights.items() if tensor.ndim == 4), None)
+
+
+def filter_sheet(weights: Tensor, *, columns: int = 16) -> Pixels:
+    """The filters side by side: colours where they read three channels, else the mean over channels in grey.
+
+    Each filter is scaled by its own largest weight, and 0 is the middle grey, so light is positive and dark negative.
+    """
+    values = weights.detach().float().numpy().transpose(0, 2, 3, 1)
+    if values.shape[3] != 3:
+        values = np.repeat(values.mean(3, keepdims=True), 3, axis=3)
+    largest = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    tiles = np.rint((values / largest + 1) * 127.5).astype(np.uint8)
+    scale = max(1, FILTER_SIDE // tiles.shape[1])
+    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+    return sheet(list(tiles), columns=min(columns, len(tiles)))
+
+
+def sheet(images: list[Pixels], *, columns: int) -> Pixels:
+    """Pictures (H, W, 3) of one size in rows, as RGBA with clear gaps between them."""
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // columns)
+    whole = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+        whole[top : top + height, left : left + width, :3] = image
+        whole[top : top + height, left : left + width, 3] = 255
+    return whole
+
+
+def plain(image: Pixels) -> Pixels:
+    """An image (H, W, 1 or 3) as it goes on the page: grey without its axis, large ones scaled down."""
+    if max(image.shape[:2]) > LARGEST_SIDE:
+        image = _scaled_down(image)
+    return image[:, :, 0] if image.shape[2] == 1 else image
+
+
+def _scaled_down(image: Pixels) -> Pixels:
+    from PIL import Image
+
+    made = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    made.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    pixels = np.asarray(made)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
