@@ -12,7 +12,16 @@ from convscope.cli.train import outcome_lines
 from convscope.cli.watching import watching
 from convscope.train.recipe import Recipe
 
-RECIPE = Recipe(data="digits", model="lenet5")
+# Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
+RECIPE = Recipe(
+    data="digits",
+    model="lenet5",
+    test_fraction=0.2,
+    crop_padding=2,
+    optimizer="adamw",
+    learning_rate=0.003,
+    weight_decay=0.01,
+)
 
 
 @click.command("demo")

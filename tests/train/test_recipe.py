@@ -1,0 +1,106 @@
+"""A recipe survives its TOML form, and refuses what can't be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convscope.errors import RunError
+from convscope.train.recipe import AUTO, Recipe, choices, names, parse_setting, placeholder, settings
+
+_OR_AUTO = st.just(AUTO)
+_STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
+    "data": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    "model": st.sampled_from(["auto", "lenet5", 'a "quoted" name', "ünïcode\\path"]),
+    "model_options": st.sampled_from(["", "variant=notes", "width=2,bias=true"]),
+    "image_size": st.one_of(_OR_AUTO, st.integers(1, 8192).map(lambda side: f"{side}x{side}")),
+    "channels": st.sampled_from([AUTO, 1, 3]),
+    "resize_mode": st.sampled_from(choices("resize_mode")),
+    "validation_fraction": st.floats(0, 0.49),
+    "test_fraction": st.floats(0, 0.49),
+    "strict": st.booleans(),
+    "flip": st.one_of(_OR_AUTO, st.booleans()),
+    "crop_padding": st.one_of(_OR_AUTO, st.integers(0, 100)),
+    "random_resized_crop": st.one_of(_OR_AUTO, st.booleans()),
+    "cutout": st.integers(0, 100),
+    "epochs": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
+    "batch_size": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
+    "optimizer": st.sampled_from(choices("optimizer")),
+    "learning_rate": st.one_of(_OR_AUTO, st.floats(1e-9, 1e3)),
+    "momentum": st.floats(0, 0.999),
+    "weight_decay": st.floats(0, 1),
+    "schedule": st.sampled_from(choices("schedule")),
+    "warmup": st.floats(0, 0.99),
+    "label_smoothing": st.floats(0, 0.99),
+    "gradient_clip": st.floats(0, 1e6),
+    "patience": st.integers(0, 1000),
+    "seed": st.integers(0, 2**31),
+    "device": st.sampled_from(choices("device")),
+    "precision": st.sampled_from(choices("precision")),
+    "threads": st.one_of(_OR_AUTO, st.integers(1, 256)),
+}
+
+
+@given(st.fixed_dictionaries(_STRATEGIES))
+def test_a_recipe_is_the_same_after_toml(values: dict[str, Any]) -> None:
+    recipe = Recipe(**values)
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_every_setting_is_drawn_documented_and_written() -> None:
+    assert set(_STRATEGIES) == set(names())
+    text = Recipe().to_toml()
+    for item in settings():
+        assert f"\n{item.name} = " in "\n" + text
+        assert item.metadata["help"] in text
+        assert placeholder(item.name)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_default_can_be_typed(name: str) -> None:
+    default = Recipe().to_dict()[name]
+    typed = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
+    assert parse_setting(name, typed) == default
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0: it must be at least 1, or auto"),
+        ({"epochs": 2.5}, "epochs is 2.5: it must be a whole number, or auto"),
+        ({"epochs": True}, "epochs is True: it must be a whole number, or auto"),
+        ({"epochs": "many"}, "epochs is 'many': it must be a whole number, or auto"),
+        ({"batch_size": -1}, "batch_size is -1: it must be at least 1, or auto"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0: nothing would be learned"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan: it must be a finite number, or auto"),
+        ({"momentum": 1.0}, "momentum is 1.0: it must be below 1"),
+        ({"optimizer": "adam"}, "optimizer is 'adam': it is one of sgd, adamw. Did you mean adamw?"),
+        ({"channels": 2}, "channels is 2: images have 1"),
+        ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
+        ({"image_size": "0"}, "has a side outside 1 to 8192"),
+        ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
+        ({"validation_fraction": 0.6, "test_fraction": 0.4}, "leave no image to train on"),
+        ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError) as caught:
+        Recipe.from_dict(settings)
+    assert message in str(caught.value)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    with pytest.raises(RunError, match=r"mine.toml can't be read"):
+        Recipe.load(path)
+    path.write_text("epochs = = 3")
+    with pytest.raises(RunError, match=r"mine.toml is not TOML"):
+        Recipe.load(path)
+    path.write_text("epoch = 3")
+    with pytest.raises(RunError, match=r"mine.toml: a recipe has no setting 'epoch'. Did you mean epochs"):
+        Recipe.load(path)
