@@ -34,7 +34,9 @@ def weight_matrix(layer, size: int) -> np.ndarray:
 
 
 def table_support(table: TapTable) -> np.ndarray:
-    return table.counts > 0
+    read = np.zeros((table.output_size, table.input_size + 1), dtype=bool)
+    np.put_along_axis(read, table.clipped, True, axis=1)
+    return read[:, :-1]
 
 
 @given(size=sizes, kernel=kernels, stride=strides, padding=st.integers(0, 4), dilation=dilations)

@@ -269,3 +269,22 @@ def test_random_dags(nodes, height: int, width: int, data) -> None:
         mask = walk_back(graph, value, cell).mask(graph.inputs[0])
         assert (support == mask).all()
         check_hull(reaches, graph, value, cell, support)
+
+
+def test_paths_are_the_gradient_when_every_weight_is_one() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2, bias=False),
+        nn.ConvTranspose2d(8, 2, 3, stride=2, bias=False),
+    ).double()
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    x = torch.zeros(1, 3, 13, 11, dtype=torch.float64, requires_grad=True)
+    output = model(x)
+    graph = capture(model, (3, 13, 11))
+    for cell in ((0, 0, 0, 0), (0, 1, 5, 6), (0, 1, output.shape[2] - 1, 3)):
+        (gradient,) = torch.autograd.grad(output[cell], x, retain_graph=True)
+        found = walk_back(graph, graph.outputs[0], cell, measure="paths").of(graph.inputs[0])
+        assert (found == gradient.numpy()).all()
+        share = walk_back(graph, graph.outputs[0], cell, measure="share").of(graph.inputs[0])
+        assert 0 < share.sum() <= 1 + 1e-12 and ((share > 0) == (found > 0)).all()

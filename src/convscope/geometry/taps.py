@@ -59,11 +59,13 @@ class TapTable:
         return np.where(self.inside, self.positions, self.input_size)
 
     @cached_property
-    def counts(self) -> npt.NDArray[np.float64]:
-        """How often each output position (row) reads each input position (column)."""
-        matrix = np.zeros((self.output_size, self.input_size + 1))
-        np.add.at(matrix, (np.arange(self.output_size)[:, None], self.clipped), 1.0)
-        return np.ascontiguousarray(matrix[:, :-1])
+    def columns(self) -> tuple[tuple[Positions, bool], ...]:
+        """`clipped` tap by tap, and whether that tap falls on a different input position everywhere."""
+        columns = []
+        for column in np.ascontiguousarray(self.clipped.T):
+            inside = column[column < self.input_size]
+            columns.append((column, np.unique(inside).size == inside.size))
+        return tuple(columns)
 
     @cached_property
     def taps_per_row(self) -> npt.NDArray[np.float64]:

@@ -34,6 +34,7 @@ from convscope.geometry.relation import (
     Taps,
     shape_after,
 )
+from convscope.geometry.taps import TapTable
 from convscope.graph.records import Graph
 from convscope.graph.uniform import spread_reshape
 
@@ -162,15 +163,25 @@ def _backward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measur
     return array
 
 
+def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
+    """(..., output positions) to (..., input positions): every output position adds to those that it reads."""
+    if measure == "share":
+        array = array / np.maximum(table.taps_per_row, 1.0)
+    read = np.zeros((*array.shape[:-1], table.input_size + 1))
+    for column, distinct in table.columns:
+        if distinct:
+            read[..., column] += array
+        else:
+            np.add.at(read, (..., column), array)
+    return read[..., :-1]
+
+
 def _step_back(array: Field, step: Step, before: Shape, after: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity:
                 return array
-            matrix = table.counts
-            if measure == "share":
-                matrix = matrix / np.maximum(table.taps_per_row, 1.0)[:, None]
-            return _settle(_along(array, axis, after[axis], lambda a: a @ matrix), measure)
+            return _settle(_along(array, axis, after[axis], lambda a: _scatter(a, table, measure)), measure)
         case Mix(axis, size, groups):
             members = before[axis] // groups
             collected = _collect(array, axis, size, groups, measure)
@@ -200,12 +211,21 @@ def _forward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure
     return array
 
 
+def _pick(array: Field, table: TapTable) -> Field:
+    """(..., input positions) to (..., output positions): every output position adds up those that it reads."""
+    padded = np.concatenate([array, np.zeros((*array.shape[:-1], 1))], axis=-1)
+    picked = np.zeros((*array.shape[:-1], table.output_size))
+    for column, _ in table.columns:
+        picked += padded[..., column]
+    return picked
+
+
 def _step_on(array: Field, step: Step, before: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity:
                 return array
-            return _settle(_along(array, axis, before[axis], lambda a: a @ table.counts.T), measure)
+            return _settle(_along(array, axis, before[axis], lambda a: _pick(a, table)), measure)
         case Mix(axis, size, groups):
             collected = _collect(array, axis, before[axis], groups, measure)
             return collected if collected.shape[axis] == 1 else collected.repeat(size // groups, axis=axis)
