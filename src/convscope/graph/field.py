@@ -172,7 +172,7 @@ def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
         if distinct:
             read[..., column] += array
         else:
-            np.add.at(read, (..., column), array)
+            np.add.at(np.moveaxis(read, -1, 0), column, np.moveaxis(array, -1, 0))
     return read[..., :-1]
 
 
