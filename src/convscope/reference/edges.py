@@ -48,7 +48,8 @@ def edge_map(image: Array, kernel: Array) -> Array:
     >>> edge_map(CORNERS, HORIZONTAL)[1]
     array([ 30.,  10., -10., -30.])
     """
-    return convolve(image[None, None], kernel[None, None])[0, 0]
+    found: Array = convolve(image[None, None], kernel[None, None])[0, 0]
+    return found
 
 
 @dataclass(frozen=True)
