@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -46,9 +47,9 @@ class Augmentation:
 
 def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator for one batch, decided by (seed, epoch, step) alone: an interrupted run draws the same again."""
-    generator = torch.Generator(device=device)
-    # Distinct for all seeds below 2**20, epochs below 2**20 and steps below 2**23.
-    return generator.manual_seed(((seed % 2**20) << 43) | ((epoch % 2**20) << 23) | (step % 2**23))
+    # torch's CPU generator looks at the low 32 bits of a seed only, so the three numbers are hashed into them.
+    (mixed,) = np.random.SeedSequence([seed, epoch, step]).generate_state(1)
+    return torch.Generator(device=device).manual_seed(int(mixed))
 
 
 def augment(batch: Tensor, augmentation: Augmentation, *, generator: torch.Generator) -> Tensor:

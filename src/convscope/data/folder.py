@@ -106,7 +106,7 @@ def _class_folders_of_splits(root: Path, notes: list[str]) -> dict[str, dict[str
         _note_loose_images(root, notes)
         return {WHOLE: _by_class_name(root, below)}
     if "train" not in splits:
-        there = " and ".join(f"{Path(path).name}/" for path in splits.values())
+        there = " and ".join(f"{Path(splits[split]).name}/" for split in SPLITS if split in splits)
         raise DataError(f"{root} has {there} but no train/: name the folder of training images train")
     extra = [name for name in below if SPLIT_NAMES.get(name.casefold()) is None]
     if extra:

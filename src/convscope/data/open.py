@@ -151,6 +151,8 @@ def open_dataset(
     >>> open_dataset("digits").counts
     {'train': 1439, 'val': 179, 'test': 179}
     """
+    if seed < 0:
+        raise DataError(f"seed {seed} must be 0 or more")
     found = source if isinstance(source, Probe) else probe(source)
     listing = found.listing
     decoding = decoding or found.default_decoding()

@@ -1,0 +1,192 @@
+"""The cache: decoded once, never half, never stale, never without bounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import data_makers as made
+from convscope.data import cache as cache_module
+from convscope.data.cache import cache_directory, cache_limit
+from convscope.data.open import open_dataset
+from convscope.data.records import Dataset, Decoding
+from convscope.errors import DataError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    made.fill(tmp_path / "data", {"a": 5, "b": 5})
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def opened(data: Path, store: Path, size: int = 16) -> Dataset:
+    return open_dataset(str(data), decoding=Decoding(size=(size, size)), cache_directory=store)
+
+
+def pixels(dataset: Dataset) -> dict[str, bytes]:
+    return {
+        name: split.images[row].tobytes() for split in dataset.splits.values() for row, name in enumerate(split.names)
+    }
+
+
+def test_the_second_run_decodes_nothing(data: Path, store: Path) -> None:
+    first, second = opened(data, store), opened(data, store)
+    assert (first.cache_hit, second.cache_hit) == (False, True)
+    assert pixels(first) == pixels(second)
+    assert not opened(data, store, size=8).cache_hit
+
+
+def test_the_pixels_are_mapped_and_can_not_be_written(data: Path, store: Path) -> None:
+    images = opened(data, store).splits["train"].images
+    base = images if isinstance(images, np.ndarray) else images.base
+    assert isinstance(base.base, np.memmap) and not base.flags.writeable
+
+
+@pytest.mark.parametrize("change", ["touched", "rewritten", "added", "renamed", "removed"])
+def test_a_change_of_the_files_decodes_again(change: str, data: Path, store: Path) -> None:
+    opened(data, store)
+    path = data / "a" / "000.png"
+    match change:
+        case "touched":
+            os.utime(path, (1, 1))
+        case "rewritten":
+            made.image(77).save(path)
+        case "added":
+            made.image(77).save(data / "a" / "new.png")
+        case "renamed":
+            path.rename(data / "a" / "zzz.png")
+        case "removed":
+            path.unlink()
+    again = opened(data, store)
+    assert not again.cache_hit
+    assert {Path(name).name for name in pixels(again) if "/a/" in name} == {p.name for p in (data / "a").iterdir()}
+    # The entry that it replaces is gone.
+    assert len(list(store.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "no json", "half json", "other json", "no checksums"])
+def test_a_damaged_entry_is_made_again(damage: str, data: Path, store: Path) -> None:
+    whole = pixels(opened(data, store))
+    (entry,) = store.iterdir()
+    file = entry / "pixels.bin"
+    match damage:
+        case "flipped":
+            content = bytearray(file.read_bytes())
+            content[1000] ^= 1
+            file.write_bytes(content)
+        case "short":
+            os.truncate(file, 100)
+        case "no json":
+            (entry / "entry.json").unlink()
+        case "half json":
+            os.truncate(entry / "entry.json", 40)
+        case "other json":
+            (entry / "entry.json").write_text(json.dumps([1, 2]))
+        case "no checksums":
+            (entry / "checksums.bin").write_bytes(b"")
+    again = opened(data, store)
+    assert not again.cache_hit and pixels(again) == whole
+    assert opened(data, store).cache_hit
+
+
+def test_an_interrupt_leaves_nothing_behind(data: Path, store: Path) -> None:
+    def interrupt(done: int, total: int, what: str) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(str(data), cache_directory=store, progress=interrupt)
+    assert not list(store.iterdir())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from convscope.data.open import open_dataset
+print(open_dataset(sys.argv[1], cache_directory=Path(sys.argv[2])).counts)
+"""
+
+
+def test_several_processes_at_once(data: Path, store: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(data), str(store)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = {process.communicate(timeout=60) for process in running}
+    assert answers == {("{'train': 6, 'val': 2, 'test': 2}\n", "")}
+    assert len(list(store.iterdir())) == 1
+
+
+def test_the_least_recently_used_entries_go_first(data: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for age, size in ((300, 16), (200, 17), (100, 18)):
+        entry = opened(data, store, size=size).cache_path
+        assert entry is not None
+        os.utime(entry, (time.time() - age,) * 2)
+    assert opened(data, store, size=16).cache_hit  # now the most recently used
+    # Room for the new one and one more.
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", str(10 * 3 * (19**2 + 16**2 + 10) / 2**30))
+    opened(data, store, size=19)
+    assert [opened(data, store, size=size).cache_hit for size in (16, 19)] == [True, True]
+    assert len(list(store.iterdir())) == 2
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(data: Path, store: Path) -> None:
+    for name, age in ((".new-1-old", 2 * 24 * 3600), (".new-2-young", 60)):
+        (store / name).mkdir(parents=True)
+        os.utime(store / name, (time.time() - age,) * 2)
+    opened(data, store)
+    assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == [".new-2-young"]
+
+
+def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        free = 1000
+
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: Full)
+    with pytest.raises(DataError, match="GiB are free: make room, choose smaller images, or set CONVSCOPE_CACHE"):
+        opened(data, store)
+    assert not list(store.iterdir())
+
+
+def test_a_cache_that_can_not_be_written_is_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match=r"can't be kept in .*: set CONVSCOPE_CACHE to a folder that can be written"):
+        opened(data, tmp_path / "file" / "cache")
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("CONVSCOPE_CACHE", "CONVSCOPE_CACHE_GIB", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/someone")
+    return monkeypatch
+
+
+def test_where_the_cache_lies(no_settings: pytest.MonkeyPatch) -> None:
+    no_settings.setattr(sys, "platform", "linux")
+    assert cache_directory() == Path("/home/someone/.cache/convscope")
+    no_settings.setattr(sys, "platform", "darwin")
+    assert cache_directory() == Path("/home/someone/Library/Caches/convscope")
+    no_settings.setattr(sys, "platform", "linux")
+    no_settings.setenv("XDG_CACHE_HOME", "/big/cache")
+    assert cache_directory() == Path("/big/cache/convscope")
+    no_settings.setenv("CONVSCOPE_CACHE", "/mine")
+    assert cache_directory() == Path("/mine")
+
+
+def test_the_limit(no_settings: pytest.MonkeyPatch) -> None:
+    assert cache_limit() == 50 * 2**30
+    for wrong in ("much", "-1", "nan"):
+        no_settings.setenv("CONVSCOPE_CACHE_GIB", wrong)
+        with pytest.raises(DataError, match="CONVSCOPE_CACHE_GIB"):
+            cache_limit()

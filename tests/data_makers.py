@@ -1,0 +1,55 @@
+"""Small data sets, made on the spot, in each of the layouts that are read."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def image(seed: int, size: int = 16) -> Image.Image:
+    """A picture of noise, different for each seed."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8))
+
+
+def fill(folder: Path, counts: dict[str, int], *, first_seed: int = 0, ending: str = "png") -> int:
+    """A folder for each class with so many images; returns the next unused seed."""
+    seed = first_seed
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            image(seed).save(folder / name / f"{number:03d}.{ending}")
+            seed += 1
+    return seed
+
+
+def write_idx(path: Path, values: np.ndarray, *, zipped: bool = False) -> None:
+    """An IDX file of bytes."""
+    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+    data = header + values.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(data) if zipped else data)
+
+
+def mnist_folder(folder: Path, *, zipped: bool, train: int = 60, test: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST's four files with random pixels; returns the training images and labels."""
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(0)
+    ending = ".gz" if zipped else ""
+    made = {}
+    for split, count in (("train", train), ("t10k", test)):
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        write_idx(folder / f"{split}-images-idx3-ubyte{ending}", images, zipped=zipped)
+        write_idx(folder / f"{split}-labels-idx1-ubyte{ending}", labels, zipped=zipped)
+        made[split] = (images, labels)
+    return made["train"]
+
+
+def cifar_records(count: int, *, label_bytes: int, classes: int, seed: int = 0) -> np.ndarray:
+    """Records of a CIFAR binary file, (count, label_bytes + 3072)."""
+    records = np.random.default_rng(seed).integers(0, 256, (count, label_bytes + 3072), dtype=np.uint8)
+    records[:, label_bytes - 1] = np.arange(count) % classes
+    return records
