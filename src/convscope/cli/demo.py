@@ -17,7 +17,6 @@ RECIPE = Recipe(
     data="digits",
     model="lenet5",
     test_fraction=0.2,
-    crop_padding=2,
     optimizer="adamw",
     learning_rate=0.003,
     weight_decay=0.01,

@@ -141,7 +141,7 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     cell = max(8.0, min(44.0, 620.0 / max(n, 1)))
     size = 12 if cell >= 18 else max(6.0, cell * 0.7)
     names = max((width_of(name, size) for name in classes), default=0.0)
-    left, top = names + 34, _TITLE_HEIGHT + 22 + names * 0.75
+    left, top = names + 34, _TITLE_HEIGHT + 34 + names * 0.75
     parts: list[Element | None] = [
         text(0, 16, title, size=14, bold=True),
         text(left + n * cell / 2, _TITLE_HEIGHT + 8, "called", size=12, anchor="middle", colour="muted"),

@@ -29,7 +29,9 @@ BATCH_SIZES = ((10_000, 128), (2_000, 64), (0, 32))
 TINY_SIDE, ENLARGED = 24, 32
 # From this side on pictures are scenes, in which a part shows the class as well as the whole does.
 SCENE_SIDE = 96
-SHIFT_SHARE = 8  # a shift of an eighth of the side: 4 pixels of 32, as He et al. (2016, section 4.2)
+# Shifted by up to so large a part of the side: 4 pixels of 32 in colour, as He et al. (2016, section 4.2); grey ones,
+# which are mostly characters, centred and cropped, by half of that.
+SHIFT = {3: 1 / 8, 1: 1 / 16}
 # bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
 BF16_WEIGHTS = 1_000_000
 
@@ -160,9 +162,7 @@ def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: lis
     scenes = colour and side >= SCENE_SIDE
     windows = _taken(recipe.random_resized_crop, scenes)
     flip = _taken(recipe.flip, colour and not characters)
-    # A tiny picture that was enlarged moves by its own pixels.
-    own_side = min(side, *found.image_size)
-    padding = _taken(recipe.crop_padding, 0 if windows else round(side / own_side * (own_side // SHIFT_SHARE)))
+    padding = _taken(recipe.crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
             f"crop_padding {padding} is more than images of {side} pixels can be shifted: take {side - 1} or less"

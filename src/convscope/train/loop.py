@@ -136,6 +136,8 @@ def fit(
             return "stopped"
         began = time.perf_counter()
         accuracy, loss = _measure(state.network, val, settings)
+        if loss is not None and not math.isfinite(loss):
+            raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate)
         state.epoch += 1
         state.seconds += time.perf_counter() - began
         better = _is_better(accuracy, loss, state.best)
@@ -238,9 +240,7 @@ def _step(
     loss = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
     value = loss.item()
     if not math.isfinite(value):
-        raise Diverged(
-            f"the loss became {value} at epoch {state.epoch + 1}, step {step + 1}, with learning rate {rate:.3g}"
-        )
+        raise _diverged("the loss", value, state.epoch, step + 1, rate)
     state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     if settings.gradient_clip:
@@ -250,6 +250,10 @@ def _step(
         plain = functional.cross_entropy(scores, labels).item() if settings.label_smoothing else value
         right = int((scores.argmax(1) == labels).sum())
     return plain, right
+
+
+def _diverged(what: str, value: float, epoch: int, step: int, rate: float) -> Diverged:
+    return Diverged(f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}")
 
 
 def _seed_network(settings: Settings, epoch: int) -> None:
@@ -267,9 +271,7 @@ def _measure(network: nn.Module, val: ImageSet | None, settings: Settings) -> tu
     probabilities = answer(network, val, settings.normalization, device=settings.device)
     truth = probabilities[np.arange(len(val)), val.labels]
     accuracy = float((probabilities.argmax(1) == val.labels).mean())
-    loss = float(-np.log(np.maximum(truth, 1e-12)).mean())
-    if not math.isfinite(loss):
-        raise Diverged("the weights are no longer finite numbers")
+    loss = float(-np.log(np.maximum(truth, 1e-12)).mean())  # NaN stays NaN here
     return accuracy, loss
 
 

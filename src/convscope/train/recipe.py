@@ -78,7 +78,11 @@ class Recipe:
     )
     crop_padding: int | Auto = field(
         default=AUTO,
-        metadata=_about("shift by up to so many pixels; auto: an eighth of small images", "augmentation", at_least=0),
+        metadata=_about(
+            "shift by up to so many pixels; auto: an eighth of the side in colour, a sixteenth in grey",
+            "augmentation",
+            at_least=0,
+        ),
     )
     random_resized_crop: bool | Auto = field(
         default=AUTO,

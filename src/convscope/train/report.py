@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from torch import Tensor
@@ -29,6 +30,7 @@ WORST = 24
 FIRST = 18
 CONFUSIONS = 12
 CALIBRATION_IMAGES = 5  # a bin of fewer says nothing
+FEWEST_BINS = 3  # points that a curve needs
 LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
 SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix
 PROBLEMS_SHOWN = 200
@@ -78,9 +80,10 @@ def report_page(story: Story) -> str:
     train = story.dataset.train
     images = plural(len(train) if train else 0, "image")
     classes = plural(len(story.card.classes), "class", "classes")
-    lead = f"{title} learned {classes} from {images} of {story.dataset.source}."
+    name = PurePath(story.dataset.source).name
+    lead = f"{title} learned {classes} from {images} of {story.dataset.source}. Run {story.run}."
     footer = f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
-    return html.page(story.run.path.name, *blocks, lead=lead, footer=footer)
+    return html.page(f"{title} on {name}", *blocks, lead=lead, footer=footer)
 
 
 def _headline(story: Story) -> Iterator[tuple[str, str]]:
@@ -181,7 +184,7 @@ def _confusion(story: Story) -> Iterator[Html]:
             Column("true class"),
             Column("called"),
             Column("images", numeric=True),
-            Column("of its", numeric=True),
+            Column("of the class", numeric=True),
         ]
         rows = [
             (classes[i], classes[j], exact(int(wrong[i, j])), percent(int(wrong[i, j]) / max(1, int(counts[i].sum()))))
@@ -277,6 +280,10 @@ def _classes(story: Story) -> Iterator[Html]:
 def _calibration(scores: Scores) -> Html:
     enough = max(CALIBRATION_IMAGES, scores.images // 200)
     bins = [item for item in scores.calibration if item.images >= enough]
+    error = percent(scores.calibration_error)
+    differ = f"Confidence and accuracy differ by {error} on average: the expected calibration error over 15 bins."
+    if len(bins) < FEWEST_BINS:
+        return html.paragraph(differ)
     sure = [100 * item.confidence for item in bins if item.confidence is not None]
     right = [100 * item.accuracy for item in bins if item.accuracy is not None]
     chart = line_chart(
@@ -289,8 +296,7 @@ def _calibration(scores: Scores) -> Html:
     )
     return html.figure(
         chart,
-        f"How often it is right when it is so sure (bins of {enough} images or more). Confidence and accuracy differ "
-        f"by {percent(scores.calibration_error)} on average, the expected calibration error over 15 bins. "
+        f"How often it is right when it is so sure (bins of {enough} images or more). {differ} "
         "Above the dashed line it is better than it says; below, worse.",
     )
 

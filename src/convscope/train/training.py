@@ -33,6 +33,7 @@ from convscope.train.files import write_file
 from convscope.train.interrupt import StopRequest, heeding_interrupts
 from convscope.train.loop import Best, Diverged, Settings, State, answer, fit, new_state
 from convscope.train.metrics import Scores, score
+from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, Value, parse_options
 from convscope.train.report import Story, write_report
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
@@ -156,13 +157,17 @@ def _train(job: _Job) -> Outcome:
             raise Diverged(
                 f"{error}: "
                 + (f"the best weights, of epoch {kept.epoch}, are kept in {job.run}" if kept else "no weights are kept")
-                + f"; lower the rate, say --learning-rate {settings.learning_rate / 5:.2g}, or set --gradient-clip 1"
+                + f"; lower the rate, say --learning-rate {_lower_rate(settings):.2g}, or set --gradient-clip 1"
             ) from None
         except torch.OutOfMemoryError as error:
             raise RunError(
                 f"the device ran out of memory with {settings.batch_size} images a step: lower --batch-size"
             ) from error
         return _finish(job, ending, request)
+
+
+def _lower_rate(settings: Settings) -> float:
+    return min(settings.learning_rate, default_learning_rate(settings.optimizer, settings.batch_size)) / 5
 
 
 def _finish(job: _Job, ending: str, request: StopRequest) -> Outcome:

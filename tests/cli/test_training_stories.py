@@ -1,0 +1,291 @@
+"""Stories of the commands train, evaluate, predict and demo, told through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope.cli.main import main
+
+COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
+RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt"}
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, err
+
+
+def paint(folder: Path, images: int) -> Path:
+    """Class folders of noisy plain colours: a few pixels tell them apart."""
+    draw = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(images):
+            pixels = np.clip(draw.normal(colour, 25, (20, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos/` (one image of it broken), and `runs/colours`, trained on them."""
+    folder = tmp_path_factory.mktemp("work")
+    photos = paint(folder / "photos", 12)
+    (photos / "red" / "torn.png").write_bytes((photos / "red" / "0.png").read_bytes()[:200])
+    with pytest.raises(SystemExit) as ended:
+        main(
+            f"train {photos} --model alexnet-mini --epochs 4 --batch-size 8 --learning-rate 0.01 --threads 1 "
+            f"--test-fraction 0.25 --name colours --runs {folder / 'runs'}".split()
+        )
+    assert ended.value.code == 0
+    return folder
+
+
+def test_a_run_directory_holds_what_it_promises(work: Path) -> None:
+    run = work / "runs" / "colours"
+    assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
+    recipe = tomllib.loads((run / "recipe.toml").read_text())
+    assert (recipe["epochs"], recipe["model"], recipe["flip"]) == (4, "alexnet-mini", True)
+    assert "auto" not in recipe.values()
+    card = json.loads((run / "model.json").read_text())
+    assert card["classes"] == sorted(COLOURS)
+    assert card["preprocessing"]["channels"] == len(card["preprocessing"]["mean"]) == 3
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(row["train/loss"] and row["val/accuracy_top1"] and float(row["lr"]) > 0 for row in rows)
+    with (run / "split.csv").open() as file:
+        images = [row["image"] for row in csv.DictReader(file)]
+    assert len(images) == len(set(images)) == 36
+
+
+def test_the_report_stands_alone_and_names_the_broken_image(work: Path) -> None:
+    page = (work / "runs" / "colours" / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    assert "<script" not in page and "url(" not in page
+    assert "torn.png" in page and "1 image could not be read" in page
+    for heading in ("How it learned", "What it takes for what", "What it sees", "What its first layer looks for"):
+        assert heading in page
+
+
+def test_evaluate_measures_the_held_out_part(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["split"], found["images"], found["images_kept_out"]) == ("test", 9, 1)
+    assert found["accuracy_top1"] >= 0.9
+    assert found["accuracy_top5"] is None
+    assert np.sum(found["confusion_matrix"]) == 9
+    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours")
+    assert "top-1 accuracy" in out and "Confusion matrix" in out and "torn" not in out
+
+
+def test_evaluate_on_other_images_goes_by_class_name(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = paint(tmp_path / "others", 3)
+    for path in (others / "blue").iterdir():
+        path.unlink()
+    (others / "blue").rmdir()
+    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", others, "--json")
+    found = json.loads(out)
+    assert (code, found["images"]) == (0, 6)
+    assert [row["images"] for row in found["per_class"]] == [0, 3, 3]
+    assert found["accuracy_top1"] >= 0.8
+    (others / "red").rename(others / "rd")
+    code, _, err = told(capsys, "evaluate", work / "runs" / "colours", others)
+    assert code == 2
+    assert "classes that the run does not know: rd. Did you mean red?" in err
+
+
+def test_evaluate_says_when_a_held_out_image_was_trained_on(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(work / "runs" / "colours", tmp_path / "run")
+    (run / "split.csv").write_text((run / "split.csv").read_text().replace(",test", ",train"))
+    _, out, _ = told(capsys, "evaluate", run)
+    assert "note: 9 of these images were trained on: the folder has changed" in out
+
+
+def test_predict_names_images_and_lists_the_broken_ones(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, red = work / "runs" / "colours", work / "photos" / "red"
+    code, out, err = told(capsys, "predict", run, red / "0.png", red / "torn.png", red / "none.png", "--json")
+    found = json.loads(out)
+    assert code == 2
+    assert [Path(item["image"]).name for item in found["problems"]] == ["torn.png", "none.png"]
+    assert found["predictions"][0]["class"] == "red"
+    assert "2 images can't be read" in err
+    shares = [item["probability"] for item in found["predictions"][0]["top"]]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1)
+
+
+def test_predict_takes_folders_patterns_and_writes_csv(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, photos = work / "runs" / "colours", work / "photos"
+    code, out, _ = told(capsys, "predict", run, photos / "green", photos / "b*" / "1*.png", "--csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert code == 0
+    assert list(rows[0]) == ["image", "class", "confidence"]
+    assert [Path(row["image"]).parent.name for row in rows] == ["green"] * 12 + ["blue"] * 3
+    code, out, _ = told(capsys, "predict", run, photos / "green" / "3.png")
+    assert code == 0 and "green" in out
+
+
+def test_a_run_is_never_overwritten(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("train", work / "photos", "--model", "lenet5", "--epochs", "1", "--runs", tmp_path, "--json")
+    first = json.loads(told(capsys, *command)[1])
+    before = {path: path.read_bytes() for path in Path(first["run"]).rglob("*") if path.is_file()}
+    second = json.loads(told(capsys, *command)[1])
+    assert (Path(first["run"]).name, Path(second["run"]).name) == ("photos-lenet5", "photos-lenet5-2")
+    assert before == {path: path.read_bytes() for path in Path(first["run"]).rglob("*") if path.is_file()}
+
+
+def test_a_written_recipe_trains_again(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = work / "runs" / "colours" / "recipe.toml"
+    code, out, _ = told(capsys, "train", "--recipe", recipe, "--runs", tmp_path, "--json")
+    assert code == 0
+    again = Path(json.loads(out)["run"]) / "weights.safetensors"
+    assert again.read_bytes() == (work / "runs" / "colours" / "weights.safetensors").read_bytes()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = ("--learning-rate", "1e30", "--warmup", "0", "--epochs", "3", "--runs", tmp_path)
+    code, _, err = told(capsys, "train", work / "photos", "--model", "alexnet-mini", *wild)
+    assert code == 2
+    assert re.search(r"became (nan|inf) at epoch \d, step \d+, with learning rate 1e\+30", err)
+    assert "--learning-rate" in err
+    assert (next(tmp_path.iterdir()) / "report.html").is_file()
+
+
+def test_no_image_is_kept_for_validation(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = ("--validation-fraction", "0", "--test-fraction", "0", "--epochs", "1", "--runs", tmp_path)
+    code, out, _ = told(capsys, "train", work / "photos", "--model", "lenet5", *parts, "--json")
+    found = json.loads(out)
+    assert (code, found["val_accuracy_top1"], found["scores"], found["best_epoch"]) == (0, None, None, 1)
+
+
+def test_the_demo_says_what_it_reached_and_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convscope.cli import demo
+
+    monkeypatch.setattr(demo, "RECIPE", demo.RECIPE.changed({"epochs": 2}))
+    code, out, err = told(capsys, "demo", "--runs", tmp_path)
+    assert code == 0
+    assert re.search(r"test accuracy \d\d\.\d\d % \(\d+ of 359 images\)", out)
+    assert str(tmp_path / "demo" / "report.html") in out and "convscope train FOLDER" in out
+    assert "images/s" in err
+
+
+MISTAKES = [
+    (["train"], "there is nothing to train on"),
+    (["train", "nowhere"], "there is no folder nowhere"),
+    (["train", "digits", "--model", "resnet8"], "Did you mean resnet18"),
+    (["train", "digits", "--image-size", "2", "--model", "lenet5"], "lenet5 can't take an input of 2x2"),
+    (["train", "digits", "--model", "lenet5", "--batch-size", "0"], "batch_size is 0: it must be at least 1"),
+    (["train", "digits", "--epochs", "ten"], "epochs is 'ten': it must be a whole number, or auto"),
+    (["train", "digits", "--model-options", "variant=modern"], "variant"),
+    (["train", "digits", "--crop-padding", "40"], "crop_padding 40"),
+    (["train", "digits", "--recipe", "none.toml"], "the recipe none.toml can't be read"),
+    (["train", "--resume", "none"], "there is no run at none"),
+    (["train", "digits", "--resume", "none"], "leave DATA"),
+    (["train", "digits", "--optimizer", "adam"], "adamw"),
+    (["evaluate", "none"], "there is no run at none"),
+    (["evaluate", "."], "is not a run directory: it has no model.json"),
+    (["predict", "none", "a.png"], "there is no run at none"),
+    (["predict", "none"], "Missing argument"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(case[0]) for case in MISTAKES])
+def test_a_mistake_is_one_line_and_exit_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = told(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err and out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.json").write_text("{}")
+    assert "model.json can't be used" in told(capsys, "predict", run, "a.png")[2]
+    (run / "model.json").write_bytes((work / "runs" / "colours" / "model.json").read_bytes())
+    assert "has no weights.safetensors" in told(capsys, "predict", run, "a.png")[2]
+    (run / "weights.safetensors").write_bytes(b"not weights")
+    assert "is not a safetensors file" in told(capsys, "predict", run, "a.png")[2]
+    assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A command as a process of its own, in a folder."""
+    source = str(Path(__file__).parents[2] / "src")
+    return subprocess.Popen(
+        [sys.executable, "-m", "convscope", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_keeps_the_best_weights_and_the_report(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "digits", "--model", "lenet5", "--epochs", "10000")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.strip().startswith("2/10000"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "convscope train --resume runs/digits-lenet5" in out
+    run = tmp_path / "runs" / "digits-lenet5"
+    assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
+    assert "stopped before its end" in (run / "report.html").read_text()
+    predicted = start(tmp_path, "evaluate", "runs/digits-lenet5", "--json")
+    out, err = predicted.communicate(timeout=60)
+    assert json.loads(out)["accuracy_top1"] > 0.2
+
+
+def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "digits", "--model", "resnet18", "--image-size", "64", "--batch-size", "512")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("run:"):
+            break
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if line.startswith("stopping"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err, err
+    assert "interrupted" in err

@@ -1,0 +1,114 @@
+"""Laws of a run: its seed decides everything, and a run that goes on is the unbroken run, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import random
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from convscope.errors import RunError
+from convscope.train import train
+from convscope.train.events import EpochRow, Silent
+from convscope.train.recipe import Recipe
+from convscope.train.run import Run
+from convscope.train.training import train_on
+
+EPOCHS = 4
+# Dropout, augmentation, a momentum and a schedule: everything that draws or remembers.
+RECIPE = Recipe(
+    model="alexnet-mini",
+    image_size="8",
+    epochs=EPOCHS,
+    batch_size=256,
+    threads=1,
+    flip=True,
+    crop_padding=1,
+    cutout=2,
+    precision="fp32",
+)
+
+
+class _StopAfter(Silent):
+    """Presses Ctrl-C at the end of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row.epoch == self._epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _trained(folder: Path, recipe: Recipe = RECIPE, **settings: str | int) -> Run:
+    changed = recipe.changed(settings)
+    return train("digits", changed, runs_directory=folder).run
+
+
+def _columns(run: Run) -> list[list[str]]:
+    """metrics.csv without what a clock says."""
+    with run.metrics_path.open() as file:
+        rows = list(csv.DictReader(file))
+    return [
+        [value for name, value in row.items() if name not in ("time", "images_per_second", "data_wait")] for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return _trained(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.parametrize(("optimizer", "epoch"), [("sgd", 1), ("adamw", 3)])
+def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, optimizer: str, epoch: int) -> None:
+    whole = _trained(tmp_path / "whole", optimizer=optimizer)
+    stopped = train(
+        "digits", RECIPE.changed({"optimizer": optimizer}), runs_directory=tmp_path, listener=_StopAfter(epoch)
+    )
+    assert (stopped.ending, stopped.exit_code, stopped.epochs) == ("stopped", 130, epoch)
+    resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
+    assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
+    assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
+    assert _columns(resumed.run) == _columns(whole)
+
+
+def test_the_same_seed_gives_the_same_weights(unbroken: Run, tmp_path: Path) -> None:
+    again = _trained(tmp_path)
+    assert again.weights.read_bytes() == unbroken.weights.read_bytes()
+    assert _columns(again) == _columns(unbroken)
+    assert again.recipe() == unbroken.recipe()
+
+
+def test_another_seed_gives_others(unbroken: Run, tmp_path: Path) -> None:
+    other = _trained(tmp_path, seed=1, epochs=1)
+    assert other.weights.read_bytes() != unbroken.weights.read_bytes()
+    assert other.split_path.read_text() != unbroken.split_path.read_text()
+
+
+def test_the_users_generators_and_threads_are_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state(), random.getstate(), torch.get_num_threads()
+    handler = signal.getsignal(signal.SIGINT)
+    _trained(tmp_path, epochs=1)
+    after = torch.get_rng_state(), random.getstate(), torch.get_num_threads()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_the_users_seed_has_no_say(unbroken: Run, tmp_path: Path) -> None:
+    torch.manual_seed(123)
+    assert _trained(tmp_path).weights.read_bytes() == unbroken.weights.read_bytes()
+
+
+def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: Path) -> None:
+    run = _trained(tmp_path, epochs=1)
+    with pytest.raises(RunError, match="has all of its 1 epochs"):
+        train_on(run.path, {}, listener=Silent(), cache_directory=None)
+    with pytest.raises(RunError, match="batch_size can't change"):
+        train_on(run.path, {"batch_size": 7}, listener=Silent(), cache_directory=None)
+    more = train_on(run.path, {"epochs": 2}, listener=Silent(), cache_directory=None)
+    assert (more.epochs, len(_columns(run))) == (2, 2)
