@@ -1,0 +1,205 @@
+"""Findings about receptive fields: larger than the image, smaller than the object, or full of holes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from convscope.geometry.relation import Status
+from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by
+from convscope.graph.field import walk_back
+from convscope.graph.receptive_field import ReceptiveField
+from convscope.graph.records import Node
+from convscope.graph.vocabulary import CONVOLUTIONS
+
+# Each walk back costs about as much as a whole propagation: this many dilated layers are looked at, the deepest first.
+_WALKS = 12
+
+
+def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
+    """Convolutions whose input has seen the whole image already: they add weights, and no context.
+
+    A warning where it holds for every position and along every path to the layer; a note where it holds for every
+    position but shorter paths (shortcuts, narrow branches) have seen less, or for the central positions alone.
+
+    Source: Richter, Schöning, Wiedenroth and Krumnack, "Should you go deeper? Optimizing convolutional neural network
+    architectures without training" (2021).
+    """
+    image, sizes = _image(subject)
+    if image is None:
+        return
+    shortest = _shortest_fields(subject, image)
+    for node in subject.nodes:
+        if node.op != "convolution" or all(w.kernel_size == 1 for w in node.windows):
+            continue
+        source = subject.source(node)
+        if all(size == 1 for size in subject.spatial(source)):
+            continue  # said by the taps that only meet padding
+        fields = _exact_fields(subject, source, image)
+        least = shortest.get(source)
+        if not fields or least is None:
+            continue
+        everywhere = all(map(_covers, fields, subject.spatial(source), sizes))
+        every_path = all(short >= size for short, size in zip(least, sizes, strict=True))
+        if not everywhere and not every_path:
+            continue
+        name = subject.name(node)
+        if everywhere:
+            message = f"{name} can add no context: every position that it reads depends on the whole image"
+            message += "" if every_path else ", if not along its shortest paths"
+        else:
+            message = f"{name} adds little context: the field before it is larger than the image"
+        severity: Severity = "warning" if everywhere and every_path else "note"
+        yield DesignWarning(
+            layer=name,
+            kind="beyond-image",
+            severity=severity,
+            message=message,
+            evidence=f"receptive field {by([f.size or 0 for f in fields])} before the layer, image {by(sizes)}",
+            remedy="use larger images, less downsampling before it, or fewer layers (Richter et al., 2021, find such "
+            "layers unproductive)",
+        )
+
+
+def _covers(field: ReceptiveField, positions: int, image_size: int) -> bool:
+    """Whether the fields of all positions along an axis cover the image's whole axis."""
+    if field.start is None or field.stride is None or not field.sizes:
+        return False
+    last_start = field.start + (positions - 1) * field.stride
+    return last_start <= 0 and field.start + field.sizes[0] >= image_size
+
+
+def small_field(subject: Subject) -> Iterator[DesignWarning]:
+    """A network in which no position of the last map sees an object of the given size whole."""
+    image, _ = _image(subject)
+    if subject.object_size is None or image is None:
+        return
+    if any(_reads_a_whole_map(subject, node) for node in subject.nodes):
+        return  # a fully connected layer on the flattened map sees everything, position by position
+    best: tuple[int, Node, tuple[ReceptiveField, ...]] | None = None
+    for node in subject.nodes:
+        if node.op not in CONVOLUTIONS and not node.windows:
+            continue
+        fields = _exact_fields(subject, node.outputs[0], image)
+        if fields:
+            least = min(f.size or 0 for f in fields)
+            if best is None or least > best[0]:
+                best = (least, node, fields)
+    if best is None or best[0] >= subject.object_size:
+        return
+    size, node, fields = best
+    stride = max((f.stride or Fraction(1)) for f in fields)
+    layers = -(-(subject.object_size - size) // max(1, int(2 * stride)))
+    yield DesignWarning(
+        layer=subject.name(node),
+        kind="small-field",
+        severity="warning",
+        message=f"no position sees an object of {subject.object_size} pixels whole: the largest receptive field, at "
+        f"{subject.name(node)}, is {by([f.size or 0 for f in fields])}",
+        evidence=f"a 3×3 convolution here would add {int(2 * stride)} pixels; and the effective field is smaller than "
+        "the theoretical one (Luo et al., 2016)",
+        remedy=f"add about {layers} 3×3 layer{'s' if layers > 1 else ''} here, or downsample or dilate earlier",
+    )
+
+
+def _reads_a_whole_map(subject: Subject, node: Node) -> bool:
+    """A fully connected layer whose input is a map that was flattened."""
+    return node.op == "linear" and flattened_map(subject, node) is not None
+
+
+def flattened_map(subject: Subject, node: Node) -> int | None:
+    """The (N, C, ...) map of more than one position that was flattened into a linear layer's features, if it was."""
+    value = subject.source(node)
+    features = subject.graph.shape(value)[-1]
+    for _ in range(12):
+        producer = subject.graph.values[value].producer
+        if producer is None:
+            return None
+        before = subject.graph.nodes[producer]
+        source = subject.source(before)
+        if before.op in ("reshape", "flatten"):
+            shape = subject.graph.shape(source)
+            flat = int(np.prod(shape[1:]))
+            return source if len(shape) > 2 and flat == features and int(np.prod(shape[2:])) > 1 else None
+        if subject.graph.shape(source) != subject.graph.shape(value):
+            return None
+        value = source
+    return None
+
+
+def gridding(subject: Subject) -> Iterator[DesignWarning]:
+    """Dilated convolutions whose cells depend on a grid of pixels with holes between.
+
+    Source: Wang et al., "Understanding convolution for semantic segmentation" (2018), section 3.2.
+    """
+    image, sizes = _image(subject)
+    if image is None:
+        return
+    dilated = [
+        n for n in subject.nodes if n.op == "convolution" and any(w.dilation > 1 < w.kernel_size for w in n.windows)
+    ]
+    for node in sorted(dilated[-_WALKS:], key=lambda n: n.index):
+        if not _exact_fields(subject, node.outputs[0], image):
+            continue
+        shape = subject.graph.shape(node.outputs[0])
+        cell = (0, 0, *(size // 2 for size in shape[2:]))
+        walk = walk_back(subject.graph, node.outputs[0], cell)
+        if walk.status(image) is not Status.EXACT:
+            continue
+        mask = walk.mask(image)
+        for axis, size in enumerate(sizes):
+            read = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+            if read.size < 2:
+                continue
+            hull = int(read[-1] - read[0]) + 1
+            if read.size < hull <= size:
+                window = node.windows[axis]
+                yield DesignWarning(
+                    layer=subject.name(node),
+                    kind="gridding",
+                    severity="warning",
+                    message=f"a cell of {subject.name(node)} depends on {read.size} of the {hull} rows or columns that "
+                    f"its receptive field spans, with holes between",
+                    evidence=f"dilation {window.dilation}, and nothing before it fills the gaps between taps",
+                    remedy="mix dilations without a common factor, such as 1, 2, 5, or put undilated layers before",
+                )
+                break
+
+
+def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
+    for value in subject.graph.inputs:
+        sizes = subject.spatial(value)
+        if sizes:
+            return value, sizes
+    return None, ()
+
+
+def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveField, ...]:
+    fields = subject.fields[value]
+    along = tuple(fields[key] for key in sorted(fields) if key[0] == image)
+    whole = len(along) == len(subject.spatial(image))
+    return along if whole and all(f.status is Status.EXACT and f.endless for f in along) else ()
+
+
+def _shortest_fields(subject: Subject, image: int) -> dict[int, tuple[Fraction, ...]]:
+    """The receptive field along the path that widens it least, for every value that depends on the image."""
+    shortest: dict[int, tuple[Fraction, ...]] = {image: (Fraction(1),) * len(subject.spatial(image))}
+    for node in subject.nodes:
+        known = [shortest[v] for v in node.inputs if v in shortest]
+        if not known:
+            continue
+        least = tuple(map(min, zip(*known, strict=True)))
+        if node.windows and len(node.windows) == len(least):
+            fields = subject.fields[subject.source(node)]
+            strides = [fields[image, 2 + a].stride if (image, 2 + a) in fields else None for a in range(len(least))]
+            growth = [w.span - 1 for w in node.windows]
+            if node.op == "transposed_convolution":
+                growth = [-(-w.span // w.stride) - 1 for w in node.windows]
+            least = tuple(
+                size + grown * (stride or 0) for size, grown, stride in zip(least, growth, strides, strict=True)
+            )
+        for output in node.outputs:
+            shortest[output] = least
+    return shortest

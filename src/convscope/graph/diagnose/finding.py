@@ -1,0 +1,113 @@
+"""What a check finds, and what it is given to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from convscope.graph.propagate import Source
+from convscope.graph.receptive_field import ReceptiveField
+from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
+from convscope.graph.summary import Layer
+
+Severity = Literal["warning", "note"]
+Kind = Literal[
+    "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
+    "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DesignWarning:
+    """One finding.
+
+    Args:
+        layer: name of the layer, as in the table; a module's path for parameters that are never used.
+        kind: what kind of finding; each has its section in the documentation.
+        severity: "warning" for what costs accuracy or work in any setting, "note" for what is worth knowing.
+        message: what is the matter, in one sentence that names the layer.
+        evidence: the figures behind it.
+        remedy: what to do about it.
+    """
+
+    layer: str
+    kind: Kind
+    severity: Severity
+    message: str
+    evidence: str
+    remedy: str
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network with everything that was computed about it.
+
+    Args:
+        graph: the network.
+        layers: its layers.
+        fields: receptive fields by value, as `receptive_field.summarise_all` gives them.
+        object_size: pixels of what is to be recognised, when the user said so.
+    """
+
+    graph: Graph
+    layers: Sequence[Layer]
+    fields: Sequence[Mapping[Source, ReceptiveField]]
+    object_size: int | None = None
+
+    @cached_property
+    def layer_of(self) -> dict[int, Layer]:
+        """Node -> the layer that it is part of."""
+        return {node: layer for layer in self.layers for node in layer.nodes}
+
+    def name(self, node: Node) -> str:
+        """The node's layer, by name."""
+        layer = self.layer_of.get(node.index)
+        return layer.name if layer else f"{node.module}:{node.op}".removeprefix(":")
+
+    @cached_property
+    def reached(self) -> list[bool]:
+        """By value: whether it depends on the input."""
+        reached = [value.kind == "input" for value in self.graph.values]
+        for node in self.graph.nodes:
+            if any(reached[v] for v in node.inputs):
+                for output in node.outputs:
+                    reached[output] = True
+        return reached
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The operations on the input, in order; what only prepares weights is left out."""
+        return tuple(n for n in self.graph.nodes if any(self.reached[v] for v in n.inputs))
+
+    def source(self, node: Node) -> int:
+        """The first activation that an operation reads."""
+        return next(v for v in node.inputs if self.reached[v])
+
+    @cached_property
+    def parameters(self) -> dict[str, ParameterRecord]:
+        """Parameters and buffers by each of their names."""
+        return {name: record for record in self.graph.parameters for name in record.names}
+
+    def weight(self, node: Node, argument: str) -> ParameterRecord | None:
+        """The parameter or buffer that a node is given directly as this argument."""
+        reference: Argument = node.arguments.get(argument)
+        if not isinstance(reference, Ref):
+            return None
+        return self.parameters.get(self.graph.values[reference.value].name)
+
+    def spatial(self, value: int) -> tuple[int, ...]:
+        """The spatial sizes of a (N, C, ...) value; empty for others."""
+        return self.graph.shape(value)[2:]
+
+
+def share(part: int, whole: int) -> str:
+    """A share as a rounded percentage."""
+    percentage = 100 * part / whole if whole else 0.0
+    return f"{percentage:.0f} %" if percentage >= 10 else f"{percentage:.1f} %"
+
+
+def by(sizes: Sequence[int]) -> str:
+    """Sizes as the field writes them: "7×7"."""
+    return "×".join(map(str, sizes))

@@ -1,0 +1,131 @@
+"""A network in a few figures, and what differs between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from convscope.geometry.relation import Status
+from convscope.graph.diagnose.finding import DesignWarning
+from convscope.graph.liveness import alive_nodes
+from convscope.graph.records import Graph
+from convscope.graph.summary import Layer
+from convscope.graph.vocabulary import CONVOLUTIONS
+
+_WEIGHTED = CONVOLUTIONS | {"linear"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a network is in numbers, costs for one sample.
+
+    Args:
+        name: of the network.
+        input_shape: of one sample of its first input.
+        parameters: elements of all parameters, shared ones once.
+        parameter_bytes: bytes of them.
+        macs: multiply-adds, of everything that can be counted.
+        uncounted: layers whose MACs are not known.
+        activation_bytes: bytes of all layers' outputs.
+        layers: rows of its table.
+        depth: convolutions and fully connected layers on the longest path.
+        field: the largest exact, local receptive field on a way to the output, in pixels per axis; empty without one.
+        field_layer: where it is.
+        stride: input pixels per position there.
+        warnings: design warnings.
+        notes: design notes.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    parameters: int
+    parameter_bytes: int
+    macs: int
+    uncounted: int
+    activation_bytes: int
+    layers: int
+    depth: int
+    field: tuple[int, ...]
+    field_layer: str
+    stride: tuple[Fraction, ...]
+    warnings: int
+    notes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A layer that is not the same in two networks; a side without the layer is None."""
+
+    name: str
+    first: Layer | None
+    second: Layer | None
+
+
+def figures(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> Figures:
+    """The figures of a network."""
+    shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
+    batch = max(1, shape[0]) if shape else 1
+    widest = widest_field(graph, layers)
+    fields = widest.field_along(_image(graph)) if widest else ()
+    return Figures(
+        name=graph.name,
+        input_shape=shape[1:],
+        parameters=graph.parameter_count,
+        parameter_bytes=sum(r.spec.bytes for r in graph.parameters if not r.buffer),
+        macs=graph.macs // batch,
+        uncounted=sum(layer.macs is None for layer in layers),
+        activation_bytes=sum(layer.activation_bytes for layer in layers) // batch,
+        layers=len(layers),
+        depth=weighted_depth(graph),
+        field=tuple(f.size or 0 for f in fields),
+        field_layer=widest.name if widest else "",
+        stride=tuple(f.stride or Fraction(0) for f in fields),
+        warnings=sum(w.severity == "warning" for w in warnings),
+        notes=sum(w.severity == "note" for w in warnings),
+    )
+
+
+def _image(graph: Graph) -> int:
+    return next((value for value in graph.inputs if len(graph.shape(value)) > 2), -1)
+
+
+def widest_field(graph: Graph, layers: Sequence[Layer]) -> Layer | None:
+    """The first layer to have the largest exact, local receptive field of those on a way to the output."""
+    alive = alive_nodes(graph)
+    best: tuple[list[int], Layer] | None = None
+    for layer in layers:
+        fields = layer.field_along(_image(graph))
+        local = fields and layer.windows and all(f.status is Status.EXACT and f.endless for f in fields)
+        if local and not alive.isdisjoint(layer.nodes):
+            sizes = [f.size or 0 for f in fields]
+            if best is None or sizes > best[0]:
+                best = sizes, layer
+    return best[1] if best else None
+
+
+def weighted_depth(graph: Graph) -> int:
+    """Convolutions and fully connected layers on the longest path from an input: 50 for ResNet-50."""
+    depths = [0] * len(graph.values)
+    for node in graph.nodes:
+        depth = max((depths[value] for value in node.inputs), default=0) + (node.op in _WEIGHTED)
+        for output in node.outputs:
+            depths[output] = depth
+    return max(depths, default=0)
+
+
+def differences(first: Sequence[Layer], second: Sequence[Layer]) -> tuple[Difference, ...]:
+    """Layers that only one has, or that have the same name and are not the same; in the order of the first."""
+    ours, theirs = ({layer.name: layer for layer in layers} for layers in (first, second))
+    found = []
+    for name, layer in ours.items():
+        other = theirs.get(name)
+        if other is None or _what(layer) != _what(other):
+            found.append(Difference(name, layer, other))
+    found += [Difference(name, None, layer) for name, layer in theirs.items() if name not in ours]
+    return tuple(found)
+
+
+def _what(layer: Layer) -> tuple[object, ...]:
+    """What a layer is by itself: that its receptive field has grown is the doing of layers before it."""
+    return layer.op, layer.windows, layer.groups, layer.output_shape[1:], layer.parameters, layer.macs
