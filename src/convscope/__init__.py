@@ -18,7 +18,9 @@ __version__ = "0.1.0"
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.train.recipe",
+    "compare": "convscope.look.comparison",
     "evaluate": "convscope.train.evaluate",
+    "inspect": "convscope.look.inspection",
     "predict": "convscope.train.predict",
     "train": "convscope.train",
 }

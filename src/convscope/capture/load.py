@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -70,10 +71,27 @@ def load(text: str) -> Loaded:
         return _from_import(text, place, attribute)
     path = Path(text)
     if text.endswith(".py") or path.is_file():
-        raise CaptureError(f"{text} is a file: say what in it makes the model, such as {text}:make_model")
+        raise CaptureError(f"{text} is a file: say what in it makes the model, {_suggest_factory(path)}")
     if path.is_dir():
         return _from_run(path)
     return _from_catalogue(text)
+
+
+def _suggest_factory(path: Path) -> str:
+    """What in a file could make a model, read from its text: nothing is run."""
+    try:
+        statements = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, ValueError, SyntaxError):
+        return f"such as {path}:make_model"
+    makers = [
+        s.name
+        for s in statements
+        if (isinstance(s, ast.ClassDef) and any("Module" in ast.unparse(base) for base in s.bases))
+        or (isinstance(s, ast.FunctionDef) and len(s.args.args) == len(s.args.defaults) and not s.name.startswith("_"))
+    ]
+    if not makers:
+        return f"such as {path}:make_model; it has no class of nn.Module and no function that takes nothing"
+    return " or ".join(f"{path}:{name}" for name in makers[:4])
 
 
 def _from_catalogue(name: str) -> Loaded:

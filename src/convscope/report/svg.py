@@ -102,12 +102,15 @@ def text(
     colour: Colour = "ink",
     bold: bool = False,
     rotate: float = 0,
+    halo: bool = False,
 ) -> Element:
-    """A line of text with its baseline at (x, y)."""
+    """A line of text with its baseline at (x, y); a halo of paper keeps it legible over lines."""
     attributes: dict[str, Attribute] = {"x": x, "y": y, "font-size": size, "text-anchor": anchor, "font-family": FONT}
     attributes |= paint(colour)
     if bold:
         attributes["font-weight"] = 600
+    if halo:
+        attributes |= paint(colour, "paper", width=3) | {"paint-order": "stroke", "stroke-linejoin": "round"}
     if rotate:
         attributes["transform"] = f"rotate({_written(rotate)} {_written(x)} {_written(y)})"
     return element("text", attributes, content)

@@ -1,0 +1,134 @@
+"""`convscope inspect MODEL`: every layer's shape, parameters, MACs and receptive field; warnings; drawings."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.errors import CaptureError, ConvscopeError
+
+if TYPE_CHECKING:
+    from convscope.capture.load import Loaded
+    from convscope.capture.mode import Mode
+    from convscope.look.inspection import Inspection
+
+_COLOURS = {"warning": "yellow", "note": None, "faint": None}
+
+
+_MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run, or timm/NAME."
+
+
+@click.command(epilog=_MODELS)
+@click.argument("model")
+@click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
+              help="Shape of one sample, like 3x224x224; several for several inputs.")  # fmt: skip
+@click.option(
+    "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
+)
+@click.option("--wide", is_flag=True, help="Also where each field starts, and memory.")
+@click.option("--formulas", is_flag=True, help="Also how the MACs come about.")
+@click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn where no position sees this much.")
+@click.option("--all-warnings", is_flag=True, help="Show every warning, also those that are alike.")
+@click.option("--strict", is_flag=True, help="Exit 2 when there are warnings; notes are let through.")
+@click.option("--mode", type=click.Choice(["eval", "train", "as is"]), default="eval", show_default=True,
+              help="How modules are set while the model is run.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
+@click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@click.option("--svg", "svg_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw the network.")
+@click.option("--field-svg", "field_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw the receptive field as it grows.")  # fmt: skip
+def command(
+    model: str,
+    inputs: tuple[str, ...],
+    depth: int | None,
+    wide: bool,
+    formulas: bool,
+    object_size: int | None,
+    all_warnings: bool,
+    strict: bool,
+    mode: Mode,
+    as_json: bool,
+    html_file: Path | None,
+    svg_file: Path | None,
+    field_file: Path | None,
+) -> None:
+    """Every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
+    from convscope.capture.load import load
+    from convscope.look.inspection import inspect
+
+    loaded = load(model)
+    shapes = input_shapes(loaded, inputs)
+    given = shapes[0] if len(shapes) == 1 else list(shapes)
+    inspection = inspect(loaded.factory, given, name=loaded.name, mode=mode, object_size=object_size)
+    if html_file is not None:
+        _write(html_file, inspection.to_html())
+    _write_drawings(inspection, svg_file, field_file)
+    if as_json:
+        click.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print(inspection, depth, wide=wide, formulas=formulas, every=all_warnings)
+    if inspection.error:
+        raise CaptureError(f"{inspection.error} (what is shown ran before it)")
+    found = [warning for warning in inspection.warnings if warning.severity == "warning"]
+    if strict and found:
+        raise ConvscopeError(f"{len(found)} warning{'s' if len(found) > 1 else ''}; the first: {found[0].message}")
+
+
+def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shapes that the user gave, or that the model is meant for.
+
+    Raises:
+        CaptureError: a text is not a shape, or none was given for a model that does not say.
+    """
+    if texts:
+        return tuple(map(_shape, texts))
+    if loaded.input_shape is None:
+        raise CaptureError(f"{loaded.name} does not say what it takes: give --input, such as --input 3x224x224")
+    return (loaded.input_shape,)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text):
+        raise CaptureError(f"{text!r} is not a shape: write channels, height and width, like 3x224x224")
+    return tuple(int(part) for part in re.split("[x×,]", text))
+
+
+def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: Path | None) -> None:
+    if svg_file is not None:
+        from convscope.look.network_drawing import network_drawing
+
+        _write(svg_file, network_drawing(inspection).document())
+    if field_file is not None:
+        from convscope.look.field_drawing import field_drawing
+
+        drawing = field_drawing(inspection)
+        if drawing is None:
+            raise ConvscopeError(f"{inspection.graph.name} has no local receptive field to draw")
+        _write(field_file, drawing.document())
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConvscopeError(f"can't write {path}: {error.strerror}") from None
+    click.echo(f"wrote {path}", err=True)
+
+
+def _print(inspection: Inspection, depth: int | None, *, wide: bool, formulas: bool, every: bool) -> None:
+    from convscope.look.inspection_text import title, totals, warning_lines
+    from convscope.report.table import print_table
+
+    click.echo(click.style(title(inspection), bold=True) + "\n")
+    print_table(inspection.table(depth, wide=wide, formulas=formulas))
+    click.echo()
+    for name, value in totals(inspection):
+        click.echo(f"{name:<12}{value}")
+    if inspection.warnings:
+        click.echo()
+    for style, line in warning_lines(inspection.warnings, every=every):
+        click.echo(click.style(line, fg=_COLOURS[style], dim=style == "faint"))

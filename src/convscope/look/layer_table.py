@@ -1,0 +1,173 @@
+"""The table of layers: lines of the folded module tree, in ink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from convscope.geometry.relation import Status
+from convscope.graph.fold import Line
+from convscope.graph.receptive_field import ReceptiveField
+from convscope.graph.summary import Layer
+from convscope.report import units
+from convscope.report.table import Column, Role, Row, Table
+
+INDENT = "  "
+NOTHING = "–"  # where a column has no meaning for a layer
+
+_COLUMNS = (
+    Column("layer"),
+    Column("operation"),
+    Column("output", note="channels and spatial sizes of one sample"),
+    Column("parameters", numeric=True, note="shared ones where they are used first"),
+    Column("MACs", numeric=True, note="multiply-adds of one sample; biases are not counted"),
+    Column("field", numeric=True, note="receptive field in input pixels, as if the image had no borders"),
+    Column("stride", numeric=True, note="input pixels between neighbouring positions"),
+)
+_ROLES: dict[str, Role] = {"layer": "body", "collapsed": "body", "heading": "group", "folded": "faint"}
+_START = Column("start", numeric=True, note="first input pixel of the first position's field; negative in the padding")
+_MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
+_FORMULA = Column("MACs, worked out")
+
+
+def layer_table(
+    lines: Sequence[Line],
+    *,
+    source: int | None,
+    batch: int,
+    formulas: bool = False,
+    wide: bool = False,
+    title: str = "",
+) -> Table:
+    """The lines as a table.
+
+    Args:
+        lines: from `graph.fold.fold`.
+        source: the input against which fields are given, as an index into `Graph.values`; None where none has axes.
+        batch: samples that the network was run on; costs are shown for one.
+        formulas: a column with how the MACs come about.
+        wide: columns for where fields start and for memory.
+        title: what stands above.
+    """
+    columns = [*_COLUMNS, *((_START, _MEMORY) if wide else ()), *((_FORMULA,) if formulas else ())]
+    rows = []
+    for line in lines:
+        cells = _cells(line, source, batch)
+        if line.role == "heading":
+            cells = [*cells[:2], *[""] * (len(columns) - 2)]
+        else:
+            cells += _wide_cells(line, source, batch) if wide else []
+            cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
+        rows.append(Row(tuple(cells), _ROLES[line.role]))
+    return Table(tuple(columns), tuple(rows), title)
+
+
+def _cells(line: Line, source: int | None, batch: int) -> list[str]:
+    fields = line.last.field_along(source) if source is not None else ()
+    return [
+        INDENT * line.depth + _name(line),
+        _operation(line),
+        output_shape(line.last),
+        "" if not line.parameters else units.exact(line.parameters),
+        macs_of(line.macs, batch),
+        field_size(fields),
+        field_stride(fields),
+    ]
+
+
+def _wide_cells(line: Line, source: int | None, batch: int) -> list[str]:
+    fields = line.last.field_along(source) if source is not None else ()
+    memory = sum(layer.activation_bytes for layer in line.layers) // batch
+    return [field_start(fields), units.byte_size(memory) if memory else ""]
+
+
+def _name(line: Line) -> str:
+    """The last part of the path: the indentation says the rest."""
+    if line.role == "folded":
+        return f"{_tail(line.name)} to {_tail(line.until)}" if line.count > 1 else _tail(line.name)
+    return _tail(line.name)
+
+
+def _tail(name: str) -> str:
+    return name.rpartition(".")[2].rpartition(":")[2]
+
+
+def _operation(line: Line) -> str:
+    if line.role == "heading":
+        return line.kind
+    if line.role == "collapsed":
+        return f"{line.kind}, {units.plural(len(line.layers), 'layer')}"
+    if line.role == "folded":
+        what = line.kind or operation(line.last)
+        return (
+            f"{what}, like {_tail(line.like)}"
+            if line.count == 1
+            else f"{line.count} × {what}, each like {_tail(line.like)}"
+        )
+    return operation(line.last)
+
+
+def operation(layer: Layer) -> str:
+    """What a layer does, with its window: "convolution 7×7/2", as papers write it."""
+    words = layer.op.replace("_", " ")
+    if not layer.windows:
+        return words
+    channels = layer.output_shape[1] if len(layer.output_shape) > 1 else 0
+    if layer.groups > 1 and layer.groups == channels:
+        words = f"depthwise {words}"
+    words += f" {units.shape([w.kernel_size for w in layer.windows])}"
+    strides = [w.stride for w in layer.windows]
+    if any(stride > 1 for stride in strides):
+        words += f"/{units.per_axis(strides)}"
+    dilations = [w.dilation for w in layer.windows]
+    if any(dilation > 1 for dilation in dilations):
+        words += f", dilation {units.per_axis(dilations)}"
+    if 1 < layer.groups < channels:
+        words += f", {layer.groups} groups"
+    return words
+
+
+def output_shape(layer: Layer) -> str:
+    """The output of one sample: the batch is left out."""
+    return units.shape(layer.output_shape[1:]) if len(layer.output_shape) > 1 else units.shape(layer.output_shape)
+
+
+def macs_of(macs: int | None, batch: int) -> str:
+    """MACs of one sample; empty where there are none."""
+    return units.count(None if macs is None else macs // batch) if macs != 0 else ""
+
+
+def field_size(fields: Sequence[ReceptiveField]) -> str:
+    """The field's size per axis; "all" where it is the whole axis by definition, "?" where it is not known."""
+    if not fields:
+        return NOTHING
+    worst = max(field.status for field in fields)
+    if worst is Status.UNKNOWN:
+        return units.UNKNOWN
+    if worst is Status.EXACT:
+        return units.per_axis([field.size for field in fields])
+    sizes = [None if field.status is Status.EXACT else "all" for field in fields]
+    words = [size or str(field.size) for size, field in zip(sizes, fields, strict=True)]
+    text = words[0] if len(set(words)) == 1 else "×".join(words)
+    return f"≤ {text}" if worst is Status.DATA_DEPENDENT else text
+
+
+def field_stride(fields: Sequence[ReceptiveField]) -> str:
+    """Input pixels per position, per axis; a dash where there is no single number."""
+    strides = [field.stride for field in fields]
+    if not strides or any(stride is None for stride in strides):
+        return NOTHING
+    texts = [_fraction(stride) for stride in strides if stride is not None]
+    return texts[0] if len(set(texts)) == 1 else "×".join(texts)
+
+
+def field_start(fields: Sequence[ReceptiveField]) -> str:
+    """First input pixel of the first position's field, per axis."""
+    if not fields or any(field.start is None or field.stride is None for field in fields):
+        return NOTHING
+    texts = [str(field.start).replace("-", "−") for field in fields]
+    return texts[0] if len(set(texts)) == 1 else ", ".join(texts)
+
+
+def _fraction(value: Fraction) -> str:
+    return str(value)
