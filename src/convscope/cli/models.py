@@ -91,12 +91,13 @@ def _show_one(entry: Entry, *, as_json: bool) -> None:
         "settings": ", ".join(f"{name} {value}" for name, value in entry.settings),
         "options": "; ".join(f"{option.name}={option.default} ({option.kind})" for option in options),
     }
-    click.echo(f"{entry.title} ({entry.year}): {entry.idea}\n")
+    click.echo(f"{entry.title}{f' ({entry.year})' if entry.year else ''}: {entry.idea}\n")
     for fact, value in facts.items():
         if value:
             click.echo(f"  {fact:<16} {value}")
     click.echo()
-    print_table(Table.of([Column("stage"), Column("output")], [(module, units.shape(s)) for module, s in stages]))
+    if stages:
+        print_table(Table.of([Column("stage"), Column("output")], [(module, units.shape(s)) for module, s in stages]))
     click.echo(f"\nTry: convscope inspect {entry.name}")
     if len(entry.image_size) == 2 and not entry.per_pixel:
         click.echo(f"     convscope train DATA --model {entry.name}")

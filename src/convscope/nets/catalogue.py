@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from convscope.errors import CaptureError, did_you_mean
-from convscope.nets.entry import Entry
+from convscope.nets.entry import TIMM, Entry
 from convscope.nets.history import beyond, imagenet, pioneers, residual
 
 ENTRIES: tuple[Entry, ...] = tuple(
@@ -39,11 +39,15 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Entry:
-    """The entry of one network.
+    """The entry of one network; `timm/NAME` is asked of timm, which imports torch.
 
     Raises:
         CaptureError: no network has this name; the nearest are suggested.
     """
+    if name.startswith(TIMM):
+        from convscope.nets import from_timm
+
+        return from_timm.entry(name)
     if name in _BY_NAME:
         return _BY_NAME[name]
     plain = {known.replace("-", "").replace("_", ""): known for known in _BY_NAME}
@@ -67,11 +71,14 @@ def choose(image_size: int, *, channels: int = 3) -> str:
 def stages(entry: Entry) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """The network's table of stages, (module, output shape without the batch), as its file states it.
 
-    The table stands beside the network, in a file that imports torch; here only its literal is read.
+    The table stands beside the network, in a file that imports torch; here only its literal is read. timm's networks
+    have none.
 
     >>> stages(find("resnet50"))[0]
     ('conv1', (64, 112, 112))
     """
+    if entry.name.startswith(TIMM):
+        return ()
     for statement in _source(entry.module).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "STAGES":
             for key, table in ast.literal_eval(statement.value).items():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Names that begin so are timm's, where timm is installed.
+TIMM = "timm/"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

@@ -1,0 +1,104 @@
+"""A network's parts from the image to the answer: which to freeze, and how fast each learns."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from convscope.errors import CaptureError, did_you_mean
+
+# Containers that only hold the parts.
+CONTAINERS = ("features", "classifier")
+
+ALL_BUT_LAST = "backbone"
+
+NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
+
+
+def parts(network: nn.Module) -> dict[str, nn.Module]:
+    """The parts that have weights, by name, in the order of definition, which is that of depth.
+
+    >>> from convscope.nets.build import build
+    >>> list(parts(build("resnet18", num_classes=2)))
+    ['conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4', 'fc']
+    """
+    found: dict[str, nn.Module] = {}
+    for name, child in network.named_children():
+        holds = name in CONTAINERS and isinstance(child, nn.Sequential)
+        inner = child.named_children() if holds else [("", child)]
+        for below, module in inner:
+            if any(True for _ in module.parameters()):
+                found[f"{name}.{below}".rstrip(".")] = module
+    return found
+
+
+def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
+    """Take parts out of training; returns their names.
+
+    Args:
+        network: the network, changed in place.
+        what: "" for nothing, "backbone" for everything but the last part with weights (the classifier), or part names
+            with commas between: "conv1,bn1,layer1".
+
+    Raises:
+        CaptureError: no part has such a name, or nothing would be left to train.
+
+    >>> from convscope.nets.build import build
+    >>> freeze(build("lenet5"), "backbone")
+    ('c1', 'c3', 'c5', 'f6')
+    """
+    found = parts(network)
+    if what == ALL_BUT_LAST:
+        names = list(found)[:-1]
+    else:
+        names = [name.strip() for name in what.split(",") if name.strip()]
+    for name in names:
+        if name not in found:
+            raise CaptureError(
+                f"freeze: the network has no part {name!r}.{did_you_mean(name, found)} It has {', '.join(found)}; "
+                f"or say {ALL_BUT_LAST}"
+            )
+    if found and len(names) == len(found):
+        raise CaptureError("freeze: nothing would be left to train: leave at least the last part out")
+    for name in names:
+        found[name].requires_grad_(False)
+    return tuple(names)
+
+
+def train_mode(network: nn.Module) -> None:
+    """Training mode, except for frozen modules: their batch normalization keeps its averages, their dropout is off."""
+    network.train()
+    for module in network.modules():
+        if any(True for _ in module.parameters()) and not _learns(module):
+            module.eval()
+
+
+def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
+    """How fast each parameter learns, by its name: 1 in the last part, times `decay` for each part before it.
+
+    A normalization learns as fast as the part that it follows; frozen parts are not counted.
+
+    The first layers of a trained network see edges and colours that every task needs, so they should move least
+    (Howard and Ruder, "Universal Language Model Fine-tuning", ACL 2018, section 3.2, calls it discriminative).
+
+    >>> from convscope.nets.build import build
+    >>> factors = rate_factors(build("resnet18", num_classes=2), 0.5)
+    >>> factors["fc.weight"], factors["layer4.0.conv1.weight"], factors["layer3.0.conv1.weight"]
+    (1.0, 0.5, 0.25)
+    """
+    found = {name: part for name, part in parts(network).items() if _learns(part)}
+    groups: list[list[str]] = []
+    for name, part in found.items():
+        if groups and isinstance(part, NORMALIZATIONS):
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    factors = {name: 1.0 for name, _ in network.named_parameters()}
+    for steps, group in enumerate(reversed(groups)):
+        for member in group:
+            for name, _ in found[member].named_parameters():
+                factors[f"{member}.{name}"] = decay**steps
+    return factors
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(weight.requires_grad for weight in module.parameters())

@@ -1,0 +1,149 @@
+"""Weights from a file: what fits, what does not and is listed, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from convscope.errors import CaptureError
+from convscope.nets.build import build
+from convscope.nets.weights import fit_weights, load_weights_file, read_weights
+from torchvision_oracle import timm_or_skip, torchvision_or_skip
+
+
+@pytest.fixture
+def ten_classes():
+    torch.manual_seed(1)
+    return build("resnet18", num_classes=10)
+
+
+def equal(network, weights) -> bool:
+    return all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("wrap", ["plain", "state_dict", "module."])
+def test_a_pth_file_loads_by_name_however_it_was_wrapped(tmp_path, ten_classes, wrap):
+    weights = ten_classes.state_dict()
+    saved = {"plain": weights, "state_dict": {"epoch": 3, "state_dict": weights}}.get(
+        wrap, {f"module.{name}": tensor for name, tensor in weights.items()}
+    )
+    torch.save(saved, tmp_path / "weights.pth")
+    network = build("resnet18", num_classes=10)
+    fit = load_weights_file(network, tmp_path / "weights.pth")
+    assert equal(network, weights)
+    assert len(fit.taken) == len(weights) and not (fit.remade or fit.misfits or fit.missing or fit.unused)
+
+
+def test_a_safetensors_file_and_a_folder_with_one_load_too(tmp_path, ten_classes):
+    save_file(ten_classes.state_dict(), tmp_path / "weights.safetensors")
+    for path in (tmp_path, tmp_path / "weights.safetensors"):
+        network = build("resnet18", num_classes=10)
+        load_weights_file(network, path)
+        assert equal(network, ten_classes.state_dict())
+
+
+def test_the_classifier_is_made_anew_for_another_number_of_classes(ten_classes):
+    network = build("resnet18", num_classes=3)
+    fresh = network.fc.weight.detach().clone()
+    fit = fit_weights(network, ten_classes.state_dict(), where="weights.pth")
+    assert [misfit.name for misfit in fit.remade] == ["fc.bias", "fc.weight"]
+    assert torch.equal(network.fc.weight, fresh)
+    assert torch.equal(network.layer4[1].conv2.weight, ten_classes.layer4[1].conv2.weight)
+    assert "2 made anew for this number of classes: fc.bias (10 in the file, 3 in the network)" in fit.lines()[1]
+
+
+def test_every_kind_of_misfit_is_listed(ten_classes):
+    weights = ten_classes.state_dict()
+    weights["layer1.0.conv1.weight"] = torch.zeros(64, 64, 5, 5)
+    del weights["layer2.0.bn1.weight"]
+    weights["teacher.weight"] = torch.zeros(2)
+    fit = fit_weights(build("resnet18", num_classes=10), weights, where="weights.pth")
+    assert fit.lines()[1:] == [
+        "1 of another shape, left fresh: layer1.0.conv1.weight (64×64×5×5 in the file, 64×64×3×3 in the network)",
+        "1 not in the file, left fresh: layer2.0.bn1.weight",
+        "1 in the file alone, not used: teacher.weight",
+    ]
+
+
+def test_a_colour_networks_first_convolution_adds_up_for_grey_images(ten_classes):
+    grey = build("resnet18", num_classes=10, in_channels=1)
+    fit = fit_weights(grey, ten_classes.state_dict(), where="weights.pth")
+    assert fit.summed == ("conv1.weight",)
+    picture = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        colour = ten_classes.eval()(picture.expand(-1, 3, -1, -1))
+        assert torch.allclose(grey.eval()(picture), colour, atol=1e-4)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(CaptureError, match=r"x\.pth holds the weights of another network: 0.0 % of its"):
+        fit_weights(build("resnet18"), build("lenet5").state_dict(), where="x.pth")
+    with torch.device("meta"):
+        deeper = build("resnet50").state_dict()
+    with pytest.raises(CaptureError, match="another network"):
+        fit_weights(build("resnet18"), deeper, where="x.pth")
+
+
+class Harmful:
+    def __reduce__(self):
+        return (os.mkdir, ("harmed",))
+
+
+def test_a_file_that_holds_code_is_refused_and_the_code_never_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Harmful()}, "zipped.pth")
+    Path("plain.pth").write_bytes(pickle.dumps(Harmful(), protocol=2))
+    for name in ("zipped.pth", "plain.pth"):
+        with pytest.raises(CaptureError, match="runs no code from files"):
+            read_weights(name)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_missing_torn_and_empty_files_are_named(tmp_path):
+    torch.save({"weight": torch.zeros(1000)}, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    (tmp_path / "torn.pth").write_bytes(whole[: len(whole) // 2])
+    flipped = bytearray(whole)
+    flipped[whole.index(bytes(1000)) + 10] ^= 1
+    (tmp_path / "flipped.pth").write_bytes(flipped)
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{}")
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"epoch": 1}, tmp_path / "none.pth")
+    torch.save({"weight": torch.eye(3).to_sparse()}, tmp_path / "sparse.pth")
+    for name in ("gone.pth", "torn.pth", "flipped.pth", "empty.pth", "torn.safetensors", "list.pth", "none.pth"):
+        with pytest.raises(CaptureError, match=name):
+            read_weights(tmp_path / name)
+    with pytest.raises(CaptureError, match="sparse"):
+        read_weights(tmp_path / "sparse.pth")
+
+
+def test_torchvisions_first_densenet_files_load(tmp_path):
+    densenet = torchvision_or_skip().models.densenet121(num_classes=4)
+    weights = densenet.state_dict()
+    first = {name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): weights[name] for name in weights}
+    path = tmp_path / "densenet.pth"
+    torch.save(first, path)
+    network = build("densenet121", num_classes=4)
+    load_weights_file(network, path)
+    assert equal(network, densenet.state_dict())
+
+
+def test_timms_networks_are_built_by_name_and_a_wrong_one_is_suggested():
+    timm_or_skip()
+    network = build("timm/resnet18", num_classes=4, in_channels=1)
+    assert network(torch.rand(2, 1, 64, 64)).shape == (2, 4)
+    with pytest.raises(CaptureError, match="Did you mean timm/resnet18"):
+        build("timm/resnet81")
+
+
+def test_a_file_of_features_alone_is_used_whole():
+    network = build("vgg11", num_classes=3)
+    features = {name: tensor + 1 for name, tensor in network.state_dict().items() if name.startswith("features")}
+    fit = fit_weights(network, features, where="x.pth")
+    assert len(fit.taken) == 16 and len(fit.missing) == 6
