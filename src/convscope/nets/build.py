@@ -159,6 +159,7 @@ def _checked(what: str, value: object, hint: Any) -> object:
     """The value, if the factory's annotation allows it: literals, whole and real numbers, switches, lists of them."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
+        value = str(value) if str(value) in inner else value  # "1998", read as a number from a command line
         if value not in inner:
             near = did_you_mean(str(value), map(str, inner))
             raise CaptureError(f"{what} is one of {', '.join(map(repr, inner))}; got {value!r}.{near}")

@@ -94,10 +94,11 @@ class PartialConvolution(nn.Module):
 
 
 class RadialOutput(nn.Module):
-    """Minus the squared distance of F6's 84 numbers to each class's fixed code of +1 and -1 (equation 7).
+    """The squared distance of F6's 84 numbers to each class's fixed code of +1 and -1 (equation 7), as a score.
 
     The paper's codes are 7x12 drawings of the characters, chosen by hand; here they are fixed random signs, since other
-    tasks have other classes, and the paper allows that. The distance is negated so that the largest score wins.
+    tasks have other classes, and the paper allows that. The distance is negated so that the largest score wins, and
+    read as a Gaussian's of variance 8 (the paper's has 1/2, and a criterion of its own), so that cross-entropy trains.
     """
 
     codes: torch.Tensor
@@ -111,7 +112,7 @@ class RadialOutput(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 84) to (N, num_classes)."""
-        return -(x.unsqueeze(1) - self.codes).square().sum(2)
+        return -(x.unsqueeze(1) - self.codes).square().sum(2) / 16
 
 
 class LeNet5(nn.Module):

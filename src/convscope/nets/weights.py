@@ -29,6 +29,9 @@ LEAST_SHARE = 0.6
 LISTED = 6  # names that a message lists before it says how many more there are
 
 
+Weights = dict[str, Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """A parameter whose shapes differ in the file and in the network."""
@@ -79,7 +82,7 @@ class Fit:
         return lines
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path) -> Weights:
     """Tensors by name from a `.safetensors`, `.pth` or `.pt` file, or from a run directory.
 
     A wrapper such as {"state_dict": ...} and the prefix "module." of a parallel run are taken off.

@@ -17,8 +17,10 @@ from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.nets.depth import freeze
 from convscope.train.optimizers import default_learning_rate
-from convscope.train.recipe import AUTO, Auto, Recipe, parse_options, parse_size
+from convscope.train.recipe import AUTO, Auto, Recipe, parse_size
+from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
 # About so many images are shown in all, within these numbers of epochs: a small set is looked at more often.
 IMAGES_IN_ALL = 500_000
@@ -75,15 +77,16 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         reasons.append(f"model {model}: for images of about {side} pixels")
     size = _image_size(recipe, found, model, reasons)
     decoding = Decoding(size=size, channels=channels, resize_mode=recipe.resize_mode)
-    options = parse_options(recipe.model_options)
+    options = network_options(recipe)
     with torch.device("meta"):  # shapes without numbers: an impossible recipe is refused before an image is read
         network = build(model, num_classes=len(found.classes), in_channels=channels, image_size=size, options=options)
+    freeze(network, recipe.freeze)
     weights = sum(parameter.numel() for parameter in network.parameters())
 
     images = training_images(found, recipe)
     epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
     batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
-    rate = _taken(recipe.learning_rate, default_learning_rate(recipe.optimizer, batch_size))
+    rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, reasons))
     if AUTO in (recipe.epochs, recipe.batch_size):
         reasons.append(f"{epochs} epochs in steps of {batch_size}: for {images:,} training images")
     augmentation = _augmentation(recipe, found, decoding, reasons)
@@ -136,15 +139,28 @@ def _taken(value: Kind | Auto, otherwise: Kind) -> Kind:
     return otherwise if isinstance(value, str) else value
 
 
+def _learning_rate(recipe: Recipe, batch_size: int, reasons: list[str]) -> float:
+    rate = default_learning_rate(recipe.optimizer, batch_size)
+    if not starts_trained(recipe):
+        return rate
+    gentle = float(f"{rate * FINE_TUNING_RATE:.2g}")
+    if recipe.learning_rate == AUTO:
+        reasons.append(f"learning rate {gentle:g}, not {rate:g}: the weights are trained already")
+    return gentle
+
+
 def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) -> tuple[int, int]:
     """The images' own size within the network's; tiny pictures are enlarged."""
-    if recipe.image_size != AUTO:
-        return parse_size(recipe.image_size)
-    own = catalogue.find(model).image_size
+    entry = catalogue.find(model)
+    own = entry.image_size
+    if entry.per_pixel:
+        raise RunError(f"{model} answers for every pixel, and class folders have one class an image: choose another")
     if len(own) != 2:
         raise RunError(
             f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"
         )
+    if recipe.image_size != AUTO:
+        return parse_size(recipe.image_size)
     side = min(found.image_size)
     taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, max(own))
     if (taken, taken) != found.image_size:

@@ -22,8 +22,9 @@ from convscope.data.augment import Augmentation, augment, generator_for
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
 from convscope.errors import RunError
+from convscope.nets.depth import train_mode
 from convscope.train.events import EpochRow, Listener, Step
-from convscope.train.optimizers import make_optimizer
+from convscope.train.optimizers import make_optimizer, set_rate
 from convscope.train.schedule import learning_rate_factor
 
 SHOW_EVERY_SECONDS = 0.1
@@ -44,6 +45,7 @@ class Settings:
     batch_size: int
     optimizer: str
     learning_rate: float
+    depth_decay: float
     momentum: float
     weight_decay: float
     schedule: str
@@ -93,6 +95,7 @@ def new_state(network: nn.Module, settings: Settings) -> State:
         learning_rate=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        depth_decay=settings.depth_decay,
     )
     return State(network, optimizer)
 
@@ -200,7 +203,7 @@ def _train_epoch(
     watch = _Watch(state, settings, len(batches))
     steps = len(batches) * settings.epochs
     rate = settings.learning_rate
-    state.network.train()
+    train_mode(state.network)
     _seed_network(settings, state.epoch)
     source = iter(batches)
     for batch in range(len(batches)):
@@ -229,16 +232,20 @@ def _step(
     state: State, settings: Settings, pixels: Tensor, labels: Tensor, rate: float, step: int
 ) -> tuple[float, int]:
     """One step of gradient descent: the batch's cross-entropy and how many answers were right."""
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(state.optimizer, rate)
     # Augmentation may have changed the memory layout; the convolutions want it as the weights are.
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     device_type = torch.device(settings.device).type
     with torch.autocast(device_type, torch.bfloat16, enabled=settings.bf16):
-        scores = state.network(pixels)
-    scores = scores.float()
-    loss = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
-    value = loss.item()
+        outputs = state.network(pixels)
+    # In training, a network with auxiliary heads answers with their scores after its own.
+    scores, *early = (part.float() for part in (outputs if isinstance(outputs, tuple) else (outputs,)))
+    main = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
+    loss = main
+    for head in early:
+        weight: float = getattr(state.network, "auxiliary_weight")  # noqa: B009 - a Module's attribute is typed Tensor
+        loss = loss + weight * functional.cross_entropy(head, labels, label_smoothing=settings.label_smoothing)
+    value = main.item()
     if not math.isfinite(value):
         raise _diverged("the loss", value, state.epoch, step + 1, rate)
     state.optimizer.zero_grad(set_to_none=True)

@@ -8,24 +8,47 @@ import torch
 from torch import nn
 
 from convscope.errors import RunError, did_you_mean
+from convscope.nets.depth import rate_factors
+
+# A group's own entry: how many times as fast as the schedule says its parameters learn.
+RATE_FACTOR = "rate_factor"
 
 
 def make_optimizer(
-    name: str, network: nn.Module, *, learning_rate: float, momentum: float, weight_decay: float
+    name: str,
+    network: nn.Module,
+    *,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    depth_decay: float = 1.0,
 ) -> torch.optim.Optimizer:
     """An optimizer over a network's weights; biases and normalisation (one axis or none) are not decayed.
+
+    With a `depth_decay` other than 1 each part learns so many times as fast as the one after it; see `set_rate`.
 
     Raises:
         RunError: an optimizer that does not exist.
     """
     if name not in OPTIMIZERS:
         raise RunError(f"no optimizer is called {name!r}.{did_you_mean(name, OPTIMIZERS)}")
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    factors = rate_factors(network, depth_decay)
+    alike: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for weight, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            alike.setdefault((parameter.ndim > 1, factors[weight]), []).append(parameter)
+    # Decayed groups come first, as parameters of more than one axis do.
+    groups: Groups = [
+        {"params": parameters, "weight_decay": weight_decay if decayed else 0.0, RATE_FACTOR: factor}
+        for (decayed, factor), parameters in sorted(alike.items(), key=lambda item: (not item[0][0], -item[0][1]))
     ]
-    return OPTIMIZERS[name]([group for group in groups if group["params"]], learning_rate, momentum)
+    return OPTIMIZERS[name](groups, learning_rate, momentum)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let every group learn at `rate` times its own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group[RATE_FACTOR]
 
 
 Groups = list[dict[str, object]]

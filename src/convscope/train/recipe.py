@@ -65,6 +65,14 @@ class Recipe:
     model_options: str = field(
         default="", metadata=_about("the network's own settings, like variant=notes,activation=relu", "network")
     )
+    weights: str = field(
+        default="",
+        metadata=_about("start from a .safetensors or .pth file, or a run; what does not fit is listed", "network"),
+    )
+    freeze: str = field(
+        default="",
+        metadata=_about("parts that stay as they are: backbone (all but the last), or names: conv1,bn1", "network"),
+    )
     image_size: str = field(
         default=AUTO, metadata=_about("pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
     )
@@ -106,6 +114,14 @@ class Recipe:
     learning_rate: float | Auto = field(
         default=AUTO,
         metadata=_about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
+    )
+    depth_decay: float = field(
+        default=1.0,
+        metadata=_about(
+            "each part of the network learns so many times as fast as the one after it; 1: all alike",
+            "training",
+            at_least=0,
+        ),
     )
     momentum: float = field(default=0.9, metadata=_about("of sgd", "training", at_least=0, below=1))
     weight_decay: float = field(

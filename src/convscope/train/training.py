@@ -34,9 +34,10 @@ from convscope.train.interrupt import StopRequest, heeding_interrupts
 from convscope.train.loop import Best, Diverged, Settings, State, answer, fit, new_state
 from convscope.train.metrics import Scores, score
 from convscope.train.optimizers import default_learning_rate
-from convscope.train.recipe import Recipe, Value, parse_options
+from convscope.train.recipe import Recipe, Value
 from convscope.train.report import Story, write_report
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
+from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -83,11 +84,12 @@ def train_new(
     if not recipe.data:
         raise RunError("there is nothing to train on: name a folder of images, a file, or digits")
     found = probe(recipe.data)
-    settled = settle(recipe.changed({"data": _lasting(found)}), found)
+    settled = settle(recipe.changed({"data": _lasting(found), "weights": lasting_start(recipe)}), found)
+    weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = _open(found, settled, listener, cache_directory)
     card = ModelCard(
         name=str(settled.recipe.model),
-        options=parse_options(settled.recipe.model_options),
+        options=network_options(settled.recipe),
         classes=dataset.classes,
         decoding=settled.decoding,
         normalization=measure_normalization(train),
@@ -95,12 +97,13 @@ def train_new(
     run = create_run(runs_directory, name or run_name(recipe.data, card.name))
     with run.locked(), _own_torch(settled):
         torch.default_generator.manual_seed(settled.recipe.seed)
-        job = _Job(run, settled, dataset, train, card, new_state(card.build(), _settings(settled, card)), listener)
+        network, of_weights = starting_network(card, settled.recipe, weights)
+        job = _Job(run, settled, dataset, train, card, new_state(network, _settings(settled, card)), listener)
         write_file(run.recipe_path, settled.recipe.to_toml())
         run.write_card(card)
         _write_split(run, dataset)
         job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
-        for line in _introduction(job):
+        for line in (*_introduction(job), *of_weights):
             job.say(line)
         return _train(job)
 
@@ -122,7 +125,8 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
     with run.locked(), _own_torch(settled):
         dataset, train = _open(found, settled, listener, cache_directory)
         torch.default_generator.manual_seed(settled.recipe.seed)
-        job = _Job(run, settled, dataset, train, card, new_state(card.build(), _settings(settled, card)), listener)
+        network = resumed_network(card, settled.recipe)
+        job = _Job(run, settled, dataset, train, card, new_state(network, _settings(settled, card)), listener)
         _restore(job)
         if job.state.epoch >= settled.epochs:
             raise RunError(
@@ -301,6 +305,7 @@ def _settings(settled: Settled, card: ModelCard) -> Settings:
         batch_size=settled.batch_size,
         optimizer=recipe.optimizer,
         learning_rate=settled.learning_rate,
+        depth_decay=recipe.depth_decay,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         schedule=recipe.schedule,

@@ -1,0 +1,98 @@
+"""What a run starts from: fresh weights, a file's, or timm's; and which parts of the network stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope.data.records import Decoding
+from convscope.errors import RunError
+from convscope.nets.build import build
+from convscope.nets.depth import freeze
+from convscope.nets.entry import TIMM
+from convscope.nets.weights import Weights, fit_weights, read_weights
+from convscope.report.units import plural
+from convscope.train.recipe import Recipe, parse_options
+from convscope.train.run import ModelCard
+
+# Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
+PRETRAINED = "pretrained"
+# Trained weights are moved gently: this share of the rate that fresh weights learn at.
+FINE_TUNING_RATE = 0.2
+
+
+def network_options(recipe: Recipe) -> dict[str, object]:
+    """The network's own settings that make it what it is, whatever weights it starts from."""
+    options = parse_options(recipe.model_options)
+    if recipe.model.startswith(TIMM):
+        options.pop(PRETRAINED, None)
+    return options
+
+
+def starts_trained(recipe: Recipe) -> bool:
+    """Whether the run starts from weights that were trained before."""
+    fetched = recipe.model.startswith(TIMM) and parse_options(recipe.model_options).get(PRETRAINED) is True
+    if fetched and recipe.weights:
+        raise RunError("pretrained=true and weights are two starts: leave one out")
+    return fetched or bool(recipe.weights)
+
+
+def read_start(recipe: Recipe, *, classes: int, decoding: Decoding) -> Weights | None:
+    """The weights to start from, or None where the recipe names none; refused before anything slow is done.
+
+    Raises:
+        CaptureError: a file that can't be read, or with the weights of another network.
+    """
+    if not recipe.weights:
+        return None
+    weights = read_weights(recipe.weights)
+    with torch.device("meta"):
+        network = build(
+            recipe.model,
+            num_classes=classes,
+            in_channels=decoding.channels,
+            image_size=decoding.size,
+            options=network_options(recipe),
+        )
+    fit_weights(network, weights, where=recipe.weights)
+    return weights
+
+
+def lasting_start(recipe: Recipe) -> str:
+    """The weights' path as it can be found again from another folder."""
+    return str(Path(recipe.weights).resolve()) if recipe.weights else ""
+
+
+def starting_network(card: ModelCard, recipe: Recipe, weights: Weights | None) -> tuple[nn.Module, list[str]]:
+    """The network that a new run trains, and what there is to say of its weights.
+
+    Raises:
+        CaptureError: weights of another network, or timm's that can't be fetched.
+    """
+    lines = []
+    if weights is not None:
+        network = card.build()
+        lines = [f"weights: {line}" for line in fit_weights(network, weights, where=recipe.weights).lines()]
+    elif starts_trained(recipe):
+        network = build(
+            card.name,
+            num_classes=len(card.classes),
+            in_channels=card.decoding.channels,
+            image_size=card.decoding.size,
+            options={**card.options, PRETRAINED: True},
+        )
+        lines = ["weights: timm's own, with a fresh classifier"]
+    else:
+        network = card.build()
+    if names := freeze(network, recipe.freeze):
+        lines.append(f"frozen: {plural(len(names), 'part')}, {', '.join(names)}")
+    return network, lines
+
+
+def resumed_network(card: ModelCard, recipe: Recipe) -> nn.Module:
+    """The network that a resumed run puts its checkpoint into."""
+    network = card.build()
+    freeze(network, recipe.freeze)
+    return network

@@ -1,0 +1,115 @@
+"""Fine-tuning from the command line: a run that starts from another's weights, and what is refused before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
+
+from convscope.cli.main import cli
+from convscope.data.augment import Augmentation
+from convscope.data.batches import Normalization
+from convscope.data.records import ImageSet
+from convscope.errors import ConvscopeError, RunError
+from convscope.nets.build import build
+from convscope.train.events import Silent
+from convscope.train.loop import Settings, fit, new_state
+from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
+from convscope.train.recipe import Recipe
+from convscope.train.start import network_options, starts_trained
+
+
+def train(folder: Path, *arguments: str) -> Result:
+    settings = ["--model", "lenet5", "--epochs", "1", "--runs", str(folder / "runs")]
+    return CliRunner().invoke(cli, ["train", "digits", *settings, *arguments])
+
+
+@pytest.fixture(scope="module")
+def of_three_classes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("start")
+    torch.manual_seed(7)
+    save_file(build("lenet5", num_classes=3).state_dict(), folder / "three.safetensors")
+    return folder
+
+
+def test_a_frozen_backbone_is_kept_and_the_classifier_made_anew(of_three_classes):
+    weights = of_three_classes / "three.safetensors"
+    ended = train(of_three_classes, "--weights", str(weights), "--freeze", "backbone", "--name", "tuned")
+    assert ended.exit_code == 0, ended.output
+    assert "weights: 8 tensors taken from the file" in ended.output
+    assert "2 made anew for this number of classes: output.bias (3 in the file, 10 in the network)" in ended.output
+    assert "frozen: 4 parts, c1, c3, c5, f6" in ended.output
+    start, tuned = load_file(weights), load_file(of_three_classes / "runs/tuned/weights.safetensors")
+    assert [name for name in tuned if not torch.equal(tuned[name], start[name])] == ["output.bias", "output.weight"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--weights", "nowhere.pth"), "there are no weights at"),
+        (("--weights", "{}/three.safetensors", "--model", "resnet18"), "holds the weights of another network"),
+        (("--freeze", "c2"), "the network has no part 'c2'. Did you mean"),
+        (("--model", "unet"), "answers for every pixel"),
+        (("--model", "c3d"), "pictures have 2"),
+    ],
+)
+def test_a_start_that_cant_be_is_refused_before_a_run_is_made(of_three_classes, arguments, message):
+    placed = [argument.replace("{}", str(of_three_classes)) for argument in arguments]
+    ended = train(of_three_classes, *placed, "--name", "refused")
+    assert isinstance(ended.exception, ConvscopeError) and message in str(ended.exception)
+    assert not (of_three_classes / "runs" / "refused").exists()
+
+
+def test_earlier_parts_learn_so_many_times_slower():
+    network = build("lenet5")
+    optimizer = make_optimizer("sgd", network, learning_rate=0.1, momentum=0.9, weight_decay=0.0, depth_decay=0.5)
+    set_rate(optimizer, 0.2)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert [rates[id(layer.weight)] for layer in (network.c1, network.c3, network.c5, network.f6, network.output)] == [
+        0.0125, 0.025, 0.05, 0.1, 0.2,
+    ]  # fmt: skip
+    assert {group[RATE_FACTOR] for group in optimizer.param_groups} == {0.0625, 0.125, 0.25, 0.5, 1.0}
+
+
+def test_fetched_weights_and_a_file_are_two_starts():
+    recipe = Recipe(model="timm/resnet18", model_options="pretrained=true", weights="weights.pth")
+    with pytest.raises(RunError, match="two starts"):
+        starts_trained(recipe)
+    assert network_options(recipe) == {}  # model.json must not make predicting fetch anything
+
+
+def test_auxiliary_heads_learn_beside_the_classifier():
+    images = ImageSet(
+        images=np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8),
+        labels=np.arange(8) % 2,
+        names=[str(number) for number in range(8)],
+    )
+    settings = Settings(
+        epochs=1,
+        batch_size=4,
+        optimizer="sgd",
+        learning_rate=0.01,
+        depth_decay=1.0,
+        momentum=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        warmup=0.0,
+        label_smoothing=0.0,
+        gradient_clip=0.0,
+        patience=0,
+        seed=0,
+        device="cpu",
+        bf16=False,
+        augmentation=Augmentation(),
+        normalization=Normalization(mean=(0.5,) * 3, std=(0.25,) * 3),
+    )
+    network = build("googlenet", num_classes=2, image_size=32, options={"auxiliary": True})
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    state = new_state(network, settings)
+    ending = fit(state, settings, images, None, listener=Silent(), keep=lambda state: None, stop=lambda: False)
+    assert ending == "done"
+    assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters() if "fc" in name)
