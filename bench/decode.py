@@ -3,7 +3,8 @@
     python bench/decode.py [FOLDER] [--repeats 5]
 
 FOLDER is CIFAR-10 as JPEG files (train/ and test/ with a folder a class), by default `cifar10` below
-CONVSCOPE_DATASETS. Every decoder starts with the files in the page cache; every pixel in our cache is compared with Pillow's.
+CONVSCOPE_DATASETS. Every decoder starts with the files in the page cache; every pixel in our cache is compared with
+Pillow's.
 """
 
 from __future__ import annotations

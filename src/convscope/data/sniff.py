@@ -142,56 +142,60 @@ _SOF_NAMES = {
 }
 
 
+# Segments that say nothing here: tables, comments, application data but EXIF's and XMP's.
+_PASSED = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xE0, *range(0xE2, 0xF0), 0xFE})
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+
+
 def _walk_jpeg(data: bytes) -> Header:
     """Walk the markers from the first to the end-of-image; what follows (a second picture, garbage) is no matter."""
-    position, total = 2, len(data)
+    position = 2
     width = height = components = scans = 0
     has_metadata = False
-    while True:
-        if position + 2 > total:
-            raise Unreadable(_CUT_SHORT)
-        if data[position] != 0xFF:
-            raise Unreadable("JPEG damaged: a marker is missing between its segments")
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xD9:
-            break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:
-            position += 2
-            continue
-        if position + 4 > total:
-            raise Unreadable(_CUT_SHORT)
-        start, position = position + 4, position + 2 + (data[position + 2] << 8 | data[position + 3])
-        if position > total:
-            raise Unreadable(_CUT_SHORT)
-        if marker == 0xDA:
-            scans += 1
-            if scans > SCAN_LIMIT:
-                raise Unreadable(f"a JPEG of more than {SCAN_LIMIT} scans")
-            found = _MARKER.search(data, position)
-            if found is None:
-                raise Unreadable(_CUT_SHORT)
-            position = found.start()
-        elif marker in _SOF_NAMES:
-            raise Unreadable(f"a {_SOF_NAMES[marker]} JPEG, which is not read")
-        elif 0xC0 <= marker <= 0xC2:
-            if width or start + 6 > total:
-                raise Unreadable("JPEG damaged: two frame headers in one picture" if width else _CUT_SHORT)
-            if data[start] != 8:
-                raise Unreadable(f"a JPEG of {data[start]} bits per sample; 8 are read")
-            height = data[start + 1] << 8 | data[start + 2]
-            width = data[start + 3] << 8 | data[start + 4]
-            components = data[start + 5]
-            check_size(width, height)
-        elif marker == 0xE1:
-            has_metadata = True
+    try:
+        while True:
+            if data[position] != 0xFF:
+                raise Unreadable("JPEG damaged: a marker is missing between its segments")
+            marker = data[position + 1]
+            if marker == 0xD9:
+                break
+            if marker == 0xFF:
+                position += 1
+                continue
+            if marker in _STANDALONE:
+                position += 2
+                continue
+            start, position = position + 4, position + 2 + (data[position + 2] << 8 | data[position + 3])
+            if marker in _PASSED:
+                continue
+            if marker == 0xDA:
+                scans += 1
+                if scans > SCAN_LIMIT:
+                    raise Unreadable(f"a JPEG of more than {SCAN_LIMIT} scans")
+                found = _MARKER.search(data, position)
+                if found is None:
+                    raise Unreadable(_CUT_SHORT)
+                position = found.start()
+            elif marker == 0xE1:
+                has_metadata = True
+            elif marker in _SOF_NAMES:
+                raise Unreadable(f"a {_SOF_NAMES[marker]} JPEG, which is not read")
+            elif 0xC0 <= marker <= 0xC2:
+                if width:
+                    raise Unreadable("JPEG damaged: two frame headers in one picture")
+                if data[start] != 8:
+                    raise Unreadable(f"a JPEG of {data[start]} bits per sample; 8 are read")
+                height = data[start + 1] << 8 | data[start + 2]
+                width = data[start + 3] << 8 | data[start + 4]
+                components = data[start + 5]
+                check_size(width, height)
+    except IndexError:
+        raise Unreadable(_CUT_SHORT) from None
     if not width or not scans:
         raise Unreadable("JPEG damaged: it holds no picture")
     # Huffman coding spends a bit or more on each 8x8 block.
-    if 8 * total < -(-width // 8) * -(-height // 8):
-        raise Unreadable(f"JPEG damaged: {total} bytes can't hold {width}x{height} pixels")
+    if 8 * len(data) < -(-width // 8) * -(-height // 8):
+        raise Unreadable(f"JPEG damaged: {len(data)} bytes can't hold {width}x{height} pixels")
     return Header("JPEG", width, height, components, has_metadata)
 
 
