@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.train.recipe",
+    "cell_field": "convscope.look.cell_field",
     "compare": "convscope.look.comparison",
     "evaluate": "convscope.train.evaluate",
     "inspect": "convscope.look.inspection",

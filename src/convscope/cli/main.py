@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "Name the class of images with a run."),
     "inspect": ("inspect", "Every layer of a model: shape, parameters, MACs, memory, receptive field; warnings."),
     "compare": ("compare", "Two or more models side by side."),
+    "field": ("field", "Which pixels one cell of a layer sees, holes and all."),
     "size": ("size", "One layer's arithmetic, worked out."),
     "explain": ("explain", "Where one number in a network comes from, down to the pixels."),
     "audit": ("audit", "Each layer's numerical error in fp32, bf16 and channels-last."),

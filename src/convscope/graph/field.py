@@ -78,13 +78,18 @@ class Walk:
         self._status[value] = max(status, self.status(value))
 
 
-def walk_back(graph: Graph, value: int, position: tuple[int, ...] | None = None, *, measure: Measure = "reads") -> Walk:
+Position = tuple[int | None, ...]
+"""A cell, one index per axis; None stands for every index along that axis."""
+
+
+def walk_back(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> Walk:
     """From one cell of a value (or from all of them) back to everything that it depends on.
 
     Args:
         graph: a captured network.
         value: index of the value that holds the cell.
-        position: the cell, one index per axis, batch and channel included; None starts from every cell at once.
+        position: the cell, one index per axis, batch and channel included; None for one axis stands for all of it,
+            and None for the position starts from every cell at once.
         measure: "reads", "paths" or "share".
 
     Returns:
@@ -114,7 +119,7 @@ def walk_back(graph: Graph, value: int, position: tuple[int, ...] | None = None,
     return walk
 
 
-def walk_on(graph: Graph, value: int, position: tuple[int, ...] | None = None, *, measure: Measure = "reads") -> Walk:
+def walk_on(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> Walk:
     """From one cell of a value on to everything that depends on it: the projective field.
 
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
@@ -136,13 +141,16 @@ def walk_on(graph: Graph, value: int, position: tuple[int, ...] | None = None, *
     return walk
 
 
-def _start(shape: Shape, position: tuple[int, ...] | None) -> Field:
+def _start(shape: Shape, position: Position | None) -> Field:
     if position is None:
         return np.ones((1,) * len(shape))
-    if len(position) != len(shape) or any(not 0 <= p < size for p, size in zip(position, shape, strict=False)):
+    inside = len(position) == len(shape) and all(
+        p is None or 0 <= p < size for p, size in zip(position, shape, strict=True)
+    )
+    if not inside:
         raise GeometryError(f"cell {position} is outside a map of shape {shape}: give one index per axis, from 0")
-    cell = np.zeros(shape)
-    cell[position] = 1.0
+    cell = np.zeros([1 if p is None else size for p, size in zip(position, shape, strict=True)])
+    cell[tuple(p or 0 for p in position)] = 1.0
     return cell
 
 

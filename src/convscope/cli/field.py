@@ -1,0 +1,69 @@
+"""`convscope field MODEL --layer L --at Y,X`: which pixels one cell sees, and which cells one pixel changes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from convscope.errors import CaptureError, ConvscopeError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--layer", required=True, help="Layer that holds the cell, as `convscope inspect` names it.")
+@click.option("--at", metavar="Y,X", help="The cell; the middle one unless given.")
+@click.option("--channel", type=int, help="One channel; all together unless given.")
+@click.option("--from", "source", metavar="LAYER", help="What it sees of this layer's output, not of the image.")
+@click.option("--pixel", metavar="Y,X", help="The other way: which cells of the layer this pixel can change.")
+@click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")
+def command(
+    model: str,
+    layer: str,
+    at: str | None,
+    channel: int | None,
+    source: str | None,
+    pixel: str | None,
+    inputs: tuple[str, ...],
+    svg: Path | None,
+    as_json: bool,
+) -> None:
+    """Which pixels one cell sees, holes and all; or which cells one pixel can change."""
+    from convscope.capture.load import load
+    from convscope.cli.inspect import input_shapes
+    from convscope.look.cell_field import cell_field, projective_field
+    from convscope.look.inspection import inspect
+
+    loaded = load(model)
+    shapes = input_shapes(loaded, inputs)
+    inspection = inspect(loaded.factory, shapes[0] if len(shapes) == 1 else list(shapes), name=loaded.name)
+    if inspection.error:
+        raise CaptureError(inspection.error)
+    if pixel is not None:
+        changed = projective_field(inspection, layer, _position(pixel, "--pixel"))
+        if as_json:
+            click.echo(
+                json.dumps({"layer": layer, "changed": int(changed.sum()), "mask": changed.astype(int).tolist()})
+            )
+            return
+        shape = "×".join(map(str, changed.shape))
+        click.echo(f"pixel {pixel} can change {int(changed.sum()):,} of the {shape} positions of {layer}")
+        return
+    found = cell_field(inspection, layer, None if at is None else _position(at, "--at"), channel=channel, source=source)
+    if svg is not None:
+        try:
+            svg.write_text(found.drawing().document(), encoding="utf-8")
+        except OSError as error:
+            raise ConvscopeError(f"can't write {svg}: {error.strerror}") from None
+        click.echo(f"wrote {svg}", err=True)
+    click.echo(json.dumps(found.to_dict()) if as_json else str(found))
+
+
+def _position(text: str, option: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise CaptureError(f"{option} takes whole numbers like 12,30; got {text!r}")
+    return tuple(map(int, text.split(",")))

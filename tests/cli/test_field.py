@@ -1,0 +1,88 @@
+"""`convscope field`: what a designer asks about one cell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.cli.main import main
+from convscope.look.cell_field import cell_field, projective_field
+from convscope.look.inspection import inspect
+from convscope.nets.build import build
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def test_one_cell_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "field", "lenet5", "--layer", "c3", "--at", "3,4")
+    # Two 5x5 with a 2x2/2 between: 5 + 1 + 4 * 2 = 14, from 2 * 3 and 2 * 4 on.
+    assert code == 0 and "rows 6 to 19, columns 8 to 21 (14×14)" in out and "every one is read" in out
+
+
+def test_as_json_and_svg(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawing = tmp_path / "field.svg"
+    code, out, _ = run(
+        capsys, "field", "resnet18", "--layer", "layer2.0.conv2", "--at", "0,27", "--json", "--svg", str(drawing)
+    )
+    told = json.loads(out)
+    # 67 pixels about the cell; rows above the image are not there, and columns end with it.
+    assert code == 0 and told["spans_without_borders"] == [[-33, 33], [183, 249]]
+    assert told["spans"] == [[0, 33], [183, 223]]
+    assert np.sum(told["mask"]) == told["positions_read"] and "<svg" in drawing.read_text()
+
+
+def test_layer_to_layer_and_the_other_way(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "field", "resnet18", "--layer", "layer2.0.conv2", "--from", "layer1.1", "--at", "14,14")
+    assert "(7×7) of layer1.1" in out
+    _, out, _ = run(capsys, "field", "resnet18", "--layer", "conv1", "--pixel", "100,100")
+    # A 7x7 at stride 2 uses an even pixel in 3 windows along each axis.
+    assert "can change 9 of the 112×112" in out
+
+
+def test_channels_of_an_inception_block_are_told_apart() -> None:
+    inspection = inspect(lambda: build("googlenet"), (3, 224, 224))
+    found = cell_field(inspection, "inception3a")
+    # The 1x1 branch has 64 channels and sees what came in; each other branch adds two at stride 8.
+    assert found.blocks == ((0, 63, 27), (64, 255, 43))
+    one, wide = (cell_field(inspection, "inception3a", channel=first) for first, _, _ in found.blocks)
+    assert one.read < wide.read <= found.read
+
+
+def test_projective_field_is_the_other_side_of_the_mask() -> None:
+    inspection = inspect(lambda: build("lenet5"), (1, 32, 32))
+    changed = projective_field(inspection, "c3", (10, 10))
+    for cell in ((2, 2), (5, 5), (0, 9)):
+        assert changed[cell] == cell_field(inspection, "c3", cell).mask[10, 10]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lenet5", "--layer", "c9"), "has no layer 'c9'. Did you mean"),
+        (("lenet5", "--layer", "c3", "--at", "10,0"), "outside c3, whose output is 16×10×10"),
+        (("lenet5", "--layer", "c3", "--at", "x"), "whole numbers like 12,30"),
+        (("lenet5", "--layer", "c3", "--channel", "16"), "channel 16 is outside c3"),
+        (("lenet5", "--layer", "c3", "--pixel", "32,0"), "outside a map of shape"),
+    ],
+)
+def test_what_does_not_exist_is_said(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    code, out, err = run(capsys, "field", *arguments)
+    assert code == 2 and message in err and not out and "Traceback" not in err
+
+
+def test_from_the_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "convscope", "field", "alexnet-mini", "--layer", "features"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "status       exact" in done.stdout
