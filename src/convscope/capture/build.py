@@ -25,6 +25,11 @@ _SMALL_INDEX = 4_000_000
 class _Weightless(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
     """Makes large tensors on the meta device, and lets large and small ones meet there."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Without this, torch imports its compiler (a second) when the mode first sees an operation."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -36,8 +41,8 @@ class _Weightless(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
             return func(*args, **kwargs)
         if not any(isinstance(a, torch.Tensor) and a.is_meta for a in _leaves((args, kwargs))):
             return func(*args, **kwargs)
-        if operator.effect == "write" and isinstance(args[0], torch.Tensor) and not args[0].is_meta:
-            return args[0]  # a small tensor filled from a large one: its numbers are as unknown as before
+        if operator.effect == "write" and not operator.reshapes_in_place and isinstance(args[0], torch.Tensor):
+            return args[0]  # no numbers to write, or a small tensor filled from a large one: as unknown as before
         if "device" in kwargs:
             kwargs["device"] = torch.device("meta")
         return func(*_to_meta(args), **_to_meta(kwargs))

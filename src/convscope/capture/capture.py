@@ -10,12 +10,21 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from convscope.capture.build import build_without_memory
+from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, make_inputs
-from convscope.capture.left_as_found import left_as_found, quiet
+from convscope.capture.left_as_found import left_as_found, quiet, uncompiled, unhurried
 from convscope.capture.mode import Mode
 from convscope.capture.module_calls import ModuleCalls, watched
-from convscope.capture.recorder import NeedsNumbers, Place, Recorder, World
-from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, TensorSpec, ValueKind
+from convscope.capture.numbers import wants_numbers
+from convscope.capture.place import Place
+from convscope.capture.recorder import Recorder
+from convscope.capture.tracking import signature_of
+from convscope.capture.worlds import Fake, Meta, Real, World, silent_fakes
+from convscope.errors import CaptureError
+from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
+
+# Bytes of weights up to which a model that was built without memory is built again to be run for real.
+_LARGEST_REAL = 2_000_000_000
 
 
 def capture(
@@ -51,24 +60,55 @@ def capture(
     (768000, 760, (1, 10, 32, 32))
     """
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
-    name = name or type(built).__name__
-    run = _Run(built, inputs, batch_size, name, mode, dtype or _weights_dtype(built))
-    try:
-        return run.once("meta", ())
-    except NeedsNumbers as needed:
-        reason = f"the forward pass asks for numbers ({needed}), so it was run for real"
-    if any(p.is_meta for p in built.parameters()):
-        return run.once("meta", (), numbers_missing=True)
-    return run.once("real", (reason,))
+    _require_initialized(built)
+    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built))
+    graph = run.once(Meta())
+    # Some forwards insist on a device (autocast, recurrent layers), or on numbers: fake tensors, then a real run.
+    if run.stopped is not None and not run.misfit:
+        with silent_fakes():
+            graph = run.once(Fake(_device_of(built)))
+    if run.stopped is not None and wants_numbers(run.stopped):
+        return _for_real(run, model, graph)
+    return graph
 
 
-def _weights_dtype(model: nn.Module) -> torch.dtype:
-    """The element type of the model's first weight with a fractional part; float32 where there is none."""
-    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
+    """Run on real numbers, if there are any or they fit into memory; otherwise the partial graph stands."""
+    if any(p.is_meta for p in run.model.parameters()):
+        if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
+            return graph
+        real = model()
+        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype)
+    elif _device_of(run.model).type != "cpu":
+        return graph
+    return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
+
+
+def _require_initialized(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        if any(torch.nn.parameter.is_lazy(p) for p in module._parameters.values()):
+            raise CaptureError(
+                f"{path or 'the model'} ({type(module).__name__}) does not know its size yet: "
+                "run the model once on real data, then capture it"
+            )
+
+
+def _dtype_of(model: nn.Module) -> torch.dtype:
+    floating = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
+    return next(floating, torch.get_default_dtype())
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    devices = (p.device for p in model.parameters() if not p.is_meta)
+    return next(devices, torch.device("cpu"))
 
 
 class _Run:
-    """One model and its inputs, ready to be run in either world."""
+    """One model and its inputs, ready to be run in any world.
+
+    `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do
+    not fit, by our own arithmetic, were the reason.
+    """
 
     def __init__(
         self, model: nn.Module, inputs: Inputs, batch_size: int | None, name: str, mode: Mode, dtype: torch.dtype
@@ -79,15 +119,16 @@ class _Run:
         self.name = name
         self.mode = mode
         self.dtype = dtype
-        self.paths = {id(module): path for path, module in model.named_modules()}
-        self.named = _named_tensors(model)
+        self.stopped: Exception | None = None
+        self.misfit = False
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._tensors = _named_tensors(model)
 
-    def once(self, world: World, notes: tuple[str, ...], *, numbers_missing: bool = False) -> Graph:
+    def once(self, world: World, *, notes: tuple[str, ...] = ()) -> Graph:
         """Run and record; see `capture`."""
-        device = "meta" if world == "meta" else "cpu"
-        forward = make_inputs(self.inputs, batch_size=self.batch_size, device=device, dtype=self.dtype)
-        recorder = Recorder({key: (kind, names[0]) for key, (kind, names, _) in self.named.items()}, world)
-        calls = ModuleCalls(self.paths)
+        forward = make_inputs(self.inputs, batch_size=self.batch_size, dtype=self.dtype, world=world)
+        recorder = Recorder({key: (kind, names[0]) for key, (kind, names, _) in self._tensors.items()}, world)
+        calls = ModuleCalls(self._paths)
         given = tuple(recorder.add_input(tensor, tensor_name) for tensor_name, tensor in forward.tensors)
 
         def enter(place: Place) -> Place:
@@ -96,18 +137,17 @@ class _Run:
 
         error: str | None = None
         outputs: tuple[int, ...] = ()
+        self.stopped = None
         with left_as_found(self.model, self.mode):
             try:
-                with watched(calls, enter), torch.no_grad(), quiet(), recorder:
+                with watched(calls, enter), torch.no_grad(), quiet(), uncompiled(), unhurried(), recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
-                    outputs = _outputs(result, recorder)
-            except NeedsNumbers as needed:
-                if not numbers_missing:
-                    raise
-                where = recorder.place.path or "the model"
-                error = f"{where} asks for the numbers in a tensor ({needed}), which a model without weights lacks"
+                leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
+                outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
             except Exception as problem:
-                error = _explain(problem, recorder, calls)
+                self.stopped = problem
+                self.misfit = is_misfit(problem, recorder.failure)
+                error = explain(problem, recorder.failure, calls)
             finally:
                 recorder.restore()
         return self._graph(recorder, calls, given, outputs, error, notes)
@@ -121,30 +161,29 @@ class _Run:
         error: str | None,
         notes: tuple[str, ...],
     ) -> Graph:
-        modules = tuple(
-            ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
-            for path, module in self.model.named_modules()
-        )
-        parameters = tuple(
-            ParameterRecord(
-                names=tuple(names),
-                spec=TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")),
-                trainable=kind == "parameter" and tensor.requires_grad,
-                buffer=kind == "buffer",
-                used=key in recorder.touched,
-            )
-            for key, (kind, names, tensor) in self.named.items()
-        )
         return Graph(
             name=self.name,
             values=tuple(recorder.values),
             nodes=tuple(recorder.nodes),
-            modules=modules,
-            parameters=parameters,
+            modules=tuple(
+                ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
+                for path, module in self.model.named_modules()
+            ),
+            parameters=tuple(
+                ParameterRecord(
+                    names=tuple(names),
+                    spec=signature_of(tensor).spec,
+                    trainable=kind == "parameter" and tensor.requires_grad,
+                    buffer=kind == "buffer",
+                    used=key in recorder.touched,
+                )
+                for key, (kind, names, tensor) in self._tensors.items()
+            ),
             inputs=given,
             outputs=outputs,
             error=error,
             notes=notes,
+            constants=recorder.constants,
         )
 
 
@@ -165,26 +204,3 @@ def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], to
                 if prefix + key not in names:
                     names.append(prefix + key)
     return named
-
-
-def _outputs(result: Any, recorder: Recorder) -> tuple[int, ...]:
-    values = (recorder.value_of(leaf) for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
-    return tuple(value for value in values if value is not None)
-
-
-def _explain(problem: Exception, recorder: Recorder, calls: ModuleCalls) -> str:
-    """One line: which module, which operation, which shapes, and the first line of what went wrong."""
-    said = str(problem).strip().splitlines()
-    message = said[0] if said else type(problem).__name__
-    path, kind, shapes = calls.failed or ("", "", ())
-    where = f"{path} ({kind})" if path else kind or "the model"
-    if recorder.failure is not None:
-        shapes = recorder.failure.shapes
-        operation = recorder.failure.target.split(".")[1]
-        return f"{where}: {operation} on {_shapes(shapes)} failed: {message}"
-    given = f" on {_shapes(shapes)}" if shapes else ""
-    return f"{where} failed{given}: {message}"
-
-
-def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join("x".join(map(str, shape)) or "a number" for shape in shapes)

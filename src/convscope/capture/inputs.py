@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from convscope.capture.tracking import signature_of
+from convscope.capture.worlds import World
 from convscope.errors import CaptureError
 from convscope.graph.records import TensorSpec
 
@@ -35,7 +37,7 @@ def is_shape(value: object) -> bool:
     )
 
 
-def make_inputs(inputs: Inputs, *, batch_size: int | None, device: str, dtype: torch.dtype) -> Forward:
+def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, world: World) -> Forward:
     """Tensors for a forward call.
 
     A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
@@ -52,11 +54,11 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, device: str, dtype: t
             shape = tuple(value) if batch_size is None else (batch_size, *value)
             if any(size < 0 for size in shape):
                 raise CaptureError(f"input {name} has shape {tuple(value)}: sizes must be at least 0")
-            tensor = _empty(shape, dtype, device)
+            tensor = _made(shape, dtype, world)
         elif isinstance(value, TensorSpec):
-            tensor = _empty(value.shape, _dtype(value.dtype), device)
+            tensor = _made(value.shape, _dtype(value.dtype), world)
         elif isinstance(value, torch.Tensor):
-            tensor = _empty(tuple(value.shape), value.dtype, device) if device == "meta" else value.detach().clone()
+            tensor = value.detach().clone() if world.real else _made(tuple(value.shape), value.dtype, world)
         elif isinstance(value, Mapping):
             return {key: make(item, f"{name}.{key}") for key, item in value.items()}
         elif isinstance(value, list | tuple):
@@ -80,9 +82,10 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, device: str, dtype: t
     return Forward(arguments, {}, tuple(tensors))
 
 
-def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> torch.Tensor:
-    if device == "meta":
-        return torch.empty(shape, dtype=dtype, device="meta")
+def _made(shape: tuple[int, ...], dtype: torch.dtype, world: World) -> torch.Tensor:
+    if not world.real:
+        stand_in = torch.empty(shape, dtype=dtype, device="meta")
+        return world.stand_in(stand_in, signature_of(stand_in))
     # A real run needs ordinary numbers: small ones, so that exponentials don't overflow; whole ones for indices.
     generator = torch.Generator().manual_seed(0)
     if dtype.is_floating_point or dtype.is_complex:

@@ -11,7 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from convscope.capture.recorder import Place
+from convscope.capture.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A module that an error left: its path, its class, the shapes that it was given."""
+
+    path: str
+    kind: str
+    shapes: tuple[tuple[int, ...], ...]
 
 
 @dataclass(slots=True)
@@ -21,12 +30,12 @@ class ModuleCalls:
     Args:
         paths: id of each module -> its path.
         counts: calls by path.
-        failed: path, class and input shapes of the innermost module that an error left.
+        failed: the innermost module that an error left.
     """
 
     paths: dict[int, str]
     counts: dict[str, int] = field(default_factory=dict)
-    failed: tuple[str, str, tuple[tuple[int, ...], ...]] | None = None
+    failed: Left | None = None
 
 
 @contextmanager
@@ -51,7 +60,7 @@ def watched(calls: ModuleCalls, enter: Callable[[Place], Place]) -> Iterator[Non
         except Exception:
             if calls.failed is None:
                 shapes = tuple(tuple(a.shape) for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor))
-                calls.failed = (path, type(self).__name__, shapes)
+                calls.failed = Left(path, type(self).__name__, shapes)
             raise
         finally:
             enter(outer)

@@ -1,87 +1,50 @@
-"""The recorder: a dispatch mode that writes down every ATen operation while a module runs without memory.
+"""The recorder: a dispatch mode that writes down every ATen operation while a module runs.
 
-Tensors inside are stand-ins on the `meta` device, which have a shape and no numbers. Real parameters, buffers and
-constants may stay where they are: the recorder swaps in a stand-in when an operation touches one, so nothing of the
-user's is read, copied or changed. Results are cached by operator, shapes and settings, so a deep network costs one
-shape inference per distinct layer.
+Real parameters, buffers and constants stay where they are: the recorder swaps in a stand-in when an operation touches
+one, so nothing of the user's is read, copied or changed. Results are made up from a cache by operator, shapes and
+settings, so a deep network costs one shape inference per distinct layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convscope.capture.operators.table import read
-from convscope.capture.readings import Call, Operand, Reading
+from convscope.capture.numbers import Array, NeedsNumbers, Numbers, as_array, convert, flat
+from convscope.capture.place import Place
 from convscope.capture.schema import Operator, describe, plain
+from convscope.capture.shared_memory import catch_up, wrote
+from convscope.capture.shortcuts import results_of
+from convscope.capture.templates import READS_NUMBERS, Template, cached, keep, template_of
 from convscope.capture.tracking import Memory, Signature, Tracked, signature_of
-from convscope.capture.writeback import write_back
-from convscope.graph.records import Argument, Node, Path, Ref, TensorSpec, Value, ValueKind
+from convscope.capture.worlds import World
+from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
 
-World = Literal["meta", "real"]
-
-# Constants of more elements than this are not evaluated: their numbers decide nothing that we report.
-_KNOWN_LIMIT = 4_000_000
-
-_CACHE_LIMIT = 20_000
-
-# Operations whose reading depends on the numbers in an index tensor.
-_READS_INDEX = frozenset({"index", "_unsafe_index", "index_select", "gather", "take_along_dim", "index_put", "scatter",
-                          "index_copy", "index_add"})  # fmt: skip
-
-
-class NeedsNumbers(Exception):
-    """The forward pass asks for the numbers in a tensor, and stand-ins have none."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Template:
-    """What calls with the same operator, shapes and settings have in common.
-
-    Args:
-        results: one signature per return value; a list for a list of tensors, None for what is no tensor.
-        reading: the operator table's answer.
-        plain: the arguments as records keep them, tensors as `Operand`.
-        holders: names of the arguments that are or hold tensors.
-    """
-
-    results: tuple[Signature | tuple[Signature, ...] | None, ...]
-    reading: Reading
-    plain: dict[str, Any]
-    holders: tuple[str, ...]
-
-
-_templates: dict[Any, _Template] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the model an operation runs: a module's path, and which of its calls this is."""
-
-    path: str
-    call: int
+# Constants up to this many elements are kept with the graph, so that it can be computed again.
+_KEPT_CONSTANT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The operation that failed: its name and the shapes it was given."""
+    """An operation that failed: what it raised, its name, the settings and shapes that it was given."""
 
-    target: str
+    problem: Exception
+    operator: Operator
+    arguments: dict[str, Any]
     shapes: tuple[tuple[int, ...], ...]
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    """Records operations as nodes and values; see the module's text.
+    """Records operations as nodes and values.
 
     Args:
         named: id of each parameter and buffer -> (kind, name).
-        world: "meta" runs on stand-ins; "real" computes, for forwards that look at numbers.
+        world: where operations run.
     """
 
     def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: World) -> None:
@@ -90,34 +53,42 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.nodes: list[Node] = []
         self.place = Place("", 0)
         self.failure: Failure | None = None
-        self.constants: dict[int, npt.NDArray[np.generic]] = {}
+        self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
         self._named = named
         self._world = world
         self._by_id: dict[int, Tracked] = {}
+        # Every tensor seen is kept, so that no id is used twice.
         self._keep: list[Any] = []
         self._memories = 0
-        # Per value: whether it depends on the input, and how to compute it where it does not.
+        # Per value: whether it depends on the model's input.
         self._reached: list[bool] = []
-        self._recipes: dict[int, tuple[Any, dict[str, Any], int]] = {}
-        self._data: dict[int, torch.Tensor] = {}
+        self._numbers = Numbers()
         self._originals: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    # What capture asks.
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Without this, torch imports its compiler (a second) when the mode first sees an operation."""
+        return False
+
+    # What a capture asks for.
 
     def add_input(self, tensor: torch.Tensor, name: str) -> int:
-        """Register an input tensor."""
+        """Register an input tensor and give back its value."""
         tracked = self._adopt(tensor, tensor, "input", name)
         self._reached[tracked.value] = True
         return tracked.value
 
-    def value_of(self, tensor: torch.Tensor) -> int | None:
-        """The current value of a tensor, or None for one that was never seen."""
-        tracked = self._by_id.get(id(tensor))
-        return None if tracked is None else self._current(tracked)
+    def value_of(self, tensor: torch.Tensor) -> int:
+        """The current value of a tensor; one that was never seen is a constant."""
+        return self._current(self._tracked(tensor))
+
+    def tracked(self, tensor: torch.Tensor) -> Tracked | None:
+        """What is known about a tensor object."""
+        return self._by_id.get(id(tensor))
 
     def restore(self) -> None:
-        """Give the model's tensors that a real run has written their numbers back."""
+        """Give parameters and buffers that a real run has written their numbers back."""
         for tensor, saved in self._originals.values():
             with torch.no_grad():
                 tensor.copy_(saved)
@@ -131,29 +102,33 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         """Record one operation and give back its result."""
         operator = describe(func)
         if operator.same:
-            return self._same(func, args)
-        if operator.reshapes_in_place:
-            return self._reshape_in_place(func, operator, args, kwargs or {})
+            return self._same(func, operator, args)
         settings: dict[str, Any] = dict(zip(operator.names, args, strict=False))
         if kwargs:
             settings.update(kwargs)
-        if operator.factory:
-            return self._make(func, operator, settings)
+        given = settings.copy() if operator.effect == "write" else settings
         key: list[Any] = [func]
         operands: list[Tracked] = []
         for name in operator.names:
-            if name not in settings:
-                settings[name] = operator.defaults.get(name)
-            settings[name] = self._bind(settings[name], key, operands)
+            settings[name] = self._bind(settings.get(name, operator.defaults.get(name)), key, operands)
         try:
-            return self._run(func, operator, settings, operands, tuple(key), (args, kwargs or {}))
+            if operator.factory:
+                return self._make(func, operator, settings)
+            if operator.reshapes_in_place:
+                return self._reshape_in_place(func, operator, settings, given)
+            for tracked in operands:
+                self._current(tracked)
+            return self._run(func, operator, settings, operands, tuple(key), given)
         except NeedsNumbers:
             raise
-        except Exception:
-            self.failure = Failure(operator.target, tuple(t.signature.shape for t in operands))
+        except Exception as problem:
+            if self.failure is None or self.failure.problem is not problem:
+                shapes = tuple(t.signature.shape for t in operands)
+                self.failure = Failure(problem, operator, _shapes_for_tensors(settings), shapes)
             raise
 
     def _bind(self, argument: Any, key: list[Any], operands: list[Tracked]) -> Any:
+        """An argument with tensors as what is known of them; its share of the cache's key; its tensors."""
         kind = type(argument)
         if argument is None or kind is int:
             key.append(argument)
@@ -173,127 +148,114 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return argument
 
     def _run(
-        self, func: Any, operator: Operator, settings: dict[str, Any], operands: list[Tracked], key: Any, call: Any
-    ) -> Any:
-        for tracked in operands:
-            self._current(tracked)
-        if operator.needs_values:
-            return self._run_on_numbers(func, operator, settings, operands)
-        cacheable = self._world == "meta" and operator.base not in _READS_INDEX
-        template = _templates.get(key) if cacheable else None
-        if template is not None and operator.effect == "fresh":
-            result: Any = tuple(
-                None if r is None else [s.stand_in() for s in r] if isinstance(r, tuple) else r.stand_in()
-                for r in template.results
-            )
-            if len(result) == 1:
-                result = result[0]
-        elif template is None or operator.effect == "view" or self._world == "real":
-            self._save_originals(operator, settings)
-            result = self._execute(func, operator, settings)
-        else:
-            result = None
-        if template is None:
-            template = self._template(operator, settings, operands, result)
-            if cacheable:
-                if len(_templates) >= _CACHE_LIMIT:
-                    _templates.clear()
-                _templates[key] = template
-        return self._record(func, operator, settings, operands, template, result, call)
-
-    def _execute(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
-        actual = {name: _tensors(value) for name, value in settings.items()}
-        if self._world == "meta" and actual.get("device") is not None:
-            actual["device"] = torch.device("meta")
-        names = operator.names
-        positional = [actual[name] for name in names[: operator.positional]]
-        return func(*positional, **{name: actual[name] for name in names[operator.positional :]})
-
-    def _template(
-        self, operator: Operator, settings: dict[str, Any], operands: list[Tracked], result: Any
-    ) -> _Template:
-        returned = result if isinstance(result, tuple) else (result,)
-        results = tuple(
-            signature_of(r)
-            if isinstance(r, torch.Tensor)
-            else tuple(signature_of(item) for item in r if isinstance(item, torch.Tensor))
-            if isinstance(r, list | tuple)
-            else None
-            for r in returned
-        )
-        slots = iter(range(len(operands)))
-        seen = {name: _operands(value, slots) for name, value in settings.items()}
-        holders = tuple(name for name, value in seen.items() if _holds_operand(value))
-        by_slot = dict(enumerate(operands))
-        call = Call(
-            op=operator.base,
-            overload=operator.overload,
-            arguments=seen,
-            operands=tuple(Operand(i, t.signature.shape, t.signature.spec.dtype) for i, t in by_slot.items()),
-            outputs=tuple(s.shape for s in _flat(results)),
-            pointwise=operator.pointwise,
-            values=lambda operand: self._numbers(by_slot[operand.slot].value),
-        )
-        settled = {name: value if name in holders else plain(value) for name, value in seen.items()}
-        return _Template(results, read(call), settled, holders)
-
-    def _record(
         self,
         func: Any,
         operator: Operator,
         settings: dict[str, Any],
         operands: list[Tracked],
-        template: _Template,
-        result: Any,
-        call: tuple[tuple[Any, ...], dict[str, Any]],
+        key: Any,
+        given: dict[str, Any],
     ) -> Any:
-        inputs = tuple(t.value for t in operands)
+        if operator.needs_values and not self._world.real:
+            result = self._run_on_numbers(func, operator, settings)
+            template = None
+        else:
+            template = cached(key) if self._world.cacheable and operator.base not in READS_NUMBERS else None
+            if template is None or operator.effect == "view":
+                self._save_originals(operator, settings)
+                result = self._fresh(func, operator, settings)
+            else:
+                result = template.stand_ins() if operator.effect == "fresh" else None
+        if not operator.written and not any(isinstance(leaf, torch.Tensor) for leaf in flat((result,))):
+            return result
+        if template is None:
+            template = template_of(operator, settings, operands, result, self._numbers)
+            if self._world.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
+                keep(key, template)
         if operator.effect == "write":
-            targets = [settings[name] for name in operator.written]
-            flat_targets = [t for target in targets for t in (target if isinstance(target, list) else [target])]
-            outputs = self._note(func, settings, template, inputs, [t.signature for t in flat_targets])
-            for tracked, value in zip(flat_targets, outputs, strict=True):
-                self._wrote(tracked, value)
-            if func._schema.returns and not any(operator.returned):
-                return result
-            originals = dict(zip(operator.names, call[0], strict=False)) | call[1]
-            back = tuple(originals[name] for name in operator.returned if name is not None)
-            return back[0] if len(back) == 1 else back or None
-        made = [t for t in _flat(result if isinstance(result, tuple) else (result,)) if isinstance(t, torch.Tensor)]
-        outputs = self._note(func, settings, template, inputs, list(_flat(template.results)))
-        is_view = operator.effect == "view"
-        for slot, (tensor, value) in enumerate(zip(made, outputs, strict=True)):
-            memory = operands[0].memory if is_view else self._memory(self.values[value].storage)
-            tracked = Tracked(tensor, self._signature(template, slot), memory, value, memory.generation)
-            if is_view:
+            return self._record_write(func, operator, settings, operands, template, given)
+        self._record_results(func, operator, settings, operands, template, result)
+        return result
+
+    def _fresh(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
+        """Run an operation that was not seen before."""
+        signatures = results_of(operator.target, settings) if self._world.cacheable else None
+        if signatures is None:
+            return self._world.execute(func, operator, _tensors_of(settings))
+        made = tuple(signature.stand_in() for signature in signatures)
+        return made[0] if len(made) == 1 else made
+
+    def _record_results(
+        self,
+        func: Any,
+        operator: Operator,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        template: Template,
+        result: Any,
+    ) -> None:
+        view = operator.effect == "view"
+        if view:
+            memories = [operands[0].memory] * len(template.made)
+        else:
+            memories = [self._new_memory() for _ in template.made]
+        values = self._note(func, settings, operands, template, memories)
+        made = (result,) if isinstance(result, torch.Tensor) else flat(result)
+        slot = 0
+        for tensor in made:
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            tracked = Tracked(tensor, template.made[slot], memories[slot], values[slot], memories[slot].generation)
+            if view:
                 tracked.parent = operands[0]
                 tracked.view = (func, settings, slot)
             self._by_id[id(tensor)] = tracked
             self._keep.append(tensor)
-        return result
+            slot += 1
 
-    def _signature(self, template: _Template, slot: int) -> Signature:
-        signature: Signature = _flat(template.results)[slot]
-        return signature
+    def _record_write(
+        self,
+        func: Any,
+        operator: Operator,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        template: Template,
+        given: dict[str, Any],
+    ) -> Any:
+        """A call that changes its arguments: they get new values; what it returns are the arguments themselves."""
+        targets: list[Tracked] = flat([settings[name] for name in operator.written])
+        values = self._note(
+            func, settings, operands, template, [t.memory for t in targets], [t.signature for t in targets]
+        )
+        for tracked, value in zip(targets, values, strict=True):
+            wrote(tracked, value)
+        returned = tuple(given[name] for name in operator.returned if name is not None)
+        return returned[0] if len(returned) == 1 else returned or None
 
     def _note(
-        self, func: Any, settings: dict[str, Any], template: _Template, inputs: tuple[int, ...], made: list[Signature]
+        self,
+        func: Any,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        template: Template,
+        memories: list[Memory],
+        made: list[Signature] | None = None,
+        place: Place | None = None,
     ) -> list[int]:
-        """Write down a node and its values; the storages are right for views and writes as well."""
-        operator = describe(func)
+        """Write down a node and the values that it makes, in these memories."""
         reading = template.reading
+        place = place or self.place
+        inputs = tuple(t.value for t in operands)
         reached = any(self._reached[v] for v in inputs)
-        known = not reached and all(v in self._data or v in self._recipes for v in inputs)
-        index = len(self.nodes)
-        first = len(self.values)
-        name = f"{self.place.path}:{reading.op}" if self.place.path else reading.op
+        known = not reached and all(v in self._numbers for v in inputs)
+        index, first = len(self.nodes), len(self.values)
+        name = f"{place.path}:{reading.op}" if place.path else reading.op
         kind: ValueKind = "constant" if known else "activation"
-        storages = self._storages(operator, settings, inputs, len(made))
-        for slot, (signature, storage) in enumerate(zip(made, storages, strict=True)):
-            self.values.append(Value(first + slot, signature.spec, kind, name, index, storage))
+        for slot, (signature, memory) in enumerate(zip(made or template.made, memories, strict=True)):
+            self.values.append(Value(first + slot, signature.spec, kind, name, index, memory.index))
             self._reached.append(reached)
             if known:
-                self._recipes[first + slot] = (func, _frozen(settings), slot)
+                self._numbers.derive(first + slot, func, _by_reference(settings), slot)
         arguments: dict[str, Argument] = dict(template.plain)
         for holder in template.holders:
             arguments[holder] = _references(settings[holder])
@@ -308,306 +270,195 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                     if self._reached[inputs[f.source]]
                 )
             )
-        outputs = tuple(range(first, first + len(made)))
+        outputs = range(first, len(self.values))
         self.nodes.append(
             Node(
-                index, reading.op, operator.target, self.place.path, self.place.call, inputs, outputs, arguments,
+                index, reading.op, describe(func).target, place.path, place.call, inputs, tuple(outputs), arguments,
                 paths, reading.macs, reading.formula, reading.windows, reading.groups,
             )
         )  # fmt: skip
         return list(outputs)
 
-    def _storages(self, operator: Operator, settings: dict[str, Any], inputs: tuple[int, ...], count: int) -> list[int]:
-        if operator.effect == "view":
-            return [self.values[inputs[0]].storage] * count
-        if operator.effect == "write":
-            targets = [settings[name] for name in operator.written]
-            return [t.memory.index for target in targets for t in (target if isinstance(target, list) else [target])]
-        self._memories += count
-        return list(range(self._memories - count, self._memories))
+    # Tensors that come from outside, or from nothing.
 
-    def _memory(self, index: int) -> Memory:
-        return Memory(index)
-
-    # Tensors that come from outside.
+    def _tracked(self, tensor: torch.Tensor) -> Tracked:
+        return self._by_id.get(id(tensor)) or self._first_seen(tensor)
 
     def _first_seen(self, tensor: torch.Tensor) -> Tracked:
         kind, name = self._named.get(id(tensor), ("constant", "constant"))
-        stand_in = tensor
-        if self._world == "meta" and not tensor.is_meta:
-            signature = signature_of(tensor)
-            stand_in = signature.stand_in()
-        tracked = self._adopt(tensor, stand_in, kind, name)
-        if not tensor.is_meta:
-            self._data[tracked.value] = tensor.detach()
-            if kind == "constant" and tensor.numel() <= _KNOWN_LIMIT:
-                self.constants[tracked.value] = _as_numpy(tensor)
+        tracked = self._adopt(tensor, self._world.stand_in(tensor, signature_of(tensor)), kind, name)
+        if id(tensor) in self._named:
+            self.touched.add(id(tensor))
+        if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
+            self._numbers.give(tracked.value, tensor)
+            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:
+                self.constants[tracked.value] = as_array(tensor).copy()
         return tracked
 
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
-        signature = signature_of(tensor)
-        index = len(self.values)
-        self._memories += 1
-        self.values.append(Value(index, signature.spec, kind, name, None, self._memories - 1))
+        memory = self._new_memory()
+        tracked = Tracked(stand_in, signature_of(tensor), memory, len(self.values))
+        self.values.append(Value(tracked.value, tracked.signature.spec, kind, name, None, memory.index))
         self._reached.append(False)
-        tracked = Tracked(stand_in, signature, Memory(self._memories - 1), index)
         self._by_id[id(tensor)] = tracked
         self._keep.append(tensor)
-        if id(tensor) in self._named:
-            self.touched.add(id(tensor))
         return tracked
 
-    def _same(self, func: Any, args: tuple[Any, ...]) -> Any:
-        source = args[0]
-        tracked = self._by_id.get(id(source)) or self._first_seen(source)
-        if describe(func).effect == "write":
-            return source
-        result: torch.Tensor = func(tracked.tensor)
+    def _new_memory(self) -> Memory:
+        self._memories += 1
+        return Memory(self._memories - 1)
+
+    def _same(self, func: Any, operator: Operator, args: tuple[Any, ...]) -> Any:
+        """`detach` and its like: another object for the same tensor, and no operation."""
+        tracked = self._tracked(args[0])
+        if operator.effect == "write":
+            return args[0]
+        result: torch.Tensor = self._world.execute(func, operator, {operator.names[0]: tracked.tensor})
         self._by_id[id(result)] = tracked
         self._keep.append(result)
         return result
-
-    def _reshape_in_place(self, func: Any, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`squeeze_`, `t_`, ...: the tensor becomes a view of what it was; recorded as the view's own operation."""
-        source: torch.Tensor = args[0]
-        tracked = self._by_id.get(id(source)) or self._first_seen(source)
-        self._current(tracked)
-        # The object keeps its name but not its shape, so the old view lives on in another one.
-        before = Tracked(tracked.tensor.detach(), tracked.signature, tracked.memory, tracked.value, tracked.generation,
-                         tracked.parent, tracked.view)  # fmt: skip
-        pure = getattr(getattr(torch.ops.aten, operator.base), operator.overload)
-        del self._by_id[id(source)]
-        settings = dict(zip(operator.names, args, strict=False)) | kwargs
-        settings = {name: settings.get(name, operator.defaults.get(name)) for name in describe(pure).names}
-        settings[operator.names[0]] = before
-        func(tracked.tensor, *args[1:], **kwargs)
-        after = Tracked(tracked.tensor, signature_of(tracked.tensor), before.memory, -1, before.memory.generation,
-                        before, (pure, settings, 0))  # fmt: skip
-        after.value = self._emit(pure, settings)[0]
-        self._by_id[id(source)] = after
-        if source is not tracked.tensor:
-            func(source, *args[1:], **kwargs)
-        return source
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """A tensor from nothing: recorded when it is first read, since many never are."""
-        for name in operator.names:
-            settings.setdefault(name, operator.defaults.get(name))
-        result = self._execute(func, operator, settings)
-        if not isinstance(result, torch.Tensor):
-            return result
-        self._memories += 1
-        tracked = Tracked(result, signature_of(result), Memory(self._memories - 1), -1)
-        tracked.pending = (func, operator, settings, result, self.place)
-        self._by_id[id(result)] = tracked
-        self._keep.append(result)
+        result = self._world.execute(func, operator, settings.copy())
+        if isinstance(result, torch.Tensor):
+            tracked = Tracked(result, signature_of(result), self._new_memory(), -1)
+            tracked.pending = (func, operator, settings, self.place)
+            self._by_id[id(result)] = tracked
+            self._keep.append(result)
         return result
 
     def _record_factory(self, tracked: Tracked) -> None:
-        func, operator, settings, result, place = tracked.pending
+        func, operator, settings, place = tracked.pending
         tracked.pending = None
-        here, self.place = self.place, place
-        template = self._template(operator, settings, [], result)
-        (tracked.value,) = self._note(func, settings, template, (), [tracked.signature])
-        value = self.values[tracked.value]
-        self.values[value.index] = Value(
-            value.index, value.spec, "constant", value.name, value.producer, tracked.memory.index
-        )
-        self.place = here
+        template = template_of(operator, settings, [], tracked.tensor, self._numbers)
+        (tracked.value,) = self._note(func, settings, [], template, [tracked.memory], place=place)
 
     # Views and writes.
 
-    def _wrote(self, tracked: Tracked, value: int) -> None:
-        memory = tracked.memory
-        memory.generation += 1
-        memory.newest = tracked
-        tracked.value = value
-        tracked.generation = memory.generation
-
     def _current(self, tracked: Tracked) -> int:
-        """The tensor's value, brought up to date with what was written through other views."""
+        """The tensor's value, up to date with what was written through other views of its memory."""
         if tracked.pending is not None:
             self._record_factory(tracked)
-        memory = tracked.memory
-        if tracked.generation == memory.generation:
-            return tracked.value
-        newest = memory.newest
-        assert newest is not None
-        chain = tracked.chain
-        if newest not in chain:
-            self._write_back(newest)
-        self._replay(chain)
+        if tracked.generation != tracked.memory.generation:
+            catch_up(tracked, self._emit)
         return tracked.value
-
-    def _replay(self, chain: list[Tracked]) -> None:
-        """Bring the last of a chain of views up to date, from the newest of its links on."""
-        generation = chain[0].memory.generation
-        fresh = max(i for i, link in enumerate(chain) if link.generation == generation)
-        for parent, link in zip(chain[fresh:], chain[fresh + 1 :], strict=False):
-            assert link.view is not None
-            func, settings, output = link.view
-            values = self._emit(func, {**settings, describe(func).names[0]: parent})
-            link.value, link.generation = values[output], generation
-
-    def _write_back(self, newest: Tracked) -> None:
-        """Carry what was written through a view back to the memory's own tensor."""
-        memory = newest.memory
-        chain = newest.chain
-        now, newest.generation = memory.generation, memory.generation
-        # The links above the written view are as they were before the write: bring them to one earlier state.
-        before = max(link.generation for link in chain[:-1])
-        fresh = max(i for i, link in enumerate(chain[:-1]) if link.generation == before)
-        for parent, link in zip(chain[fresh:-1], chain[fresh + 1 : -1], strict=False):
-            assert link.view is not None
-            func, settings, output = link.view
-            link.value = self._emit(func, {**settings, describe(func).names[0]: parent})[output]
-        for base, part in zip(chain[-2::-1], chain[:0:-1], strict=True):
-            inverse = write_back(base, part)
-            if inverse is None:
-                assert part.view is not None
-                base.value = self._lost(base, part)
-            else:
-                base.value = self._emit(*inverse)[0]
-            base.generation = now
-        memory.newest = chain[0]
 
     def _emit(self, func: Any, settings: dict[str, Any]) -> list[int]:
         """Record an operation that stands in for the sharing of memory."""
         operator = describe(func)
-        for name in operator.names:
-            settings.setdefault(name, operator.defaults.get(name))
-        operands = [t for v in settings.values() for t in (v if isinstance(v, list) else [v]) if isinstance(t, Tracked)]
-        result = self._execute(func, operator, settings)
-        template = self._template(operator, settings, operands, result)
-        made = list(_flat(template.results))
-        return self._note(func, settings, template, tuple(t.value for t in operands), made)
+        full = {name: settings.get(name, operator.defaults.get(name)) for name in operator.names}
+        operands = [leaf for leaf in flat(full.values()) if isinstance(leaf, Tracked)]
+        result = self._world.execute(func, operator, _tensors_of(full))
+        template = template_of(operator, full, operands, result, self._numbers)
+        return self._note(func, full, operands, template, [operands[0].memory] * len(template.made))
 
-    def _lost(self, base: Tracked, part: Tracked) -> int:
-        """A write through a view that we can't invert: the base's new value depends on both, unknown how."""
-        assert part.view is not None
-        template = _Template((base.signature,), Reading("write_view", None, None), {}, ("self", "src"))
-        settings = {"self": base, "src": part}
-        return self._note(part.view[0], settings, template, (base.value, part.value), [base.signature])[0]
+    def _reshape_in_place(
+        self, func: Any, operator: Operator, settings: dict[str, Any], given: dict[str, Any]
+    ) -> torch.Tensor:
+        """`squeeze_`, `t_`, ...: the tensor becomes a view of what it was; recorded as the view's own operation."""
+        first = operator.names[0]
+        tracked: Tracked = settings[first]
+        source: torch.Tensor = given[first]
+        self._current(tracked)
+        pure = _pure(operator)
+        # The object keeps its identity but not its shape, so what it was lives on in another one.
+        before = Tracked(
+            tracked.tensor.detach(), tracked.signature, tracked.memory, tracked.value, tracked.generation,
+            tracked.parent, tracked.view,
+        )  # fmt: skip
+        settings = {**settings, first: before}
+        self._world.execute(func, operator, _tensors_of({**settings, first: tracked}))
+        if source is not tracked.tensor:
+            func(*given.values())
+        value = self._emit(pure, settings)[0]
+        self._by_id[id(source)] = Tracked(
+            tracked.tensor, signature_of(tracked.tensor), before.memory, value, before.generation, before,
+            (pure, settings, 0),
+        )  # fmt: skip
+        return source
 
     def _save_originals(self, operator: Operator, settings: dict[str, Any]) -> None:
-        if self._world == "meta":
+        """Before a real run writes a parameter or buffer, keep a copy of it."""
+        if not self._world.real:
             return
-        names = operator.written or (("running_mean", "running_var") if "batch_norm" in operator.base else ())
-        for name in names:
-            for tracked in settings[name] if isinstance(settings[name], list) else [settings[name]]:
-                if isinstance(tracked, Tracked) and id(tracked.tensor) in self._named:
-                    saved = (tracked.tensor, tracked.tensor.detach().clone())
-                    self._originals.setdefault(id(tracked.tensor), saved)
+        hidden = ("running_mean", "running_var") if "batch_norm" in operator.base else ()
+        for tracked in flat([settings.get(name) for name in operator.written or hidden]):
+            if isinstance(tracked, Tracked) and id(tracked.tensor) in self._named:
+                saved = (tracked.tensor, tracked.tensor.detach().clone())
+                self._originals.setdefault(id(tracked.tensor), saved)
 
-    # Numbers of constants.
+    def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
+        """An operation whose result, or its shape, is in the numbers: possible where these are known beforehand."""
+        if operator.base in ("index", "_unsafe_index", "index_put", "_index_put_impl"):
+            indices = flat([self._unmasked(index) for index in settings["indices"]]) if _has_mask(settings) else None
+            places = settings["indices"] if indices is None else indices
+            actual = _tensors_of({**settings, "indices": places})
+            return self._world.execute(func, operator, actual)
+        try:
+            result = self._numbers.evaluate(func, operator, _by_reference(settings))
+        except NeedsNumbers:
+            raise NeedsNumbers(operator.target) from None
+        return convert(result, lambda t: self._world.stand_in(t, signature_of(t)))
 
-    def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any], operands: list[Tracked]) -> Any:
-        if self._world == "real":
-            result = self._execute(func, operator, settings)
-        else:
-            numbers = [self._numbers(t.value) for t in operands]
-            if operator.base == "index" and not any(t.signature.dtype in (torch.bool, torch.uint8) for t in operands):
-                result = self._execute(func, operator, settings)
-            elif any(n is None for n in numbers):
-                raise NeedsNumbers(operator.target)
-            else:
-                result = self._evaluated(func, operator, {k: _by_value(v) for k, v in settings.items()})
-        if not any(isinstance(t, torch.Tensor) for t in _flat((result,))):
-            return result
-        results = _map(result, lambda t: signature_of(t).stand_in()) if self._world == "meta" else result
-        template = self._template(operator, settings, operands, results)
-        return self._record(func, operator, settings, operands, template, results, ((), {}))
-
-    def _numbers(self, value: int) -> npt.NDArray[np.generic] | None:
-        tensor = self._known(value)
-        return None if tensor is None else _as_numpy(tensor)
-
-    def _known(self, value: int) -> torch.Tensor | None:
-        if value in self._data:
-            return self._data[value]
-        recipe = self._recipes.get(value)
-        if recipe is None or self.values[value].spec.elements > _KNOWN_LIMIT:
-            return None
-        func, settings, slot = recipe
-        result = self._evaluated(func, describe(func), settings)
-        tensor = list(_flat(result if isinstance(result, tuple) else (result,)))[slot]
-        assert isinstance(tensor, torch.Tensor)
-        self._data[value] = tensor
-        return tensor
-
-    def _evaluated(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
-        """Compute a constant for real, on the CPU; what it writes is a copy."""
-        actual: dict[str, Any] = {}
-        for name, setting in settings.items():
-            actual[name] = _map(setting, self._real)
-            if name in operator.written:
-                actual[name] = actual[name].clone()
-        if actual.get("device") is not None:
-            actual["device"] = torch.device("cpu")
-        names = operator.names
-        positional = [actual[name] for name in names[: operator.positional]]
-        return func(*positional, **{name: actual[name] for name in names[operator.positional :]})
-
-    def _real(self, reference: Ref) -> torch.Tensor:
-        tensor = self._known(reference.value)
-        if tensor is None:
-            raise NeedsNumbers("a constant's value")
-        return tensor.cpu()
+    def _unmasked(self, index: Tracked | None) -> list[Any]:
+        """A known mask as the stand-ins of the index tensors that it amounts to."""
+        if index is None:
+            return [slice(None)]
+        if index.signature.dtype not in (torch.bool, torch.uint8):
+            return [index]
+        mask = self._numbers.array(index.value)
+        if mask is None:
+            raise NeedsNumbers("a mask that is computed from the input")
+        return [
+            self._world.stand_in(t, signature_of(t)) for t in map(torch.from_numpy, np.nonzero(np.atleast_1d(mask)))
+        ]
 
 
-def _as_numpy(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype is torch.bfloat16:
-        tensor = tensor.float()
-    array: npt.NDArray[np.generic] = tensor.numpy()
-    return array
+def _pure(operator: Operator) -> Any:
+    """The view that an operator in place makes of its tensor: `transpose_` is `transpose.int`."""
+    packet = getattr(torch.ops.aten, operator.base)
+    overloads = (getattr(packet, name) for name in packet.overloads())
+    return next(overload for overload in overloads if describe(overload).names == operator.names)
+
+
+def _has_mask(settings: dict[str, Any]) -> bool:
+    return any(t is not None and t.signature.dtype in (torch.bool, torch.uint8) for t in settings["indices"])
+
+
+def _tensors_of(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tensors(value) for name, value in settings.items()}
 
 
 def _tensors(setting: Any) -> Any:
     if isinstance(setting, Tracked):
         return setting.tensor
+    if isinstance(setting, slice):
+        return None
     return [_tensors(item) for item in setting] if isinstance(setting, list) else setting
 
 
-def _operands(setting: Any, slots: Any) -> Any:
+def _by_reference(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: _reference(value) for name, value in settings.items()}
+
+
+def _reference(setting: Any) -> Any:
     if isinstance(setting, Tracked):
-        return Operand(next(slots), setting.signature.shape, setting.signature.spec.dtype)
-    return tuple(_operands(item, slots) for item in setting) if isinstance(setting, list) else setting
-
-
-def _holds_operand(setting: Any) -> bool:
-    return isinstance(setting, Operand) or (isinstance(setting, tuple) and any(map(_holds_operand, setting)))
+        return Ref(setting.value)
+    return [_reference(item) for item in setting] if isinstance(setting, list) else setting
 
 
 def _references(setting: Any) -> Argument:
-    if isinstance(setting, Tracked):
-        return Ref(setting.value)
-    if isinstance(setting, list):
-        return tuple(_references(item) for item in setting)
-    settled: Argument = plain(setting)
+    settled: Argument = _plain_reference(setting)
     return settled
 
 
-def _by_value(setting: Any) -> Any:
+def _plain_reference(setting: Any) -> Any:
     if isinstance(setting, Tracked):
         return Ref(setting.value)
-    return [_by_value(item) for item in setting] if isinstance(setting, list) else setting
+    return tuple(map(_plain_reference, setting)) if isinstance(setting, list) else plain(setting)
 
 
-def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: _by_value(value) for name, value in settings.items()}
-
-
-def _map(value: Any, change: Callable[[Any], Any]) -> Any:
-    if isinstance(value, Ref | torch.Tensor):
-        return change(value)
-    if isinstance(value, list | tuple):
-        return type(value)(_map(item, change) for item in value)
-    return value
-
-
-def _flat(values: Any) -> list[Any]:
-    return [leaf for v in values for leaf in (_flat(v) if isinstance(v, list | tuple) else [v]) if leaf is not None]
-
-
-__all__ = ["Failure", "NeedsNumbers", "Place", "Recorder", "TensorSpec"]
+def _shapes_for_tensors(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with a shape in each tensor's place, for messages."""
+    return {name: value.signature.shape if isinstance(value, Tracked) else value for name, value in settings.items()}

@@ -13,7 +13,7 @@ from torch._ops import OpOverload
 Effect = Literal["fresh", "view", "write"]
 
 # Results that are the very tensor they were given, for our purposes.
-_SAME_TENSOR = frozenset({"detach", "detach_", "alias", "lift_fresh", "lift", "_conj", "requires_grad_"})
+_SAME_TENSOR = frozenset({"detach", "detach_", "alias", "lift_fresh", "lift", "requires_grad_"})
 
 # Batch normalisation updates its running statistics without saying so in its schema.
 _NEEDS_VALUES = frozenset({"data_dependent_output", "dynamic_output_shape"})

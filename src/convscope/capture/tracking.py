@@ -32,14 +32,15 @@ class Signature:
 
 
 @lru_cache(maxsize=65536)
-def _intern(shape: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype) -> Signature:
+def interned(shape: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype) -> Signature:
+    """The one signature of this shape, these strides and this type."""
     return Signature(shape, stride, dtype, TensorSpec(shape, str(dtype).removeprefix("torch.")))
 
 
 def signature_of(tensor: torch.Tensor) -> Signature:
     """The signature of a tensor; sparse tensors count as dense."""
     stride = tensor.stride() if tensor.layout is torch.strided else (0,) * tensor.dim()
-    return _intern(tuple(tensor.shape), stride, tensor.dtype)
+    return interned(tuple(tensor.shape), stride, tensor.dtype)
 
 
 @dataclass(slots=True, eq=False)

@@ -53,6 +53,14 @@ def _transposed(part: Tracked, first: int, second: int) -> Inverse:
     return aten.transpose.int, {"self": part, "dim0": first, "dim1": second}
 
 
+def _strided(base: Tracked, part: Tracked) -> Inverse:
+    """Any view of a tensor that lies in order in its own memory is a strided one."""
+    return aten.as_strided_scatter.default, {
+        "self": base, "src": part, "size": list(part.signature.shape), "stride": list(part.signature.stride),
+        "storage_offset": part.tensor.storage_offset(),
+    }  # fmt: skip
+
+
 # view operator -> (base, written view, settings of the view's call, which output) -> the write-back
 _INVERSES: dict[str, Callable[[Tracked, Tracked, dict[str, Any], int], Inverse]] = {
     "aten.slice.Tensor": lambda b, p, s, _: _sliced(b, p, s["dim"], s["start"], s["end"], s["step"]),
@@ -72,6 +80,10 @@ _INVERSES: dict[str, Callable[[Tracked, Tracked, dict[str, Any], int], Inverse]]
     "aten.as_strided.default": lambda b, p, s, _: (
         aten.as_strided_scatter.default,
         {"self": b, "src": p, "size": s["size"], "stride": s["stride"], "storage_offset": s["storage_offset"]}),
+    "aten.view_as_real.default": lambda _b, p, _s, _: (aten.view_as_complex.default, {"self": p}),
+    "aten.view_as_complex.default": lambda _b, p, _s, _: (aten.view_as_real.default, {"self": p}),
+    "aten._conj.default": lambda _b, p, _s, _: (aten._conj.default, {"self": p}),
+    "aten._neg_view.default": lambda _b, p, _s, _: (aten._neg_view.default, {"self": p}),
     **{
         name: lambda b, p, _s, _: _reshaped(b, p)
         for name in (
@@ -82,9 +94,17 @@ _INVERSES: dict[str, Callable[[Tracked, Tracked, dict[str, Any], int], Inverse]]
 }  # fmt: skip
 
 
-def write_back(base: Tracked, part: Tracked) -> Inverse | None:
-    """The call that gives `base` its value after its view `part` was written; None for a view without an inverse."""
+def write_back(base: Tracked, part: Tracked) -> Inverse:
+    """The call that gives `base` its value after its view `part` was written.
+
+    Raises:
+        NotImplementedError: a view of a view that has no inverse here.
+    """
     assert part.view is not None
     function, settings, output = part.view
     inverse = _INVERSES.get(str(function))
-    return None if inverse is None else inverse(base, part, settings, output)
+    if inverse is None:
+        if base.parent is not None or not base.tensor.is_contiguous():
+            raise NotImplementedError(f"a write through {function} of a view can't be followed")
+        return _strided(base, part)
+    return inverse(base, part, settings, output)

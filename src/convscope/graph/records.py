@@ -13,6 +13,9 @@ from functools import cached_property
 from math import prod
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from convscope.geometry.relation import Status, Step
 from convscope.geometry.window import Window
 
@@ -172,6 +175,8 @@ class Graph:
         parameters: parameters and buffers, shared ones once.
         inputs: the model's input tensors.
         outputs: the model's output tensors, nested ones flattened.
+        notes: what a reader should know of how it was captured.
+        constants: the numbers of constants that no node makes, by value, where they are known.
         error: why the forward pass stopped early, with shapes; None when it finished.
     """
 
@@ -184,6 +189,7 @@ class Graph:
     outputs: tuple[int, ...]
     error: str | None = None
     notes: tuple[str, ...] = field(default=())
+    constants: Mapping[int, npt.NDArray[np.generic]] = field(default_factory=dict)
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value."""

@@ -14,6 +14,8 @@ from convscope.geometry.taps import listed_taps
 _NAMES: Mapping[str, str] = {
     "_prelu_kernel": "prelu",
     "_to_copy": "cast",
+    "_conj": "conj",
+    "_neg_view": "neg",
     "_softmax": "softmax",
     "true_divide": "div",
     "__and__": "bitwise_and",
@@ -30,7 +32,8 @@ _ELEMENTWISE = """
     addcmul addcdiv eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or
     bitwise_not bitwise_xor __and__ __or__ __xor__ isnan isinf isfinite nan_to_num sinc xlogy heaviside hypot
     logaddexp logit sgn real imag masked_fill dropout clone _to_copy contiguous to
-    view_as_real_copy lift_fresh_copy digamma lgamma polygamma i0 signbit copysign deg2rad rad2deg
+    _conj _neg_view conj_physical _conj_physical view_as_real_copy lift_fresh_copy digamma lgamma polygamma i0
+    signbit copysign deg2rad rad2deg
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule, axis_of
 from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Status, Step, Taps
@@ -14,15 +15,14 @@ from convscope.geometry.taps import listed_taps
 def _index(call: Call) -> Reading:
     """`x[:, i, j]` with tensors as indices: several of them pick points, one picks positions along its axis."""
     x = call.operand("self")
-    indices: list[Operand | None] = list(call.arguments["indices"])
-    placed = [(axis, index) for axis, index in enumerate(indices) if index is not None]
     out = call.outputs[0]
-    if any(index.dtype in ("bool", "uint8") for _, index in placed):
+    placed = _placed(call)
+    if placed is None:
         return _masked(call, x)
-    axes = [axis for axis, _ in placed]
+    axes = [axis for axis, _, _ in placed]
     together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
     position = axes[0] if together and axes else 0
-    broadcast = np.broadcast_shapes(*(index.shape for _, index in placed)) if placed else ()
+    broadcast = np.broadcast_shapes(*(shape for _, shape, _ in placed)) if placed else ()
     count = int(np.prod(broadcast, dtype=np.int64))
     rest = [axis for axis in range(x.rank) if axis not in axes]
     # The indexed axes are brought together and flattened into one, which is then read at listed places.
@@ -31,7 +31,7 @@ def _index(call: Call) -> Reading:
     flat = int(np.prod(sizes, dtype=np.int64))
     lead = tuple(x.shape[a] for a in rest[:position])
     tail = tuple(x.shape[a] for a in rest[position:])
-    numbers = [call.values(index) for _, index in placed]
+    numbers = [number for _, _, number in placed]
     steps: list[Step] = []
     if order != tuple(range(x.rank)):
         steps.append(Permute(order))
@@ -50,11 +50,36 @@ def _index(call: Call) -> Reading:
         status = Status.DATA_DEPENDENT
     steps.append(Reshape(out))
     flows.append(Flow(x.slot, 0, tuple(steps), status))
-    for _, index in placed:
-        # An index steers the outputs that were read with it.
+    for index in call.arguments["indices"]:
+        # A computed index steers the outputs that were read with it; a known one depends on nothing.
+        if index is None or call.values(index) is not None:
+            continue
         lined_up = (*broadcast, *(1,) * len(tail))
         flows.append(Flow(index.slot, 0, (Expand(broadcast), Reshape(lined_up), Expand(out))))
     return Reading("index", tuple(flows))
+
+
+# One index tensor: the axis that it picks along, its shape, its numbers where they are known.
+_Placed = tuple[int, tuple[int, ...], npt.NDArray[np.generic] | None]
+
+
+def _placed(call: Call) -> list[_Placed] | None:
+    """The index tensors by axis, known masks as the places that they let through; None for a mask that is computed."""
+    placed: list[_Placed] = []
+    axis = 0
+    for index in call.arguments["indices"]:
+        if index is None:
+            axis += 1
+        elif index.dtype not in ("bool", "uint8"):
+            placed.append((axis, index.shape, call.values(index)))
+            axis += 1
+        else:
+            mask = call.values(index)
+            if mask is None:
+                return None
+            placed += [(axis + i, places.shape, places) for i, places in enumerate(np.nonzero(np.atleast_1d(mask)))]
+            axis += index.rank
+    return placed
 
 
 def _masked(call: Call, x: Operand) -> Reading:

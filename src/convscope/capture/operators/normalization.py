@@ -89,6 +89,15 @@ def _softmax(call: Call) -> Reading:
     return Reading(name, (Flow(x.slot, 0, _mix_whole(x.shape, [call.axis()] if x.rank else [])),))
 
 
+def _weight_norm(call: Call) -> Reading:
+    """`weight_norm`: each filter is scaled by its own length; the second result is the lengths."""
+    v, g = call.operand("v"), call.operand("g")
+    axes = [axis for axis in range(v.rank) if axis != call.axis()]
+    flows = [Flow(v.slot, 0, _mix_whole(v.shape, axes)), Flow(g.slot, 0, (Expand(v.shape),))]
+    flows.append(Flow(v.slot, 1, tuple(Mix(axis, 1) for axis in axes)))
+    return Reading("weight_norm", tuple(flows))
+
+
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional", "cudnn_batch_norm",
@@ -96,6 +105,7 @@ RULES: Mapping[str, Rule] = {
          "miopen_batch_norm"),
         _batch_norm,
     ),
+    "_weight_norm_interface": _weight_norm,
     "native_group_norm": _group_norm,
     "native_layer_norm": _layer_norm,
     "_fused_rms_norm": _layer_norm,

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule, axis_of
-from convscope.geometry.relation import Expand, Permute, Place, Reshape, Step, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, Place, Reshape, Step, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, TapTable, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window
 
@@ -312,6 +312,21 @@ def _col2im(call: Call) -> Reading:
     return _move("col2im", call, *steps)
 
 
+def _as_real(call: Call) -> Reading:
+    """A complex number becomes two real ones along a new last axis."""
+    return _move("view_as_real", call, Reshape((*call.first.shape, 1)), Mix(call.first.rank, 2))
+
+
+def _as_complex(call: Call) -> Reading:
+    return _move("view_as_complex", call, Mix(call.first.rank - 1, 1), Reshape(call.outputs[0]))
+
+
+def _as_other_type(call: Call) -> Reading:
+    """The same bits read as another type: element by element where the sizes agree."""
+    same = call.outputs[0] == call.first.shape
+    return Reading("view", (Flow(0),) if same else None)
+
+
 def _triangle(call: Call) -> Reading:
     return _move(call.op, call)
 
@@ -424,6 +439,9 @@ RULES: Mapping[str, Rule] = {
     "unfold": _unfold_windows,
     "im2col": _im2col,
     "col2im": _col2im,
+    "view_as_real": _as_real,
+    "view_as_complex": _as_complex,
+    "view.dtype": _as_other_type,
     "tril": _triangle,
     "triu": _triangle,
     "diagonal": _diagonal,

@@ -1,0 +1,110 @@
+"""Why a forward pass stopped, in one line: the module, the operation, the shapes, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from convscope.capture.module_calls import ModuleCalls
+from convscope.capture.recorder import Failure
+from convscope.errors import GeometryError
+from convscope.geometry.convolution import per_axis
+from convscope.geometry.window import Window
+
+
+def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> str:
+    """One line for what stopped a forward pass.
+
+    Args:
+        problem: the exception that left the model.
+        failure: the last operation that failed, if any did.
+        calls: the modules; the innermost that the exception left is named.
+    """
+    left = calls.failed
+    path, kind, given = (left.path, left.kind, left.shapes) if left is not None else ("", "the model", ())
+    where = f"{path} ({kind})" if path else kind
+    if failure is None or not _is_cause(failure.problem, problem):
+        shapes = f" on {written(given)}" if given else ""
+        return f"{where} failed{shapes}: {first_line(problem)}"
+    operation = failure.operator.base.lstrip("_").removesuffix("_with_indices")
+    reason = _reason(failure) or first_line(failure.problem)
+    return f"{where}: {operation} of {written(failure.shapes)} failed: {reason}"
+
+
+def is_misfit(problem: Exception, failure: Failure | None) -> bool:
+    """Whether the forward pass stopped because of shapes that do not fit."""
+    return failure is not None and _is_cause(failure.problem, problem) and _reason(failure) is not None
+
+
+def first_line(problem: BaseException) -> str:
+    """The first line of an exception's message, or its class."""
+    lines = str(problem).strip().splitlines()
+    return lines[0] if lines else type(problem).__name__
+
+
+def written(shapes: tuple[tuple[int, ...], ...]) -> str:
+    """Shapes in words: "1x3x8x8, 8x3x3x3"."""
+    return " and ".join("x".join(map(str, shape)) if shape else "one number" for shape in shapes)
+
+
+def _is_cause(cause: BaseException, problem: BaseException | None) -> bool:
+    while problem is not None:
+        if problem is cause:
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+def _reason(failure: Failure) -> str | None:
+    base = failure.operator.base
+    for prefix, reason in _REASONS.items():
+        if base.startswith(prefix):
+            return reason(failure.arguments)
+    return None
+
+
+def _convolution(settings: Mapping[str, Any]) -> str | None:
+    x, weight = settings["input"], settings["weight"]
+    groups = settings["groups"]
+    channels = weight[0] if settings["transposed"] else weight[1] * groups
+    if x[1] != channels:
+        return f"it takes {channels} channels, and gets {x[1]}"
+    if settings["transposed"]:
+        return None
+    return _misfit(x[2:], weight[2:], settings["stride"], settings["padding"], settings["dilation"])
+
+
+def _pooling(settings: Mapping[str, Any]) -> str | None:
+    kernel = settings["kernel_size"]
+    axes = len(kernel)
+    sizes = settings["self"][-axes:]
+    return _misfit(sizes, kernel, settings["stride"] or kernel, settings["padding"], settings.get("dilation", 1))
+
+
+def _misfit(sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> str | None:
+    axes = len(sizes)
+    settings = zip(
+        sizes, *(per_axis(n, v, axes) for n, v in zip("kspd", (kernel, stride, padding, dilation), strict=True)),
+        strict=True,
+    )  # fmt: skip
+    for size, k, s, p, d in settings:
+        try:
+            window = Window(kernel_size=k, stride=s, padding_before=p, padding_after=p, dilation=d)
+            window.output_size(size)
+        except GeometryError as misfit:
+            return str(misfit)
+    return None
+
+
+def _linear(settings: Mapping[str, Any]) -> str | None:
+    x, weight = settings["mat1"], settings["mat2"]
+    return f"it takes {weight[0]} features, and gets {x[1]}" if x[1] != weight[0] else None
+
+
+# Beginning of an operator's name -> what does not fit, where we can say it better than torch.
+_REASONS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "convolution": _convolution,
+    "max_pool": _pooling,
+    "avg_pool": _pooling,
+    "addmm": _linear,
+}

@@ -1,0 +1,110 @@
+"""A captured model is exactly as it was, also when its forward fails."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+
+
+class Busy(nn.Module):
+    """Does to itself what forwards do: counts, draws, replaces a buffer, fails on demand."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.register_buffer("seen", torch.zeros(1))
+        self.fails = fails
+
+    def forward(self, x):
+        x = self.drop(self.norm(self.conv(x)))
+        self.seen = self.seen + 1
+        self.seen.add_(1)
+        random.random()
+        np.random.rand()  # noqa: NPY002 - users' forwards draw from the global state
+        if self.fails:
+            return x.view(-1, 7)
+        if torch.rand(()) > 2:
+            return x
+        return x + torch.randn_like(x)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("mode", ["eval", "train", "as is"])
+def test_modes_buffers_gradients_hooks_and_random_states(mode, fails):
+    model = Busy(fails)
+    model.norm.eval()
+    model.conv.bias.requires_grad_(False)
+    model(torch.rand(2, 3, 9, 9)) if not fails else None
+    model.conv.weight.grad = torch.ones_like(model.conv.weight)
+    fired = []
+    model.conv.register_forward_hook(lambda *_: fired.append(1))
+    before = copy.deepcopy({**model.state_dict(), "seen": model.seen})
+    seen, versions = model.seen, {name: p._version for name, p in model.named_parameters()}
+    flags = [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()]
+    needs = [p.requires_grad for p in model.parameters()]
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    call = nn.Module.__call__
+
+    graph = capture(model, (3, 8, 8), mode=mode)
+
+    assert (graph.error is not None) is fails
+    assert nn.Module.__call__ is call
+    assert [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()] == flags
+    assert [p.requires_grad for p in model.parameters()] == needs
+    assert model.seen is seen
+    assert {name: p._version for name, p in model.named_parameters()} == versions
+    after = {**model.state_dict(), "seen": model.seen}
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert torch.equal(model.conv.weight.grad, torch.ones_like(model.conv.weight))
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert (np.random.get_state()[1] == states[2]).all()  # noqa: NPY002
+
+
+class AsksForNumbers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.weight.mul_(2)
+        x = self.norm(x)
+        return x * 2 if x.mean() < 100 else x
+
+
+def test_a_real_run_gives_back_what_it_wrote():
+    model = AsksForNumbers()
+    before = copy.deepcopy(model.state_dict())
+    graph = capture(model, (3, 4, 4), mode="train")
+    assert graph.error is None
+    assert graph.notes == ("the forward pass asks for numbers, so it was run for real, on random input",)
+    assert graph.nodes[-1].op == "mul"
+    after = model.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+def test_threads_of_others_pass_through():
+    import threading
+
+    bystander = nn.Linear(3, 3)
+    results = []
+
+    class Waits(nn.Module):
+        def forward(self, x):
+            thread = threading.Thread(target=lambda: results.append(bystander(torch.ones(1, 3))))
+            thread.start()
+            thread.join()
+            return x + 1
+
+    graph = capture(Waits(), (3,))
+    assert [node.op for node in graph.nodes] == ["add"]
+    assert not results[0].is_meta
