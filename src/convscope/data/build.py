@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from convscope.data.records import Decoding, Pixels, Progress
 from convscope.data.sniff import Unreadable
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
-TASK_ROWS = 256
+TASK_ROWS = 64
 TASK_BYTES = 16 * 2**20
 MOST_THREADS = 32
 
@@ -101,17 +101,13 @@ def _decode_all(
     # Pillow's warnings (odd metadata, mostly) are not for the user. The filter is process-wide: it is set once, here.
     with warnings.catch_warnings(), ThreadPoolExecutor(_threads(), "convscope-decode") as pool:
         warnings.simplefilter("ignore")
-        pending: set[Future[tuple[int, dict[int, str], Counter[str]]]] = {
-            pool.submit(decode_block, first, min(first + rows, count)) for first in range(0, count, rows)
-        }
+        tasks = [pool.submit(decode_block, first, min(first + rows, count)) for first in range(0, count, rows)]
         try:
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for task in finished:
-                    size, bad, said = task.result()
-                    done += size
-                    outcome.bad.update(bad)
-                    remarks.update(said)
+            for task in as_completed(tasks):
+                size, bad, said = task.result()
+                done += size
+                outcome.bad.update(bad)
+                remarks.update(said)
                 progress(done, count, what)
         except BaseException:
             stopped.set()

@@ -22,9 +22,12 @@ def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int)
     if any(not 0 <= fraction < 1 for fraction in fractions) or sum(fractions) >= 1:
         shown = " + ".join(f"{fraction:g}" for fraction in fractions)
         raise DataError(f"split fractions {shown} must each be at least 0 and sum to less than 1")
+    if not len(labels):
+        return tuple(np.empty(0, np.int64) for _ in range(len(fractions) + 1))
     parts: list[list[Labels]] = [[] for _ in range(len(fractions) + 1)]
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    order = np.argsort(labels, kind="stable")
+    values, starts = np.unique(labels[order], return_index=True)
+    for label, rows in zip(values, np.split(order, starts[1:]), strict=True):
         # Each class has a stream of its own, so that one class's images don't move another's.
         shuffled = np.random.default_rng([seed, int(label)]).permutation(rows)
         start = 0
