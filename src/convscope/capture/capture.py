@@ -18,6 +18,7 @@ from convscope.capture.module_calls import ModuleCalls, watched
 from convscope.capture.numbers import wants_numbers
 from convscope.capture.place import Place
 from convscope.capture.recorder import Recorder
+from convscope.capture.saved import autograd, with_saved
 from convscope.capture.tracking import signature_of
 from convscope.capture.worlds import Fake, Meta, Real, World, silent_fakes
 from convscope.errors import CaptureError
@@ -35,6 +36,7 @@ def capture(
     name: str = "",
     mode: Mode = "eval",
     dtype: torch.dtype | None = None,
+    gradients: bool = False,
 ) -> Graph:
     """Run a model once on tensors that have shapes and no numbers, and record every operation.
 
@@ -48,6 +50,7 @@ def capture(
         name: what to call the model; its class's name unless given.
         mode: "eval", "train", or "as is".
         dtype: element type of inputs that are given by shape; that of the model's weights unless given.
+        gradients: also record what autograd keeps for the backward pass, in `Node.saved`.
 
     Returns:
         The graph. When the forward pass fails, `Graph.error` says where and why, and the graph is what ran before.
@@ -61,7 +64,7 @@ def capture(
     """
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     _require_initialized(built)
-    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built))
+    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
     graph = run.once(Meta())
     # Some forwards insist on a device (autocast, recurrent layers), or on numbers: fake tensors, then a real run.
     if run.stopped is not None and not run.misfit:
@@ -78,7 +81,7 @@ def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Grap
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
         real = model()
-        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype)
+        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
     return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
@@ -111,7 +114,14 @@ class _Run:
     """
 
     def __init__(
-        self, model: nn.Module, inputs: Inputs, batch_size: int | None, name: str, mode: Mode, dtype: torch.dtype
+        self,
+        model: nn.Module,
+        inputs: Inputs,
+        batch_size: int | None,
+        name: str,
+        mode: Mode,
+        dtype: torch.dtype,
+        gradients: bool,
     ) -> None:
         self.model = model
         self.inputs = inputs
@@ -119,6 +129,7 @@ class _Run:
         self.name = name
         self.mode = mode
         self.dtype = dtype
+        self.gradients = gradients
         self.stopped: Exception | None = None
         self.misfit = False
         self._paths = {id(module): path for path, module in model.named_modules()}
@@ -138,9 +149,10 @@ class _Run:
         error: str | None = None
         outputs: tuple[int, ...] = ()
         self.stopped = None
+        kept = autograd(recorder, gradients=self.gradients)
         with left_as_found(self.model, self.mode):
             try:
-                with watched(calls, enter), torch.no_grad(), quiet(), uncompiled(), unhurried(), recorder:
+                with watched(calls, enter), quiet(), uncompiled(), unhurried(), kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                 leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
                 outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
@@ -164,7 +176,7 @@ class _Run:
         return Graph(
             name=self.name,
             values=tuple(recorder.values),
-            nodes=tuple(recorder.nodes),
+            nodes=with_saved(recorder.nodes, recorder.saved),
             modules=tuple(
                 ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
                 for path, module in self.model.named_modules()

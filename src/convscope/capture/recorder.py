@@ -29,6 +29,15 @@ from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
 _KEPT_CONSTANT = 1_000_000
 
 
+# Operators whose backward formula needs their first result; the others' first result is kept by whoever reads it.
+# Source: PyTorch's derivatives.yaml.
+_SAVES_RESULT = frozenset(
+    {"relu", "sigmoid", "tanh", "_softmax", "_log_softmax", "_safe_softmax", "exp", "exp2", "expm1", "sqrt", "rsqrt",
+     "reciprocal", "tan", "amax", "amin", "max", "min", "median", "norm", "linalg_vector_norm", "logsumexp", "std",
+     "prod", "cumprod", "logcumsumexp", "elu", "celu", "leaky_relu", "pow", "sgn", "hypot"}
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An operation that failed: what it raised, its name, the settings and shapes that it was given."""
@@ -55,6 +64,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
+        # What autograd keeps: (node, value), in order; and what it has packed since the last operation.
+        self.saved: list[tuple[int, int]] = []
+        self._packed: list[int] = []
+        self._saves_result = False
         self._named = named
         self._world = world
         self._by_id: dict[int, Tracked] = {}
@@ -87,6 +100,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         """What is known about a tensor object."""
         return self._by_id.get(id(tensor))
 
+    def pack(self, tensor: torch.Tensor) -> None:
+        """Autograd keeps a tensor. It keeps an operation's inputs before that runs, and its results just after."""
+        if id(tensor) in self._named and self._named[id(tensor)][0] == "parameter":
+            return
+        tracked = self._tracked(tensor)
+        if tracked.pending is not None:
+            self._record_factory(tracked)
+        node = self.nodes[-1] if self.nodes else None
+        made = node.outputs.index(tracked.value) if node is not None and tracked.value in node.outputs else None
+        if node is not None and made is not None and (made > 0 or self._saves_result):
+            self.saved.append((node.index, tracked.value))
+        else:
+            self._packed.append(tracked.value)
+
     def restore(self) -> None:
         """Give parameters and buffers that a real run has written their numbers back."""
         for tensor, saved in self._originals.values():
@@ -118,7 +145,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                 return self._reshape_in_place(func, operator, settings, given)
             for tracked in operands:
                 self._current(tracked)
-            return self._run(func, operator, settings, operands, tuple(key), given)
+            packed, self._packed = self._packed, []
+            result = self._run(func, operator, settings, operands, tuple(key), given)
+            self.saved += ((len(self.nodes) - 1, value) for value in packed)
+            self._saves_result = operator.base in _SAVES_RESULT
+            return result
         except NeedsNumbers:
             raise
         except Exception as problem:

@@ -1,0 +1,246 @@
+"""Memory: what is alive at the worst moment of a forward pass, and of a training step, for any batch size.
+
+Bytes are those of tensors: what an allocator rounds up, what a kernel needs while it works, and what the framework
+itself takes come on top. Gradients of weights count in full throughout, as they do when they are accumulated or zeroed
+in place; a step that drops them beforehand has them grow while the saved tensors go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.errors import CaptureError
+from convscope.graph.records import Graph, Node, Value
+
+Optimizer = Literal["sgd", "momentum", "adam"]
+
+# Numbers that an optimizer keeps for each trainable weight.
+OPTIMIZER_STATE: dict[Optimizer, int] = {"sgd": 0, "momentum": 1, "adam": 2}
+
+_Bytes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardMemory:
+    """The worst moment of a forward pass without gradients.
+
+    Args:
+        peak_bytes: bytes of inputs and activations alive then; weights and buffers are not among them.
+        node: the operation that runs then; None in a graph without operations.
+    """
+
+    peak_bytes: int
+    node: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBytes:
+    """One training step's memory, in bytes.
+
+    Args:
+        weights: parameters.
+        buffers: running statistics and the like.
+        gradients: one number per trainable weight.
+        optimizer: the optimizer's state.
+        saved: what autograd keeps of the forward pass, the input batch included.
+        passing: what else is alive at the worst moment: results and gradients on their way.
+    """
+
+    weights: int
+    buffers: int
+    gradients: int
+    optimizer: int
+    saved: int
+    passing: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.buffers + self.gradients + self.optimizer + self.saved + self.passing
+
+
+def forward_memory(graph: Graph) -> ForwardMemory:
+    """Peak memory of a forward pass: a tensor lives from the operation that makes it to the last one that reads it.
+
+    In-place operations and views take no memory of their own; inputs and outputs stay with the caller.
+    """
+    if not graph.nodes:
+        return ForwardMemory(sum(graph.values[v].spec.bytes for v in graph.inputs), None)
+    alive = _forward_alive(graph, _storages(graph), _last_reads(graph))
+    node = int(np.argmax(alive))
+    return ForwardMemory(int(alive[node]), node)
+
+
+def saved_bytes(graph: Graph) -> dict[int, int]:
+    """Bytes that each node makes autograd keep, by node; memory that several keep counts for the first.
+
+    The graph must have been captured with gradients. Weights and buffers are no extra memory.
+    """
+    owners = _storages(graph)
+    kept: dict[int, int] = {}
+    seen: set[int] = set()
+    for node in graph.nodes:
+        for storage in _saved_storages(graph, node):
+            if storage in owners and storage not in seen:
+                seen.add(storage)
+                kept[node.index] = kept.get(node.index, 0) + owners[storage].spec.bytes
+    return kept
+
+
+class TrainingMemory:
+    """A network's training memory for any batch size, from two captures with gradients that differ in it alone.
+
+    Args:
+        small: the network captured in training mode, with gradients, on one batch size.
+        large: the same on a larger one.
+
+    Raises:
+        CaptureError: the two ran different operations, or one of them failed.
+    """
+
+    def __init__(self, small: Graph, large: Graph) -> None:
+        for graph in (small, large):
+            if graph.error is not None:
+                raise CaptureError(f"training memory needs a forward pass in training, which failed: {graph.error}")
+        if [n.target for n in small.nodes] != [n.target for n in large.nodes]:
+            raise CaptureError(
+                f"{small.name} runs different operations on {_batch(small)} and {_batch(large)} samples: "
+                "its training memory is not a matter of batch size alone"
+            )
+        self._small, self._large = small, large
+
+    def at(self, batch_size: int, *, optimizer: Optimizer = "sgd") -> TrainingBytes:
+        """Bytes of one training step on this many samples."""
+        small, large = self._figures(self._small), self._figures(self._large)
+        share = (batch_size - _batch(self._small)) / (_batch(self._large) - _batch(self._small))
+        saved, moments = (a + (b - a) * share for a, b in zip(small, large, strict=True))
+        parameters = [p for p in self._small.parameters if not p.buffer]
+        trainable = sum(p.spec.bytes for p in parameters if p.trainable)
+        kept = round(float(saved))
+        return TrainingBytes(
+            weights=sum(p.spec.bytes for p in parameters),
+            buffers=sum(p.spec.bytes for p in self._small.parameters if p.buffer),
+            gradients=trainable,
+            optimizer=OPTIMIZER_STATE[optimizer] * trainable,
+            saved=kept,
+            passing=max(0, round(float(moments.max(initial=0.0))) - kept),
+        )
+
+    def largest_batch(self, limit_bytes: int, *, optimizer: Optimizer = "sgd") -> int:
+        """The most samples whose training step takes no more than this; 0 when not even one does."""
+
+        def fits(batch_size: int) -> bool:
+            return self.at(batch_size, optimizer=optimizer).total <= limit_bytes
+
+        if not fits(1) or self.at(2, optimizer=optimizer).total <= self.at(1, optimizer=optimizer).total:
+            return 0
+        low, high = 1, 2
+        while fits(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+    def _figures(self, graph: Graph) -> tuple[_Bytes, _Bytes]:
+        """Bytes saved by the end of the forward pass; bytes alive at each moment, forward and then backward."""
+        owners = _storages(graph)
+        first_saver = _first_savers(graph, owners)
+        saved = np.float64(sum(owners[s].spec.bytes for s in first_saver))
+        last = _last_reads(graph)
+        forward = _forward_alive(graph, owners, last, kept=first_saver)
+        backward = _backward_alive(graph, owners, first_saver, last)
+        return np.asarray(saved), np.concatenate([forward, backward])
+
+
+def _batch(graph: Graph) -> int:
+    shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
+    return shape[0] if shape else 1
+
+
+def _storages(graph: Graph) -> dict[int, Value]:
+    """Each memory of inputs and activations with the value that it was made for; weights and constants left out."""
+    owners: dict[int, Value] = {}
+    outside: set[int] = set()
+    for value in graph.values:
+        if value.storage in owners or value.storage in outside:
+            continue
+        if value.kind in ("parameter", "buffer") or (value.kind == "constant" and value.producer is None):
+            outside.add(value.storage)
+        else:
+            owners[value.storage] = value
+    return owners
+
+
+def _last_reads(graph: Graph) -> dict[int, int]:
+    """The last node that reads each memory; what the caller holds is read after the last node."""
+    last = {value.storage: -1 if value.producer is None else value.producer for value in graph.values}
+    for node in graph.nodes:
+        for value in (*node.inputs, *node.outputs):
+            last[graph.values[value].storage] = node.index
+    for value in (*graph.inputs, *graph.outputs):
+        last[graph.values[value].storage] = len(graph.nodes)
+    return last
+
+
+def _spans(count: int, spans: Iterable[tuple[int, int, int]]) -> _Bytes:
+    """Bytes alive at each of `count` moments from (first moment, last moment, bytes), both ends included."""
+    change = np.zeros(count + 1)
+    for first, last, size in spans:
+        change[max(first, 0)] += size
+        change[min(last, count - 1) + 1] -= size
+    return np.cumsum(change[:count])
+
+
+def _forward_alive(
+    graph: Graph, owners: dict[int, Value], last: dict[int, int], kept: dict[int, int] | None = None
+) -> _Bytes:
+    end = len(graph.nodes)
+    return _spans(
+        end,
+        (
+            (-1 if owner.producer is None else owner.producer, end if kept and s in kept else last[s], owner.spec.bytes)
+            for s, owner in owners.items()
+        ),
+    )
+
+
+def _backward_alive(
+    graph: Graph, owners: dict[int, Value], first_saver: dict[int, int], last: dict[int, int]
+) -> _Bytes:
+    """Moments of the backward pass, the last node first.
+
+    What was saved is freed when the first node that saved it has had its turn. A tensor's gradient lives from the turn
+    of its last reader to that of its producer. Inputs and outputs stay with the caller.
+    """
+    end = len(graph.nodes)
+    held = {graph.values[v].storage for v in (*graph.inputs, *graph.outputs)}
+    spans: list[tuple[int, int, int]] = []
+    for storage, owner in owners.items():
+        size = owner.spec.bytes
+        if storage in held:
+            spans.append((0, end - 1, size))
+        elif storage in first_saver:
+            spans.append((0, end - 1 - first_saver[storage], size))
+        if owner.producer is not None and owner.spec.dtype.startswith(("float", "bfloat")):
+            spans.append((end - 1 - min(last[storage], end - 1), end - 1 - owner.producer, size))
+    return _spans(end, spans)
+
+
+def _saved_storages(graph: Graph, node: Node) -> Sequence[int]:
+    return tuple(dict.fromkeys(graph.values[v].storage for v in node.saved))
+
+
+def _first_savers(graph: Graph, owners: dict[int, Value]) -> dict[int, int]:
+    """The first node that saves each memory."""
+    first: dict[int, int] = {}
+    for node in graph.nodes:
+        for storage in _saved_storages(graph, node):
+            if storage in owners:
+                first.setdefault(storage, node.index)
+    return first
