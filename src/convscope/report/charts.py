@@ -63,6 +63,8 @@ def line_chart(
     y_ticks = nice_ticks(*(y_limits or (min(y for _, y in everything), max(y for _, y in everything))))
     x_low, x_high = min(x for x, _ in everything), max(x for x, _ in everything)
     x_ticks = [t for t in nice_ticks(x_low, x_high, wanted=8) if x_low <= t <= x_high] or [x_low]
+    if all(x == int(x) for x, _ in everything):  # epochs: there is nothing between two of them
+        x_ticks = [t for t in x_ticks if t == int(t)]
     left = 26 + max(width_of(_number(t), 11) for t in y_ticks)
     top, right, bottom = _TITLE_HEIGHT + 24, 16, 46
     plot_width, plot_height = width - left - right, height - top - bottom

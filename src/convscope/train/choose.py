@@ -23,8 +23,8 @@ from convscope.train.recipe import AUTO, Auto, Recipe, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
 # About so many images are shown in all, within these numbers of epochs: a small set is looked at more often.
-IMAGES_IN_ALL = 500_000
-FEWEST_EPOCHS, MOST_EPOCHS = 12, 40
+IMAGES_IN_ALL = 450_000
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 40
 # (training images from which it holds, images per step)
 BATCH_SIZES = ((10_000, 128), (2_000, 64), (0, 32))
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
@@ -87,8 +87,11 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
     batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
     rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, reasons))
-    if AUTO in (recipe.epochs, recipe.batch_size):
-        reasons.append(f"{epochs} epochs in steps of {batch_size}: for {images:,} training images")
+    chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
+        recipe.batch_size == AUTO
+    )
+    if chosen:
+        reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = _device(recipe)
     precision = _precision(recipe, device, weights, reasons)

@@ -16,7 +16,7 @@ from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.loop import answer
 from convscope.train.metrics import Scores, score
 from convscope.train.recipe import Recipe
-from convscope.train.run import Run, open_run
+from convscope.train.run import Run, open_run, short_name
 
 SPLITS = ("test", "val", "train")
 
@@ -68,7 +68,7 @@ def evaluate(
     name, images = _choose(dataset, split)
     notes = list(dataset.notes)
     if data is None:
-        notes += _split_has_moved(opened, name, images)
+        notes += _split_has_moved(opened, dataset, name)
     labels = _by_name(images, dataset, card.classes)
     probabilities = answer(
         network, images, card.normalization, device=device, progress=progress, what=f"measuring on {name}"
@@ -119,13 +119,13 @@ def _by_name(images: ImageSet, dataset: Dataset, classes: tuple[str, ...]) -> np
     return places[images.labels]
 
 
-def _split_has_moved(run: Run, split: str, images: ImageSet) -> list[str]:
+def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
     """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
     if not run.split_path.is_file():
         return []
     with run.split_path.open(encoding="utf-8", newline="") as file:
         learned = {row["image"] for row in csv.DictReader(file) if row.get("split") == "train"}
-    seen = sum(name in learned for name in images.names)
+    seen = sum(short_name(name, dataset) in learned for name in dataset.splits[split].names)
     if not seen or split == "train":
         return []
     return [f"{seen} of these images were trained on: the folder has changed since, and so has its split"]

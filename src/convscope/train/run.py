@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from convscope.data.batches import Normalization
-from convscope.data.records import Decoding
+from convscope.data.records import Dataset, Decoding
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.checkpoint import load_weights, read_tensors, tensor_bytes
@@ -263,3 +263,8 @@ def run_name(data: str, model: str) -> str:
     """
     stem = re.sub(r"[^\w.]+", "-", Path(data).name or "data").strip("-.") or "data"
     return f"{stem[:60]}-{model}"
+
+
+def short_name(name: str, dataset: Dataset) -> str:
+    """An image's name below its source, which stays the same however the source is named."""
+    return name.removeprefix(dataset.source).lstrip("/")

@@ -19,6 +19,7 @@ from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
+from convscope.report.units import plural
 from convscope.train.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -36,7 +37,7 @@ from convscope.train.metrics import Scores, score
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, Value
 from convscope.train.report import Story, write_report
-from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
+from convscope.train.run import ModelCard, Run, create_run, open_run, run_name, short_name
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
@@ -346,8 +347,9 @@ def _introduction(job: _Job) -> Iterator[str]:
     if dataset.problems:
         shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:3])
         more = f"; and {len(dataset.problems) - 3} more" if len(dataset.problems) > 3 else ""
-        yield f"{len(dataset.problems)} images kept out: {shown}{more}"
-    yield f"network: {job.card.name}, {settled.weights:,} weights, on {settled.device}, {settled.threads} threads"
+        yield f"{plural(len(dataset.problems), 'image')} kept out: {shown}{more}"
+    threads = plural(settled.threads, "thread")
+    yield f"network: {job.card.name}, {settled.weights:,} weights, on {settled.device}, {threads}"
     for reason in settled.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"
@@ -360,7 +362,7 @@ def _lasting(found: Probe) -> str:
 
 def _write_split(run: Run, dataset: Dataset) -> None:
     if dataset.made_splits:
-        rows = [(name, split) for split, images in dataset.splits.items() for name in images.names]
+        rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
         run.write_table(run.split_path, ("image", "split"), rows)
 
 
@@ -368,7 +370,8 @@ def _data_hash(dataset: Dataset) -> str:
     """A hash of which image is in which split with which label."""
     digest = hashlib.sha256()
     for split, images in dataset.splits.items():
-        rows = [[split, name, int(label)] for name, label in zip(images.names, images.labels, strict=True)]
+        names = (short_name(name, dataset) for name in images.names)
+        rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
         digest.update(json.dumps(rows).encode())
     return digest.hexdigest()
 
