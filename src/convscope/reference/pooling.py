@@ -110,7 +110,9 @@ def average_pool(
     total = np.zeros((x.shape[0], *outputs, x.shape[1]), dtype=x.dtype)
     for taken in tap_slices(windows, outputs):
         total += padded[(slice(None), *taken)]
-    return channels_first(total / _counts(windows, x.shape[2:], outputs, count_include_pad).astype(total.dtype))
+    return channels_first(
+        total / window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad).astype(total.dtype)
+    )
 
 
 def average_pool_backward(
@@ -130,7 +132,7 @@ def average_pool_backward(
     """
     windows, outputs = _pooling(x, kernel_size, stride, padding, 1, ceil_mode)
     require_grad_shape(grad_output, (*x.shape[:2], *outputs))
-    counts = _counts(windows, x.shape[2:], outputs, count_include_pad)
+    counts = window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad)
     share = channels_last(grad_output) / counts.astype(grad_output.dtype)
     grad_padded = np.zeros(padded_channels_last(x, windows).shape, dtype=share.dtype)
     for taken in tap_slices(windows, outputs):
@@ -259,8 +261,14 @@ def _winners(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -
     return best, winner
 
 
-def _counts(windows: Sequence[Window], sizes: Sequence[int], outputs: Sequence[int], include_padding: bool) -> Array:
-    """How many cells each window divides by, `(*outputs, 1)`; what hangs over the padded end never counts."""
+def window_counts(
+    windows: Sequence[Window], sizes: Sequence[int], outputs: Sequence[int], *, include_padding: bool
+) -> Array:
+    """How many cells each average divides by, `(*outputs, 1)`; what hangs over the padded end never counts.
+
+    >>> window_counts([Window.of(3, padding=1)], [4], [4], include_padding=False)[:, 0]
+    array([2, 3, 3, 2])
+    """
     per_axis_counts = []
     for window, size, output in zip(windows, sizes, outputs, strict=True):
         low, high = (

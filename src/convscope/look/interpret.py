@@ -1,0 +1,310 @@
+"""Run a Graph in NumPy: any captured network, by the functions of `reference`, in float64.
+
+It stands here, above `graph` and `reference`, because the two may not see each other. What an operator means is one
+line of a table, by its ATen name; an operator that is not in it is not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convscope.errors import CaptureError
+from convscope.graph.records import Argument, Graph, Node, Ref
+from convscope.reference import activation, normalization, pooling
+from convscope.reference.convolution import convolve
+from convscope.reference.linear import concatenate, linear
+from convscope.reference.sliding import Array
+from convscope.reference.transposed import transposed_convolve
+
+Settings = Mapping[str, Any]
+Rule = Callable[[Settings], Array | list[Array]]
+
+
+def interpret(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Node, list[Array]]]:
+    """Run every node in order, and give it with its results.
+
+    Args:
+        graph: a captured network.
+        given: the inputs, parameters, buffers and constants, by value.
+
+    Raises:
+        CaptureError: an operator that we have no NumPy for.
+    """
+    arrays = dict(given)
+    last_use = {value: node.index for node in graph.nodes for value in node.inputs}
+    for node in graph.nodes:
+        results = interpret_node(node, arrays)
+        arrays.update(zip(node.outputs, results, strict=False))
+        yield node, results
+        for value in node.inputs:
+            if last_use[value] == node.index:
+                arrays.pop(value, None)
+
+
+def interpret_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
+    """The results of one node; the masks and indices that some operators give besides are left out.
+
+    Raises:
+        CaptureError: an operator that we have no NumPy for.
+    """
+    rule = rule_of(node)
+    if rule is None:
+        raise CaptureError(f"{node.module or 'the model'}: there is no NumPy for {node.target}")
+    result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
+    return result if isinstance(result, list) else [result]
+
+
+def rule_of(node: Node) -> Rule | None:
+    """The NumPy of a node's operator, or None."""
+    return RULES.get(aten_name(node))
+
+
+def aten_name(node: Node) -> str:
+    """The operator's name without namespace, overload and the underscore of an in-place form."""
+    namespace, name, _ = node.target.split(".")
+    name = name if name.endswith("__") else name.removesuffix("_")
+    return name if namespace == "aten" else f"{namespace}::{name}"
+
+
+def resolved(argument: Argument, arrays: Mapping[int, Array]) -> Any:
+    """An argument with its tensors in place."""
+    if isinstance(argument, Ref):
+        return arrays[argument.value]
+    return tuple(resolved(item, arrays) for item in argument) if isinstance(argument, tuple) else argument
+
+
+def _convolution(s: Settings) -> Array:
+    x, weight, bias = s["input"], s["weight"], s["bias"]
+    dimensions = weight.ndim - 2
+    how = {name: _spread(s[name], dimensions) for name in ("stride", "padding", "dilation")}
+    if s["transposed"]:
+        extra = _spread(s["output_padding"], dimensions)
+        return transposed_convolve(x, weight, bias, **how, output_padding=extra, groups=s["groups"])
+    return convolve(x, weight, bias, **how, groups=s["groups"])
+
+
+def _spread(setting: Sequence[int], dimensions: int) -> tuple[int, ...]:
+    return tuple(setting) * dimensions if len(setting) == 1 else tuple(setting)
+
+
+def _addmm(s: Settings) -> Array:
+    product: Array = s["mat1"] @ s["mat2"]
+    total: Array = s["beta"] * s["self"] + s["alpha"] * product
+    return total
+
+
+def _batch_norm(s: Settings) -> Array:
+    x, channels = s["input"], s["input"].shape[1]
+    training = s.get("training", False)
+    return normalization.batch_norm(
+        x,
+        np.ones(channels) if s["weight"] is None else s["weight"],
+        np.zeros(channels) if s["bias"] is None else s["bias"],
+        mean=None if training else s["running_mean"],
+        variance=None if training else s["running_var"],
+        epsilon=s["eps"],
+    )
+
+
+def _layer_norm(s: Settings) -> Array:
+    shape = tuple(s["normalized_shape"])
+    weight = np.ones(shape) if s["weight"] is None else s["weight"]
+    bias = np.zeros(shape) if s["bias"] is None else s["bias"]
+    return normalization.layer_norm(s["input"], weight, bias, epsilon=s["eps"])
+
+
+def _group_norm(s: Settings) -> Array:
+    x, channels = s["input"], s["input"].shape[1]
+    weight = np.ones(channels) if s["weight"] is None else s["weight"]
+    bias = np.zeros(channels) if s["bias"] is None else s["bias"]
+    return normalization.group_norm(x, s["group"], weight, bias, epsilon=s["eps"])
+
+
+def _max_pool(s: Settings) -> Array:
+    stride = s["stride"] or None
+    return pooling.max_pool(
+        s["self"], s["kernel_size"], stride=stride, padding=s["padding"], dilation=s["dilation"],
+        ceil_mode=s["ceil_mode"],
+    )  # fmt: skip
+
+
+def _average_pool(s: Settings) -> Array:
+    how = {"stride": s["stride"] or None, "padding": s["padding"], "ceil_mode": s["ceil_mode"]}
+    if s.get("divisor_override") is None:
+        return pooling.average_pool(s["self"], s["kernel_size"], **how, count_include_pad=s["count_include_pad"])
+    # A sum is the mean that counts everything, times the window's cells that lie inside the padded input.
+    ones = np.ones_like(s["self"])
+    share = pooling.average_pool(ones, s["kernel_size"], **how, count_include_pad=False)
+    mean = pooling.average_pool(s["self"], s["kernel_size"], **how, count_include_pad=False)
+    cells = pooling.average_pool(ones, s["kernel_size"], **how, count_include_pad=True) * prod(s["kernel_size"])
+    total: Array = mean * share * cells / s["divisor_override"]
+    return total
+
+
+def _mean(s: Settings) -> Array:
+    axes = s.get("dim")
+    mean: Array = s["self"].mean(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
+    return mean
+
+
+def _sum(s: Settings) -> Array:
+    axes = s.get("dim")
+    total: Array = s["self"].sum(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
+    return np.asarray(total)
+
+
+def _maximum(s: Settings) -> Array:
+    axes = s.get("dim")
+    found: Array = s["self"].max(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
+    return np.asarray(found)
+
+
+def _pad(s: Settings) -> Array:
+    x, pairs = s["self"], s["pad"]
+    widths = [(0, 0)] * (x.ndim - len(pairs) // 2)
+    widths += [(pairs[i], pairs[i + 1]) for i in range(len(pairs) - 2, -1, -2)]
+    # A negative width crops.
+    cropped = x[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True))]
+    return np.pad(cropped, [(max(0, a), max(0, b)) for a, b in widths], constant_values=s["value"] or 0)
+
+
+def _slice(s: Settings) -> Array:
+    index: list[slice] = [slice(None)] * s["self"].ndim
+    index[s["dim"]] = slice(s["start"], s["end"], s["step"])
+    part: Array = s["self"][tuple(index)]
+    return part
+
+
+def _split(s: Settings) -> list[Array]:
+    axis, size = s["dim"], s["self"].shape[s["dim"]]
+    sizes = s["split_sizes"] if "split_sizes" in s else s["split_size"]
+    ends = list(range(sizes, size, sizes)) if isinstance(sizes, int) else list(np.cumsum(sizes)[:-1])
+    return list(np.split(s["self"], ends, axis=axis))
+
+
+def _squeeze(s: Settings) -> Array:
+    x, axes = s["self"], s.get("dim", tuple(range(s["self"].ndim)))
+    axes = (axes,) if isinstance(axes, int) else axes
+    return np.asarray(np.squeeze(x, axis=tuple(axis for axis in axes if x.shape[axis] == 1)))
+
+
+def _expand(s: Settings) -> Array:
+    x, sizes = s["self"], s["size"]
+    own = (1,) * (len(sizes) - x.ndim) + x.shape
+    return np.broadcast_to(x, tuple(n if size == -1 else size for size, n in zip(sizes, own, strict=True)))
+
+
+def _unary(function: Callable[..., Array]) -> Rule:
+    return lambda s: function(s["self"])
+
+
+def _binary(function: Callable[[Any, Any], Any]) -> Rule:
+    def rule(s: Settings) -> Array:
+        other, alpha = s["other"], s.get("alpha", 1)
+        return np.asarray(function(s["self"], other if alpha == 1 else alpha * other))
+
+    return rule
+
+
+def _same(s: Settings) -> Array:
+    x: Array = s["self"] if "self" in s else s["input"]
+    return x
+
+
+def _softplus(s: Settings) -> Array:
+    x: Array = s["self"] * s["beta"]
+    return np.asarray(np.where(x > s["threshold"], s["self"], np.logaddexp(0, x) / s["beta"]))
+
+
+def _elu(s: Settings) -> Array:
+    x: Array = s["self"]
+    curve = s["alpha"] * np.expm1(np.minimum(x, 0) * s["input_scale"])
+    return np.asarray(s["scale"] * np.where(x > 0, x, curve))
+
+
+RULES: Mapping[str, Rule] = {
+    "convolution": _convolution,
+    "linear": lambda s: linear(s["input"], s["weight"], s["bias"]),
+    "addmm": _addmm,
+    "mm": lambda s: s["self"] @ s["mat2"],
+    "bmm": lambda s: s["self"] @ s["mat2"],
+    "matmul": lambda s: s["self"] @ s["other"],
+    "native_batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
+    "max_pool2d_with_indices": _max_pool,
+    "max_pool3d_with_indices": _max_pool,
+    "max_pool1d": _max_pool,
+    "max_pool2d": _max_pool,
+    "max_pool3d": _max_pool,
+    "avg_pool1d": lambda s: _average_pool({"divisor_override": None, **s}),
+    "avg_pool2d": _average_pool,
+    "avg_pool3d": _average_pool,
+    **{f"{u}adaptive_avg_pool{n}d": lambda s: pooling.adaptive_average_pool(s["self"], s["output_size"])
+       for u in ("", "_") for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": lambda s: pooling.adaptive_max_pool(s["self"], s["output_size"]) for n in (1, 2, 3)},
+    "relu": _unary(activation.relu),
+    "relu6": lambda s: np.clip(s["self"], 0, 6),
+    "hardtanh": lambda s: np.clip(s["self"], s["min_val"], s["max_val"]),
+    "clamp": lambda s: np.clip(s["self"], s["min"], s["max"]),
+    "hardsigmoid": lambda s: np.clip(s["self"] / 6 + 0.5, 0, 1),
+    "hardswish": lambda s: s["self"] * np.clip(s["self"] / 6 + 0.5, 0, 1),
+    "leaky_relu": lambda s: activation.leaky_relu(s["self"], slope=s["negative_slope"]),
+    "sigmoid": _unary(activation.sigmoid),
+    "tanh": _unary(activation.tanh),
+    "gelu": lambda s: activation.gelu(s["self"], approximate=s["approximate"] == "tanh"),
+    "silu": _unary(activation.silu),
+    "mish": lambda s: s["self"] * np.tanh(np.logaddexp(0, s["self"])),
+    "softplus": _softplus,
+    "elu": _elu,
+    "_softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
+    "_log_softmax": lambda s: activation.log_softmax(s["self"], axis=s["dim"]),
+    "softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
+    "add": _binary(np.add),
+    "sub": _binary(np.subtract),
+    "rsub": _binary(lambda a, b: b - a),
+    "mul": _binary(np.multiply),
+    "div": _binary(np.divide),
+    "maximum": _binary(np.maximum),
+    "minimum": _binary(np.minimum),
+    "pow": lambda s: np.asarray(s["self"] ** s["exponent"]),
+    "neg": _unary(np.negative),
+    "abs": _unary(np.abs),
+    "exp": _unary(np.exp),
+    "log": _unary(np.log),
+    "sqrt": _unary(np.sqrt),
+    "rsqrt": lambda s: 1 / np.sqrt(s["self"]),
+    "square": _unary(np.square),
+    "reciprocal": lambda s: 1 / s["self"],
+    "mean": _mean,
+    "sum": _sum,
+    "amax": _maximum,
+    "cat": lambda s: concatenate(s["tensors"], axis=s["dim"]),
+    "stack": lambda s: np.stack(s["tensors"], axis=s["dim"]),
+    "constant_pad_nd": _pad,
+    "view": lambda s: s["self"].reshape(s["size"]),
+    "_unsafe_view": lambda s: s["self"].reshape(s["size"]),
+    "reshape": lambda s: s["self"].reshape(s["shape"]),
+    "permute": lambda s: s["self"].transpose(s["dims"]),
+    "transpose": lambda s: np.swapaxes(s["self"], s["dim0"], s["dim1"]),
+    "t": lambda s: s["self"].T,
+    "slice": _slice,
+    "select": lambda s: np.take(s["self"], s["index"], axis=s["dim"]),
+    "split": _split,
+    "split_with_sizes": _split,
+    "unbind": lambda s: [np.take(s["self"], i, axis=s["dim"]) for i in range(s["self"].shape[s["dim"]])],
+    "squeeze": _squeeze,
+    "unsqueeze": lambda s: np.expand_dims(s["self"], s["dim"]),
+    "expand": _expand,
+    "clone": _same,
+    "contiguous": _same,
+    "dropout": _same,
+    "_to_copy": _same,
+    "copy": lambda s: np.broadcast_to(s["src"], s["self"].shape),
+}  # fmt: skip
+"""ATen's name -> NumPy."""

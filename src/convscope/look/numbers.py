@@ -1,0 +1,163 @@
+"""The numbers in a Graph: torch's own, computed node by node from the records, in any precision and memory format.
+
+A Graph holds no data. A replay runs its operations again with the model's weights, only those that are asked for, and
+keeps every value, so that any cell can be looked at. In float32 it gives the model's own answers, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from convscope.errors import CaptureError
+from convscope.graph.records import Argument, Graph, Node, Ref
+
+Array = npt.NDArray[Any]
+
+# A view of a channels-last tensor may not exist where one of the contiguous tensor did: a reshape has the same numbers.
+_ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,
+                    "aten._unsafe_view.default": torch.ops.aten.reshape.default}  # fmt: skip
+_TORCH_WORDS = {"dtype": torch, "layout": torch, "memory_format": torch}
+
+
+class Replay:
+    """Torch's numbers for the values of a graph.
+
+    Args:
+        graph: a captured network.
+        model: the module that was captured, with its weights.
+        inputs: the model's input tensors, in the order of `graph.inputs`.
+        dtype: element type of floating-point inputs and weights; as they are when None.
+        channels_last: lay four-dimensional inputs and weights out channels-last.
+
+    Raises:
+        CaptureError: inputs that are not those of the graph.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        model: nn.Module,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.graph = graph
+        self._dtype, self._channels_last = dtype, channels_last
+        shapes = [graph.shape(value) for value in graph.inputs]
+        if [tuple(tensor.shape) for tensor in inputs] != shapes:
+            given = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+            raise CaptureError(f"the graph was captured on inputs of {', '.join(map(str, shapes))}, got {given}")
+        named: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
+        named |= dict(model.named_buffers(remove_duplicate=False))
+        self._tensors: dict[int, torch.Tensor] = {}
+        for index, tensor in zip(graph.inputs, inputs, strict=True):
+            self._tensors[index] = self._laid_out(tensor)
+        for value in graph.values:
+            if value.kind in ("parameter", "buffer") and value.producer is None:
+                self._tensors[value.index] = self._laid_out(named[value.name])
+
+    def tensor(self, value: int) -> torch.Tensor:
+        """The numbers of a value, as torch has them."""
+        if value not in self._tensors:
+            with torch.inference_mode():
+                for node in self._needed(value):
+                    self.run(node)
+        return self._tensors[value]
+
+    def array(self, value: int) -> Array:
+        """The numbers of a value in NumPy; floating point as float64."""
+        return as_array(self.tensor(value))
+
+    def run(self, node: Node, given: Mapping[int, torch.Tensor] | None = None) -> list[torch.Tensor]:
+        """Run one operation; on the replay's own numbers, which it adds to, unless others are `given`."""
+        tensors = self._tensors if given is None else given
+        try:
+            with torch.inference_mode():
+                outputs = self._call(node, tensors)
+        except (AttributeError, KeyError) as missing:
+            raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be run again: {missing}") from None
+        if given is None:
+            self._tensors.update(zip(node.outputs, outputs, strict=True))
+        return outputs
+
+    def _call(self, node: Node, tensors: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
+        operator = _ALWAYS_POSSIBLE.get(node.target) or _operator(node.target)
+        arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
+        schema = operator._schema.arguments
+        written = [a.name for a in schema if a.alias_info is not None and a.alias_info.is_write]
+        for name in written:
+            # What an in-place operation forgets is a value of its own in the graph: it writes into a copy.
+            arguments[name] = _copied(arguments[name])
+        names = {a.name: a for a in schema}
+        if node.target in _ALWAYS_POSSIBLE:
+            arguments = dict(zip(names, arguments.values(), strict=True))
+        positional = [arguments[a.name] for a in schema if not a.kwarg_only and a.name in arguments]
+        keywords = {a.name: arguments[a.name] for a in schema if a.kwarg_only and arguments.get(a.name) is not None}
+        result = operator(*positional, **keywords)
+        outputs = _tensors_in(result)
+        if not outputs:
+            outputs = _tensors_in([arguments[name] for name in written])
+        return outputs
+
+    def _argument(self, name: str, value: Argument, tensors: Mapping[int, torch.Tensor]) -> Any:
+        if isinstance(value, Ref):
+            if value.value not in tensors:
+                constant = self.graph.values[value.value]
+                raise CaptureError(
+                    f"the model uses a tensor of shape {constant.spec.shape} that is neither parameter nor buffer, "
+                    "so its numbers are not known: register it with register_buffer"
+                )
+            return tensors[value.value]
+        if isinstance(value, tuple):
+            return [self._argument(name, item, tensors) for item in value]
+        if name in _TORCH_WORDS and isinstance(value, str):
+            return getattr(torch, value)
+        return torch.device("cpu") if name == "device" and isinstance(value, str) else value
+
+    def _needed(self, value: int) -> list[Node]:
+        """The nodes that lead to a value and have not run, in order."""
+        waiting, nodes = [value], set()
+        while waiting:
+            index = waiting.pop()
+            producer = self.graph.values[index].producer
+            if index in self._tensors or producer is None or producer in nodes:
+                continue
+            nodes.add(producer)
+            waiting.extend(self.graph.nodes[producer].inputs)
+        return [self.graph.nodes[index] for index in sorted(nodes)]
+
+    def _laid_out(self, tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.detach()
+        if self._dtype is not None and tensor.is_floating_point():
+            tensor = tensor.to(self._dtype)
+        if self._channels_last and tensor.ndim == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        return tensor
+
+
+def as_array(tensor: torch.Tensor) -> Array:
+    """A tensor in NumPy; floating point as float64."""
+    tensor = tensor.detach()
+    array: Array = (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
+    return array
+
+
+def _operator(target: str) -> Any:
+    namespace, name, overload = target.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), name), overload)
+
+
+def _tensors_in(result: Any) -> list[torch.Tensor]:
+    if isinstance(result, torch.Tensor):
+        return [result]
+    return [tensor for item in result or () for tensor in _tensors_in(item)] if isinstance(result, list | tuple) else []
+
+
+def _copied(argument: Any) -> Any:
+    return [item.clone() for item in argument] if isinstance(argument, list) else argument.clone()

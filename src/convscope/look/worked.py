@@ -1,0 +1,121 @@
+"""A cell worked out: what it was made of, and the steps from there to its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.graph.records import Argument, Ref
+
+Array = npt.NDArray[Any]
+Kind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
+Position = tuple[int, ...]
+Numbers = Callable[[int], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """Numbers of one value that a cell was made of, in the layout of the window that read them.
+
+    Args:
+        value: the graph's value that they belong to.
+        numbers: what they are; 0 in the padding. `(C, *kernel)` under a window, `(n,)` in a row, `()` alone.
+        positions: where they are in the value, one array per axis, each broadcastable to `numbers`.
+        inside: False where a tap lies in the padding (or, in a transposed convolution, on no input).
+        weights: what they are multiplied by; None where they are not.
+        role: what they are in the operation, where there are several.
+    """
+
+    value: int
+    numbers: Array
+    positions: tuple[Array, ...]
+    inside: Array
+    weights: Array | None = None
+    role: str = ""
+
+    @property
+    def contributions(self) -> Array:
+        """What each number adds to the result."""
+        return self.numbers if self.weights is None else self.numbers * self.weights
+
+    def position(self, index: Position) -> Position:
+        """Where one of the numbers is in the value."""
+        shape = self.numbers.shape
+        return tuple(int(np.broadcast_to(axis, shape)[index]) for axis in self.positions)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step of the arithmetic: what is done, and the number that it gives."""
+
+    text: str
+    number: float
+
+
+@dataclass(frozen=True, eq=False)
+class Worked:
+    """A cell worked out.
+
+    Args:
+        kind: in which way.
+        operands: what it was made of.
+        lines: the steps after the operands; the last one gives the cell.
+        winner: for a choice, the index into the operands' numbers.
+    """
+
+    kind: Kind
+    operands: tuple[Operands, ...]
+    lines: tuple[Line, ...]
+    winner: Position | None = None
+
+    @property
+    def value(self) -> float:
+        """The cell, as we compute it."""
+        return self.lines[-1].number
+
+
+def scalar(value: float | np.floating[Any]) -> float:
+    """A number as a Python float."""
+    return float(value)
+
+
+def one(value: int, array: Array, position: Position, role: str = "") -> Operands:
+    """A single number as operands."""
+    return Operands(value, np.asarray(array[position]), tuple(np.asarray(p) for p in position), np.asarray(True),
+                    role=role)  # fmt: skip
+
+
+def ref(argument: Argument) -> int:
+    """The value that an argument refers to; it must be a tensor."""
+    assert isinstance(argument, Ref), "this argument is a tensor"
+    return argument.value
+
+
+def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -> Worked:
+    """A cell that is a sum of products, plus a bias where there is one."""
+    total = scale * scalar(operands.contributions.sum())
+    count = operands.numbers.size
+    lines = [Line(f"sum of {count:,} product{'s' if count != 1 else ''}", total)]
+    if bias is not None:
+        lines.append(Line(f"+ bias {bias:.6g}", total + bias))
+    return Worked("products", (operands,), tuple(lines))
+
+
+def choice_of(operands: Operands) -> Worked:
+    """A cell that is the largest of its operands."""
+    flat = int(np.argmax(operands.numbers))
+    index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
+    place = ",".join(map(str, operands.position(index)[1:]))
+    line = Line(f"the largest of {int(operands.inside.sum())}, at {place}", scalar(operands.numbers[index]))
+    return Worked("choice", (operands,), (line,), index)
+
+
+def mean_of(operands: Operands, divisor: int) -> Worked:
+    """A cell that is its operands' sum over a divisor."""
+    total = scalar(operands.numbers.sum())
+    lines = (Line(f"sum of {int(operands.inside.sum()):,}", total), Line(f"÷ {divisor:,}", total / divisor))
+    return Worked("mean", (operands,), lines)
