@@ -35,12 +35,14 @@ class Loaded:
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
         weights: the file with its trained weights; None where there are none.
+        preprocessing: how an image becomes its input, as `model.json` has it; None where nothing says so.
     """
 
     name: str
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
+    preprocessing: Mapping[str, Any] | None = None
 
     def build(self) -> nn.Module:
         """The module, with its trained weights where it has any.
@@ -116,7 +118,8 @@ def _from_run(path: Path) -> Loaded:
     if not card.is_file():
         raise CaptureError(f"{path} is not a run directory: it has no {_CARD}")
     try:
-        network: Mapping[str, Any] = json.loads(card.read_bytes())["network"]
+        known: Mapping[str, Any] = json.loads(card.read_bytes())
+        network: Mapping[str, Any] = known["network"]
         name, size = str(network["name"]), tuple(int(side) for side in network["image_size"])
         channels, classes = int(network["in_channels"]), int(network["num_classes"])
         options = dict(network["options"])
@@ -128,6 +131,7 @@ def _from_run(path: Path) -> Loaded:
         factory=lambda: _build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
         input_shape=(channels, *size),
         weights=weights if weights.is_file() else None,
+        preprocessing=known.get("preprocessing"),
     )
 
 

@@ -55,7 +55,7 @@ class Addresses:
         if inside:
             return inside[-1]
         known = [*self._by_label, *(m.path for m in self.graph.modules if m.path and m.calls)]
-        hint = did_you_mean(name, known)
+        hint = did_you_mean(name, dict.fromkeys(known))
         if not hint:
             some = list(self._by_label)[:LISTED]
             hint = f" Its layers: {', '.join(some)}{', ...' if len(self._by_label) > LISTED else ''}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,9 @@ class Lens:
             GeometryError: a cell outside the map.
         """
         node = self.addresses.find(layer)
-        position = cell_position(self.graph.shape(node.outputs[0]), channel, tuple(at), layer=self.addresses.label(node))
+        position = cell_position(
+            self.graph.shape(node.outputs[0]), channel, tuple(at), layer=self.addresses.label(node)
+        )
         return self.at(node, position)
 
     def at(self, node: Node, position: Position) -> Explanation:
@@ -139,7 +142,6 @@ class Lens:
             worked=done,
             torch_value=float(self.numbers(node.outputs[0])[position]),
             following=tuple(self._following(node, position)),
-            box=self._box(node.outputs[0], position),
         )
 
     def _following(self, node: Node, position: Position) -> list[Line]:
@@ -154,7 +156,8 @@ class Lens:
             lines.append(Line(text, float(self.numbers(node.outputs[0])[position])))
         return lines
 
-    def _box(self, value: int, position: Position) -> Box | None:
+    def box(self, value: int, position: Position) -> Box | None:
+        """Where in the input a cell of a value came from."""
         if not self.graph.inputs:
             return None
         source = self.graph.inputs[0]
@@ -162,7 +165,9 @@ class Lens:
         mask = walk.mask(source)
         if len(self.graph.shape(source)) < 3 or not mask.any():
             return None
-        where = [np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)]
+        where = [
+            np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
+        ]
         first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
         inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
         status = walk.status(source)
@@ -182,7 +187,6 @@ class Explanation:
         worked: operands and steps.
         torch_value: what torch computed.
         following: what becomes of the number in the activations right after.
-        box: where in the input it came from; None where it depends on no pixel.
     """
 
     lens: Lens = field(repr=False)
@@ -193,7 +197,11 @@ class Explanation:
     worked: Worked = field(repr=False)
     torch_value: float
     following: tuple[Line, ...]
-    box: Box | None
+
+    @cached_property
+    def box(self) -> Box | None:
+        """Where in the input it came from; None where it depends on no pixel."""
+        return self.lens.box(self.node.outputs[0], self.position)
 
     @property
     def value(self) -> float:

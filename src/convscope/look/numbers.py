@@ -74,6 +74,15 @@ class Replay:
         """The numbers of a value in NumPy; floating point as float64."""
         return as_array(self.tensor(value))
 
+    def known(self) -> dict[int, torch.Tensor]:
+        """What is known before anything has run: inputs, parameters and buffers, by value."""
+        return {index: tensor for index, tensor in self._tensors.items() if self.graph.values[index].producer is None}
+
+    def forget(self, value: int) -> None:
+        """Let go of a value's memory; it is computed again where it is asked for."""
+        if self.graph.values[value].producer is not None:
+            self._tensors.pop(value, None)
+
     def run(self, node: Node, given: Mapping[int, torch.Tensor] | None = None) -> list[torch.Tensor]:
         """Run one operation; on the replay's own numbers, which it adds to, unless others are `given`."""
         tensors = self._tensors if given is None else given

@@ -109,8 +109,8 @@ def choice_of(operands: Operands) -> Worked:
     """A cell that is the largest of its operands."""
     flat = int(np.argmax(operands.numbers))
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
-    place = ",".join(map(str, operands.position(index)[1:]))
-    line = Line(f"the largest of {int(operands.inside.sum())}, at {place}", scalar(operands.numbers[index]))
+    place = ", ".join(map(str, operands.position(index)[2:]))
+    line = Line(f"the largest of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
     return Worked("choice", (operands,), (line,), index)
 
 

@@ -78,7 +78,7 @@ def likeness(kernel: Array, other: Array = VERTICAL) -> float:
     return float((kernel * other).sum() / np.sqrt((kernel**2).sum() * (other**2).sum()).item())
 
 
-def edge_images(count: int, *, size: int = 12, noise: float = 0.03, seed: int = 0) -> tuple[Array, Array]:
+def edge_images(count: int, *, size: int = 12, noise: float = 0.05, seed: int = 0) -> tuple[Array, Array]:
     """Noisy images with one step each, down or across, and the maps that a vertical-edge detector ought to give.
 
     Nothing here knows a kernel: a map is the step's height at the two places where a 3x3 window straddles a vertical
@@ -99,7 +99,7 @@ def edge_images(count: int, *, size: int = 12, noise: float = 0.03, seed: int = 
     return images + noise * generator.standard_normal(images.shape), maps
 
 
-def learn_vertical_edges(*, steps: int = 300, learning_rate: float = 0.2, seed: int = 0) -> list[Snapshot]:
+def learn_vertical_edges(*, steps: int = 300, learning_rate: float = 0.4, seed: int = 0) -> list[Snapshot]:
     """Start from a random kernel and walk down the gradient: what comes out is a vertical-edge detector.
 
     Args:

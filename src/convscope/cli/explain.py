@@ -1,0 +1,112 @@
+"""`convscope explain`: where one number in a network comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.errors import GeometryError
+
+if TYPE_CHECKING:
+    from convscope.look.explanation import Explanation
+
+JSON_VERSION = 1
+EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at 4,4"
+
+
+@click.command("explain", epilog=EPILOG)
+@click.argument("model", required=False)
+@click.argument("image", required=False)
+@click.option("--layer", help="A module's path, layer1.0.conv1, or an operation in it, layer1.0:add.")
+@click.option("--channel", type=int, default=0, show_default=True, help="Which feature map, or which unit.")
+@click.option("--at", default="", help="Where on the map: Y,X.")
+@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, where the model does not say it.")
+@click.option("--depth", type=click.IntRange(0), default=0, show_default=True,
+              help="Explain the largest contributor too, this many steps down.")  # fmt: skip
+@click.option("--pixels", is_flag=True, help="Go down to the pixels, however deep.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights, for a model without its own.")
+@click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--demo", type=click.Choice(["edges"]), help="A first lesson instead: edge detection.")
+def command(
+    model: str | None,
+    image: str | None,
+    layer: str | None,
+    channel: int,
+    at: str,
+    input_text: str | None,
+    depth: int,
+    pixels: bool,
+    seed: int,
+    html_path: Path | None,
+    as_json: bool,
+    demo: str | None,
+) -> None:
+    """Say where one number in MODEL comes from, given IMAGE: patch, kernel, products, sum, bias, activation.
+
+    MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME.
+    IMAGE is a file, or digits/0 to digits/1796 for the built-in digits.
+    """
+    if demo is not None:
+        _edges(html_path, as_json)
+        return
+    if model is None or image is None or layer is None:
+        missing = next(
+            name for name, given in (("MODEL", model), ("IMAGE", image), ("--layer", layer)) if given is None
+        )
+        raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
+    from convscope.look.explain import explain
+
+    found = explain(
+        model, image, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
+    )
+    chain = found.to_pixels(None if pixels else depth)
+    if html_path is not None:
+        _write_page(found, html_path, None if pixels else depth)
+    if as_json:
+        click.echo(json.dumps({"version": JSON_VERSION, "cells": [one.to_dict() for one in chain]}, indent=1))
+        return
+    for number, one in enumerate(chain):
+        if number:
+            click.echo(f"\n{'─' * 40}\n")
+        click.echo(str(one))
+    if html_path is not None:
+        click.echo(f"\nwrote {html_path}")
+
+
+def _write_page(found: Explanation, path: Path, depth: int | None) -> None:
+    from convscope.look.cell_page import DOWN, explanation_page
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(explanation_page(found, depth=None if depth is None else max(depth, DOWN)), encoding="utf-8")
+
+
+def _edges(html_path: Path | None, as_json: bool) -> None:
+    from convscope.look.edges import edges_dict, edges_page, edges_text
+
+    if html_path is not None:
+        html_path.parent.mkdir(parents=True, exist_ok=True)
+        html_path.write_text(edges_page(), encoding="utf-8")
+    click.echo(json.dumps({"version": JSON_VERSION, **edges_dict()}, indent=1) if as_json else edges_text())
+    if html_path is not None and not as_json:
+        click.echo(f"\nwrote {html_path}")
+
+
+def _place(text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
+        raise GeometryError(f"--at must be whole numbers with commas, such as 3,4; got {text!r}")
+    return tuple(int(part) for part in text.split(","))
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+([x×,]\d+)*", text):
+        raise GeometryError(f"--input must be a shape such as 3x224x224; got {text!r}")
+    return tuple(int(part) for part in re.split("[x×,]", text))
