@@ -18,9 +18,11 @@ __version__ = "0.1.0"
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.train.recipe",
+    "audit": "convscope.look.audit",
     "cell_field": "convscope.look.cell_field",
     "compare": "convscope.look.comparison",
     "evaluate": "convscope.train.evaluate",
+    "explain": "convscope.look.explain",
     "inspect": "convscope.look.inspection",
     "predict": "convscope.train.predict",
     "train": "convscope.train",

@@ -20,7 +20,7 @@ from convscope.capture.load import load
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node
 from convscope.look.address import Addresses
-from convscope.look.interpret import interpret_node, rule_of
+from convscope.look.interpret import interpret_node, reads_left_out, rule_of
 from convscope.look.numbers import Replay, as_array
 from convscope.look.worked import Array
 from convscope.report.table import Column, Row, Table, table_text
@@ -41,8 +41,10 @@ MODES = (
     Mode("bf16", torch.bfloat16),
 )
 # Operations that compute nothing have no error of their own and get no line.
-_NO_ARITHMETIC = frozenset({"reshape", "permute", "transpose", "slice", "select", "split", "squeeze", "unsqueeze",
-                            "expand", "concat", "stack", "pad", "clone", "copy", "cast", "dropout", "unbind"})  # fmt: skip
+_NO_ARITHMETIC = frozenset({
+    "reshape", "permute", "transpose", "slice", "select", "split", "squeeze", "unsqueeze", "expand", "concat", "stack",
+    "pad", "clone", "copy", "cast", "dropout", "unbind",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,10 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
     layers: list[LayerError] = []
     agreement = 0.0
     for node in graph.nodes:
-        exact.run(node)
+        for replay in (exact, *modes):
+            replay.run(node)
+        if reads_left_out(graph, node, arrays):
+            continue
         known = rule_of(node) is not None
         results = interpret_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
         arrays.update(zip(node.outputs, results, strict=False))
@@ -208,7 +213,6 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
         own, so_far = {}, {}
         measured = graph.values[output].kind == "activation" and node.op not in _NO_ARITHMETIC
         for mode, replay in zip(MODES, modes, strict=True):
-            replay.run(node)
             if measured:
                 so_far[mode.name] = error_of(replay.array(output), result)
                 own[mode.name] = error_of(_alone(node, replay, exact, mode), result)

@@ -230,13 +230,12 @@ class Explanation:
         found: list[Contributor] = []
         for operands in self.worked.operands:
             added = operands.contributions
-            order = np.argsort(-np.abs(added), axis=None, kind="stable")
+            inside = np.broadcast_to(operands.inside, added.shape)
+            order = np.argsort(np.where(inside, -np.abs(added), np.inf), axis=None, kind="stable")[: inside.sum()]
             if self.worked.winner is not None:
                 order = np.asarray([np.ravel_multi_index(self.worked.winner, added.shape)])
             for flat in order[:limit]:
                 index = tuple(int(i) for i in np.unravel_index(int(flat), added.shape))
-                if not bool(np.broadcast_to(operands.inside, added.shape)[index]):
-                    continue
                 weight = None if operands.weights is None else float(operands.weights[index])
                 found.append(
                     Contributor(self.label_of(operands), operands.value, operands.position(index),

@@ -37,7 +37,7 @@ def interpret(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Node, 
     arrays = dict(given)
     last_use = {value: node.index for node in graph.nodes for value in node.inputs}
     for node in graph.nodes:
-        results = interpret_node(node, arrays)
+        results = [] if reads_left_out(graph, node, arrays) else interpret_node(node, arrays)
         arrays.update(zip(node.outputs, results, strict=False))
         yield node, results
         for value in node.inputs:
@@ -56,6 +56,11 @@ def interpret_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
         raise CaptureError(f"{node.module or 'the model'}: there is no NumPy for {node.target}")
     result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
     return result if isinstance(result, list) else [result]
+
+
+def reads_left_out(graph: Graph, node: Node, arrays: Mapping[int, Array]) -> bool:
+    """Whether a node reads a mask or an index that was left out; then it is left out as well."""
+    return any(value not in arrays and graph.values[value].producer is not None for value in node.inputs)
 
 
 def rule_of(node: Node) -> Rule | None:

@@ -1,0 +1,16 @@
+"""The examples in the docstrings run and say what they give."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+NAMES = ("address", "audit", "cell_text", "explain", "explanation")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_run(name: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"convscope.look.{name}"))
+    assert outcome.attempted and not outcome.failed
