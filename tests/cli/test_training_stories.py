@@ -11,7 +11,10 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -242,52 +245,55 @@ def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: p
     assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A command as a process of its own, in a folder."""
-    source = str(Path(__file__).parents[2] / "src")
-    return subprocess.Popen(
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
+    """A command as a process of its own, in a folder, with its stdout and stderr."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "convscope", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            yield process, process.stdout, process.stderr
+        finally:
+            process.kill()
+
+
+def wait_for(stream: IO[str], beginning: str) -> None:
+    """Read lines until one begins so."""
+    assert any(line.lstrip().startswith(beginning) for line in stream), f"no line begins with {beginning!r}"
 
 
 def test_ctrl_c_keeps_the_best_weights_and_the_report(tmp_path: Path) -> None:
-    process = start(tmp_path, "train", "digits", "--model", "lenet5", "--epochs", "10000")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.strip().startswith("2/10000"):
-            break
-    process.send_signal(signal.SIGINT)
-    err = process.stderr.read()
-    assert process.wait(timeout=60) == 130
-    assert process.stdout is not None
-    out = process.stdout.read()
-    assert "Traceback" not in err
+    command = ("train", "digits", "--model", "lenet5", "--epochs", "10000")
+    with started(tmp_path, *command) as (process, stdout, stderr):
+        wait_for(stderr, "2/10000")
+        process.send_signal(signal.SIGINT)
+        said, out = stderr.read(), stdout.read()
+        assert process.wait(timeout=60) == 130
+    assert "Traceback" not in said
     assert "convscope train --resume runs/digits-lenet5" in out
     run = tmp_path / "runs" / "digits-lenet5"
     assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
     assert "stopped before its end" in (run / "report.html").read_text()
-    predicted = start(tmp_path, "evaluate", "runs/digits-lenet5", "--json")
-    out, err = predicted.communicate(timeout=60)
-    assert json.loads(out)["accuracy_top1"] > 0.2
+    with started(tmp_path, "evaluate", "runs/digits-lenet5", "--json") as (process, stdout, _):
+        assert json.loads(stdout.read())["accuracy_top1"] > 0.2
+        assert process.wait(timeout=60) == 0
 
 
 def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
-    process = start(tmp_path, "train", "digits", "--model", "resnet18", "--image-size", "64", "--batch-size", "512")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("run:"):
-            break
-    process.send_signal(signal.SIGINT)
-    for line in process.stderr:
-        if line.startswith("stopping"):
-            break
-    process.send_signal(signal.SIGINT)
-    err = process.stderr.read()  # not communicate(): it would pass over what is buffered already
-    assert process.wait(timeout=60) == 130
-    assert "Traceback" not in err
-    assert "interrupted" in err
+    command = ("train", "digits", "--model", "resnet18", "--image-size", "64", "--batch-size", "512")
+    with started(tmp_path, *command) as (process, _, stderr):
+        wait_for(stderr, "run:")
+        process.send_signal(signal.SIGINT)
+        wait_for(stderr, "stopping")
+        process.send_signal(signal.SIGINT)
+        said = stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert "Traceback" not in said
+    assert "interrupted" in said

@@ -13,7 +13,7 @@ import numpy as np
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
 from convscope.errors import DataError, RunError, did_you_mean
-from convscope.train.loop import answer
+from convscope.train.answer import answer
 from convscope.train.metrics import Scores, score
 from convscope.train.recipe import Recipe
 from convscope.train.run import Run, open_run, short_name

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.data.augment import Augmentation, augment, generator_for
 from convscope.data.batches import Batches, Normalization
-from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
-from convscope.train.events import EpochRow, Listener, Step
+from convscope.train.answer import answer
+from convscope.train.events import EpochRow, Listener
 from convscope.train.optimizers import make_optimizer, set_rate
 from convscope.train.schedule import learning_rate_factor
+from convscope.train.watch import Watch
 
-SHOW_EVERY_SECONDS = 0.1
-EVALUATION_BATCH = 256
 # The stream of dropout and other draws inside the network: no step of an epoch has this number.
 NETWORK_STREAM = 2**23 - 1
 
@@ -162,45 +160,11 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
 
 
-def answer(
-    network: nn.Module,
-    images: ImageSet,
-    normalization: Normalization,
-    *,
-    device: str = "cpu",
-    batch_size: int = EVALUATION_BATCH,
-    progress: Progress = no_progress,
-    what: str = "measuring",
-) -> npt.NDArray[np.float64]:
-    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after."""
-    found = []
-    done = 0
-    with evaluating(network):
-        for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
-            found.append(functional.softmax(network(pixels).double(), dim=1).cpu().numpy())
-            done += len(pixels)
-            progress(done, len(images), what)
-    return np.concatenate(found)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients inside; each module gets its own mode back after."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def _train_epoch(
     state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool]
 ) -> EpochRow | None:
     """One epoch's steps and what they measured, or None when it was stopped before its end."""
-    watch = _Watch(state, settings, len(batches))
+    watch = Watch(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
     steps = len(batches) * settings.epochs
     rate = settings.learning_rate
     train_mode(state.network)
@@ -291,75 +255,3 @@ def _is_better(accuracy: float | None, loss: float | None, best: Best | None) ->
 
 def _patience_is_over(state: State, patience: int) -> bool:
     return bool(patience) and state.best is not None and state.epoch - state.best.epoch >= patience
-
-
-class _Watch:
-    """An epoch's sums and clocks."""
-
-    def __init__(self, state: State, settings: Settings, batches: int) -> None:
-        self._epoch = state.epoch
-        self._epochs = settings.epochs
-        self._batches = batches
-        self._began = time.perf_counter()
-        self._shown = self._began
-        self._waited = 0.0
-        self._images = 0
-        self._loss = 0.0
-        self._right = 0
-        # Epochs before this one tell what an epoch takes, its validation included.
-        self._epoch_seconds = state.seconds / state.epoch if state.epoch else None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the epoch began."""
-        return time.perf_counter() - self._began
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time spent inside is time spent on preparing data."""
-        began = time.perf_counter()
-        yield
-        self._waited += time.perf_counter() - began
-
-    def count(self, images: int, loss: float, right: int) -> None:
-        """Add a batch."""
-        self._images += images
-        self._loss += loss * images
-        self._right += right
-
-    def due(self, batch: int, rate: float) -> Step | None:
-        """Where the epoch stands, when it is time to show it."""
-        now = time.perf_counter()
-        if now - self._shown < SHOW_EVERY_SECONDS and batch < self._batches:
-            return None
-        self._shown = now
-        elapsed = now - self._began
-        epoch_seconds = self._epoch_seconds or elapsed / batch * self._batches
-        left = epoch_seconds * (self._epochs - self._epoch - batch / self._batches)
-        return Step(
-            epoch=self._epoch + 1,
-            epochs=self._epochs,
-            batch=batch,
-            batches=self._batches,
-            loss=self._loss / self._images,
-            accuracy=self._right / self._images,
-            learning_rate=rate,
-            images_per_second=self._images / max(elapsed, 1e-9),
-            seconds_left=left,
-        )
-
-    def row(self, rate: float) -> EpochRow:
-        """The epoch's measures, before its validation."""
-        elapsed = max(self.elapsed, 1e-9)
-        return EpochRow(
-            epoch=self._epoch + 1,
-            seconds=elapsed,
-            train_loss=self._loss / self._images,
-            train_accuracy=self._right / self._images,
-            val_loss=None,
-            val_accuracy=None,
-            learning_rate=rate,
-            images_per_second=self._images / elapsed,
-            data_wait=self._waited / elapsed,
-            best=False,
-        )

@@ -15,7 +15,7 @@ from convscope.data.decode import decode_image
 from convscope.data.records import ImageSet, Problem, Progress, no_progress, printable
 from convscope.data.walk import Walk
 from convscope.errors import DataError
-from convscope.train.loop import EVALUATION_BATCH, answer
+from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.run import open_run
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-import numpy as np
 from torch import Tensor
 
 from convscope import __version__
@@ -15,24 +14,19 @@ from convscope.data.augment import Augmentation
 from convscope.data.records import Dataset
 from convscope.nets import catalogue
 from convscope.report import html
-from convscope.report.charts import Curve, confusion_matrix, line_chart
+from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
+from convscope.train import scored
 from convscope.train.events import EpochRow
 from convscope.train.files import write_file
 from convscope.train.metrics import Scores
-from convscope.train.pictures import filter_sheet, first_batch, first_filters, plain
+from convscope.train.pictures import filter_sheet, first_batch, first_filters
 from convscope.train.recipe import Recipe, settings
 from convscope.train.run import ModelCard, Run
 
-WORST = 24
 FIRST = 18
-CONFUSIONS = 12
-CALIBRATION_IMAGES = 5  # a bin of fewer says nothing
-FEWEST_BINS = 3  # points that a curve needs
-LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
-SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix
 PROBLEMS_SHOWN = 200
 
 
@@ -63,16 +57,16 @@ def write_report(story: Story) -> None:
 
 def report_page(story: Story) -> str:
     """The page as HTML."""
+    scores = story.scores
     title = catalogue.find(story.card.name).title
     blocks = [
         html.facts(list(_headline(story))),
         *_remarks(story),
         *_curves(story),
-        *_confusion(story),
-        *_mistakes(story),
+        *([scored.confusion(scores), scored.mistakes(scores, story.dataset.splits[scores.split])] if scores else []),
         *_seen(story),
         *_filters(story),
-        *_classes(story),
+        *([scored.classes(scores)] if scores else []),
         _images(story),
         _settings(story),
         _files(story),
@@ -162,65 +156,6 @@ def _curves(story: Story) -> Iterator[Html]:
     )
 
 
-def _confusion(story: Story) -> Iterator[Html]:
-    scores = story.scores
-    if scores is None:
-        return
-    counts, classes = scores.confusion, scores.classes
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
-    pairs.sort(key=lambda pair: (-wrong[pair], pair))
-    blocks: list[Html] = []
-    if len(classes) <= LARGEST_MATRIX:
-        blocks.append(html.figure(confusion_matrix(counts, classes, title=f"{_split_name(scores)} images")))
-    else:
-        worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_MATRIX])
-        some = counts[np.ix_(worst, worst)]
-        title = f"The {LARGEST_MATRIX} classes with the most mistakes, of {len(classes):,}"
-        blocks.append(html.figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
-    if pairs:
-        columns = [
-            Column("true class"),
-            Column("called"),
-            Column("images", numeric=True),
-            Column("of the class", numeric=True),
-        ]
-        rows = [
-            (classes[i], classes[j], exact(int(wrong[i, j])), percent(int(wrong[i, j]) / max(1, int(counts[i].sum()))))
-            for i, j in pairs[:CONFUSIONS]
-        ]
-        blocks.append(html.table(Table.of(columns, rows, title="The most frequent mistakes")))
-    yield html.section(
-        "What it takes for what", html.columns(*blocks) if len(classes) <= SMALL_MATRIX else html.join(*blocks)
-    )
-
-
-def _mistakes(story: Story) -> Iterator[Html]:
-    scores = story.scores
-    if scores is None:
-        return
-    if not scores.mistakes:
-        yield html.section("Worst mistakes", html.paragraph("None: every one of these images was named rightly."))
-        return
-    images = story.dataset.splits[scores.split]
-    shown = []
-    for mistake in scores.mistakes[:WORST]:
-        true, called = scores.classes[mistake.true], scores.classes[mistake.predicted]
-        caption = f"{true} called {called}, {percent(mistake.confidence)} sure"
-        alt = f"{mistake.name}: {caption}"
-        shown.append(html.image(plain(images.images[mistake.row]), alt=alt, caption=caption, tip=mistake.name))
-    yield html.section(
-        "Worst mistakes",
-        html.paragraph(
-            f"{plural(len(scores.mistakes), 'image')} of {scores.images:,} were named wrongly. "
-            f"Here are those that the network was surest of; a wrong label shows up here first."
-        ),
-        html.gallery(*shown),
-        html.details("Their files", html.code("\n".join(mistake.name for mistake in scores.mistakes[:WORST]))),
-    )
-
-
 def _seen(story: Story) -> Iterator[Html]:
     if story.dataset.train is None:
         return
@@ -256,48 +191,6 @@ def _filters(story: Story) -> Iterator[Html]:
             alt=f"the {count} filters of {name}, each {height} by {width}",
             caption=f"The {count} filters of {name}, {height}×{width} each: light for, dark against, grey nothing.",
         ),
-    )
-
-
-def _classes(story: Story) -> Iterator[Html]:
-    if story.scores is None:
-        return
-    columns = [
-        Column("class"),
-        Column("images", numeric=True),
-        Column("precision", numeric=True, note="of the images called so, how many are"),
-        Column("recall", numeric=True, note="of the images of this class, how many were called so"),
-        Column("F1", numeric=True, note="the harmonic mean of the two"),
-    ]
-    rows = [
-        (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
-        for score in story.scores.per_class
-    ]
-    table = html.table(Table.of(columns, rows))
-    yield html.section("Class by class, and how sure", html.columns(table, _calibration(story.scores)))
-
-
-def _calibration(scores: Scores) -> Html:
-    enough = max(CALIBRATION_IMAGES, scores.images // 200)
-    bins = [item for item in scores.calibration if item.images >= enough]
-    error = percent(scores.calibration_error)
-    differ = f"Confidence and accuracy differ by {error} on average: the expected calibration error over 15 bins."
-    if len(bins) < FEWEST_BINS:
-        return html.paragraph(differ)
-    sure = [100 * item.confidence for item in bins if item.confidence is not None]
-    right = [100 * item.accuracy for item in bins if item.accuracy is not None]
-    chart = line_chart(
-        [Curve("this network", sure, right), Curve("as sure as it is right", [0, 100], [0, 100])],
-        title="Calibration",
-        x_label="percent sure",
-        y_label="percent right",
-        y_limits=(0, 100),
-        width=460,
-    )
-    return html.figure(
-        chart,
-        f"How often it is right when it is so sure (bins of {enough} images or more). {differ} "
-        "Above the dashed line it is better than it says; below, worse.",
     )
 
 
@@ -343,10 +236,6 @@ def _files(story: Story) -> Html:
         ("report.html", "this page"),
     ]
     return html.section("What was written", html.paragraph(f"In {story.run}:"), html.table(Table.of(columns, rows)))
-
-
-def _split_name(scores: Scores) -> str:
-    return {"test": "Test", "val": "Validation"}.get(scores.split, scores.split)
 
 
 def _shown(value: object) -> str:

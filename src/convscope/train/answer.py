@@ -1,0 +1,51 @@
+"""A network's answers to images: probabilities, in fp32 and evaluation mode, with the network left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from convscope.data.batches import Batches, Normalization
+from convscope.data.records import ImageSet, Progress, no_progress
+
+EVALUATION_BATCH = 256
+
+
+def answer(
+    network: nn.Module,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    device: str = "cpu",
+    batch_size: int = EVALUATION_BATCH,
+    progress: Progress = no_progress,
+    what: str = "measuring",
+) -> npt.NDArray[np.float64]:
+    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after."""
+    found = []
+    done = 0
+    with evaluating(network):
+        for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
+            found.append(functional.softmax(network(pixels).double(), dim=1).cpu().numpy())
+            done += len(pixels)
+            progress(done, len(images), what)
+    return np.concatenate(found)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients inside; each module gets its own mode back after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,172 @@
+"""A run while it trains: its parts, and how its state goes to the disk and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from convscope.data.records import Dataset, ImageSet
+from convscope.errors import RunError
+from convscope.train.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+    save_checkpoint,
+)
+from convscope.train.choose import Settled
+from convscope.train.events import COLUMNS, EpochRow, Listener, table_row
+from convscope.train.loop import Best, Settings, State
+from convscope.train.run import ModelCard, Run, short_name
+
+# A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
+CHECKPOINT_EVERY_SECONDS = 10.0
+
+
+@dataclass
+class Job:
+    """Everything that one call of `train` works with."""
+
+    run: Run
+    settled: Settled
+    dataset: Dataset
+    train: ImageSet
+    card: ModelCard
+    state: State
+    listener: Listener
+    saved_at: float = -math.inf
+
+    @cached_property
+    def data_hash(self) -> str:
+        """A hash of which image is in which split with which label."""
+        digest = hashlib.sha256()
+        for split, images in self.dataset.splits.items():
+            names = (short_name(name, self.dataset) for name in images.names)
+            rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
+            digest.update(json.dumps(rows).encode())
+        return digest.hexdigest()
+
+    def say(self, line: str) -> None:
+        """Tell the listener and the log."""
+        self.listener.said(line)
+        self.run.log(line)
+
+
+def loop_settings(settled: Settled, card: ModelCard) -> Settings:
+    """What the loop needs of a settled recipe."""
+    recipe = settled.recipe
+    return Settings(
+        epochs=settled.epochs,
+        batch_size=settled.batch_size,
+        optimizer=recipe.optimizer,
+        learning_rate=settled.learning_rate,
+        depth_decay=recipe.depth_decay,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        schedule=recipe.schedule,
+        warmup=recipe.warmup,
+        label_smoothing=recipe.label_smoothing,
+        gradient_clip=recipe.gradient_clip,
+        patience=recipe.patience,
+        seed=recipe.seed,
+        device=settled.device,
+        bf16=settled.precision == "bf16",
+        augmentation=settled.augmentation,
+        normalization=card.normalization,
+    )
+
+
+def keep_epoch(job: Job) -> None:
+    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time."""
+    row = job.state.rows[-1]
+    job.run.log("  ".join(f"{name} {cell}" for (name, _), cell in zip(COLUMNS, table_row(row), strict=True)))
+    write_metrics(job)
+    now = time.monotonic()
+    if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
+        assert job.state.best is not None
+        job.run.write_weights(job.state.best.weights)
+        write_checkpoint(job)
+        job.saved_at = time.monotonic()
+
+
+def write_metrics(job: Job) -> None:
+    """Write metrics.csv: a row an epoch."""
+    header = [name for name, _ in COLUMNS]
+    job.run.write_table(job.run.metrics_path, header, [table_row(row) for row in job.state.rows])
+
+
+def write_checkpoint(job: Job) -> None:
+    """Write a checkpoint of the state as it is at the end of an epoch."""
+    state = job.state
+    assert state.best is not None
+    best = {"epoch": state.best.epoch, "accuracy": state.best.accuracy, "loss": state.best.loss}
+    values: dict[str, Any] = {
+        "step": state.step,
+        "epoch": state.epoch,
+        "seconds": state.seconds,
+        "best": best,
+        "rows": [asdict(row) for row in state.rows],
+        "data": job.data_hash,
+        "bits_depend_on": _bits_depend_on(job.settled),
+    }
+    save_checkpoint(
+        job.run.checkpoints,
+        Checkpoint(
+            model=state.network.state_dict(),
+            best=state.best.weights,
+            optimizer=optimizer_tensors(state.network, state.optimizer),
+            values=values,
+        ),
+    )
+
+
+def restore(job: Job) -> None:
+    """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over."""
+    saved = load_checkpoint(job.run.checkpoints)
+    if saved is None:
+        job.say(f"{job.run} has no checkpoint yet: it starts over")
+        return
+    values, state = saved.values, job.state
+    if values["data"] != job.data_hash:
+        raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
+    if values["bits_depend_on"] != (here := _bits_depend_on(job.settled)):
+        differing = ", ".join(
+            f"{name} {values['bits_depend_on'].get(name)} -> {here[name]}"
+            for name in here
+            if values["bits_depend_on"].get(name) != here[name]
+        )
+        job.say(f"the result may differ in its last digits from an unbroken run's: {differing}")
+    where = str(job.run.checkpoints)
+    load_weights(state.network, saved.model, where=where)
+    load_optimizer(state.network, state.optimizer, saved.optimizer)
+    state.epoch, state.step, state.seconds = values["epoch"], values["step"], values["seconds"]
+    state.best = Best(weights=saved.best, **values["best"])
+    state.rows = [EpochRow(**row) for row in values["rows"]]
+
+
+def write_split(run: Run, dataset: Dataset) -> None:
+    """Write split.csv, where the split was made here."""
+    if dataset.made_splits:
+        rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
+        run.write_table(run.split_path, ("image", "split"), rows)
+
+
+def _bits_depend_on(settled: Settled) -> dict[str, object]:
+    """What a result's last digits depend on, on one kind of machine."""
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": settled.device,
+        "precision": settled.precision,
+        "threads": settled.threads,
+    }
