@@ -63,6 +63,15 @@ class TestWindows:
         assert "75 %" in warning.message and "pool before striding" in warning.remedy
         assert [w.layer for w in kinds["stride-over-kernel"]] == ["b"]  # said once for a
 
+    def test_a_map_that_is_read_through_another_normalisation_is_read(self):
+        """Pre-activation blocks normalise the same map once per branch, as dual-path networks do."""
+        block = net(
+            lambda m, x: m.a(F.relu(m.norm_a(m.stem(x)))) + m.b(F.relu(m.norm_b(m.stem(x)))),
+            stem=nn.Identity(), a=nn.Conv2d(4, 4, 3, 2, 1), b=nn.Conv2d(4, 4, 1, 2),
+            norm_a=nn.BatchNorm2d(4), norm_b=nn.BatchNorm2d(4),
+        )  # fmt: skip
+        assert "never-read" not in found(block, 4, 32, 32)
+
     def test_a_crop_is_meant(self):
         assert "never-read" not in found(net(lambda m, x: m.c(x[:, :, 2:-2, 2:-2]), c=nn.Conv2d(3, 4, 3)), 3, 16, 16)
 

@@ -18,59 +18,84 @@ _BORDER_SHARE = 0.02
 
 def never_read(subject: Subject) -> Iterator[DesignWarning]:
     """Positions of a map that none of its readers reads, because windows round down or step over them."""
-    graph = subject.graph
-    paths_of = _paths_by_source(subject)
-    for value, paths in paths_of.items():
+    unread_of = _unread_by_value(subject)
+    said: set[int] = set()
+    for node in subject.nodes:
+        if not node.windows:
+            continue
+        value = subject.source(node)
         sizes = subject.spatial(value)
-        windows = [node for node, path in paths if node.windows and path is not None]
-        if not sizes or not windows or value in graph.outputs:
+        root = _root(subject, value)
+        unread = unread_of.get(root, ())
+        if root in said or not any(unread):
             continue
-        unread = [_unread(paths, axis, size) for axis, size in enumerate(sizes, start=2)]
-        if not any(unread):
-            continue
-        blamed = windows[0]
+        said.add(root)
         lost = prod(sizes) - prod(size - len(u) for size, u in zip(sizes, unread, strict=True))
-        where = " and ".join(_positions(u, axis, len(sizes)) for axis, u in enumerate(unread) if u)
-        inside = any(u and u[0] < size - blamed.windows[0].stride for u, size in zip(unread, sizes, strict=True))
+        where = " and ".join(_positions(sorted(u), axis, len(sizes)) for axis, u in enumerate(unread) if u)
+        window, size = next((w, n) for w, n, u in zip(node.windows, sizes, unread, strict=True) if u)
+        inside = any(u and min(u) < n - window.stride for u, n in zip(unread, sizes, strict=True))
+        short = window.stride - window.remainder(size)
         severity: Severity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
-        window = blamed.windows[-1]
         yield DesignWarning(
-            layer=subject.name(blamed),
+            layer=subject.name(node),
             kind="never-read",
             severity=severity,
-            message=f"{subject.name(blamed)} never reads {share(lost, prod(sizes))} of its {by(sizes)} input",
+            message=f"{subject.name(node)} never reads {share(lost, prod(sizes))} of its {by(sizes)} input",
             evidence=f"{where} of the map: kernel {window.kernel_size}, stride {window.stride}, padding "
             f"{window.padding_before}; no other layer reads them either",
             remedy="use a stride no larger than the kernel, or pool before striding"
             if inside
-            else f"pad by {window.stride - window.remainder(sizes[-1]) or 1} more on one side, or use ceil_mode or an "
-            "input size that divides",
+            else f"pad by {short} more on one side, or use ceil_mode or an input size that divides",
         )
 
 
-def _paths_by_source(subject: Subject) -> dict[int, list[tuple[Node, Path | None]]]:
-    found: dict[int, list[tuple[Node, Path | None]]] = {}
+def _root(subject: Subject, value: int) -> int:
+    """The map that this one is, position by position: activations and normalisations are gone back through."""
+    while True:
+        producer = subject.graph.values[value].producer
+        paths = None if producer is None else subject.graph.nodes[producer].paths
+        sources = {path.source for path in paths or () if path.output == value and not path.steps}
+        if paths is None or len(sources) != 1 or any(path.steps for path in paths if path.output == value):
+            return value
+        source = sources.pop()
+        if subject.graph.shape(source) != subject.graph.shape(value):
+            return value
+        value = source
+
+
+def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
+    """By value: the positions along each spatial axis that nothing reads, not even through copies of the value.
+
+    Values that nothing reads at all have no entry; they are no one's loss.
+    """
+    readers: dict[int, list[Path | None]] = {}
     for node in subject.nodes:
-        if node.paths is None:
-            for value in node.inputs:
-                found.setdefault(value, []).append((node, None))
-            continue
-        for path in node.paths:
-            found.setdefault(path.source, []).append((node, path))
-    return found
+        for value in node.inputs if node.paths is None else ():
+            readers.setdefault(value, []).append(None)
+        for path in node.paths or ():
+            readers.setdefault(path.source, []).append(path)
+    outputs = frozenset(subject.graph.outputs)
+    unread: dict[int, tuple[frozenset[int], ...]] = {}
+    for value in range(len(subject.graph.values) - 1, -1, -1):
+        axes = len(subject.spatial(value))
+        found: list[tuple[frozenset[int], ...]] = []
+        for reader in readers.get(value, ()):
+            if reader is not None and not reader.steps:
+                if reader.output in unread:
+                    found.append(unread[reader.output])
+            else:
+                found.append(tuple(_missed(reader, axis) for axis in range(2, 2 + axes)))
+        if value in outputs:
+            unread[value] = (frozenset(),) * axes
+        elif found:
+            unread[value] = tuple(frozenset.intersection(*sets) for sets in zip(*found, strict=True))
+    return unread
 
 
-def _unread(paths: list[tuple[Node, Path | None]], axis: int, size: int) -> list[int]:
-    left: set[int] | None = None
-    for _, path in paths:
-        table = None if path is None else _taps_along(path, axis)
-        if table is None:
-            return []
-        missed = set(table.table.never_read())
-        left = missed if left is None else left & missed
-        if not left:
-            return []
-    return sorted(left or ())
+def _missed(path: Path | None, axis: int) -> frozenset[int]:
+    """Positions along an axis that one reader does not read."""
+    taps = None if path is None else _taps_along(path, axis)
+    return frozenset() if taps is None else frozenset(taps.table.never_read())
 
 
 def _taps_along(path: Path, axis: int) -> Taps | None:
