@@ -40,7 +40,7 @@ def test_boxes_lie_beside_each_other_and_inside_the_drawing(name: str, inspectio
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_data_flows_to_the_right(name: str, inspections: dict[str, Inspection]):
-    layout = lay_out(network_units(inspections[name]), ranks_per_row=15)
+    layout = lay_out(network_units(inspections[name]), width_of=lambda unit: 50.0, room=900.0)
     assert all(edge.source.rank < edge.target.rank for edge in layout.edges)
     places = [(spot.rank, spot.lane) for spot in layout.spots.values()]
     assert len(set(places)) == len(places)
@@ -48,7 +48,7 @@ def test_data_flows_to_the_right(name: str, inspections: dict[str, Inspection]):
 
 def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(inspections: dict[str, Inspection]):
     units = network_units(inspections["resnet152"])
-    layout = lay_out(units, ranks_per_row=1000)
+    layout = lay_out(units, width_of=lambda unit: 1.0, room=1e9)
     assert sum(unit.family == "join" for unit in units) == 8  # the first two blocks of four stages; others are folded
     assert {spot.lane for spot in layout.spots.values()} == {0, 1}
     assert sum(edge.over for edge in layout.edges) == 4  # the second blocks' identities
@@ -56,7 +56,7 @@ def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(insp
 
 
 def test_a_u_net_has_its_four_bridges(inspections: dict[str, Inspection]):
-    layout = lay_out(network_units(inspections["unet"]), ranks_per_row=1000)
+    layout = lay_out(network_units(inspections["unet"]), width_of=lambda unit: 1.0, room=1e9)
     assert sum(edge.over for edge in layout.edges) == 4
 
 

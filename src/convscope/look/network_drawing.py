@@ -26,15 +26,14 @@ _GAP = 16.0
 _LABEL = 9.5
 _LABEL_LINE = 11.0
 _ROW_GAP = 26.0
-_RANKS_PER_ROW = 19
 _PAGE = 960.0
 
 
 def network_drawing(inspection: Inspection) -> Drawing:
     """The network, from left to right, in as many rows as it takes."""
     units = network_units(inspection)
-    layout = lay_out(units, ranks_per_row=_RANKS_PER_ROW)
     largest = max((max(unit.shape[1:]) for unit in units if len(unit.shape) > 1), default=1)
+    layout = lay_out(units, width_of=lambda unit: _column_width(unit, largest), room=_PAGE - 70)
     page = _Page(layout, largest)
     parts: list[Element | None] = [_legend(units), *page.elements()]
     folded = sum(unit.family == "block" for unit in units)
@@ -58,11 +57,18 @@ def _size(unit: Unit, largest: int) -> tuple[float, float]:
     return 9.0, 14 + 5 * log2(features + 1)
 
 
+def _column_width(unit: Unit, largest: int) -> float:
+    """What a unit's column needs: its box with a gap, and its labels."""
+    labels = 0.0 if unit.family == "join" else max(text_width(label, _LABEL) for label in unit.labels)
+    return max(_size(unit, largest)[0] + _GAP, labels + 5)
+
+
 class _Page:
     """Coordinates of everything."""
 
     def __init__(self, layout: Layout, largest: int) -> None:
         self.layout = layout
+        self.largest = largest
         self.sizes = {index: _size(spot.unit, largest) for index, spot in layout.spots.items()}
         self.by_rank: list[list[Spot]] = [[] for _ in range(layout.ranks)]
         for spot in layout.spots.values():
@@ -79,14 +85,10 @@ class _Page:
         for rank, spots in enumerate(self.by_rank):
             if rank in self.layout.row_starts:
                 x = 26.0 if rank else 10.0
-            needs = [max(self.sizes[s.unit.index][0] + _GAP, self._label_width(s.unit) + 5) for s in spots]
-            width = max(needs, default=_GAP)
+            width = max((_column_width(s.unit, self.largest) for s in spots), default=_GAP)
             centres.append(x + width / 2)
             x += width
         return centres
-
-    def _label_width(self, unit: Unit) -> float:
-        return max((text_width(label, _LABEL) for label in unit.labels), default=0.0) if unit.family != "join" else 0.0
 
     def _lanes(self) -> dict[tuple[int, int], float]:
         """How far each lane of each row lies from the main one: boxes and their labels must clear each other."""

@@ -5,7 +5,7 @@ A unit's rank is the longest way to it. Branches get lanes of their own; the lon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
@@ -45,8 +45,14 @@ class Layout:
         return max((spot.rank for spot in self.spots.values()), default=0) + 1
 
 
-def lay_out(units: Sequence[Unit], *, ranks_per_row: int) -> Layout:
-    """Ranks, lanes and rows of the units."""
+def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: float) -> Layout:
+    """Ranks, lanes and rows of the units.
+
+    Args:
+        units: in the order in which they ran.
+        width_of: how wide a unit's column must be.
+        room: how wide a row may be.
+    """
     spots = {unit.index: Spot(unit, 0) for unit in units}
     for unit in units:
         spots[unit.index].rank = max((spots[b.index].rank + 1 for b in unit.before), default=0)
@@ -65,7 +71,7 @@ def lay_out(units: Sequence[Unit], *, ranks_per_row: int) -> Layout:
         for u in units
         for b in u.before
     )
-    starts = _row_starts(spots, edges, ranks_per_row)
+    starts = _row_starts(spots, edges, _widths(spots, width_of), room)
     for spot in spots.values():
         spot.row = sum(start <= spot.rank for start in starts) - 1
     return Layout(spots, edges, starts)
@@ -115,20 +121,28 @@ def _blocked(source: Spot, target: Spot, taken: set[tuple[int, int]]) -> bool:
     )
 
 
-def _row_starts(spots: dict[int, Spot], edges: Sequence[Edge], wanted: int) -> tuple[int, ...]:
-    """A row may end where one connection alone leads on; rows are filled up to about `wanted` ranks."""
-    last = max((spot.rank for spot in spots.values()), default=0)
-    crossing = [0] * (last + 2)
+def _widths(spots: dict[int, Spot], width_of: Callable[[Unit], float]) -> list[float]:
+    """The width of each rank's column."""
+    widths = [0.0] * (max((spot.rank for spot in spots.values()), default=0) + 1)
+    for spot in spots.values():
+        widths[spot.rank] = max(widths[spot.rank], width_of(spot.unit))
+    return widths
+
+
+def _row_starts(spots: dict[int, Spot], edges: Sequence[Edge], widths: Sequence[float], room: float) -> tuple[int, ...]:
+    """A row may end where one connection alone leads on; rows are filled as far as there is room."""
+    crossing = [0] * (len(widths) + 1)
     for edge in edges:
         for rank in range(edge.source.rank + 1, edge.target.rank + 1):
             crossing[rank] += 1
     starts = [0]
     cut: int | None = None
-    for rank in range(1, last + 1):
-        if crossing[rank] == 1:
-            if rank - starts[-1] > wanted and cut is not None and cut > starts[-1]:
-                starts.append(cut)
-            cut = rank
-    if last + 1 - starts[-1] > wanted and cut is not None and cut > starts[-1]:
-        starts.append(cut)
+    filled = since_cut = 0.0
+    for rank, width in enumerate(widths):
+        if crossing[rank] == 1 and filled > room / 4:  # a row of one or two units is worse than a long one
+            cut, since_cut = rank, 0.0
+        filled, since_cut = filled + width, since_cut + width
+        if filled > room and cut is not None and cut > starts[-1]:
+            starts.append(cut)
+            filled = since_cut
     return tuple(starts)

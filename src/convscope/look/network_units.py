@@ -97,7 +97,7 @@ def _passes_on(line: Line, before: Unit) -> bool:
     layer = line.last
     if line.role != "layer" or layer.windows or before.family == "input":
         return False
-    return not (layer.op in _JOINS or layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS)
+    return not (layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS)
 
 
 def _unit(line: Line, index: int, before: list[Unit]) -> Unit:
@@ -108,13 +108,21 @@ def _unit(line: Line, index: int, before: list[Unit]) -> Unit:
     group = line.name.partition(".")[0].partition(":")[0]
     if line.role != "layer":
         kind = line.kind or operation(layer)
-        name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else line.name
+        name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else _tail(line.name)
         labels = (name, _channels(shape))
         tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
         return Unit(index, "block", labels, tip, shape, line.count, group, before)
     if layer.op in _JOINS and len(before) > 1:
         return Unit(index, "join", (_JOINS[layer.op],), tip, shape, 1, group, before)
+    if layer.op == "linear" and len(shape) > 1:
+        shape = (shape[-1], *shape[:-1])  # a fully connected layer at every position: features are the last axis
     return Unit(index, _family(layer.op), (_short(line), _channels(shape)), tip, shape, 1, group, before)
+
+
+def _tail(path: str) -> str:
+    """The end of a path that says something: "features.block1" is "block1", "blocks.3" stays."""
+    parent, _, last = path.rpartition(".")
+    return f"{parent.rpartition('.')[2]}.{last}" if last.isdigit() and parent else last
 
 
 def _family(op: str) -> Family:

@@ -31,7 +31,7 @@ SERIES: tuple[Colour, ...] = ("blue", "orange", "green", "pink", "yellow", "sky"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # Average advance of a character, as a share of the font size: to leave room for labels.
-CHARACTER_WIDTH = 0.56
+CHARACTER_WIDTH = 0.59
 
 
 def _variables(palette: Mapping[str, str]) -> str:
