@@ -1,6 +1,7 @@
 """Numbers become text in one place, and survive it."""
 
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,18 @@ def test_no_number_is_cut_in_a_terminal_of_any_width(columns: str, monkeypatch: 
     table.print_table(SAMPLE, file=screen)
     assert "118,013,952" in screen.getvalue() and "118,013,961" in screen.getvalue()
     assert "…" not in screen.getvalue()
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=9))
+def test_no_number_of_many_columns_is_cut(numbers: list[int]):
+    cells = [units.exact(number) for number in numbers]
+    screen = Terminal()
+    columns = [table.Column("layer"), *(table.Column("n", numeric=True) for _ in cells)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "30")
+        table.print_table(table.Table.of(columns, [("conv of a long name", *cells)]), file=screen)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert [word for word in plain.split() if word[0].isdigit()] == cells
 
 
 def test_a_cell_with_markup_is_printed_as_it_is():

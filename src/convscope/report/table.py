@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 GAP = "  "
+_RICH_GAP = 3  # between the columns of rich's SIMPLE_HEAD: a cell of padding on each side of a blank rule
 NARROWEST_TEXT = 12  # a text column is not folded below this many characters
 
 Role = Literal["body", "total", "group", "faint"]
@@ -103,7 +104,7 @@ def print_table(table: Table, *, file: TextIO | None = None) -> None:
         return
     from rich.console import Console
 
-    wanted = sum(_folded_widths(table)) + len(GAP) * len(table.columns)
+    wanted = sum(_folded_widths(table)) + _RICH_GAP * len(table.columns)
     width = max(shutil.get_terminal_size().columns, wanted)
     # A table of numbers wider than the terminal is printed whole: the terminal wraps it, nothing is cut.
     Console(file=stream, width=width, highlight=False).print(rich_table(table))
