@@ -14,7 +14,9 @@ from convscope.errors import CaptureError, ConvscopeError
 if TYPE_CHECKING:
     from convscope.capture.load import Loaded
     from convscope.capture.mode import Mode
+    from convscope.graph.memory import Optimizer
     from convscope.look.inspection import Inspection
+    from convscope.report.table import Table
 
 _COLOURS = {"warning": "yellow", "note": None, "faint": None}
 
@@ -32,6 +34,10 @@ _MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.mod
 @click.option("--wide", is_flag=True, help="Also where each field starts, and memory.")
 @click.option("--formulas", is_flag=True, help="Also how the MACs come about.")
 @click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn where no position sees this much.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Memory of a training step on N samples.")
+@click.option("--memory", metavar="SIZE", help="The largest batch that trains in this much, like 8GB.")
+@click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), default="momentum", show_default=True,
+              help="Whose state is counted with --batch and --memory.")  # fmt: skip
 @click.option("--all-warnings", is_flag=True, help="Show every warning, also those that are alike.")
 @click.option("--strict", is_flag=True, help="Exit 2 when there are warnings; notes are let through.")
 @click.option("--mode", type=click.Choice(["eval", "train", "as is"]), default="eval", show_default=True,
@@ -48,6 +54,9 @@ def command(
     wide: bool,
     formulas: bool,
     object_size: int | None,
+    batch: int | None,
+    memory: str | None,
+    optimizer: Optimizer,
     all_warnings: bool,
     strict: bool,
     mode: Mode,
@@ -59,18 +68,27 @@ def command(
     """Every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
     from convscope.capture.load import load
     from convscope.look.inspection import inspect
+    from convscope.look.training_needs import training_needs
+    from convscope.report.units import parse_byte_size
 
+    limit = None if memory is None else parse_byte_size(memory)
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)
     given = shapes[0] if len(shapes) == 1 else list(shapes)
     inspection = inspect(loaded.factory, given, name=loaded.name, mode=mode, object_size=object_size)
+    needs = None
+    if (batch is not None or limit is not None) and not inspection.error:
+        needs = training_needs(loaded.factory, given, name=loaded.name)
     if html_file is not None:
         _write(html_file, inspection.to_html())
     _write_drawings(inspection, svg_file, field_file)
     if as_json:
-        click.echo(json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False))
+        training = {"training_memory": needs.to_dict(batch, limit, optimizer)} if needs else {}
+        click.echo(json.dumps({**inspection.to_dict(), **training}, indent=2, ensure_ascii=False))
     else:
-        _print(inspection, depth, wide=wide, formulas=formulas, every=all_warnings)
+        table = inspection.table(depth, wide=wide, formulas=formulas, kept=needs.kept if needs else None)
+        more = needs.lines(batch, limit, optimizer) if needs else []
+        _print(inspection, table, more, every=all_warnings)
     if inspection.error:
         raise CaptureError(f"{inspection.error} (what is shown ran before it)")
     found = [warning for warning in inspection.warnings if warning.severity == "warning"]
@@ -119,14 +137,14 @@ def _write(path: Path, content: str) -> None:
     click.echo(f"wrote {path}", err=True)
 
 
-def _print(inspection: Inspection, depth: int | None, *, wide: bool, formulas: bool, every: bool) -> None:
+def _print(inspection: Inspection, table: Table, more: list[tuple[str, str]], *, every: bool) -> None:
     from convscope.look.inspection_text import title, totals, warning_lines
     from convscope.report.table import print_table
 
     click.echo(click.style(title(inspection), bold=True) + "\n")
-    print_table(inspection.table(depth, wide=wide, formulas=formulas))
+    print_table(table)
     click.echo()
-    for name, value in totals(inspection):
+    for name, value in [*totals(inspection), *more]:
         click.echo(f"{name:<12}{value}")
     if inspection.warnings:
         click.echo()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from convscope.graph.diagnose.finding import DesignWarning
+from convscope.graph.memory import forward_memory
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
@@ -36,6 +37,7 @@ def graph_to_dict(graph: Graph, layers: Sequence[Layer], warnings: Sequence[Desi
             "layers": len(layers),
             "parameter_bytes": sum(r.spec.bytes for r in parameters),
             "activation_bytes": sum(layer.activation_bytes for layer in layers),
+            "peak_activation_bytes": forward_memory(graph).peak_bytes,
         },
         "layers": [_layer(graph, layer, sources) for layer in layers],
         "warnings": [

@@ -131,6 +131,17 @@ class TrainingMemory:
             passing=max(0, round(float(moments.max(initial=0.0))) - kept),
         )
 
+    @property
+    def graph(self) -> Graph:
+        """The smaller of the two captures."""
+        return self._small
+
+    def saved_per_sample(self) -> dict[int, int]:
+        """Bytes that each node of `graph` makes autograd keep for every sample more."""
+        small, large = saved_bytes(self._small), saved_bytes(self._large)
+        more = _batch(self._large) - _batch(self._small)
+        return {node: (kept - small.get(node, 0)) // more for node, kept in large.items()}
+
     def largest_batch(self, limit_bytes: int, *, optimizer: Optimizer = "sgd") -> int:
         """The most samples whose training step takes no more than this; 0 when not even one does."""
 

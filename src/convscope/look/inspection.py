@@ -11,6 +11,7 @@ from convscope.graph.diagnose.diagnose import diagnose
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.fold import Line, fold
 from convscope.graph.json_form import Json, graph_to_dict, spatial_inputs
+from convscope.graph.memory import forward_memory
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
@@ -59,6 +60,11 @@ class Inspection:
         return sum(layer.activation_bytes for layer in self.layers) // self.batch
 
     @property
+    def peak_bytes(self) -> int:
+        """Bytes of inputs and activations alive at the worst moment of a forward pass, as the network was run."""
+        return forward_memory(self.graph).peak_bytes
+
+    @property
     def batch(self) -> int:
         """Samples that the network was run on."""
         shapes = [self.graph.shape(value) for value in self.graph.inputs]
@@ -92,11 +98,27 @@ class Inspection:
         """The module tree as lines, repeated blocks folded, levels below `depth` collapsed."""
         return fold(self.graph, self.layers, depth=depth)
 
-    def table(self, depth: int | None = None, *, formulas: bool = False, wide: bool = False) -> Table:
-        """The table of layers; `formulas` works the MACs out, `wide` adds where fields start, and memory."""
+    def table(
+        self,
+        depth: int | None = None,
+        *,
+        formulas: bool = False,
+        wide: bool = False,
+        kept: Mapping[str, int] | None = None,
+    ) -> Table:
+        """The table of layers.
+
+        Args:
+            depth: levels of modules to show; all, with repeats folded, unless given.
+            formulas: with how the MACs come about.
+            wide: with where fields start, and memory.
+            kept: bytes that training keeps of each layer, from `training_needs`; a column if given.
+        """
         from convscope.look.layer_table import layer_table
 
-        return layer_table(self.lines(depth), source=self.source, batch=self.batch, formulas=formulas, wide=wide)
+        return layer_table(
+            self.lines(depth), source=self.source, batch=self.batch, formulas=formulas, wide=wide, kept=kept
+        )
 
     def to_dict(self) -> dict[str, Json]:
         """The documented JSON form."""

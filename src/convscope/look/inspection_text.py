@@ -36,7 +36,11 @@ def totals(inspection: Inspection) -> list[tuple[str, str]]:
     lines = [
         ("parameters", f"{units.exact(inspection.parameters)} ({weight_bytes}){frozen}"),
         ("MACs", f"{units.exact(inspection.macs)} for one sample"),
-        ("activations", f"{units.byte_size(inspection.activation_bytes)} of outputs for one sample"),
+        (
+            "activations",
+            f"{units.byte_size(inspection.activation_bytes)} for one sample, at most "
+            f"{units.byte_size(inspection.peak_bytes // inspection.batch)} of them at a time without gradients",
+        ),
     ]
     widest = widest_field(graph, inspection.layers)
     if widest is not None and inspection.source is not None:

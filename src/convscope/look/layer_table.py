@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from convscope.geometry.relation import Status
@@ -27,6 +27,7 @@ _COLUMNS = (
 _ROLES: dict[str, Role] = {"layer": "body", "collapsed": "body", "heading": "group", "folded": "faint"}
 _START = Column("start", numeric=True, note="first input pixel of the first position's field; negative in the padding")
 _MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
+_KEPT = Column("kept", numeric=True, note="bytes of one sample that autograd keeps for the backward pass")
 _FORMULA = Column("MACs, worked out")
 
 
@@ -37,6 +38,7 @@ def layer_table(
     batch: int,
     formulas: bool = False,
     wide: bool = False,
+    kept: Mapping[str, int] | None = None,
     title: str = "",
 ) -> Table:
     """The lines as a table.
@@ -47,9 +49,15 @@ def layer_table(
         batch: samples that the network was run on; costs are shown for one.
         formulas: a column with how the MACs come about.
         wide: columns for where fields start and for memory.
+        kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
         title: what stands above.
     """
-    columns = [*_COLUMNS, *((_START, _MEMORY) if wide else ()), *((_FORMULA,) if formulas else ())]
+    columns = [
+        *_COLUMNS,
+        *((_START, _MEMORY) if wide else ()),
+        *((_KEPT,) if kept else ()),
+        *((_FORMULA,) if formulas else ()),
+    ]
     rows = []
     for line in lines:
         cells = _cells(line, source, batch)
@@ -57,6 +65,7 @@ def layer_table(
             cells = [*cells[:2], *[""] * (len(columns) - 2)]
         else:
             cells += _wide_cells(line, source, batch) if wide else []
+            cells += [_ink_bytes(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
         rows.append(Row(tuple(cells), _ROLES[line.role]))
     return Table(tuple(columns), tuple(rows), title)
@@ -78,7 +87,11 @@ def _cells(line: Line, source: int | None, batch: int) -> list[str]:
 def _wide_cells(line: Line, source: int | None, batch: int) -> list[str]:
     fields = line.last.field_along(source) if source is not None else ()
     memory = sum(layer.activation_bytes for layer in line.layers) // batch
-    return [field_start(fields), units.byte_size(memory) if memory else ""]
+    return [field_start(fields), _ink_bytes(memory)]
+
+
+def _ink_bytes(number: int) -> str:
+    return units.byte_size(number) if number else ""
 
 
 def _name(line: Line) -> str:

@@ -71,10 +71,12 @@ def parse_byte_size(text: str) -> int:
     >>> parse_byte_size("8GB"), parse_byte_size("1.5 GiB")
     (8000000000, 1610612736)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGTPE]?)(i?)[bB]?\s*", text)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGTPE])(i?)[bB]?|[bB])\s*", text)
     if not found:
         raise ConvscopeError(f"{text!r} is not an amount of memory: write it like 8GB, 512MB or 16GiB")
     digits, prefix, binary = found.groups()
+    if prefix is None:
+        return int(Fraction(digits))
     power = _PREFIXES.index("k" if prefix == "K" else prefix)
     return int(Fraction(digits) * (1024 if binary else 1000) ** power)
 

@@ -45,7 +45,8 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
             f"{window.padding_before}; no other layer reads them either",
             remedy="use a stride no larger than the kernel, or pool before striding"
             if inside
-            else f"pad by {short} more on one side, or use ceil_mode or an input size that divides",
+            else f"pad by {short} more on one side, or use {'ceil_mode or ' if 'pool' in node.op else ''}an input size "
+            "that divides",
         )
 
 
