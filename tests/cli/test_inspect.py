@@ -105,6 +105,19 @@ def test_the_object_s_size_is_asked_for():
     assert [w["layer"] for w in found if w["kind"] == "small-field"] == ["block3.0"]
 
 
+def test_training_memory_for_a_batch_and_the_largest_that_fits():
+    shown = run("inspect", "lenet5", "--batch", "32", "--optimizer", "adam", "--memory", "100MB").output
+    assert "32 samples with adam" in shown and "at most" in shown and "of each sample" in shown
+    told = json.loads(run("inspect", "lenet5", "--batch", "32", "--optimizer", "adam", "--json").output)[
+        "training_memory"
+    ]
+    parts = told["bytes"]
+    assert parts["weights"] == parts["gradients"] == 61_706 * 4 and parts["optimizer"] == 2 * 61_706 * 4
+    assert parts["total"] == sum(size for part, size in parts.items() if part != "total")
+    assert told["kept_bytes_per_sample"]["c1"] == 32 * 32 * 4  # its input
+    assert "none fits in 1.000 kB" in run("inspect", "lenet5", "--memory", "1kB").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -119,6 +132,7 @@ def test_the_object_s_size_is_asked_for():
         (["inspect", "NETS:Small", "-i", "32x32"], "conv (Conv2d)"),
         (["inspect", "NETS:Small", "-i", "3x2x2"], "conv (Conv2d)"),
         (["inspect", "lenet5", "--html", "/no/such/folder/a.html"], "can't write"),
+        (["inspect", "lenet5", "--memory", "8"], "8GB"),
         (["compare", "lenet5"], "two models or more"),
         (["compare", "NETS:Broken", "NETS:Small", "-i", "3x32x32"], "Broken: fc (Linear)"),
     ],
