@@ -84,6 +84,7 @@ DEPARTURES = (
     ),
     ("`mobilenet_v1`", 'last layer "stride 2"', "stride 1", "the table's own sizes stay 7x7"),
     ("`c3d`", "fc6 reads 8,192 numbers", "the last pooling is padded", "7x7 must become 4x4"),
+    ("`nin`", "a ReLU after the last 1x1", "none", "scores that start at 0 could never learn"),
     ("`notes-39`", "no activation named", "ReLU", ""),
 )
 

@@ -34,7 +34,7 @@ TORCHVISION = {
     "r3d_18": (4, 32, 32),
 }
 # The same code as a sibling that is compared in every run.
-DEEPER = {"vgg16", "vgg19_bn", "resnet34", "resnet101", "resnet152", "densenet169", "densenet201"}
+DEEPER = {"vgg11", "vgg16", "vgg19_bn", "resnet34", "resnet101", "resnet152", "densenet169", "densenet201"}
 TIMM = {"seresnet50": 64, "senet154": 64}
 
 

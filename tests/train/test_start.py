@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from convscope.train.loop import Settings, fit, new_state
 from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.recipe import Recipe
 from convscope.train.start import network_options, starts_trained
+from torchvision_oracle import timm_or_skip
 
 
 def train(folder: Path, *arguments: str) -> Result:
@@ -113,3 +115,12 @@ def test_auxiliary_heads_learn_beside_the_classifier():
     ending = fit(state, settings, images, None, listener=Silent(), keep=lambda state: None, stop=lambda: False)
     assert ending == "done"
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters() if "fc" in name)
+
+
+def test_a_network_of_timms_is_trained_and_its_run_predicts_without_fetching(of_three_classes):
+    timm_or_skip()
+    ended = train(of_three_classes, "--model", "timm/lcnet_050", "--seed", "1", "--name", "timms")
+    assert ended.exit_code == 0, ended.output
+    card = json.loads((of_three_classes / "runs/timms/model.json").read_text())["network"]
+    assert card["name"] == "timm/lcnet_050" and card["options"] == {}
+    assert CliRunner().invoke(cli, ["evaluate", str(of_three_classes / "runs/timms")]).exit_code == 0

@@ -41,7 +41,8 @@ def nin(*, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) ->
             "drop1": nn.Dropout(dropout),
             "block2": nn.Sequential(*mlpconv(96, 5, (192, 192, 192)), nn.AvgPool2d(3, stride=2, padding=1)),
             "drop2": nn.Dropout(dropout),
-            "block3": nn.Sequential(*mlpconv(192, 3, (192, 192, num_classes))),
+            # The last ReLU is left out: above it a map that is 0 everywhere could never learn again.
+            "block3": nn.Sequential(*mlpconv(192, 3, (192, 192, num_classes))[:-1]),
             "avgpool": nn.AdaptiveAvgPool2d(1),
             "flatten": nn.Flatten(),
         }
