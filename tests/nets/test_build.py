@@ -33,8 +33,10 @@ def test_a_wrong_argument_is_named_with_what_is_needed(arguments, message):
 def test_a_small_image_names_the_layer_where_it_vanishes_and_the_smallest_that_works():
     with pytest.raises(GeometryError) as caught:
         build("lenet5", image_size=9)
-    assert "can't take an input of 9x9" in str(caught.value)
-    assert "the smallest that works is 12x12" in str(caught.value)
+    assert str(caught.value) == (
+        "lenet5 can't take an input of 9x9: the input vanishes at layer 'c3' (Conv2d): "
+        "kernel 5 does not fit: it spans 5, but the axis has 4; the smallest that works is 12x12"
+    )
 
 
 def test_lenet5_pads_mnists_28_pixels_to_the_papers_maps():

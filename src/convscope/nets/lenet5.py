@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from convscope.errors import GeometryError
+from convscope.nets.layers import in_order
 from convscope.nets.shapes import trace_shapes
 
 STAGES = {
@@ -145,7 +146,8 @@ class LeNet5(nn.Module):
         self.c3 = PartialConvolution() if connections == "1998" else nn.Conv2d(c1_maps, 16, 5)
         self.act3 = act()
         self.s4 = subsample(16)
-        rest = trace_shapes(nn.Sequential(self.c1, self.s2, self.c3, self.s4), (in_channels, *image_size))[""]
+        maps = in_order({"c1": self.c1, "s2": self.s2, "c3": self.c3, "s4": self.s4})
+        rest = trace_shapes(maps, (in_channels, *image_size))[""]
         # C5 spans all of S4: 5x5 at the paper's input; on other inputs it grows, and its output stays 1x1.
         self.c5 = nn.Conv2d(16, 120, (rest[1], rest[2]))
         self.act5 = act()

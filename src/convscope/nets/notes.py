@@ -66,7 +66,7 @@ def notes_39(*, num_classes: int = 10, in_channels: int = 3, image_size: tuple[i
         "relu3": nn.ReLU(),
         "flatten": nn.Flatten(),
     }
-    width = flat_features(in_order(features), (in_channels, *image_size))
+    width = flat_features(in_order(features), (in_channels, *image_size), name="")
     return in_order({**features, "fc": nn.Linear(width, num_classes)})
 
 
@@ -147,5 +147,5 @@ def tinyvgg(*, num_classes: int = 10, in_channels: int = 3, image_size: tuple[in
         "pool2": nn.MaxPool2d(2),
         "flatten": nn.Flatten(),
     }
-    width = flat_features(in_order(layers), (in_channels, *image_size))
+    width = flat_features(in_order(layers), (in_channels, *image_size), name="")
     return in_order({**layers, "fc": nn.Linear(width, num_classes)})

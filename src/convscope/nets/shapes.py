@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import prod
@@ -76,13 +77,16 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
     return shapes
 
 
-def flat_features(features: nn.Module, input_shape: Sequence[int]) -> int:
+def flat_features(features: nn.Module, input_shape: Sequence[int], *, name: str = "features") -> int:
     """How many numbers `features` leaves of one input: the width of the fully connected layer after it.
+
+    `name` is what the network will call it, for errors; "" when its layers will be the network's own.
 
     >>> flat_features(nn.Sequential(nn.Conv2d(1, 16, 5), nn.MaxPool2d(2)), (1, 14, 14))
     400
     """
-    return prod(trace_shapes(features, input_shape)[""])
+    whole = nn.Sequential(OrderedDict([(name, features)])) if name else features
+    return prod(trace_shapes(whole, input_shape)[""])
 
 
 def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: RuntimeError) -> str:
@@ -109,5 +113,5 @@ def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: RuntimeE
             )
             convolution.output_sizes(shape[2:], windows)
     except GeometryError as misfit:
-        return f"the input vanishes at {layer}: {str(misfit).split(':')[0]}"
+        return f"the input vanishes at {layer}: {str(misfit).rsplit(': ', 1)[0]}"
     return f"the input does not fit at {layer}: {str(error).splitlines()[0]}"
