@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from convscope.reference import activation, dropout, linear, loss, normalization, optimizer, pooling
 from convscope.reference.convolution import convolve, convolve_backward, flipped, true_convolve
 from convscope.reference.gradient_check import relative_error
+from convscope.reference.resize import Mode, resize, resize_backward
 from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve, transposed_convolve_backward
 
@@ -195,6 +197,40 @@ def test_adaptive_pools(axes: list[tuple[int, int]]) -> None:
             lambda x, f=theirs: f(x, output),
             [x],
         )
+
+
+@grid
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=3),
+    st.sampled_from(["nearest", "nearest-exact", "linear"]),
+    st.booleans(),
+)
+def test_resize(
+    axes: list[tuple[int, int]], mode: Literal["nearest", "nearest-exact", "linear"], aligned: bool
+) -> None:
+    x, output = normal(0, 2, 2, *(size for size, _ in axes)), tuple(out for _, out in axes)
+    theirs = mode if mode != "linear" else {1: "linear", 2: "bilinear", 3: "trilinear"}[len(axes)]
+    corners = {"align_corners": aligned} if mode == "linear" else {}
+    require_equal(
+        lambda x: resize(x, output, mode=mode, **corners),
+        lambda grad, x: resize_backward(grad, x, output, mode=mode, **corners),
+        lambda x: F.interpolate(x, size=output, mode=theirs, **corners),
+        [x],
+    )
+
+
+@grid
+@given(convolutions(), st.integers(64, 4096))
+def test_blocks_of_any_size_give_the_same(
+    case: tuple[Array, Array, Array, dict[str, object]], bytes_a_block: int
+) -> None:
+    x, weight, bias, how = case
+    output = convolve(x, weight, bias, **how)
+    gradients = convolve_backward(output, x, weight, **how)
+    with mock.patch("convscope.reference.sliding.BLOCK_BYTES", bytes_a_block):
+        assert relative_error(convolve(x, weight, bias, **how), output) <= TOLERANCE
+        for ours, whole in zip(convolve_backward(output, x, weight, **how), gradients, strict=True):
+            assert relative_error(ours, whole) <= TOLERANCE
 
 
 def test_global_pools() -> None:

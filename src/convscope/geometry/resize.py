@@ -18,7 +18,7 @@ from convscope.geometry.taps import TapTable, ragged_taps
 ResizeMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
-def _sources(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
+def source_coordinates(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
     """Source coordinate of each output position, as PyTorch computes it."""
     if align_corners:
         ratio = (input_size - 1) / (output_size - 1) if output_size > 1 else 0.0
@@ -61,7 +61,9 @@ def resize_taps(
     if reach is None:
         raise GeometryError(f"interpolation mode {mode!r} is not known: use nearest, nearest-exact, linear or cubic")
     return ragged_taps(
-        [_mixed(source, *reach) for source in _sources(input_size, output_size, align_corners, scale)], input_size, pace
+        [_mixed(source, *reach) for source in source_coordinates(input_size, output_size, align_corners, scale)],
+        input_size,
+        pace,
     )
 
 

@@ -83,5 +83,5 @@ def move(graph: Graph, node: Node, position: Position, numbers: Numbers) -> Work
 MOVES = frozenset({
     "cat", "stack", "constant_pad_nd", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice",
     "select", "split", "split_with_sizes", "unbind", "squeeze", "unsqueeze", "expand", "clone", "contiguous", "dropout",
-    "_to_copy", "copy",
+    "_to_copy", "copy", "roll", "flip", "pixel_shuffle",
 })  # fmt: skip

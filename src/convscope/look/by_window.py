@@ -11,6 +11,7 @@ from convscope.look.worked import (
     Numbers,
     Operands,
     Position,
+    Way,
     Worked,
     choice_of,
     mean_of,
@@ -19,6 +20,7 @@ from convscope.look.worked import (
     scalar,
 )
 from convscope.reference.pooling import window_counts
+from convscope.reference.resize import Mode, resize_matrix
 
 
 def _window(
@@ -136,3 +138,31 @@ def adaptive_average(node: Node, numbers: Numbers, position: Position) -> Worked
 def adaptive_maximum(node: Node, numbers: Numbers, position: Position) -> Worked:
     """A cell of a maximum over an adaptive window."""
     return choice_of(_adaptive(node, numbers, position))
+
+
+def resized(mode: Mode) -> Way:
+    """A cell of an interpolated map: the neighbours that it mixes, by their shares."""
+
+    def way(node: Node, numbers: Numbers, position: Position) -> Worked:
+        value, outputs = ref(node.arguments["self"]), node.arguments["output_size"]
+        assert isinstance(outputs, tuple)
+        x, dimensions = numbers(value), len(outputs)
+        names = ("scales_d", "scales_h", "scales_w")[-dimensions:] if dimensions > 1 else ("scales",)
+        aligned = bool(node.arguments.get("align_corners"))
+        places: list[Array] = []
+        weights: Array = np.ones((1,) * (dimensions + 1))
+        for axis, (name, u, size, output) in enumerate(
+            zip(names, position[-dimensions:], x.shape[-dimensions:], outputs, strict=True)
+        ):
+            scale = node.arguments.get(name)
+            factor = scale if isinstance(scale, float) else None
+            row = resize_matrix(size, int(str(output)), mode, align_corners=aligned, scale=factor)[u]
+            taps = np.flatnonzero(row)
+            shape = (1, *(-1 if a == axis else 1 for a in range(dimensions)))
+            places.append(taps.reshape(shape))
+            weights = weights * row[taps].reshape(shape)
+        channel = np.asarray([position[-dimensions - 1]])
+        found, where, inside = _read(x, position, channel, places, np.asarray(True), 0.0)
+        return products_of(Operands(value, found, where, inside, weights), None)
+
+    return way

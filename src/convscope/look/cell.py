@@ -7,16 +7,14 @@ move (the number came from elsewhere unchanged). `worked` finds the way by the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
 from convscope.look import by_place, by_row, by_window
 from convscope.look.interpret import RULES, aten_name
-from convscope.look.worked import Numbers, Position, Worked
-
-Way = Callable[[Node, Numbers, Position], Worked]
+from convscope.look.worked import Numbers, Position, Way, Worked
 
 
 def worked(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Worked:
@@ -64,6 +62,14 @@ WAYS: Mapping[str, Way] = {
     "native_group_norm": by_row.group_norm,
     "_softmax": by_row.softmax,
     "_log_softmax": by_row.softmax,
+    "_safe_softmax": by_row.softmax,
     "softmax": by_row.softmax,
+    "upsample_nearest1d": by_window.resized("nearest"),
+    "upsample_nearest2d": by_window.resized("nearest"),
+    "upsample_nearest3d": by_window.resized("nearest"),
+    **{f"_upsample_nearest_exact{n}d": by_window.resized("nearest-exact") for n in (1, 2, 3)},
+    "upsample_linear1d": by_window.resized("linear"),
+    "upsample_bilinear2d": by_window.resized("linear"),
+    "upsample_trilinear3d": by_window.resized("linear"),
 }
 """ATen's name -> how a cell of it is explained; the others are elementwise, moves, or not known."""

@@ -17,6 +17,7 @@ from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import concatenate, linear
+from convscope.reference.resize import Mode, resize
 from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve
 
@@ -150,6 +151,43 @@ def _average_pool(s: Settings) -> Array:
     return total
 
 
+def _resized(mode: Mode, dimensions: int) -> Rule:
+    def rule(s: Settings) -> Array:
+        names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]
+        scales = [s.get(name) for name in names]
+        aligned = bool(s.get("align_corners", False))
+        return resize(s["self"], s["output_size"], mode=mode, align_corners=aligned, scales=scales)
+
+    return rule
+
+
+def _roll(s: Settings) -> Array:
+    shifts, axes = s["shifts"], s["dims"]
+    return np.asarray(np.roll(s["self"], shifts, axis=axes or None))
+
+
+def _safe_softmax(s: Settings) -> Array:
+    """Softmax in which a row that is masked away whole becomes zeros."""
+    x = s["self"]
+    masked = np.isneginf(x).all(axis=s["dim"], keepdims=True)
+    return np.asarray(np.where(masked, 0.0, activation.softmax(np.where(masked, 0.0, x), axis=s["dim"])))
+
+
+def _norm(s: Settings) -> Array:
+    axes = s["dim"]
+    powered = np.abs(s["self"]) ** s["ord"]
+    total = powered.sum(axis=tuple(axes) if axes else None, keepdims=s["keepdim"])
+    return np.asarray(total ** (1 / s["ord"]))
+
+
+def _pixel_shuffle(s: Settings) -> Array:
+    x, r = s["self"], s["upscale_factor"]
+    n, channels, height, width = x.shape
+    apart = x.reshape(n, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
+    shuffled: Array = apart.reshape(n, channels // r**2, height * r, width * r)
+    return shuffled
+
+
 def _mean(s: Settings) -> Array:
     axes = s.get("dim")
     mean: Array = s["self"].mean(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
@@ -257,6 +295,8 @@ RULES: Mapping[str, Rule] = {
     "relu6": lambda s: np.clip(s["self"], 0, 6),
     "hardtanh": lambda s: np.clip(s["self"], s["min_val"], s["max_val"]),
     "clamp": lambda s: np.clip(s["self"], s["min"], s["max"]),
+    "clamp_min": lambda s: np.maximum(s["self"], s["min"]),
+    "clamp_max": lambda s: np.minimum(s["self"], s["max"]),
     "hardsigmoid": lambda s: np.clip(s["self"] / 6 + 0.5, 0, 1),
     "hardswish": lambda s: s["self"] * np.clip(s["self"] / 6 + 0.5, 0, 1),
     "leaky_relu": lambda s: activation.leaky_relu(s["self"], slope=s["negative_slope"]),
@@ -269,6 +309,7 @@ RULES: Mapping[str, Rule] = {
     "elu": _elu,
     "_softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
     "_log_softmax": lambda s: activation.log_softmax(s["self"], axis=s["dim"]),
+    "_safe_softmax": _safe_softmax,
     "softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
     "add": _binary(np.add),
     "sub": _binary(np.subtract),
@@ -289,6 +330,17 @@ RULES: Mapping[str, Rule] = {
     "mean": _mean,
     "sum": _sum,
     "amax": _maximum,
+    "linalg_vector_norm": _norm,
+    "upsample_nearest1d": _resized("nearest", 1),
+    "upsample_nearest2d": _resized("nearest", 2),
+    "upsample_nearest3d": _resized("nearest", 3),
+    **{f"_upsample_nearest_exact{n}d": _resized("nearest-exact", n) for n in (1, 2, 3)},
+    "upsample_linear1d": _resized("linear", 1),
+    "upsample_bilinear2d": _resized("linear", 2),
+    "upsample_trilinear3d": _resized("linear", 3),
+    "pixel_shuffle": _pixel_shuffle,
+    "roll": _roll,
+    "flip": lambda s: np.flip(s["self"], axis=s["dims"]),
     "cat": lambda s: concatenate(s["tensors"], axis=s["dim"]),
     "stack": lambda s: np.stack(s["tensors"], axis=s["dim"]),
     "constant_pad_nd": _pad,

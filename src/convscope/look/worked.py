@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.graph.records import Argument, Ref
+from convscope.graph.records import Argument, Node, Ref
 
 Array = npt.NDArray[Any]
 Kind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
@@ -76,6 +76,10 @@ class Worked:
     def value(self) -> float:
         """The cell, as we compute it."""
         return self.lines[-1].number
+
+
+# How a cell of one operation is worked out: the node, the numbers of its inputs, the cell.
+Way = Callable[[Node, Numbers, Position], Worked]
 
 
 def scalar(value: float | np.floating[Any]) -> float:

@@ -10,6 +10,7 @@ arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in 
 | `convolution.py` | convolution, and the flipped one of mathematics |
 | `transposed.py` | transposed convolution |
 | `pooling.py` | maximum and average, in windows, adaptive and global |
+| `resize.py` | nearest and linear interpolation |
 | `activation.py` | ReLU and its relatives, softmax |
 | `normalization.py` | batch, layer, group and local response normalisation |
 | `linear.py` | the fully connected layer; flatten, add, concatenate |

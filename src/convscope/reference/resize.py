@@ -1,0 +1,105 @@
+"""Resizing a feature map: nearest and linear interpolation, as one small matrix per axis.
+
+Source: PyTorch's `interpolate`: half-pixel centres unless the corners are aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import floor
+from typing import Literal
+
+import numpy as np
+
+from convscope.errors import GeometryError
+from convscope.geometry.resize import resize_taps, source_coordinates
+from convscope.reference.sliding import Array, require_grad_shape
+
+Mode = Literal["nearest", "nearest-exact", "linear"]
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(
+    input_size: int, output_size: int, mode: Mode, *, align_corners: bool = False, scale: float | None = None
+) -> Array:
+    """How much each output position `(output_size, input_size)` takes of each input position; rows add up to 1.
+
+    >>> resize_matrix(2, 4, "linear")
+    array([[1.  , 0.  ],
+           [0.75, 0.25],
+           [0.25, 0.75],
+           [0.  , 1.  ]])
+    """
+    matrix = np.zeros((output_size, input_size))
+    rows = np.arange(output_size)
+    if mode != "linear":
+        matrix[rows, resize_taps(input_size, output_size, mode, scale=scale).positions.ravel()] = 1
+        return matrix
+    for u, source in enumerate(source_coordinates(input_size, output_size, align_corners, scale)):
+        coordinate = max(source, 0.0)
+        lower = min(floor(coordinate), input_size - 1)
+        share = min(coordinate - lower, 1.0)
+        matrix[u, lower] += 1 - share
+        matrix[u, min(lower + 1, input_size - 1)] += share
+    return matrix
+
+
+def resize(
+    x: Array,
+    output_sizes: Sequence[int],
+    *,
+    mode: Mode = "nearest",
+    align_corners: bool = False,
+    scales: Sequence[float | None] | None = None,
+) -> Array:
+    """Resize every map: `(N, C, *S) -> (N, C, *output_sizes)`.
+
+    Args:
+        mode: "linear" is linear, bilinear or trilinear, by the number of axes.
+        align_corners: the corners' centres coincide; for linear alone.
+        scales: the scale factors, where they are to count rather than the sizes.
+
+    Raises:
+        GeometryError: not one size per spatial axis.
+
+    >>> resize(np.array([[[1., 2]]]), [4])
+    array([[[1., 1., 2., 2.]]])
+    """
+    for axis, matrix in enumerate(_matrices(x, output_sizes, mode, align_corners, scales)):
+        x = np.moveaxis(np.moveaxis(x, 2 + axis, -1) @ matrix.T.astype(x.dtype), -1, 2 + axis)
+    return x
+
+
+def resize_backward(
+    grad_output: Array,
+    x: Array,
+    output_sizes: Sequence[int],
+    *,
+    mode: Mode = "nearest",
+    align_corners: bool = False,
+    scales: Sequence[float | None] | None = None,
+) -> Array:
+    """Gradient of `resize` for the input: each output's goes to the inputs that it was mixed from.
+
+    >>> resize_backward(np.array([[[1., 2, 3, 4]]]), np.zeros((1, 1, 2)), [4])
+    array([[[3., 7.]]])
+    """
+    require_grad_shape(grad_output, (*x.shape[:2], *output_sizes))
+    for axis, matrix in enumerate(_matrices(x, output_sizes, mode, align_corners, scales)):
+        flowing = np.moveaxis(grad_output, 2 + axis, -1) @ matrix.astype(grad_output.dtype)
+        grad_output = np.moveaxis(flowing, -1, 2 + axis)
+    return grad_output
+
+
+def _matrices(
+    x: Array, output_sizes: Sequence[int], mode: Mode, align_corners: bool, scales: Sequence[float | None] | None
+) -> list[Array]:
+    sizes = x.shape[2:]
+    if len(output_sizes) != len(sizes):
+        raise GeometryError(f"input {x.shape} has {len(sizes)} spatial axes, but {len(output_sizes)} sizes are given")
+    factors = scales or [None] * len(sizes)
+    return [
+        resize_matrix(n, int(m), mode, align_corners=align_corners, scale=factor)
+        for n, m, factor in zip(sizes, output_sizes, factors, strict=True)
+    ]
