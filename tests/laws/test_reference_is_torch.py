@@ -205,9 +205,7 @@ def test_adaptive_pools(axes: list[tuple[int, int]]) -> None:
     st.sampled_from(["nearest", "nearest-exact", "linear"]),
     st.booleans(),
 )
-def test_resize(
-    axes: list[tuple[int, int]], mode: Literal["nearest", "nearest-exact", "linear"], aligned: bool
-) -> None:
+def test_resize(axes: list[tuple[int, int]], mode: Mode, aligned: bool) -> None:
     x, output = normal(0, 2, 2, *(size for size, _ in axes)), tuple(out for _, out in axes)
     theirs = mode if mode != "linear" else {1: "linear", 2: "bilinear", 3: "trilinear"}[len(axes)]
     corners = {"align_corners": aligned} if mode == "linear" else {}
