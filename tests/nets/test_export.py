@@ -1,0 +1,40 @@
+"""Every network can be handed over: `torch.export` takes it whole, and the exported program answers as it does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from convscope.errors import GeometryError
+from convscope.nets import catalogue
+from convscope.nets.build import build
+from convscope.nets.entry import Entry
+
+# Deeper siblings and large inputs run in `make proofs`.
+LONG = ("vgg13", "vgg16", "vgg19", "resnet101", "resnet152", "densenet169", "densenet201", "senet154", "c3d", "unet")
+
+
+def check(entry: Entry) -> None:
+    channels, *sizes = entry.input_shape
+    small = tuple(min(64, size) for size in sizes)
+    torch.manual_seed(0)
+    try:
+        network = build(entry.name, image_size=small)
+    except GeometryError:
+        network, small = build(entry.name), tuple(sizes)
+    network.eval()
+    x = torch.rand(2, channels, *small)
+    exported = torch.export.export(network, (x,))
+    with torch.no_grad():
+        torch.testing.assert_close(exported.module()(x), network(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("entry", [e for e in catalogue.ENTRIES if not e.name.startswith(LONG)], ids=lambda e: e.name)
+def test_exported_program_answers_as_the_network(entry: Entry) -> None:
+    check(entry)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("entry", [e for e in catalogue.ENTRIES if e.name.startswith(LONG)], ids=lambda e: e.name)
+def test_exported_program_of_a_large_network(entry: Entry) -> None:
+    check(entry)
