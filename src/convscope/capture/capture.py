@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -66,7 +67,10 @@ def capture(
     _require_initialized(built)
     run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
     graph = run.once(Meta())
-    # Some forwards insist on a device (autocast, recurrent layers), or on numbers: fake tensors, then a real run.
+    # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
+    if run.stopped is not None and not run.misfit and _is_mixed(built):
+        run = _Run(copy.deepcopy(built).to("meta"), inputs, batch_size, run.name, mode, run.dtype, gradients)
+        graph = run.once(Meta())
     if run.stopped is not None and not run.misfit:
         with silent_fakes():
             graph = run.once(Fake(_device_of(built)))
@@ -94,6 +98,11 @@ def _require_initialized(model: nn.Module) -> None:
                 f"{path or 'the model'} ({type(module).__name__}) does not know its size yet: "
                 "run the model once on real data, then capture it"
             )
+
+
+def _is_mixed(model: nn.Module) -> bool:
+    """Whether some weights have memory and some have none, as `build_without_memory` leaves them."""
+    return len({p.is_meta for p in model.parameters()}) == 2
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:

@@ -32,7 +32,7 @@ def _windows(call: Call, kernel_sizes: Sequence[int]) -> tuple[Window, ...]:
 
 
 def _product(*factors: int) -> str:
-    return " · ".join(f"{f:,}".replace(",", " ") for f in factors)
+    return " · ".join(map(str, factors))
 
 
 def _bias_flow(bias: Operand | None, shape: tuple[int, ...]) -> list[Flow]:

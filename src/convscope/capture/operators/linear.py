@@ -12,7 +12,7 @@ from convscope.geometry.relation import Expand, Mix, Reshape
 
 
 def _formula(*factors: int) -> str:
-    return " · ".join(f"{f:,}".replace(",", " ") for f in factors)
+    return " · ".join(map(str, factors))
 
 
 def _product_flows(left: Operand, right: Operand) -> list[Flow]:
