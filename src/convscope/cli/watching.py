@@ -91,8 +91,13 @@ class _Terminal(_Lines):
             (step.epoch - 1) * step.batches + step.batch,
             step.epochs * step.batches,
             f"epoch {step.epoch}/{step.epochs}  {step.images_per_second:,.0f} images/s  loss {step.loss:.3f}  "
-            f"accuracy {percent(step.accuracy)}  {seconds(step.seconds_left)} left",
+            f"accuracy {percent(step.accuracy)}  {_left(step.seconds_left)} left",
         )
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        super().epoch_ended(row)
+        if row.epoch == self._epochs:
+            self._bars.remove_task(self._tasks.pop("training"))
 
     def _update(self, what: str, done: int, total: int, note: str) -> None:
         if what not in self._tasks:
@@ -103,6 +108,11 @@ class _Terminal(_Lines):
         from rich.text import Text
 
         self._bars.console.print(Text(line), soft_wrap=True)
+
+
+def _left(duration: float) -> str:
+    """A time to come, to the second: nobody knows it better."""
+    return f"{round(duration)} s" if duration < 60 else seconds(duration)
 
 
 @contextmanager
