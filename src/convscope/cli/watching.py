@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from convscope.report.units import percent, seconds
 if TYPE_CHECKING:
     from convscope.train.events import EpochRow, Listener, Step
 
+QUIET_SECONDS = 30.0  # a log gets a line within long epochs no more often than this
 HEADER = (
     f"{'epoch':>9}  {'train loss':>10} {'accuracy':>9}  {'val loss':>10} {'accuracy':>9}  {'images/s':>9}  {'time':>11}"
 )
@@ -49,6 +51,7 @@ class _Lines:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
         self._header_shown = False
+        self._spoke = time.monotonic()
         self._epochs = 0
 
     def said(self, line: str) -> None:
@@ -59,7 +62,12 @@ class _Lines:
 
     def stepped(self, step: Step) -> None:
         self._epochs = step.epochs
-        self._progress(step.batch, step.batches, f"epoch {step.epoch} of {step.epochs}, batch")
+        if time.monotonic() - self._spoke < QUIET_SECONDS:
+            return
+        self._write(
+            f"epoch {step.epoch} of {step.epochs}: batch {step.batch} of {step.batches}, "
+            f"{step.images_per_second:,.0f} images/s, {_left(step.seconds_left)} left"
+        )
 
     def epoch_ended(self, row: EpochRow) -> None:
         if not self._header_shown:
@@ -68,6 +76,7 @@ class _Lines:
         self._write(epoch_line(row, self._epochs))
 
     def _write(self, line: str) -> None:
+        self._spoke = time.monotonic()
         print(line, file=sys.stderr, flush=True)
 
 

@@ -42,7 +42,7 @@ def train(
     >>> from convscope.train.recipe import Recipe
     >>> outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=tempfile.mkdtemp())
     >>> outcome.ending, outcome.scores.images
-    ('done', 180)
+    ('done', 179)
     """
     from convscope.train.events import Silent
     from convscope.train.recipe import Recipe

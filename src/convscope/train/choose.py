@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from convscope.data.augment import Augmentation
 from convscope.data.open import Probe
@@ -86,6 +87,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     images = training_images(found, recipe)
     epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
     batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
+    if batch_size == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        raise RunError(f"batch_size is 1, and {model} normalises over the batch: take 2 or more")
     rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
         recipe.batch_size == AUTO
