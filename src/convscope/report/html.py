@@ -92,7 +92,7 @@ def table(content: Table) -> Html:
     )
     rows = []
     for row in content.rows:
-        cells = "".join(f"<td{css}>{escape(cell)}</td>" for cell, css in zip(row.cells, classes, strict=True))
+        cells = "".join(f"<td{css}>{escape(_indented(c))}</td>" for c, css in zip(row.cells, classes, strict=True))
         rows.append(f'<tr class="{row.role}">{cells}</tr>' if row.role != "body" else f"<tr>{cells}</tr>")
     caption = f"<caption>{escape(content.title)}</caption>" if content.title else ""
     body = "\n".join(rows)
@@ -156,6 +156,12 @@ def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 def fragment(*blocks: Html) -> str:
     """Blocks for a notebook's cell, with the style that they need."""
     return f'<div class="cs"><style>{page_style()}</style>\n{join(*blocks)}\n</div>'
+
+
+def _indented(cell: str) -> str:
+    """Leading blanks as en spaces: in a proportional face a blank is too narrow to show a level."""
+    text = cell.lstrip(" ")
+    return "\u2002" * (len(cell) - len(text)) + text
 
 
 def _caption(text: str) -> str:
