@@ -54,6 +54,7 @@ COMPOSITES = {
     "GLU": "glu",
     "Bilinear": "bilinear",
     "CosineSimilarity": "cosine_similarity",
+    "MultiheadAttention": "multihead_attention",
     "RNN": "rnn",
     "LSTM": "lstm",
     "GRU": "gru",

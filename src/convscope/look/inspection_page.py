@@ -63,7 +63,7 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
 def _remarks(inspection: Inspection) -> Iterator[Html]:
     for group in fold_warnings(inspection.warnings):
         first = group.first
-        more = (f"The same of {named(list(group.others))}.",) if group.others else ()
+        more = (f"Likewise {named(list(group.others))}.",) if group.others else ()
         yield html.callout(first.severity, first.message, first.evidence, f"→ {first.remedy}", *more)
     uncounted = [layer.name for layer in inspection.layers if layer.macs is None]
     if uncounted:

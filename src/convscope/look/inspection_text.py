@@ -69,7 +69,7 @@ def warning_lines(warnings: Sequence[DesignWarning], *, every: bool = False) -> 
         yield "faint", f"    {first.evidence}"
         yield "faint", f"    → {first.remedy}"
         if group.others:
-            yield "faint", f"    the same of {named(list(group.others))}"
+            yield "faint", f"    likewise {named(list(group.others))}"
 
 
 def named(names: Sequence[str]) -> str:

@@ -156,12 +156,13 @@ def gridding(subject: Subject) -> Iterator[DesignWarning]:
             hull = int(read[-1] - read[0]) + 1
             if read.size < hull <= size:
                 window = node.windows[axis]
+                lines = ("rows" if axis == len(sizes) - 2 else "columns") if len(sizes) == 2 else "positions"
                 yield DesignWarning(
                     layer=subject.name(node),
                     kind="gridding",
                     severity="warning",
-                    message=f"a cell of {subject.name(node)} depends on {read.size} of the {hull} rows or columns that "
-                    f"its receptive field spans, with holes between",
+                    message=f"a cell of {subject.name(node)} depends on {read.size} of the {hull} {lines} that its "
+                    f"receptive field spans, with holes between",
                     evidence=f"dilation {window.dilation}, and nothing before it fills the gaps between taps",
                     remedy="mix dilations without a common factor, such as 1, 2, 5, or put undilated layers before",
                 )
