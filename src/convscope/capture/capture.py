@@ -19,7 +19,7 @@ from convscope.capture.module_calls import ModuleCalls, watched
 from convscope.capture.numbers import wants_numbers
 from convscope.capture.place import Place
 from convscope.capture.recorder import Recorder
-from convscope.capture.saved import autograd, with_saved
+from convscope.capture.saved import autograd
 from convscope.capture.tracking import signature_of
 from convscope.capture.worlds import Fake, Meta, Real, World, silent_fakes
 from convscope.errors import CaptureError
@@ -158,7 +158,7 @@ class _Run:
         error: str | None = None
         outputs: tuple[int, ...] = ()
         self.stopped = None
-        kept = autograd(recorder, gradients=self.gradients)
+        kept = autograd(recorder.pack, gradients=self.gradients)
         with left_as_found(self.model, self.mode):
             try:
                 with watched(calls, enter), quiet(), uncompiled(), unhurried(), kept, recorder:
@@ -170,7 +170,7 @@ class _Run:
                 self.misfit = is_misfit(problem, recorder.failure)
                 error = explain(problem, recorder.failure, calls)
             finally:
-                recorder.restore()
+                recorder.originals.restore()
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _graph(
@@ -184,8 +184,8 @@ class _Run:
     ) -> Graph:
         return Graph(
             name=self.name,
-            values=tuple(recorder.values),
-            nodes=with_saved(recorder.nodes, recorder.saved),
+            values=tuple(recorder.ledger.values),
+            nodes=recorder.kept.on(recorder.ledger.nodes),
             modules=tuple(
                 ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
                 for path, module in self.model.named_modules()

@@ -11,31 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convscope.capture.numbers import Array, NeedsNumbers, Numbers, as_array, convert, flat
+from convscope.capture.ledger import Ledger, by_reference
+from convscope.capture.masks import unmasked
+from convscope.capture.numbers import Array, NeedsNumbers, as_array, convert, flat
+from convscope.capture.originals import Originals
 from convscope.capture.place import Place
-from convscope.capture.schema import Operator, describe, plain
+from convscope.capture.saved import Kept
+from convscope.capture.schema import Operator, describe
 from convscope.capture.shared_memory import catch_up, wrote
 from convscope.capture.shortcuts import results_of
 from convscope.capture.templates import READS_NUMBERS, Template, cached, keep, template_of
-from convscope.capture.tracking import Memory, Signature, Tracked, signature_of
+from convscope.capture.tracking import Tracked, signature_of
 from convscope.capture.worlds import World
-from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
+from convscope.graph.records import ValueKind
 
 # Constants up to this many elements are kept with the graph, so that it can be computed again.
 _KEPT_CONSTANT = 1_000_000
-
-
-# Operators whose backward formula needs their first result; the others' first result is kept by whoever reads it.
-# Source: PyTorch's derivatives.yaml.
-_SAVES_RESULT = frozenset(
-    {"relu", "sigmoid", "tanh", "_softmax", "_log_softmax", "_safe_softmax", "exp", "exp2", "expm1", "sqrt", "rsqrt",
-     "reciprocal", "tan", "amax", "amin", "max", "min", "median", "norm", "linalg_vector_norm", "logsumexp", "std",
-     "prod", "cumprod", "logcumsumexp", "elu", "celu", "leaky_relu", "pow", "sgn", "hypot"}
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +52,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: World) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's class has no types
-        self.values: list[Value] = []
-        self.nodes: list[Node] = []
+        self.ledger = Ledger()
+        self.kept = Kept()
         self.place = Place("", 0)
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
-        # What autograd keeps: (node, value), in order; and what it has packed since the last operation.
-        self.saved: list[tuple[int, int]] = []
-        self._packed: list[int] = []
-        self._saves_result = False
+        self.originals = Originals(named)
         self._named = named
         self._world = world
         self._by_id: dict[int, Tracked] = {}
-        # Every tensor seen is kept, so that no id is used twice.
-        self._keep: list[Any] = []
-        self._memories = 0
-        # Per value: whether it depends on the model's input.
-        self._reached: list[bool] = []
-        self._numbers = Numbers()
-        self._originals: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        # Every tensor seen is held, so that no id is used twice.
+        self._held: list[Any] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -88,38 +74,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def add_input(self, tensor: torch.Tensor, name: str) -> int:
         """Register an input tensor and give back its value."""
-        tracked = self._adopt(tensor, tensor, "input", name)
-        self._reached[tracked.value] = True
-        return tracked.value
+        return self._adopt(tensor, tensor, "input", name).value
 
     def value_of(self, tensor: torch.Tensor) -> int:
         """The current value of a tensor; one that was never seen is a constant."""
         return self._current(self._tracked(tensor))
 
-    def tracked(self, tensor: torch.Tensor) -> Tracked | None:
-        """What is known about a tensor object."""
-        return self._by_id.get(id(tensor))
-
     def pack(self, tensor: torch.Tensor) -> None:
-        """Autograd keeps a tensor. It keeps an operation's inputs before that runs, and its results just after."""
+        """Autograd keeps a tensor; weights are there anyway."""
         if id(tensor) in self._named and self._named[id(tensor)][0] == "parameter":
             return
         tracked = self._tracked(tensor)
         if tracked.pending is not None:
             self._record_factory(tracked)
-        node = self.nodes[-1] if self.nodes else None
-        made = node.outputs.index(tracked.value) if node is not None and tracked.value in node.outputs else None
-        if node is not None and made is not None and (made > 0 or self._saves_result):
-            self.saved.append((node.index, tracked.value))
-        else:
-            self._packed.append(tracked.value)
-
-    def restore(self) -> None:
-        """Give parameters and buffers that a real run has written their numbers back."""
-        for tensor, saved in self._originals.values():
-            with torch.no_grad():
-                tensor.copy_(saved)
-        self._originals.clear()
+        self.kept.packed(tracked.value, self.ledger.nodes[-1] if self.ledger.nodes else None)
 
     # The dispatch mode.
 
@@ -145,10 +113,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                 return self._reshape_in_place(func, operator, settings, given)
             for tracked in operands:
                 self._current(tracked)
-            packed, self._packed = self._packed, []
+            self.kept.begin()
             result = self._run(func, operator, settings, operands, tuple(key), given)
-            self.saved += ((len(self.nodes) - 1, value) for value in packed)
-            self._saves_result = operator.base in _SAVES_RESULT
+            self.kept.end(len(self.ledger.nodes) - 1, operator.base)
             return result
         except NeedsNumbers:
             raise
@@ -193,14 +160,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         else:
             template = cached(key) if self._world.cacheable and operator.base not in READS_NUMBERS else None
             if template is None or operator.effect == "view":
-                self._save_originals(operator, settings)
+                if self._world.real:
+                    self.originals.keep(operator, settings)
                 result = self._fresh(func, operator, settings)
             else:
                 result = template.stand_ins() if operator.effect == "fresh" else None
         if not operator.written and not any(isinstance(leaf, torch.Tensor) for leaf in flat((result,))):
             return result
         if template is None:
-            template = template_of(operator, settings, operands, result, self._numbers)
+            template = template_of(operator, settings, operands, result, self.ledger.numbers)
             if self._world.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
                 keep(key, template)
         if operator.effect == "write":
@@ -229,8 +197,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if view:
             memories = [operands[0].memory] * len(template.made)
         else:
-            memories = [self._new_memory() for _ in template.made]
-        values = self._note(func, settings, operands, template, memories)
+            memories = [self.ledger.new_memory() for _ in template.made]
+        values = self.ledger.note(func, settings, operands, template, memories, self.place)
         made = (result,) if isinstance(result, torch.Tensor) else flat(result)
         slot = 0
         for tensor in made:
@@ -241,7 +209,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                 tracked.parent = operands[0]
                 tracked.view = (func, settings, slot)
             self._by_id[id(tensor)] = tracked
-            self._keep.append(tensor)
+            self._held.append(tensor)
             slot += 1
 
     def _record_write(
@@ -255,60 +223,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     ) -> Any:
         """A call that changes its arguments: they get new values; what it returns are the arguments themselves."""
         targets: list[Tracked] = flat([settings[name] for name in operator.written])
-        values = self._note(
-            func, settings, operands, template, [t.memory for t in targets], [t.signature for t in targets]
-        )
+        memories, signatures = [t.memory for t in targets], [t.signature for t in targets]
+        values = self.ledger.note(func, settings, operands, template, memories, self.place, signatures)
         for tracked, value in zip(targets, values, strict=True):
             wrote(tracked, value)
         returned = tuple(given[name] for name in operator.returned if name is not None)
         return returned[0] if len(returned) == 1 else returned or None
-
-    def _note(
-        self,
-        func: Any,
-        settings: dict[str, Any],
-        operands: list[Tracked],
-        template: Template,
-        memories: list[Memory],
-        made: list[Signature] | None = None,
-        place: Place | None = None,
-    ) -> list[int]:
-        """Write down a node and the values that it makes, in these memories."""
-        reading = template.reading
-        place = place or self.place
-        inputs = tuple(t.value for t in operands)
-        reached = any(self._reached[v] for v in inputs)
-        known = not reached and all(v in self._numbers for v in inputs)
-        index, first = len(self.nodes), len(self.values)
-        name = f"{place.path}:{reading.op}" if place.path else reading.op
-        kind: ValueKind = "constant" if known else "activation"
-        for slot, (signature, memory) in enumerate(zip(made or template.made, memories, strict=True)):
-            self.values.append(Value(first + slot, signature.spec, kind, name, index, memory.index))
-            self._reached.append(reached)
-            if known:
-                self._numbers.derive(first + slot, func, _by_reference(settings), slot)
-        arguments: dict[str, Argument] = dict(template.plain)
-        for holder in template.holders:
-            arguments[holder] = _references(settings[holder])
-        paths: tuple[Path, ...] | None = ()
-        if reached:
-            paths = (
-                None
-                if reading.flows is None
-                else tuple(
-                    Path(inputs[f.source], first + f.output, f.steps, f.status)
-                    for f in reading.flows
-                    if self._reached[inputs[f.source]]
-                )
-            )
-        outputs = range(first, len(self.values))
-        self.nodes.append(
-            Node(
-                index, reading.op, describe(func).target, place.path, place.call, inputs, tuple(outputs), arguments,
-                paths, reading.macs, reading.formula, reading.windows, reading.groups,
-            )
-        )  # fmt: skip
-        return list(outputs)
 
     # Tensors that come from outside, or from nothing.
 
@@ -321,23 +241,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if id(tensor) in self._named:
             self.touched.add(id(tensor))
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
-            self._numbers.give(tracked.value, tensor)
+            self.ledger.numbers.give(tracked.value, tensor)
             if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:
                 self.constants[tracked.value] = as_array(tensor).copy()
         return tracked
 
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
-        memory = self._new_memory()
-        tracked = Tracked(stand_in, signature_of(tensor), memory, len(self.values))
-        self.values.append(Value(tracked.value, tracked.signature.spec, kind, name, None, memory.index))
-        self._reached.append(False)
+        signature, memory = signature_of(tensor), self.ledger.new_memory()
+        tracked = Tracked(stand_in, signature, memory, self.ledger.enter(signature, kind, name, memory))
         self._by_id[id(tensor)] = tracked
-        self._keep.append(tensor)
+        self._held.append(tensor)
         return tracked
-
-    def _new_memory(self) -> Memory:
-        self._memories += 1
-        return Memory(self._memories - 1)
 
     def _same(self, func: Any, operator: Operator, args: tuple[Any, ...]) -> Any:
         """`detach` and its like: another object for the same tensor, and no operation."""
@@ -346,24 +260,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return args[0]
         result: torch.Tensor = self._world.execute(func, operator, {operator.names[0]: tracked.tensor})
         self._by_id[id(result)] = tracked
-        self._keep.append(result)
+        self._held.append(result)
         return result
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """A tensor from nothing: recorded when it is first read, since many never are."""
         result = self._world.execute(func, operator, settings.copy())
         if isinstance(result, torch.Tensor):
-            tracked = Tracked(result, signature_of(result), self._new_memory(), -1)
+            tracked = Tracked(result, signature_of(result), self.ledger.new_memory(), -1)
             tracked.pending = (func, operator, settings, self.place)
             self._by_id[id(result)] = tracked
-            self._keep.append(result)
+            self._held.append(result)
         return result
 
     def _record_factory(self, tracked: Tracked) -> None:
         func, operator, settings, place = tracked.pending
         tracked.pending = None
-        template = template_of(operator, settings, [], tracked.tensor, self._numbers)
-        (tracked.value,) = self._note(func, settings, [], template, [tracked.memory], place=place)
+        template = template_of(operator, settings, [], tracked.tensor, self.ledger.numbers)
+        (tracked.value,) = self.ledger.note(func, settings, [], template, [tracked.memory], place)
 
     # Views and writes.
 
@@ -381,8 +295,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         full = {name: settings.get(name, operator.defaults.get(name)) for name in operator.names}
         operands = [leaf for leaf in flat(full.values()) if isinstance(leaf, Tracked)]
         result = self._world.execute(func, operator, _tensors_of(full))
-        template = template_of(operator, full, operands, result, self._numbers)
-        return self._note(func, full, operands, template, [operands[0].memory] * len(template.made))
+        template = template_of(operator, full, operands, result, self.ledger.numbers)
+        memories = [operands[0].memory] * len(template.made)
+        return self.ledger.note(func, full, operands, template, memories, self.place)
 
     def _reshape_in_place(
         self, func: Any, operator: Operator, settings: dict[str, Any], given: dict[str, Any]
@@ -409,41 +324,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         )  # fmt: skip
         return source
 
-    def _save_originals(self, operator: Operator, settings: dict[str, Any]) -> None:
-        """Before a real run writes a parameter or buffer, keep a copy of it."""
-        if not self._world.real:
-            return
-        hidden = ("running_mean", "running_var") if "batch_norm" in operator.base else ()
-        for tracked in flat([settings.get(name) for name in operator.written or hidden]):
-            if isinstance(tracked, Tracked) and id(tracked.tensor) in self._named:
-                saved = (tracked.tensor, tracked.tensor.detach().clone())
-                self._originals.setdefault(id(tracked.tensor), saved)
-
     def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """An operation whose result, or its shape, is in the numbers: possible where these are known beforehand."""
-        if operator.base in ("index", "_unsafe_index", "index_put", "_index_put_impl"):
-            indices = flat([self._unmasked(index) for index in settings["indices"]]) if _has_mask(settings) else None
-            places = settings["indices"] if indices is None else indices
-            actual = _tensors_of({**settings, "indices": places})
-            return self._world.execute(func, operator, actual)
+        if "indices" in settings:
+            places = unmasked(settings["indices"], self.ledger.numbers, self._world)
+            return self._world.execute(func, operator, _tensors_of({**settings, "indices": places}))
         try:
-            result = self._numbers.evaluate(func, operator, _by_reference(settings))
+            result = self.ledger.numbers.evaluate(func, operator, by_reference(settings))
         except NeedsNumbers:
             raise NeedsNumbers(operator.target) from None
         return convert(result, lambda t: self._world.stand_in(t, signature_of(t)))
-
-    def _unmasked(self, index: Tracked | None) -> list[Any]:
-        """A known mask as the stand-ins of the index tensors that it amounts to."""
-        if index is None:
-            return [slice(None)]
-        if index.signature.dtype not in (torch.bool, torch.uint8):
-            return [index]
-        mask = self._numbers.array(index.value)
-        if mask is None:
-            raise NeedsNumbers("a mask that is computed from the input")
-        return [
-            self._world.stand_in(t, signature_of(t)) for t in map(torch.from_numpy, np.nonzero(np.atleast_1d(mask)))
-        ]
 
 
 def _pure(operator: Operator) -> Any:
@@ -453,10 +343,6 @@ def _pure(operator: Operator) -> Any:
     return next(overload for overload in overloads if describe(overload).names == operator.names)
 
 
-def _has_mask(settings: dict[str, Any]) -> bool:
-    return any(t is not None and t.signature.dtype in (torch.bool, torch.uint8) for t in settings["indices"])
-
-
 def _tensors_of(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: _tensors(value) for name, value in settings.items()}
 
@@ -464,30 +350,7 @@ def _tensors_of(settings: dict[str, Any]) -> dict[str, Any]:
 def _tensors(setting: Any) -> Any:
     if isinstance(setting, Tracked):
         return setting.tensor
-    if isinstance(setting, slice):
-        return None
     return [_tensors(item) for item in setting] if isinstance(setting, list) else setting
-
-
-def _by_reference(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: _reference(value) for name, value in settings.items()}
-
-
-def _reference(setting: Any) -> Any:
-    if isinstance(setting, Tracked):
-        return Ref(setting.value)
-    return [_reference(item) for item in setting] if isinstance(setting, list) else setting
-
-
-def _references(setting: Any) -> Argument:
-    settled: Argument = _plain_reference(setting)
-    return settled
-
-
-def _plain_reference(setting: Any) -> Any:
-    if isinstance(setting, Tracked):
-        return Ref(setting.value)
-    return tuple(map(_plain_reference, setting)) if isinstance(setting, list) else plain(setting)
 
 
 def _shapes_for_tensors(settings: dict[str, Any]) -> dict[str, Any]:

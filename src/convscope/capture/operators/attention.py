@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
-from convscope.geometry.relation import Expand, Mix
+from convscope.geometry.relation import Expand, Mix, Reshape
 
 
 def _attention(call: Call) -> Reading:
@@ -31,8 +31,6 @@ def _attention(call: Call) -> Reading:
             flows.append(Flow(mask.slot, 0, (Expand(grid), Mix(last, wanted))))
     for output, shape in enumerate(call.outputs[1:], start=1):
         if shape == query.shape[:-1]:
-            from convscope.geometry.relation import Reshape
-
             flows.append(Flow(query.slot, output, (Mix(last, 1), Reshape(shape))))
             flows.append(Flow(key.slot, output, (Mix(last, 1), Mix(last - 1, rows), Reshape(shape))))
     assert len(out) == query.rank

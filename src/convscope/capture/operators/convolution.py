@@ -35,21 +35,10 @@ def _product(*factors: int) -> str:
     return " · ".join(map(str, factors))
 
 
-def _bias_flow(bias: Operand | None, shape: tuple[int, ...]) -> list[Flow]:
-    if bias is None:
-        return []
-    column = (1, shape[1], *(1,) * (len(shape) - 2))
-    return (
-        [
-            Flow(
-                bias.slot,
-                0,
-                (Expand((1,) * (len(shape) - 1) + bias.shape), _channels_second(len(shape)), Expand(shape)),
-            )
-        ]
-        if column
-        else []
-    )
+def _bias_flow(bias: Operand, shape: tuple[int, ...]) -> Flow:
+    """A bias that is itself computed from the input: one number per channel, everywhere."""
+    lifted = Expand((1,) * (len(shape) - 1) + bias.shape)
+    return Flow(bias.slot, 0, (lifted, _channels_second(len(shape)), Expand(shape)))
 
 
 def _channels_second(rank: int) -> Step:
@@ -83,7 +72,7 @@ def convolution(call: Call) -> Reading:
     cost = convolution_cost(x.shape[1], out[1], kernel_sizes, out[2:], groups=groups, bias=bias is not None)
     flows = [Flow(x.slot, 0, tuple(steps)), _weight_flow(weight, out, 0)]
     if isinstance(bias, Operand):
-        flows += _bias_flow(bias, out)
+        flows.append(_bias_flow(bias, out))
     return Reading(
         op="convolution",
         flows=tuple(flows),
@@ -108,7 +97,7 @@ def _transposed(call: Call, x: Operand, weight: Operand, windows: tuple[Window, 
     flows = [Flow(x.slot, 0, tuple(steps)), Flow(weight.slot, 0, (*weight_steps, Expand(out)))]
     bias = call.arguments.get("bias")
     if isinstance(bias, Operand):
-        flows += _bias_flow(bias, out)
+        flows.append(_bias_flow(bias, out))
     return Reading(
         op="transposed_convolution",
         flows=tuple(flows),

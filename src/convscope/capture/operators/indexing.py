@@ -18,7 +18,7 @@ def _index(call: Call) -> Reading:
     out = call.outputs[0]
     placed = _placed(call)
     if placed is None:
-        return _masked(call, x)
+        return _masked(call)
     axes = [axis for axis, _, _ in placed]
     together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
     position = axes[0] if together and axes else 0
@@ -82,16 +82,16 @@ def _placed(call: Call) -> list[_Placed] | None:
     return placed
 
 
-def _masked(call: Call, x: Operand) -> Reading:
-    """A mask picks elements: which ones is in its values."""
-    steps: list[Step] = [Mix(axis, 1) for axis in range(x.rank)]
+def _masked(call: Call) -> Reading:
+    """A computed mask picks elements: which ones, and how many, is in its values."""
     out = call.outputs[0]
-    flows = []
-    for operand in call.operands:
-        down: list[Step] = [Mix(axis, 1) for axis in range(operand.rank)]
-        flows.append(Flow(operand.slot, 0, (*down, Reshape((1,) * len(out)), Expand(out)), Status.DATA_DEPENDENT))
-    assert steps is not None
-    return Reading("index", tuple(flows))
+    flows = tuple(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT) for operand in call.operands)
+    return Reading(call.op, flows)
+
+
+def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[Step, ...]:
+    """Every position of the result reads every position of the tensor."""
+    return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
 
 
 def _index_select(call: Call) -> Reading:
@@ -141,9 +141,7 @@ def _scatter(call: Call) -> Reading:
         if not isinstance(operand, Operand):
             continue
         if operand.rank != x.rank or any(a != axis and size != x.shape[a] for a, size in enumerate(operand.shape)):
-            down = tuple(Mix(a, 1) for a in range(operand.rank))
-            lifted = (Reshape((1,) * x.rank), Expand(out))
-            flows.append(Flow(operand.slot, 0, (*down, *lifted), Status.DATA_DEPENDENT))
+            flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
         else:
             flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT))
     return Reading(call.op, tuple(flows))
@@ -156,9 +154,7 @@ def _index_put(call: Call) -> Reading:
     for operand in call.operands:
         if operand.slot == x.slot:
             continue
-        down = tuple(Mix(a, 1) for a in range(operand.rank))
-        lifted = (Reshape((1,) * x.rank), Expand(out))
-        flows.append(Flow(operand.slot, 0, (*down, *lifted), Status.DATA_DEPENDENT))
+        flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
     return Reading("index_put", tuple(flows))
 
 
@@ -172,6 +168,6 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _scatter),
     "index_put": _index_put,
     "_index_put_impl": _index_put,
-    "masked_select": lambda call: _masked(call, call.first),
-    "nonzero": lambda call: _masked(call, call.first),
+    "masked_select": _masked,
+    "nonzero": _masked,
 }

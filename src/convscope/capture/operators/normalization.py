@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from convscope.capture.readings import Call, Flow, Operand, Reading, Rule
-from convscope.geometry.relation import Expand, Mix, Permute, Step
+from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Step
 
 
 def _mix_whole(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[Step, ...]:
@@ -21,29 +21,14 @@ def _per_channel(operand: Operand | None, shape: tuple[int, ...]) -> list[Flow]:
     return [Flow(operand.slot, 0, (lifted, Permute((0, rank - 1, *range(1, rank - 1))), Expand(shape)))]
 
 
-def _statistics(x: Operand, call: Call, axes: Iterable[int]) -> list[Flow]:
-    """The saved means and deviations: whole axes mixed down to their shape, by every element."""
-    flows = []
-    for output, shape in enumerate(call.outputs[1:], start=1):
-        if shape in ((0,), ()):
-            continue
-        steps: tuple[Step, ...] = tuple(Mix(axis, 1) for axis in range(x.rank))
-        flows.append(
-            Flow(
-                x.slot,
-                output,
-                (*steps, Expand((1,) * max(0, x.rank - len(shape)) + shape))
-                if len(shape) >= x.rank
-                else (*steps, *_shrunk(shape)),
-            )
-        )
-    return flows
-
-
-def _shrunk(shape: tuple[int, ...]) -> tuple[Step, ...]:
-    from convscope.geometry.relation import Reshape
-
-    return (Reshape((1,) * len(shape)), Expand(shape))
+def _statistics(x: Operand, call: Call) -> list[Flow]:
+    """The saved means and deviations, taken to depend on the whole input."""
+    down = tuple(Mix(axis, 1) for axis in range(x.rank))
+    return [
+        Flow(x.slot, output, (*down, Reshape((1,) * len(shape)), Expand(shape)))
+        for output, shape in enumerate(call.outputs[1:], start=1)
+        if 0 not in shape
+    ]
 
 
 def _batch_norm(call: Call) -> Reading:
@@ -55,7 +40,7 @@ def _batch_norm(call: Call) -> Reading:
     axes = [axis for axis in range(x.rank) if axis != 1] if training else []
     flows = [Flow(x.slot, 0, _mix_whole(x.shape, axes))]
     if training:
-        flows += _statistics(x, call, axes)
+        flows += _statistics(x, call)
     for name in ("weight", "bias"):
         flows += _per_channel(call.arguments.get(name), call.outputs[0])
     return Reading("batch_norm", tuple(flows))
@@ -65,7 +50,7 @@ def _group_norm(call: Call) -> Reading:
     x = call.first
     groups = call.arguments["group"]
     steps: tuple[Step, ...] = (Mix(1, x.shape[1], groups), *_mix_whole(x.shape, range(2, x.rank)))
-    flows = [Flow(x.slot, 0, steps), *_statistics(x, call, ())]
+    flows = [Flow(x.slot, 0, steps), *_statistics(x, call)]
     for name in ("weight", "bias"):
         flows += _per_channel(call.arguments.get(name), call.outputs[0])
     return Reading("group_norm", tuple(flows))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from convscope.capture.operators.elementwise import pointwise
 from convscope.capture.readings import Call, Flow, Reading, Rule, axis_of
 from convscope.geometry.relation import Mix, Reshape, Step, Taps
 from convscope.geometry.taps import NO_TAP, listed_taps
@@ -36,8 +37,6 @@ def _reduce(call: Call) -> Reading:
 def _extreme(call: Call) -> Reading:
     """`max` and `min` are reductions, or elementwise with a second tensor."""
     if len(call.operands) == 2:
-        from convscope.capture.operators.elementwise import pointwise
-
         return pointwise(call)
     return _reduce(call)
 

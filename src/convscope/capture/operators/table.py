@@ -15,12 +15,16 @@ from convscope.capture.operators import (
     reduction,
     resampling,
     shape,
+    shuffles,
+    slices,
 )
 from convscope.capture.readings import Call, Reading, Rule
 
 RULES: Mapping[str, Rule] = {
     **elementwise.RULES,
     **shape.RULES,
+    **slices.RULES,
+    **shuffles.RULES,
     **reduction.RULES,
     **convolution.RULES,
     **pooling.RULES,
