@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from convscope.geometry.relation import Status
-from convscope.graph.propagate import AxisReach, Reaches, Source
+from convscope.graph.intervals import AxisReach
+from convscope.graph.propagate import Reaches, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,326 @@
+"""Intervals on the move: how the reach of one value becomes the reach of the next, step by step.
+
+A reach holds first and last source positions in arrays that have the value's rank and size 1 wherever nothing varies.
+Each step of a relation (`geometry.relation`) moves it on; branches are joined by taking the smaller first and the
+larger last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from math import gcd, lcm, prod
+
+import numpy as np
+
+from convscope.geometry.relation import (
+    Expand,
+    Mix,
+    Permute,
+    Place,
+    Reshape,
+    Status,
+    Step,
+    Taps,
+    reshape_blocks,
+    shape_after,
+)
+from convscope.geometry.taps import NO_TAP, Positions, TapTable
+from convscope.graph.uniform import spread_reshape
+
+# An empty interval has lo > hi; these survive every min and max.
+_EMPTY_LO = np.int64(1 << 60)
+_EMPTY_HI = np.int64(-(1 << 60))
+
+# Reshapes that would spread an interval over more elements than this keep only its hull.
+_SPREAD_LIMIT = 4_000_000
+
+Interval = tuple[Positions, Positions]
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """How an endless field goes on along `axis`: every `period` positions it moves by `advance` pixels."""
+
+    axis: int
+    period: int
+    advance: int
+
+    @property
+    def stride(self) -> Fraction:
+        """Input pixels per position."""
+        return Fraction(self.advance, self.period)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AxisReach:
+    """What the positions of one value depend on, along one axis of one source.
+
+    Args:
+        clipped: first and last source position (arrays), inside the source; first > last where there is none.
+        endless: the same as if the source had no ends; None where that has no meaning.
+        lattice: how `endless` goes on; None with it.
+        along: the value's axes that the source's positions are laid out along; none once the axis has been mixed away.
+        status: how far the answer can be trusted.
+    """
+
+    clipped: Interval
+    endless: Interval | None
+    lattice: Lattice | None
+    along: frozenset[int]
+    status: Status
+
+
+Part = tuple[AxisReach, Place | None]
+"""What one branch brings, and where in a concatenation it lies."""
+
+
+def nothing(rank: int, status: Status) -> AxisReach:
+    """The reach of a value of this rank that reads nothing, or of which nothing is known."""
+    empty = (np.full((1,) * rank, _EMPTY_LO), np.full((1,) * rank, _EMPTY_HI))
+    return AxisReach(empty, None, None, frozenset(), status)
+
+
+def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
+    """The reach of a source along one of its own axes: every position is itself."""
+    positions = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    interval = (positions, positions)
+    return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT)
+
+
+def walk(field: AxisReach, steps: tuple[Step, ...], shape: tuple[int, ...]) -> AxisReach:
+    """The reach after some steps, from a value of this shape."""
+    for step in steps:
+        field = _advance(field, step, shape)
+        shape = shape_after(step, shape)
+    return field
+
+
+def _advance(field: AxisReach, step: Step, shape: tuple[int, ...]) -> AxisReach:
+    match step:
+        case Taps(axis, table):
+            return _tap(field, axis, table)
+        case Mix(axis, size, groups):
+            return _mix(field, axis, size, groups, shape)
+        case Permute(order):
+            return _rename(field, lambda a: a.transpose(order), order.index)
+        case Expand(new):
+            added = len(new) - len(shape)
+            return _rename(field, lambda a: a.reshape((1,) * added + a.shape), added.__add__) if added else field
+        case Reshape(new):
+            return _reshape(field, shape, new)
+        case Place():
+            return union([(field, step)])
+
+
+def _rename(field: AxisReach, change: Callable[[Positions], Positions], axis_of: Callable[[int], int]) -> AxisReach:
+    """Move axes about: `change` on the arrays, `axis_of` on the axis numbers."""
+    lattice = field.lattice and replace(field.lattice, axis=axis_of(field.lattice.axis))
+    return AxisReach(
+        _both(change, field.clipped),
+        field.endless and _both(change, field.endless),
+        lattice,
+        frozenset(map(axis_of, field.along)),
+        field.status,
+    )
+
+
+def _both(change: Callable[[Positions], Positions], interval: Interval) -> Interval:
+    lo, hi = interval
+    return change(lo), change(hi)
+
+
+# --- windows: convolution, pooling, resizing, slicing -------------------------------------------------------------
+
+
+def _tap(field: AxisReach, axis: int, table: TapTable) -> AxisReach:
+    if table.identity:
+        return field
+    clipped = _pick(field.clipped, axis, table)
+    endless, lattice = field.endless, field.lattice
+    if endless is not None and lattice is not None:
+        if lattice.axis == axis:
+            endless, lattice = _pick_endless(endless, lattice, table)
+        else:
+            endless = _pick(endless, axis, table)
+    return AxisReach(clipped, endless, lattice, field.along, field.status)
+
+
+def _pick(interval: Interval, axis: int, table: TapTable) -> Interval:
+    """First and last over the taps that lie inside."""
+    lo, hi = interval
+    if lo.shape[axis] == 1:
+        if table.never_empty:
+            return interval  # nothing varies along this axis: any tap tells it all
+        full = (*lo.shape[:axis], table.input_size, *lo.shape[axis + 1 :])
+        lo, hi = np.broadcast_to(lo, full), np.broadcast_to(hi, full)
+    return _reduce(lo, hi, axis, table.clipped, None)
+
+
+def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Positions | None) -> Interval:
+    """Take `index` (positions, taps) along the axis, one past the end being empty; min and max over the taps."""
+    if axis != lo.ndim - 1:
+        lo, hi = lo.swapaxes(axis, -1), hi.swapaxes(axis, -1)
+    end = (*lo.shape[:-1], 1)
+    lo = np.concatenate([lo, np.full(end, _EMPTY_LO)], axis=-1)[..., index]
+    hi = np.concatenate([hi, np.full(end, _EMPTY_HI)], axis=-1)[..., index]
+    if shift is not None:
+        lo, hi = lo + shift, hi + shift
+    lo, hi = lo.min(axis=-1), hi.max(axis=-1)
+    return (lo.swapaxes(axis, -1), hi.swapaxes(axis, -1)) if axis != lo.ndim - 1 else (lo, hi)
+
+
+def _pick_endless(interval: Interval, lattice: Lattice, table: TapTable) -> tuple[Interval | None, Lattice | None]:
+    """The same where taps may lie beyond the ends: there the field goes on along its lattice."""
+    if table.pace is None or lattice.period > table.input_size:
+        return None, None
+    index, turns = _beyond(table, lattice.period)
+    out_positions, in_positions = table.pace
+    times = lattice.period // gcd(lattice.period, in_positions)
+    onward = Lattice(lattice.axis, times * out_positions, lattice.advance * (times * in_positions // lattice.period))
+    return _reduce(*interval, lattice.axis, index, turns * lattice.advance), onward
+
+
+@lru_cache(maxsize=4096)
+def _beyond(table: TapTable, period: int) -> tuple[Positions, Positions]:
+    """Taps brought inside by whole periods: (index, periods to add); no tap is one past the end."""
+    positions = table.positions if table.endless is None else table.endless
+    size = table.input_size
+    turns = np.where(positions < 0, positions // period, 0) + np.where(
+        positions >= size, -((positions - (size - 1)) // -period), 0
+    )
+    missing = positions == NO_TAP
+    return np.where(missing, size, positions - turns * period), np.where(missing, 0, turns)
+
+
+# --- mixing and reshaping -----------------------------------------------------------------------------------------
+
+
+def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...]) -> AxisReach:
+    carries = axis in field.along
+    whole = carries and groups == 1
+    along = field.along - {axis} if whole else field.along
+    endless, lattice = field.endless, field.lattice
+    if lattice is not None and lattice.axis == axis:
+        endless = lattice = None
+    status = max(field.status, Status.WHOLE_AXIS) if whole and not along else field.status
+
+    def mixed(interval: Interval) -> Interval:
+        lo, hi = interval
+        if lo.shape[axis] == 1:
+            return interval
+        if groups == 1:
+            return lo.min(axis=axis, keepdims=True), hi.max(axis=axis, keepdims=True)
+        grouped = (*lo.shape[:axis], groups, lo.shape[axis] // groups, *lo.shape[axis + 1 :])
+        lo, hi = lo.reshape(grouped).min(axis=axis + 1), hi.reshape(grouped).max(axis=axis + 1)
+        return lo.repeat(size // groups, axis=axis), hi.repeat(size // groups, axis=axis)
+
+    return AxisReach(mixed(field.clipped), endless and mixed(endless), lattice, along, status)
+
+
+def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> AxisReach:
+    blocks = reshape_blocks(old, new)
+    along: set[int] = set()
+    lattice = field.lattice
+    for before, after in blocks:
+        carrying = [axis for axis in before if axis in field.along]
+        if carrying:
+            wide = [axis for axis in after if new[axis] > 1]
+            along.update(wide or after[:1])
+            if lattice is not None and lattice.axis in carrying:
+                lattice = _relattice(lattice, old, before, new, after)
+    lo, hi = field.clipped
+    varying = [before for before, _ in blocks if any(lo.shape[axis] > 1 for axis in before)]
+    if prod(prod(old[axis] for axis in before) for before in varying) > _SPREAD_LIMIT:
+        hull = np.full((1,) * len(new), lo.min()), np.full((1,) * len(new), hi.max())
+        return AxisReach(hull, None, None, frozenset(), max(field.status, Status.WHOLE_AXIS))
+    endless = (
+        None
+        if field.endless is None or lattice is None
+        else _both(lambda a: spread_reshape(a, old, new), field.endless)
+    )
+    clipped_pair = _both(lambda a: spread_reshape(a, old, new), field.clipped)
+    return AxisReach(clipped_pair, endless, lattice, frozenset(along), field.status)
+
+
+def _relattice(
+    lattice: Lattice, old: tuple[int, ...], before: range, new: tuple[int, ...], after: range
+) -> Lattice | None:
+    """The lattice after a block of axes is split or merged; it lives on only along the block's leading axis."""
+    if any(old[axis] > 1 for axis in before if axis < lattice.axis) or not after:
+        return None
+    leading = next((axis for axis in after if new[axis] > 1), after[0])
+    elements = lattice.period * prod(old[axis] for axis in before if axis > lattice.axis)
+    per_position = prod(new[axis] for axis in after if axis > leading)
+    period = elements // gcd(elements, per_position)
+    return Lattice(leading, period, lattice.advance * (period * per_position // elements))
+
+
+# --- branches -----------------------------------------------------------------------------------------------------
+
+
+def union(parts: Sequence[Part]) -> AxisReach:
+    """What several branches reach together; parts of a concatenation keep to their place."""
+    first, place = parts[0]
+    if len(parts) == 1 and place is None:
+        return first
+    status = max(field.status for field, _ in parts)
+    along = frozenset[int]().union(*(field.along for field, _ in parts))
+    lattice = _common_lattice([field.lattice for field, _ in parts], [place for _, place in parts])
+    places = [place for _, place in parts]
+    clipped = _join([field.clipped for field, _ in parts], places)
+    endless = _join([field.endless for field, _ in parts if field.endless], places) if lattice else None
+    return AxisReach(clipped, endless, lattice, along, status)
+
+
+def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Place | None]) -> Lattice | None:
+    """One lattice for all branches: the same pixels per position along the same axis, else none."""
+    first = lattices[0]
+    if first is None or any(place and place.axis == first.axis for place in places):
+        return None
+    period = first.period
+    for other in lattices[1:]:
+        if other is None or other.axis != first.axis or other.stride != first.stride:
+            return None
+        period = lcm(period, other.period)
+    return Lattice(first.axis, period, first.advance * (period // first.period))
+
+
+def _join(intervals: Sequence[Interval], places: Sequence[Place | None]) -> Interval:
+    lo, hi = intervals[0]
+    placed = [(interval, place) for interval, place in zip(intervals, places, strict=True) if place is not None]
+    if placed:
+        lo, hi = _lay(placed)
+        rest = [interval for interval, place in zip(intervals, places, strict=True) if place is None]
+    else:
+        rest = list(intervals[1:])
+    for other_lo, other_hi in rest:
+        if other_lo is not lo:
+            lo = np.minimum(lo, other_lo)
+        if other_hi is not hi:
+            hi = np.maximum(hi, other_hi)
+    return lo, hi
+
+
+def _lay(placed: Sequence[tuple[Interval, Place]]) -> Interval:
+    """Lay the parts of a concatenation side by side; nothing is written out where all agree."""
+    (lo, hi), place = placed[0]
+    axis = place.axis
+    uniform = all(i[0].shape[axis] == 1 for i, _ in placed) and _tiles(placed)
+    if uniform and all(np.array_equal(i[0], lo) and np.array_equal(i[1], hi) for i, _ in placed[1:]):
+        return lo, hi
+    shape = list(np.broadcast_shapes(*((*i[0].shape[:axis], 1, *i[0].shape[axis + 1 :]) for i, _ in placed)))
+    shape[axis] = place.size
+    whole_lo, whole_hi = np.full(shape, _EMPTY_LO), np.full(shape, _EMPTY_HI)
+    for (part_lo, part_hi), at in placed:
+        here = (slice(None),) * axis + (slice(at.offset, at.offset + at.length),)
+        whole_lo[here] = np.minimum(whole_lo[here], part_lo)
+        whole_hi[here] = np.maximum(whole_hi[here], part_hi)
+    return whole_lo, whole_hi
+
+
+def _tiles(placed: Sequence[tuple[Interval, Place]]) -> bool:
+    """Whether the parts cover the whole axis."""
+    return sum(place.length for _, place in placed) >= placed[0][1].size
