@@ -171,3 +171,8 @@ def test_in_place_operations_keep_the_values_before_them() -> None:
     assert before.value == pytest.approx(before.torch_value, abs=1e-6)
     assert after.torch_value == max(0.0, before.torch_value)
     assert before.following[0].number == after.torch_value
+
+
+def test_a_model_that_does_not_run_on_the_input_is_named() -> None:
+    with pytest.raises(CaptureError, match="Conv2d does not run on this input"):
+        convscope.explain(nn.Conv2d(3, 2, 3), torch.rand(1, 1, 6, 6), layer="convolution", at=(0, 0))

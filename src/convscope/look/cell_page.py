@@ -42,7 +42,7 @@ def explanation_blocks(explanation: Explanation) -> list[Html]:
         ("value", ink(explanation.torch_value)),
         ("operation", spoken_operation(explanation.node)),
         ("layer's output", shape(explanation.shape[1:])),
-        ("difference from torch", f"{explanation.difference:.0e}"),
+        ("difference from torch", f"{explanation.difference:.0e}".replace("-", "−")),
     ]
     blocks = [html.facts(facts), *(html.callout("note", note) for note in explanation.lens.notes)]
     drawn = picture_with_box(explanation)
@@ -74,7 +74,7 @@ def _worked(explanation: Explanation) -> list[Html]:
     if explanation.kind in ("choice", "mean", "sum"):
         return _window(explanation)
     if explanation.kind == "softmax":
-        return [html.paragraph(f"One of {operands[0].numbers.size:,} scores of {explanation.label_of(operands[0])}.")]
+        return _scores(explanation)
     return _alone(explanation)
 
 
@@ -157,6 +157,17 @@ def _window(explanation: Explanation) -> list[Html]:
     return [html.figure(row_of_matrices([drawn], (), title="The window", description=what), f"{what.capitalize()}.")]
 
 
+def _scores(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands[0]
+    largest = np.argsort(-operands.numbers, kind="stable")[:LISTED]
+    rows = [[place(operands.position((int(i),))), ink(float(operands.numbers[i]))] for i in largest]
+    count, source = operands.numbers.size, explanation.label_of(operands)
+    return [
+        html.paragraph(f"One of {count:,} scores of {source}; the largest are these."),
+        html.table(Table.of([Column("from"), Column("score", numeric=True)], rows)),
+    ]
+
+
 def _alone(explanation: Explanation) -> list[Html]:
     operands = explanation.worked.operands
     if not operands:
@@ -175,7 +186,9 @@ def _steps(explanation: Explanation) -> list[Html]:
     rows = [[line.text, f"{line.number:.7g}"] for line in explanation.worked.lines]
     rows.append(["torch has", f"{explanation.torch_value:.7g}"])
     rows += [[f"then {line.text}", f"{line.number:.7g}"] for line in explanation.following]
-    rows = [[text.replace("-", "−") if i else text for i, text in enumerate(row)] for row in rows]
+    rows = [
+        [text.replace(" -", " −") if i == 0 else text.replace("-", "−") for i, text in enumerate(row)] for row in rows
+    ]
     return [html.table(Table.of([Column("step"), Column("gives", numeric=True)], rows))]
 
 

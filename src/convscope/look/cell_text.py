@@ -202,7 +202,10 @@ def _alone(explanation: Explanation) -> list[str]:
     letters = "ab" if len(explanation.worked.operands) > 1 else "x"
     if explanation.kind == "softmax":
         operands = explanation.worked.operands[0]
-        return [f"{plural(operands.numbers.size, 'score')} of {explanation.label_of(operands)}"]
+        scores = operands.numbers
+        largest = np.argsort(-scores, kind="stable")[:LISTED]
+        head = f"{plural(scores.size, 'score')} of {explanation.label_of(operands)}, the largest first"
+        return [head, "", *(f"{place(operands.position((int(i),))):>14}   {ink(float(scores[i])):>9}" for i in largest)]
     for letter, operands in zip(letters * 9, explanation.worked.operands, strict=False):
         where = place(operands.position(())) if operands.positions else "a constant"
         role = f"; {operands.role}" if " " in operands.role else ""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from convscope.capture.capture import capture
-from convscope.errors import GeometryError
+from convscope.errors import CaptureError, GeometryError
 from convscope.geometry.relation import Status
 from convscope.graph.field import walk_back
 from convscope.graph.records import Graph, Node
@@ -82,6 +82,9 @@ class Lens:
         pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
         notes: what a reader should know, such as that the weights are random.
 
+    Raises:
+        CaptureError: the model does not run on these inputs.
+
     >>> lens = Lens(nn.Conv2d(1, 2, 3), [torch.ones(1, 1, 5, 5)])
     >>> lens.cell("convolution", channel=1, at=(0, 0)).box.sizes
     (3, 3)
@@ -97,8 +100,8 @@ class Lens:
         notes: Sequence[str] = (),
     ) -> None:
         self.graph: Graph = capture(model, list(inputs), name=name)
-        if self.graph.error is not None and not self.graph.nodes:
-            raise GeometryError(f"{self.graph.name} does not run on this input: {self.graph.error}")
+        if self.graph.error is not None:
+            raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
         self.replay = Replay(self.graph, model, inputs)
         self.addresses = Addresses(self.graph)
         self.pixels = pixels
