@@ -1,6 +1,6 @@
 """The whole analysis of a network beside torchinfo, fvcore, FlopCounterMode and TorchLens, on the same models.
 
-    python bench/inspect.py [--runs N]
+    python bench/inspect_models.py [--runs N]
 
 Ours is `convscope.inspect`: shapes, costs, the receptive field of every value, design warnings. torchinfo and
 FlopCounterMode run on meta tensors, which is their fastest way; fvcore and TorchLens run the model on numbers.
