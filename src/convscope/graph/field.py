@@ -66,6 +66,15 @@ class Walk:
         """Which spatial positions of a value take part, over all its samples and channels: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).any(axis=(0, 1))) if self.graph.shape(value)[2:] else self.of(value) > 0
 
+    def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
+        """Which positions along one axis of a value take part, wherever they are on the others."""
+        array = self._arrays.get(value)
+        size = self.graph.shape(value)[axis]
+        if array is None:
+            return np.zeros(size, dtype=np.bool_)
+        others = tuple(a for a in range(array.ndim) if a != axis)
+        return np.broadcast_to(np.asarray((array > 0).any(axis=others)), (size,))
+
     def map(self, value: int) -> npt.NDArray[np.float64]:
         """The measure summed over samples and channels: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).sum(axis=(0, 1)))

@@ -14,8 +14,8 @@ from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
 from convscope.graph.vocabulary import CONVOLUTIONS
 
-# Each walk back costs about as much as a whole propagation: this many dilated layers are looked at, the deepest first.
-_WALKS = 12
+# Each walk back costs about as much as a whole propagation: this many suspicious layers are looked at, the first ones.
+_WALKS = 6
 
 
 def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
@@ -137,36 +137,54 @@ def gridding(subject: Subject) -> Iterator[DesignWarning]:
     image, sizes = _image(subject)
     if image is None:
         return
-    dilated = [
-        n for n in subject.nodes if n.op == "convolution" and any(w.dilation > 1 < w.kernel_size for w in n.windows)
-    ]
-    for node in sorted(dilated[-_WALKS:], key=lambda n: n.index):
-        if not _exact_fields(subject, node.outputs[0], image):
-            continue
-        shape = subject.graph.shape(node.outputs[0])
-        cell = (0, 0, *(size // 2 for size in shape[2:]))
-        walk = walk_back(subject.graph, node.outputs[0], cell)
-        if walk.status(image) is not Status.EXACT:
-            continue
-        mask = walk.mask(image)
+    dilated = [n for n in subject.nodes if any(w.dilation > 1 < w.kernel_size for w in n.windows)]
+    solid = _solid_fields(subject, image) if dilated else frozenset()
+    suspects = [n for n in dilated if n.op == "convolution" and n.outputs[0] not in solid]
+    for node in suspects[:_WALKS]:
         for axis, size in enumerate(sizes):
-            read = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-            if read.size < 2:
+            read = _read_along(subject, node, image, axis)
+            hull = read[-1] - read[0] + 1 if read else 0
+            if not len(read) < hull <= size:
                 continue
-            hull = int(read[-1] - read[0]) + 1
-            if read.size < hull <= size:
-                window = node.windows[axis]
-                lines = ("rows" if axis == len(sizes) - 2 else "columns") if len(sizes) == 2 else "positions"
-                yield DesignWarning(
-                    layer=subject.name(node),
-                    kind="gridding",
-                    severity="warning",
-                    message=f"a cell of {subject.name(node)} depends on {read.size} of the {hull} {lines} that its "
-                    f"receptive field spans, with holes between",
-                    evidence=f"dilation {window.dilation}, and nothing before it fills the gaps between taps",
-                    remedy="mix dilations without a common factor, such as 1, 2, 5, or put undilated layers before",
-                )
-                break
+            lines = ("rows" if axis == len(sizes) - 2 else "columns") if len(sizes) == 2 else "positions"
+            yield DesignWarning(
+                layer=subject.name(node),
+                kind="gridding",
+                severity="warning",
+                message=f"a cell of {subject.name(node)} depends on {len(read)} of the {hull} {lines} that its "
+                f"receptive field spans, with holes between",
+                evidence=f"dilation {node.windows[axis].dilation}, and nothing before it fills the gaps between taps",
+                remedy="mix dilations without a common factor, such as 1, 2, 5, or put undilated layers before",
+            )
+            break
+
+
+def _solid_fields(subject: Subject, image: int) -> frozenset[int]:
+    """Values whose fields surely have no holes: what each tap sees reaches what the next tap sees."""
+    solid = {image}
+    for node in subject.nodes:
+        sources = [v for v in node.inputs if subject.reached[v]]
+        if not solid.issuperset(sources):
+            continue
+        fields = _exact_fields(subject, sources[0], image)
+        closed = len(fields) == len(node.windows) and all(
+            f.stride is not None and w.dilation * f.stride <= f.sizes[0]
+            for f, w in zip(fields, node.windows, strict=True)
+            if w.kernel_size > 1
+        )
+        if closed or not node.windows:
+            solid.update(node.outputs)
+    return frozenset(solid)
+
+
+def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int]:
+    """Positions of the image along one axis that the middle of a node's output depends on; none where not exact."""
+    shape = subject.graph.shape(node.outputs[0])
+    cell = tuple(size // 2 if a == axis + 2 else None for a, size in enumerate(shape))
+    walk = walk_back(subject.graph, node.outputs[0], cell)
+    if walk.status(image) is not Status.EXACT:
+        return []
+    return [int(i) for i in np.flatnonzero(walk.along(image, axis + 2))]
 
 
 def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
