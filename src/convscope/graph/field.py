@@ -196,8 +196,8 @@ def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
 def _step_back(array: Field, step: Step, before: Shape, after: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
-            if table.identity:
-                return array
+            if table.identity or (measure == "reads" and array.shape[axis] == 1 and not table.never_read()):
+                return array  # read all along the axis, and every position has a reader: nothing varies before either
             return _settle(_along(array, axis, after[axis], lambda a: _scatter(a, table, measure)), measure)
         case Mix(axis, size, groups):
             members = before[axis] // groups
