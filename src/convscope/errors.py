@@ -47,4 +47,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     ''
     """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    if not near:
+        return ""
+    alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
+    return f" Did you mean {' or '.join(other for other, r in zip(near, alike, strict=True) if r > alike[0] - 0.15)}?"
