@@ -36,14 +36,20 @@ inspection = inspect(lambda: build("resnet152"), (3, 224, 224))
 print(f"{time.perf_counter() - start:.2f} {inspection.parameters} {inspection.macs}")
 """
 
+# Linux: the process's memory now, and at most since it started (getrusage would count the parent's).
 PEAK = """
-import resource
+import re
+from pathlib import Path
 import torch
+
+def memory(which):
+    return int(re.search(which + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+before = memory("VmRSS")
 from convscope.nets.build import build
 from convscope.look.inspection import inspect
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 inspection = inspect(lambda: build("vgg19"), (3, 224, 224))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000, inspection.parameters)
+print((memory("VmHWM") - before) / 1e6, inspection.parameters)
 """
 
 

@@ -21,11 +21,16 @@ class Busy(nn.Module):
         self.drop = nn.Dropout(0.5)
         self.register_buffer("seen", torch.zeros(1))
         self.fails = fails
+        self.history = []
+        self.cache = {"kept": 1}
 
     def forward(self, x):
         x = self.drop(self.norm(self.conv(x)))
         self.seen = self.seen + 1
         self.seen.add_(1)
+        self.history.append(x)
+        self.cache[x.shape] = x
+        self.latest = x
         random.random()
         np.random.rand()  # noqa: NPY002 - users' forwards draw from the global state
         if self.fails:
@@ -52,8 +57,14 @@ def test_modes_buffers_gradients_hooks_and_random_states(mode, fails):
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
     call = nn.Module.__call__
 
+    attributes = [dict(m.__dict__) for m in model.modules()]
+    history, cache = model.history.copy(), model.cache.copy()
+
     graph = capture(model, (3, 8, 8), mode=mode)
 
+    assert [m.__dict__.keys() for m in model.modules()] == [before.keys() for before in attributes]
+    assert all(m.__dict__[k] is v for m, old in zip(model.modules(), attributes, strict=True) for k, v in old.items())
+    assert len(model.history) == len(history) and list(model.cache) == list(cache)
     assert (graph.error is not None) is fails
     assert nn.Module.__call__ is call
     assert [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()] == flags
@@ -61,7 +72,7 @@ def test_modes_buffers_gradients_hooks_and_random_states(mode, fails):
     assert model.seen is seen
     assert {name: p._version for name, p in model.named_parameters()} == versions
     after = {**model.state_dict(), "seen": model.seen}
-    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert all(torch.equal(after[key], saved) for key, saved in before.items())
     assert torch.equal(model.conv.weight.grad, torch.ones_like(model.conv.weight))
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convscope.capture.left_as_found import random_states_kept
 from convscope.capture.schema import describe
 from convscope.errors import CaptureError
 
@@ -80,15 +79,8 @@ def build_without_memory(factory: Callable[[], Any]) -> nn.Module:
     >>> model.weight.is_meta, model.weight.numel()
     (True, 102760448)
     """
-    # NumPy's global state is the one that a user's factory would draw from.
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
-    try:
-        with _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
-            model = factory()
-    finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])  # noqa: NPY002 - see above
+    with random_states_kept(), _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
+        model = factory()
     if not isinstance(model, nn.Module):
         name = getattr(factory, "__name__", type(factory).__name__)
         raise CaptureError(f"{name} gave a {type(model).__name__}: it must return a torch.nn.Module")

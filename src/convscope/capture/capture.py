@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
-from convscope.capture.inputs import Inputs, make_inputs
-from convscope.capture.left_as_found import left_as_found, quiet, uncompiled, unhurried
+from convscope.capture.inputs import Inputs, is_shape, make_inputs
+from convscope.capture.left_as_found import left_as_found, random_states_kept
 from convscope.capture.mode import Mode
 from convscope.capture.module_calls import ModuleCalls, watched
 from convscope.capture.numbers import wants_numbers
@@ -84,7 +84,8 @@ def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Grap
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
-        real = model()
+        with random_states_kept():
+            real = model()
         run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
@@ -161,17 +162,26 @@ class _Run:
         kept = autograd(recorder.pack, gradients=self.gradients)
         with left_as_found(self.model, self.mode):
             try:
-                with watched(calls, enter), quiet(), uncompiled(), unhurried(), kept, recorder:
+                with watched(calls, enter), kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                 leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
                 outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
             except Exception as problem:
                 self.stopped = problem
                 self.misfit = is_misfit(problem, recorder.failure)
-                error = explain(problem, recorder.failure, calls)
+                error = explain(problem, recorder.failure, calls) + self._hint()
             finally:
                 recorder.originals.restore()
         return self._graph(recorder, calls, given, outputs, error, notes)
+
+    def _hint(self) -> str:
+        """What may be meant, where a shape looks as if it held the batch already."""
+        if self.batch_size is None or not isinstance(self.inputs, list | tuple) or not is_shape(self.inputs):
+            return ""
+        if len(self.inputs) < 4 or self.inputs[0] != 1:
+            return ""
+        one, given = ("x".join(map(str, sizes)) for sizes in (self.inputs[1:], self.inputs))
+        return f" (a shape is that of one sample: {one} rather than {given}?)"
 
     def _graph(
         self,

@@ -6,8 +6,9 @@ import gc
 import random
 import sys
 import warnings
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,91 @@ from torch import nn
 
 from convscope.capture.mode import Mode
 
-
-def _put_back(held: MutableMapping[str, Any], before: dict[str, Any]) -> None:
-    """The same objects under the same names as before; nothing is touched where nothing changed."""
-    for name, tensor in before.items():
-        if held[name] is not tensor:
-            held[name] = tensor
+# Attributes of these types are put back with what they held.
+_CONTAINERS = (dict, OrderedDict, list, set)
 
 
 @contextmanager
-def uncompiled() -> Iterator[None]:
+def left_as_found(model: nn.Module, mode: Mode) -> Iterator[None]:
+    """Put the model into `mode` and give everything back afterwards.
+
+    Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward
+    caches; every parameter's `requires_grad` and gradient; the random states of torch, NumPy and Python.
+    """
+    remembered = [(module, *_remember(module)) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    with ExitStack() as surroundings:
+        for surrounding in (random_states_kept(), _quiet(), _uncompiled(), _unhurried()):
+            surroundings.enter_context(surrounding)
+        try:
+            if mode == "train":
+                model.train()
+            elif mode == "eval":
+                model.eval()
+            yield
+        finally:
+            for module, attributes, contents in remembered:
+                _put_back(module.__dict__, attributes, contents)
+            for parameter, flag, gradient in wanted:
+                if parameter.requires_grad != flag:
+                    parameter.requires_grad_(flag)
+                if parameter.grad is not gradient:
+                    parameter.grad = gradient
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Draw random numbers without anybody noticing: torch's, NumPy's and Python's generators are put back."""
+    # NumPy's global state is the one that a user's code would draw from.
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002 - see above
+
+
+def _remember(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A module's attributes, and what those that are containers hold, empty ones left out."""
+    attributes = module.__dict__.copy()
+    return attributes, {k: value.copy() for k, value in attributes.items() if type(value) in _CONTAINERS and value}
+
+
+def _put_back(state: dict[str, Any], attributes: dict[str, Any], contents: dict[str, Any]) -> None:
+    """Give a module its attributes back; nothing is touched where nothing changed."""
+    if len(state) != len(attributes) or state.keys() != attributes.keys():
+        for name in [name for name in state if name not in attributes]:
+            del state[name]
+    for name, value in attributes.items():
+        if name not in state or state[name] is not value:
+            state[name] = value
+        if type(value) in _CONTAINERS and (value or name in contents):
+            content = contents.get(name, ())
+            if not _holds(value, content):
+                value.clear()
+                value.extend(content) if isinstance(value, list) else value.update(content)
+
+
+def _holds(held: Any, content: Any) -> bool:
+    """Whether a container holds these very objects."""
+    if len(held) != len(content):
+        return False
+    if isinstance(held, dict):
+        return all(name in held and held[name] is value for name, value in content.items())
+    return all(a is b for a, b in zip(held, content, strict=True)) if isinstance(held, list) else held == content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep a model's own warnings for its real runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
     """Let compiled modules run as they were written; without the compiler loaded there are none."""
     if "torch._dynamo" not in sys.modules:
         yield
@@ -35,15 +111,7 @@ def uncompiled() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep a model's own warnings for its real runs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def unhurried() -> Iterator[None]:
+def _unhurried() -> Iterator[None]:
     """Put off garbage collection: a capture keeps what it makes, and a full collection takes longer than it."""
     was_on = gc.isenabled()
     gc.disable()
@@ -52,35 +120,3 @@ def unhurried() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-@contextmanager
-def left_as_found(model: nn.Module, mode: Mode) -> Iterator[None]:
-    """Put the model into `mode` and give everything back afterwards.
-
-    Restored: each module's own training flag, each parameter's `requires_grad`, which buffers and parameters the
-    modules hold, and the random states of torch, NumPy and Python.
-    """
-    modules = list(model.modules())
-    training = [module.training for module in modules]
-    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    held = [(dict(module._parameters.items()), dict(module._buffers.items())) for module in modules]
-    # NumPy's global state is the one that a user's forward would draw from.
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
-    try:
-        if mode == "train":
-            model.train()
-        elif mode == "eval":
-            model.eval()
-        yield
-    finally:
-        for module, flag, (parameters, buffers) in zip(modules, training, held, strict=True):
-            module.training = flag
-            _put_back(module._parameters, parameters)
-            _put_back(module._buffers, buffers)
-        for parameter, flag in wanted:
-            if parameter.requires_grad != flag:
-                parameter.requires_grad_(flag)
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])  # noqa: NPY002 - see above
