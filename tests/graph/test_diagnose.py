@@ -72,6 +72,14 @@ class TestWindows:
         )  # fmt: skip
         assert "never-read" not in found(block, 4, 32, 32)
 
+    def test_a_shifted_copy_reads_what_the_other_steps_over(self):
+        """The factorised reduction of NASNet: a second path that starts one pixel further."""
+        block = net(
+            lambda m, x: torch.cat([m.a(x), m.b(F.pad(x, (-1, 1, -1, 1)))], 1),
+            a=nn.AvgPool2d(1, 2), b=nn.AvgPool2d(1, 2),
+        )  # fmt: skip
+        assert "never-read" not in found(block, 4, 32, 32)
+
     def test_a_crop_is_meant(self):
         assert "never-read" not in found(net(lambda m, x: m.c(x[:, :, 2:-2, 2:-2]), c=nn.Conv2d(3, 4, 3)), 3, 16, 16)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from convscope.graph.diagnose import fields, network, windows
+from convscope.graph.diagnose import fields, network, unread, windows
 from convscope.graph.diagnose.finding import DesignWarning, Subject
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
@@ -18,7 +18,7 @@ CHECKS: tuple[Check, ...] = (
     network.unused_parameters,
     network.dead_branch,
     windows.dead_taps,
-    windows.never_read,
+    unread.never_read,
     fields.gridding,
     fields.small_field,
     fields.beyond_image,
