@@ -60,8 +60,8 @@ def family(name: str) -> str:
     """The architecture's name without its size: "tf_efficientnet_b0" -> "tf_efficientnet"."""
     kept: list[str] = []
     for token in name.split("_"):
-        word = re.match(r"[a-z]+(v\d)?", token)
-        if word is None or (kept and (token in SIZES or len(token) == 1)):
+        word = re.match(r"([a-z]+?)(v\d+)?(?=\d|$)", token)
+        if word is None or (kept and (word[1] in SIZES or len(word[1]) == 1)):
             break
         kept.append(word[0])
         if word[0] != token:

@@ -1,9 +1,12 @@
 """What capture records: operations, modules, values, parameters."""
 
+import pytest
 import torch
 from torch import nn
 
 from convscope.capture.capture import capture
+from convscope.errors import CaptureError
+from convscope.geometry.relation import Status
 
 
 class TwoBranches(nn.Module):
@@ -49,3 +52,43 @@ def test_arguments_are_complete_and_plain():
 def test_a_factory_allocates_no_weight():
     graph = capture(lambda: nn.Linear(100_000, 10_000), (100_000,))
     assert graph.parameter_count == 1_000_010_000
+
+
+def test_recurrent_layers_are_counted():
+    # Two directions, seven steps: 8 inputs and 6 states to 4 gates of 6.
+    lstm = nn.LSTM(8, 6, batch_first=True, bidirectional=True)
+    graph = capture(lstm, (7, 8))
+    assert graph.error is None
+    assert graph.macs == 2 * 7 * (8 * 24 + 6 * 24)
+    assert graph.uncounted == ()
+    assert lstm.weight_ih_l0.device.type == "cpu"
+
+
+def test_autocast_and_other_devices():
+    class Cast(nn.Module):
+        def forward(self, x):
+            with torch.autocast(x.device.type, dtype=torch.bfloat16):
+                return x @ x
+
+    graph = capture(Cast(), (4, 4))
+    assert graph.error is None
+    assert graph.values[graph.outputs[0]].spec.dtype == "bfloat16"
+
+
+def test_lazy_modules_are_told_apart():
+    with pytest.raises(CaptureError, match=r"0 \(LazyConv2d\) does not know its size yet"):
+        capture(nn.Sequential(nn.LazyConv2d(4, 3)), (3, 8, 8))
+
+
+def test_small_tables_keep_their_numbers_in_a_model_without_memory():
+    class Table(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("order", torch.tensor([2, 0, 1]))
+
+        def forward(self, x):
+            return x[:, self.order]
+
+    graph = capture(Table, (3, 4))
+    (path,) = graph.nodes[0].paths
+    assert path.status == Status.EXACT

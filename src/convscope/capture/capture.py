@@ -68,9 +68,12 @@ def capture(
     run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
     graph = run.once(Meta())
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
-    if run.stopped is not None and not run.misfit and _is_mixed(built):
-        run = _Run(copy.deepcopy(built).to("meta"), inputs, batch_size, run.name, mode, run.dtype, gradients)
-        graph = run.once(Meta())
+    if run.stopped is not None and not run.misfit and any(not p.is_meta for p in built.parameters()):
+        without = _without_weights(built)
+        if without is not None:
+            again = _Run(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
+            graph = again.once(Meta())
+            run.stopped = again.stopped
     if run.stopped is not None and not run.misfit:
         with silent_fakes():
             graph = run.once(Fake(_device_of(built)))
@@ -101,9 +104,15 @@ def _require_initialized(model: nn.Module) -> None:
             )
 
 
-def _is_mixed(model: nn.Module) -> bool:
-    """Whether some weights have memory and some have none, as `build_without_memory` leaves them."""
-    return len({p.is_meta for p in model.parameters()}) == 2
+def _without_weights(model: nn.Module) -> nn.Module | None:
+    """A copy of a model with all its parameters on the meta device; no weight is copied. None where it can't be."""
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad) for p in model.parameters()
+    }
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception:  # whatever a module's attributes raise when they are copied: there are other ways to run it
+        return None
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:
