@@ -119,3 +119,30 @@ def test_threads_of_others_pass_through():
     graph = capture(Waits(), (3,))
     assert [node.op for node in graph.nodes] == ["add"]
     assert not results[0].is_meta
+
+
+class Remembers(nn.Module):
+    """Keeps what it computes: in new and old attributes, a list, a dict, a buffer, a layer made on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.last, self.features, self.by_name, self.head = None, [], {"kept": 1}, None
+
+    def forward(self, x):
+        self.last = self.new = self.by_name["conv"] = self.conv(x)
+        self.features.append(self.last)
+        self.register_buffer("size", torch.ones(2))
+        if self.head is None:
+            self.head = nn.Linear(4, 2)
+        return self.head(self.last.mean((2, 3)))
+
+
+def test_what_a_forward_keeps_in_attributes_is_taken_out_again():
+    model = Remembers()
+    graph = capture(model, (3, 8, 8))
+    assert graph.error is None
+    assert model.last is None and model.head is None and not hasattr(model, "new")
+    assert model.features == [] and model.by_name == {"kept": 1}
+    assert set(model.state_dict()) == {"conv.weight", "conv.bias"}
+    assert model(torch.rand(1, 3, 8, 8)).shape == (1, 2) and len(model.features) == 1

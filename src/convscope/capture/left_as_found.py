@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,10 @@ def left_as_found(model: nn.Module, mode: Mode) -> Iterator[None]:
         for surrounding in (random_states_kept(), _quiet(), _uncompiled(), _unhurried()):
             surroundings.enter_context(surrounding)
         try:
-            if mode == "train":
-                model.train()
-            elif mode == "eval":
-                model.eval()
+            if mode != "as is":
+                # A network that was exported in one mode refuses to change it, and runs as it is.
+                with suppress(NotImplementedError):
+                    model.train() if mode == "train" else model.eval()
             yield
         finally:
             for module, attributes, contents in remembered:
