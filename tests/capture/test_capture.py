@@ -92,3 +92,47 @@ def test_small_tables_keep_their_numbers_in_a_model_without_memory():
     graph = capture(Table, (3, 4))
     (path,) = graph.nodes[0].paths
     assert path.status == Status.EXACT
+
+
+class Decorated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2))
+
+    @torch.inference_mode()
+    def forward(self, x):
+        return self.body(x)
+
+
+def test_inference_mode_hides_nothing():
+    inside = capture(Decorated(), (3, 8, 8))
+    with torch.inference_mode():
+        around = capture(Decorated().body, (3, 8, 8))
+    for graph in inside, around:
+        assert [node.op for node in graph.nodes] == ["convolution", "batch_norm", "relu", "max_pool"]
+        assert graph.macs == 8 * 6 * 6 * 27
+
+
+def test_an_exported_network_runs_in_the_mode_that_it_was_exported_in():
+    exported = torch.export.export(nn.Conv2d(3, 8, 3).eval(), (torch.zeros(1, 3, 8, 8),)).module()
+    assert capture(exported, (3, 8, 8)).macs == 8 * 6 * 6 * 27
+
+
+def test_what_is_no_network_is_said():
+    with pytest.raises(CaptureError, match="'resnet18' is a str: give a"):
+        capture("resnet18", (3, 8, 8))
+
+
+def test_a_missing_axis_is_said():
+    error = capture(nn.Sequential(nn.Conv2d(3, 8, 3)), (3, 32)).error
+    assert (
+        error.startswith("0 (Conv2d)") and "needs channels, rows and columns, 3 channels first; it gets 3x32" in error
+    )
+
+
+def test_an_exception_that_says_only_a_key_is_named():
+    class Looks(nn.Module):
+        def forward(self, x):
+            return {"logits": x}["logit"]
+
+    assert capture(Looks(), (3, 8, 8)).error == "Looks failed on 1x3x8x8: KeyError: 'logit'"

@@ -63,6 +63,11 @@ def capture(
     >>> graph.macs, graph.parameter_count, graph.shape(graph.outputs[0])
     (768000, 760, (1, 10, 32, 32))
     """
+    if not callable(model):
+        raise CaptureError(
+            f"{model!r} is a {type(model).__name__}: give a torch.nn.Module or a function that makes one, "
+            'such as lambda: convscope.nets.build.build("resnet18")'
+        )
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     _require_initialized(built)
     run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)

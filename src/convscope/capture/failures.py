@@ -27,7 +27,7 @@ def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> 
         shapes = f" on {written(given)}" if given else ""
         return f"{where} failed{shapes}: {first_line(problem)}"
     operation = failure.operator.base.lstrip("_").removesuffix("_with_indices")
-    reason = _reason(failure) or first_line(failure.problem)
+    reason = _missing_axis(failure, given) or _reason(failure) or first_line(failure.problem)
     return f"{where}: {operation} of {written(failure.shapes)} failed: {reason}"
 
 
@@ -37,9 +37,15 @@ def is_misfit(problem: Exception, failure: Failure | None) -> bool:
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of an exception's message, or its class."""
+    """The first line of an exception's message; its class too where the message is bare without it.
+
+    >>> first_line(KeyError("logits"))
+    "KeyError: 'logits'"
+    """
     lines = str(problem).strip().splitlines()
-    return lines[0] if lines else type(problem).__name__
+    if not lines:
+        return type(problem).__name__
+    return f"{type(problem).__name__}: {lines[0]}" if isinstance(problem, LookupError | AssertionError) else lines[0]
 
 
 def written(shapes: tuple[tuple[int, ...], ...]) -> str:
@@ -61,6 +67,18 @@ def _reason(failure: Failure) -> str | None:
         if base.startswith(prefix):
             return reason(failure.arguments)
     return None
+
+
+def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str | None:
+    """What to say where a convolution took the first axis for the channels, because one axis is missing."""
+    if failure.operator.base != "convolution" or not given:
+        return None
+    x, weight = failure.arguments["input"], failure.arguments["weight"]
+    axes = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, planes, rows and columns"}
+    if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in axes:
+        return None
+    channels = weight[0] if failure.arguments["transposed"] else weight[1] * failure.arguments["groups"]
+    return f"each sample needs {axes[len(x)]}, {channels} channels first; it gets {written((given[0][1:],))}"
 
 
 def _convolution(settings: Mapping[str, Any]) -> str | None:

@@ -53,7 +53,7 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, w
         if is_shape(value):
             shape = tuple(value) if batch_size is None else (batch_size, *value)
             if any(size < 0 for size in shape):
-                raise CaptureError(f"input {name} has shape {tuple(value)}: sizes must be at least 0")
+                raise CaptureError(f"{_called(name)} has shape {tuple(value)}: sizes must be at least 0")
             tensor = _made(shape, dtype, world)
         elif isinstance(value, TensorSpec):
             tensor = _made(value.shape, _dtype(value.dtype), world)
@@ -67,7 +67,7 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, w
             return value
         else:
             raise CaptureError(
-                f"input {name} is a {type(value).__name__}: give a shape such as (3, 224, 224), a tensor, "
+                f"{_called(name)} is a {type(value).__name__}: give a shape such as (3, 224, 224), a tensor, "
                 "or a list or dict of these"
             )
         tensors.append((name, tensor))
@@ -91,6 +91,10 @@ def _made(shape: tuple[int, ...], dtype: torch.dtype, world: World) -> torch.Ten
     if dtype.is_floating_point or dtype.is_complex:
         return torch.randn(shape, dtype=dtype, generator=generator)
     return torch.zeros(shape, dtype=dtype)
+
+
+def _called(name: str) -> str:
+    return "the input" if name == "input" else f"input {name}"
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -20,7 +20,7 @@ from convscope.capture.numbers import Array, NeedsNumbers, as_array, convert, fl
 from convscope.capture.originals import Originals
 from convscope.capture.place import Place
 from convscope.capture.saved import Kept
-from convscope.capture.schema import Operator, describe
+from convscope.capture.schema import Operator, describe, is_composite
 from convscope.capture.shared_memory import catch_up, wrote
 from convscope.capture.shortcuts import results_of
 from convscope.capture.templates import READS_NUMBERS, Template, cached, keep, template_of
@@ -95,6 +95,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Record one operation and give back its result."""
+        if torch.is_inference_mode_enabled() and is_composite(func):
+            # Elsewhere autograd has taken such operators apart before they come here; inference skips autograd.
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         operator = describe(func)
         if operator.same:
             return self._same(func, operator, args)

@@ -91,6 +91,13 @@ def describe(function: OpOverload) -> Operator:
     )
 
 
+@lru_cache(maxsize=4096)
+def is_composite(function: OpOverload) -> bool:
+    """Whether an operator is written in terms of others, for every device: `conv2d` of `convolution`."""
+    name = function.name()  # type: ignore[no-untyped-call]  # torch's function has no types
+    return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
+
+
 def plain(value: Any) -> Any:
     """A setting as a record keeps it: lists as tuples, torch's own types as words."""
     if value is None or type(value) in (bool, int, float, str):
