@@ -28,6 +28,12 @@ def make():
 def breaks():
     raise KeyError("depth")
 
+def two_lines():
+    raise ValueError("first\\nsecond")
+
+def ends():
+    raise SystemExit(3)
+
 def nothing():
     return 3
 
@@ -91,11 +97,13 @@ def test_a_run_directory_brings_its_weights(tmp_path):
         ("FILE:number", "number is a int: it must be a function or class"),
         ("FILE:Net", "needs num_classes: write a function without arguments beside it, such as "
                      "`def make_model(): return Net(num_classes=...)`"),
+        ("FOLDER/script.py:make", "ends the program when it is imported (exit 2): put what it runs under `if __name__"),
         ("BROKEN:make", "does not import: SyntaxError: invalid syntax (broken.py, line 2)"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line(file, text, message):
     (file.parent / "broken.py").write_text("\nimport = 3")
+    (file.parent / "script.py").write_text("raise SystemExit(2)")
     text = text.replace("FILE", str(file)).replace("BROKEN", str(file.parent / "broken.py"))
     with pytest.raises(CaptureError) as caught:
         load(text.replace("FOLDER", str(file.parent)))
@@ -105,7 +113,12 @@ def test_mistakes_get_one_line(file, text, message):
 
 @pytest.mark.parametrize(
     ("factory", "message"),
-    [("breaks", "failed: KeyError: 'depth'"), ("nothing", "gave a int: it must return a torch.nn.Module")],
+    [
+        ("breaks", "failed: KeyError: 'depth'"),
+        ("two_lines", "failed: ValueError: first$"),
+        ("ends", "ended the program"),
+        ("nothing", "gave a int: it must return a torch.nn.Module"),
+    ],
 )
 def test_a_factory_that_fails_says_so(file, factory, message):
     with pytest.raises(CaptureError, match=message):

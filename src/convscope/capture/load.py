@@ -139,7 +139,7 @@ def _from_timm(name: str) -> Loaded:
     try:
         timm = importlib.import_module("timm")
     except Exception as error:  # a broken torchvision behind it raises anything
-        raise CaptureError(f"timm/{name} needs timm, which does not import here ({_last_line(error)}): "
+        raise CaptureError(f"timm/{name} needs timm, which does not import here ({_in_one_line(error)}): "
                            "pip install timm torchvision") from None  # fmt: skip
     if not timm.is_model(name):
         raise CaptureError(f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}")
@@ -181,7 +181,9 @@ def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
     except ConvscopeError:
         raise
     except Exception as error:
-        raise CaptureError(f"{text} failed: {_last_line(error)}") from error
+        raise CaptureError(f"{text} failed: {_in_one_line(error)}") from error
+    except SystemExit as ended:
+        raise CaptureError(f"{text} ended the program (exit {ended.code})") from ended
     if not isinstance(model, nn.Module):
         raise CaptureError(f"{text} gave a {type(model).__name__}: it must return a torch.nn.Module")
     return model
@@ -211,7 +213,12 @@ def _module_from_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise CaptureError(f"{path} does not import: {_last_line(error)}") from error
+        raise CaptureError(f"{path} does not import: {_in_one_line(error)}") from error
+    except SystemExit as ended:
+        raise CaptureError(
+            f"{path} ends the program when it is imported (exit {ended.code}): "
+            'put what it runs under `if __name__ == "__main__":`'
+        ) from ended
     return module
 
 
@@ -219,7 +226,7 @@ def _module_by_name(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        raise CaptureError(f"{name} does not import: {_last_line(error)}") from error
+        raise CaptureError(f"{name} does not import: {_in_one_line(error)}") from error
 
 
 @contextmanager
@@ -234,11 +241,11 @@ def _importable_from(folder: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def _last_line(error: BaseException) -> str:
+def _in_one_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
