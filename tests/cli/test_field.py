@@ -66,11 +66,13 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("resnet18", "--layer", "layer9"), "Did you mean layer4 or"),
+        (("vgg16", "--layer", "features.30", "--input", "3x8x8"), "the smallest input that works is 3×32×32"),
         (("lenet5", "--layer", "c9"), "has no layer 'c9'. Did you mean"),
         (("lenet5", "--layer", "c3", "--at", "10,0"), "outside c3, whose output is 16×10×10"),
         (("lenet5", "--layer", "c3", "--at", "x"), "whole numbers like 12,30"),
         (("lenet5", "--layer", "c3", "--channel", "16"), "channel 16 is outside c3"),
-        (("lenet5", "--layer", "c3", "--pixel", "32,0"), "outside a map of shape"),
+        (("lenet5", "--layer", "c3", "--pixel", "32,0"), "pixel 32,0 is outside the image of 32×32: the last is 31,31"),
     ],
 )
 def test_what_does_not_exist_is_said(

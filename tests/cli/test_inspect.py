@@ -159,3 +159,9 @@ def test_help_and_output_through_a_pipe():
         check=True,
     )
     assert "61,706" in done.stdout and "\x1b" not in done.stdout and not done.stderr
+
+
+@pytest.mark.parametrize(("network", "given", "works"), [("vgg16", "3x16x16", "3×32×32"), ("m5", "1x100", "1×1024")])
+def test_an_input_too_small_names_the_layer_and_the_smallest_that_works(capsys, network, given, works):
+    _, err = failing(capsys, "inspect", network, "--input", given)
+    assert f"; the smallest input that works is {works}" in err and "pool" in err.lower()

@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Which pixels one cell sees, holes and all; or which cells one pixel can change."""
     from convscope.capture.load import load
-    from convscope.cli.inspect import input_shapes
+    from convscope.cli.inspect import input_shapes, smallest_that_works
     from convscope.look.cell_field import cell_field, projective_field
     from convscope.look.inspection import inspect
 
@@ -42,7 +42,7 @@ def command(
     shapes = input_shapes(loaded, inputs)
     inspection = inspect(loaded.factory, shapes[0] if len(shapes) == 1 else list(shapes), name=loaded.name)
     if inspection.error:
-        raise CaptureError(inspection.error)
+        raise CaptureError(inspection.error + smallest_that_works(loaded, shapes))
     if pixel is not None:
         changed = projective_field(inspection, layer, _position(pixel, "--pixel"))
         if as_json:

@@ -90,7 +90,7 @@ def command(
         more = needs.lines(batch, limit, optimizer) if needs else []
         _print(inspection, table, more, every=all_warnings)
     if inspection.error:
-        raise CaptureError(f"{inspection.error} (what is shown ran before it)")
+        raise CaptureError(f"{inspection.error}{smallest_that_works(loaded, shapes)} (what is shown ran before it)")
     found = [warning for warning in inspection.warnings if warning.severity == "warning"]
     if strict and found:
         raise ConvscopeError(f"{len(found)} warning{'s' if len(found) > 1 else ''}; the first: {found[0].message}")
@@ -107,6 +107,15 @@ def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> tuple[tuple[int, ...
     if loaded.input_shape is None:
         raise CaptureError(f"{loaded.name} does not say what it takes: give --input, such as --input 3x224x224")
     return (loaded.input_shape,)
+
+
+def smallest_that_works(loaded: Loaded, shapes: tuple[tuple[int, ...], ...]) -> str:
+    """What to add where an input failed and a larger one does not: "; the smallest input that works is 3×32×32"."""
+    from convscope.capture.smallest import smallest_input
+    from convscope.report.units import shape
+
+    smallest = smallest_input(loaded.factory, shapes[0], loaded.input_shape) if len(shapes) == 1 else None
+    return f"; the smallest input that works is {shape(smallest)}" if smallest else ""
 
 
 def _shape(text: str) -> tuple[int, ...]:

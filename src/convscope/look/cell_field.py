@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from convscope.errors import CaptureError, GeometryError
+from convscope.errors import CaptureError, GeometryError, did_you_mean
 from convscope.geometry.relation import Status
 from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.json_form import Json
@@ -219,16 +219,30 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
         GeometryError: the pixel is outside the image.
     """
     value, _ = _source(inspection, None)
+    sizes = inspection.graph.shape(value)[2:]
+    if len(pixel) != len(sizes) or any(not 0 <= p < size for p, size in zip(pixel, sizes, strict=True)):
+        last = ",".join(str(size - 1) for size in sizes)
+        raise GeometryError(
+            f"pixel {','.join(map(str, pixel))} is outside the image of {units.shape(sizes)}: the last is {last}"
+        )
     walk = walk_on(inspection.graph, value, (0, None, *pixel))
     return walk.mask(_layer(inspection, layer).output)
 
 
 def _layer(inspection: Inspection, name: str) -> Layer:
     """The layer of this name; a module of several layers stands for the last of them."""
+    names = [layer.name for layer in inspection.layers]
+    if name in names:
+        return inspection.layer(name)
     inside = [layer for layer in inspection.layers if layer.module == name or layer.module.startswith(f"{name}.")]
-    if inside and all(layer.name != name for layer in inspection.layers):
+    if inside:
         return inside[-1]
-    return inspection.layer(name)
+    modules = [module.path for module in inspection.graph.modules if module.path and module.calls]
+    hint = (
+        did_you_mean(name, dict.fromkeys([*modules, *names]))
+        or f" Its layers: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}."
+    )
+    raise CaptureError(f"{inspection.graph.name} has no layer {name!r}.{hint}")
 
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
