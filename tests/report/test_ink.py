@@ -93,3 +93,9 @@ def test_off_a_terminal_lines_are_plain():
     stream = io.StringIO()
     table.print_table(SAMPLE, file=stream)
     assert "\x1b" not in stream.getvalue() and "│" not in stream.getvalue()
+
+
+def test_a_cell_is_one_line_and_steers_no_terminal() -> None:
+    columns = [table.Column("class"), table.Column("images", numeric=True)]
+    shown = table.table_text(table.Table.of(columns, [("\x1b[31mred\nrose", "3")]))
+    assert shown.splitlines()[2:] == [r"\x1b[31mred\nrose       3"]

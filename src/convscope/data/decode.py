@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.records import Decoding, Pixels, printable
+from convscope.data.records import Decoding, Pixels
 from convscope.data.sniff import Header, Unreadable, check_size, read_header
 from convscope.errors import DataError
+from convscope.report.printable import printable
 
 if TYPE_CHECKING:
     from PIL import Image

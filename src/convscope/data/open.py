@@ -26,9 +26,9 @@ from convscope.data.records import (
     Progress,
     Rows,
     no_progress,
-    printable,
 )
 from convscope.errors import DataError, did_you_mean
+from convscope.report.printable import printable
 
 BUILT_IN = ("digits",)
 # Names that people type for data that has to be on the disk: what to give instead.

@@ -5,7 +5,6 @@ Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args, overload
@@ -24,8 +23,6 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 WHITE = (255, 255, 255)
 SPLITS = ("train", "val", "test")
 LARGEST_SIDE = 8192
-# Control and formatting characters, surrogates, line and paragraph separators.
-UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def no_progress(done: int, total: int, what: str) -> None:
@@ -210,22 +207,3 @@ class Dataset:
         """Images of each class in a split, zeros included."""
         counts = np.bincount(self.splits[split].labels, minlength=len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
-
-
-def printable(path: str) -> str:
-    r"""A path as it can be shown and written anywhere: control and undecodable characters are escaped.
-
-    >>> printable("a\nb/\udcff.jpg")
-    'a\\nb/\\xff.jpg'
-    """
-    if path.isprintable():
-        return path
-    shown = []
-    for character in path:
-        if "\udc80" <= character <= "\udcff":
-            shown.append(f"\\x{ord(character) - 0xDC00:02x}")
-        elif unicodedata.category(character) in UNPRINTABLE:
-            shown.append(character.encode("unicode_escape").decode("ascii"))
-        else:
-            shown.append(character)
-    return "".join(shown)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from convscope.data.decode import explain_os_error, kind_of_file
 from convscope.data.listing import Found
-from convscope.data.records import Problem, printable
+from convscope.data.records import Problem
+from convscope.report.printable import printable
 
 # Read by content, whatever the name says; these endings (and none at all) make a file a candidate.
 _READ = "jpg jpeg jpe jfif png webp gif bmp dib tif tiff ppm pgm pbm pnm mpo"

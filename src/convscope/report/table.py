@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from convscope.report.printable import printable
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -37,6 +39,11 @@ class Row:
 
     cells: tuple[str, ...]
     role: Role = "body"
+
+    def __post_init__(self) -> None:
+        # A cell is one line, and nobody's class name steers the terminal.
+        if not all(cell.isprintable() for cell in self.cells):
+            object.__setattr__(self, "cells", tuple(map(printable, self.cells)))
 
 
 @dataclass(frozen=True, slots=True)

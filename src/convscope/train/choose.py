@@ -20,7 +20,7 @@ from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
 from convscope.train.optimizers import default_learning_rate
-from convscope.train.recipe import AUTO, Auto, Recipe, parse_size
+from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
 # About so many images are shown in all, within these numbers of epochs: a small set is looked at more often.
@@ -96,7 +96,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     if chosen:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
     augmentation = _augmentation(recipe, found, decoding, reasons)
-    device = _device(recipe)
+    device = usable_device(recipe.device)
     precision = _precision(recipe, device, weights, reasons)
     threads = _taken(recipe.threads, 1 if weights < ONE_THREAD_WEIGHTS else torch.get_num_threads())
     complete = recipe.changed(
@@ -200,14 +200,17 @@ def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: lis
     return Augmentation(flip=flip, crop_padding=padding, random_resized_crop=windows, cutout=recipe.cutout)
 
 
-def _device(recipe: Recipe) -> str:
-    if recipe.device == AUTO:
+def usable_device(name: str) -> str:
+    """The device of that name, or the best there is for "auto"; raises RunError where it is not there."""
+    if name == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if recipe.device == "cuda" and not torch.cuda.is_available():
+    if name not in (known := choices("device")):
+        raise RunError(f"device is {name!r}: it must be one of {', '.join(known)}")
+    if name == "cuda" and not torch.cuda.is_available():
         raise RunError("device cuda: torch finds no CUDA device here; take cpu, or auto")
-    if recipe.device == "mps" and not torch.backends.mps.is_available():
+    if name == "mps" and not torch.backends.mps.is_available():
         raise RunError("device mps: torch finds no Apple GPU here; take cpu, or auto")
-    return recipe.device
+    return name
 
 
 def _precision(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Precision:

@@ -14,6 +14,7 @@ from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.answer import answer
+from convscope.train.choose import usable_device
 from convscope.train.metrics import Scores, score
 from convscope.train.recipe import Recipe
 from convscope.train.run import Run, open_run, short_name
@@ -57,9 +58,10 @@ def evaluate(
     is taken unless `split` says otherwise. Classes go by name; `data` may lack some of the run's.
 
     Raises:
-        RunError: no such run, or its files don't fit together.
+        RunError: no such run or device, or the run's files don't fit together.
         DataError: classes that the run does not know, or no images.
     """
+    device = usable_device(device)
     opened = open_run(Path(run))
     card, recipe = opened.card(), opened.recipe()
     network = opened.network().to(device)

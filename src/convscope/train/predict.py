@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from convscope.data.decode import decode_image
-from convscope.data.records import ImageSet, Problem, Progress, no_progress, printable
+from convscope.data.records import ImageSet, Problem, Progress, no_progress
 from convscope.data.walk import Walk
 from convscope.errors import DataError
+from convscope.report.printable import printable
 from convscope.train.answer import EVALUATION_BATCH, answer
+from convscope.train.choose import usable_device
 from convscope.train.run import open_run
 
 
@@ -66,9 +68,10 @@ def predict(
     An image that can't be read is listed under `problems` and stops nothing.
 
     Raises:
-        RunError: no such run, or its files don't fit together.
+        RunError: no such run or device, or the run's files don't fit together.
         DataError: a folder or a pattern without images.
     """
+    device = usable_device(device)
     opened = open_run(Path(run))
     card = opened.card()
     network = opened.network().to(device)
