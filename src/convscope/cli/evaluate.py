@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.report.printable import printable
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import exact, percent, plural
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from convscope.train.metrics import Scores
 
 WORST = 10
+WIDEST_HEADER = 70  # characters of all class names, up to which each heads its column of the matrix
 LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 
 
@@ -78,10 +80,14 @@ def matrix_table(scores: Scores) -> Table | None:
     """How often each class (row) was called each class (column); None with too many classes for a terminal."""
     if len(scores.classes) > LARGEST_MATRIX:
         return None
-    columns = [Column("true \\ called"), *(Column(name, numeric=True) for name in scores.classes)]
+    heads, names = list(scores.classes), list(scores.classes)
+    if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
+        heads = [str(number) for number, _ in enumerate(names, 1)]
+        names = [f"{number} {name}" for number, name in enumerate(names, 1)]
+    columns = [Column("true \\ called"), *(Column(printable(head), numeric=True) for head in heads)]
     rows = [
         (name, *(str(count) if count else "." for count in counts))
-        for name, counts in zip(scores.classes, scores.confusion.tolist(), strict=True)
+        for name, counts in zip(names, scores.confusion.tolist(), strict=True)
     ]
     return Table.of(columns, rows, title="Confusion matrix")
 

@@ -19,6 +19,7 @@ from convscope.report.svg import text_width as width_of
 
 _DASHES = (None, "6 3", "2 3", "8 3 2 3")
 _TITLE_HEIGHT = 34
+LONGEST_LABEL = 24  # characters of a class name beside a matrix; its tool-tip has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     assert counts.shape == (n, n), f"{n} classes need a matrix of {n}×{n}, got {counts.shape}"
     cell = max(8.0, min(44.0, 620.0 / max(n, 1)))
     size = 12 if cell >= 18 else max(6.0, cell * 0.7)
-    names = max((width_of(name, size) for name in classes), default=0.0)
+    labels = [_elided(name) for name in classes]
+    names = max((width_of(label, size) for label in labels), default=0.0)
     left, top = names + 34, _TITLE_HEIGHT + 34 + names * 0.75
     parts: list[Element | None] = [
         text(0, 16, title, size=14, bold=True),
@@ -150,10 +152,10 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
         text(12, top + n * cell / 2, "true class", size=12, anchor="middle", colour="muted", rotate=-90),
     ]
     rows = np.maximum(counts.sum(axis=1), 1)
-    for i, name in enumerate(classes):
+    for i, (name, label) in enumerate(zip(classes, labels, strict=True)):
         middle = i * cell + cell / 2
-        parts.append(text(left - 8, top + middle + size * 0.35, name, size=size, anchor="end"))
-        parts.append(text(left + middle + size * 0.3, top - 8, name, size=size, rotate=-48))
+        parts.append(text(left - 8, top + middle + size * 0.35, label, size=size, anchor="end"))
+        parts.append(text(left + middle + size * 0.3, top - 8, label, size=size, rotate=-48))
         for j in range(n):
             number = int(counts[i, j])
             parts.append(
@@ -218,6 +220,11 @@ def _tag(x: float, y: float, box: Box) -> Element:
         x=max(0.0, x),
         y=y,
     )
+
+
+def _elided(name: str) -> str:
+    """A name with its middle left out where it is long: names of a kind differ at one of their ends."""
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 8]}…{name[-7:]}"
 
 
 def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, right: bool, tip: str) -> Element:

@@ -16,7 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 
 LARGEST_SIDE = 112  # pictures on the page are scaled down to this, so that it stays a small file
 GAP = 3
-FILTER_SIDE = 48
+FILTER_SIDE = 72
 
 
 def first_batch(
@@ -41,7 +41,7 @@ def first_filters(weights: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:
     return next(((name, tensor) for name, tensor in weights.items() if tensor.ndim == 4), None)
 
 
-def filter_sheet(weights: Tensor, *, columns: int = 16) -> Pixels:
+def filter_sheet(weights: Tensor, *, columns: int = 12) -> Pixels:
     """The filters side by side: colours where they read three channels, else the mean over channels in grey.
 
     Each filter is scaled by its own largest weight, and 0 is the middle grey, so light is positive and dark negative.

@@ -18,7 +18,8 @@ CONFUSIONS = 12
 CALIBRATION_IMAGES = 5  # a bin of fewer says nothing
 FEWEST_BINS = 3  # points that a curve needs
 LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
-SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix
+SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix, when their names are short
+SHORT_NAME = 14  # characters
 
 
 def confusion(scores: Scores) -> Html:
@@ -36,6 +37,7 @@ def confusion(scores: Scores) -> Html:
         some = counts[np.ix_(worst, worst)]
         title = f"The {LARGEST_MATRIX} classes with the most mistakes, of {len(classes):,}"
         blocks.append(html.figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
+    beside = len(classes) <= SMALL_MATRIX and max(map(len, classes)) <= SHORT_NAME
     if pairs:
         columns = [
             Column("true class"),
@@ -48,9 +50,7 @@ def confusion(scores: Scores) -> Html:
             for i, j in pairs[:CONFUSIONS]
         ]
         blocks.append(html.table(Table.of(columns, rows, title="The most frequent mistakes")))
-    return html.section(
-        "What it takes for what", html.columns(*blocks) if len(classes) <= SMALL_MATRIX else html.join(*blocks)
-    )
+    return html.section("Confusion matrix", html.columns(*blocks) if beside else html.join(*blocks))
 
 
 def mistakes(scores: Scores, images: ImageSet) -> Html:
