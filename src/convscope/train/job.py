@@ -132,6 +132,12 @@ def write_checkpoint(job: Job) -> None:
 def restore(job: Job) -> None:
     """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over."""
     saved = load_checkpoint(job.run.checkpoints)
+    # A run stopped within its first epoch has weights too, but no row of metrics: there is nothing to lose.
+    if saved is None and job.run.weights.exists() and job.run.metrics_path.exists():
+        raise RunError(
+            f"{job.run} has weights but no checkpoint to go on from, and starting over would replace them: "
+            f"start a new run with --recipe {job.run.recipe_path}"
+        )
     if saved is None:
         job.say(f"{job.run} has no checkpoint yet: it starts over")
         return

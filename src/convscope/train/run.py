@@ -163,7 +163,7 @@ class Run:
         """The network with the best weights, ready to answer (evaluation mode), leaving torch's generator alone."""
         card = self.card()
         if not self.weights.is_file():
-            raise RunError(f"{self} has no weights.safetensors: it was stopped before its first epoch was measured")
+            raise RunError(f"{self} has no weights.safetensors: go on training with --resume {self}, which writes them")
         try:
             content = self.weights.read_bytes()
         except OSError as error:
