@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope.cli.evaluate import matrix_table
 from convscope.cli.main import main
+from convscope.train.metrics import score
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
 RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt"}
@@ -85,7 +87,7 @@ def test_the_report_stands_alone_and_names_the_broken_image(work: Path) -> None:
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page and "url(" not in page
     assert "torn.png" in page and "1 image could not be read" in page
-    for heading in ("How it learned", "What it takes for what", "What it sees", "What its first layer looks for"):
+    for heading in ("How it learned", "Confusion matrix", "What it sees", "What its first layer looks for"):
         assert heading in page
 
 
@@ -214,7 +216,14 @@ MISTAKES = [
     (["train", "--resume", "none"], "there is no run at none"),
     (["train", "digits", "--resume", "none"], "leave DATA"),
     (["train", "digits", "--optimizer", "adam"], "adamw"),
+    (["train", "digits", "--threads", "100000"], "threads is 100000: it must be below 1025"),
+    (["train", "digits", "--seed", str(2**70)], f"seed is {2**70}: it must be below"),
+    (["train", "digits", "--name", "../up"], "give the name of one folder"),
+    (["train", "digits", "--name", ".."], "give the name of one folder"),
+    (["train", "digits", "--name", "two\nlines"], "give the name of one folder"),
     (["evaluate", "none"], "there is no run at none"),
+    (["evaluate", "none", "--device", "banana"], "device is 'banana': it must be one of auto, cpu, cuda, mps"),
+    (["predict", "none", "a.png", "--device", "banana"], "device is 'banana'"),
     (["evaluate", "."], "is not a run directory: it has no model.json"),
     (["predict", "none", "a.png"], "there is no run at none"),
     (["predict", "none"], "Missing argument"),
@@ -247,6 +256,28 @@ def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: p
     (run / "weights.safetensors").write_bytes(b"not weights")
     assert "is not a safetensors file" in told(capsys, "predict", run, "a.png")[2]
     assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
+
+
+def test_weights_without_a_checkpoint_are_not_trained_over(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(work / "runs" / "colours", run)
+    shutil.rmtree(run / "checkpoint")
+    before = (run / "weights.safetensors").read_bytes()
+    code, _, err = told(capsys, "train", "--resume", run, "--epochs", "6")
+    assert code == 2 and "has weights but no checkpoint" in err and "--recipe" in err
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
+def test_columns_of_long_class_names_go_by_number() -> None:
+    names = [f"a class with a rather long name, number {i}" for i in range(3)]
+    answers = np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    scores = score(answers, np.arange(3), classes=names, names=["a", "b", "c"], split="test")
+    table = matrix_table(scores)
+    assert table is not None
+    assert [column.header for column in table.columns] == ["true \\ called", "1", "2", "3"]
+    assert table.rows[1].cells == (f"2 {names[1]}", "1", ".", ".")
 
 
 @contextmanager
@@ -301,3 +332,23 @@ def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
         assert process.wait(timeout=60) == 130
     assert "Traceback" not in said
     assert "interrupted" in said
+
+
+def test_a_reader_that_stops_reading_is_no_failure() -> None:
+    command = [sys.executable, "-m", "convscope", "models"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        ended = subprocess.run(command, env=environment, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_said_in_a_line() -> None:
+    command = [sys.executable, "-m", "convscope", "models"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr == "convscope: the output can't be written: No space left on device\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -29,6 +32,10 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
+# What the machine lacks, not the program: room on the disk, the right to write.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands' names and one-line helps without importing them."""
 
@@ -44,16 +51,36 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command and write all that it said; click would call a closed pipe a failure."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _write_no_more()
+            raise PipeClosedError from None
+        return code
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the one-line helps from the table, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
+class PipeClosedError(Exception):
+    """Who read the output has stopped reading."""
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="convscope")
 def cli() -> None:
     """See through convolutional networks: exact sizes, costs and receptive fields; training on any machine."""
+
+
+def _write_no_more() -> None:
+    """Let what is still held back go nowhere, so that the interpreter's last flush does not fail again."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -69,8 +96,13 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("convscope: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
+    except PipeClosedError:
         # `convscope ... | head` closed the pipe: nothing left to say, and nothing wrong.
-        sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        click.echo(f"convscope: {error.filename or 'the output'} can't be written: {error.strerror}", err=True)
+        _write_no_more()
+        sys.exit(EXIT_USER_ERROR)
     sys.exit(code if isinstance(code, int) else 0)

@@ -146,7 +146,9 @@ class Recipe:
 
     seed: int = field(
         default=0,
-        metadata=_about("decides the split, the weights, the order and the augmentation", "machine", at_least=0),
+        metadata=_about(
+            "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=2**63
+        ),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
         default=AUTO, metadata=_about("auto: cuda where there is one, else cpu", "machine")
@@ -159,7 +161,9 @@ class Recipe:
     )
     threads: int | Auto = field(
         default=AUTO,
-        metadata=_about("CPU threads; auto: one for a small network, else as torch finds", "machine", at_least=1),
+        metadata=_about(
+            "CPU threads; auto: one for a small network, else as torch finds", "machine", at_least=1, below=1025
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -226,7 +230,8 @@ class Recipe:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"the recipe {path} can't be read: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise RunError(f"the recipe {path} can't be read: {reason}") from error
         return cls.from_toml(text, where=str(path))
 
     def changed(self, settings: Mapping[str, Value]) -> Recipe:

@@ -62,7 +62,9 @@ def train_new(
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read."""
     if not recipe.data:
-        raise RunError("there is nothing to train on: name a folder of images, a file, or digits")
+        raise RunError("there is nothing to train on: name a folder of images, or digits")
+    if name and (name != Path(name).name or name == ".." or not name.isprintable()):
+        raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
     settled = settle(recipe.changed({"data": _lasting(found), "weights": lasting_start(recipe)}), found)
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
