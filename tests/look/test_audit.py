@@ -48,7 +48,7 @@ def test_bf16_has_about_two_digits_and_fp32_about_seven() -> None:
 
 def test_an_operation_that_numpy_does_not_know_is_marked() -> None:
     found = audit(
-        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Softsign(), nn.PixelShuffle(1), nn.CELU()), input_shape=(1, 6, 6)
+        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Softsign(), nn.PixelShuffle(1), nn.Hardshrink()), input_shape=(1, 6, 6)
     )
     assert any(not layer.numpy for layer in found.layers)
     assert "* NumPy does not know this operation" in str(found)

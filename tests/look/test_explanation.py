@@ -176,3 +176,53 @@ def test_in_place_operations_keep_the_values_before_them() -> None:
 def test_a_model_that_does_not_run_on_the_input_is_named() -> None:
     with pytest.raises(CaptureError, match="Conv2d does not run on this input"):
         convscope.explain(nn.Conv2d(3, 2, 3), torch.rand(1, 1, 6, 6), layer="convolution", at=(0, 0))
+
+
+class Scaled(nn.Module):
+    """One layer twice, and a map multiplied by one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(self.conv(x)) * x.mean()
+
+
+@pytest.mark.parametrize(
+    ("layers", "name"),
+    [
+        ((nn.Conv2d(3, 4, 3), nn.PReLU(4)), "1"),
+        ((nn.Conv2d(3, 4, 3), nn.CELU(0.7)), "1"),
+        ((nn.Conv2d(3, 4, 3), nn.LogSigmoid()), "1"),
+        ((nn.Conv2d(3, 4, 3), nn.Threshold(0.1, 20)), "1"),
+        ((nn.PixelUnshuffle(2),), "0"),
+        ((nn.ReflectionPad2d((1, 2, 3, 1)),), "0"),
+        ((nn.ReplicationPad2d((1, 2, 3, 1)),), "0"),
+        ((nn.Conv2d(3, 4, 5, padding=2, padding_mode="circular"),), "0"),
+        ((Scaled(),), "0:mul"),
+    ],
+)
+def test_less_common_layers(layers: tuple[nn.Module, ...], name: str) -> None:
+    lens = lens_of(nn.Sequential(*layers), 3, 8, 8)
+    for channel, at in [(0, (0, 0)), (2, (2, 1))]:
+        found = lens.cell(name, channel=channel, at=at)
+        assert found.value == pytest.approx(found.torch_value, rel=1e-5, abs=1e-6)
+        assert str(found) and found._repr_html_()
+
+
+def test_a_second_call_is_named_as_inspect_names_it() -> None:
+    lens = lens_of(Scaled(), 3, 8, 8)
+    assert lens.cell("conv#2", at=(1, 1)).node is lens.cell("conv", at=(1, 1)).node
+    assert lens.cell("conv#1", at=(1, 1)).node.call == 0
+    with pytest.raises(CaptureError, match=r"has no layer 'conv#3'"):
+        lens.cell("conv#3", at=(1, 1))
+
+
+def test_complex_numbers_are_not_explained() -> None:
+    class Fourier(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (torch.fft.rfft2(x) * 2).abs()
+
+    with pytest.raises(CaptureError, match="abs of complex numbers can't be explained yet"):
+        lens_of(Fourier(), 3, 8, 8).cell("abs", at=(1, 1))

@@ -44,14 +44,18 @@ class Addresses:
         return record.name if record.producer is None else self.label(self.graph.nodes[record.producer])
 
     def find(self, name: str) -> Node:
-        """The node of a name; of a module that holds several, the one that made its output.
+        """The node of a name; of a module that holds several, the one that made its output; "conv#2" is a second call.
 
         Raises:
             CaptureError: there is no such layer; the message has the nearest names.
         """
         if name in self._by_label:
             return self.graph.nodes[self._by_label[name]]
-        inside = [node for node in self.graph.nodes_of(name) if node.index in self._labels] if name else []
+        module, _, call = name.partition("#")
+        inside = [node for node in self.graph.nodes_of(module) if node.index in self._labels] if module else []
+        if call:
+            # "conv#2" is the second call of a module, as `convscope inspect` names it.
+            inside = [node for node in inside if node.module == module and str(node.call + 1) == call]
         if inside:
             return inside[-1]
         known = [*self._by_label, *(m.path for m in self.graph.modules if m.path and m.calls)]

@@ -42,6 +42,7 @@ SPOKEN: Mapping[str, str] = {
     "relu": "max(0, x)", "add": "a + b", "sub": "a − b", "mul": "a · b", "div": "a ÷ b", "neg": "− x",
     "sigmoid": "1 / (1 + e^−x)", "tanh": "tanh x", "gelu": "x · Φ(x)", "silu": "x · sigmoid(x)",
     "hardswish": "x · min(max(x / 6 + ½, 0), 1)", "hardsigmoid": "min(max(x / 6 + ½, 0), 1)",
+    "_prelu_kernel": "x above 0, else weight · x", "log_sigmoid_forward": "log sigmoid x",
 }  # fmt: skip
 
 
@@ -83,5 +84,6 @@ def move(graph: Graph, node: Node, position: Position, numbers: Numbers) -> Work
 MOVES = frozenset({
     "cat", "stack", "constant_pad_nd", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice",
     "select", "split", "split_with_sizes", "unbind", "squeeze", "unsqueeze", "expand", "clone", "contiguous", "dropout",
-    "_to_copy", "copy", "roll", "flip", "pixel_shuffle",
+    "_to_copy", "copy", "roll", "flip", "pixel_shuffle", "pixel_unshuffle", "slice_scatter",
+    *(f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)),
 })  # fmt: skip

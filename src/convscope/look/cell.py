@@ -29,6 +29,8 @@ def worked(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Wo
     Raises:
         CaptureError: an operator that we can't explain.
     """
+    if any(graph.values[value].spec.dtype.startswith("complex") for value in (*node.inputs, *node.outputs)):
+        raise CaptureError(f"{node.module or 'the model'}: {node.op} of complex numbers can't be explained yet")
     name = aten_name(node)
     way = WAYS.get(name)
     if way is not None:

@@ -70,9 +70,11 @@ def box_text(explanation: Explanation) -> str:
 def place(position: Sequence[int]) -> str:
     """A position in words, the batch left out.
 
-    >>> place((0, 3, 10, 20)), place((0, 7))
-    ('channel 3 at (10, 20)', 'unit 7')
+    >>> place((0, 3, 10, 20)), place((0, 7)), place(())
+    ('channel 3 at (10, 20)', 'unit 7', 'the one number')
     """
+    if not position:
+        return "the one number"
     channel, at = position[1] if len(position) > 1 else position[0], position[2:]
     return f"channel {channel} at ({', '.join(map(str, at))})" if at else f"unit {channel}"
 
@@ -233,7 +235,8 @@ def _down(explanation: Explanation) -> list[str]:
         return []
     lines = ["further down:"]
     for one in found:
+        if len(one.position) < 2:  # one number for the whole network has no channel to ask for
+            continue
         at = f" --at {','.join(map(str, one.position[2:]))}" if one.position[2:] else ""
-        channel = one.position[1] if len(one.position) > 1 else one.position[0]
-        lines.append(f"  --layer {one.label} --channel {channel}{at}")
-    return lines
+        lines.append(f"  --layer {one.label} --channel {one.position[1]}{at}")
+    return lines if len(lines) > 1 else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -188,6 +188,32 @@ def _pixel_shuffle(s: Settings) -> Array:
     return shuffled
 
 
+def _pixel_unshuffle(s: Settings) -> Array:
+    x, r = s["self"], s["downscale_factor"]
+    n, channels, height, width = x.shape
+    apart = x.reshape(n, channels, height // r, r, width // r, r).transpose(0, 1, 3, 5, 2, 4)
+    unshuffled: Array = apart.reshape(n, channels * r**2, height // r, width // r)
+    return unshuffled
+
+
+def _padded_by(mode: Literal["reflect", "edge"]) -> Rule:
+    def rule(s: Settings) -> Array:
+        x, pairs = s["self"], s["padding"]
+        axes = len(pairs) // 2
+        widths = [(pairs[2 * i], pairs[2 * i + 1]) for i in reversed(range(axes))]
+        return np.pad(x, [(0, 0)] * (x.ndim - axes) + widths, mode=mode)
+
+    return rule
+
+
+def _slice_scatter(s: Settings) -> Array:
+    written: Array = s["self"].copy()
+    index = [slice(None)] * written.ndim
+    index[s["dim"]] = slice(s["start"], s["end"], s["step"])
+    written[tuple(index)] = s["src"]
+    return written
+
+
 def _mean(s: Settings) -> Array:
     axes = s.get("dim")
     mean: Array = s["self"].mean(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
@@ -306,7 +332,10 @@ RULES: Mapping[str, Rule] = {
     "silu": _unary(activation.silu),
     "mish": lambda s: s["self"] * np.tanh(np.logaddexp(0, s["self"])),
     "softplus": _softplus,
-    "elu": _elu,
+    "_prelu_kernel": lambda s: np.asarray(np.where(s["self"] > 0, s["self"], s["weight"] * s["self"])),
+    "log_sigmoid_forward": lambda s: -np.logaddexp(0, -s["self"]),
+    "threshold": lambda s: np.asarray(np.where(s["self"] > s["threshold"], s["self"], s["value"])),
+    "celu": lambda s: _elu({"scale": 1, "input_scale": 1 / s["alpha"], **s}),
     "_softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
     "_log_softmax": lambda s: activation.log_softmax(s["self"], axis=s["dim"]),
     "_safe_softmax": _safe_softmax,
@@ -339,11 +368,15 @@ RULES: Mapping[str, Rule] = {
     "upsample_bilinear2d": _resized("linear", 2),
     "upsample_trilinear3d": _resized("linear", 3),
     "pixel_shuffle": _pixel_shuffle,
+    "pixel_unshuffle": _pixel_unshuffle,
     "roll": _roll,
     "flip": lambda s: np.flip(s["self"], axis=s["dims"]),
     "cat": lambda s: concatenate(s["tensors"], axis=s["dim"]),
     "stack": lambda s: np.stack(s["tensors"], axis=s["dim"]),
     "constant_pad_nd": _pad,
+    **{f"reflection_pad{n}d": _padded_by("reflect") for n in (1, 2, 3)},
+    **{f"replication_pad{n}d": _padded_by("edge") for n in (1, 2, 3)},
+    "slice_scatter": _slice_scatter,
     "view": lambda s: s["self"].reshape(s["size"]),
     "_unsafe_view": lambda s: s["self"].reshape(s["size"]),
     "reshape": lambda s: s["self"].reshape(s["shape"]),
