@@ -112,7 +112,7 @@ def test_evaluate_on_other_images_goes_by_class_name(
     (others / "blue").rmdir()
     code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", others, "--json")
     found = json.loads(out)
-    assert (code, found["images"]) == (0, 6)
+    assert (code, found["split"], found["images"], found["notes"]) == (0, "all", 6, [])
     assert [row["images"] for row in found["per_class"]] == [0, 3, 3]
     assert found["accuracy_top1"] >= 0.8
     (others / "red").rename(others / "rd")

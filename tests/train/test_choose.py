@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data.open import Probe, probe
+from convscope.data.open import Probe, open_dataset, probe
 from convscope.errors import CaptureError, GeometryError, RunError
 from convscope.train.choose import settle, training_images
 from convscope.train.recipe import AUTO, Recipe
@@ -76,7 +76,7 @@ def test_what_was_said_is_not_chosen() -> None:
 
 def test_held_back_images_are_not_counted() -> None:
     found = probe("digits")
-    assert training_images(found, Recipe()) == round(1797 * 0.8)
+    assert training_images(found, Recipe()) == open_dataset("digits").counts["train"] == 1439
     assert training_images(found, Recipe(test_fraction=0.0, validation_fraction=0.0)) == 1797
 
 

@@ -222,11 +222,15 @@ def _notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, lea
         yield f"{count} images {remark}"
     size = f"{decoding.size[0]}x{decoding.size[1]}"
     if leaks:
-        yield f"{leaks} images have the same pixels (at {size}) as an image in another split: scores on them flatter"
+        yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
     conflicts = find_conflicts(listing.labels, decoded.outcome, listing.names)
     if conflicts:
         first, second = conflicts[0]
         yield (
-            f"{len(conflicts)} images have the same pixels (at {size}) as an image of another class, "
+            f"{_images_have(len(conflicts))} the same pixels (at {size}) as an image of another class, "
             f"for example {first} and {second}"
         )
+
+
+def _images_have(count: int) -> str:
+    return "1 image has" if count == 1 else f"{count:,} images have"

@@ -33,9 +33,12 @@ def partition(
     rows = {name: found[good[found]] for name, found in ((part, listing.rows_of(part)) for part in listing.parts)}
     if WHOLE in rows:
         train, val, test = _cut(rows[WHOLE], listing.labels, groups, (validation_fraction, test_fraction), seed)
-        note = f"split in memory (seed {seed}): train {len(train)}, val {len(val)}, test {len(test)}"
+        notes = [f"split in memory (seed {seed}): train {len(train)}, val {len(val)}, test {len(test)}"]
+        if not len(val) and not len(test):
+            wanted = validation_fraction > 0 or test_fraction > 0
+            notes = ["no class has an image to spare: none is held back to validate or to test"] if wanted else []
         made = {"train": train, "val": val, "test": test}
-        return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), (note,))
+        return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), tuple(notes))
     if not len(rows.get("val", ())) and validation_fraction > 0:
         train, val = _cut(rows["train"], listing.labels, groups, (validation_fraction,), seed)
         note = f"val: {len(val)} images taken out of train (seed {seed})"

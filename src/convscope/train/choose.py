@@ -13,12 +13,15 @@ import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
+from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
 from convscope.data.records import Decoding
+from convscope.data.split import stratified_split
 from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
+from convscope.report.units import plural
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
@@ -75,7 +78,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     side = min(found.image_size)
     model = catalogue.choose(side, channels=channels) if recipe.model == AUTO else recipe.model
     if recipe.model == AUTO:
-        reasons.append(f"model {model}: for images of about {side} pixels")
+        reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}")
     size = _image_size(recipe, found, model, reasons)
     decoding = Decoding(size=size, channels=channels, resize_mode=recipe.resize_mode)
     options = network_options(recipe)
@@ -136,8 +139,9 @@ def training_images(found: Probe, recipe: Recipe) -> int:
         held_back = 0.0 if "val" in found.counts else recipe.validation_fraction
         images = found.counts["train"]
     else:
-        held_back = recipe.validation_fraction + recipe.test_fraction
-        images = sum(found.counts.values())
+        rows = found.listing.rows_of(WHOLE)
+        fractions = (recipe.validation_fraction, recipe.test_fraction)
+        return len(stratified_split(found.listing.labels[rows], fractions, seed=recipe.seed)[0])
     return max(1, round(images * (1 - held_back)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.data.listing import WHOLE
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
 from convscope.errors import DataError, RunError, did_you_mean
@@ -72,6 +73,8 @@ def evaluate(
     if data is None:
         notes += _split_has_moved(opened, dataset, name)
     labels = _by_name(images, dataset, card.classes)
+    if data is not None and split is None and "train" in dataset.made_splits:
+        name = WHOLE  # one folder of classes, of which nothing was held back
     probabilities = answer(
         network, images, card.normalization, device=device, progress=progress, what=f"measuring on {name}"
     )
