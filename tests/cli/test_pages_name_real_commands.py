@@ -39,6 +39,12 @@ def test_every_command_of_the_table_loads_and_helps(name: str, capsys: pytest.Ca
     assert stopped.value.code == 0 and "Usage: convscope" in capsys.readouterr().out
 
 
+def test_a_wrong_command_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["trian", "digits"])
+    assert stopped.value.code == 2 and "No such command 'trian'. Did you mean train?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", sorted(set(convscope.__all__) - {"__version__"}))
 def test_every_verb_loads(verb: str) -> None:
     assert callable(getattr(convscope, verb))

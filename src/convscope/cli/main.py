@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from convscope import __version__
-from convscope.errors import ConvscopeError
+from convscope.errors import ConvscopeError, did_you_mean
 
 # command -> (its module in convscope.cli, the line that `--help` shows); the order is that of a newcomer's day.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -50,6 +50,15 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"convscope.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a wrong name is told the nearest right one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command and write all that it said; click would call a closed pipe a failure."""
