@@ -180,6 +180,11 @@ class TestNetwork:
         model = net(lambda m, x: m.bn(m.c(x)) + m.c(x), c=nn.Conv2d(3, 8, 3), bn=nn.BatchNorm2d(8))
         assert "bias-before-norm" not in found(model, 3, 16, 16)
 
+    def test_instance_normalisation_subtracts_a_bias(self):
+        for norm in nn.InstanceNorm2d(8), nn.InstanceNorm2d(8, affine=True, track_running_stats=True):
+            [note] = found(nn.Sequential(nn.Conv2d(3, 8, 3), norm), 3, 16, 16)["bias-before-norm"]
+            assert note.layer == "0" and "1 subtracts" in note.message
+
     def test_layer_normalisation_keeps_a_bias(self):
         model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8))
         assert "bias-before-norm" not in found(model, 3, 16, 16)

@@ -45,11 +45,25 @@ def bias_before_norm(subject: Subject) -> Iterator[DesignWarning]:
 
 def _centred_by(subject: Subject, node: Node) -> Node | None:
     """The normalisation that alone reads a node's output and subtracts the mean of each channel."""
+    reader = _only_reader(subject, node)
+    if reader is not None and reader.op == "reshape" and _keeps_maps(subject, reader):
+        reader = _only_reader(subject, reader)  # instance normalisation: batch normalisation of each sample's maps
+    if reader is None:
+        return None
+    return reader if reader.op in CENTRING or _centres_channels(subject, reader) else None
+
+
+def _only_reader(subject: Subject, node: Node) -> Node | None:
     readers = subject.graph.consumers.get(node.outputs[0], ())
     if len(readers) != 1 or node.outputs[0] in subject.graph.outputs:
         return None
-    reader = subject.graph.nodes[readers[0]]
-    return reader if reader.op in CENTRING or _centres_channels(subject, reader) else None
+    return subject.graph.nodes[readers[0]]
+
+
+def _keeps_maps(subject: Subject, reshape: Node) -> bool:
+    """Whether (N, C, *S) becomes (1, N·C, *S)."""
+    before, after = subject.graph.shape(subject.source(reshape)), subject.graph.shape(reshape.outputs[0])
+    return len(before) > 2 and after == (1, before[0] * before[1], *before[2:])
 
 
 def _centres_channels(subject: Subject, node: Node) -> bool:
