@@ -126,7 +126,7 @@ def _steps(growth: Sequence[_Growth], image_size: int, marked: Sequence[int]) ->
         x, y = place(step.layer.index, step.columns)
         tip = element("title", {}, f"{step.layer.name}: {step.columns}")
         parts.append(element("circle", {"cx": x, "cy": y, "r": 4} | paint(colour), tip))
-        label = f"{units.per_axis((step.rows, step.columns))}  {step.layer.name}"
+        label = f"{units.per_axis((step.rows, step.columns))} at {step.layer.name}"
         row, column = divmod(i, 2)
         parts.append(rectangle(plot_left + column * 262, bottom + 20 + row * 15 - 8, 9, 9, fill=colour, radius=2))
         parts.append(text(plot_left + column * 262 + 14, bottom + 20 + row * 15, label, size=10.5, colour="muted"))
