@@ -59,3 +59,18 @@ def test_what_cant_be_audited_is_named() -> None:
         audit(nn.Conv2d(1, 1, 3))
     with pytest.raises(CaptureError, match="does not run on this input"):
         audit(nn.Conv2d(1, 1, 3), input_shape=(3, 8, 8))
+
+
+def test_comparisons_have_no_digits_and_what_a_precision_lacks_is_named() -> None:
+    class Compared(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x > 0, x * 2, x)
+
+    assert all(layer.op != "gt" for layer in audit(Compared(), input_shape=(3, 8, 8)).layers)
+
+    class Fourier(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.rfft2(x).abs()
+
+    with pytest.raises(CaptureError, match=r"\(fft\) does not run in bf16: "):
+        audit(Fourier(), input_shape=(3, 8, 8))

@@ -201,17 +201,20 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
     layers: list[LayerError] = []
     agreement = 0.0
     for node in graph.nodes:
-        for replay in (exact, *modes):
-            replay.run(node)
+        for replay, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
+            _run(replay, node, names.label(node), precision)
         if reads_left_out(graph, node, arrays):
             continue
         known = rule_of(node) is not None
         results = interpret_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
         arrays.update(zip(node.outputs, results, strict=False))
         output, result = node.outputs[0], results[0]
-        agreement = max(agreement, error_of(exact.array(output), result))
         own, so_far = {}, {}
-        measured = graph.values[output].kind == "activation" and node.op not in _NO_ARITHMETIC
+        # Comparisons and indices are right or wrong, and have no digits to lose.
+        has_digits = graph.values[output].spec.dtype.startswith(("float", "bfloat"))
+        if has_digits:
+            agreement = max(agreement, error_of(exact.array(output), result))
+        measured = has_digits and graph.values[output].kind == "activation" and node.op not in _NO_ARITHMETIC
         for mode, replay in zip(MODES, modes, strict=True):
             if measured:
                 so_far[mode.name] = error_of(replay.array(output), result)
@@ -225,6 +228,18 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
     if not layers:
         raise CaptureError(f"{graph.name} computes nothing that could have an error")
     return layers, agreement
+
+
+def _run(replay: Replay, node: Node, label: str, precision: str) -> None:
+    try:
+        replay.run(node)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) does not run in {precision}: {reason}") from error
+    made = replay.array(node.outputs[0]).shape
+    if made != replay.graph.shape(node.outputs[0]):
+        raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) gives as many numbers as its input's values decide, "
+                           "so precisions can't be compared")  # fmt: skip
 
 
 def _alone(node: Node, replay: Replay, exact: Replay, mode: Mode) -> Array:
