@@ -104,7 +104,7 @@ def others() -> dict[str, tuple[Tool, bool]]:
         import torchlens
 
         found["TorchLens"] = (
-            lambda model, shape: torchlens.log_forward_pass(model, torch.zeros(1, *shape), layers_to_save="none"),
+            lambda model, shape: torchlens.trace(model, torch.zeros(1, *shape)),
             True,
         )
     except Exception as error:  # a broken torchvision behind it raises anything

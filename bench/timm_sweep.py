@@ -139,8 +139,9 @@ def written(rows: list[Row], not_built: list[str], skipped: int) -> str:
         f"Written by `python bench/timm_sweep.py` with timm {timm.__version__} and torch {torch.__version__}.",
         "The smallest member of each family, at its own input size, no weight allocated.",
         "",
-        f"- {len(rows)} families captured, {sum(row.error is not None for row in rows)} with an error; "
-        f"{skipped} families without convolutions left out; {len(not_built)} that timm itself does not construct here",
+        f"- {len(rows)} families captured, {sum(row.error is not None for row in rows)} with an error; {skipped} "
+        f"families with no convolution but a patch embedding left out; {len(not_built)} that timm itself does not "
+        "construct here",
         f"- parameters equal to timm's: {same} of {len(rows)}",
         f"- MACs equal to half of `FlopCounterMode`: {equal} of the {len(compared)} that run on meta tensors",
         f"- operations that convscope does not know: {', '.join(f'`{k}` ({v})' for k, v in unknown.items()) or 'none'}",

@@ -26,6 +26,7 @@ _VERBS: dict[str, str] = {
     "inspect": "convscope.look.inspection",
     "predict": "convscope.train.predict",
     "train": "convscope.train",
+    "training_memory": "convscope.capture.training",
 }
 
 __all__ = ["__version__", *_VERBS]
