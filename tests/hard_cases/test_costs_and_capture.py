@@ -138,9 +138,8 @@ def test_a_device_that_is_not_there_gets_one_line():
         def forward(self, x):
             return x.cuda()
 
-    assert (
-        capture(nn.Sequential(Moves()), (3,)).error == "0 (Moves) failed on 1x3: Torch not compiled with CUDA enabled"
-    )
+    error = capture(nn.Sequential(Moves()), (3,)).error
+    assert error == "0 (Moves) failed on 1x3: AssertionError: Torch not compiled with CUDA enabled"
 
 
 def test_one_and_three_dimensions():
