@@ -11,7 +11,7 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.graph.figures import weighted_depth
 from convscope.graph.records import Graph
-from convscope.look.inspection import inspect_graph
+from convscope.look.inspection.record import inspect_graph
 from convscope.nets import catalogue
 from convscope.nets.build import build, smallest_input
 from convscope.nets.depth import parts

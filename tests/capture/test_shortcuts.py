@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from convscope.capture import recorder, templates
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
 from convscope.capture.load import load
+from convscope.capture.recording import recorder, templates
 from convscope.graph.records import TensorSpec
 from dependence import Function
 

@@ -10,7 +10,7 @@ import pytest
 
 from convscope.cli.main import main
 from convscope.look.cell_field import cell_field, projective_field
-from convscope.look.inspection import inspect
+from convscope.look.inspection.record import inspect
 from convscope.nets.build import build
 
 

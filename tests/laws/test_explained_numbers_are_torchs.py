@@ -11,9 +11,9 @@ import torch
 from convscope.capture.capture import capture
 from convscope.errors import ConvscopeError
 from convscope.graph.records import Node
-from convscope.look.explanation import Explanation, Lens
-from convscope.look.interpret import interpret
-from convscope.look.numbers import Replay, as_array
+from convscope.look.explanation.record import Explanation, Lens
+from convscope.look.replay.interpret import interpret
+from convscope.look.replay.numbers import Replay, as_array
 from convscope.nets.build import build
 from convscope.nets.catalogue import ENTRIES
 from convscope.nets.entry import Entry

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError
-from convscope.look.audit import MODES, audit
+from convscope.look.replay.audit import MODES, audit
 
 
 class Cancels(nn.Module):

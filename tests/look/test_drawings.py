@@ -6,11 +6,11 @@ from itertools import combinations
 import pytest
 from torch import nn
 
-from convscope.look.field_drawing import field_drawing
-from convscope.look.inspection import Inspection, inspect
-from convscope.look.network_drawing import network_drawing
-from convscope.look.network_layout import lay_out
-from convscope.look.network_units import network_units
+from convscope.look.inspection.field_drawing import field_drawing
+from convscope.look.inspection.network_drawing import network_drawing
+from convscope.look.inspection.network_layout import lay_out
+from convscope.look.inspection.network_units import network_units
+from convscope.look.inspection.record import Inspection, inspect
 from convscope.nets import catalogue
 from convscope.nets.build import build
 

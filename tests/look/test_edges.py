@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.look.edges import edges_dict, edges_page, edges_text
+from convscope.look.explanation.edges import edges_dict, edges_page, edges_text
 from convscope.reference.edges import VERTICAL, edge_images, learn_vertical_edges, likeness
 
 

@@ -7,7 +7,13 @@ import importlib
 
 import pytest
 
-NAMES = ("address", "audit", "cell_text", "explain", "explanation")
+NAMES = (
+    "explanation.address",
+    "explanation.explain",
+    "explanation.record",
+    "explanation.text",
+    "replay.audit",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

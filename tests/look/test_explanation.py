@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
-from convscope.look.explanation import Lens
+from convscope.look.explanation.record import Lens
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 

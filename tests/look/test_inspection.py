@@ -9,8 +9,8 @@ from torch import nn
 
 import convscope
 from convscope.errors import CaptureError
-from convscope.look.comparison import compare
-from convscope.look.inspection import inspect
+from convscope.look.inspection.comparison import compare
+from convscope.look.inspection.record import inspect
 from convscope.nets.build import build
 
 

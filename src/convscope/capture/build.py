@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convscope.capture.left_as_found import random_states_kept
-from convscope.capture.schema import describe
+from convscope.capture.recording.schema import describe
 from convscope.errors import CaptureError
 
 # Floating-point tensors of more elements than this get no memory: weights do not, while the little tables and

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from convscope.capture.module_calls import ModuleCalls
-from convscope.capture.recorder import Failure
+from convscope.capture.recording.module_calls import ModuleCalls
+from convscope.capture.recording.recorder import Failure
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.window import Window

@@ -22,7 +22,7 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
 
     A layer's own error is what it makes on exact inputs; the error so far is what has piled up.
     """
-    from convscope.look.audit import audit
+    from convscope.look.replay.audit import audit
     from convscope.report.table import print_table
 
     found = audit(model, input_shape=_shape(input_text), seed=seed)

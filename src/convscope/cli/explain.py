@@ -12,7 +12,7 @@ import click
 from convscope.errors import GeometryError
 
 if TYPE_CHECKING:
-    from convscope.look.explanation import Explanation
+    from convscope.look.explanation.record import Explanation
 
 JSON_VERSION = 1
 EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at 4,4"
@@ -59,7 +59,7 @@ def command(
             name for name, given in (("MODEL", model), ("IMAGE", image), ("--layer", layer)) if given is None
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
-    from convscope.look.explain import explain
+    from convscope.look.explanation.explain import explain
 
     found = explain(
         model, image, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
@@ -79,14 +79,14 @@ def command(
 
 
 def _write_page(found: Explanation, path: Path, depth: int | None) -> None:
-    from convscope.look.cell_page import DOWN, explanation_page
+    from convscope.look.explanation.page import DOWN, explanation_page
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(explanation_page(found, depth=None if depth is None else max(depth, DOWN)), encoding="utf-8")
 
 
 def _edges(html_path: Path | None, as_json: bool) -> None:
-    from convscope.look.edges import edges_dict, edges_page, edges_text
+    from convscope.look.explanation.edges import edges_dict, edges_page, edges_text
 
     if html_path is not None:
         html_path.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def command(
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, smallest_that_works
     from convscope.look.cell_field import cell_field, projective_field
-    from convscope.look.inspection import inspect
+    from convscope.look.inspection.record import inspect
 
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)

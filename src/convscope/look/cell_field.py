@@ -16,7 +16,7 @@ from convscope.graph.json_form import Json
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.summary import Layer
-from convscope.look.inspection import Inspection
+from convscope.look.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.charts import Box, picture
 from convscope.report.svg import Drawing

@@ -1,0 +1,362 @@
+"""The recorder: a dispatch mode that writes down every ATen operation while a module runs.
+
+Real parameters, buffers and constants stay where they are: the recorder swaps in a stand-in when an operation touches
+one, so nothing of the user's is read, copied or changed. Results are made up from a cache by operator, shapes and
+settings, so a deep network costs one shape inference per distinct layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from convscope.capture.recording.ledger import Ledger, by_reference
+from convscope.capture.recording.masks import unmasked
+from convscope.capture.recording.numbers import Array, NeedsNumbers, as_array, convert, flat
+from convscope.capture.recording.originals import Originals
+from convscope.capture.recording.place import Place
+from convscope.capture.recording.schema import Operator, describe, is_composite
+from convscope.capture.recording.shared_memory import catch_up, wrote
+from convscope.capture.recording.shortcuts import results_of
+from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
+from convscope.capture.recording.tracking import Tracked, signature_of
+from convscope.capture.recording.worlds import World
+from convscope.capture.saved import Kept
+from convscope.graph.records import ValueKind
+
+# Constants up to this many elements are kept with the graph, so that it can be computed again.
+_KEPT_CONSTANT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An operation that failed: what it raised, its name, the settings and shapes that it was given."""
+
+    problem: Exception
+    operator: Operator
+    arguments: dict[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
+    """Records operations as nodes and values.
+
+    Args:
+        named: id of each parameter and buffer -> (kind, name).
+        world: where operations run.
+    """
+
+    def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: World) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's class has no types
+        self.ledger = Ledger()
+        self.kept = Kept()
+        self.place = Place("", 0)
+        self.failure: Failure | None = None
+        self.constants: dict[int, Array] = {}
+        self.touched: set[int] = set()
+        self.originals = Originals(named)
+        self._named = named
+        self._world = world
+        self._by_id: dict[int, Tracked] = {}
+        # Every tensor seen is held, so that no id is used twice.
+        self._held: list[Any] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Without this, torch imports its compiler (a second) when the mode first sees an operation."""
+        return False
+
+    # What a capture asks for.
+
+    def add_input(self, tensor: torch.Tensor, name: str) -> int:
+        """Register an input tensor and give back its value."""
+        return self._adopt(tensor, tensor, "input", name).value
+
+    def value_of(self, tensor: torch.Tensor) -> int:
+        """The current value of a tensor; one that was never seen is a constant."""
+        return self._current(self._tracked(tensor))
+
+    def pack(self, tensor: torch.Tensor) -> None:
+        """Autograd keeps a tensor; weights are there anyway."""
+        if id(tensor) in self._named and self._named[id(tensor)][0] == "parameter":
+            return
+        tracked = self._tracked(tensor)
+        if tracked.pending is not None:
+            self._record_factory(tracked)
+        self.kept.packed(tracked.value, self.ledger.nodes[-1] if self.ledger.nodes else None)
+
+    # The dispatch mode.
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Record one operation and give back its result."""
+        if torch.is_inference_mode_enabled() and is_composite(func):
+            # Elsewhere autograd has taken such operators apart before they come here; inference skips autograd.
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
+        operator = describe(func)
+        if operator.same:
+            return self._same(func, operator, args)
+        settings: dict[str, Any] = dict(zip(operator.names, args, strict=False))
+        if kwargs:
+            settings.update(kwargs)
+        given = settings.copy() if operator.effect == "write" else settings
+        key: list[Any] = [func]
+        operands: list[Tracked] = []
+        for name in operator.names:
+            settings[name] = self._bind(settings.get(name, operator.defaults.get(name)), key, operands)
+        try:
+            if operator.factory:
+                return self._make(func, operator, settings)
+            if operator.reshapes_in_place:
+                return self._reshape_in_place(func, operator, settings, given)
+            for tracked in operands:
+                self._current(tracked)
+            self.kept.begin()
+            result = self._run(func, operator, settings, operands, tuple(key), given)
+            self.kept.end(len(self.ledger.nodes) - 1, operator.base)
+            return result
+        except NeedsNumbers:
+            raise
+        except Exception as problem:
+            if self.failure is None or self.failure.problem is not problem:
+                shapes = tuple(t.signature.shape for t in operands)
+                self.failure = Failure(problem, operator, _shapes_for_tensors(settings), shapes)
+            raise
+
+    def _bind(self, argument: Any, key: list[Any], operands: list[Tracked]) -> Any:
+        """An argument with tensors as what is known of them; its share of the cache's key; its tensors."""
+        kind = type(argument)
+        if argument is None or kind is int:
+            key.append(argument)
+            return argument
+        if isinstance(argument, torch.Tensor):
+            tracked = self._by_id.get(id(argument)) or self._first_seen(argument)
+            operands.append(tracked)
+            key.append(tracked.signature)
+            return tracked
+        if kind is list or kind is tuple:
+            key.append(len(argument))
+            return [self._bind(item, key, operands) for item in argument]
+        if isinstance(argument, torch.Generator):
+            return None
+        key.append(kind)
+        key.append(argument)
+        return argument
+
+    def _run(
+        self,
+        func: Any,
+        operator: Operator,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        key: Any,
+        given: dict[str, Any],
+    ) -> Any:
+        if operator.needs_values and not self._world.real:
+            result = self._run_on_numbers(func, operator, settings)
+            template = None
+        else:
+            template = cached(key) if self._world.cacheable and operator.base not in READS_NUMBERS else None
+            if template is None or operator.effect == "view":
+                if self._world.real:
+                    self.originals.keep(operator, settings)
+                result = self._fresh(func, operator, settings)
+            else:
+                result = template.stand_ins() if operator.effect == "fresh" else None
+        if not operator.written and not any(isinstance(leaf, torch.Tensor) for leaf in flat((result,))):
+            return result
+        if template is None:
+            template = template_of(operator, settings, operands, result, self.ledger.numbers)
+            if self._world.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
+                keep(key, template)
+        if operator.effect == "write":
+            return self._record_write(func, operator, settings, operands, template, given)
+        self._record_results(func, operator, settings, operands, template, result)
+        return result
+
+    def _fresh(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
+        """Run an operation that was not seen before."""
+        signatures = results_of(operator.target, settings) if self._world.cacheable else None
+        if signatures is None:
+            return self._world.execute(func, operator, _tensors_of(settings))
+        made = tuple(signature.stand_in() for signature in signatures)
+        return made[0] if len(made) == 1 else made
+
+    def _record_results(
+        self,
+        func: Any,
+        operator: Operator,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        template: Template,
+        result: Any,
+    ) -> None:
+        view = operator.effect == "view"
+        if view:
+            memories = [operands[0].memory] * len(template.made)
+        else:
+            memories = [self.ledger.new_memory() for _ in template.made]
+        values = self.ledger.note(func, settings, operands, template, memories, self.place)
+        made = (result,) if isinstance(result, torch.Tensor) else flat(result)
+        slot = 0
+        for tensor in made:
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            tracked = Tracked(tensor, template.made[slot], memories[slot], values[slot], memories[slot].generation)
+            if view:
+                tracked.parent = operands[0]
+                tracked.view = (func, settings, slot)
+            self._by_id[id(tensor)] = tracked
+            self._held.append(tensor)
+            slot += 1
+
+    def _record_write(
+        self,
+        func: Any,
+        operator: Operator,
+        settings: dict[str, Any],
+        operands: list[Tracked],
+        template: Template,
+        given: dict[str, Any],
+    ) -> Any:
+        """A call that changes its arguments: they get new values; what it returns are the arguments themselves."""
+        targets: list[Tracked] = flat([settings[name] for name in operator.written])
+        memories, signatures = [t.memory for t in targets], [t.signature for t in targets]
+        values = self.ledger.note(func, settings, operands, template, memories, self.place, signatures)
+        for tracked, value in zip(targets, values, strict=True):
+            wrote(tracked, value)
+        returned = tuple(given[name] for name in operator.returned if name is not None)
+        return returned[0] if len(returned) == 1 else returned or None
+
+    # Tensors that come from outside, or from nothing.
+
+    def _tracked(self, tensor: torch.Tensor) -> Tracked:
+        return self._by_id.get(id(tensor)) or self._first_seen(tensor)
+
+    def _first_seen(self, tensor: torch.Tensor) -> Tracked:
+        kind, name = self._named.get(id(tensor), ("constant", "constant"))
+        tracked = self._adopt(tensor, self._world.stand_in(tensor, signature_of(tensor)), kind, name)
+        if id(tensor) in self._named:
+            self.touched.add(id(tensor))
+        if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
+            self.ledger.numbers.give(tracked.value, tensor)
+            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:
+                self.constants[tracked.value] = as_array(tensor).copy()
+        return tracked
+
+    def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
+        signature, memory = signature_of(tensor), self.ledger.new_memory()
+        tracked = Tracked(stand_in, signature, memory, self.ledger.enter(signature, kind, name, memory))
+        self._by_id[id(tensor)] = tracked
+        self._held.append(tensor)
+        return tracked
+
+    def _same(self, func: Any, operator: Operator, args: tuple[Any, ...]) -> Any:
+        """`detach` and its like: another object for the same tensor, and no operation."""
+        tracked = self._tracked(args[0])
+        if operator.effect == "write":
+            return args[0]
+        result: torch.Tensor = self._world.execute(func, operator, {operator.names[0]: tracked.tensor})
+        self._by_id[id(result)] = tracked
+        self._held.append(result)
+        return result
+
+    def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
+        """A tensor from nothing: recorded when it is first read, since many never are."""
+        result = self._world.execute(func, operator, settings.copy())
+        if isinstance(result, torch.Tensor):
+            tracked = Tracked(result, signature_of(result), self.ledger.new_memory(), -1)
+            tracked.pending = (func, operator, settings, self.place)
+            self._by_id[id(result)] = tracked
+            self._held.append(result)
+        return result
+
+    def _record_factory(self, tracked: Tracked) -> None:
+        func, operator, settings, place = tracked.pending
+        tracked.pending = None
+        template = template_of(operator, settings, [], tracked.tensor, self.ledger.numbers)
+        (tracked.value,) = self.ledger.note(func, settings, [], template, [tracked.memory], place)
+
+    # Views and writes.
+
+    def _current(self, tracked: Tracked) -> int:
+        """The tensor's value, up to date with what was written through other views of its memory."""
+        if tracked.pending is not None:
+            self._record_factory(tracked)
+        if tracked.generation != tracked.memory.generation:
+            catch_up(tracked, self._emit)
+        return tracked.value
+
+    def _emit(self, func: Any, settings: dict[str, Any]) -> list[int]:
+        """Record an operation that stands in for the sharing of memory."""
+        operator = describe(func)
+        full = {name: settings.get(name, operator.defaults.get(name)) for name in operator.names}
+        operands = [leaf for leaf in flat(full.values()) if isinstance(leaf, Tracked)]
+        result = self._world.execute(func, operator, _tensors_of(full))
+        template = template_of(operator, full, operands, result, self.ledger.numbers)
+        memories = [operands[0].memory] * len(template.made)
+        return self.ledger.note(func, full, operands, template, memories, self.place)
+
+    def _reshape_in_place(
+        self, func: Any, operator: Operator, settings: dict[str, Any], given: dict[str, Any]
+    ) -> torch.Tensor:
+        """`squeeze_`, `t_`, ...: the tensor becomes a view of what it was; recorded as the view's own operation."""
+        first = operator.names[0]
+        tracked: Tracked = settings[first]
+        source: torch.Tensor = given[first]
+        self._current(tracked)
+        pure = _pure(operator)
+        # The object keeps its identity but not its shape, so what it was lives on in another one.
+        before = Tracked(
+            tracked.tensor.detach(), tracked.signature, tracked.memory, tracked.value, tracked.generation,
+            tracked.parent, tracked.view,
+        )  # fmt: skip
+        settings = {**settings, first: before}
+        self._world.execute(func, operator, _tensors_of({**settings, first: tracked}))
+        if source is not tracked.tensor:
+            func(*given.values())
+        value = self._emit(pure, settings)[0]
+        self._by_id[id(source)] = Tracked(
+            tracked.tensor, signature_of(tracked.tensor), before.memory, value, before.generation, before,
+            (pure, settings, 0),
+        )  # fmt: skip
+        return source
+
+    def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
+        """An operation whose result, or its shape, is in the numbers: possible where these are known beforehand."""
+        if "indices" in settings:
+            places = unmasked(settings["indices"], self.ledger.numbers, self._world)
+            return self._world.execute(func, operator, _tensors_of({**settings, "indices": places}))
+        try:
+            result = self.ledger.numbers.evaluate(func, operator, by_reference(settings))
+        except NeedsNumbers:
+            raise NeedsNumbers(operator.target) from None
+        return convert(result, lambda t: self._world.stand_in(t, signature_of(t)))
+
+
+def _pure(operator: Operator) -> Any:
+    """The view that an operator in place makes of its tensor: `transpose_` is `transpose.int`."""
+    packet = getattr(torch.ops.aten, operator.base)
+    overloads = (getattr(packet, name) for name in packet.overloads())
+    return next(overload for overload in overloads if describe(overload).names == operator.names)
+
+
+def _tensors_of(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tensors(value) for name, value in settings.items()}
+
+
+def _tensors(setting: Any) -> Any:
+    if isinstance(setting, Tracked):
+        return setting.tensor
+    return [_tensors(item) for item in setting] if isinstance(setting, list) else setting
+
+
+def _shapes_for_tensors(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with a shape in each tensor's place, for messages."""
+    return {name: value.signature.shape if isinstance(value, Tracked) else value for name, value in settings.items()}

@@ -1,0 +1,112 @@
+"""What calls of one operator with the same shapes and settings have in common; cached across captures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from convscope.capture.operators.table import read
+from convscope.capture.recording.numbers import Numbers, flat
+from convscope.capture.recording.readings import Call, Operand, Reading
+from convscope.capture.recording.schema import Operator, plain
+from convscope.capture.recording.tracking import Signature, Tracked, signature_of
+
+# Calls whose reading depends on the numbers in an index tensor, so that shapes do not identify them.
+READS_NUMBERS = frozenset(
+    {"index", "_unsafe_index", "index_select", "gather", "take_along_dim", "index_put", "_index_put_impl", "scatter",
+     "index_copy", "index_add"}
+)  # fmt: skip
+
+_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """What is the same in every such call.
+
+    Args:
+        results: one signature per return value; several for a list of tensors, None for what is no tensor.
+        made: the signatures alone.
+        reading: the operator table's answer.
+        plain: the arguments as records keep them.
+        holders: names of the arguments that are or hold tensors.
+    """
+
+    results: tuple[Signature | tuple[Signature, ...] | None, ...]
+    made: tuple[Signature, ...]
+    reading: Reading
+    plain: dict[str, Any]
+    holders: tuple[str, ...]
+
+    def stand_ins(self) -> Any:
+        """New stand-ins for the results, in the form in which the operator returns them."""
+        if len(self.results) == 1 and isinstance(self.results[0], Signature):
+            return self.results[0].stand_in()
+        made = tuple(
+            None if r is None else [s.stand_in() for s in r] if isinstance(r, tuple) else r.stand_in()
+            for r in self.results
+        )
+        return made[0] if len(made) == 1 else made
+
+
+_cache: dict[Any, Template] = {}
+
+
+def cached(key: Any) -> Template | None:
+    """The template of an earlier call like this."""
+    return _cache.get(key)
+
+
+def forget() -> None:
+    """Empty the cache."""
+    _cache.clear()
+
+
+def keep(key: Any, template: Template) -> None:
+    """Remember a template; the cache starts over when it is full."""
+    if len(_cache) >= _LIMIT:
+        _cache.clear()
+    _cache[key] = template
+
+
+def template_of(
+    operator: Operator, settings: dict[str, Any], operands: list[Tracked], result: Any, numbers: Numbers
+) -> Template:
+    """Read a call that has just run."""
+    returned = result if isinstance(result, tuple) else (result,)
+    results = tuple(
+        signature_of(r)
+        if isinstance(r, torch.Tensor)
+        else tuple(signature_of(item) for item in r if isinstance(item, torch.Tensor))
+        if isinstance(r, list | tuple)
+        else None
+        for r in returned
+    )
+    made = tuple(flat(results))
+    slots = iter(range(len(operands)))
+    seen = {name: _with_operands(value, slots) for name, value in settings.items()}
+    holders = tuple(name for name, value in seen.items() if _holds_operand(value))
+    call = Call(
+        op=operator.base,
+        overload=operator.overload,
+        arguments=seen,
+        operands=tuple(Operand(i, t.signature.shape, t.signature.spec.dtype) for i, t in enumerate(operands)),
+        outputs=tuple(s.shape for s in made),
+        pointwise=operator.pointwise,
+        values=lambda operand: numbers.array(operands[operand.slot].value),
+    )
+    settled = {name: value if name in holders else plain(value) for name, value in seen.items()}
+    return Template(results, made, read(call), settled, holders)
+
+
+def _with_operands(setting: Any, slots: Iterator[int]) -> Any:
+    if isinstance(setting, Tracked):
+        return Operand(next(slots), setting.signature.shape, setting.signature.spec.dtype)
+    return tuple(_with_operands(item, slots) for item in setting) if isinstance(setting, list) else setting
+
+
+def _holds_operand(setting: Any) -> bool:
+    return isinstance(setting, Operand) or (isinstance(setting, tuple) and any(map(_holds_operand, setting)))

@@ -1,0 +1,1 @@
+"""What `convscope explain` shows: one number worked out, and the way down to the pixels."""

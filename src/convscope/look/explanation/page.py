@@ -1,0 +1,215 @@
+"""The explained cell as HTML: the worked example drawn, the box on the image, and the way down to the pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convscope.look.explanation.matrix import matrix, row_of_matrices
+from convscope.look.explanation.record import LISTED, Contributor, Explanation, spoken_operation
+from convscope.look.explanation.text import box_text, ink, place, signed
+from convscope.look.explanation.worked import Array, Operands
+from convscope.report import html
+from convscope.report.charts import Box as PictureBox
+from convscope.report.charts import picture
+from convscope.report.html import Html
+from convscope.report.svg import Drawing
+from convscope.report.table import Column, Table
+from convscope.report.units import plural, shape
+
+GRIDS = 3
+PICTURE = 380.0  # width of the image on the page
+LARGEST_GRID = 16  # rows or columns above which a window is not drawn cell by cell
+DOWN = 6  # steps down that a page shows unless told otherwise
+
+
+def explanation_page(explanation: Explanation, *, depth: int | None = DOWN) -> str:
+    """A whole page: the cell, its largest contributor in turn, and so on, `depth` times (None: to a pixel)."""
+    title = f"{explanation.layer}, {place(explanation.position)}"
+    lead = (
+        f"{explanation.lens.graph.name}: where the number {ink(explanation.torch_value)} comes from. "
+        "Every figure is computed from the network's own weights and this image."
+    )
+    chain = explanation.to_pixels(depth)[1:]
+    blocks = [*explanation_blocks(explanation), *([_way_down(chain)] if chain else [])]
+    return html.page(
+        title, *blocks, lead=lead, footer="Made by convscope. Numbers are computed in float64 from torch's inputs."
+    )
+
+
+def explanation_blocks(explanation: Explanation) -> list[Html]:
+    """The explanation as blocks of a page or of a notebook's cell."""
+    facts = [
+        ("value", ink(explanation.torch_value)),
+        ("operation", spoken_operation(explanation.node)),
+        ("layer's output", shape(explanation.shape[1:])),
+        ("difference from torch", f"{explanation.difference:.0e}".replace("-", "−")),
+    ]
+    blocks = [html.facts(facts), *(html.callout("note", note) for note in explanation.lens.notes)]
+    drawn = picture_with_box(explanation)
+    if drawn is not None:
+        blocks.append(html.figure(drawn, f"Made from {box_text(explanation)}."))
+    return [*blocks, html.section("Worked out", *_worked(explanation), *_steps(explanation))]
+
+
+def picture_with_box(explanation: Explanation) -> Drawing | None:
+    """The input image with the box that the cell came from; None where the input is no picture."""
+    pixels, box = explanation.lens.pixels, explanation.box
+    if pixels is None or box is None or len(box.first) != 2:
+        return None
+    (top, left), (bottom, right) = box.first, box.last
+    frame = PictureBox(top, left, bottom + 1, right + 1)
+    return picture(
+        np.ascontiguousarray(pixels if pixels.shape[2] != 1 else pixels[:, :, 0]),
+        title="The input image",
+        description=f"The box that the cell came from: {box_text(explanation)}.",
+        boxes=[frame],
+        width=PICTURE,
+    )
+
+
+def _worked(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands
+    if explanation.kind == "products":
+        return _products(explanation) if operands[0].numbers.ndim > 1 else _row(explanation)
+    if explanation.kind in ("choice", "mean", "sum"):
+        return _window(explanation)
+    if explanation.kind == "softmax":
+        return _scores(explanation)
+    return _alone(explanation)
+
+
+def _products(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands[0]
+    assert operands.weights is not None
+    channels = explanation.by_channel()
+    first = int(np.asarray(operands.positions[-operands.numbers.ndim]).reshape(-1)[0])
+    source = explanation.label_of(operands)
+    many = len(channels) > 1
+    blocks = [html.paragraph(
+        f"The patch of {source}, {plural(len(channels), 'channel')} deep, times the kernel, number by number"
+        + (f"; the {min(GRIDS, len(channels))} channels that add the most are drawn." if many else ".")
+    )]  # fmt: skip
+    for channel, added in channels[:GRIDS]:
+        blocks.append(html.figure(_drawn_channel(operands, channel - first, channel, added)))
+    if many:
+        blocks.append(html.table(_channel_table(channels)))
+    return blocks
+
+
+def _drawn_channel(operands: Operands, index: int, channel: int, added: float) -> Drawing:
+    assert operands.weights is not None
+    inside = _flat(np.broadcast_to(operands.inside, operands.numbers.shape)[index])
+    parts = [
+        matrix(_flat(operands.numbers[index]), title=f"patch, channel {channel}", inside=inside),
+        matrix(_flat(operands.weights[index]), title="kernel"),
+        matrix(_flat(operands.contributions[index]), title="products", inside=inside),
+    ]
+    return row_of_matrices(
+        parts, ("×", "="), after=f"adds {signed(added)}", title=f"Channel {channel}",
+        description=f"Patch times kernel of channel {channel}; the products add {signed(added)}.",
+    )  # fmt: skip
+
+
+def _flat(values: Array) -> Array:
+    """One, two or three axes as rows and columns."""
+    return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+
+
+def _channel_table(channels: list[tuple[int, float]]) -> Table:
+    rows = [[f"channel {channel}", signed(added)] for channel, added in channels[:LISTED]]
+    others = channels[LISTED:]
+    if others:
+        rows.append([f"the other {plural(len(others), 'channel')}", signed(sum(added for _, added in others))])
+    return Table.of([Column("input"), Column("adds", numeric=True)], rows)
+
+
+def _row(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands[0]
+    found = explanation.contributors()
+    rows = [[place(one.position), ink(one.number), ink(one.weight or 0.0), signed(one.contribution)] for one in found]
+    rest = float(operands.contributions.sum()) - sum(one.contribution for one in found)
+    if operands.numbers.size > len(found):
+        rows.append([f"the other {operands.numbers.size - len(found):,}", "", "", signed(rest)])
+    columns = [Column("from"), *(Column(name, numeric=True) for name in ("number", "weight", "product"))]
+    return [
+        html.paragraph(
+            f"{operands.numbers.size:,} numbers of {explanation.label_of(operands)}, each times its weight."
+        ),
+        html.table(Table.of(columns, rows)),
+    ]
+
+
+def _window(explanation: Explanation) -> list[Html]:
+    operands, winner = explanation.worked.operands[0], explanation.worked.winner
+    source = explanation.label_of(operands)
+    numbers = operands.numbers[0] if operands.numbers.ndim > 1 and len(operands.numbers) == 1 else operands.numbers
+    inside = np.broadcast_to(operands.inside, operands.numbers.shape).reshape(numbers.shape)
+    if max(numbers.shape) > LARGEST_GRID or numbers.ndim > 2:
+        return [html.paragraph(f"{numbers.size:,} numbers of {source}, from {ink(float(numbers.min()))} to "
+                               f"{ink(float(numbers.max()))}.")]  # fmt: skip
+    marked = None
+    if winner is not None:
+        own = winner[-numbers.ndim :]
+        marked = (own[0], own[1]) if numbers.ndim == 2 else (0, own[0])
+    shown = np.where(inside, numbers, 0.0)
+    drawn = matrix(_flat(shown), title=f"window of {source}", inside=_flat(inside), marked=marked)
+    what = "the winner is framed" if marked else "all of them count alike"
+    return [html.figure(row_of_matrices([drawn], (), title="The window", description=what), f"{what.capitalize()}.")]
+
+
+def _scores(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands[0]
+    largest = np.argsort(-operands.numbers, kind="stable")[:LISTED]
+    rows = [[place(operands.position((int(i),))), ink(float(operands.numbers[i]))] for i in largest]
+    count, source = operands.numbers.size, explanation.label_of(operands)
+    return [
+        html.paragraph(f"One of {count:,} scores of {source}; the largest are these."),
+        html.table(Table.of([Column("from"), Column("score", numeric=True)], rows)),
+    ]
+
+
+def _alone(explanation: Explanation) -> list[Html]:
+    operands = explanation.worked.operands
+    if not operands:
+        return [html.paragraph("It lies in the padding: no number of the input went into it.")]
+    letters = "ab" if len(operands) > 1 else "x"
+    rows = []
+    for letter, one in zip(letters * 9, operands, strict=False):
+        where = place(one.position(())) if one.positions else ""
+        remark = one.role if " " in one.role else ""
+        rows.append([letter, ink(float(one.numbers)), explanation.label_of(one), where, remark])
+    columns = [Column(""), Column("number", numeric=True), Column("from"), Column("where"), Column("")]
+    return [html.table(Table.of(columns, rows))]
+
+
+def _steps(explanation: Explanation) -> list[Html]:
+    rows = [[line.text, f"{line.number:.7g}"] for line in explanation.worked.lines]
+    rows.append(["torch has", f"{explanation.torch_value:.7g}"])
+    rows += [[f"then {line.text}", f"{line.number:.7g}"] for line in explanation.following]
+    rows = [
+        [text.replace(" -", " −") if i == 0 else text.replace("-", "−") for i, text in enumerate(row)] for row in rows
+    ]
+    return [html.table(Table.of([Column("step"), Column("gives", numeric=True)], rows))]
+
+
+def _way_down(chain: list[Explanation]) -> Html:
+    """The largest contributor of each cell, one inside the other."""
+    inner = Html("")
+    for one in reversed(chain):
+        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {spoken_operation(one.node)}"
+        blocks = [*_worked(one), *_steps(one)]
+        pixel = _pixel(one)
+        inner = html.details(summary, *blocks, *([html.paragraph(pixel)] if pixel else []), *([inner] if inner else []))
+    return html.section(
+        "Further down",
+        html.paragraph("The number that counted most, explained in turn; open one after the other to go down."),
+        inner,
+    )
+
+
+def _pixel(explanation: Explanation) -> str:
+    found: list[Contributor] = explanation.contributors(1)
+    if not found or explanation.lens.graph.values[found[0].value].producer is not None:
+        return ""
+    one = found[0]
+    return f"Here the pixels are reached: {one.label} {place(one.position)} is {ink(one.number)}."
