@@ -84,6 +84,26 @@ class TapTable:
         """Whether every output position reads at least one input position."""
         return bool(self.inside.any(axis=1).all())
 
+    @cached_property
+    def ends(self) -> tuple[Positions, Positions] | None:
+        """First and last input position of each row, when neither ever falls along the axis and no row is empty.
+
+        >>> first, last = window_taps(Window.of(3, padding=1), 4).ends
+        >>> first.tolist(), last.tolist()
+        ([0, 0, 1, 2], [1, 2, 3, 3])
+        """
+        if not self.never_empty:
+            return None
+        first = np.where(self.inside, self.positions, self.input_size).min(axis=1)
+        last = np.where(self.inside, self.positions, -1).max(axis=1)
+        return (first, last) if (np.diff(first) >= 0).all() and (np.diff(last) >= 0).all() else None
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether every row has all its taps, in rising order, as those of a window are."""
+        raw = self.positions if self.endless is None else self.endless
+        return bool((raw != NO_TAP).all() and (np.diff(raw, axis=1) > 0).all() and (np.diff(raw, axis=0) >= 0).all())
+
     def never_read(self) -> list[int]:
         """Input positions that no output position reads.
 

@@ -64,6 +64,8 @@ class AxisReach:
         lattice: how `endless` goes on; None with it.
         along: the value's axes that the source's positions are laid out along; none once the axis has been mixed away.
         status: how far the answer can be trusted.
+        rising: no interval is empty, and neither end ever falls along an axis of `along`: then the ends of a window are
+            the ends of its first and its last tap.
     """
 
     clipped: Interval
@@ -71,6 +73,7 @@ class AxisReach:
     lattice: Lattice | None
     along: frozenset[int]
     status: Status
+    rising: bool = False
 
 
 Part = tuple[AxisReach, Place | None]
@@ -87,7 +90,7 @@ def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
     """The reach of a source along one of its own axes: every position is itself."""
     positions = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
     interval = (positions, positions)
-    return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT)
+    return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT, rising=True)
 
 
 def walk(field: AxisReach, steps: tuple[Step, ...], shape: tuple[int, ...]) -> AxisReach:
@@ -124,6 +127,7 @@ def _rename(field: AxisReach, change: Callable[[Positions], Positions], axis_of:
         lattice,
         frozenset(map(axis_of, field.along)),
         field.status,
+        field.rising,
     )
 
 
@@ -138,17 +142,22 @@ def _both(change: Callable[[Positions], Positions], interval: Interval) -> Inter
 def _tap(field: AxisReach, axis: int, table: TapTable) -> AxisReach:
     if table.identity:
         return field
-    clipped = _pick(field.clipped, axis, table)
+    # Only along its own axis does a field rise; elsewhere, as over channels, any tap may hold the end.
+    rising = field.rising and axis in field.along and table.ends is not None
+    clipped = _pick(field.clipped, axis, table, rising)
     endless, lattice = field.endless, field.lattice
     if endless is not None and lattice is not None:
         if lattice.axis == axis:
-            endless, lattice = _pick_endless(endless, lattice, table)
+            endless, lattice = _pick_endless(endless, lattice, table, rising)
         else:
-            endless = _pick(endless, axis, table)
-    return AxisReach(clipped, endless, lattice, field.along, field.status)
+            endless = _pick(endless, axis, table, rising)
+    if clipped is field.clipped and endless is field.endless:
+        return field
+    stays = rising or (field.rising and axis not in field.along and table.never_empty)
+    return AxisReach(clipped, endless, lattice, field.along, field.status, stays)
 
 
-def _pick(interval: Interval, axis: int, table: TapTable) -> Interval:
+def _pick(interval: Interval, axis: int, table: TapTable, rising: bool) -> Interval:
     """First and last over the taps that lie inside."""
     lo, hi = interval
     if lo.shape[axis] == 1:
@@ -156,6 +165,8 @@ def _pick(interval: Interval, axis: int, table: TapTable) -> Interval:
             return interval  # nothing varies along this axis: any tap tells it all
         full = (*lo.shape[:axis], table.input_size, *lo.shape[axis + 1 :])
         lo, hi = np.broadcast_to(lo, full), np.broadcast_to(hi, full)
+    if rising and table.ends is not None:
+        return lo.take(table.ends[0], axis=axis), hi.take(table.ends[1], axis=axis)
     return _reduce(lo, hi, axis, table.clipped, None)
 
 
@@ -172,15 +183,24 @@ def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Po
     return (lo.swapaxes(axis, -1), hi.swapaxes(axis, -1)) if axis != lo.ndim - 1 else (lo, hi)
 
 
-def _pick_endless(interval: Interval, lattice: Lattice, table: TapTable) -> tuple[Interval | None, Lattice | None]:
+def _pick_endless(
+    interval: Interval, lattice: Lattice, table: TapTable, rising: bool
+) -> tuple[Interval | None, Lattice | None]:
     """The same where taps may lie beyond the ends: there the field goes on along its lattice."""
     if table.pace is None or lattice.period > table.input_size:
         return None, None
-    index, turns = _beyond(table, lattice.period)
     out_positions, in_positions = table.pace
     times = lattice.period // gcd(lattice.period, in_positions)
     onward = Lattice(lattice.axis, times * out_positions, lattice.advance * (times * in_positions // lattice.period))
-    return _reduce(*interval, lattice.axis, index, turns * lattice.advance), onward
+    index, turns = _beyond(table, lattice.period)
+    shift = turns * lattice.advance
+    if rising and lattice.advance > 0 and table.ordered:
+        lo, hi = interval
+        ends = [1] * lo.ndim
+        ends[lattice.axis] = -1
+        first = lo.take(index[:, 0], axis=lattice.axis) + shift[:, 0].reshape(ends)
+        return (first, hi.take(index[:, -1], axis=lattice.axis) + shift[:, -1].reshape(ends)), onward
+    return _reduce(*interval, lattice.axis, index, shift), onward
 
 
 @lru_cache(maxsize=4096)
@@ -217,18 +237,20 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
         lo, hi = lo.reshape(grouped).min(axis=axis + 1), hi.reshape(grouped).max(axis=axis + 1)
         return lo.repeat(size // groups, axis=axis), hi.repeat(size // groups, axis=axis)
 
-    return AxisReach(mixed(field.clipped), endless and mixed(endless), lattice, along, status)
+    rising = field.rising and not carries
+    return AxisReach(mixed(field.clipped), endless and mixed(endless), lattice, along, status, rising)
 
 
 def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> AxisReach:
     blocks = reshape_blocks(old, new)
     along: set[int] = set()
-    lattice = field.lattice
+    lattice, rising = field.lattice, field.rising
     for before, after in blocks:
         carrying = [axis for axis in before if axis in field.along]
         if carrying:
             wide = [axis for axis in after if new[axis] > 1]
             along.update(wide or after[:1])
+            rising = rising and len(wide) <= 1 and sum(old[axis] > 1 for axis in before) <= 1
             if lattice is not None and lattice.axis in carrying:
                 lattice = _relattice(lattice, old, before, new, after)
     lo, hi = field.clipped
@@ -242,7 +264,7 @@ def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
         else _both(lambda a: spread_reshape(a, old, new), field.endless)
     )
     clipped_pair = _both(lambda a: spread_reshape(a, old, new), field.clipped)
-    return AxisReach(clipped_pair, endless, lattice, frozenset(along), field.status)
+    return AxisReach(clipped_pair, endless, lattice, frozenset(along), field.status, rising)
 
 
 def _relattice(
@@ -272,7 +294,8 @@ def union(parts: Sequence[Part]) -> AxisReach:
     places = [place for _, place in parts]
     clipped = _join([field.clipped for field, _ in parts], places)
     endless = _join([field.endless for field, _ in parts if field.endless], places) if lattice else None
-    return AxisReach(clipped, endless, lattice, along, status)
+    rising = all(field.rising for field, _ in parts) and all(p is None or p.axis not in along for p in places)
+    return AxisReach(clipped, endless, lattice, along, status, rising)
 
 
 def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Place | None]) -> Lattice | None:

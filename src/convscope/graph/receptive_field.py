@@ -62,15 +62,15 @@ def summarise(reach: AxisReach | None) -> ReceptiveField | None:
     if reach.status is Status.UNKNOWN:
         return UNKNOWN
     lo, hi = reach.endless or reach.clipped
-    sizes = np.unique(hi - lo + 1)
-    sizes = sizes[sizes > 0]
-    if not sizes.size:
-        return None
+    spans = hi - lo + 1
     stride = reach.lattice.stride if reach.lattice else None
-    start = _first_position(reach)
-    return ReceptiveField(
-        int(sizes[-1]), stride, start, tuple(int(s) for s in sizes), reach.status, reach.endless is not None
-    )
+    if reach.rising and spans.min() == (size := int(spans.max())):
+        # The common case: one size everywhere, nothing empty, so the first position starts first.
+        return ReceptiveField(size, stride, int(lo.min()), (size,), reach.status, reach.endless is not None)
+    sizes = tuple(int(s) for s in np.unique(spans) if s > 0)
+    if not sizes:
+        return None
+    return ReceptiveField(sizes[-1], stride, _first_position(reach), sizes, reach.status, reach.endless is not None)
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
