@@ -20,6 +20,8 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
+from convscope.nets import catalogue
+from convscope.nets.build import build
 
 _CARD = "model.json"
 _WEIGHTS = "weights.safetensors"
@@ -97,20 +99,13 @@ def _suggest_factory(path: Path) -> str:
 
 
 def _from_catalogue(name: str) -> Loaded:
-    # The catalogue is a neighbour on this floor: it is reached by name, as it reaches its own networks.
-    catalogue = importlib.import_module("convscope.nets.catalogue")
     try:
         entry = catalogue.find(name)
     except CaptureError as unknown:
         if "/" in name or "\\" in name or "." in name:
             raise CaptureError(f"there is no run directory at {name!r}: {_FORMS}") from None
         raise CaptureError(str(unknown)) from None
-    return Loaded(entry.name, lambda: _build(entry.name), tuple(entry.input_shape))
-
-
-def _build(name: str, **settings: Any) -> nn.Module:
-    model: nn.Module = importlib.import_module("convscope.nets.build").build(name, **settings)
-    return model
+    return Loaded(entry.name, lambda: build(entry.name), tuple(entry.input_shape))
 
 
 def _from_run(path: Path) -> Loaded:
@@ -128,7 +123,7 @@ def _from_run(path: Path) -> Loaded:
     weights = path / _WEIGHTS
     return Loaded(
         name=path.name or name,
-        factory=lambda: _build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
+        factory=lambda: build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
         input_shape=(channels, *size),
         weights=weights if weights.is_file() else None,
         preprocessing=known.get("preprocessing"),
