@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augmentation.draws import Part
 from convscope.errors import DataError
 
 COUNT, CHANNELS, HEIGHT, WIDTH = 64, 3, 10, 12
@@ -38,6 +39,27 @@ def test_the_seed_decides_everything_and_the_input_is_left_alone(settings: dict[
     assert torch.equal(batch, numbered())
     assert first.shape == batch.shape and first.dtype == batch.dtype
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("settings", EACH)
+def test_parts_of_a_batch_are_augmented_as_the_whole_is(settings: dict[str, object]) -> None:
+    batch, augmentation = numbered(), Augmentation(**settings)
+    parts = [
+        augment(batch[start:end], augmentation, generator=generator_for(0, 0, 0), part=Part(start=start, total=COUNT))
+        for start, end in ((0, 20), (20, 21), (21, COUNT))
+    ]
+    assert torch.equal(torch.cat(parts), run(batch=batch, **settings))
+
+
+@pytest.mark.parametrize("rows", [(-1, 4), (2, None), (60, 62), (63, 62)])
+def test_a_part_outside_its_batch_is_refused(rows: tuple[int, int | None]) -> None:
+    with pytest.raises(DataError, match="batch"):
+        augment(
+            numbered()[:5],
+            Augmentation(flip=True),
+            generator=generator_for(0, 0, 0),
+            part=Part(start=rows[0], total=rows[1]),
+        )
 
 
 def test_each_image_is_flipped_or_not_and_half_are() -> None:

@@ -19,6 +19,7 @@ from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.events import Silent
 from convscope.train.loop import Settings, fit, new_state
+from convscope.train.objective import Objective
 from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.recipe import Recipe
 from convscope.train.start import network_options, starts_trained
@@ -100,7 +101,7 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         weight_decay=0.0,
         schedule="constant",
         warmup=0.0,
-        label_smoothing=0.0,
+        objective=Objective(),
         gradient_clip=0.0,
         patience=0,
         seed=0,

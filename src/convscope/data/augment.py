@@ -12,8 +12,10 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from convscope.data.augmentation.draws import WHOLE_BATCH, Draws, Part
+from convscope.data.augmentation.flip import flip
+from convscope.data.augmentation.windows import cutout, padded_crop, random_resized_crop
 from convscope.errors import DataError
 
 
@@ -52,75 +54,21 @@ def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | st
     return torch.Generator(device=device).manual_seed(int(mixed))
 
 
-def augment(batch: Tensor, augmentation: Augmentation, *, generator: torch.Generator) -> Tensor:
-    """The batch (N, C, H, W), float, augmented image by image; the same shape, a new tensor unless nothing is on."""
+def augment(
+    batch: Tensor, augmentation: Augmentation, *, generator: torch.Generator, part: Part = WHOLE_BATCH
+) -> Tensor:
+    """The batch (N, C, H, W), float, augmented image by image; the same shape, a new tensor unless nothing is on.
+
+    `part` says which rows of a larger batch these are: the draws are made for all of it, and each image gets its own,
+    so that N processes augment as one does.
+    """
+    draws = Draws(len(batch), part, generator)
     if augmentation.random_resized_crop:
-        batch = _random_resized_crop(batch, augmentation.crop_area, generator)
+        batch = random_resized_crop(batch, augmentation.crop_area, draws)
     if augmentation.crop_padding:
-        batch = _padded_crop(batch, augmentation.crop_padding, augmentation.padding_mode, generator)
+        batch = padded_crop(batch, augmentation.crop_padding, augmentation.padding_mode, draws)
     if augmentation.flip:
-        batch = _flip(batch, generator)
+        batch = flip(batch, draws)
     if augmentation.cutout:
-        batch = _cutout(batch, augmentation.cutout, generator)
+        batch = cutout(batch, augmentation.cutout, draws)
     return batch
-
-
-def _uniform(count: int, low: float, high: float, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """`count` float32 draws in [low, high) on the batch's device."""
-    return torch.rand(count, generator=generator, device=batch.device) * (high - low) + low
-
-
-def _flip(batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image left to right with probability one half."""
-    mirrored = torch.rand(len(batch), generator=generator, device=batch.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
-
-
-def _padded_crop(batch: Tensor, padding: int, mode: str, generator: torch.Generator) -> Tensor:
-    """Pad on all sides and cut a window of the old size at a place of each image's own."""
-    count, _, height, width = batch.shape
-    if mode == "reflect":
-        if padding >= min(height, width):
-            raise DataError(
-                f"crop_padding {padding} can't reflect images of {height}x{width}: use {min(height, width) - 1} or less"
-            )
-        padded = functional.pad(batch, (padding,) * 4, mode="reflect")
-    else:
-        padded = functional.pad(batch, (padding,) * 4)
-    shifts = torch.randint(0, 2 * padding + 1, (2, count), generator=generator, device=batch.device)
-    rows = shifts[0][:, None] + torch.arange(height, device=batch.device)
-    columns = shifts[1][:, None] + torch.arange(width, device=batch.device)
-    images = torch.arange(count, device=batch.device)
-    # Indexing channels-last puts each pixel's channels together: one gather for the whole batch.
-    cut = padded.permute(0, 2, 3, 1)[images[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return cut.permute(0, 3, 1, 2)
-
-
-def _random_resized_crop(batch: Tensor, area: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Cut a window of random area and shape and scale it back to the full size (bilinear)."""
-    count, _, height, width = batch.shape
-    areas = _uniform(count, area[0], area[1], batch, generator)
-    # Shapes are drawn evenly on the log scale, so that 3:4 is as likely as 4:3.
-    shapes = torch.exp(_uniform(count, -1.0, 1.0, batch, generator) * torch.log(torch.tensor(4 / 3)))
-    tall = torch.clamp(torch.sqrt(areas / shapes), max=1.0)
-    wide = torch.clamp(torch.sqrt(areas * shapes), max=1.0)
-    # In the units of affine_grid, -1 to 1 over the whole image, a window of size t has its centre in +-(1 - t).
-    up = _uniform(count, -1.0, 1.0, batch, generator) * (1 - tall)
-    left = _uniform(count, -1.0, 1.0, batch, generator) * (1 - wide)
-    zero = torch.zeros_like(up)
-    windows = torch.stack([torch.stack([wide, zero, left], 1), torch.stack([zero, tall, up], 1)], 1).to(batch.dtype)
-    grid = functional.affine_grid(windows, [count, 1, height, width], align_corners=False)
-    return functional.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def _cutout(batch: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Set a square of each image to 0; its centre lies anywhere, so it may hang over the edge."""
-    count, _, height, width = batch.shape
-    top = torch.randint(0, height, (count,), generator=generator, device=batch.device) - side // 2
-    left = torch.randint(0, width, (count,), generator=generator, device=batch.device) - side // 2
-    rows = torch.arange(height, device=batch.device)[None, :] - top[:, None]
-    columns = torch.arange(width, device=batch.device)[None, :] - left[:, None]
-    in_rows = (rows >= 0) & (rows < side)
-    in_columns = (columns >= 0) & (columns < side)
-    hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return batch.masked_fill(hole, 0.0)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from convscope.data.records import Dataset, ImageSet
@@ -26,6 +27,7 @@ from convscope.train.checkpoint import (
 from convscope.train.choose import Settled
 from convscope.train.events import COLUMNS, EpochRow, Listener, table_row
 from convscope.train.loop import Best, Settings, State
+from convscope.train.objective import make_objective
 from convscope.train.run import ModelCard, Run, short_name
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
@@ -61,9 +63,10 @@ class Job:
         self.run.log(line)
 
 
-def loop_settings(settled: Settled, card: ModelCard) -> Settings:
-    """What the loop needs of a settled recipe."""
+def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Settings:
+    """What the loop needs of a settled recipe and of the images that it trains on."""
     recipe = settled.recipe
+    class_counts = np.bincount(train.labels, minlength=len(card.classes)).tolist()
     return Settings(
         epochs=settled.epochs,
         batch_size=settled.batch_size,
@@ -74,7 +77,7 @@ def loop_settings(settled: Settled, card: ModelCard) -> Settings:
         weight_decay=recipe.weight_decay,
         schedule=recipe.schedule,
         warmup=recipe.warmup,
-        label_smoothing=recipe.label_smoothing,
+        objective=make_objective(recipe, class_counts),
         gradient_clip=recipe.gradient_clip,
         patience=recipe.patience,
         seed=recipe.seed,

@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from convscope.data.augment import Augmentation, augment, generator_for
 from convscope.data.batches import Batches, Normalization
@@ -23,6 +21,7 @@ from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import answer
 from convscope.train.events import EpochRow, Listener
+from convscope.train.objective import Objective
 from convscope.train.optimizers import make_optimizer, set_rate
 from convscope.train.schedule import learning_rate_factor
 from convscope.train.watch import Watch
@@ -48,7 +47,7 @@ class Settings:
     weight_decay: float
     schedule: str
     warmup: float
-    label_smoothing: float
+    objective: Objective
     gradient_clip: float
     patience: int
     seed: int
@@ -195,31 +194,25 @@ def _train_epoch(
 def _step(
     state: State, settings: Settings, pixels: Tensor, labels: Tensor, rate: float, step: int
 ) -> tuple[float, int]:
-    """One step of gradient descent: the batch's cross-entropy and how many answers were right."""
+    """One step of gradient descent: the batch's loss, unsmoothed, and how many answers were right."""
     set_rate(state.optimizer, rate)
     # Augmentation may have changed the memory layout; the convolutions want it as the weights are.
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     device_type = torch.device(settings.device).type
     with torch.autocast(device_type, torch.bfloat16, enabled=settings.bf16):
         outputs = state.network(pixels)
-    # In training, a network with auxiliary heads answers with their scores after its own.
-    scores, *early = (part.float() for part in (outputs if isinstance(outputs, tuple) else (outputs,)))
-    main = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
-    loss = main
-    for head in early:
-        weight: float = getattr(state.network, "auxiliary_weight")  # noqa: B009 - a Module's attribute is typed Tensor
-        loss = loss + weight * functional.cross_entropy(head, labels, label_smoothing=settings.label_smoothing)
-    value = main.item()
+    judged = settings.objective.of_answer(state.network, outputs, labels)
+    value = judged.main.item()
     if not math.isfinite(value):
         raise _diverged("the loss", value, state.epoch, step + 1, rate)
     state.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    torch.autograd.backward(judged.loss)
     if settings.gradient_clip:
         nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip, error_if_nonfinite=False)
     state.optimizer.step()
     with torch.no_grad():
-        plain = functional.cross_entropy(scores, labels).item() if settings.label_smoothing else value
-        right = int((scores.argmax(1) == labels).sum())
+        plain = settings.objective.plain(judged.scores, labels).item()
+        right = int(settings.objective.count_right(judged.scores, labels))
     return plain, right
 
 
@@ -240,10 +233,8 @@ def _measure(network: nn.Module, val: ImageSet | None, settings: Settings) -> tu
     if val is None or not len(val):
         return None, None
     probabilities = answer(network, val, settings.normalization, device=settings.device)
-    truth = probabilities[np.arange(len(val)), val.labels]
     accuracy = float((probabilities.argmax(1) == val.labels).mean())
-    loss = float(-np.log(np.maximum(truth, 1e-12)).mean())  # NaN stays NaN here
-    return accuracy, loss
+    return accuracy, settings.objective.plain_of_probabilities(probabilities, val.labels)
 
 
 def _is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:

@@ -80,7 +80,7 @@ def train_new(
     with run.locked(), _own_torch(settled), _heeding(run, listener) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
         network, of_weights = starting_network(card, settled.recipe, weights)
-        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card)), listener)
+        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
         write_file(run.recipe_path, settled.recipe.to_toml())
         run.write_card(card)
         write_split(run, dataset)
@@ -108,7 +108,7 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
         dataset, train = _open(found, settled, listener, cache_directory)
         torch.default_generator.manual_seed(settled.recipe.seed)
         network = resumed_network(card, settled.recipe)
-        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card)), listener)
+        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
         restore(job)
         if job.state.epoch >= settled.epochs:
             raise RunError(
@@ -121,7 +121,7 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
 
 def _train(job: Job, request: StopRequest) -> Outcome:
     """Fit, then write down everything; what was reached is kept however it ends."""
-    settings = loop_settings(job.settled, job.card)
+    settings = loop_settings(job.settled, job.card, job.train)
     try:
         ending = fit(
             job.state,

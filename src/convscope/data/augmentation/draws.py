@@ -1,0 +1,69 @@
+"""Random draws for a batch or a part of one: N parts together draw exactly what the whole batch does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convscope.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows [start, start + n) of a batch of `total` images; `total` None says that the n rows are the whole batch.
+
+    Raises:
+        DataError: a start below 0, or at or after the total.
+    """
+
+    start: int = 0
+    total: int | None = None
+
+    def __post_init__(self) -> None:
+        if (
+            self.start < 0
+            or (self.total is None and self.start)
+            or (self.total is not None and self.start > self.total)
+        ):
+            raise DataError(f"part of a batch: row {self.start} of {self.total} images does not exist")
+
+
+WHOLE_BATCH = Part()
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One value for each of the `count` images of a part; drawn for the whole batch, of which the rows are taken.
+
+    So the generator moves on alike in every process, and an image gets the same draw whoever augments it.
+    """
+
+    count: int
+    part: Part
+    generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        if self.part.start + self.count > self.total:
+            raise DataError(
+                f"rows {self.part.start} to {self.part.start + self.count} are not within a batch of {self.total}"
+            )
+
+    @property
+    def total(self) -> int:
+        """Images of the whole batch."""
+        return self.count if self.part.total is None else self.part.total
+
+    def mine(self, values: Tensor) -> Tensor:
+        """The part's share (..., count) of values (..., total) that were drawn for the whole batch."""
+        return values[..., self.part.start : self.part.start + self.count]
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """float32 (count,) in [low, high)."""
+        drawn = torch.rand(self.total, generator=self.generator, device=self.generator.device)
+        return self.mine(drawn) * (high - low) + low
+
+    def integers(self, below: int) -> Tensor:
+        """int64 (count,) from 0 to below - 1."""
+        return self.mine(torch.randint(0, below, (self.total,), generator=self.generator, device=self.generator.device))
