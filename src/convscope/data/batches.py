@@ -53,6 +53,8 @@ def measure_normalization(images: ImageSet) -> Normalization:
 class Batches:
     """Iterates over (images, labels, indices): float32 (n, C, H, W), int64 (n,), int64 (n,).
 
+    Where the image set has targets, they stand in the labels' place: float32 (n, classes) of 0 and 1.
+
     Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
     `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
     `dataclasses.replace(batches, epoch=n)` for the next one. Every row comes exactly once; `drop_last` leaves out
@@ -85,10 +87,12 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         order = self.order()
+        targets = self.image_set.targets
         for batch in range(len(self)):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             images = to_floats(self.image_set.images[rows], self.normalization, device=self.device)
-            labels = torch.from_numpy(self.image_set.labels[rows]).to(self.device)
+            said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
+            labels = torch.from_numpy(said).to(self.device)
             yield images, labels, torch.from_numpy(rows)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from convscope.data.records import Decoding, Labels, Pixels, Problem
+from convscope.data.records import Decoding, Labels, Pixels, Problem, Targets
 
 # The part that is cut into splits in memory, where the source has no splits of its own.
 WHOLE = "all"
@@ -38,7 +38,7 @@ class Listing:
 
     `parts` gives each split's number of rows, in the order in which they follow one another. `identity` changes when
     any file's name, size or time does: it is what the cache is keyed by; None means that no cache is needed.
-    `image_size` is the typical (height, width).
+    `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone.
     """
 
     source: str
@@ -53,6 +53,13 @@ class Listing:
     channels: int
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    targets: Targets | None = None
+
+    def class_counts(self, rows: Labels) -> Labels:
+        """How many of some rows show each class, int64 (classes,)."""
+        if self.targets is not None:
+            return np.asarray(self.targets[rows].sum(0, dtype=np.int64))
+        return np.bincount(self.labels[rows], minlength=len(self.classes)).astype(np.int64)
 
     def rows_of(self, part: str) -> Labels:
         """The rows of one part."""

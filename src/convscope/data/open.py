@@ -58,8 +58,13 @@ class Probe:
 
     @property
     def kind(self) -> str:
-        """folder, idx, cifar10, cifar100 or digits."""
+        """folder, idx, cifar10, cifar100, table or digits."""
         return self.listing.kind
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes, or none."""
+        return self.listing.targets is not None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -197,11 +202,12 @@ def _check_problems(listing: Listing, decoded: Decoded, problems: tuple[Problem,
         raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
     learned = listing.rows_of(next(iter(listing.parts)))
     readable = np.setdiff1d(learned, list(decoded.outcome.bad))
-    counts = np.bincount(listing.labels[readable], minlength=len(listing.classes))
+    counts = listing.class_counts(readable)
     if counts.all():
         return
     empty = int(np.argmin(counts))
-    row = int(learned[listing.labels[learned] == empty][0])
+    shows = listing.labels == empty if listing.targets is None else listing.targets[:, empty] > 0
+    row = int(learned[shows[learned]][0])
     raise DataError(
         f"none of the images of class {listing.classes[empty]!r} can be read; "
         f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
@@ -214,7 +220,8 @@ def _image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
     whole = last - first + 1 == len(rows)
     images = pixels[first : last + 1] if whole else Rows(pixels, rows)
     names = listing.names[first : last + 1] if whole else [listing.names[row] for row in rows.tolist()]
-    return ImageSet(images, listing.labels[rows], names)
+    targets = None if listing.targets is None else listing.targets[rows]
+    return ImageSet(images, listing.labels[rows], names, targets)
 
 
 def _notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
@@ -223,12 +230,12 @@ def _notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, lea
     size = f"{decoding.size[0]}x{decoding.size[1]}"
     if leaks:
         yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
-    conflicts = find_conflicts(listing.labels, decoded.outcome, listing.names)
+    conflicts = find_conflicts(listing, decoded.outcome)
     if conflicts:
         first, second = conflicts[0]
+        other = "an image of another class" if listing.targets is None else "an image with other labels"
         yield (
-            f"{_images_have(len(conflicts))} the same pixels (at {size}) as an image of another class, "
-            f"for example {first} and {second}"
+            f"{_images_have(len(conflicts))} the same pixels (at {size}) as {other}, for example {first} and {second}"
         )
 
 

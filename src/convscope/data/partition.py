@@ -9,7 +9,7 @@ import numpy as np
 from convscope.data.cache import Outcome
 from convscope.data.listing import WHOLE, Listing
 from convscope.data.records import Labels, Leak
-from convscope.data.split import stratified_split
+from convscope.data.split import iterative_split, stratified_split
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def partition(
     good[list(outcome.bad)] = False
     rows = {name: found[good[found]] for name, found in ((part, listing.rows_of(part)) for part in listing.parts)}
     if WHOLE in rows:
-        train, val, test = _cut(rows[WHOLE], listing.labels, groups, (validation_fraction, test_fraction), seed)
+        train, val, test = _cut(listing, rows[WHOLE], groups, (validation_fraction, test_fraction), seed)
         notes = [f"split in memory (seed {seed}): train {len(train)}, val {len(val)}, test {len(test)}"]
         if not len(val) and not len(test):
             wanted = validation_fraction > 0 or test_fraction > 0
@@ -40,17 +40,24 @@ def partition(
         made = {"train": train, "val": val, "test": test}
         return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), tuple(notes))
     if not len(rows.get("val", ())) and validation_fraction > 0:
-        train, val = _cut(rows["train"], listing.labels, groups, (validation_fraction,), seed)
+        train, val = _cut(listing, rows["train"], groups, (validation_fraction,), seed)
         note = f"val: {len(val)} images taken out of train (seed {seed})"
         ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
         return Partition({name: found for name, found in ordered.items() if len(found)}, ("val",), (note,))
     return Partition({name: found for name, found in rows.items() if len(found)}, (), ())
 
 
-def _cut(rows: Labels, labels: Labels, groups: Labels, fractions: tuple[float, ...], seed: int) -> tuple[Labels, ...]:
+def split_rows(listing: Listing, rows: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
+    """Places in `rows` of each part: the rest, then one for each fraction; stratified as the labels allow."""
+    if listing.targets is not None:
+        return iterative_split(listing.targets[rows], fractions, seed=seed)
+    return stratified_split(listing.labels[rows], fractions, seed=seed)
+
+
+def _cut(listing: Listing, rows: Labels, groups: Labels, fractions: tuple[float, ...], seed: int) -> tuple[Labels, ...]:
     """Split rows so that all rows of one group land in one part."""
     _, leaders, member_of = np.unique(groups[rows], return_index=True, return_inverse=True)
-    parts = stratified_split(labels[rows[leaders]], fractions, seed=seed)
+    parts = split_rows(listing, rows[leaders], fractions, seed=seed)
     place = np.empty(len(leaders), np.int64)
     for number, part in enumerate(parts):
         place[part] = number
@@ -68,6 +75,8 @@ def find_leaks(splits: dict[str, Labels], outcome: Outcome, names: list[str]) ->
     return tuple(leaks)
 
 
-def find_conflicts(labels: Labels, outcome: Outcome, names: list[str]) -> list[tuple[str, str]]:
+def find_conflicts(listing: Listing, outcome: Outcome) -> list[tuple[str, str]]:
     """Pairs of names with the same pixels and different classes."""
-    return [(names[first], names[row]) for row, first in outcome.same if labels[row] != labels[first]]
+    said = listing.labels if listing.targets is None else listing.targets
+    names = listing.names
+    return [(names[first], names[row]) for row, first in outcome.same if not np.array_equal(said[row], said[first])]

@@ -16,6 +16,8 @@ from convscope.errors import DataError, did_you_mean
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
+# uint8 (N, classes): 1 where an image shows a class. Only multi-label data has them.
+Targets: TypeAlias = npt.NDArray[np.uint8]
 ResizeMode: TypeAlias = Literal["crop", "letterbox", "squash"]
 # progress(done, total, what): called now and then while long work runs.
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -23,6 +25,8 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 WHITE = (255, 255, 255)
 SPLITS = ("train", "val", "test")
 LARGEST_SIDE = 8192
+# Stands for the label of an image that has a row of targets instead: as an index it fits no class.
+SEVERAL = -1
 
 
 def no_progress(done: int, total: int, what: str) -> None:
@@ -136,15 +140,18 @@ class ImageSet:
 
     `images` has shape (N, H, W, C), uint8: an array, a memory map, or `Rows` of one; all take an index, a slice or an
     array of indices. `labels` index the dataset's `classes`. A name is the file's path, or like "digits/123".
+    Where an image may show several classes, or none, `targets` (N, classes) tells which, and every label is SEVERAL.
     """
 
     images: Pixels | Rows
     labels: Labels
     names: Sequence[str]
+    targets: Targets | None = None
 
     def __post_init__(self) -> None:
         assert len(self.images) == len(self.labels) == len(self.names)
         assert self.images.dtype == np.uint8 and len(self.images.shape) == 4
+        assert self.targets is None or (self.targets.dtype == np.uint8 and len(self.targets) == len(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -199,11 +206,20 @@ class Dataset:
         return {name: images for name, images in found.items() if images is not None}
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes, or none."""
+        return any(images.targets is not None for images in self.splits.values())
+
+    @property
     def counts(self) -> dict[str, int]:
         """Images in each split that is there."""
         return {name: len(images) for name, images in self.splits.items()}
 
     def class_counts(self, split: str) -> dict[str, int]:
         """Images of each class in a split, zeros included."""
-        counts = np.bincount(self.splits[split].labels, minlength=len(self.classes))
+        images = self.splits[split]
+        if images.targets is not None:
+            counts = images.targets.sum(0, dtype=np.int64)
+        else:
+            counts = np.bincount(images.labels, minlength=len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from convscope.data.records import Labels
+from convscope.data.records import Labels, Targets
 from convscope.errors import DataError
 
 
@@ -19,9 +20,7 @@ def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int)
     >>> len(rest), len(part)
     (8, 2)
     """
-    if any(not 0 <= fraction < 1 for fraction in fractions) or sum(fractions) >= 1:
-        shown = " + ".join(f"{fraction:g}" for fraction in fractions)
-        raise DataError(f"split fractions {shown} must each be at least 0 and sum to less than 1")
+    _check(fractions)
     if not len(labels):
         return tuple(np.empty(0, np.int64) for _ in range(len(fractions) + 1))
     parts: list[list[Labels]] = [[] for _ in range(len(fractions) + 1)]
@@ -38,3 +37,72 @@ def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int)
             start += taken
         parts[0].append(shuffled[start:])
     return tuple(np.sort(np.concatenate(part)) if part else np.empty(0, np.int64) for part in parts)
+
+
+def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
+    """Rows of each part, as `stratified_split`, where a row (classes,) of `targets` may show several classes, or none.
+
+    Sechidis, Tsoumakas and Vlahavas (2011, figure 1): the class with the fewest images left is dealt out first, each
+    image to the part that lacks most of this class, then to the one that lacks most images. A departure: a class owes
+    one image to every part, as far as they reach, and always keeps one in the rest.
+
+    >>> rest, part = iterative_split(np.array([[1, 0], [1, 1], [0, 1], [0, 0]] * 5, np.uint8), (0.2,), seed=0)
+    >>> len(rest), len(part)
+    (16, 4)
+    """
+    _check(fractions)
+    count = len(targets)
+    shares = np.array([1 - sum(fractions), *fractions])
+    shows = targets > 0
+    owed = _owed(shows.sum(0), fractions)
+    room = shares * count
+    order = np.random.default_rng(seed).permutation(count)
+    part_of = np.full(count, -1)
+    left = shows.sum(0)
+    while left.any():
+        rarest = int(np.where(left > 0, left, count + 1).argmin())
+        for row in order[(part_of[order] < 0) & shows[order, rarest]]:
+            _deal(int(row), part_of, owed[:, rarest], room, shares)
+            owed[part_of[row]] -= shows[row]
+        left = shows[part_of < 0].sum(0)
+    for row in order[part_of[order] < 0]:
+        _deal(int(row), part_of, room, room, shares)
+    _keep_one_in_the_rest(shows, part_of)
+    return tuple(np.flatnonzero(part_of == part) for part in range(len(shares)))
+
+
+def _owed(counts: Labels, fractions: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """How many images of each class each part should get, (parts, classes)."""
+    owed = np.zeros((len(fractions) + 1, len(counts)))
+    left = counts.astype(np.float64)
+    for place, fraction in enumerate(fractions, start=1):
+        if fraction > 0:
+            owed[place] = np.minimum(np.maximum(counts * fraction, 1), np.maximum(left - 1, 0))
+            left -= owed[place]
+    owed[0] = left
+    return owed
+
+
+def _deal(
+    row: int,
+    part_of: Labels,
+    lacks: npt.NDArray[np.float64],
+    room: npt.NDArray[np.float64],
+    shares: npt.NDArray[np.float64],
+) -> None:
+    """Give a row to the part that lacks most of its kind; a part that was asked for nothing gets nothing."""
+    best = max((float(lacks[part]), float(room[part]), -part) for part in range(len(shares)) if shares[part] > 0)
+    part_of[row] = -best[2]
+    room[part_of[row]] -= 1
+
+
+def _keep_one_in_the_rest(shows: npt.NDArray[np.bool_], part_of: Labels) -> None:
+    """Take back an image of each class that the rest lacks: what is not learned can't be tested."""
+    for name in np.flatnonzero(~shows[part_of == 0].any(0) & shows.any(0)):
+        part_of[np.flatnonzero(shows[:, name])[0]] = 0
+
+
+def _check(fractions: tuple[float, ...]) -> None:
+    if any(not 0 <= fraction < 1 for fraction in fractions) or sum(fractions) >= 1:
+        shown = " + ".join(f"{fraction:g}" for fraction in fractions)
+        raise DataError(f"split fractions {shown} must each be at least 0 and sum to less than 1")

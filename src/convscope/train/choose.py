@@ -15,8 +15,8 @@ from torch import nn
 from convscope.data.augment import Augmentation
 from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
+from convscope.data.partition import split_rows
 from convscope.data.records import Decoding
-from convscope.data.split import stratified_split
 from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import build
@@ -141,7 +141,7 @@ def training_images(found: Probe, recipe: Recipe) -> int:
     else:
         rows = found.listing.rows_of(WHOLE)
         fractions = (recipe.validation_fraction, recipe.test_fraction)
-        return len(stratified_split(found.listing.labels[rows], fractions, seed=recipe.seed)[0])
+        return len(split_rows(found.listing, rows, fractions, seed=recipe.seed)[0])
     return max(1, round(images * (1 - held_back)))
 
 

@@ -54,6 +54,8 @@ class Job:
         for split, images in self.dataset.splits.items():
             names = (short_name(name, self.dataset) for name in images.names)
             rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
+            if images.targets is not None:
+                digest.update(images.targets.tobytes())
             digest.update(json.dumps(rows).encode())
         return digest.hexdigest()
 
