@@ -112,3 +112,11 @@ def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: P
         train_on(run.path, {"batch_size": 7}, listener=Silent(), cache_directory=None)
     more = train_on(run.path, {"epochs": 2}, listener=Silent(), cache_directory=None)
     assert (more.epochs, len(_columns(run))) == (2, 2)
+
+
+def test_runs_of_several_seeds_can_share_what_is_held_back(tmp_path: Path) -> None:
+    first = _trained(tmp_path, epochs=1)
+    second = _trained(tmp_path, epochs=1, seed=1, split_seed=0)
+    elsewhere = _trained(tmp_path, epochs=1, seed=1)
+    assert second.split_path.read_bytes() == first.split_path.read_bytes() != elsewhere.split_path.read_bytes()
+    assert second.weights.read_bytes() != first.weights.read_bytes()

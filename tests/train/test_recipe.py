@@ -42,6 +42,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "depth_decay": st.floats(0, 2),
     "patience": st.integers(0, 1000),
     "seed": st.integers(0, 2**31),
+    "split_seed": st.one_of(_OR_AUTO, st.integers(0, 2**31)),
     "device": st.sampled_from(choices("device")),
     "precision": st.sampled_from(choices("precision")),
     "threads": st.one_of(_OR_AUTO, st.integers(1, 256)),

@@ -113,6 +113,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": rate,
+            "split_seed": recipe.seed_of_split,
             "device": device,
             "precision": precision,
             "threads": threads,
@@ -141,7 +142,7 @@ def training_images(found: Probe, recipe: Recipe) -> int:
     else:
         rows = found.listing.rows_of(WHOLE)
         fractions = (recipe.validation_fraction, recipe.test_fraction)
-        return len(split_rows(found.listing, rows, fractions, seed=recipe.seed)[0])
+        return len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0])
     return max(1, round(images * (1 - held_back)))
 
 

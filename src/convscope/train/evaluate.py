@@ -97,7 +97,7 @@ def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | No
         decoding=decoding,
         validation_fraction=recipe.validation_fraction if own else 0.0,
         test_fraction=recipe.test_fraction if own else 0.0,
-        seed=recipe.seed,
+        seed=recipe.seed_of_split,
         cache_directory=cache,
         progress=progress,
     )

@@ -50,19 +50,24 @@ class Job:
     @cached_property
     def data_hash(self) -> str:
         """A hash of which image is in which split with which label."""
-        digest = hashlib.sha256()
-        for split, images in self.dataset.splits.items():
-            names = (short_name(name, self.dataset) for name in images.names)
-            rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
-            if images.targets is not None:
-                digest.update(images.targets.tobytes())
-            digest.update(json.dumps(rows).encode())
-        return digest.hexdigest()
+        return hash_of(self.dataset)
 
     def say(self, line: str) -> None:
         """Tell the listener and the log."""
         self.listener.said(line)
         self.run.log(line)
+
+
+def hash_of(dataset: Dataset) -> str:
+    """A hash of which image is in which split with which label."""
+    digest = hashlib.sha256()
+    for split, images in dataset.splits.items():
+        names = (short_name(name, dataset) for name in images.names)
+        rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
+        if images.targets is not None:
+            digest.update(images.targets.tobytes())
+        digest.update(json.dumps(rows).encode())
+    return digest.hexdigest()
 
 
 def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Settings:

@@ -150,6 +150,15 @@ class Recipe:
             "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=2**63
         ),
     )
+    split_seed: int | Auto = field(
+        default=AUTO,
+        metadata=_about(
+            "decides which images are held back, so that runs of several seeds share them; auto: the seed",
+            "machine",
+            at_least=0,
+            below=2**63,
+        ),
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
         default=AUTO, metadata=_about("auto: cuda where there is one, else cpu", "machine")
     )
@@ -182,6 +191,11 @@ class Recipe:
                 "to train on: let their sum be below 1"
             )
         parse_options(self.model_options)
+
+    @property
+    def seed_of_split(self) -> int:
+        """The seed that decides which images are held back."""
+        return self.seed if isinstance(self.split_seed, str) else self.split_seed
 
     def to_dict(self) -> dict[str, Value]:
         """Every setting by name."""

@@ -66,9 +66,9 @@ def train_new(
     if name and (name != Path(name).name or name == ".." or not name.isprintable()):
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
-    settled = settle(recipe.changed({"data": _lasting(found), "weights": lasting_start(recipe)}), found)
+    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found)
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
-    dataset, train = _open(found, settled, listener, cache_directory)
+    dataset, train = open_images(found, settled, listener, cache_directory)
     card = ModelCard(
         name=str(settled.recipe.model),
         options=network_options(settled.recipe),
@@ -77,7 +77,7 @@ def train_new(
         normalization=measure_normalization(train),
     )
     run = create_run(runs_directory, name or run_name(recipe.data, card.name))
-    with run.locked(), _own_torch(settled), _heeding(run, listener) as request:
+    with run.locked(), own_torch(settled), _heeding(run, listener) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
         network, of_weights = starting_network(card, settled.recipe, weights)
         job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
@@ -104,8 +104,8 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
     card = run.card()
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
-    with run.locked(), _own_torch(settled), _heeding(run, listener) as request:
-        dataset, train = _open(found, settled, listener, cache_directory)
+    with run.locked(), own_torch(settled), _heeding(run, listener) as request:
+        dataset, train = open_images(found, settled, listener, cache_directory)
         torch.default_generator.manual_seed(settled.recipe.seed)
         network = resumed_network(card, settled.recipe)
         job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
@@ -225,14 +225,17 @@ def _measure(job: Job, *, whole: bool) -> Scores | None:
     return score(probabilities, images.labels, classes=job.card.classes, names=images.names, split=split)
 
 
-def _open(found: Probe, settled: Settled, listener: Listener, cache_directory: Path | None) -> tuple[Dataset, ImageSet]:
+def open_images(
+    found: Probe, settled: Settled, listener: Listener, cache_directory: Path | None
+) -> tuple[Dataset, ImageSet]:
+    """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
     recipe = settled.recipe
     dataset = open_dataset(
         found,
         decoding=settled.decoding,
         validation_fraction=recipe.validation_fraction,
         test_fraction=recipe.test_fraction,
-        seed=recipe.seed,
+        seed=recipe.seed_of_split,
         strict=recipe.strict,
         cache_directory=cache_directory,
         progress=listener.progressed,
@@ -258,13 +261,13 @@ def _introduction(job: Job) -> Iterator[str]:
     yield f"run: {job.run}"
 
 
-def _lasting(found: Probe) -> str:
+def lasting_source(found: Probe) -> str:
     """The source as it can be found again from another folder."""
     return found.source if found.source in BUILT_IN else str(Path(found.source).resolve())
 
 
 @contextmanager
-def _own_torch(settled: Settled) -> Iterator[None]:
+def own_torch(settled: Settled) -> Iterator[None]:
     """Our own generators and thread count inside; the user's are put back."""
     threads = torch.get_num_threads()
     devices = list(range(torch.cuda.device_count())) if settled.device == "cuda" else []
