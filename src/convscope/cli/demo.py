@@ -28,6 +28,9 @@ RECIPE = Recipe(
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
 def command(open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on 1,797 handwritten digits that come built in, and show what it made."""
+    from convscope.train.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
     from convscope.train.training import train_new
 
     with watching() as listener:

@@ -33,6 +33,9 @@ def command(run: str, data: str | None, split: str | None, device: str, cache: s
 
     DATA has a folder for each class, or train/, val/ and test/ with such folders; classes go by their names.
     """
+    from convscope.train.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
     from convscope.train.evaluate import evaluate
 
     with shown_progress() as progress:

@@ -31,6 +31,9 @@ def command(run: str, images: tuple[str, ...], top: int, device: str, as_json: b
 
     Images that can't be read are listed and stop nothing; the exit code is then 2.
     """
+    from convscope.train.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
     from convscope.train.predict import predict
 
     if as_json and as_csv:

@@ -46,7 +46,10 @@ def command(
     DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a folder of IDX
     files or of CIFAR binaries, or the built-in digits. What is left at auto follows from the images.
     """
+    from convscope.train.allocator import prepare_memory
     from convscope.train.recipe import Recipe
+
+    prepare_memory()  # before torch is imported
     from convscope.train.training import train_new, train_on
 
     settings = given_settings(context)

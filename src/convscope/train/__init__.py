@@ -44,8 +44,11 @@ def train(
     >>> outcome.ending, outcome.scores.images
     ('done', 179)
     """
+    from convscope.train.allocator import prepare_memory
     from convscope.train.events import Silent
     from convscope.train.recipe import Recipe
+
+    prepare_memory()  # before torch takes any
     from convscope.train.training import train_new
 
     return train_new(

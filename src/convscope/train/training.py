@@ -17,6 +17,7 @@ from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.report.units import plural
+from convscope.train.allocator import prepare_memory
 from convscope.train.answer import answer
 from convscope.train.checkpoint import load_weights
 from convscope.train.choose import Settled, settle
@@ -85,6 +86,7 @@ def train_new(
         run.write_card(card)
         write_split(run, dataset)
         job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
+        job.run.log(f"memory: {prepare_memory().line}")
         for line in (*_introduction(job), *of_weights):
             job.say(line)
         return _train(job, request)
