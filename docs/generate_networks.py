@@ -203,7 +203,17 @@ def worked() -> str:
         "a full connection outputs·inputs + outputs.",
         "",
     ]
-    for name in ("lenet5", "lenet5-1998", "lenet5-notes", "notes-39", "notes-block", "tinyvgg", "alexnet-mini", "nin"):
+    for name in (
+        "lenet5",
+        "lenet5-1998",
+        "lenet5-notes",
+        "notes-39",
+        "notes-block",
+        "tinyvgg",
+        "alexnet-mini",
+        "nin",
+        "cifarnet",
+    ):
         lines += [by_layer(catalogue.find(name)), ""]
     for name in ("alexnet-2012", "alexnet-2012-one-tower", "alexnet", "zfnet", "vgg16", "unet"):
         lines += [by_layer(catalogue.find(name)), ""]
@@ -229,12 +239,15 @@ def by_layer(entry: Entry) -> str:
 
 def arithmetic(module: nn.Module) -> str:
     """A layer's parameters as a formula with its numbers in."""
-    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)):
+    trained = isinstance(getattr(module, "weight", None), nn.Parameter)
+    if trained and isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)):
         inputs, outputs = module.in_channels // module.groups, module.out_channels
         window = "·".join(map(str, module.kernel_size))
         return f"{outputs:,}·({inputs:,}·{window})" + (f" + {outputs:,}" if module.bias is not None else "")
     if isinstance(module, nn.Linear):
-        return f"{module.out_features:,}·{module.in_features:,} + {module.out_features:,}"
+        return f"{module.out_features:,}·{module.in_features:,}" + (
+            f" + {module.out_features:,}" if module.bias is not None else ""
+        )
     return " + ".join(f"{weight.numel():,}" for weight in module.parameters(recurse=False))
 
 

@@ -1,0 +1,83 @@
+"""A first layer that need not be learned: it takes the correlations out of neighbouring pixels.
+
+Pixels of a photograph are much alike their neighbours, so the first filters of every network spend their time on
+learning differences. The principal components of small patches, scaled to equal variance, are known at once: they are
+the eigenvectors of the patches' covariance (Coates, Ng, Lee, "An Analysis of Single-Layer Networks in Unsupervised
+Feature Learning", AISTATS 2011, section 3.1, whitens patches so).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from convscope.errors import GeometryError
+
+# Added to each eigenvalue, so that directions in which nothing happens but noise are not blown up.
+REGULARIZATION = 5e-4
+# Numbers of patches that are looked at in one go: some 64 MiB of fp32.
+NUMBERS_AT_ONCE = 2**24
+
+
+class Whitening(nn.Conv2d):
+    """A convolution whose filters are fitted, not trained: each direction with both signs; its bias is trained.
+
+    Images (N, in_channels, H, W) become (N, 2 * directions, ...). There are at most in_channels * kernel_size² of
+    the `directions`. Until `fit` was called the filters are random.
+    """
+
+    weight: Tensor
+
+    def __init__(self, in_channels: int, directions: int, kernel_size: int, *, stride: int, padding: int) -> None:
+        directions = min(directions, in_channels * kernel_size**2)
+        super().__init__(in_channels, 2 * directions, kernel_size, stride=stride, padding=padding)
+        half = self.weight.detach()[:directions]
+        del self.weight
+        self.register_buffer("weight", torch.cat([half, -half]))
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor) -> None:
+        """Set the filters from normalised images (N, C, H, W): what varies most comes first."""
+        directions = self.out_channels // 2
+        found = whitening_filters(images, self.kernel_size[0], directions)
+        self.weight.copy_(torch.cat([found, -found]))
+
+
+def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tensor:
+    """The first principal components of the images' patches, each over its standard deviation.
+
+    Args:
+        images: normalised, (N, C, H, W).
+        kernel_size: side of a patch.
+        directions: how many components, at most C * kernel_size².
+
+    Returns:
+        (directions, C, kernel_size, kernel_size), the component of the largest variance first.
+
+    Raises:
+        GeometryError: images smaller than a patch.
+
+    >>> filters = whitening_filters(torch.randn(8, 1, 6, 6), 2, 3)
+    >>> filters.shape
+    torch.Size([3, 1, 2, 2])
+    """
+    channels, height, width = images.shape[1:]
+    if min(height, width) < kernel_size:
+        raise GeometryError(
+            f"images of {height}x{width} hold no patch of {kernel_size}x{kernel_size}: take larger ones"
+        )
+    length = channels * kernel_size**2
+    across = (height - kernel_size + 1) * (width - kernel_size + 1)
+    total = torch.zeros(length, length, dtype=torch.float64)
+    for some in torch.split(images, max(1, NUMBERS_AT_ONCE // (across * length))):
+        patches = some.unfold(2, kernel_size, 1).unfold(3, kernel_size, 1)
+        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, length)
+        total += (rows.T @ rows).double().cpu()
+    values, vectors = torch.linalg.eigh(total / (len(images) * across))
+    largest, components = values.flip(0)[:directions].clamp(min=0), vectors.flip(1)[:, :directions]
+    # Which of a component's two signs comes out is a library's whim: the larger end is made positive.
+    ends = components.gather(0, components.abs().argmax(0, keepdim=True))
+    filters: Tensor = components * ends.sign() / torch.sqrt(largest + REGULARIZATION)
+    return filters.T.reshape(-1, channels, kernel_size, kernel_size).to(images)
