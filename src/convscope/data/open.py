@@ -1,9 +1,9 @@
-"""The door: a folder, IDX files, CIFAR binaries or `digits` become a Dataset."""
+"""The door: a folder, a CSV table, IDX files, CIFAR binaries or `digits` become a Dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from convscope.data.records import (
     Rows,
     no_progress,
 )
+from convscope.data.table import find_tables, has_class_folders, is_table, list_table
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 
@@ -95,8 +96,8 @@ class Probe:
 def probe(source: str) -> Probe:
     """Tell cheaply the kind, classes, counts, typical size and channels of a source.
 
-    `source` is a folder of images, of IDX files or of CIFAR's binary files, or the name `digits`. Raises DataError with
-    what was found, what is needed and what to do.
+    `source` is a folder of images, of IDX files or of CIFAR's binary files, a CSV table or a folder that holds one, or
+    the name `digits`. Raises DataError with what was found, what is needed and what to do.
 
     >>> found = probe("digits")
     >>> found.counts, found.image_size, found.channels
@@ -105,19 +106,37 @@ def probe(source: str) -> Probe:
     path = Path(source)
     if source in BUILT_IN and not path.is_dir():
         return Probe(list_digits())
+    if is_table(path) and path.exists():
+        return Probe(list_table(source))
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
     source = str(path)
     try:
         idx = find_idx(path)
         cifar = find_cifar(path)
+        tables = [] if idx or cifar is not None else find_tables(path)
+        by_table = bool(tables) and not has_class_folders(path)
     except OSError as error:
         raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
     if idx:
         return Probe(list_idx(source, idx))
     if cifar is not None:
         return Probe(list_cifar(source, cifar))
-    return Probe(list_folder(source))
+    if by_table:
+        return Probe(list_table(_only_table(source, tables)))
+    listing = list_folder(source)
+    if tables:
+        names = ", ".join(printable(table.name) for table in tables)
+        listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
+    return Probe(listing)
+
+
+def _only_table(source: str, tables: list[Path]) -> str:
+    """The one table of a folder without class folders; raises DataError where there are several."""
+    if len(tables) > 1:
+        names = ", ".join(printable(table.name) for table in tables[:5])
+        raise DataError(f"{printable(source)} holds {len(tables)} tables ({names}) and no class folders: name the one")
+    return str(tables[0])
 
 
 def _check_folder(path: Path, source: str) -> None:
@@ -126,11 +145,14 @@ def _check_folder(path: Path, source: str) -> None:
         return
     shown = printable(source)
     if path.exists():
-        raise DataError(f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack archives first)")
+        raise DataError(f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack archives first), or a .csv")
     wanted = _TO_FETCH.get(source.casefold().replace("_", "-")) or _TO_FETCH.get(source.casefold().replace("-", ""))
     if wanted:
         raise DataError(f"there is no folder {shown} here, and nothing is downloaded: give {wanted}, or use digits")
     near = ""
+    if is_table(path):
+        others = [other.name for other in find_tables(path.parent)] if path.parent.is_dir() else []
+        raise DataError(f"there is no file {shown}.{did_you_mean(path.name, others)}")
     if path.parent.is_dir():
         near = did_you_mean(path.name, [*BUILT_IN, *(other.name for other in path.parent.iterdir() if other.is_dir())])
     raise DataError(f"there is no folder {shown}: give a folder of images, or digits, which is built in.{near}")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from torch import nn
 
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
+from convscope.data.table import KIND
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.checkpoint import load_weights, read_tensors, tensor_bytes
@@ -266,5 +267,6 @@ def run_name(data: str, model: str) -> str:
 
 
 def short_name(name: str, dataset: Dataset) -> str:
-    """An image's name below its source, which stays the same however the source is named."""
-    return name.removeprefix(dataset.source).lstrip("/")
+    """An image's name below its source, or below its table's folder: it stays the same however the source is named."""
+    folder = str(PurePath(dataset.source).parent) if dataset.kind == KIND else dataset.source
+    return name.removeprefix(folder).lstrip("/")

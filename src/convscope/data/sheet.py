@@ -1,0 +1,123 @@
+"""A CSV file as a header and rows, whatever program wrote it; every mistake is named with its row.
+
+Rows are counted as a spreadsheet shows them: the header is row 1, and empty rows count.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+from convscope.data.decode import read_bytes
+from convscope.data.sniff import Unreadable
+from convscope.errors import DataError
+from convscope.report.printable import printable
+
+# Excel writes semicolons where the comma is the decimal sign.
+DELIMITERS = (",", ";", "\t")
+ENDINGS = (".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its number, and a cell for each column, without the blanks around it."""
+
+    number: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text; `shown` is its path, ready to print."""
+
+    shown: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def column(self, place: int) -> list[str]:
+        """The cells of one column."""
+        return [row.cells[place] for row in self.rows]
+
+
+def plain_name(text: str) -> str:
+    """A column's name as it is compared: case, blanks and hyphens don't matter.
+
+    >>> plain_name("File Name")
+    'file_name'
+    """
+    return text.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
+    """The table in a file; the delimiter is the one that makes a header with a `needed` column, of most columns.
+
+    Raises DataError where the file is no table of text, or a row does not fit its header.
+    """
+    shown = printable(path)
+    text = _text(path, shown)
+    first, _, after = text.partition("\n")
+    # Excel's own line above the header.
+    if first.strip().casefold() in {f"sep={sign}" for sign in DELIMITERS}:
+        delimiter, text, start = first.strip()[4:], after, 2
+    else:
+        delimiter, start = _delimiter(text, needed), 1
+    found = _parsed(text, delimiter, shown, start)
+    if not found:
+        raise DataError(f"{shown} is empty: what is needed is a header, and a row for each image")
+    header = tuple(cell.strip() for cell in found[0].cells)
+    rows = tuple(_fitted(row, len(header), shown) for row in found[1:])
+    if not rows:
+        raise DataError(f"{shown} has a header and no row: what is needed is a row for each image")
+    return Sheet(shown, header, rows)
+
+
+def _text(path: str, shown: str) -> str:
+    try:
+        data = read_bytes(path)
+    except Unreadable as reason:
+        raise DataError(f"{shown}: {reason}") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{shown} is not UTF-8: line {line} holds the byte 0x{data[error.start]:02x}; save it as CSV UTF-8"
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{shown} is not a table of text: it holds bytes that are zero")
+    return text
+
+
+def _delimiter(text: str, needed: frozenset[str]) -> str:
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    headers = {sign: [plain_name(name) for name in next(csv.reader([line], delimiter=sign))] for sign in DELIMITERS}
+    return max(DELIMITERS, key=lambda sign: (not needed.isdisjoint(headers[sign]), len(headers[sign])))
+
+
+def _parsed(text: str, delimiter: str, shown: str, start: int) -> list[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows: list[Row] = []
+    number = start - 1
+    try:
+        for cells in reader:
+            number += 1
+            if any(cell.strip() for cell in cells):
+                rows.append(Row(number, tuple(cell.strip() for cell in cells)))
+    except csv.Error as error:
+        raise DataError(f"{shown}: row {number + 1} can't be read: {error}") from None
+    return rows
+
+
+def _fitted(row: Row, columns: int, shown: str) -> Row:
+    """The row without the empty cells that some programs add at its end."""
+    if len(row.cells) < columns or any(row.cells[columns:]):
+        raise DataError(
+            f"{shown}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
+            "a comma inside a cell needs quotes around the cell"
+        )
+    return Row(row.number, row.cells[:columns])

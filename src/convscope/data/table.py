@@ -1,0 +1,189 @@
+"""A CSV table as a data source: a row for each image, with its label, its labels, or a 0 or 1 for each class.
+
+image,labels,split
+a.png,cat|dog,train
+b.png,,test
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convscope.data.decode import explain_os_error, kind_of_file
+from convscope.data.folder import SPLIT_NAMES
+from convscope.data.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
+from convscope.data.listing import WHOLE, Found, Listing, identity_of
+from convscope.data.measure import FileReader, typical_image
+from convscope.data.records import SEVERAL, SPLITS, Problem, Targets
+from convscope.data.sheet import ENDINGS, Row, Sheet, read_sheet
+from convscope.data.walk import is_hidden
+from convscope.errors import DataError, did_you_mean
+from convscope.report.printable import printable
+
+KIND = "table"
+# More images than this share that are not there mean a wrong folder, or a wrong table.
+MISSING_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One image of the table: its row, its file, the classes that it shows and its split."""
+
+    row: Row
+    file: Found
+    shown: frozenset[str]
+    split: str
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is named as a table, and is no folder."""
+    return path.suffix.lower() in ENDINGS and not path.is_dir()
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """The tables that lie in a folder itself, in order of their names."""
+    return sorted(path for path in folder.iterdir() if is_table(path) and not is_hidden(path.name))
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Whether a folder is laid out as a folder for each class, or as splits with such folders."""
+    below = [path for path in folder.iterdir() if not is_hidden(path.name) and path.is_dir()]
+    splits = [path for path in below if path.name.casefold() in SPLIT_NAMES]
+    if splits:
+        return any(inner.is_dir() and not is_hidden(inner.name) for path in splits for inner in path.iterdir())
+    return len(below) > 1
+
+
+def list_table(source: str) -> Listing:
+    """Everything that a table names, split after split; raises DataError where it can't be trained on."""
+    sheet = read_sheet(source, needed=frozenset(IMAGE))
+    columns = find_columns(sheet)
+    labelling = read_labels(sheet, columns)
+    notes = list(labelling.notes)
+    problems: list[Problem] = []
+    entries = _entries(sheet, columns, labelling, Path(source).parent, problems, notes)
+    parts = [WHOLE] if columns.split is None else [split for split in SPLITS if any(e.split == split for e in entries)]
+    if "train" not in (WHOLE, *parts) and WHOLE not in parts:
+        raise DataError(f"{sheet.shown}: no row has the split train: what is learned from is named so")
+    ordered = [entry for part in parts for entry in entries if entry.split == part]
+    _check_learned(sheet, labelling, ordered, parts[0])
+    notes += _missing_classes(labelling, ordered, parts)
+    paths = [entry.file.path for entry in ordered]
+    # Images may lie anywhere: their whole paths count.
+    files = [entry.file._replace(path=str(Path(entry.file.path).absolute())) for entry in ordered]
+    several = columns.multi_label
+    label_of = {name: label for label, name in enumerate(labelling.classes)}
+    size, channels = typical_image(paths)
+    return Listing(
+        source=source,
+        kind=KIND,
+        classes=labelling.classes,
+        parts={part: sum(entry.split == part for entry in ordered) for part in parts},
+        labels=np.array([SEVERAL if several else label_of[next(iter(e.shown))] for e in ordered], np.int64),
+        names=[printable(path) for path in paths],
+        read=FileReader(paths),
+        identity=identity_of(os.sep, files),
+        image_size=size,
+        channels=channels,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        targets=_targets(ordered, label_of) if several else None,
+    )
+
+
+def _targets(entries: list[_Entry], label_of: dict[str, int]) -> Targets:
+    """uint8 (images, classes): 1 where an image shows a class."""
+    targets = np.zeros((len(entries), len(label_of)), np.uint8)
+    for row, entry in enumerate(entries):
+        targets[row, [label_of[name] for name in entry.shown]] = 1
+    return targets
+
+
+def _entries(
+    sheet: Sheet, columns: Columns, labelling: Labelling, folder: Path, problems: list[Problem], notes: list[str]
+) -> list[_Entry]:
+    """Every image once, in the table's order; what is not there goes to the problems."""
+    known: dict[tuple[int, int], _Entry] = {}
+    lost: list[tuple[Row, str, str]] = []
+    again = 0
+    splits = _splits(sheet, columns)
+    for row, shown, split in zip(sheet.rows, labelling.shown, splits, strict=True):
+        if not row.cells[columns.image]:
+            raise DataError(f"{sheet.shown}: row {row.number} names no image")
+        path = _path(folder, row.cells[columns.image])
+        try:
+            status = path.stat()
+        except OSError as error:
+            lost.append((row, str(path), explain_os_error(error)))
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            lost.append((row, str(path), f"not a regular file but {kind_of_file(status.st_mode)}"))
+            continue
+        entry = _Entry(row, Found(str(path), status.st_size, status.st_mtime_ns), shown, split)
+        # By the file itself: a link to an image is that image.
+        first = known.setdefault((status.st_dev, status.st_ino), entry)
+        if first is not entry:
+            if (first.shown, first.split) != (shown, split):
+                raise conflict(sheet, first.row, row)
+            again += 1
+    if len(lost) > MISSING_SHARE * len(sheet.rows):
+        row, lost_path, reason = lost[0]
+        raise DataError(
+            f"{sheet.shown}: {len(lost):,} of {len(sheet.rows):,} images can't be had; the first is in row "
+            f"{row.number}, {printable(lost_path)}: {reason} (paths begin at the table's folder, or at /)"
+        )
+    problems += [Problem(printable(path), f"row {row.number}: {reason}") for row, path, reason in lost]
+    if again:
+        notes.append(f"{again:,} rows name an image a second time, with the same labels: it counts once")
+    return list(known.values())
+
+
+def _path(folder: Path, cell: str) -> Path:
+    """The file that a cell means; a path with backslashes, where there is none of that name, is Windows's."""
+    path = folder / cell
+    if "\\" in cell and not os.path.lexists(path):
+        return folder / cell.replace("\\", "/")
+    return path
+
+
+def _splits(sheet: Sheet, columns: Columns) -> list[str]:
+    """The split of each row; WHOLE where the table has none."""
+    if columns.split is None:
+        return [WHOLE] * len(sheet.rows)
+    found = []
+    for row in sheet.rows:
+        cell = row.cells[columns.split]
+        split = SPLIT_NAMES.get(cell.casefold())
+        if split is None:
+            raise DataError(
+                f"{sheet.shown}: row {row.number} has the split {cell!r}: it is one of train, val, test."
+                f"{did_you_mean(cell, SPLIT_NAMES)}"
+            )
+        found.append(split)
+    return found
+
+
+def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], learned: str) -> None:
+    """Raise DataError for a class that no training image shows: nothing could be learned of it."""
+    there = frozenset[str]().union(*(entry.shown for entry in entries if entry.split == learned))
+    if strangers := [name for name in labelling.classes if name not in there]:
+        holders = [split for split in SPLITS if any(strangers[0] in e.shown for e in entries if e.split == split)]
+        shown = ", ".join(strangers[:5])
+        if not holders:
+            raise DataError(f"{sheet.shown}: none of the images of {shown} can be had")
+        near = did_you_mean(strangers[0], there)
+        raise DataError(f"{sheet.shown}: {holders[0]} shows classes that train does not: {shown}.{near}")
+
+
+def _missing_classes(labelling: Labelling, entries: list[_Entry], parts: list[str]) -> Iterator[str]:
+    for part in parts[1:]:
+        there = frozenset[str]().union(*(entry.shown for entry in entries if entry.split == part))
+        if missing := [name for name in labelling.classes if name not in there]:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            yield f"{part} has no images of {', '.join(missing[:5])}{more}"
