@@ -38,6 +38,10 @@ class ExportError(ConvscopeError):
     """A model that can't be handed over as asked."""
 
 
+class PeerError(ConvscopeError):
+    """Another process of the same training failed and has said why: this one ends without a word."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest known names as a clause to end an error with; empty when nothing is near.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -58,7 +58,8 @@ class Batches:
     Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
     `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
     `dataclasses.replace(batches, epoch=n)` for the next one. Every row comes exactly once; `drop_last` leaves out
-    a last batch that isn't full. Raises DataError for a batch size below 1.
+    a last batch that isn't full. With a `share`, of each batch's images only the rows `share(images)` are read:
+    one process's part of it. Raises DataError for a batch size below 1.
     """
 
     image_set: ImageSet
@@ -70,6 +71,7 @@ class Batches:
     device: torch.device | str = "cpu"
     normalization: Normalization | None = None
     drop_last: bool = False
+    share: Callable[[int], slice] | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -78,6 +80,10 @@ class Batches:
     def __len__(self) -> int:
         count = len(self.image_set)
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+    def size_of(self, batch: int) -> int:
+        """How many images a batch has, whatever one process's share of them is."""
+        return min(self.batch_size, len(self.image_set) - batch * self.batch_size)
 
     def order(self) -> npt.NDArray[np.int64]:
         """The rows of this epoch, in order."""
@@ -90,6 +96,8 @@ class Batches:
         targets = self.image_set.targets
         for batch in range(len(self)):
             rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            if self.share is not None:
+                rows = rows[self.share(len(rows))]
             images = to_floats(self.image_set.images[rows], self.normalization, device=self.device)
             said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
             labels = torch.from_numpy(said).to(self.device)

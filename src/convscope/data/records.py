@@ -156,6 +156,13 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, rows: slice) -> ImageSet:
+        """Some of the rows, without reading or copying an image."""
+        images = self.images
+        of_rows = Rows(images.base, images.rows[rows]) if isinstance(images, Rows) else images[rows]
+        targets = None if self.targets is None else self.targets[rows]
+        return ImageSet(of_rows, self.labels[rows], self.names[rows], targets)
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -19,14 +19,15 @@ from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
-from convscope.train.answer import answer
+from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.events import EpochRow, Listener
 from convscope.train.objective import Objective
 from convscope.train.optimizers import make_optimizer, set_rate
 from convscope.train.schedule import learning_rate_factor
+from convscope.train.team import Team
 from convscope.train.watch import Watch
 
-# The stream of dropout and other draws inside the network: no step of an epoch has this number.
+# The stream of dropout and other draws inside the network, counted down by process: no step has such a number.
 NETWORK_STREAM = 2**23 - 1
 
 
@@ -106,15 +107,21 @@ def fit(
     listener: Listener,
     keep: Callable[[State], None],
     stop: Callable[[], bool],
+    team: Team | None = None,
 ) -> str:
     """Train until the epochs are done, patience is at its end, or `stop()`; says which: "done", "early" or "stopped".
 
     `keep(state)` is called at the end of each epoch. A stop in the middle of an epoch skips the rest of it; if no
-    epoch was complete before, the weights as they are then are measured and kept.
+    epoch was complete before, the weights as they are then are measured and kept. With a `team`, this process trains
+    on its share of every batch.
 
     Raises:
         Diverged: the loss became NaN or infinite; `state.best` still holds the best weights before that.
+        Lost: other processes of the team can't be reached any more.
     """
+    team = team or Team()
+    stop = team.heeding(stop)
+    least = team.least_batch(state.network)
     batches = Batches(
         train,
         batch_size=settings.batch_size,
@@ -123,19 +130,22 @@ def fit(
         device=settings.device,
         normalization=settings.normalization,
         # Batch normalisation has no variance of one value to divide by; the order differs in each epoch.
-        drop_last=len(train) % settings.batch_size == 1 and len(train) > 1,
+        drop_last=0 < len(train) % settings.batch_size < least and len(train) >= least,
+        share=team.rows,
     )
     while state.epoch < settings.epochs:
         if _patience_is_over(state, settings.patience):
             return "early"
-        trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop)
+        trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop, team)
         if trained is None:
             if state.best is None:
-                measured = _measure(state.network, val, settings)
+                team.average_buffers(state.network)
+                measured = _measure(state.network, val, settings, team)
                 state.best = Best(0, measured[0], measured[1], copy_weights(state.network))
             return "stopped"
         began = time.perf_counter()
-        accuracy, loss = _measure(state.network, val, settings)
+        team.average_buffers(state.network)
+        accuracy, loss = _measure(state.network, val, settings, team)
         if loss is not None and not math.isfinite(loss):
             raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate)
         state.epoch += 1
@@ -160,30 +170,31 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _train_epoch(
-    state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool]
+    state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool], team: Team
 ) -> EpochRow | None:
     """One epoch's steps and what they measured, or None when it was stopped before its end."""
     watch = Watch(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
     steps = len(batches) * settings.epochs
     rate = settings.learning_rate
     train_mode(state.network)
-    _seed_network(settings, state.epoch)
+    _seed_network(settings, state.epoch, team.rank)
     source = iter(batches)
     for batch in range(len(batches)):
         if stop():
             state.seconds += watch.elapsed
             return None
+        images = batches.size_of(batch)
         with watch.waiting():
             pixels, labels, _ = next(source)
             generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
-            pixels = augment(pixels, settings.augmentation, generator=generator)
+            pixels = augment(pixels, settings.augmentation, generator=generator, part=team.part(images))
         # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
         step = state.epoch * len(batches) + batch
         rate = settings.learning_rate * learning_rate_factor(
             settings.schedule, step=step, steps=steps, warmup=settings.warmup
         )
-        loss, right = _step(state, settings, pixels, labels, rate, step)
-        watch.count(len(labels), loss, right)
+        loss, right = _step(state, settings, pixels, labels, rate, step, images, team)
+        watch.count(images, loss, right)
         if shown := watch.due(batch + 1, rate):
             listener.stepped(shown)
     state.step += len(batches)
@@ -192,9 +203,19 @@ def _train_epoch(
 
 
 def _step(
-    state: State, settings: Settings, pixels: Tensor, labels: Tensor, rate: float, step: int
+    state: State,
+    settings: Settings,
+    pixels: Tensor,
+    labels: Tensor,
+    rate: float,
+    step: int,
+    images: int,
+    team: Team,
 ) -> tuple[float, int]:
-    """One step of gradient descent: the batch's loss, unsmoothed, and how many answers were right."""
+    """One step of gradient descent: the batch's loss, unsmoothed, and how many answers were right.
+
+    `images` is the size of the global batch, of which the pixels are the team's share.
+    """
     set_rate(state.optimizer, rate)
     # Augmentation may have changed the memory layout; the convolutions want it as the weights are.
     pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -202,37 +223,46 @@ def _step(
     with torch.autocast(device_type, torch.bfloat16, enabled=settings.bf16):
         outputs = state.network(pixels)
     judged = settings.objective.of_answer(state.network, outputs, labels)
-    value = judged.main.item()
+    state.optimizer.zero_grad(set_to_none=True)
+    # The shares' gradients add up to that of the mean over the global batch.
+    weight = len(labels) / images
+    torch.autograd.backward(judged.loss * weight)
+    with torch.no_grad():
+        plain = settings.objective.plain(judged.scores, labels)
+        right_here = settings.objective.count_right(judged.scores, labels)
+        value, loss, right = team.add_up(state.network, (judged.main * weight, plain * weight, right_here))
     if not math.isfinite(value):
         raise _diverged("the loss", value, state.epoch, step + 1, rate)
-    state.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(judged.loss)
     if settings.gradient_clip:
         nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip, error_if_nonfinite=False)
     state.optimizer.step()
-    with torch.no_grad():
-        plain = settings.objective.plain(judged.scores, labels).item()
-        right = int(settings.objective.count_right(judged.scores, labels))
-    return plain, right
+    return loss, int(right)
 
 
 def _diverged(what: str, value: float, epoch: int, step: int, rate: float) -> Diverged:
     return Diverged(f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}")
 
 
-def _seed_network(settings: Settings, epoch: int) -> None:
-    """Seed the generators that dropout draws from; `train` has set the user's own aside meanwhile."""
-    seed = generator_for(settings.seed, epoch, NETWORK_STREAM).initial_seed()
+def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
+    """Seed the generators that dropout draws from; `train` has set the user's own aside meanwhile.
+
+    Each process of a team has a stream of its own, lest it drop the same units as the others.
+    """
+    seed = generator_for(settings.seed, epoch, NETWORK_STREAM - rank).initial_seed()
     torch.default_generator.manual_seed(seed)
     if settings.device == "cuda":
         torch.cuda.manual_seed(seed)
 
 
-def _measure(network: nn.Module, val: ImageSet | None, settings: Settings) -> tuple[float | None, float | None]:
+def _measure(
+    network: nn.Module, val: ImageSet | None, settings: Settings, team: Team
+) -> tuple[float | None, float | None]:
     """Validation accuracy and loss, or two Nones without a validation part."""
     if val is None or not len(val):
         return None, None
-    probabilities = answer(network, val, settings.normalization, device=settings.device)
+    probabilities = team.answers(
+        val, lambda images: answer(network, images, settings.normalization, device=settings.device), EVALUATION_BATCH
+    )
     accuracy = float((probabilities.argmax(1) == val.labels).mean())
     return accuracy, settings.objective.plain_of_probabilities(probabilities, val.labels)
 
