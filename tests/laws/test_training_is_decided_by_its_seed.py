@@ -62,12 +62,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return _trained(tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.parametrize(("optimizer", "epoch"), [("sgd", 1), ("adamw", 3)])
-def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, optimizer: str, epoch: int) -> None:
-    whole = _trained(tmp_path / "whole", optimizer=optimizer)
-    stopped = train(
-        "digits", RECIPE.changed({"optimizer": optimizer}), runs_directory=tmp_path, listener=_StopAfter(epoch)
-    )
+@pytest.mark.parametrize(
+    ("settings", "epoch"),
+    [({}, 1), ({"optimizer": "adamw"}, 3), ({"precision": "bf16", "memory_format": "contiguous"}, 2)],
+)
+def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, str], epoch: int) -> None:
+    whole = _trained(tmp_path / "whole", **settings)
+    stopped = train("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopAfter(epoch))
     assert (stopped.ending, stopped.exit_code, stopped.epochs) == ("stopped", 130, epoch)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)

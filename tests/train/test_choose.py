@@ -34,7 +34,7 @@ def test_digits() -> None:
     settled = settle(Recipe(data="digits"), probe("digits"))
     assert (settled.recipe.model, settled.decoding.size, settled.decoding.channels) == ("lenet5", (32, 32), 1)
     assert (settled.augmentation.flip, settled.augmentation.crop_padding) == (False, 2)
-    assert (settled.epochs, settled.batch_size, settled.precision, settled.threads) == (40, 32, "fp32", 1)
+    assert (settled.epochs, settled.batch_size, settled.mode.precision, settled.mode.threads) == (40, 32, "fp32", 1)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_was_said_is_not_chosen() -> None:
     said = Recipe(model="resnet18", image_size="48", channels=3, epochs=7, batch_size=9, learning_rate=0.3, threads=2)
     settled = settle(said, probe("digits"))
     assert (settled.decoding.size, settled.epochs, settled.batch_size) == ((48, 48), 7, 9)
-    assert (settled.learning_rate, settled.threads, settled.decoding.channels) == (0.3, 2, 3)
+    assert (settled.learning_rate, settled.mode.threads, settled.decoding.channels) == (0.3, 2, 3)
     assert not any("epochs" in reason for reason in settled.reasons)
 
 
@@ -87,6 +87,8 @@ def test_held_back_images_are_not_counted() -> None:
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
         (Recipe(crop_padding=32), RunError, "crop_padding 32 is more than"),
         (Recipe(model="resnet18", batch_size=1), RunError, "take 2 or more"),
+        (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
+        (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
     ],
 )
 def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:

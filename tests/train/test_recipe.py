@@ -44,6 +44,9 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.integers(0, 2**31),
     "split_seed": st.one_of(_OR_AUTO, st.integers(0, 2**31)),
     "device": st.sampled_from(choices("device")),
+    "plan": st.sampled_from(["auto", "measure", "rules"]),
+    "memory_format": st.sampled_from(choices("memory_format")),
+    "compile": st.sampled_from(choices("compile")),
     "precision": st.sampled_from(choices("precision")),
     "threads": st.one_of(_OR_AUTO, st.integers(1, 256)),
 }
@@ -88,6 +91,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
+        ({"plan": "fp32", "precision": "bf16"}, "plan fp32 and precision bf16 contradict"),
         ({"validation_fraction": 0.6, "test_fraction": 0.4}, "leave no image to train on"),
         ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
     ],

@@ -19,6 +19,7 @@ from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.events import Silent
 from convscope.train.loop import Settings, fit, new_state
+from convscope.train.mode import Mode
 from convscope.train.objective import Objective
 from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.recipe import Recipe
@@ -106,7 +107,7 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         patience=0,
         seed=0,
         device="cpu",
-        bf16=False,
+        mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
         augmentation=Augmentation(),
         normalization=Normalization(mean=(0.5,) * 3, std=(0.25,) * 3),
     )

@@ -6,8 +6,8 @@ recipe, before any image is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
 from convscope.report.units import plural
+from convscope.train.mode import Mode, Precision, require_possible
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
@@ -44,7 +45,6 @@ BF16_WEIGHTS = 1_000_000
 # A step of a network this small is over before a second thread has joined in.
 ONE_THREAD_WEIGHTS = 100_000
 
-Precision = Literal["fp32", "bf16"]
 Kind = TypeVar("Kind", bool, int, float)
 
 
@@ -58,8 +58,7 @@ class Settled:
     epochs: int
     batch_size: int
     learning_rate: float
-    precision: Precision
-    threads: int
+    mode: Mode
     device: str
     weights: int
     reasons: tuple[str, ...]
@@ -100,8 +99,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = usable_device(recipe.device)
-    precision = _precision(recipe, device, weights, reasons)
-    threads = _taken(recipe.threads, 1 if weights < ONE_THREAD_WEIGHTS else torch.get_num_threads())
+    mode = _mode(recipe, device, weights, reasons)
     complete = recipe.changed(
         {
             "model": model,
@@ -115,8 +113,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "learning_rate": rate,
             "split_seed": recipe.seed_of_split,
             "device": device,
-            "precision": precision,
-            "threads": threads,
+            "plan": "rules",
+            **asdict(mode),
         }
     )
     return Settled(
@@ -126,8 +124,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=rate,
-        precision=precision,
-        threads=threads,
+        mode=mode,
         device=device,
         weights=weights,
         reasons=tuple(reasons),
@@ -218,16 +215,25 @@ def usable_device(name: str) -> str:
     return name
 
 
-def _precision(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Precision:
+def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode:
+    """How a step is computed, as rules without a clock have it."""
+    precision: Precision = "fp32"
     if recipe.precision != AUTO:
-        return recipe.precision
-    if weights >= BF16_WEIGHTS and _has_bf16(device):
+        precision = recipe.precision
+    elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
         reasons.append("bf16 arithmetic with fp32 weights in the training step: this machine computes it natively")
-        return "bf16"
-    return "fp32"
+        precision = "bf16"
+    mode = Mode(
+        precision=precision,
+        memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
+        compile="no" if recipe.compile == AUTO else recipe.compile,
+        threads=_taken(recipe.threads, 1 if weights < ONE_THREAD_WEIGHTS else torch.get_num_threads()),
+    )
+    require_possible(mode, device)
+    return mode
 
 
-def _has_bf16(device: str) -> bool:
+def has_bf16(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware; where torch can't tell, no."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())

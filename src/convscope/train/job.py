@@ -89,7 +89,7 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         patience=recipe.patience,
         seed=recipe.seed,
         device=settled.device,
-        bf16=settled.precision == "bf16",
+        mode=settled.mode,
         augmentation=settled.augmentation,
         normalization=card.normalization,
     )
@@ -183,6 +183,5 @@ def _bits_depend_on(settled: Settled) -> dict[str, object]:
         "machine": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "device": settled.device,
-        "precision": settled.precision,
-        "threads": settled.threads,
+        **asdict(settled.mode),
     }

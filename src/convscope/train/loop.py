@@ -21,9 +21,11 @@ from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.events import EpochRow, Listener
+from convscope.train.mode import Forward, Mode
 from convscope.train.objective import Objective
 from convscope.train.optimizers import make_optimizer, set_rate
 from convscope.train.schedule import learning_rate_factor
+from convscope.train.step import descend, differentiate
 from convscope.train.team import Team
 from convscope.train.watch import Watch
 
@@ -53,7 +55,7 @@ class Settings:
     patience: int
     seed: int
     device: str
-    bf16: bool
+    mode: Mode
     augmentation: Augmentation
     normalization: Normalization
 
@@ -73,6 +75,7 @@ class State:
     """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete."""
 
     network: nn.Module
+    forward: Forward
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     step: int = 0
@@ -82,11 +85,9 @@ class State:
 
 
 def new_state(network: nn.Module, settings: Settings) -> State:
-    """A network on its device, channels-last, with a fresh optimizer."""
+    """A network on its device, laid out for its mode, with a fresh optimizer."""
     network = network.to(settings.device)
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    settings.mode.lay_out(network)
     optimizer = make_optimizer(
         settings.optimizer,
         network,
@@ -95,7 +96,7 @@ def new_state(network: nn.Module, settings: Settings) -> State:
         weight_decay=settings.weight_decay,
         depth_decay=settings.depth_decay,
     )
-    return State(network, optimizer)
+    return State(network, settings.mode.forward_of(network), optimizer)
 
 
 def fit(
@@ -217,25 +218,18 @@ def _step(
     `images` is the size of the global batch, of which the pixels are the team's share.
     """
     set_rate(state.optimizer, rate)
-    # Augmentation may have changed the memory layout; the convolutions want it as the weights are.
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
-    device_type = torch.device(settings.device).type
-    with torch.autocast(device_type, torch.bfloat16, enabled=settings.bf16):
-        outputs = state.network(pixels)
-    judged = settings.objective.of_answer(state.network, outputs, labels)
-    state.optimizer.zero_grad(set_to_none=True)
     # The shares' gradients add up to that of the mean over the global batch.
     weight = len(labels) / images
-    torch.autograd.backward(judged.loss * weight)
+    judged = differentiate(
+        state.network, state.forward, state.optimizer, settings.objective, pixels, labels, weight=weight
+    )
     with torch.no_grad():
         plain = settings.objective.plain(judged.scores, labels)
         right_here = settings.objective.count_right(judged.scores, labels)
         value, loss, right = team.add_up(state.network, (judged.main * weight, plain * weight, right_here))
     if not math.isfinite(value):
         raise _diverged("the loss", value, state.epoch, step + 1, rate)
-    if settings.gradient_clip:
-        nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip, error_if_nonfinite=False)
-    state.optimizer.step()
+    descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
     return loss, int(right)
 
 

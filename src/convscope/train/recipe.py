@@ -162,16 +162,33 @@ class Recipe:
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
         default=AUTO, metadata=_about("auto: cuda where there is one, else cpu", "machine")
     )
-    precision: Literal["auto", "fp32", "bf16"] = field(
+    plan: Literal["auto", "measure", "rules", "fp32"] = field(
         default=AUTO,
         metadata=_about(
-            "arithmetic of the training step; auto: bf16 where the machine has it and the network gains", "machine"
+            "how what is auto below is found: auto: as measured before, or now where that pays; measure: anew; rules: "
+            "without measuring; fp32: as auto, in fp32",
+            "machine",
+        ),
+    )
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = field(
+        default=AUTO,
+        metadata=_about(
+            "arithmetic of the training step; auto: the fastest whose loss is fp32's, as planned", "machine"
+        ),
+    )
+    memory_format: Literal["auto", "channels-last", "contiguous"] = field(
+        default=AUTO, metadata=_about("how pixels and weights lie in memory; auto: as planned", "machine")
+    )
+    compile: Literal["auto", "no", "yes", "graphs"] = field(
+        default=AUTO,
+        metadata=_about(
+            "torch.compile, or with CUDA graphs; auto: on a GPU where the run is long enough to gain", "machine"
         ),
     )
     threads: int | Auto = field(
         default=AUTO,
         metadata=_about(
-            "CPU threads; auto: one for a small network, else as torch finds", "machine", at_least=1, below=1025
+            "CPU threads; auto: one for a small network, else as planned", "machine", at_least=1, below=1025
         ),
     )
 
@@ -190,6 +207,8 @@ class Recipe:
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
             )
+        if self.plan == "fp32" and self.precision not in (AUTO, "fp32"):
+            raise RunError(f"plan fp32 and precision {self.precision} contradict each other: leave one of them out")
         parse_options(self.model_options)
 
     @property

@@ -35,6 +35,7 @@ from convscope.train.job import (
 )
 from convscope.train.loop import Best, Diverged, Settings, fit, new_state
 from convscope.train.metrics import Scores, score
+from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, Value
 from convscope.train.report import Story, write_report
@@ -256,8 +257,7 @@ def _introduction(job: Job) -> Iterator[str]:
         shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:3])
         more = f"; and {len(dataset.problems) - 3} more" if len(dataset.problems) > 3 else ""
         yield f"{plural(len(dataset.problems), 'image')} kept out: {shown}{more}"
-    threads = plural(settled.threads, "thread")
-    yield f"network: {job.card.name}, {settled.weights:,} weights, on {settled.device}, {threads}"
+    yield f"network: {job.card.name}, {settled.weights:,} weights, on {settled.device}, {settled.mode}"
     for reason in settled.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"
@@ -270,12 +270,7 @@ def lasting_source(found: Probe) -> str:
 
 @contextmanager
 def own_torch(settled: Settled) -> Iterator[None]:
-    """Our own generators and thread count inside; the user's are put back."""
-    threads = torch.get_num_threads()
+    """Our own generators, thread count and arithmetic inside; the user's are put back."""
     devices = list(range(torch.cuda.device_count())) if settled.device == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.set_num_threads(settled.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+    with torch.random.fork_rng(devices=devices), computing(settled.mode, settled.device):
+        yield

@@ -1,0 +1,99 @@
+"""How a training step is computed: arithmetic, layout in memory, compiled or not, threads. What, but not how well.
+
+The weights are float32 in every mode, and so is what the optimizer does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from convscope.errors import RunError
+
+Precision = Literal["fp32", "tf32", "bf16"]
+MemoryFormat = Literal["channels-last", "contiguous"]
+Compile = Literal["no", "yes", "graphs"]
+
+# What a network answers with: scores, or scores and those of its auxiliary heads.
+Forward = Callable[[Tensor], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """One way to compute a training step.
+
+    Args:
+        precision: fp32; tf32, which is float32 whose products keep 10 bits (NVIDIA's GPUs); or bf16, autocast.
+        memory_format: whether the channels of a pixel lie together, or the pixels of a channel.
+        compile: no; yes: by torch.compile; graphs: and replayed as CUDA graphs.
+        threads: of the CPU.
+    """
+
+    precision: Precision
+    memory_format: MemoryFormat
+    compile: Compile
+    threads: int
+
+    def __str__(self) -> str:
+        parts: list[str] = [self.precision, self.memory_format]
+        parts += {"no": [], "yes": ["compiled"], "graphs": ["compiled", "CUDA graphs"]}[self.compile]
+        return ", ".join([*parts, f"{self.threads} thread{'s' * (self.threads != 1)}"])
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """torch's name for the memory format."""
+        return torch.channels_last if self.memory_format == "channels-last" else torch.contiguous_format
+
+    def lay_out(self, network: nn.Module) -> None:
+        """Put the weights of two-dimensional convolutions into this memory format, in place."""
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=self.layout)
+
+    def forward_of(self, network: nn.Module) -> Forward:
+        """The network's forward pass in this mode, on a batch of any layout; the weights stay the network's own.
+
+        The network itself stays as it is, so measuring and saving it know nothing of a compiler.
+        """
+        device_type = next((weight.device.type for weight in network.parameters()), "cpu")
+        run: Forward = network
+        if self.compile != "no":
+            run = torch.compile(network, mode="reduce-overhead" if self.compile == "graphs" else "default")
+
+        def forward(pixels: Tensor) -> Any:
+            with torch.autocast(device_type, torch.bfloat16, enabled=self.precision == "bf16"):
+                return run(pixels.contiguous(memory_format=self.layout))
+
+        return forward
+
+
+@contextmanager
+def computing(mode: Mode, device: str) -> Iterator[None]:
+    """The mode's threads and the arithmetic of a GPU's float32 inside; as they were after."""
+    threads = torch.get_num_threads()
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    torch.set_num_threads(mode.threads)
+    try:
+        if device == "cuda":
+            for backend in backends:
+                backend.allow_tf32 = mode.precision == "tf32"
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if device == "cuda":
+            for backend, was_allowed in zip(backends, before, strict=True):
+                backend.allow_tf32 = was_allowed
+
+
+def require_possible(mode: Mode, device: str) -> None:
+    """Raise RunError where a device has no such mode."""
+    if mode.precision == "tf32" and device != "cuda":
+        raise RunError(f"precision tf32 is arithmetic of NVIDIA's GPUs, and the device is {device}: take fp32 or bf16")
+    if mode.compile == "graphs" and device != "cuda":
+        raise RunError(f"compile graphs needs CUDA, and the device is {device}: take yes or no")
