@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.train.objective import Objective
 
 EVALUATION_BATCH = 256
 
@@ -22,17 +22,21 @@ def answer(
     images: ImageSet,
     normalization: Normalization,
     *,
+    objective: Objective,
     device: str = "cpu",
     batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
-    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after."""
+    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after.
+
+    `objective` says how scores become probabilities: that by which the network learned.
+    """
     found = []
     done = 0
     with evaluating(network):
         for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
-            found.append(functional.softmax(network(pixels).double(), dim=1).cpu().numpy())
+            found.append(objective.probabilities(network(pixels).double()).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)
     return np.concatenate(found)

@@ -22,6 +22,8 @@ from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
 from convscope.report.units import plural
+from convscope.train.class_weights import require_known
+from convscope.train.losses import LOSSES
 from convscope.train.mode import Mode, Precision, require_possible
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
@@ -97,6 +99,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     )
     if chosen:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
+    loss = _loss(recipe, found, reasons)
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = usable_device(recipe.device)
     mode = _mode(recipe, device, weights, reasons)
@@ -112,6 +115,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "batch_size": batch_size,
             "learning_rate": rate,
             "split_seed": recipe.seed_of_split,
+            "loss": loss,
+            "label_smoothing": _taken(recipe.label_smoothing, LOSSES[loss].smoothing),
             "device": device,
             "plan": "rules",
             **asdict(mode),
@@ -155,6 +160,21 @@ def _learning_rate(recipe: Recipe, batch_size: int, reasons: list[str]) -> float
     if recipe.learning_rate == AUTO:
         reasons.append(f"learning rate {gentle:g}, not {rate:g}: the weights are trained already")
     return gentle
+
+
+def _loss(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
+    """The loss that fits the labels; raises RunError for one that does not."""
+    loss = recipe.loss
+    if loss == AUTO:
+        loss = "multi-label" if found.multi_label else "softmax"
+        if found.multi_label:
+            reasons.append("loss multi-label: images have several labels, or none")
+    if (loss == "multi-label") != found.multi_label:
+        has = "several labels, or none" if found.multi_label else "one class each"
+        fitting = "multi-label" if found.multi_label else "softmax, hinge or logistic"
+        raise RunError(f"loss is {loss}, but the images of {found.source} have {has}: take {fitting}")
+    require_known(recipe.class_weights, found.classes)
+    return loss
 
 
 def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) -> tuple[int, int]:

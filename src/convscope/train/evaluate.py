@@ -76,12 +76,20 @@ def evaluate(
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
     probabilities = answer(
-        network, images, card.normalization, device=device, progress=progress, what=f"measuring on {name}"
+        network,
+        images,
+        card.normalization,
+        objective=card.objective,
+        device=device,
+        progress=progress,
+        what=f"measuring on {name}",
     )
     return Evaluation(
         run=opened,
         data=dataset.source,
-        scores=score(probabilities, labels, classes=card.classes, names=images.names, split=name),
+        scores=score(
+            probabilities, labels, classes=card.classes, names=images.names, split=name, objective=card.objective
+        ),
         kept_out=len(dataset.problems),
         notes=tuple(notes),
     )

@@ -23,7 +23,8 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """One epoch's measures: a row of metrics.csv. Losses are cross-entropies without label smoothing, so they compare.
+    """One epoch's measures: a row of metrics.csv. Losses are without label smoothing and class
+    weights, so they compare.
 
     `seconds` is the training time so far, interruptions left out; `data_wait` is the share of the epoch's training
     time in which batches were prepared. Validation is None where there is none.

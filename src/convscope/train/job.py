@@ -73,7 +73,9 @@ def hash_of(dataset: Dataset) -> str:
 def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Settings:
     """What the loop needs of a settled recipe and of the images that it trains on."""
     recipe = settled.recipe
-    class_counts = np.bincount(train.labels, minlength=len(card.classes)).tolist()
+    classes = card.classes
+    counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
+    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=settled.device)
     return Settings(
         epochs=settled.epochs,
         batch_size=settled.batch_size,
@@ -84,7 +86,7 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         weight_decay=recipe.weight_decay,
         schedule=recipe.schedule,
         warmup=recipe.warmup,
-        objective=make_objective(recipe, class_counts),
+        objective=objective,
         gradient_clip=recipe.gradient_clip,
         patience=recipe.patience,
         seed=recipe.seed,

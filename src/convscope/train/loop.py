@@ -255,7 +255,11 @@ def _measure(
     if val is None or not len(val):
         return None, None
     probabilities = team.answers(
-        val, lambda images: answer(network, images, settings.normalization, device=settings.device), EVALUATION_BATCH
+        val,
+        lambda images: answer(
+            network, images, settings.normalization, objective=settings.objective, device=settings.device
+        ),
+        EVALUATION_BATCH,
     )
     accuracy = float((probabilities.argmax(1) == val.labels).mean())
     return accuracy, settings.objective.plain_of_probabilities(probabilities, val.labels)

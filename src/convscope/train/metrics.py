@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.errors import DataError
+from convscope.train.objective import Objective
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2
 
 
@@ -96,9 +98,17 @@ class Scores:
 
 
 def score(
-    probabilities: Floats, labels: Integers, *, classes: tuple[str, ...], names: Any = None, split: str = "test"
+    probabilities: Floats,
+    labels: Integers,
+    *,
+    classes: tuple[str, ...],
+    names: Any = None,
+    split: str = "test",
+    objective: Objective = SOFTMAX,
 ) -> Scores:
     """Measure probabilities (N, classes) against labels (N,); `names` say which image a row is.
+
+    The loss is the one by which the network learned, which `objective` says.
 
     Top-5 is None with five classes or fewer, where it would always be 1.
 
@@ -127,7 +137,7 @@ def score(
         split=split,
         classes=classes,
         images=count,
-        loss=float(-np.log(np.maximum(truth, 1e-12)).mean()),
+        loss=objective.plain_of_probabilities(probabilities, labels),
         accuracy_top1=float(right.mean()),
         accuracy_top5=top_k(probabilities, labels, 5) if len(classes) > 5 else None,
         calibration_error=calibration_error(bins),

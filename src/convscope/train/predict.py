@@ -89,7 +89,7 @@ def predict(
                 problems.append(Problem(shown, str(error).removeprefix(f"{shown}: ")))
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
-            probabilities = answer(network, batch, card.normalization, device=device)
+            probabilities = answer(network, batch, card.normalization, objective=card.objective, device=device)
             found.extend(_ranked(name, row, card.classes) for name, row in zip(names, probabilities, strict=True))
         progress(min(start + EVALUATION_BATCH, len(paths)), len(paths), "predicting")
     return Predictions(tuple(found), tuple(problems))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from convscope.errors import RunError, did_you_mean
+from convscope.train.class_weights import parse_class_weights
 
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
@@ -133,8 +134,28 @@ class Recipe:
     warmup: float = field(
         default=0.2, metadata=_about("share of the steps in which the rate rises", "training", at_least=0, below=1)
     )
-    label_smoothing: float = field(
-        default=0.1, metadata=_about("share of the target spread over all classes", "training", at_least=0, below=1)
+    loss: Literal["auto", "softmax", "hinge", "logistic", "multi-label"] = field(
+        default=AUTO,
+        metadata=_about(
+            "softmax (cross-entropy), hinge (SVM), logistic (one class against all others) or multi-label; "
+            "auto: softmax, or multi-label where images have several labels",
+            "training",
+        ),
+    )
+    label_smoothing: float | Auto = field(
+        default=AUTO,
+        metadata=_about(
+            "share of the target spread over all answers; auto: 0.1 with softmax, else 0",
+            "training",
+            at_least=0,
+            below=1,
+        ),
+    )
+    class_weights: str = field(
+        default="none",
+        metadata=_about(
+            "how much a class counts: none, balanced (rare ones more), or by name: cat=2,dog=0.5", "training"
+        ),
     )
     gradient_clip: float = field(
         default=0.0, metadata=_about("largest norm of the gradient; 0: no limit", "training", at_least=0)
@@ -209,7 +230,13 @@ class Recipe:
             )
         if self.plan == "fp32" and self.precision not in (AUTO, "fp32"):
             raise RunError(f"plan fp32 and precision {self.precision} contradict each other: leave one of them out")
+        if self.loss == "hinge" and self.label_smoothing not in (AUTO, 0):
+            raise RunError(
+                f"label_smoothing {self.label_smoothing} with the hinge loss: a margin needs the one right class; "
+                "take 0, or loss softmax"
+            )
         parse_options(self.model_options)
+        parse_class_weights(self.class_weights)
 
     @property
     def seed_of_split(self) -> int:

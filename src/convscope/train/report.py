@@ -132,7 +132,7 @@ def _curves(story: Story) -> Iterator[Html]:
         curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
         title="Loss",
         x_label="epoch",
-        y_label="cross-entropy",
+        y_label=story.card.objective.measured,
         width=460,
     )
     accuracy = line_chart(

@@ -29,6 +29,7 @@ from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.checkpoint import load_weights, read_tensors, tensor_bytes
 from convscope.train.files import write_file
+from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
 
 FORMAT = 1
@@ -44,6 +45,12 @@ class ModelCard:
     classes: tuple[str, ...]
     decoding: Decoding
     normalization: Normalization
+    loss: str = "softmax"
+
+    @property
+    def objective(self) -> Objective:
+        """What the network learned by, which says how its scores become probabilities."""
+        return Objective(loss=self.loss)
 
     def build(self) -> nn.Module:
         """The network with fresh weights from torch's generator."""
@@ -67,6 +74,7 @@ class ModelCard:
                 "options": dict(self.options),
             },
             "classes": list(self.classes),
+            "loss": self.loss,
             "preprocessing": {
                 **self.decoding.to_dict(),
                 "mean": list(self.normalization.mean),
@@ -85,6 +93,8 @@ class ModelCard:
                 name=str(network["name"]),
                 options=dict(network["options"]),
                 classes=tuple(str(name) for name in values["classes"]),
+                # Cards from before there was a choice say nothing: it was softmax.
+                loss=str(values.get("loss", "softmax")),
                 decoding=Decoding.from_dict(preparation),
                 normalization=Normalization(
                     mean=tuple(float(level) for level in preparation["mean"]),
@@ -93,6 +103,7 @@ class ModelCard:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"it lacks or garbles {error}") from error
+        _ = card.objective  # a loss that does not exist is refused here
         if not card.classes:
             raise RunError("it names no classes")
         if not len(card.normalization.mean) == len(card.normalization.std) == card.decoding.channels:

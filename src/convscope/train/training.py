@@ -77,6 +77,7 @@ def train_new(
         classes=dataset.classes,
         decoding=settled.decoding,
         normalization=measure_normalization(train),
+        loss=settled.recipe.loss,
     )
     run = create_run(runs_directory, name or run_name(recipe.data, card.name))
     with run.locked(), own_torch(settled), _heeding(run, listener) as request:
@@ -221,11 +222,19 @@ def _measure(job: Job, *, whole: bool) -> Scores | None:
         network,
         images,
         job.card.normalization,
+        objective=job.card.objective,
         device=job.settled.device,
         progress=job.listener.progressed,
         what=f"measuring on {split}",
     )
-    return score(probabilities, images.labels, classes=job.card.classes, names=images.names, split=split)
+    return score(
+        probabilities,
+        images.labels,
+        classes=job.card.classes,
+        names=images.names,
+        split=split,
+        objective=job.card.objective,
+    )
 
 
 def open_images(
