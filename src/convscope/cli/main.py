@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from convscope import __version__
-from convscope.errors import ConvscopeError, did_you_mean
+from convscope.errors import ConvscopeError, PeerError, did_you_mean
 
 # command -> (its module in convscope.cli, the line that `--help` shows); the order is that of a newcomer's day.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -96,6 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
     try:
         code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False)
+    except PeerError:
+        sys.exit(EXIT_USER_ERROR)
     except ConvscopeError as error:
         click.echo(f"convscope: {error}", err=True)
         sys.exit(EXIT_USER_ERROR)

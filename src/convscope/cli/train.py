@@ -47,11 +47,13 @@ def command(
     files or of CIFAR binaries, or the built-in digits. What is left at auto follows from the images.
     """
     from convscope.train.allocator import prepare_memory
+    from convscope.train.place import Place
     from convscope.train.recipe import Recipe
 
     prepare_memory()  # before torch is imported
     from convscope.train.training import train_new, train_on
 
+    first = Place.of().first
     settings = given_settings(context)
     cache_directory = None if cache is None else Path(cache)
     if resume is not None:
@@ -59,12 +61,12 @@ def command(
             raise RunError(
                 "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
             )
-        with watching(quiet=as_json) as listener:
+        with watching(quiet=as_json or not first) as listener:
             outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
     else:
         recipe = Recipe() if recipe_file is None else Recipe.load(Path(recipe_file))
         recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
-        with watching(quiet=as_json) as listener:
+        with watching(quiet=as_json or not first) as listener:
             outcome = train_new(
                 recipe,
                 listener=listener,
@@ -72,6 +74,8 @@ def command(
                 runs_directory=Path(runs_directory),
                 cache_directory=cache_directory,
             )
+    if not first:
+        return outcome.exit_code
     if as_json:
         click.echo(json.dumps(outcome_values(outcome), indent=2))
     else:

@@ -24,8 +24,10 @@ from convscope.nets.depth import freeze
 from convscope.report.units import plural
 from convscope.train.class_weights import require_known
 from convscope.train.losses import LOSSES
+from convscope.train.machine import this_machine
 from convscope.train.mode import Mode, Precision, require_possible
 from convscope.train.optimizers import default_learning_rate
+from convscope.train.place import Place, threads_for
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
@@ -91,8 +93,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     images = training_images(found, recipe)
     epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
     batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
-    if batch_size == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        raise RunError(f"batch_size is 1, and {model} normalises over the batch: take 2 or more")
+    place = Place.of()
+    _check_batch(recipe, place, model, network, batch_size, images)
     rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
         recipe.batch_size == AUTO
@@ -102,6 +104,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     loss = _loss(recipe, found, reasons)
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = usable_device(recipe.device)
+    _check_processes(place, device)
     mode = _mode(recipe, device, weights, reasons)
     complete = recipe.changed(
         {
@@ -134,6 +137,42 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         weights=weights,
         reasons=tuple(reasons),
     )
+
+
+def _check_batch(recipe: Recipe, place: Place, model: str, network: nn.Module, batch_size: int, images: int) -> None:
+    """Raise RunError where a batch, or what one process has of it, is too small to train on."""
+    normalises = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if recipe.sync_batchnorm and not normalises:
+        raise RunError(f"sync_batchnorm: {model} has no batch normalization: leave it out")
+    if batch_size == 1 and normalises:
+        raise RunError(f"batch_size is 1, and {model} normalises over the batch: take 2 or more")
+    if images < place.size:
+        raise RunError(f"{images} training images for {place.size} processes: start {images} or fewer")
+    alone = normalises and not recipe.sync_batchnorm and place.size > 1
+    least = place.size * (2 if alone else 1)
+    if batch_size < least:
+        why = ", and each normalises over its own share (or take --sync-batchnorm)" if alone else ""
+        raise RunError(f"batch_size is {batch_size} for {place.size} processes{why}: take {least} or more")
+
+
+def _check_processes(place: Place, device: str) -> None:
+    """Raise RunError where the processes of this machine can't each have a device."""
+    if place.size == 1:
+        return
+    if device == "mps":
+        raise RunError("device mps: several processes train on cuda or cpu; start one, or take --device cpu")
+    if device == "cuda" and place.local_size > (devices := torch.cuda.device_count()):
+        raise RunError(
+            f"{place.local_size} processes on a machine with {devices} CUDA devices: start {devices}, "
+            "or take --device cpu"
+        )
+
+
+def _threads(weights: int) -> int:
+    """Threads of one process for a network of so many weights."""
+    if weights < ONE_THREAD_WEIGHTS:
+        return 1
+    return threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores)
 
 
 def training_images(found: Probe, recipe: Recipe) -> int:
@@ -247,7 +286,12 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
-        threads=_taken(recipe.threads, 1 if weights < ONE_THREAD_WEIGHTS else torch.get_num_threads()),
+        threads=_taken(
+            recipe.threads,
+            1
+            if weights < ONE_THREAD_WEIGHTS
+            else threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores),
+        ),
     )
     require_possible(mode, device)
     return mode

@@ -7,7 +7,7 @@ import json
 import math
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ from convscope.train.events import COLUMNS, EpochRow, Listener, table_row
 from convscope.train.loop import Best, Settings, State
 from convscope.train.objective import make_objective
 from convscope.train.run import ModelCard, Run, short_name
+from convscope.train.team import Team
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -45,6 +46,7 @@ class Job:
     card: ModelCard
     state: State
     listener: Listener
+    team: Team = field(default_factory=Team)
     saved_at: float = -math.inf
 
     @cached_property
@@ -53,9 +55,10 @@ class Job:
         return hash_of(self.dataset)
 
     def say(self, line: str) -> None:
-        """Tell the listener and the log."""
-        self.listener.said(line)
-        self.run.log(line)
+        """Tell the listener and the log; one process of a team does."""
+        if self.team.first:
+            self.listener.said(line)
+            self.run.log(line)
 
 
 def hash_of(dataset: Dataset) -> str:
@@ -98,7 +101,9 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
 
 
 def keep_epoch(job: Job) -> None:
-    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time."""
+    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
+    if not job.team.first:
+        return
     row = job.state.rows[-1]
     job.run.log("  ".join(f"{name} {cell}" for (name, _), cell in zip(COLUMNS, table_row(row), strict=True)))
     write_metrics(job)
@@ -128,7 +133,7 @@ def write_checkpoint(job: Job) -> None:
         "best": best,
         "rows": [asdict(row) for row in state.rows],
         "data": job.data_hash,
-        "bits_depend_on": _bits_depend_on(job.settled),
+        "bits_depend_on": _bits_depend_on(job),
     }
     save_checkpoint(
         job.run.checkpoints,
@@ -156,13 +161,18 @@ def restore(job: Job) -> None:
     values, state = saved.values, job.state
     if values["data"] != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
-    if values["bits_depend_on"] != (here := _bits_depend_on(job.settled)):
+    if values["bits_depend_on"] != (here := _bits_depend_on(job)):
         differing = ", ".join(
             f"{name} {values['bits_depend_on'].get(name)} -> {here[name]}"
             for name in here
             if values["bits_depend_on"].get(name) != here[name]
         )
         job.say(f"the result may differ in its last digits from an unbroken run's: {differing}")
+        if values["bits_depend_on"].get("processes") != here["processes"]:
+            job.say(
+                "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
+                "is over each one's share of a batch, unless --sync-batchnorm"
+            )
     where = str(job.run.checkpoints)
     load_weights(state.network, saved.model, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
@@ -178,12 +188,14 @@ def write_split(run: Run, dataset: Dataset) -> None:
         run.write_table(run.split_path, ("image", "split"), rows)
 
 
-def _bits_depend_on(settled: Settled) -> dict[str, object]:
+def _bits_depend_on(job: Job) -> dict[str, object]:
     """What a result's last digits depend on, on one kind of machine."""
+    settled = job.settled
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "device": settled.device,
+        "processes": job.team.size,
         **asdict(settled.mode),
     }

@@ -206,6 +206,10 @@ class Recipe:
             "torch.compile, or with CUDA graphs; auto: on a GPU where the run is long enough to gain", "machine"
         ),
     )
+    sync_batchnorm: bool = field(
+        default=False,
+        metadata=_about("several processes normalise over the whole batch, not each over its own share", "machine"),
+    )
     threads: int | Auto = field(
         default=AUTO,
         metadata=_about(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from convscope import __version__
@@ -18,12 +20,13 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.report.units import plural
 from convscope.train.allocator import prepare_memory
-from convscope.train.answer import answer
+from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.checkpoint import load_weights
 from convscope.train.choose import Settled, settle
-from convscope.train.events import Listener
+from convscope.train.distributed import joined
+from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
-from convscope.train.interrupt import StopRequest, heeding_interrupts
+from convscope.train.interrupt import EXIT_OFFSET, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
     keep_epoch,
@@ -40,10 +43,14 @@ from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, Value
 from convscope.train.report import Story, write_report
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
+from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
+from convscope.train.team import Lost, Team
 
 # What a resumed run may change; anything else would make it another run.
 CHANGEABLE = ("epochs", "patience", "threads", "device")
+# Under this name a team keeps its run beyond a restart.
+THE_RUN = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +69,46 @@ class Outcome:
 def train_new(
     recipe: Recipe, *, listener: Listener, name: str | None, runs_directory: Path, cache_directory: Path | None
 ) -> Outcome:
-    """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read."""
+    """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
+
+    Processes that torchrun started train together: each is given its share of every batch, and the first one writes.
+    Once torchrun has started them again, they go on with the run that they were at.
+    """
+    with joined() as team:
+        heard = listener if team.first else Silent()
+        if at := team.remembered(THE_RUN):
+            return _train_on(team, Path(at), {}, listener=heard, cache_directory=cache_directory)
+        return _train_new(
+            team, recipe, listener=heard, name=name, runs_directory=runs_directory, cache_directory=cache_directory
+        )
+
+
+def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None) -> Outcome:
+    """Go on with a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
+    with joined() as team:
+        return _train_on(
+            team, path, changes, listener=listener if team.first else Silent(), cache_directory=cache_directory
+        )
+
+
+def _train_new(
+    team: Team,
+    recipe: Recipe,
+    *,
+    listener: Listener,
+    name: str | None,
+    runs_directory: Path,
+    cache_directory: Path | None,
+) -> Outcome:
     if not recipe.data:
         raise RunError("there is nothing to train on: name a folder of images, or digits")
     if name and (name != Path(name).name or name == ".." or not name.isprintable()):
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
-    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found)
+    lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
+    settled = team.decided(lambda: settle(lasting, found))
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
-    dataset, train = open_images(found, settled, listener, cache_directory)
+    dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
     card = ModelCard(
         name=str(settled.recipe.model),
         options=network_options(settled.recipe),
@@ -79,23 +117,27 @@ def train_new(
         normalization=measure_normalization(train),
         loss=settled.recipe.loss,
     )
-    run = create_run(runs_directory, name or run_name(recipe.data, card.name))
-    with run.locked(), own_torch(settled), _heeding(run, listener) as request:
+    run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
+    with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
         network, of_weights = starting_network(card, settled.recipe, weights)
-        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
-        write_file(run.recipe_path, settled.recipe.to_toml())
-        run.write_card(card)
-        write_split(run, dataset)
-        job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
-        job.run.log(f"memory: {prepare_memory().line}")
+        state = new_state(network, loop_settings(settled, card, train))
+        job = Job(run, settled, dataset, train, card, state, listener, team)
+        if team.first:
+            write_file(run.recipe_path, settled.recipe.to_toml())
+            run.write_card(card)
+            write_split(run, dataset)
+            job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
+            job.run.log(f"memory: {prepare_memory().line}")
+            team.remember(THE_RUN, str(run.path.resolve()))
         for line in (*_introduction(job), *of_weights):
             job.say(line)
         return _train(job, request)
 
 
-def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None) -> Outcome:
-    """Go on with a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
+def _train_on(
+    team: Team, path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None
+) -> Outcome:
     run = open_run(path)
     recipe = run.recipe()
     if fixed := sorted(name for name in changes if name not in CHANGEABLE):
@@ -104,21 +146,23 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
         )
     recipe = recipe.changed(changes)
     found = probe(recipe.data)
-    settled = settle(recipe, found)
+    settled = team.decided(lambda: settle(recipe, found))
     card = run.card()
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
-    with run.locked(), own_torch(settled), _heeding(run, listener) as request:
-        dataset, train = open_images(found, settled, listener, cache_directory)
+    with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
+        dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
         torch.default_generator.manual_seed(settled.recipe.seed)
         network = resumed_network(card, settled.recipe)
-        job = Job(run, settled, dataset, train, card, new_state(network, loop_settings(settled, card, train)), listener)
+        state = new_state(network, loop_settings(settled, card, train))
+        job = Job(run, settled, dataset, train, card, state, listener, team)
         restore(job)
         if job.state.epoch >= settled.epochs:
             raise RunError(
                 f"{run} has all of its {settled.epochs} epochs: add some with --epochs {settled.epochs + 10}"
             )
-        write_file(run.recipe_path, settled.recipe.to_toml())
+        if team.first:
+            write_file(run.recipe_path, settled.recipe.to_toml())
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
         return _train(job, request)
 
@@ -126,6 +170,7 @@ def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache
 def _train(job: Job, request: StopRequest) -> Outcome:
     """Fit, then write down everything; what was reached is kept however it ends."""
     settings = loop_settings(job.settled, job.card, job.train)
+    _stand_together(job)
     try:
         ending = fit(
             job.state,
@@ -135,7 +180,11 @@ def _train(job: Job, request: StopRequest) -> Outcome:
             listener=job.listener,
             keep=lambda state: keep_epoch(job),
             stop=lambda: bool(request),
+            team=job.team,
         )
+    except Lost as error:
+        _finish(job, "lost", request)
+        raise Lost(f"{error}: go on with --resume {job.run}") from error
     except Diverged as error:
         _finish(job, "diverged", request)
         kept = job.state.best
@@ -151,14 +200,31 @@ def _train(job: Job, request: StopRequest) -> Outcome:
     return _finish(job, ending, request)
 
 
+def _stand_together(job: Job) -> None:
+    """Let every process of a team have the same images and the same weights."""
+    team = job.team
+    if team.size == 1:
+        return
+    team.agree("images", job.data_hash)
+    if job.settled.recipe.sync_batchnorm:
+        share_batch_norm(job.state.network, team)
+    team.copy_from_first(job.state.network)
+
+
+def _locked(run: Run, team: Team) -> AbstractContextManager[None]:
+    """The run's lock, held by the process that writes."""
+    return run.locked() if team.first else nullcontext()
+
+
 @contextmanager
-def _heeding(run: Run, listener: Listener) -> Iterator[StopRequest]:
+def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
     """Heed Ctrl-C and SIGTERM from the moment that there is a run directory."""
 
     def warn() -> None:
         line = "stopping: the best weights and the report are being written (again to stop at once)"
         listener.said(line)
-        run.log(line)
+        if team.first:
+            run.log(line)
 
     with heeding_interrupts(warn) as request:
         yield request
@@ -170,17 +236,22 @@ def _lower_rate(settings: Settings) -> float:
 
 def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
     """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
-    state, run = job.state, job.run
-    if state.rows:
-        write_metrics(job)
-    if state.best is not None:
-        run.write_weights(state.best.weights)
-    if ending in ("done", "early"):
-        write_checkpoint(job)
+    state, run, team = job.state, job.run, job.team
     complete = ending in ("done", "early")
-    # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure.
-    measured = state.best is not None and ending != "diverged" and request.signal_number != signal.SIGTERM
-    scores = _measure(job, whole=complete) if measured else None
+    if team.first:
+        if state.rows:
+            write_metrics(job)
+        if state.best is not None:
+            run.write_weights(state.best.weights)
+        if complete:
+            write_checkpoint(job)
+    scores = None
+    if state.best is not None and ending not in ("diverged", "lost"):
+        # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
+        # its processes no more than that after Ctrl-C either.
+        hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
+        if not team.decided(lambda: hurried):
+            scores = _measure(job, whole=complete)
     story = Story(
         run=run,
         recipe=job.settled.recipe,
@@ -197,11 +268,13 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         ending=ending,
         scores=scores,
     )
-    write_report(story)
+    if team.first:
+        write_report(story)
     return Outcome(
         run=run,
         ending=ending,
-        exit_code=request.exit_code if ending == "stopped" else 0,
+        # Where another process of the team was told to stop, this one was not.
+        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
         best=state.best,
         epochs=state.epoch,
         seconds=state.seconds,
@@ -218,15 +291,20 @@ def _measure(job: Job, *, whole: bool) -> Scores | None:
         return None
     network = job.state.network
     load_weights(network, job.state.best.weights, where="the best weights")
-    probabilities = answer(
-        network,
-        images,
-        job.card.normalization,
-        objective=job.card.objective,
-        device=job.settled.device,
-        progress=job.listener.progressed,
-        what=f"measuring on {split}",
-    )
+    settled, listener = job.settled, job.listener
+
+    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
+        return answer(
+            network,
+            part,
+            job.card.normalization,
+            objective=job.card.objective,
+            device=settled.device,
+            progress=listener.progressed,
+            what=f"measuring on {split}",
+        )
+
+    probabilities = job.team.answers(images, answers, EVALUATION_BATCH)
     return score(
         probabilities,
         images.labels,
@@ -266,7 +344,8 @@ def _introduction(job: Job) -> Iterator[str]:
         shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:3])
         more = f"; and {len(dataset.problems) - 3} more" if len(dataset.problems) > 3 else ""
         yield f"{plural(len(dataset.problems), 'image')} kept out: {shown}{more}"
-    yield f"network: {job.card.name}, {settled.weights:,} weights, on {settled.device}, {settled.mode}"
+    together = f"{job.team.size} processes, each " if job.team.size > 1 else ""
+    yield f"network: {job.card.name}, {settled.weights:,} weights, {together}on {settled.device}, {settled.mode}"
     for reason in settled.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"
