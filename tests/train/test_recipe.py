@@ -50,6 +50,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "memory_format": st.sampled_from(choices("memory_format")),
     "compile": st.sampled_from(choices("compile")),
     "precision": st.sampled_from(choices("precision")),
+    "sync_batchnorm": st.booleans(),
     "threads": st.one_of(_OR_AUTO, st.integers(1, 256)),
 }
 

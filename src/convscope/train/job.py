@@ -110,8 +110,9 @@ def keep_epoch(job: Job) -> None:
     now = time.monotonic()
     if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
         assert job.state.best is not None
-        job.run.write_weights(job.state.best.weights)
+        # The checkpoint first: weights without one are a run that nothing can go on with.
         write_checkpoint(job)
+        job.run.write_weights(job.state.best.weights)
         job.saved_at = time.monotonic()
 
 
