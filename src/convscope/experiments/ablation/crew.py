@@ -1,0 +1,208 @@
+"""Several trainings at once, each in a process of its own with its share of the cores.
+
+On a CPU, N trainings of one thread each are done sooner than N trainings one after the other with N threads, because
+threads of one training wait for one another at every layer. A training computes the same in either place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any, Literal
+
+from convscope.errors import RunError
+from convscope.experiments.ablation.trial import Bench, Trial, run_trial
+from convscope.experiments.ablation.variants import Variant
+from convscope.train.events import Silent, Step
+from convscope.train.recipe import AUTO, Auto, Recipe
+
+LOOK_EVERY_SECONDS = 0.2
+MODULE = "convscope.experiments.ablation.worker"
+
+Task = tuple[Variant, int]
+# moved(which task of those given, its share that is done): called while trainings run.
+Moved = Callable[[int, float], None]
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that nobody uses now, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def share_out(
+    jobs: int | Auto, threads: int | Auto, *, runs: int, device: str, step_bytes: int | None
+) -> tuple[int, int | Auto]:
+    """How many trainings run at once, and the threads of each ("auto": as one training alone would take).
+
+    `step_bytes` is the memory of one training step: on auto, all of them together stay below half of what is free.
+
+    >>> share_out(1, "auto", runs=15, device="cpu", step_bytes=None)
+    (1, 'auto')
+    >>> share_out("auto", "auto", runs=15, device="cuda", step_bytes=None)
+    (1, 'auto')
+    """
+    if device != "cpu" or jobs == 1:
+        return 1, threads
+    if jobs == AUTO:
+        jobs = cores() // (threads if isinstance(threads, int) else 1)
+        free = free_memory()
+        if step_bytes and free:
+            jobs = min(jobs, free // 2 // step_bytes)
+    assert isinstance(jobs, int)
+    jobs = max(1, min(jobs, runs))
+    return jobs, threads if isinstance(threads, int) or jobs == 1 else max(1, cores() // jobs)
+
+
+def trials(
+    tasks: Sequence[Task],
+    *,
+    recipe: Recipe,
+    bench: Bench,
+    cache_directory: Path | None,
+    jobs: int,
+    moved: Moved,
+    stop: Callable[[], bool],
+) -> Iterator[Trial]:
+    """Train every task, and give each result when it is there; ends early when `stop()`, leaving the rest undone."""
+    if jobs <= 1 or len(tasks) <= 1:
+        yield from _one_by_one(tasks, bench, moved, stop)
+    else:
+        yield from _at_once(tasks, recipe, cache_directory, min(jobs, len(tasks)), moved, stop)
+
+
+class _Moving(Silent):
+    """A listener that passes on how far one task has come."""
+
+    def __init__(self, task: int, moved: Moved) -> None:
+        self._task, self._moved = task, moved
+
+    def stepped(self, step: Step) -> None:
+        self._moved(self._task, (step.epoch - 1 + step.batch / step.batches) / step.epochs)
+
+
+def _one_by_one(tasks: Sequence[Task], bench: Bench, moved: Moved, stop: Callable[[], bool]) -> Iterator[Trial]:
+    for number, (variant, seed) in enumerate(tasks):
+        trial = run_trial(bench, variant, seed, listener=_Moving(number, moved), stop=stop)
+        if trial is None:
+            return
+        moved(number, 1.0)
+        yield trial
+        if stop():
+            return
+
+
+def _at_once(
+    tasks: Sequence[Task],
+    recipe: Recipe,
+    cache_directory: Path | None,
+    jobs: int,
+    moved: Moved,
+    stop: Callable[[], bool],
+) -> Iterator[Trial]:
+    """Hand tasks to workers as they come free; however this ends, no worker outlives it."""
+    heard: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
+    waiting = list(range(len(tasks)))[::-1]
+    busy: dict[int, int] = {}
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_Worker(number, heard, recipe, cache_directory)) for number in range(jobs)]
+        # Each is started and told what to open before any has answered.
+        left = len(tasks)
+        while left:
+            if stop():
+                return
+            try:
+                number, message = heard.get(timeout=LOOK_EVERY_SECONDS)
+            except Empty:
+                continue
+            worker = workers[number]
+            if message is None:
+                raise RuntimeError(f"a training process ended: {worker.last_words()}")
+            if "refused" in message:
+                raise RunError(message["refused"])
+            if "share" in message:
+                moved(busy[number], message["share"])
+                continue
+            done = Trial.from_dict(message["trial"]) if "trial" in message else None
+            if done is not None:
+                left -= 1
+                moved(busy.pop(number), 1.0)
+            if waiting:
+                busy[number] = waiting.pop()
+                variant, seed = tasks[busy[number]]
+                worker.tell({"variant": variant.name, "seed": seed})
+            if done is not None:
+                yield done
+
+
+class _Worker:
+    """A process that trains, started when entered and ended when left, whatever it is doing."""
+
+    def __init__(
+        self,
+        number: int,
+        heard: SimpleQueue[tuple[int, dict[str, Any] | None]],
+        recipe: Recipe,
+        cache_directory: Path | None,
+    ) -> None:
+        self._number, self._heard = number, heard
+        self._setup = {"recipe": recipe.to_dict(), "cache": None if cache_directory is None else str(cache_directory)}
+        self._threads = str(recipe.threads)
+
+    def __enter__(self) -> _Worker:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": self._threads},
+            # A Ctrl-C in the terminal is for the one who deals the work out; it ends the workers.
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.tell(self._setup)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one message; what a process that has ended misses shows when it is listened to."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def last_words(self) -> str:
+        """What it wrote on stderr last."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"exit {self._process.wait()}"
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._heard.put((self._number, json.loads(line)))
+        self._heard.put((self._number, None))

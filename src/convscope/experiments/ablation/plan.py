@@ -1,0 +1,205 @@
+"""What an ablation will train, settled before an image is read, and how it stands in its directory.
+
+    ablation.json   what is removed, the seeds, what each variant costs, which images
+    recipe.toml     the baseline: every setting
+    results.csv     a row a training, written after each
+    epochs.csv      a row an epoch of each
+    report.html  log.txt
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.errors import RunError
+from convscope.experiments.ablation.trial import Trial
+from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_variant
+from convscope.nets.build import build
+from convscope.train.choose import Settled
+from convscope.train.events import COLUMNS, EpochRow, table_row
+from convscope.train.files import write_file
+from convscope.train.run import Run
+from convscope.train.start import network_options
+
+FORMAT = 1
+RESULTS, EPOCHS, PLAN = "results.csv", "epochs.csv", "ablation.json"
+RESULT_COLUMNS = (
+    "variant",
+    "seed",
+    "ending",
+    "accuracy",
+    "train_accuracy",
+    "best_val_accuracy",
+    "best_epoch",
+    "seconds",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a variant's network costs: parameters, and multiply-adds for one image (None where not all are known)."""
+
+    parameters: int
+    macs: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Which variants are trained with which seeds, the baseline first, and what their networks cost."""
+
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    costs: Mapping[str, Cost]
+    data_hash: str = ""
+
+    def pending(self, done: Iterable[Trial]) -> list[tuple[Variant, int]]:
+        """What is still to be trained: all variants of a seed before the next seed, so that pairs are there early."""
+        there = {(trial.variant, trial.seed) for trial in done}
+        return [(v, seed) for seed in self.seeds for v in self.variants if (v.name, seed) not in there]
+
+    def to_json(self) -> str:
+        """The plan as a file holds it."""
+        values = {
+            "format": FORMAT,
+            "variants": [variant.name for variant in self.variants],
+            "seeds": list(self.seeds),
+            "costs": {name: asdict(cost) for name, cost in self.costs.items()},
+            "data": self.data_hash,
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote; raises RunError."""
+        try:
+            values = json.loads(text)
+            if values["format"] != FORMAT:
+                raise RunError(f"it has format {values['format']}, and this version reads {FORMAT}")
+            return cls(
+                variants=tuple(find_variant(str(name)) for name in values["variants"]),
+                seeds=tuple(int(seed) for seed in values["seeds"]),
+                costs={str(name): Cost(**cost) for name, cost in values["costs"].items()},
+                data_hash=str(values["data"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"it lacks or garbles {error}") from error
+
+
+def make_plan(settled: Settled, classes: int, variants: Sequence[Variant], seeds: Sequence[int]) -> Plan:
+    """The baseline and the variants with their costs.
+
+    Raises:
+        RunError: a part that surgery can't reach, because the network does not hold it as a module.
+    """
+    whole = baseline_network(settled, classes)
+    every = (EVERYTHING, *variants)
+    costs = {variant.name: _cost(variant, whole, (settled.decoding.channels, *settled.decoding.size)) for variant in every}
+    return Plan(variants=every, seeds=tuple(seeds), costs=costs)
+
+
+def baseline_network(settled: Settled, classes: int) -> nn.Module:
+    """The network of the recipe, without memory for its weights."""
+    with torch.device("meta"):
+        return build(
+            settled.recipe.model,
+            num_classes=classes,
+            in_channels=settled.decoding.channels,
+            image_size=settled.decoding.size,
+            options=network_options(settled.recipe),
+        )
+
+
+def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    network = copy.deepcopy(whole)
+    with torch.device("meta"):
+        variant.surgery(network, None)
+    graph = capture(network, input_shape)
+    if graph.error is not None:
+        return Cost(parameters=sum(weight.numel() for weight in network.parameters()), macs=None)
+    if left := sum(node.op == variant.gone for node in graph.nodes):
+        raise RunError(
+            f"{variant.name} can't be removed: {left} of this network's {variant.gone} operations are not modules "
+            "that can be replaced"
+        )
+    known = all(node.macs is not None for node in graph.nodes)
+    return Cost(parameters=graph.parameter_count, macs=graph.macs if known else None)
+
+
+def write_results(run: Run, trials: Sequence[Trial]) -> None:
+    """Write results.csv and epochs.csv, each whole or not at all."""
+    results = [[_cell(getattr(trial, name)) for name in RESULT_COLUMNS] for trial in trials]
+    epochs = [[t.variant, str(t.seed), *table_row(row)] for t in trials for row in t.rows]
+    run.write_table(run.path / EPOCHS, ("variant", "seed", *(name for name, _ in COLUMNS)), epochs)
+    run.write_table(run.path / RESULTS, RESULT_COLUMNS, results)
+
+
+def read_results(run: Run) -> list[Trial]:
+    """The trainings that are complete; none where no file is there yet. Raises RunError for a file that is damaged."""
+    if not (run.path / RESULTS).is_file():
+        return []
+    try:
+        rows = _table(run.path / RESULTS)
+        epochs: dict[tuple[str, int], list[EpochRow]] = {}
+        for line in _table(run.path / EPOCHS):
+            epochs.setdefault((line["variant"], int(line["seed"])), []).append(_epoch(line))
+        return [_trial(row, tuple(epochs.get((row["variant"], int(row["seed"])), ()))) for row in rows]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"the results in {run} can't be read: {error}") from error
+
+
+def write_plan(run: Run, plan: Plan) -> None:
+    """Write ablation.json."""
+    write_file(run.path / PLAN, plan.to_json())
+
+
+def read_plan(run: Run) -> Plan:
+    """The plan of an ablation's directory; raises RunError where it is none."""
+    path = run.path / PLAN
+    if not path.is_file():
+        raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
+    try:
+        return Plan.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RunError) as error:
+        raise RunError(f"{path} can't be used: {error}") from error
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+
+
+def _trial(row: Mapping[str, str], rows: tuple[EpochRow, ...]) -> Trial:
+    return Trial(
+        variant=row["variant"],
+        seed=int(row["seed"]),
+        ending=row["ending"],
+        accuracy=_number(row["accuracy"]),
+        train_accuracy=_number(row["train_accuracy"]),
+        best_val_accuracy=_number(row["best_val_accuracy"]),
+        best_epoch=int(row["best_epoch"]) if row["best_epoch"] else None,
+        seconds=float(row["seconds"]),
+        rows=rows,
+    )
+
+
+def _epoch(line: Mapping[str, str]) -> EpochRow:
+    values: dict[str, Any] = {field: _number(line[name]) for name, field in COLUMNS}
+    return EpochRow(**{**values, "epoch": int(line["epoch"]), "best": line["best"] == "1"})
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,167 @@
+"""One training of an ablation: the loop of `convscope train` on images that are already open, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from convscope.data.batches import measure_normalization, to_floats
+from convscope.data.open import Probe, probe
+from convscope.data.records import Dataset, ImageSet
+from convscope.errors import RunError
+from convscope.experiments.ablation.variants import Variant
+from convscope.train.answer import answer
+from convscope.train.checkpoint import load_weights
+from convscope.train.choose import settle
+from convscope.train.events import EpochRow, Listener
+from convscope.train.job import loop_settings
+from convscope.train.loop import Diverged, Settings, State, fit, new_state
+from convscope.train.recipe import Recipe
+from convscope.train.run import ModelCard
+from convscope.train.start import network_options, read_start, starting_network
+from convscope.train.training import open_images, own_torch
+
+# Training images on which the finished network is measured, to see how much better it knows them than others.
+TRAINING_SAMPLE = 5_000
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What every training of an ablation shares: the settled baseline recipe and the images, opened once."""
+
+    recipe: Recipe
+    found: Probe
+    dataset: Dataset
+    train: ImageSet
+    card: ModelCard
+
+    @property
+    def measured_on(self) -> tuple[str, ImageSet]:
+        """The split that accuracies are of: test where there is one, else val."""
+        parts = {"test": self.dataset.test, "val": self.dataset.val}
+        for name, images in parts.items():
+            if images is not None and len(images):
+                return name, images
+        raise RunError(f"{self.recipe.data} has neither test nor validation images to measure on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one training came to. Accuracies are those of its best weights; None where it diverged.
+
+    `train_accuracy` is measured on (at most 5,000) training images without augmentation, in evaluation mode; `seconds`
+    is the time of training and validation.
+    """
+
+    variant: str
+    seed: int
+    ending: str
+    accuracy: float | None
+    train_accuracy: float | None
+    best_val_accuracy: float | None
+    best_epoch: int | None
+    seconds: float
+    rows: tuple[EpochRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trial as JSON can hold it."""
+        return {**vars(self), "rows": [asdict(row) for row in self.rows]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Trial:
+        """The trial that `to_dict` wrote."""
+        return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
+
+
+def open_bench(recipe: Recipe, found: Probe | None, listener: Listener, cache_directory: Path | None) -> Bench:
+    """Open the images of a recipe that has nothing left open."""
+    found = found or probe(recipe.data)
+    settled = settle(recipe, found)
+    dataset, train = open_images(found, settled, listener, cache_directory)
+    card = ModelCard(
+        name=recipe.model,
+        options=network_options(recipe),
+        classes=dataset.classes,
+        decoding=settled.decoding,
+        normalization=measure_normalization(train),
+    )
+    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, card=card)
+
+
+def run_trial(
+    bench: Bench, variant: Variant, seed: int, *, listener: Listener, stop: Callable[[], bool]
+) -> Trial | None:
+    """Train the bench's recipe with one thing removed; None when it was stopped before its end.
+
+    The seed decides initial weights, order and augmentation; the split stays the bench's own.
+    """
+    settled = settle(variant.recipe(bench.recipe.changed({"seed": seed})), bench.found)
+    weights = read_start(settled.recipe, classes=len(bench.card.classes), decoding=settled.decoding)
+    images = variant.images(bench.train, settled.recipe.seed_of_split)
+    settings = loop_settings(settled, bench.card, images)
+    with own_torch(settled):
+        torch.default_generator.manual_seed(seed)
+        network, _ = starting_network(bench.card, settled.recipe, weights)
+        first = images.images[np.arange(min(len(images), settled.batch_size))]
+        variant.surgery(network, to_floats(first, bench.card.normalization))
+        state = new_state(network, settings)
+        try:
+            ending = fit(
+                state, settings, images, bench.dataset.val, listener=listener, keep=lambda state: None, stop=stop
+            )
+        except Diverged:
+            return _finished(bench, variant, seed, DIVERGED, state, None, None)
+        if ending == "stopped":
+            return None
+        assert state.best is not None
+        load_weights(state.network, state.best.weights, where="the best weights")
+        return _finished(
+            bench,
+            variant,
+            seed,
+            ending,
+            state,
+            _accuracy(state, settings, bench.measured_on[1]),
+            _accuracy(state, settings, _sample(images)),
+        )
+
+
+def _finished(
+    bench: Bench,
+    variant: Variant,
+    seed: int,
+    ending: str,
+    state: State,
+    accuracy: float | None,
+    train_accuracy: float | None,
+) -> Trial:
+    best = state.best
+    return Trial(
+        variant=variant.name,
+        seed=seed,
+        ending=ending,
+        accuracy=accuracy,
+        train_accuracy=train_accuracy,
+        best_val_accuracy=best.accuracy if best else None,
+        best_epoch=best.epoch if best else None,
+        seconds=state.seconds,
+        rows=tuple(state.rows),
+    )
+
+
+def _accuracy(state: State, settings: Settings, images: ImageSet) -> float:
+    probabilities = answer(state.network, images, settings.normalization, device=settings.device)
+    return float((probabilities.argmax(1) == images.labels).mean())
+
+
+def _sample(images: ImageSet) -> ImageSet:
+    """At most TRAINING_SAMPLE images, evenly spaced."""
+    rows = np.arange(0, len(images), -(-len(images) // TRAINING_SAMPLE))
+    names = [images.names[row] for row in rows.tolist()]
+    return replace(images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=None)

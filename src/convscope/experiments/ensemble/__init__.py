@@ -1,0 +1,1 @@
+"""Several networks that differ in their seed alone, whose probabilities are averaged."""
