@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.train.recipe",
+    "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.look.replay.audit",
     "cell_field": "convscope.look.cell_field",
     "compare": "convscope.look.inspection.comparison",

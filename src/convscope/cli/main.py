@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a network on a folder of images, or on data by name."),
     "evaluate": ("evaluate", "Measure a run: top-1, top-5, per class, confusion matrix, worst mistakes."),
     "predict": ("predict", "Name the class of images with a run."),
+    "ablate": ("ablate", "What each part of a training is worth: remove one at a time, and compare."),
     "inspect": ("inspect", "Every layer of a model: shape, parameters, MACs, memory, receptive field; warnings."),
     "compare": ("compare", "Two or more models side by side."),
     "field": ("field", "Which pixels one cell of a layer sees, holes and all."),

@@ -1,1 +1,1 @@
-"""Floor 4: many trainings that answer one question: what each part is worth, and what several networks know together."""
+"""Floor 4: many trainings that answer one question: what a part is worth, what several networks know together."""

@@ -12,17 +12,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from convscope.errors import RunError
 from convscope.experiments.ablation.trial import Bench, Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
 from convscope.train.events import Silent, Step
-from convscope.train.recipe import AUTO, Auto, Recipe
+from convscope.train.machine import available_memory, this_machine
+from convscope.train.recipe import Auto, Recipe
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"
@@ -30,19 +31,6 @@ MODULE = "convscope.experiments.ablation.worker"
 Task = tuple[Variant, int]
 # moved(which task of those given, its share that is done): called while trainings run.
 Moved = Callable[[int, float], None]
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that nobody uses now, or None where the system does not tell."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None
 
 
 def share_out(
@@ -59,14 +47,16 @@ def share_out(
     """
     if device != "cpu" or jobs == 1:
         return 1, threads
-    if jobs == AUTO:
-        jobs = cores() // (threads if isinstance(threads, int) else 1)
-        free = free_memory()
+    cores = this_machine().cores
+    if isinstance(jobs, int):
+        wanted = jobs
+    else:
+        wanted = cores if isinstance(threads, str) else cores // threads
+        free = available_memory()
         if step_bytes and free:
-            jobs = min(jobs, free // 2 // step_bytes)
-    assert isinstance(jobs, int)
-    jobs = max(1, min(jobs, runs))
-    return jobs, threads if isinstance(threads, int) or jobs == 1 else max(1, cores() // jobs)
+            wanted = min(wanted, free // 2 // step_bytes)
+    wanted = max(1, min(wanted, runs))
+    return wanted, max(1, cores // wanted) if isinstance(threads, str) and wanted > 1 else threads
 
 
 def trials(
@@ -78,7 +68,7 @@ def trials(
     jobs: int,
     moved: Moved,
     stop: Callable[[], bool],
-) -> Iterator[Trial]:
+) -> Generator[Trial]:
     """Train every task, and give each result when it is there; ends early when `stop()`, leaving the rest undone."""
     if jobs <= 1 or len(tasks) <= 1:
         yield from _one_by_one(tasks, bench, moved, stop)
@@ -177,23 +167,28 @@ class _Worker:
             # A Ctrl-C in the terminal is for the one who deals the work out; it ends the workers.
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.tell(self._setup)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.kill()
+        process.wait()
+        self._listener.join()
+        process.stdout.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         self._errors.close()
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send one message; what a process that has ended misses shows when it is listened to."""
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
 
     def last_words(self) -> str:
         """What it wrote on stderr last."""

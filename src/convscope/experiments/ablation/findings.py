@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from convscope.data.listing import Listing
@@ -15,7 +16,7 @@ from convscope.experiments.ablation.variants import BASELINE, Variant
 # The order that the lecture notes expect of MiniAlexNet on CIFAR-10 after 10 epochs, the best first.
 NOTES_ORDER = (BASELINE, "augmentation", "dropout", "relu")
 NOTES_MODEL = "alexnet-mini"
-NOTES_CLASSES = frozenset("airplane automobile bird cat deer dog frog horse ship truck".split())
+NOTES_CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
 NOTES_SIGMOID_CEILING = 0.5
 
 
@@ -98,7 +99,7 @@ def compare_with_notes(findings: Sequence[Finding]) -> list[Claim]:
     """The notes' expectations, each with what was found; a pair counts where the seeds' interval decides it."""
     by_name = {found.variant.name: found for found in findings}
     claims = []
-    for better, worse in zip(NOTES_ORDER, NOTES_ORDER[1:], strict=False):
+    for better, worse in pairwise(NOTES_ORDER):
         first, second = by_name[better], by_name[worse]
         claims.append(
             Claim(
@@ -136,7 +137,7 @@ def _verdict(difference: Estimate | None) -> str:
     if difference.low is None or difference.high is None:
         return f"{'so found' if difference.mean > 0 else 'found the other way round'} with one seed, {points}"
     interval = f"{points}, 95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return f"{ {1: 'holds', -1: 'does not hold', 0: 'not decided by these seeds'}[difference.sign]}: {interval}"
+    return f"{ {1: 'holds', -1: 'does not hold', 0: 'not decided by these seeds'}[difference.sign] }: {interval}"
 
 
 def _accuracies(trials: Sequence[Trial]) -> dict[int, float]:

@@ -1,10 +1,10 @@
 """What an ablation will train, settled before an image is read, and how it stands in its directory.
 
-    ablation.json   what is removed, the seeds, what each variant costs, which images
-    recipe.toml     the baseline: every setting
-    results.csv     a row a training, written after each
-    epochs.csv      a row an epoch of each
-    report.html  log.txt
+ablation.json   what is removed, the seeds, what each variant costs, which images
+recipe.toml     the baseline: every setting
+results.csv     a row a training, written after each
+epochs.csv      a row an epoch of each
+report.html  log.txt
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def make_plan(settled: Settled, classes: int, variants: Sequence[Variant], seeds
     """
     whole = baseline_network(settled, classes)
     every = (EVERYTHING, *variants)
-    costs = {variant.name: _cost(variant, whole, (settled.decoding.channels, *settled.decoding.size)) for variant in every}
+    costs = {
+        variant.name: _cost(variant, whole, (settled.decoding.channels, *settled.decoding.size)) for variant in every
+    }
     return Plan(variants=every, seeds=tuple(seeds), costs=costs)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+LEAST_SPREAD = 1e-9  # an interval narrower than this is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,11 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the whole interval is above or below 0, else 0: these values don't decide it."""
-        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+        """1 or -1 where the whole interval is above or below 0, else 0: these values don't decide it.
+
+        Values that agree to the last digit (few images, few seeds) say nothing of their spread, and decide nothing.
+        """
+        if self.low is None or self.high is None or self.low <= 0 <= self.high or self.high - self.low < LEAST_SPREAD:
             return 0
         return 1 if self.low > 0 else -1
 

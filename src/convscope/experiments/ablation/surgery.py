@@ -121,6 +121,6 @@ def _statistics_of_one_batch(network: nn.Module) -> Iterator[None]:
             yield
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum  # type: ignore[assignment]  # torch's stub forbids the None that it takes
+            norm.momentum = momentum
         for module, training in modes:
             module.training = training

@@ -164,4 +164,6 @@ def _sample(images: ImageSet) -> ImageSet:
     """At most TRAINING_SAMPLE images, evenly spaced."""
     rows = np.arange(0, len(images), -(-len(images) // TRAINING_SAMPLE))
     names = [images.names[row] for row in rows.tolist()]
-    return replace(images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=None)
+    return replace(
+        images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=None
+    )

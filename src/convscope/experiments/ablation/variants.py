@@ -96,7 +96,9 @@ def _half(images: ImageSet, seed: int) -> ImageSet:
     rows, _ = stratified_split(images.labels, (0.5,), seed=seed)
     names = [images.names[row] for row in rows.tolist()]
     targets = None if images.targets is None else images.targets[rows]
-    return replace(images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=targets)
+    return replace(
+        images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=targets
+    )
 
 
 def _twice_the_epochs(recipe: Recipe) -> Recipe:
@@ -195,7 +197,9 @@ def find_variant(name: str) -> Variant:
     if name == BASELINE:
         return EVERYTHING
     if name not in VARIANTS:
-        raise RunError(f"nothing called {name!r} can be removed.{did_you_mean(name, VARIANTS)} Known: {', '.join(VARIANTS)}")
+        raise RunError(
+            f"nothing called {name!r} can be removed.{did_you_mean(name, VARIANTS)} Known: {', '.join(VARIANTS)}"
+        )
     return VARIANTS[name]
 
 

@@ -1,0 +1,92 @@
+"""An ablation in the terminal: the table, the order, and what the notes expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convscope.experiments.ablation.findings import NOTES_ORDER, Finding
+from convscope.experiments.ablation.statistics import Estimate
+from convscope.experiments.ablation.variants import BASELINE, VARIANTS
+from convscope.report.table import Column, Table, table_text
+from convscope.report.units import count, percent, plural, seconds
+
+if TYPE_CHECKING:
+    from convscope.experiments.ablation.ablate import Ablation
+
+SPLIT_NAMES = {"test": "test", "val": "validation"}
+
+
+def ablation_table(ablation: Ablation) -> Table:
+    """A row a variant, the baseline first: accuracy, difference, cost."""
+    columns = [
+        Column("variant"),
+        Column(
+            "accuracy", numeric=True, note=f"on the {SPLIT_NAMES[ablation.measured_on]} images, mean over the seeds"
+        ),
+        Column("95 % interval", numeric=True, note="of the mean, by Student's t over the seeds"),
+        Column("difference", numeric=True, note="from the baseline of the same seed, in percentage points"),
+        Column("its interval", numeric=True, note="95 %, by Student's t over the pairs"),
+        Column("on training images", numeric=True, note="without augmentation"),
+        Column("time", numeric=True, note="of one training, mean"),
+        Column("parameters", numeric=True),
+        Column("MACs", numeric=True, note="multiply-adds for one image"),
+    ]
+    return Table.of(columns, [_row(found) for found in ablation.findings])
+
+
+def _row(found: Finding) -> tuple[str, ...]:
+    label = found.variant.label + (f" ({found.diverged} diverged)" if found.diverged else "")
+    return (
+        label,
+        percent(found.accuracy.mean, decimals=2) if found.accuracy else "none",
+        interval(found.accuracy, signed=False),
+        "" if found.difference is None else f"{100 * found.difference.mean:+.2f}",
+        interval(found.difference, signed=True),
+        percent(found.train_accuracy.mean) if found.train_accuracy else "",
+        seconds(found.seconds) if found.seconds is not None else "",
+        count(found.parameters),
+        count(found.macs),
+    )
+
+
+def interval(found: Estimate | None, *, signed: bool) -> str:
+    """The interval's ends in percentage points."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    sign = "+" if signed else ""
+    return f"{100 * found.low:{sign}.2f} to {100 * found.high:{sign}.2f}"
+
+
+def order_lines(ablation: Ablation) -> list[str]:
+    """The order found, and which differences from the baseline the seeds decide."""
+    measured = [found for found in ablation.order if found.accuracy is not None]
+    lines = ["order found: " + " > ".join(found.variant.label for found in measured)]
+    decided = [f for f in measured if f.difference is not None and f.difference.sign]
+    open_ones = [f for f in measured if f.difference is not None and not f.difference.sign]
+    if decided:
+        what = ", ".join(f"{f.variant.label} ({100 * f.difference.mean:+.1f})" for f in decided if f.difference)
+        lines.append(f"differs from everything on by more than chance: {what}")
+    if open_ones:
+        names = ", ".join(found.variant.label for found in open_ones)
+        several = len(ablation.plan.seeds) > 1
+        why = f"{plural(len(ablation.plan.seeds), 'seed')} {'do' if several else 'does'} not decide"
+        lines.append(f"{why}: {names}" + ("" if several else "; take --seeds 3 or more"))
+    return lines
+
+
+def notes_lines(ablation: Ablation) -> list[str]:
+    """What the lecture notes expect, each with what was found; none where this is another case."""
+    if not ablation.claims:
+        return []
+    labels = ["everything on" if name == BASELINE else VARIANTS[name].label for name in NOTES_ORDER]
+    epochs = f"the notes train 10 epochs, this was {ablation.recipe.epochs}"
+    head = f"the lecture notes expect {' > '.join(labels)}" + (f" ({epochs})" if ablation.recipe.epochs != 10 else "")
+    return [head, *(f"  {claim.text}: {claim.verdict}" for claim in ablation.claims)]
+
+
+def ablation_text(ablation: Ablation) -> str:
+    """The whole of it as plain lines."""
+    lines = [table_text(ablation_table(ablation)), "", *order_lines(ablation)]
+    if notes := notes_lines(ablation):
+        lines += ["", *notes]
+    return "\n".join(lines)

@@ -1,0 +1,173 @@
+"""The story of an ablation on digits, and its laws: it trains as `train` does, in any process, and resumes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import convscope
+from convscope.cli.main import main
+from convscope.errors import RunError
+from convscope.experiments.ablation import crew
+from convscope.experiments.ablation.ablate import Ablation, Unwatched, ablate, ablate_on
+from convscope.experiments.ablation.plan import read_results
+from convscope.train import train
+from convscope.train.recipe import Recipe
+
+# 8 pixels, 539 images and one epoch: enough to compare, over in a second.
+RECIPE = Recipe(
+    model="alexnet-mini",
+    image_size="8",
+    validation_fraction=0.2,
+    test_fraction=0.5,
+    epochs=1,
+    batch_size=32,
+    threads=1,
+    precision="fp32",
+    learning_rate=0.05,
+)
+
+
+def results(ablation: Ablation) -> dict[tuple[str, int], tuple[Any, ...]]:
+    """What every training came to, without what a clock says."""
+    return {
+        (t.variant, t.seed): (t.accuracy, t.train_accuracy, t.best_val_accuracy, t.rows[-1].train_loss)
+        for t in ablation.trials
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Ablation:
+    """Two variants and the baseline with two seeds, one after the other."""
+    folder = tmp_path_factory.mktemp("runs")
+    return ablate("digits", RECIPE, without=["dropout", "relu"], seeds=2, jobs=1, runs_directory=folder)
+
+
+def test_the_baseline_is_what_train_trains(whole: Ablation, tmp_path: Path) -> None:
+    by_seed = {trial.seed: trial for trial in whole.trials if trial.variant == "baseline"}
+    for seed, trial in by_seed.items():
+        outcome = train("digits", RECIPE.changed({"seed": seed, "split_seed": 0}), runs_directory=tmp_path)
+        assert outcome.scores is not None and outcome.best is not None
+        assert trial.accuracy == outcome.scores.accuracy_top1
+        assert trial.best_val_accuracy == outcome.best.accuracy
+    assert set(by_seed) == {0, 1}
+
+
+def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> None:
+    shared = ablate("digits", RECIPE, without=["dropout", "relu"], seeds=2, jobs=2, runs_directory=tmp_path)
+    assert results(shared) == results(whole)
+    assert shared.ending == "done"
+
+
+def test_what_is_written_and_told(whole: Ablation) -> None:
+    written = {path.name for path in whole.run.path.iterdir()}
+    assert written == {"ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt"}
+    with (whole.run.path / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["variant"], row["seed"]) for row in rows] == [
+        (name, str(seed)) for name in ("baseline", "dropout", "relu") for seed in (0, 1)
+    ]
+    assert results(whole).keys() == {(row["variant"], int(row["seed"])) for row in rows}
+    told = str(whole)
+    assert "order found: " in told and "sigmoid for ReLU" in told and "lecture notes" not in told
+    page = whole.report.read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
+    for heading in ("What each part is worth", "In numbers", "How they learned", "What was done"):
+        assert heading in page
+    values = json.loads(json.dumps(whole.to_dict()))
+    assert values["order"][0] in ("baseline", "dropout") and values["findings"][2]["macs"] > 0
+    assert "<svg" in whole._repr_html_()
+    assert convscope.ablate is ablate
+
+
+class _StopsAfter(Unwatched):
+    """Presses Ctrl-C once so many trainings are done."""
+
+    def __init__(self, trainings: int) -> None:
+        self._left = trainings
+
+    def said(self, line: str) -> None:
+        if re.match(r"\d+ of \d+  ", line):
+            self._left -= 1
+            if not self._left:
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_a_stopped_ablation_goes_on_where_it_was(
+    whole: Ablation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = ablate(
+        "digits",
+        RECIPE,
+        without=["dropout", "relu"],
+        seeds=2,
+        jobs=1,
+        runs_directory=tmp_path,
+        watcher=_StopsAfter(2),
+    )
+    assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
+    done = {(trial.variant, trial.seed) for trial in read_results(stopped.run)}
+    assert len(done) == 2
+    trained: list[tuple[str, int]] = []
+    run_trial = crew.run_trial
+
+    def counting(bench: Any, variant: Any, seed: int, **options: Any) -> Any:
+        trained.append((variant.name, seed))
+        return run_trial(bench, variant, seed, **options)
+
+    monkeypatch.setattr(crew, "run_trial", counting)
+    resumed = ablate_on(stopped.run.path, jobs=1)
+    assert resumed.ending == "done" and not done & set(trained) and len(trained) == 4
+    accuracies = {key: value[:3] for key, value in results(resumed).items()}
+    assert accuracies == {key: value[:3] for key, value in results(whole).items()}
+
+
+def test_seeds_and_variants_can_be_added(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = ablate("digits", RECIPE, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(f"ablate --resume {first.run} --without weight-decay --jobs 1 --json".split())
+    assert ended.value.code == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [found["variant"] for found in values["findings"]] == ["baseline", "dropout", "weight-decay"]
+    assert all(found["difference"] is None or found["difference"]["low"] is None for found in values["findings"])
+    same = {(t.variant, t.seed): t.accuracy for t in first.trials}
+    assert {(f["variant"], 0): f["by_seed"]["0"] for f in values["findings"][:2]} == same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("digits --without batchnorm", "has no batch normalization; what applies here: relu,"),
+        ("digits --without relo", "Did you mean relu"),
+        ("digits --jobs none", "give a number of at least 1, or auto"),
+        ("", "there is nothing to train on"),
+        ("--resume nowhere", "not the directory of an ablation"),
+        ("--resume nowhere --epochs 3", "takes data and settings from the folder"),
+        ("nowhere", "there is no folder nowhere"),
+    ],
+)
+def test_what_can_not_be_is_said_in_one_line(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["ablate", *arguments.split()])
+    err = capsys.readouterr().err
+    assert ended.value.code == 2 and message in err and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_that_are_damaged_are_refused(whole: Ablation, tmp_path: Path) -> None:
+    import shutil
+
+    copied = tmp_path / "copy"
+    shutil.copytree(whole.run.path, copied)
+    (copied / "results.csv").write_text("variant,seed\nbaseline,one\n")
+    with pytest.raises(RunError, match=r"the results in .* can't be read"):
+        ablate_on(copied)

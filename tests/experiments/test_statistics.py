@@ -1,0 +1,86 @@
+"""Intervals are Student's, and an order is only called found where they decide it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import stats
+
+from convscope.experiments.ablation.findings import compare_with_notes, find
+from convscope.experiments.ablation.plan import Cost, Plan
+from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
+from convscope.experiments.ablation.trial import Trial
+from convscope.experiments.ablation.variants import find_variant
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.72], [0.5, 0.9, 0.7, 0.71, 0.69]])
+def test_an_interval_is_scipys(values: list[float]) -> None:
+    found = estimate(values)
+    assert found is not None and found.low is not None and found.high is not None
+    wanted = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(wanted)
+
+
+def test_an_interval_by_hand() -> None:
+    # s = 1, t(2) at 97.5 % = 4.3027 (any table), so the half is 4.3027 / √3.
+    found = estimate([1.0, 2.0, 3.0])
+    assert found is not None and found.high is not None
+    assert found.high - 2 == pytest.approx(4.3027 / math.sqrt(3), abs=1e-4)
+
+
+def test_few_values_decide_nothing() -> None:
+    assert estimate([]) is None
+    assert estimate([0.5]) == Estimate(0.5, None, None, 1)
+    same = estimate([0.1, 0.1, 0.1])
+    assert same is not None and same.sign == 0  # quantized accuracies that agree have not shown their spread
+
+
+def test_a_difference_goes_by_seed() -> None:
+    found = paired_difference({1: 0.52, 0: 0.61, 7: 0.9}, {0: 0.6, 1: 0.5, 2: 0.1})
+    assert found == estimate([0.02, 0.01]) or (found is not None and found.mean == pytest.approx(0.015))
+    assert found.count == 2
+    assert paired_difference({3: 0.5}, {0: 0.6}) is None
+
+
+def _trial(variant: str, seed: int, accuracy: float | None, train: float = 0.9) -> Trial:
+    return Trial(
+        variant=variant,
+        seed=seed,
+        ending="done" if accuracy is not None else "diverged",
+        accuracy=accuracy,
+        train_accuracy=None if accuracy is None else train,
+        best_val_accuracy=accuracy,
+        best_epoch=1,
+        seconds=10.0 + seed,
+        rows=(),
+    )
+
+
+ACCURACIES = {
+    "baseline": (0.75, 0.76, 0.74),
+    "augmentation": (0.72, 0.73, 0.71),
+    "dropout": (0.73, 0.72, 0.715),
+    "relu": (0.45, None, 0.46),
+}
+
+
+def test_the_notes_are_compared_as_found() -> None:
+    plan = Plan(
+        variants=tuple(map(find_variant, ACCURACIES)),
+        seeds=(0, 1, 2),
+        costs={name: Cost(parameters=1, macs=1) for name in ACCURACIES},
+    )
+    trials = [
+        _trial(n, seed, a, 0.99 if n == "dropout" else 0.9) for n, v in ACCURACIES.items() for seed, a in enumerate(v)
+    ]
+    findings = {found.variant.name: found for found in find(plan, trials)}
+    assert findings["relu"].diverged == 1 and set(findings["relu"].accuracies) == {0, 2}
+    assert findings["baseline"].difference is None and findings["baseline"].seconds == pytest.approx(11)
+    assert findings["augmentation"].difference is not None
+    assert findings["augmentation"].difference.mean == pytest.approx(-0.03)
+    verdicts = [claim.verdict for claim in compare_with_notes(list(findings.values()))]
+    assert verdicts[1].startswith("not decided by these seeds")
+    assert verdicts[2].startswith("holds: +27")
+    assert verdicts[3] == "holds: 45.5 %"
+    assert verdicts[4] == "training higher (99.0 and 90.0 %), new images lower"
