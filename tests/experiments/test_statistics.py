@@ -81,6 +81,6 @@ def test_the_notes_are_compared_as_found() -> None:
     assert findings["augmentation"].difference.mean == pytest.approx(-0.03)
     verdicts = [claim.verdict for claim in compare_with_notes(list(findings.values()))]
     assert verdicts[1].startswith("not decided by these seeds")
-    assert verdicts[2].startswith("holds: +27")
+    assert verdicts[2].startswith("holds: +26.7 points")
     assert verdicts[3] == "holds: 45.5 %"
     assert verdicts[4] == "training higher (99.0 and 90.0 %), new images lower"

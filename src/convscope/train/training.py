@@ -109,14 +109,7 @@ def _train_new(
     settled = team.decided(lambda: settle(lasting, found))
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
-    card = ModelCard(
-        name=str(settled.recipe.model),
-        options=network_options(settled.recipe),
-        classes=dataset.classes,
-        decoding=settled.decoding,
-        normalization=measure_normalization(train),
-        loss=settled.recipe.loss,
-    )
+    card = card_of(settled, dataset, train)
     run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
@@ -312,6 +305,18 @@ def _measure(job: Job, *, whole: bool) -> Scores | None:
         names=images.names,
         split=split,
         objective=job.card.objective,
+    )
+
+
+def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
+    """What is to be trained, and how images are prepared for it."""
+    return ModelCard(
+        name=str(settled.recipe.model),
+        options=network_options(settled.recipe),
+        classes=dataset.classes,
+        decoding=settled.decoding,
+        normalization=measure_normalization(train),
+        loss=settled.recipe.loss,
     )
 
 

@@ -173,7 +173,7 @@ def ablate(
     plan = make_plan(settled, classes, variants, _seeds(settled.recipe.seed, seeds))
     reasons = settled.reasons
     jobs, threads = _shared_out(jobs, recipe.threads, plan, settled, classes)
-    settled = settle(settled.recipe.changed({"threads": settled.threads if threads == AUTO else threads}), found)
+    settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
     cache = None if cache_directory is None else Path(cache_directory)
     bench = open_bench(settled.recipe, found, _Telling(watcher), cache)
     plan = replace(plan, data_hash=hash_of(bench.dataset))

@@ -5,8 +5,7 @@ The weights that are left are the very ones that the whole network started from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -92,35 +91,43 @@ def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
     network starts as the same function at the same scale (data-dependent initialization: Salimans and Kingma 2016,
     section 3); what is removed is the normalizing of every batch. Without a batch they start as what is stored.
     """
-    if batch is not None:
-        with _statistics_of_one_batch(network), torch.no_grad():
-            network(batch)
-    return replace_modules(network, _BatchNorm, _folded)
+    seen = {} if batch is None else _statistics(network, batch)
+    return replace_modules(network, _BatchNorm, lambda norm: _folded(norm, seen.get(norm)))
 
 
-def _folded(norm: _BatchNorm) -> nn.Module | None:
-    if norm.running_mean is None or norm.running_var is None:
+Statistics = tuple[Tensor, Tensor]
+
+
+def _folded(norm: _BatchNorm, seen: Statistics | None) -> nn.Module | None:
+    """The scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
+    mean, variance = seen or (norm.running_mean, norm.running_var)
+    if mean is None or variance is None:
         return None
-    deviation = torch.sqrt(norm.running_var + norm.eps)
+    deviation = torch.sqrt(variance + norm.eps)
     scale = 1 / deviation if norm.weight is None else norm.weight.detach() / deviation
-    shift = -norm.running_mean * scale if norm.bias is None else norm.bias.detach() - norm.running_mean * scale
+    shift = -mean * scale if norm.bias is None else norm.bias.detach() - mean * scale
     return ChannelAffine(scale, shift)
 
 
-@contextmanager
-def _statistics_of_one_batch(network: nn.Module) -> Iterator[None]:
-    """Training mode in which what is stored becomes the statistics of the one batch that runs."""
+def _statistics(network: nn.Module, batch: Tensor) -> dict[_BatchNorm, Statistics]:
+    """Mean and variance of each channel, as each normalization meets them when the batch runs in training mode."""
+    seen: dict[_BatchNorm, Statistics] = {}
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, _BatchNorm)
+        axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
+        variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
+        seen[module] = mean, variance
+
     modes = [(module, module.training) for module in network.modules()]
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
+    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, _BatchNorm)]
     network.train()
-    for norm in norms:
-        norm.momentum = 1.0
     try:
-        with torch.random.fork_rng(devices=[]):
-            yield
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            network(batch)
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for hook in hooks:
+            hook.remove()
         for module, training in modes:
             module.training = training
+    return seen

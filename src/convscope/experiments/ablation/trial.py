@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convscope.data.batches import measure_normalization, to_floats
+from convscope.data.batches import to_floats
 from convscope.data.open import Probe, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
@@ -23,8 +23,8 @@ from convscope.train.job import loop_settings
 from convscope.train.loop import Diverged, Settings, State, fit, new_state
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
-from convscope.train.start import network_options, read_start, starting_network
-from convscope.train.training import open_images, own_torch
+from convscope.train.start import read_start, starting_network
+from convscope.train.training import card_of, open_images, own_torch
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
@@ -84,14 +84,7 @@ def open_bench(recipe: Recipe, found: Probe | None, listener: Listener, cache_di
     found = found or probe(recipe.data)
     settled = settle(recipe, found)
     dataset, train = open_images(found, settled, listener, cache_directory)
-    card = ModelCard(
-        name=recipe.model,
-        options=network_options(recipe),
-        classes=dataset.classes,
-        decoding=settled.decoding,
-        normalization=measure_normalization(train),
-    )
-    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, card=card)
+    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, card=card_of(settled, dataset, train))
 
 
 def run_trial(
@@ -156,7 +149,9 @@ def _finished(
 
 
 def _accuracy(state: State, settings: Settings, images: ImageSet) -> float:
-    probabilities = answer(state.network, images, settings.normalization, device=settings.device)
+    probabilities = answer(
+        state.network, images, settings.normalization, objective=settings.objective, device=settings.device
+    )
     return float((probabilities.argmax(1) == images.labels).mean())
 
 
