@@ -1,21 +1,27 @@
-"""Augmentation of whole batches, on the device where they are: flip, padded crop, random resized crop, cutout.
+"""Augmentation of whole batches, on the device where they are: crops, flips, TrivialAugment, colour, cutout.
 
+Mixing images and their labels comes after it (`convscope.data.augmentation.mixing`).
 Every image of a batch gets its own draw; the draws come from one generator, so the same generator state gives the
 same batch, whatever the number of workers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from convscope.data.augmentation.color_jitter import ColorAxes, color_jitter, measure_color_axes
 from convscope.data.augmentation.draws import WHOLE_BATCH, Draws, Part
 from convscope.data.augmentation.flip import flip
+from convscope.data.augmentation.mixing import Mixing
+from convscope.data.augmentation.trivial_augment import trivial_augment
 from convscope.data.augmentation.windows import cutout, padded_crop, random_resized_crop
+from convscope.data.batches import Normalization
+from convscope.data.records import ImageSet
 from convscope.errors import DataError
 
 
@@ -27,7 +33,11 @@ class Augmentation:
     (`padding_mode` "reflect" or "zero") and cut a window of the old size out at a random place (He et al. 2016, 4.2).
     `random_resized_crop`: cut a window of random area (`crop_area`, as fractions) and shape (3/4 to 4/3) and
     scale it back (Szegedy et al. 2015). `cutout`: a square of so many pixels, at a random centre, set to 0, the mean of
-    normalised images (DeVries and Taylor 2017).
+    normalised images (DeVries and Taylor 2017). `trivial_augment`: one operation for each image at a random strength
+    (Müller and Hutter 2021). `color_jitter_pca`: standard deviation of a shift along the principal components of the
+    training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes labels as well.
+
+    The last two are what is measured on the training images: `fitted` puts them in.
     """
 
     flip: bool = False
@@ -36,15 +46,28 @@ class Augmentation:
     random_resized_crop: bool = False
     crop_area: tuple[float, float] = (0.25, 1.0)
     cutout: int = 0
+    trivial_augment: bool = False
+    color_jitter_pca: float = 0.0
+    mixing: Mixing = field(default_factory=Mixing)
+    normalization: Normalization | None = None
+    color_axes: ColorAxes | None = None
 
     def __post_init__(self) -> None:
         if self.crop_padding < 0 or self.cutout < 0:
             raise DataError(f"crop_padding {self.crop_padding} and cutout {self.cutout} are pixels, 0 or more")
+        if self.color_jitter_pca < 0:
+            raise DataError(f"color_jitter_pca {self.color_jitter_pca} is a standard deviation, 0 or more")
         if self.padding_mode not in ("reflect", "zero"):
             raise DataError(f"padding_mode {self.padding_mode!r} is not reflect or zero")
         low, high = self.crop_area
         if not 0 < low <= high <= 1:
             raise DataError(f"crop_area {self.crop_area} is not (low, high) with 0 < low <= high <= 1")
+
+
+def fitted(augmentation: Augmentation, train: ImageSet, normalization: Normalization) -> Augmentation:
+    """The augmentation with what it needs to know of the training images; nothing is looked at that it does not."""
+    axes = measure_color_axes(train) if augmentation.color_jitter_pca else None
+    return replace(augmentation, normalization=normalization, color_axes=axes)
 
 
 def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | str = "cpu") -> torch.Generator:
@@ -69,6 +92,20 @@ def augment(
         batch = padded_crop(batch, augmentation.crop_padding, augmentation.padding_mode, draws)
     if augmentation.flip:
         batch = flip(batch, draws)
+    if augmentation.trivial_augment or augmentation.color_jitter_pca:
+        batch = _recolored(batch, augmentation, draws)
     if augmentation.cutout:
         batch = cutout(batch, augmentation.cutout, draws)
+    return batch
+
+
+def _recolored(batch: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
+    """What looks at levels, and so needs to know how they were normalised."""
+    normalization, axes = augmentation.normalization, augmentation.color_axes
+    if normalization is None or (augmentation.color_jitter_pca and axes is None):
+        raise DataError("trivial_augment and color_jitter_pca need to know the training images: see `fitted`")
+    if augmentation.trivial_augment:
+        batch = trivial_augment(batch, normalization, draws)
+    if augmentation.color_jitter_pca and axes is not None:
+        batch = color_jitter(batch, augmentation.color_jitter_pca, axes, normalization, draws)
     return batch

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
+from convscope.data.augmentation.mixing import Mixing
 from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
 from convscope.data.partition import split_rows
@@ -250,15 +251,33 @@ def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: lis
         raise RunError(
             f"crop_padding {padding} is more than images of {side} pixels can be shifted: take {side - 1} or less"
         )
+    if recipe.cutout > side:
+        raise RunError(
+            f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
+        )
+    if recipe.color_jitter_pca and not colour:
+        raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
     does = [
         *(["mirrored"] if flip else []),
         *([f"shifted by up to {padding} pixels"] if padding else []),
         *(["cut at random size"] if windows else []),
         *([f"blanked in a square of {recipe.cutout} pixels"] if recipe.cutout else []),
+        *(["changed by one operation of TrivialAugment"] if recipe.trivial_augment else []),
+        *(["shifted in colour"] if recipe.color_jitter_pca else []),
+        *(["blended with another (mixup)"] if recipe.mixup else []),
+        *(["pasted into another (cutmix)"] if recipe.cutmix else []),
     ]
     why = "" if recipe.flip != AUTO or flip else ", not mirrored" + (": characters" if characters else ": grey")
     reasons.append(f"training images are {' and '.join(does) or 'taken as they are'}{why}")
-    return Augmentation(flip=flip, crop_padding=padding, random_resized_crop=windows, cutout=recipe.cutout)
+    return Augmentation(
+        flip=flip,
+        crop_padding=padding,
+        random_resized_crop=windows,
+        cutout=recipe.cutout,
+        trivial_augment=recipe.trivial_augment,
+        color_jitter_pca=recipe.color_jitter_pca,
+        mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
+    )
 
 
 def usable_device(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from convscope.data.augment import fitted
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.train.checkpoint import (
@@ -44,6 +45,7 @@ class Job:
     dataset: Dataset
     train: ImageSet
     card: ModelCard
+    settings: Settings
     state: State
     listener: Listener
     team: Team = field(default_factory=Team)
@@ -95,7 +97,7 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         seed=recipe.seed,
         device=settled.device,
         mode=settled.mode,
-        augmentation=settled.augmentation,
+        augmentation=fitted(settled.augmentation, train, card.normalization),
         normalization=card.normalization,
     )
 

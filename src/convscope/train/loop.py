@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
@@ -188,7 +189,9 @@ def _train_epoch(
         with watch.waiting():
             pixels, labels, _ = next(source)
             generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
-            pixels = augment(pixels, settings.augmentation, generator=generator, part=team.part(images))
+            part = team.part(images)
+            pixels = augment(pixels, settings.augmentation, generator=generator, part=part)
+            pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
         # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
         step = state.epoch * len(batches) + batch
         rate = settings.learning_rate * learning_rate_factor(

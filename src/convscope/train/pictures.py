@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
 
@@ -21,19 +22,31 @@ FILTER_SIDE = 72
 
 def first_batch(
     train: ImageSet, normalization: Normalization, augmentation: Augmentation, *, seed: int, batch_size: int, count: int
-) -> tuple[list[Pixels], list[int]]:
-    """The first `count` images of the first step as the network sees them, augmented, and their labels.
+) -> tuple[list[Pixels], list[list[tuple[int, float]]]]:
+    """The first `count` images of the first step as the network sees them, augmented and mixed.
 
+    With each come the classes in its target and their shares, the heaviest first: [(3, 1.0)] where it is one class.
     The draws depend on (seed, epoch, step) alone, so these are the very images of that step.
     """
     batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization)
-    pixels, labels, _ = next(iter(batches))
-    seen = augment(pixels, augmentation, generator=generator_for(seed, 0, 0))[:count]
+    pixels, targets, _ = next(iter(batches))
+    generator = generator_for(seed, 0, 0)
+    seen = augment(pixels, augmentation, generator=generator)
+    seen, targets = mix(seen, targets, augmentation.mixing, generator=generator)
+    seen, targets = seen[:count], targets[:count]
     mean = np.array(normalization.mean)
     std = np.array(normalization.std)
     values = seen.permute(0, 2, 3, 1).numpy() * std + mean
     shown = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
-    return [plain(image) for image in shown], labels[:count].tolist()
+    return [plain(image) for image in shown], [_classes_in(target) for target in targets]
+
+
+def _classes_in(target: Tensor) -> list[tuple[int, float]]:
+    """The classes of one target, an index or a row of shares (classes,), and their shares, the heaviest first."""
+    if not target.is_floating_point():
+        return [(int(target), 1.0)]
+    found = [(place, float(target[place])) for place in target.nonzero()[:, 0].tolist()]
+    return sorted(found, key=lambda item: -item[1])
 
 
 def first_filters(weights: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:

@@ -102,6 +102,32 @@ class Recipe:
     cutout: int = field(
         default=0, metadata=_about("side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
     )
+    trivial_augment: bool = field(
+        default=False,
+        metadata=_about(
+            "one random operation on each image: shear, turn, posterize, ... (TrivialAugment)", "augmentation"
+        ),
+    )
+    color_jitter_pca: float = field(
+        default=0.0,
+        metadata=_about(
+            "standard deviation of AlexNet's shift along the images' own colours (it took 0.1); 0: none",
+            "augmentation",
+            at_least=0,
+        ),
+    )
+    mixup: float = field(
+        default=0.0,
+        metadata=_about("alpha of blending pairs of images and labels, like 0.2; 0: none", "augmentation", at_least=0),
+    )
+    cutmix: float = field(
+        default=0.0,
+        metadata=_about(
+            "alpha of pasting a box of one image, and its share of the label, into another, like 1; 0: none",
+            "augmentation",
+            at_least=0,
+        ),
+    )
 
     epochs: int | Auto = field(
         default=AUTO, metadata=_about("passes over the training images; auto: by their number", "training", at_least=1)
@@ -238,6 +264,10 @@ class Recipe:
             raise RunError(
                 f"label_smoothing {self.label_smoothing} with the hinge loss: a margin needs the one right class; "
                 "take 0, or loss softmax"
+            )
+        if self.loss == "hinge" and (self.mixup or self.cutmix):
+            raise RunError(
+                "mixup and cutmix make soft labels, and the hinge loss needs the one right class: take softmax"
             )
         parse_options(self.model_options)
         parse_class_weights(self.class_weights)

@@ -152,6 +152,7 @@ def _curves(story: Story) -> Iterator[Html]:
         html.paragraph(
             f"{kept}Training figures are taken while the weights still change and on augmented images, "
             "so validation can be the better of the two."
+            + (" Of a mixed image the heavier label counts as right." if story.augmentation.mixing.on else "")
         ),
     )
 
@@ -159,7 +160,7 @@ def _curves(story: Story) -> Iterator[Html]:
 def _seen(story: Story) -> Iterator[Html]:
     if story.dataset.train is None:
         return
-    pictures, labels = first_batch(
+    pictures, shown = first_batch(
         story.dataset.train,
         story.card.normalization,
         story.augmentation,
@@ -167,7 +168,7 @@ def _seen(story: Story) -> Iterator[Html]:
         batch_size=story.batch_size,
         count=FIRST,
     )
-    names = [story.card.classes[label] for label in labels]
+    names = [_named(target, story.card.classes) for target in shown]
     yield html.section(
         "What it sees",
         html.paragraph("The first images of the first step, decoded, resized and augmented as the network gets them."),
@@ -175,6 +176,11 @@ def _seen(story: Story) -> Iterator[Html]:
             *(html.image(p, alt=f"an image of {name}", caption=name) for p, name in zip(pictures, names, strict=True))
         ),
     )
+
+
+def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
+    """What an image is called: a class, or the shares of several."""
+    return ", ".join(classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target)
 
 
 def _filters(story: Story) -> Iterator[Html]:

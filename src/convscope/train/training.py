@@ -114,8 +114,8 @@ def _train_new(
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
         network, of_weights = starting_network(card, settled.recipe, weights)
-        state = new_state(network, loop_settings(settled, card, train))
-        job = Job(run, settled, dataset, train, card, state, listener, team)
+        settings = loop_settings(settled, card, train)
+        job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         if team.first:
             write_file(run.recipe_path, settled.recipe.to_toml())
             run.write_card(card)
@@ -147,8 +147,8 @@ def _train_on(
         dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
         torch.default_generator.manual_seed(settled.recipe.seed)
         network = resumed_network(card, settled.recipe)
-        state = new_state(network, loop_settings(settled, card, train))
-        job = Job(run, settled, dataset, train, card, state, listener, team)
+        settings = loop_settings(settled, card, train)
+        job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         restore(job)
         if job.state.epoch >= settled.epochs:
             raise RunError(
@@ -162,7 +162,7 @@ def _train_on(
 
 def _train(job: Job, request: StopRequest) -> Outcome:
     """Fit, then write down everything; what was reached is kept however it ends."""
-    settings = loop_settings(job.settled, job.card, job.train)
+    settings = job.settings
     _stand_together(job)
     try:
         ending = fit(
@@ -252,7 +252,7 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         weights=job.settled.weights,
         dataset=job.dataset,
         card=job.card,
-        augmentation=job.settled.augmentation,
+        augmentation=job.settings.augmentation,
         batch_size=job.settled.batch_size,
         rows=tuple(state.rows),
         best_epoch=state.best.epoch if state.best else None,

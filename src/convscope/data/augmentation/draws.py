@@ -67,3 +67,7 @@ class Draws:
     def integers(self, below: int) -> Tensor:
         """int64 (count,) from 0 to below - 1."""
         return self.mine(torch.randint(0, below, (self.total,), generator=self.generator, device=self.generator.device))
+
+    def normal(self) -> Tensor:
+        """float32 (count,) with mean 0 and standard deviation 1."""
+        return self.mine(torch.randn(self.total, generator=self.generator, device=self.generator.device))
