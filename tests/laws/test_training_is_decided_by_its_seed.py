@@ -28,6 +28,9 @@ RECIPE = Recipe(
     flip=True,
     crop_padding=1,
     cutout=2,
+    trivial_augment=True,
+    mixup=0.4,
+    cutmix=1.0,
     precision="fp32",
 )
 
