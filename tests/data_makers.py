@@ -53,3 +53,35 @@ def cifar_records(count: int, *, label_bytes: int, classes: int, seed: int = 0) 
     records = np.random.default_rng(seed).integers(0, 256, (count, label_bytes + 3072), dtype=np.uint8)
     records[:, label_bytes - 1] = np.arange(count) % classes
     return records
+
+
+SHAPES = ("blue disc", "green bar", "red square")
+
+
+def draw_shapes(targets: np.ndarray, *, seed: int, side: int = 24) -> Image.Image:
+    """A grey noisy picture with each shape of SHAPES that `targets` (3,) asks for, at a place of its own."""
+    draw = np.random.default_rng(seed)
+    pixels = draw.normal(110, 12, (side, side, 3)).clip(0, 255)
+    y, x = np.mgrid[:side, :side]
+    for shape in np.flatnonzero(targets):
+        top, left = draw.integers(1, side - 9, 2)
+        inside = {
+            0: np.hypot(y - top - 4, x - left - 4) <= 4,
+            1: (abs(y - top - 4) <= 1) & (x >= left) & (x < left + 9),
+            2: (y >= top) & (y < top + 7) & (x >= left) & (x < left + 7),
+        }[int(shape)]
+        pixels[inside] = ((40, 60, 220), (40, 200, 60), (220, 40, 40))[int(shape)]
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def shapes_table(folder: Path, count: int, *, seed: int = 0, name: str = "labels.csv") -> tuple[Path, np.ndarray]:
+    """A table of pictures that show some of SHAPES, or none: `image,labels`. Returns it and the targets (count, 3)."""
+    targets = (np.random.default_rng(seed).random((count, 3)) < (0.5, 0.35, 0.2)).astype(np.uint8)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    lines = ["image,labels"]
+    for number, row in enumerate(targets):
+        path = f"images/{seed}-{number:03d}.png"
+        draw_shapes(row, seed=1000 * seed + number).save(folder / path)
+        lines.append(f"{path},{'|'.join(shape for shape, there in zip(SHAPES, row, strict=True) if there)}")
+    (folder / name).write_text("\n".join(lines) + "\n")
+    return folder / name, targets

@@ -41,9 +41,7 @@ def test_the_whole_table_of_measures() -> None:
     targets = (draw.random((200, 5)) < (0.5, 0.3, 0.2, 0.1, 0.05)).astype(np.uint8)
     probabilities = np.clip(targets * 0.3 + draw.random((200, 5)) * 0.7, 0, 1)
     said = probabilities >= 0.4
-    found = score_labels(
-        probabilities, targets, classes=("a", "b", "c", "d", "e"), objective=OBJECTIVE, threshold=0.4
-    )
+    found = score_labels(probabilities, targets, classes=("a", "b", "c", "d", "e"), objective=OBJECTIVE, threshold=0.4)
     assert found.mean_average_precision == pytest.approx(average_precision_score(targets, probabilities))
     assert found.mean_average_precision == mean_average_precision(probabilities, targets)
     assert found.mean_roc_auc == pytest.approx(roc_auc_score(targets, probabilities))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli import label_tables
 from convscope.report.printable import printable
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
@@ -31,12 +32,14 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 def command(run: str, data: str | None, split: str | None, device: str, cache: str | None, as_json: bool) -> None:
     """Measure RUN on the held-out part of its own images, or on DATA.
 
-    DATA has a folder for each class, or train/, val/ and test/ with such folders; classes go by their names.
+    DATA has a folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their
+    names.
     """
     from convscope.train.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.train.evaluate import evaluate
+    from convscope.train.multi_label import LabelScores
 
     with shown_progress() as progress:
         found = evaluate(Path(run), data, split=split, device=device, cache_directory=cache, progress=progress)
@@ -44,15 +47,21 @@ def command(run: str, data: str | None, split: str | None, device: str, cache: s
         click.echo(json.dumps(found.to_dict(), indent=2))
         return
     scores = found.scores
+    if isinstance(scores, LabelScores):
+        lines = label_tables.headline(scores)
+        tables = [label_tables.per_class_table(scores), label_tables.mistakes_table(scores)]
+    else:
+        lines = headline(scores)
+        tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
     click.echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
     for note in found.notes:
         click.echo(f"note: {note}")
     if found.kept_out:
         click.echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
     click.echo()
-    for name, value in headline(scores):
+    for name, value in lines:
         click.echo(f"{name:<20} {value}")
-    for table in (per_class_table(scores), matrix_table(scores), mistakes_table(scores)):
+    for table in tables:
         if table is not None:
             click.echo()
             print_table(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,16 +18,30 @@ if TYPE_CHECKING:
     from convscope.train.predict import Predictions
 
 EXIT_UNREADABLE = 2
+TOP = 3
 
 
 @click.command("predict")
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show for each image.")
+@click.option("--top", type=click.IntRange(1), help=f"Classes to show for each image  [{TOP}]")
+@click.option(
+    "--threshold", type=float, help="Of several labels, show those with this probability and more, 0 to 1  [0.5]"
+)
 @click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence.")
-def command(run: str, images: tuple[str, ...], top: int, device: str, as_json: bool, as_csv: bool) -> int:
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; of several labels every probability."
+)
+def command(
+    run: str,
+    images: tuple[str, ...],
+    top: int | None,
+    threshold: float | None,
+    device: str,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
     """Name the class of IMAGES with RUN: files, folders (everything below them) or patterns like 'photos/*.jpg'.
 
     Images that can't be read are listed and stop nothing; the exit code is then 2.
@@ -35,19 +50,20 @@ def command(run: str, images: tuple[str, ...], top: int, device: str, as_json: b
 
     prepare_memory()  # before torch is imported
     from convscope.train.predict import predict
+    from convscope.train.run import open_run
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: choose one")
+    if top is not None and open_run(Path(run)).card().objective.multi_label:
+        raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     with shown_progress() as progress:
-        found = predict(run, images, device=device, progress=progress)
+        found = predict(run, images, threshold=threshold, device=device, progress=progress)
     if as_json:
-        click.echo(json.dumps(_values(found, top), indent=2))
+        click.echo(json.dumps(_values(found, top or TOP), indent=2))
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("image", "class", "confidence"))
-        writer.writerows((item.path, item.name, f"{item.confidence:.6f}") for item in found.images)
+        _write_csv(found)
     elif found.images:
-        print_table(_table(found, top))
+        print_table(_table_of_labels(found) if found.multi_label else _table(found, top or TOP))
     if found.problems:
         click.echo(f"{plural(len(found.problems), 'image')} can't be read:", err=True)
         for problem in found.problems:
@@ -61,6 +77,27 @@ def _values(found: Predictions, top: int) -> dict[str, object]:
         "predictions": [item.to_dict(top=top) for item in found.images],
         "problems": [{"image": problem.path, "reason": problem.reason} for problem in found.problems],
     }
+
+
+def _write_csv(found: Predictions) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if not found.multi_label:
+        writer.writerow(("image", "class", "confidence"))
+        writer.writerows((item.path, item.name, f"{item.confidence:.6f}") for item in found.images)
+        return
+    writer.writerow(("image", "labels", *found.classes))
+    for item in found.images:
+        shares = dict(item.ranked)
+        writer.writerow((item.path, "|".join(item.labels), *(f"{shares[name]:.6f}" for name in found.classes)))
+
+
+def _table_of_labels(found: Predictions) -> Table:
+    rows = []
+    for item in found.images:
+        shown = ", ".join(f"{name} {percent(share)}" for name, share in item.ranked[: len(item.labels)])
+        nearest = f"none (nearest: {item.name} {percent(item.confidence)})"
+        rows.append((item.path, shown or nearest))
+    return Table.of([Column("image"), Column("labels")], rows)
 
 
 def _table(found: Predictions, top: int) -> Table:

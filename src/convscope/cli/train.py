@@ -43,8 +43,9 @@ def command(
 ) -> int:
     """Train a network on DATA, and write a run directory with the weights and a report.
 
-    DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a folder of IDX
-    files or of CIFAR binaries, or the built-in digits. What is left at auto follows from the images.
+    DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a CSV file of
+    images and their labels, one or several each, a folder of IDX files or of CIFAR binaries, or the built-in digits.
+    What is left at auto follows from the images.
     """
     from convscope.train.allocator import prepare_memory
     from convscope.train.place import Place
@@ -86,6 +87,8 @@ def command(
 
 def outcome_lines(outcome: Outcome) -> list[str]:
     """What came out, in a few lines, and where it lies."""
+    from convscope.train.multi_label import LabelScores
+
     ended = {
         "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",
         "early": f"stopped early after {plural(outcome.epochs, 'epoch')}: no better validation for a while",
@@ -94,9 +97,16 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     lines = [ended]
     if outcome.best and outcome.best.accuracy is not None:
         lines.append(
-            f"best validation accuracy {percent(outcome.best.accuracy, decimals=2)}, epoch {outcome.best.epoch}"
+            f"best validation {outcome.measured} {percent(outcome.best.accuracy, decimals=2)}, "
+            f"epoch {outcome.best.epoch}"
         )
-    if outcome.scores and outcome.scores.split == "test":
+    if isinstance(outcome.scores, LabelScores):
+        if outcome.scores.split == "test":
+            lines.append(
+                f"test mAP {percent(outcome.scores.mean_average_precision, decimals=2)}, every label right on "
+                f"{percent(outcome.scores.exact_match, decimals=2)} of {outcome.scores.images:,} images"
+            )
+    elif outcome.scores and outcome.scores.split == "test":
         right = round(outcome.scores.accuracy_top1 * outcome.scores.images)
         lines.append(
             f"test accuracy {percent(outcome.scores.accuracy_top1, decimals=2)} "
@@ -108,13 +118,14 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 def outcome_values(outcome: Outcome) -> dict[str, Any]:
     """What came out, as JSON can hold it."""
     best = outcome.best
+    measured = "val_mean_average_precision" if outcome.measured == "mAP" else "val_accuracy_top1"
     return {
         "run": str(outcome.run),
         "ending": outcome.ending,
         "epochs": outcome.epochs,
         "seconds": outcome.seconds,
         "best_epoch": best.epoch if best else None,
-        "val_accuracy_top1": best.accuracy if best else None,
+        measured: best.accuracy if best else None,
         "scores": outcome.scores.to_dict(mistakes=0) if outcome.scores else None,
         "report": str(outcome.run.report),
     }

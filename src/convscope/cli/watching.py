@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from convscope.train.events import EpochRow, Listener, Step
 
 QUIET_SECONDS = 30.0  # a log gets a line within long epochs no more often than this
-HEADER = (
-    f"{'epoch':>9}  {'train loss':>10} {'accuracy':>9}  {'val loss':>10} {'accuracy':>9}  {'images/s':>9}  {'time':>11}"
-)
 
 
 @contextmanager
@@ -34,8 +31,16 @@ def watching(*, quiet: bool = False) -> Iterator[Listener]:
         yield _Lines(plain_progress(sys.stderr))
 
 
+def header_line(row: EpochRow) -> str:
+    """The heads of the columns that `epoch_line` fills."""
+    trained, measured = ("all right", "mAP") if row.multi_label else ("accuracy", "accuracy")
+    return (
+        f"{'epoch':>9}  {'train loss':>10} {trained:>9}  {'val loss':>10} {measured:>9}  {'images/s':>9}  {'time':>11}"
+    )
+
+
 def epoch_line(row: EpochRow, epochs: int) -> str:
-    """An epoch as one line under HEADER; the best so far is marked."""
+    """An epoch as one line under `header_line`; the best so far is marked."""
     val_loss = f"{row.val_loss:.4f}" if row.val_loss is not None else ""
     place = f"{row.epoch}/{epochs}" if epochs else str(row.epoch)
     return (
@@ -72,7 +77,7 @@ class _Lines:
     def epoch_ended(self, row: EpochRow) -> None:
         if not self._header_shown:
             self._header_shown = True
-            self._write(HEADER)
+            self._write(header_line(row))
         self._write(epoch_line(row, self._epochs))
 
     def _write(self, line: str) -> None:

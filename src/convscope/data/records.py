@@ -156,6 +156,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def answers(self) -> Labels | Targets:
+        """What a network should answer: labels (N,), or targets (N, classes)."""
+        return self.labels if self.targets is None else self.targets
+
     def part(self, rows: slice) -> ImageSet:
         """Some of the rows, without reading or copying an image."""
         images = self.images

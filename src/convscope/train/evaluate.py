@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_pro
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.answer import answer
 from convscope.train.choose import usable_device
-from convscope.train.metrics import Scores, score
+from convscope.train.measured import AnyScores, measure
 from convscope.train.recipe import Recipe
-from convscope.train.run import Run, open_run, short_name
+from convscope.train.run import ModelCard, Run, open_run, short_name
 
 SPLITS = ("test", "val", "train")
 
@@ -29,7 +29,7 @@ class Evaluation:
 
     run: Run
     data: str
-    scores: Scores
+    scores: AnyScores
     kept_out: int
     notes: tuple[str, ...]
 
@@ -56,7 +56,8 @@ def evaluate(
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
     Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
-    is taken unless `split` says otherwise. Classes go by name; `data` may lack some of the run's.
+    is taken unless `split` says otherwise; or a CSV table names them. Classes go by name; `data` may lack some of the
+    run's: of several labels an image, one that is never named counts as absent.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -72,7 +73,7 @@ def evaluate(
     notes = list(dataset.notes)
     if data is None:
         notes += _split_has_moved(opened, dataset, name)
-    labels = _by_name(images, dataset, card.classes)
+    images = _by_name(images, dataset, card)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
     probabilities = answer(
@@ -87,9 +88,7 @@ def evaluate(
     return Evaluation(
         run=opened,
         data=dataset.source,
-        scores=score(
-            probabilities, labels, classes=card.classes, names=images.names, split=name, objective=card.objective
-        ),
+        scores=measure(probabilities, images, classes=card.classes, split=name, objective=card.objective),
         kept_out=len(dataset.problems),
         notes=tuple(notes),
     )
@@ -119,8 +118,13 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
     return name, there[name]
 
 
-def _by_name(images: ImageSet, dataset: Dataset, classes: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Labels that index the run's classes; a label's number in the data means nothing to the run."""
+def _by_name(images: ImageSet, dataset: Dataset, card: ModelCard) -> ImageSet:
+    """The images with labels that index the run's classes; a label's number in the data means nothing to the run."""
+    classes = card.classes
+    if (images.targets is not None) != card.objective.multi_label:
+        has = ("one class an image", "several labels, or none, an image")
+        one, other = has if card.objective.multi_label else has[::-1]
+        raise DataError(f"{dataset.source} has {one}, and the run learned {other}: name images that are labelled so")
     strangers = [name for name in dataset.classes if name not in classes]
     if strangers:
         known = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
@@ -129,7 +133,11 @@ def _by_name(images: ImageSet, dataset: Dataset, classes: tuple[str, ...]) -> np
             f"{did_you_mean(strangers[0], classes)} It knows {known}"
         )
     places = np.array([classes.index(name) for name in dataset.classes], np.int64)
-    return places[images.labels]
+    if images.targets is None:
+        return replace(images, labels=places[images.labels])
+    targets = np.zeros((len(images), len(classes)), np.uint8)
+    targets[:, places] = images.targets
+    return replace(images, targets=targets)
 
 
 def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:

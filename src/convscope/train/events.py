@@ -27,7 +27,9 @@ class EpochRow:
     weights, so they compare.
 
     `seconds` is the training time so far, interruptions left out; `data_wait` is the share of the epoch's training
-    time in which batches were prepared. Validation is None where there is none.
+    time in which batches were prepared. Validation is None where there is none. Where images have several labels,
+    the training accuracy is the share of images with every label right, the validation accuracy the mean average
+    precision.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class EpochRow:
     images_per_second: float
     data_wait: float
     best: bool
+    multi_label: bool = False
 
 
 # metrics.csv: its header, and where each column comes from.
@@ -55,6 +58,15 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("data_wait", "data_wait"),
     ("best", "best"),
 )
+
+
+# What the accuracies are where images have several labels.
+_OF_SEVERAL = {"train/accuracy_top1": "train/exact_match", "val/accuracy_top1": "val/mean_average_precision"}
+
+
+def header(*, multi_label: bool) -> list[str]:
+    """The names of the columns of metrics.csv."""
+    return [_OF_SEVERAL.get(name, name) if multi_label else name for name, _ in COLUMNS]
 
 
 def table_row(row: EpochRow) -> list[str]:

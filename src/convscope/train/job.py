@@ -26,7 +26,7 @@ from convscope.train.checkpoint import (
     save_checkpoint,
 )
 from convscope.train.choose import Settled
-from convscope.train.events import COLUMNS, EpochRow, Listener, table_row
+from convscope.train.events import EpochRow, Listener, header, table_row
 from convscope.train.loop import Best, Settings, State
 from convscope.train.objective import make_objective
 from convscope.train.run import ModelCard, Run, short_name
@@ -107,7 +107,8 @@ def keep_epoch(job: Job) -> None:
     if not job.team.first:
         return
     row = job.state.rows[-1]
-    job.run.log("  ".join(f"{name} {cell}" for (name, _), cell in zip(COLUMNS, table_row(row), strict=True)))
+    names = header(multi_label=row.multi_label)
+    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
     write_metrics(job)
     now = time.monotonic()
     if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
@@ -120,8 +121,8 @@ def keep_epoch(job: Job) -> None:
 
 def write_metrics(job: Job) -> None:
     """Write metrics.csv: a row an epoch."""
-    header = [name for name, _ in COLUMNS]
-    job.run.write_table(job.run.metrics_path, header, [table_row(row) for row in job.state.rows])
+    names = header(multi_label=job.dataset.multi_label)
+    job.run.write_table(job.run.metrics_path, names, [table_row(row) for row in job.state.rows])
 
 
 def write_checkpoint(job: Job) -> None:

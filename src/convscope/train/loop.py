@@ -22,6 +22,7 @@ from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.events import EpochRow, Listener
+from convscope.train.measured import one_measure
 from convscope.train.mode import Forward, Mode
 from convscope.train.objective import Objective
 from convscope.train.optimizers import make_optimizer, set_rate
@@ -63,7 +64,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Best:
-    """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from."""
+    """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
+
+    Of several labels the mean average precision stands in the accuracy's place.
+    """
 
     epoch: int
     accuracy: float | None
@@ -156,7 +160,13 @@ def fit(
         if better:
             state.best = Best(state.epoch, accuracy, loss, copy_weights(state.network))
         row = replace(
-            trained, epoch=state.epoch, seconds=state.seconds, val_loss=loss, val_accuracy=accuracy, best=better
+            trained,
+            epoch=state.epoch,
+            seconds=state.seconds,
+            val_loss=loss,
+            val_accuracy=accuracy,
+            best=better,
+            multi_label=train.targets is not None,
         )
         state.rows.append(row)
         listener.epoch_ended(row)
@@ -254,7 +264,7 @@ def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
 def _measure(
     network: nn.Module, val: ImageSet | None, settings: Settings, team: Team
 ) -> tuple[float | None, float | None]:
-    """Validation accuracy and loss, or two Nones without a validation part."""
+    """Validation accuracy (mAP of several labels) and loss, or two Nones without a validation part."""
     if val is None or not len(val):
         return None, None
     probabilities = team.answers(
@@ -264,15 +274,14 @@ def _measure(
         ),
         EVALUATION_BATCH,
     )
-    accuracy = float((probabilities.argmax(1) == val.labels).mean())
-    return accuracy, settings.objective.plain_of_probabilities(probabilities, val.labels)
+    return one_measure(probabilities, val), settings.objective.plain_of_probabilities(probabilities, val.answers)
 
 
 def _is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
     """Whether weights replace the best; without a validation part the last ones always do."""
-    if best is None or best.accuracy is None or best.loss is None or accuracy is None or loss is None:
+    if best is None or best.loss is None or loss is None:
         return True
-    return (accuracy, -loss) > (best.accuracy, -best.loss)
+    return (accuracy or 0.0, -loss) > (best.accuracy or 0.0, -best.loss)
 
 
 def _patience_is_over(state: State, patience: int) -> bool:

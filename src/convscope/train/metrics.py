@@ -73,6 +73,11 @@ class Scores:
     calibration: tuple[CalibrationBin, ...]
     mistakes: tuple[Mistake, ...]
 
+    @property
+    def measure(self) -> float:
+        """The one number that runs are compared by: top-1 accuracy."""
+        return self.accuracy_top1
+
     def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
         """The measures as JSON can hold them."""
         return {

@@ -75,6 +75,11 @@ class LabelScores:
     mistakes: tuple[LabelMistake, ...]
 
     @property
+    def measure(self) -> float | None:
+        """The one number that runs are compared by: mAP; None where no image shows any class."""
+        return self.mean_average_precision
+
+    @property
     def wrong(self) -> int:
         """How many classes of images were judged wrongly, in all."""
         return sum(score.images + score.predicted - 2 * score.right for score in self.per_class)

@@ -14,19 +14,24 @@ import numpy as np
 from convscope.data.decode import decode_image
 from convscope.data.records import ImageSet, Problem, Progress, no_progress
 from convscope.data.walk import Walk
-from convscope.errors import DataError
+from convscope.errors import DataError, RunError
 from convscope.report.printable import printable
 from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.choose import usable_device
-from convscope.train.run import open_run
+from convscope.train.multi_label import THRESHOLD
+from convscope.train.run import ModelCard, open_run
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image and its classes with their probabilities, the most probable first."""
+    """One image and its classes with their probabilities, the most probable first.
+
+    `threshold` is there where an image may show several classes: those that are as probable are its labels.
+    """
 
     path: str
     ranked: tuple[tuple[str, float], ...]
+    threshold: float | None = None
 
     @property
     def name(self) -> str:
@@ -38,8 +43,17 @@ class Prediction:
         """Its probability, 0 to 1."""
         return self.ranked[0][1]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that the image shows, the most probable first: one, or however many pass the threshold."""
+        if self.threshold is None:
+            return (self.name,)
+        return tuple(name for name, share in self.ranked if share >= self.threshold)
+
     def to_dict(self, *, top: int = 5) -> dict[str, Any]:
-        """The prediction as JSON can hold it."""
+        """The prediction as JSON can hold it; where an image may show several classes, `top` is no matter."""
+        if self.threshold is not None:
+            return {"image": self.path, "labels": list(self.labels), "probabilities": dict(self.ranked)}
         return {
             "image": self.path,
             "class": self.name,
@@ -54,26 +68,31 @@ class Predictions:
 
     images: tuple[Prediction, ...]
     problems: tuple[Problem, ...]
+    classes: tuple[str, ...]
+    multi_label: bool = False
 
 
 def predict(
     run: str | Path,
     images: str | Path | Sequence[str | Path],
     *,
+    threshold: float | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
 ) -> Predictions:
     """Name the classes of images: files, folders (everything below them) or glob patterns.
 
-    An image that can't be read is listed under `problems` and stops nothing.
+    An image that can't be read is listed under `problems` and stops nothing. With a run that gives an image several
+    labels, they are the classes with a probability of `threshold` (0.5) and more.
 
     Raises:
-        RunError: no such run or device, or the run's files don't fit together.
+        RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
         DataError: a folder or a pattern without images.
     """
     device = usable_device(device)
     opened = open_run(Path(run))
     card = opened.card()
+    threshold = _threshold(card, threshold)
     network = opened.network().to(device)
     problems: list[Problem] = []
     paths = list(_files([images] if isinstance(images, (str, Path)) else images, problems))
@@ -90,9 +109,23 @@ def predict(
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
             probabilities = answer(network, batch, card.normalization, objective=card.objective, device=device)
-            found.extend(_ranked(name, row, card.classes) for name, row in zip(names, probabilities, strict=True))
+            for name, row in zip(names, probabilities, strict=True):
+                found.append(Prediction(name, _ranked(name, row, card.classes), threshold))
         progress(min(start + EVALUATION_BATCH, len(paths)), len(paths), "predicting")
-    return Predictions(tuple(found), tuple(problems))
+    return Predictions(tuple(found), tuple(problems), card.classes, multi_label=threshold is not None)
+
+
+def _threshold(card: ModelCard, threshold: float | None) -> float | None:
+    """The probability from which on a class is a label; None where an image has one class."""
+    if not card.objective.multi_label:
+        if threshold is not None:
+            raise RunError("threshold: the run names one class for each image; it is for runs that give several labels")
+        return None
+    if threshold is None:
+        return THRESHOLD
+    if not 0 <= threshold <= 1:
+        raise RunError(f"threshold is {threshold:g}: a probability is 0 to 1")
+    return threshold
 
 
 def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str]:
@@ -122,8 +155,10 @@ def _matches(pattern: str) -> list[str]:
     return sorted(str(path) for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir())
 
 
-def _ranked(name: str, probabilities: np.ndarray[Any, np.dtype[np.float64]], classes: tuple[str, ...]) -> Prediction:
+def _ranked(
+    name: str, probabilities: np.ndarray[Any, np.dtype[np.float64]], classes: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
     if not np.isfinite(probabilities).all():
         raise DataError(f"{name}: the network answers NaN, so its weights are not finite numbers")
     order = np.argsort(-probabilities, kind="stable")
-    return Prediction(name, tuple((classes[place], float(probabilities[place])) for place in order))
+    return tuple((classes[place], float(probabilities[place])) for place in order)

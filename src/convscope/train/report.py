@@ -18,10 +18,11 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
-from convscope.train import scored
+from convscope.train import scored, scored_labels
 from convscope.train.events import EpochRow
 from convscope.train.files import write_file
-from convscope.train.metrics import Scores
+from convscope.train.measured import AnyScores
+from convscope.train.multi_label import LabelScores
 from convscope.train.pictures import filter_sheet, first_batch, first_filters
 from convscope.train.recipe import Recipe, settings
 from convscope.train.run import ModelCard, Run
@@ -47,7 +48,7 @@ class Story:
     best_accuracy: float | None
     best_weights: dict[str, Tensor] | None
     ending: str
-    scores: Scores | None
+    scores: AnyScores | None
 
 
 def write_report(story: Story) -> None:
@@ -63,10 +64,10 @@ def report_page(story: Story) -> str:
         html.facts(list(_headline(story))),
         *_remarks(story),
         *_curves(story),
-        *([scored.confusion(scores), scored.mistakes(scores, story.dataset.splits[scores.split])] if scores else []),
+        *_first_scores(story),
         *_seen(story),
         *_filters(story),
-        *([scored.classes(scores)] if scores else []),
+        *([scored.classes(scores)] if scores and not isinstance(scores, LabelScores) else []),
         _images(story),
         _settings(story),
         _files(story),
@@ -80,9 +81,22 @@ def report_page(story: Story) -> str:
     return html.page(f"{title} on {name}", *blocks, lead=lead, footer=footer)
 
 
+def _first_scores(story: Story) -> list[Html]:
+    """What the scores say first: which classes are taken for which, or how well each of several is found."""
+    scores = story.scores
+    if scores is None:
+        return []
+    images = story.dataset.splits[scores.split]
+    if isinstance(scores, LabelScores):
+        return [scored_labels.classes(scores), scored_labels.mistakes(scores, images)]
+    return [scored.confusion(scores), scored.mistakes(scores, images)]
+
+
 def _headline(story: Story) -> Iterator[tuple[str, str]]:
     scores, rows = story.scores, story.rows
-    if scores is not None:
+    if isinstance(scores, LabelScores):
+        yield from scored_labels.headline(scores)
+    elif scores is not None:
         name = "Test accuracy" if scores.split == "test" else "Validation accuracy"
         yield name, percent(scores.accuracy_top1, decimals=2)
         yield "Right", f"{int(scores.confusion.trace()):,} of {scores.images:,}"
@@ -125,8 +139,12 @@ def _curves(story: Story) -> Iterator[Html]:
     epochs = [row.epoch for row in rows]
     measured = any(row.val_loss is not None for row in rows)
 
-    def curves(train: Sequence[float], val: Sequence[float | None]) -> list[Curve]:
-        return [Curve("training", epochs, train), *([Curve("validation", epochs, val)] if measured else [])]
+    several = story.card.objective.multi_label
+
+    def curves(
+        train: Sequence[float], val: Sequence[float | None], names: Sequence[str] = ("training", "validation")
+    ) -> list[Curve]:
+        return [Curve(names[0], epochs, train), *([Curve(names[1], epochs, val)] if measured else [])]
 
     loss = line_chart(
         curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
@@ -139,10 +157,11 @@ def _curves(story: Story) -> Iterator[Html]:
         curves(
             [100 * row.train_accuracy for row in rows],
             [None if row.val_accuracy is None else 100 * row.val_accuracy for row in rows],
+            ("training: every label right", "validation: mAP") if several else ("training", "validation"),
         ),
-        title="Accuracy",
+        title="Exact match and mAP" if several else "Accuracy",
         x_label="epoch",
-        y_label="percent right",
+        y_label="percent" if several else "percent right",
         width=460,
     )
     kept = f"The weights of epoch {story.best_epoch} were kept: they did best on the validation images. " * measured
@@ -179,8 +198,9 @@ def _seen(story: Story) -> Iterator[Html]:
 
 
 def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
-    """What an image is called: a class, or the shares of several."""
-    return ", ".join(classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target)
+    """What an image is called: a class, several, or the shares of several."""
+    names = [classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target]
+    return ", ".join(names) or "none of the classes"
 
 
 def _filters(story: Story) -> Iterator[Html]:

@@ -24,7 +24,7 @@ from torch import nn
 
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
-from convscope.data.table import KIND
+from convscope.data.table import KIND, is_table
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.checkpoint import load_weights, read_tensors, tensor_bytes
@@ -270,10 +270,11 @@ def open_run(path: Path) -> Run:
 def run_name(data: str, model: str) -> str:
     """A folder name from the data's and the network's.
 
-    >>> run_name("/data/My photos!/", "resnet18"), run_name("digits", "lenet5")
-    ('My-photos-resnet18', 'digits-lenet5')
+    >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
+    ('My-photos-resnet18', 'labels-lenet5')
     """
-    stem = re.sub(r"[^\w.]+", "-", Path(data).name or "data").strip("-.") or "data"
+    path = Path(data)
+    stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
     return f"{stem[:60]}-{model}"
 
 

@@ -42,7 +42,9 @@ def classes(scores: LabelScores) -> Html:
         Column("AP", numeric=True, note="average precision: the mean precision over all thresholds, by recall gained"),
         Column("ROC-AUC", numeric=True, note="how often an image that shows it has the higher probability"),
         Column("precision", numeric=True, note=f"of the images said to show it, how many do (from {_from(scores)})"),
-        Column("recall", numeric=True, note=f"of the images that show it, how many were said to (from {_from(scores)})"),
+        Column(
+            "recall", numeric=True, note=f"of the images that show it, how many were said to (from {_from(scores)})"
+        ),
         Column("F1", numeric=True, note="the harmonic mean of the two"),
     ]
     rows = [(item.name, *measures(item)) for item in scores.per_class]

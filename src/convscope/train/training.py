@@ -37,7 +37,7 @@ from convscope.train.job import (
     write_split,
 )
 from convscope.train.loop import Best, Diverged, Settings, fit, new_state
-from convscope.train.metrics import Scores, score
+from convscope.train.measured import AnyScores, measure, name_of_measure
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, Value
@@ -55,7 +55,10 @@ THE_RUN = "run"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores."""
+    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
+
+    `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
+    """
 
     run: Run
     ending: str
@@ -63,7 +66,8 @@ class Outcome:
     best: Best | None
     epochs: int
     seconds: float
-    scores: Scores | None
+    scores: AnyScores | None
+    measured: str = "accuracy"
 
 
 def train_new(
@@ -101,7 +105,7 @@ def _train_new(
     cache_directory: Path | None,
 ) -> Outcome:
     if not recipe.data:
-        raise RunError("there is nothing to train on: name a folder of images, or digits")
+        raise RunError("there is nothing to train on: name a folder of images, a CSV file, or digits")
     if name and (name != Path(name).name or name == ".." or not name.isprintable()):
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
@@ -272,10 +276,11 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         epochs=state.epoch,
         seconds=state.seconds,
         scores=scores,
+        measured=name_of_measure(multi_label=job.dataset.multi_label),
     )
 
 
-def _measure(job: Job, *, whole: bool) -> Scores | None:
+def _measure(job: Job, *, whole: bool) -> AnyScores | None:
     """Scores of the best weights: on the test part when the training is complete, else on the validation part."""
     assert job.state.best is not None
     parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
@@ -298,14 +303,7 @@ def _measure(job: Job, *, whole: bool) -> Scores | None:
         )
 
     probabilities = job.team.answers(images, answers, EVALUATION_BATCH)
-    return score(
-        probabilities,
-        images.labels,
-        classes=job.card.classes,
-        names=images.names,
-        split=split,
-        objective=job.card.objective,
-    )
+    return measure(probabilities, images, classes=job.card.classes, split=split, objective=job.card.objective)
 
 
 def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
