@@ -46,6 +46,7 @@ SCENE_SIDE = 96
 SHIFT = {3: 1 / 8, 1: 1 / 16}
 # bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
 BF16_WEIGHTS = 1_000_000
+NATIVE_BF16 = "bf16 arithmetic with fp32 weights in the training step: this machine computes it natively"
 
 # A step of a network this small is over before a second thread has joined in.
 ONE_THREAD_WEIGHTS = 100_000
@@ -299,7 +300,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode
     if recipe.precision != AUTO:
         precision = recipe.precision
     elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
-        reasons.append("bf16 arithmetic with fp32 weights in the training step: this machine computes it natively")
+        reasons.append(NATIVE_BF16)
         precision = "bf16"
     mode = Mode(
         precision=precision,

@@ -40,6 +40,7 @@ from convscope.train.loop import Best, Diverged, Settings, fit, new_state
 from convscope.train.measured import AnyScores, measure, name_of_measure
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
+from convscope.train.plan.make import make_plan
 from convscope.train.recipe import Recipe, Value
 from convscope.train.report import Story, write_report
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
@@ -114,6 +115,10 @@ def _train_new(
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
     card = card_of(settled, dataset, train)
+    planned = team.decided(
+        lambda: make_plan(recipe, settled, card, train, alone=team.size == 1, cache_directory=cache_directory)
+    )
+    settled = planned.settled
     run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
@@ -127,7 +132,7 @@ def _train_new(
             job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
             job.run.log(f"memory: {prepare_memory().line}")
             team.remember(THE_RUN, str(run.path.resolve()))
-        for line in (*_introduction(job), *of_weights):
+        for line in (*_introduction(job), *(f"plan: {line}" for line in planned.lines), *of_weights):
             job.say(line)
         return _train(job, request)
 
