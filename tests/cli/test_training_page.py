@@ -30,6 +30,7 @@ def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             main(shlex.split(command))
         assert ended.value.code == 0, command
     written = {path.name for path in (tmp_path / "runs" / "flowers").iterdir()}
-    assert written == set(re.findall(r"^\| `([\w.]+)/?` \|", PAGE, re.MULTILINE))
+    of_files = PAGE.split("## Read the run directory")[1].split("\n## ")[0]
+    assert written == set(re.findall(r"^\| `([\w.]+)/?` \|", of_files, re.MULTILINE))
     for program in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(program, {})

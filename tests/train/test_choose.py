@@ -40,7 +40,8 @@ def test_digits() -> None:
 @pytest.mark.parametrize(
     ("side", "colour", "expected"),
     [
-        (32, True, ("alexnet-mini", (32, 32), True, 4, False)),
+        (32, True, ("cifarnet", (32, 32), True, 2, False)),
+        (44, True, ("alexnet-mini", (32, 32), True, 4, False)),
         (28, False, ("lenet5", (28, 28), False, 2, False)),
         (64, True, ("resnet18", (64, 64), True, 8, False)),
         (120, True, ("resnet18", (120, 120), True, 0, True)),
@@ -89,6 +90,8 @@ def test_held_back_images_are_not_counted() -> None:
         (Recipe(model="resnet18", batch_size=1), RunError, "take 2 or more"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
+        (Recipe(recipe="finetune"), RunError, "moves trained weights: give --weights"),
+        (Recipe(recipe="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
 )
 def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:

@@ -14,6 +14,7 @@ from convscope.train.recipe import AUTO, Recipe, choices, names, parse_setting, 
 
 _OR_AUTO = st.just(AUTO)
 _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
+    "recipe": st.sampled_from(choices("recipe")),
     "data": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     "model": st.sampled_from(["auto", "lenet5", 'a "quoted" name', "ünïcode\\path"]),
     "model_options": st.sampled_from(["", "variant=notes", "width=2,bias=true"]),
@@ -93,7 +94,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"learning_rate": 0.0}, "learning_rate is 0.0: nothing would be learned"),
         ({"learning_rate": float("nan")}, "learning_rate is nan: it must be a finite number, or auto"),
         ({"momentum": 1.0}, "momentum is 1.0: it must be below 1"),
-        ({"optimizer": "adam"}, "optimizer is 'adam': it is one of sgd, adamw. Did you mean adamw?"),
+        ({"optimizer": "adam"}, "optimizer is 'adam': it is one of auto, sgd, adamw, muon. Did you mean adamw?"),
         ({"channels": 2}, "channels is 2: images have 1"),
         ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
         ({"image_size": "0"}, "has a side outside 1 to 8192"),

@@ -41,6 +41,23 @@ def test_steps_drop_tenfold_at_half_and_three_quarters() -> None:
     assert (course[49], course[50], course[74], course[75]) == (1.0, 0.1, 0.1, 0.01)
 
 
+def test_a_triangle_falls_from_the_first_step_to_nothing() -> None:
+    assert _course("triangular", 4, 0.0) == [1.0, 0.75, 0.5, 0.25]
+    risen = _course("triangular", 10, 0.4)
+    assert risen[4] == 1.0 and risen[:4] == [0.2, 0.4, 0.6, 0.8]
+    assert risen[5:] == pytest.approx([5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+def test_a_plateau_drops_tenfold_after_three_epochs_without_a_better_one_and_three_times_at_most() -> None:
+    def rate(*accuracies: float) -> float:
+        return learning_rate_factor("plateau", step=5, steps=10, warmup=0.0, accuracies=accuracies)
+
+    assert rate() == rate(0.5, 0.5, 0.4) == rate(0.5, 0.4, 0.4, 0.6) == 1.0
+    assert rate(0.5, 0.5, 0.4, 0.3) == rate(0.5, 0.5, 0.4, 0.3, 0.6, 0.6, 0.6) == 0.1
+    assert rate(0.5, *[0.5] * 6) == 0.01
+    assert rate(0.5, *[0.5] * 30) == 0.001
+
+
 def test_an_unknown_schedule_is_refused() -> None:
     with pytest.raises(RunError, match="Did you mean cosine"):
         learning_rate_factor("cosin", step=0, steps=1, warmup=0.0)

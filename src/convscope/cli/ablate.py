@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from convscope.cli.settings import RecipeCommand, given_settings, recipe_options
+from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.errors import RunError
 from convscope.report.units import seconds
 
@@ -35,7 +34,12 @@ EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than
 )
 @click.option("--seeds", type=click.IntRange(1), help="Trainings of each variant, each with a seed of its own  [3]")
 @click.option("--jobs", metavar="N", default="auto", help="Trainings at once  [auto: as cores and memory bear]")
-@click.option("--recipe", "recipe_file", metavar="FILE", help="Settings from a TOML file; options here go before it.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="fast|classic|finetune|FILE",
+    help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
+)
 @click.option("--resume", metavar="FOLDER", help="Go on with an ablation; --without and --seeds may add to it.")
 @click.option("--name", metavar="NAME", help="Name of the directory  [ablate-DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where it goes  [runs]")
@@ -62,7 +66,6 @@ def command(
     every other setting; those of one seed start from the same weights and see the images in the same order.
     """
     from convscope.train.allocator import prepare_memory
-    from convscope.train.recipe import Recipe
 
     prepare_memory()  # before torch is imported
     from convscope.experiments.ablation.ablate import ablate, ablate_on
@@ -79,7 +82,7 @@ def command(
                 resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, watcher=watcher
             )
         else:
-            recipe = Recipe() if recipe_file is None else Recipe.load(Path(recipe_file))
+            recipe = read_recipe(recipe_file)
             recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
             if not recipe.data:
                 raise RunError("there is nothing to train on: name a folder of images, or digits")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from convscope.train.recipe import Value, choices, parse_setting, placeholder, settings
+from convscope.errors import RunError, did_you_mean
+from convscope.train.recipe import Recipe, Value, choices, parse_setting, placeholder, settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
@@ -24,11 +26,14 @@ def option_name(setting: str) -> str:
 
 
 def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Give a command an option for every setting of a recipe; what was typed is read with `given_settings`."""
+    """Give a command an option for every setting of a recipe; what was typed is read with `given_settings`.
+
+    The recipe that the others start from is the command's own option, for it may be a file: see `read_recipe`.
+    """
 
     def add(command: Command) -> Command:
         for item in reversed(list(settings())):
-            if item.name not in without:
+            if item.name not in ("recipe", *without):
                 command = _option(item)(command)
         return command
 
@@ -59,6 +64,20 @@ def given_settings(context: click.Context) -> dict[str, Value]:
     """The settings that were typed, parsed; raises RunError where a value can't be one."""
     typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
     return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
+
+
+def read_recipe(name_or_file: str | None) -> Recipe:
+    """The recipe of that name, or of that TOML file; None is the default. Raises RunError where there is neither."""
+    names = choices("recipe")
+    if name_or_file is None:
+        return Recipe()
+    if name_or_file in names:
+        return Recipe.named(name_or_file)
+    path = Path(name_or_file)
+    if path.suffix == "" and not path.exists():
+        near = did_you_mean(name_or_file, names)
+        raise RunError(f"there is no recipe {name_or_file!r}: it is {', '.join(names)}, or a file.{near}")
+    return Recipe.load(path)
 
 
 class RecipeCommand(click.Command):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convscope.cli.settings import RecipeCommand, given_settings, recipe_options
+from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.cli.watching import watching
 from convscope.errors import RunError
 from convscope.report.units import percent, plural, seconds
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     epilog="Ctrl-C once: the best weights and the report are written (--resume RUN goes on); twice: stop at once.",
 )
 @click.argument("data", required=False)
-@click.option("--recipe", "recipe_file", metavar="FILE", help="Settings from a TOML file; options here go before it.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="fast|classic|finetune|FILE",
+    help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint; --epochs may add some.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where run directories go  [runs]")
@@ -49,7 +54,6 @@ def command(
     """
     from convscope.train.allocator import prepare_memory
     from convscope.train.place import Place
-    from convscope.train.recipe import Recipe
 
     prepare_memory()  # before torch is imported
     from convscope.train.training import train_new, train_on
@@ -65,7 +69,7 @@ def command(
         with watching(quiet=as_json or not first) as listener:
             outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
     else:
-        recipe = Recipe() if recipe_file is None else Recipe.load(Path(recipe_file))
+        recipe = read_recipe(recipe_file)
         recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
         with watching(quiet=as_json or not first) as listener:
             outcome = train_new(

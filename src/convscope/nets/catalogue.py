@@ -3,7 +3,7 @@
 >>> find("resnet50").parameters
 25557032
 >>> choose(28, channels=1), choose(32), choose(224)
-('lenet5', 'alexnet-mini', 'resnet18')
+('lenet5', 'cifarnet', 'resnet18')
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COMMON = ("num_classes", "in_channels", "image_size")
 # `--model auto`, stated once: (largest image side in pixels, channels or None for any, network).
 AUTO: tuple[tuple[int, int | None, str], ...] = (
     (32, 1, "lenet5"),
+    (40, 3, "cifarnet"),
     (48, None, "alexnet-mini"),
 )
 AUTO_OTHERWISE = "resnet18"
@@ -59,8 +60,8 @@ def find(name: str) -> Entry:
 def choose(image_size: int, *, channels: int = 3) -> str:
     """The network that `--model auto` takes for images of this side, in pixels.
 
-    Grey images up to 32 pixels: lenet5. Other images up to 48: alexnet-mini, which trains in minutes without a GPU.
-    Anything larger: resnet18.
+    Grey images up to 32 pixels: lenet5. Colour images up to 40: cifarnet, which trains in minutes without a GPU. Other
+    images up to 48: alexnet-mini. Anything larger: resnet18.
     """
     for largest, only_channels, name in AUTO:
         if image_size <= largest and only_channels in (None, channels):

@@ -45,3 +45,13 @@ class Whitened(Protocol):
 
     def fit_whitening(self, images: torch.Tensor) -> None:
         """Fit it to normalised images (N, C, H, W)."""
+
+
+def paces_of(network: object) -> Mapping[str, Pace]:
+    """The parameters of a network that have a pace of their own; of most networks none."""
+    return network.paces() if isinstance(network, Paced) else {}
+
+
+def scale_free_of(network: object) -> frozenset[str]:
+    """The filters of a network that may have any scale, as far as it says so."""
+    return network.scale_free() if isinstance(network, Paced) else frozenset()

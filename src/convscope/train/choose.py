@@ -27,16 +27,12 @@ from convscope.train.class_weights import require_known
 from convscope.train.losses import LOSSES
 from convscope.train.machine import this_machine
 from convscope.train.mode import Mode, Precision, require_possible
-from convscope.train.optimizers import default_learning_rate
+from convscope.train.named import MODEL_INSTEAD, completed, table
+from convscope.train.optimizers import MOMENTUM, default_learning_rate
 from convscope.train.place import Place, threads_for
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
-# About so many images are shown in all, within these numbers of epochs: a small set is looked at more often.
-IMAGES_IN_ALL = 450_000
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 40
-# (training images from which it holds, images per step)
-BATCH_SIZES = ((10_000, 128), (2_000, 64), (0, 32))
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
 TINY_SIDE, ENLARGED = 24, 32
 # From this side on pictures are scenes, in which a part shows the class as well as the whole does.
@@ -81,9 +77,16 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     reasons: list[str] = []
     channels = _taken(recipe.channels, found.channels)
     side = min(found.image_size)
-    model = catalogue.choose(side, channels=channels) if recipe.model == AUTO else recipe.model
-    if recipe.model == AUTO:
-        reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}")
+    model = _model(recipe, side, channels, reasons)
+    loss = _loss(recipe, found, reasons)
+    recipe = completed(recipe, model, loss)
+    if recipe.recipe == "finetune" and not starts_trained(recipe):
+        raise RunError(
+            "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
+            "--model-options pretrained=true"
+        )
+    if recipe.schedule == "plateau" and not recipe.validation_fraction and "val" not in found.counts:
+        raise RunError("schedule plateau follows the validation, and there is none: let validation_fraction be above 0")
     size = _image_size(recipe, found, model, reasons)
     decoding = Decoding(size=size, channels=channels, resize_mode=recipe.resize_mode)
     options = network_options(recipe)
@@ -93,17 +96,17 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     weights = sum(parameter.numel() for parameter in network.parameters())
 
     images = training_images(found, recipe)
-    epochs = _taken(recipe.epochs, min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-IMAGES_IN_ALL // images))))
-    batch_size = _taken(recipe.batch_size, next(size for least, size in BATCH_SIZES if images >= least))
+    dose = table(recipe.recipe, model).dose
+    epochs = _taken(recipe.epochs, dose.epochs_for(images))
+    batch_size = _taken(recipe.batch_size, dose.batch_size_for(images))
     place = Place.of()
     _check_batch(recipe, place, model, network, batch_size, images)
-    rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, reasons))
+    rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
         recipe.batch_size == AUTO
     )
     if chosen:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
-    loss = _loss(recipe, found, reasons)
     augmentation = _augmentation(recipe, found, decoding, reasons)
     device = usable_device(recipe.device)
     _check_processes(place, device)
@@ -119,6 +122,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": rate,
+            "momentum": _taken(recipe.momentum, MOMENTUM[recipe.optimizer]),
             "split_seed": recipe.seed_of_split,
             "loss": loss,
             "label_smoothing": _taken(recipe.label_smoothing, LOSSES[loss].smoothing),
@@ -193,8 +197,17 @@ def _taken(value: Kind | Auto, otherwise: Kind) -> Kind:
     return otherwise if isinstance(value, str) else value
 
 
-def _learning_rate(recipe: Recipe, batch_size: int, reasons: list[str]) -> float:
-    rate = default_learning_rate(recipe.optimizer, batch_size)
+def _model(recipe: Recipe, side: int, channels: int, reasons: list[str]) -> str:
+    if recipe.model != AUTO:
+        return recipe.model
+    model = catalogue.choose(side, channels=channels)
+    model = MODEL_INSTEAD.get((recipe.recipe, model), model)
+    reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}")
+    return model
+
+
+def _learning_rate(recipe: Recipe, batch_size: int, network: nn.Module, reasons: list[str]) -> float:
+    rate = default_learning_rate(recipe.optimizer, batch_size, network)
     if not starts_trained(recipe):
         return rate
     gentle = float(f"{rate * FINE_TUNING_RATE:.2g}")

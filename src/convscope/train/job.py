@@ -29,6 +29,7 @@ from convscope.train.choose import Settled
 from convscope.train.events import EpochRow, Listener, header, table_row
 from convscope.train.loop import Best, Settings, State
 from convscope.train.objective import make_objective
+from convscope.train.recipe import plain
 from convscope.train.run import ModelCard, Run, short_name
 from convscope.train.team import Team
 
@@ -86,11 +87,11 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         batch_size=settled.batch_size,
         optimizer=recipe.optimizer,
         learning_rate=settled.learning_rate,
-        depth_decay=recipe.depth_decay,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
+        depth_decay=plain(recipe.depth_decay),
+        momentum=plain(recipe.momentum),
+        weight_decay=plain(recipe.weight_decay),
         schedule=recipe.schedule,
-        warmup=recipe.warmup,
+        warmup=plain(recipe.warmup),
         objective=objective,
         gradient_clip=recipe.gradient_clip,
         patience=recipe.patience,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -99,6 +99,7 @@ def new_state(network: nn.Module, settings: Settings) -> State:
         learning_rate=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size,
         depth_decay=settings.depth_decay,
     )
     return State(network, settings.mode.forward_of(network), optimizer)
@@ -204,9 +205,9 @@ def _train_epoch(
             pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
         # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
         step = state.epoch * len(batches) + batch
-        rate = settings.learning_rate * learning_rate_factor(
-            settings.schedule, step=step, steps=steps, warmup=settings.warmup
-        )
+        rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
+        rate = rates(1.0)
+        set_rate(state.optimizer, rates)
         loss, right = _step(state, settings, pixels, labels, rate, step, images, team)
         watch.count(images, loss, right)
         if shown := watch.due(batch + 1, rate):
@@ -214,6 +215,21 @@ def _train_epoch(
     state.step += len(batches)
     state.seconds += watch.elapsed
     return watch.row(rate)
+
+
+def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float | None]) -> Callable[[float], float]:
+    """The learning rate at a step, of what learns for the whole run (1) or for a share of it: 0 after that share."""
+
+    def rate(until: float) -> float:
+        own_steps = max(1, int(steps * until))
+        if step >= own_steps:
+            return 0.0
+        factor = learning_rate_factor(
+            settings.schedule, step=step, steps=own_steps, warmup=settings.warmup, accuracies=accuracies
+        )
+        return settings.learning_rate * factor
+
+    return rate
 
 
 def _step(
@@ -230,7 +246,6 @@ def _step(
 
     `images` is the size of the global batch, of which the pixels are the team's share.
     """
-    set_rate(state.optimizer, rate)
     # The shares' gradients add up to that of the mean over the global batch.
     weight = len(labels) / images
     judged = differentiate(

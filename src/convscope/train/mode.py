@@ -51,9 +51,9 @@ class Mode:
 
     def lay_out(self, network: nn.Module) -> None:
         """Put the weights of two-dimensional convolutions into this memory format, in place."""
-        for parameter in network.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=self.layout)
+        for filters in (*network.parameters(), *network.buffers()):
+            if filters.ndim == 4:
+                filters.data = filters.data.contiguous(memory_format=self.layout)
 
     def forward_of(self, network: nn.Module) -> Forward:
         """The network's forward pass in this mode, on a batch of any layout; the weights stay the network's own.

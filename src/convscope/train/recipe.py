@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from convscope.errors import RunError, did_you_mean
 from convscope.train.class_weights import parse_class_weights
@@ -26,6 +26,7 @@ from convscope.train.class_weights import parse_class_weights
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 Value: TypeAlias = bool | int | float | str
+Plain = TypeVar("Plain", bool, int, float)
 LARGEST_SIDE = 8192
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
@@ -43,6 +44,13 @@ class Recipe:
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
     """
+
+    recipe: Literal["fast", "classic", "finetune"] = field(
+        default="fast",
+        metadata=_about(
+            "what is taken where a setting is left at auto: fast, classic (AlexNet's) or finetune", "recipe"
+        ),
+    )
 
     data: str = field(default="", metadata=_about("what is trained on: a folder, a file, or digits", "images"))
     resize_mode: Literal["crop", "letterbox", "squash"] = field(
@@ -135,30 +143,41 @@ class Recipe:
     batch_size: int | Auto = field(
         default=AUTO, metadata=_about("images per step; auto: by their number", "training", at_least=1)
     )
-    optimizer: Literal["sgd", "adamw"] = field(
-        default="sgd", metadata=_about("sgd (with Nesterov momentum) or adamw", "training")
+    optimizer: Literal["auto", "sgd", "adamw", "muon"] = field(
+        default=AUTO,
+        metadata=_about(
+            "sgd (with Nesterov momentum), adamw, or muon on filters beside sgd; auto: by the network", "training"
+        ),
     )
     learning_rate: float | Auto = field(
         default=AUTO,
         metadata=_about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
     )
-    depth_decay: float = field(
-        default=1.0,
+    depth_decay: float | Auto = field(
+        default=AUTO,
         metadata=_about(
-            "each part of the network learns so many times as fast as the one after it; 1: all alike",
+            "each part of the network learns so many times as fast as the one after it; 1: all alike; auto: by recipe",
             "training",
             at_least=0,
         ),
     )
-    momentum: float = field(default=0.9, metadata=_about("of sgd", "training", at_least=0, below=1))
-    weight_decay: float = field(
-        default=5e-4, metadata=_about("on weights; never on biases and normalisation", "training", at_least=0)
+    momentum: float | Auto = field(
+        default=AUTO, metadata=_about("what past steps count for; auto: by optimizer", "training", at_least=0, below=1)
     )
-    schedule: Literal["one-cycle", "cosine", "step", "constant"] = field(
-        default="one-cycle", metadata=_about("how the learning rate moves over the run", "training")
+    weight_decay: float | Auto = field(
+        default=AUTO,
+        metadata=_about("on weights, never on biases and normalisation; auto: by recipe", "training", at_least=0),
     )
-    warmup: float = field(
-        default=0.2, metadata=_about("share of the steps in which the rate rises", "training", at_least=0, below=1)
+    schedule: Literal["auto", "one-cycle", "triangular", "cosine", "step", "plateau", "constant"] = field(
+        default=AUTO,
+        metadata=_about(
+            "how the learning rate moves; plateau: a tenth when validation stops improving; auto: by recipe",
+            "training",
+        ),
+    )
+    warmup: float | Auto = field(
+        default=AUTO,
+        metadata=_about("share of the steps in which the rate rises; auto: by recipe", "training", at_least=0, below=1),
     )
     loss: Literal["auto", "softmax", "hinge", "logistic", "multi-label"] = field(
         default=AUTO,
@@ -171,7 +190,7 @@ class Recipe:
     label_smoothing: float | Auto = field(
         default=AUTO,
         metadata=_about(
-            "share of the target spread over all answers; auto: 0.1 with softmax, else 0",
+            "share of the target spread over all answers; auto: by recipe, with other losses than softmax 0",
             "training",
             at_least=0,
             below=1,
@@ -272,6 +291,15 @@ class Recipe:
         parse_options(self.model_options)
         parse_class_weights(self.class_weights)
 
+    @classmethod
+    def named(cls, name: str) -> Recipe:
+        """The recipe of that name: fast, classic or finetune. Raises RunError for another.
+
+        >>> Recipe.named("classic").recipe
+        'classic'
+        """
+        return cls.from_dict({"recipe": name})
+
     @property
     def seed_of_split(self) -> int:
         """The seed that decides which images are held back."""
@@ -331,6 +359,16 @@ class Recipe:
     def changed(self, settings: Mapping[str, Value]) -> Recipe:
         """The recipe with some settings replaced."""
         return self.from_dict({**self.to_dict(), **settings})
+
+
+def plain(value: Plain | Auto) -> Plain:
+    """The value of a setting that is no longer at auto.
+
+    >>> plain(0.5)
+    0.5
+    """
+    assert not isinstance(value, str), "the recipe is not settled yet"
+    return value
 
 
 def settings() -> Iterator[Field[Any]]:

@@ -1,12 +1,13 @@
-"""The learning rate over a run, as a factor of its highest value: plain arithmetic on the step, no state.
+"""The learning rate over a run, as a factor of its highest value: plain arithmetic, no state.
 
-Because a step's rate depends on the step alone, a resumed run needs nothing restored to continue as it was.
+A step's rate depends on the step alone, and with "plateau" on the epochs so far, which the run keeps anyhow: so a
+resumed run needs nothing restored to continue as it was.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from convscope.errors import RunError, did_you_mean
 
@@ -16,13 +17,24 @@ END_FACTOR = 0.001
 # Step schedule: a tenth at half and at three quarters of the run, as He et al. (2016, section 4.2) trained CIFAR-10.
 STEP_AT = (0.5, 0.75)
 STEP_FACTOR = 0.1
+# Plateau: a tenth once validation has not improved for so many epochs, so many times at most (Krizhevsky et al. 2012,
+# section 5, did so by hand, three times).
+PLATEAU_EPOCHS = 3
+PLATEAU_FACTOR = 0.1
+PLATEAU_DROPS = 3
 
 
-def learning_rate_factor(schedule: str, *, step: int, steps: int, warmup: float) -> float:
+def learning_rate_factor(
+    schedule: str, *, step: int, steps: int, warmup: float, accuracies: Iterable[float | None] = ()
+) -> float:
     """The factor at `step` (0 to steps - 1) of `steps`, from 0 to 1; `warmup` is a share of the steps.
+
+    `accuracies` are the epochs' validation accuracies so far; "plateau" alone looks at them.
 
     >>> [round(learning_rate_factor("one-cycle", step=s, steps=11, warmup=0.2), 3) for s in (0, 2, 5, 10)]
     [0.1, 1.0, 0.625, 0.001]
+    >>> [learning_rate_factor("triangular", step=s, steps=4, warmup=0.0) for s in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
     >>> learning_rate_factor("step", step=80, steps=100, warmup=0.0)
     0.01
 
@@ -32,14 +44,35 @@ def learning_rate_factor(schedule: str, *, step: int, steps: int, warmup: float)
     if schedule not in SCHEDULES:
         raise RunError(f"no schedule is called {schedule!r}.{did_you_mean(schedule, SCHEDULES)}")
     assert 0 <= step < steps and 0 <= warmup < 1
+    if schedule == "triangular":
+        rise = warmup * steps
+        return min((step + 1) / (rise + 1), (steps - step) / (steps - rise))
     last = max(steps - 1, 1)
     rise = warmup * last
+    drops = round(PLATEAU_FACTOR ** plateau_drops(accuracies), 12) if schedule == "plateau" else 1.0
     if step < rise:
-        return START_FACTOR + (1 - START_FACTOR) * step / rise
-    return SCHEDULES[schedule]((step - rise) / (last - rise))
+        return drops * (START_FACTOR + (1 - START_FACTOR) * step / rise)
+    return drops * SCHEDULES[schedule]((step - rise) / (last - rise))
 
 
-def _one_cycle(part: float) -> float:
+def plateau_drops(accuracies: Iterable[float | None]) -> int:
+    """How often the rate has dropped by the epochs' validation accuracies: after each three without a better one.
+
+    >>> plateau_drops([0.1, 0.5, 0.5, 0.4]), plateau_drops([0.1, 0.5, 0.5, 0.4, 0.3])
+    (0, 1)
+    """
+    best, without, drops = -math.inf, 0, 0
+    for accuracy in accuracies:
+        if accuracy is not None and accuracy > best:
+            best, without = accuracy, 0
+            continue
+        without += 1
+        if without == PLATEAU_EPOCHS:
+            drops, without = drops + 1, 0
+    return min(drops, PLATEAU_DROPS)
+
+
+def _falling(part: float) -> float:
     return 1 - (1 - END_FACTOR) * part
 
 
@@ -56,10 +89,13 @@ def _constant(part: float) -> float:
     return 1.0
 
 
-# schedule -> the factor after the warm-up, of the share of the remaining run that has gone (0 to 1).
+# schedule -> the factor after the warm-up, of the share of the remaining run that has gone (0 to 1). "triangular" falls
+# in a straight line as well, but from its very first step, and to nothing.
 SCHEDULES: dict[str, Callable[[float], float]] = {
-    "one-cycle": _one_cycle,
+    "one-cycle": _falling,
+    "triangular": _falling,
     "cosine": _cosine,
     "step": _step,
+    "plateau": _constant,
     "constant": _constant,
 }

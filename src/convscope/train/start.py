@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
-from convscope.data.records import Decoding
+from convscope.data.batches import Normalization, to_floats
+from convscope.data.records import Decoding, ImageSet
 from convscope.errors import RunError
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
 from convscope.nets.entry import TIMM
+from convscope.nets.paces import Whitened
 from convscope.nets.weights import Weights, fit_weights, read_weights
 from convscope.report.units import plural
 from convscope.train.recipe import Recipe, parse_options
@@ -21,6 +24,11 @@ from convscope.train.run import ModelCard
 PRETRAINED = "pretrained"
 # Trained weights are moved gently: this share of the rate that fresh weights learn at.
 FINE_TUNING_RATE = 0.2
+# So many images tell what a first layer should take apart, or fewer of larger ones.
+WHITENING_IMAGES = 5_000
+WHITENING_PIXELS = WHITENING_IMAGES * 32 * 32
+# The stream of their draw beside the run's other draws.
+WHITENING_STREAM = 2**23 - 2
 
 
 def network_options(recipe: Recipe) -> dict[str, object]:
@@ -65,7 +73,9 @@ def lasting_start(recipe: Recipe) -> str:
     return str(Path(recipe.weights).resolve()) if recipe.weights else ""
 
 
-def starting_network(card: ModelCard, recipe: Recipe, weights: Weights | None) -> tuple[nn.Module, list[str]]:
+def starting_network(
+    card: ModelCard, recipe: Recipe, weights: Weights | None, train: ImageSet
+) -> tuple[nn.Module, list[str]]:
     """The network that a new run trains, and what there is to say of its weights.
 
     Raises:
@@ -86,9 +96,24 @@ def starting_network(card: ModelCard, recipe: Recipe, weights: Weights | None) -
         lines = ["weights: timm's own, with a fresh classifier"]
     else:
         network = card.build()
+        lines = fit_first_layer(network, train, card.normalization, seed=recipe.seed)
     if names := freeze(network, recipe.freeze):
         lines.append(f"frozen: {plural(len(names), 'part')}, {', '.join(names)}")
     return network, lines
+
+
+def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normalization, *, seed: int) -> list[str]:
+    """Fit a whitened network's first layer to a shuffled sample of the training images; says so.
+
+    A sample in the folder's order would hold few classes only.
+    """
+    if not isinstance(network, Whitened):
+        return []
+    height, width = train.images.shape[1:3]
+    count = min(len(train), WHITENING_IMAGES, max(1, WHITENING_PIXELS // (height * width)))
+    rows = np.random.default_rng([seed, WHITENING_STREAM]).permutation(len(train))[:count]
+    network.fit_whitening(to_floats(train.images[np.sort(rows)], normalization))
+    return [f"first layer: fitted to {plural(count, 'training image')}, its filters are not trained"]
 
 
 def resumed_network(card: ModelCard, recipe: Recipe) -> nn.Module:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from convscope import __version__
 from convscope.data.batches import measure_normalization
@@ -122,7 +123,7 @@ def _train_new(
     run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
-        network, of_weights = starting_network(card, settled.recipe, weights)
+        network, of_weights = starting_network(card, settled.recipe, weights, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         if team.first:
@@ -190,10 +191,11 @@ def _train(job: Job, request: StopRequest) -> Outcome:
     except Diverged as error:
         _finish(job, "diverged", request)
         kept = job.state.best
+        lower = _lower_rate(settings, job.state.network)
         raise Diverged(
             f"{error}: "
             + (f"the best weights, of epoch {kept.epoch}, are kept in {job.run}" if kept else "no weights are kept")
-            + f"; lower the rate, say --learning-rate {_lower_rate(settings):.2g}, or set --gradient-clip 1"
+            + f"; lower the rate, say --learning-rate {lower:.2g}, or set --gradient-clip 1"
         ) from None
     except torch.OutOfMemoryError as error:
         raise RunError(
@@ -232,8 +234,9 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
         yield request
 
 
-def _lower_rate(settings: Settings) -> float:
-    return min(settings.learning_rate, default_learning_rate(settings.optimizer, settings.batch_size)) / 5
+def _lower_rate(settings: Settings, network: nn.Module) -> float:
+    usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
+    return min(settings.learning_rate, usual) / 5
 
 
 def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:

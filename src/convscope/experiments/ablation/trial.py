@@ -100,7 +100,7 @@ def run_trial(
     settings = loop_settings(settled, bench.card, images)
     with own_torch(settled):
         torch.default_generator.manual_seed(seed)
-        network, _ = starting_network(bench.card, settled.recipe, weights)
+        network, _ = starting_network(bench.card, settled.recipe, weights, images)
         first = images.images[np.arange(min(len(images), settled.batch_size))]
         variant.surgery(network, to_floats(first, bench.card.normalization))
         state = new_state(network, settings)
