@@ -38,8 +38,9 @@ check: $(STAMP) ## format, lint, types, the floor contract, doctests
 proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed under docs/
 	$(BIN)/python -m pytest -m long
 
-bench: $(STAMP) ## the measurements, each a script that prints a table (DATASETS=folder with the data)
+bench: $(STAMP) ## the measurements (hours), each a script that prints a table (DATASETS=folder with the data)
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@$(BIN)/python docs/generate_benchmarks.py
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

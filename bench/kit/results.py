@@ -1,0 +1,62 @@
+"""Results as CSV files, from which docs/benchmarks.md is written: no figure is typed by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks"
+
+Row = Mapping[str, object]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """A file's rows by column; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def add_rows(path: Path, rows: Sequence[Row], *, key: Sequence[str]) -> None:
+    """Add rows to a file; those with the same `key` columns are measured anew, and go."""
+    new = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    keys = {tuple(row[name] for name in key) for row in new}
+    kept = [row for row in read_rows(path) if tuple(row[name] for name in key) not in keys]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(new[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, *new])
+
+
+def where_and_when() -> dict[str, str]:
+    """The machine, its torch and the day: columns of every row."""
+    from importlib.metadata import version
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": f"{cores} cores, {processor()}",
+        "torch": version("torch"),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,88 @@
+"""fastai with its defaults: `vision_learner(resnet18, pretrained=False)`, batches of 64, `fit_one_cycle`.
+
+The epochs are as many as fit into the time, as a short trial tells that is not timed; nor is the validation after each
+epoch, which gives the curve.
+"""
+
+from __future__ import annotations
+
+import time
+
+from peers.common import Clock, declare_torchvision, epochs_that_fit, not_here, options, write_result
+
+TRIAL = 0.05  # share of an epoch
+
+try:
+    declare_torchvision()
+    from fastai.vision.all import (
+        Callback,
+        ImageDataLoaders,
+        Learner,
+        ShortEpochCallback,
+        accuracy,
+        resnet18,
+        set_seed,
+        vision_learner,
+    )
+except Exception as error:  # a broken torchvision behind it raises anything
+    not_here("fastai", error)
+
+
+class Watching(Callback):
+    """Stops the clock while it validates, and keeps what was found."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.curve, self.spent = clock, [], 0.0
+
+    def before_train(self) -> None:
+        self.began = time.perf_counter()
+
+    def after_train(self) -> None:
+        self.spent += time.perf_counter() - self.began
+
+    def before_validate(self) -> None:
+        self.at = self.clock.seconds()
+        self.pause = self.clock.stopped()
+        self.pause.__enter__()
+
+    def after_validate(self) -> None:
+        self.pause.__exit__(None, None, None)
+        self.curve.append((self.at, float(self.learn.recorder.metrics[0].value)))
+
+
+def main() -> None:
+    given = options(__doc__)
+    clock = Clock()
+    set_seed(given.seed)
+
+    def learner() -> Learner:
+        loaders = ImageDataLoaders.from_folder(given.data, train="train", valid="test", seed=given.seed)
+        return vision_learner(loaders, resnet18, pretrained=False, metrics=accuracy)
+
+    epochs = given.epochs
+    if epochs is None:
+        with clock.stopped():
+            trial = learner()
+            with trial.no_bar(), trial.no_logging():
+                trial.fit_one_cycle(1, cbs=ShortEpochCallback(TRIAL))
+                tried = Watching(Clock())
+                trial.fit_one_cycle(1, cbs=[ShortEpochCallback(TRIAL), tried])
+        epochs = epochs_that_fit(clock, given.minutes, tried.spent / TRIAL)
+    set_seed(given.seed)
+    learn, watching = learner(), Watching(clock)
+    with learn.no_bar():
+        learn.fit_one_cycle(epochs, cbs=watching)
+    learn.path = given.out
+    learn.save("weights")
+    write_result(
+        given.out,
+        seconds=clock.seconds(),
+        epochs=epochs,
+        images_per_second=epochs * len(learn.dls.train_ds) / watching.spent,
+        accuracy=watching.curve[-1][1],
+        curve=watching.curve,
+    )
+
+
+if __name__ == "__main__":
+    main()

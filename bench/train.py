@@ -1,0 +1,227 @@
+"""Time to accuracy on CIFAR-10's JPEG files: ours and the peers that are installed, from command to saved weights.
+
+    python bench/train.py [FOLDER] [--only convscope,airbench,tutorial,fastai,timm,ultralytics] [--seeds 3]
+
+FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` with train/ and test/ class folders. Every run is a fresh
+process with a cold cache of its own, and decoding is part of its time; the files themselves have been read once, so
+that no run waits for the disk. airbench runs where `--airbench` says where its file is, and trains its 8 epochs; the
+other peers train what fits into `--minutes`. Peers may live in another environment: `--peers-python`.
+
+Rows go to docs/benchmarks/train.csv and train-curves.csv, where those of the same method and seed are replaced, so
+that methods can be measured one after another; the table and the plot are of all rows. `--plot-only` runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from convscope.report.charts import Curve, line_chart
+from convscope.report.table import Column, Table, print_table
+from kit.images import read_once, some_of
+from kit.results import RESULTS, add_rows, read_rows, where_and_when
+
+BENCH = Path(__file__).parent
+OURS = "convscope"
+PEERS = ("airbench", "tutorial", "fastai", "timm", "ultralytics")
+CANT_RUN_HERE = 3  # peers/common.py
+
+
+class Skipped(Exception):
+    """A method that can't run here; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One run: wall seconds from the command to weights and accuracy, and what it reached on the test images."""
+
+    seconds: float
+    epochs: float
+    images_per_second: float
+    accuracy: float
+    accuracy_views: float | None
+    curve: list[tuple[float, float]]
+
+
+def main() -> None:
+    given = arguments()
+    if not given.plot_only:
+        folder = Path(given.folder) / "cifar10" if given.folder else None
+        if folder is None or not (folder / "train").is_dir():
+            print(f"skipped: no cifar10/train in {given.folder or 'CONVSCOPE_DATASETS'}")
+            return
+        with tempfile.TemporaryDirectory() as place:
+            data = some_of(folder, Path(place) / "data", given.images) if given.images else folder
+            measure_all(given, data.resolve(), Path(place))
+    rows = read_rows(given.results / "train.csv")
+    if rows:
+        print_table(table(rows))
+        drawing = plot(read_rows(given.results / "train-curves.csv"))
+        (given.results / "train.svg").write_text(drawing.document(), encoding="utf-8")
+        print(f"\nrows, curves and plot: {given.results}/train.csv, train-curves.csv, train.svg")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("--only", default=",".join((OURS, *PEERS)), help="methods, with commas between")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each method, with the seeds 0, 1, ...")
+    parser.add_argument("--minutes", type=float, default=5.0, help="that peers without a length of their own get")
+    parser.add_argument("--epochs", type=int, help="of every method, instead of its own")
+    parser.add_argument("--images", type=int, help="train on so few: a trial, whose results are not kept")
+    parser.add_argument("--options", default="", help="more options of `convscope train`, in one string")
+    parser.add_argument("--airbench", type=Path, help="airbench94_muon.py, or a git directory that holds it")
+    parser.add_argument("--peers-python", default=sys.executable, help="with fastai, timm and ultralytics")
+    parser.add_argument("--results", type=Path, help=f"folder of the CSV files and the plot  [{RESULTS.name}]")
+    parser.add_argument("--plot-only", action="store_true", help="no run: the table and plot of what is there")
+    given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - {OURS, *PEERS}:
+        parser.error(f"--only {', '.join(sorted(unknown))}: methods are {', '.join((OURS, *PEERS))}")
+    if given.results is None:
+        given.results = Path(tempfile.mkdtemp()) if given.images else RESULTS
+    return given
+
+
+def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
+    """Every method with every seed, seed by seed, so that a machine that changes its mood changes it for all."""
+    read_once(data)
+    methods = given.only.split(",")
+    for seed in range(given.seeds):
+        for method in list(methods):
+            run = place / f"{method}-{seed}"
+            run.mkdir()
+            try:
+                found = ours(data, seed, run, given) if method == OURS else peer(method, data, seed, run, given)
+            except Skipped as reason:
+                print(f"skipped: {method}: {reason}")
+                methods.remove(method)
+                continue
+            print(f"{method}, seed {seed}: {found.seconds:.1f} s, {found.accuracy:.2%}", flush=True)
+            keep(given.results, method, seed, found)
+
+
+def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
+    """`convscope train DATA --seed SEED`, all else at its default."""
+    command = [sys.executable, "-m", "convscope", "train", str(data), "--seed", str(seed), "--json", "--name", "run"]
+    command += ["--runs", str(place / "runs"), "--cache", str(place / "cache"), *shlex.split(given.options)]
+    command += ["--epochs", str(given.epochs)] * (given.epochs is not None)
+    metrics = place / "runs" / "run" / "metrics.csv"
+    start = None
+    with (place / "out.json").open("w") as out, (place / "log").open("w") as log:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=log)
+        while process.poll() is None:
+            if start is None and metrics.is_file():
+                # Its `time` counts from the first step; so long after the command was that.
+                start = time.perf_counter() - began - float(read_rows(metrics)[-1]["time"])
+            time.sleep(0.05)
+        seconds = time.perf_counter() - began
+    if process.returncode:
+        raise Skipped(last_line(place / "log"))
+    with metrics.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    scores = json.loads((place / "out.json").read_text(encoding="utf-8"))["scores"]
+    start = seconds - float(rows[-1]["time"]) if start is None else start
+    # The network chooses its best epoch by images held back from the training files: the curve is of those.
+    return Measured(
+        seconds=seconds,
+        epochs=len(rows),
+        images_per_second=statistics.median(float(row["images_per_second"]) for row in rows),
+        accuracy=scores["accuracy_top1"],
+        accuracy_views=scores.get("accuracy_top1_views"),
+        curve=[(start + float(row["time"]), float(row["val/accuracy_top1"])) for row in rows],
+    )
+
+
+def peer(name: str, data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
+    """A peer's own script, in a process of its own."""
+    own = name in ("airbench", "tutorial")
+    python = sys.executable if own else given.peers_python
+    command = [python, "-m", f"peers.{name}", str(data), "--out", str(place), "--seed", str(seed)]
+    command += ["--minutes", str(given.minutes), *(["--epochs", str(given.epochs)] if given.epochs else [])]
+    if name == "airbench":
+        if given.airbench is None:
+            raise Skipped("give its file with --airbench (github.com/KellerJordan/cifar10-airbench)")
+        command += ["--airbench", str(given.airbench.resolve())]
+    paths = [str(BENCH.parent / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "BENCH_BEGAN": repr(time.time())}
+    with (place / "log").open("w") as log:
+        done = subprocess.run(command, cwd=BENCH, env=environment, stdout=log, stderr=log, check=False)
+    if done.returncode:
+        raise Skipped(last_line(place / "log"))
+    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
+    return Measured(**{**result, "curve": [tuple(point) for point in result["curve"]]})
+
+
+def last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it failed without a word"
+
+
+def keep(results: Path, method: str, seed: int, found: Measured) -> None:
+    """Add a run to the two CSV files; the curve ends with what the run itself reached on the test images."""
+    own = {"method": method, "seed": seed}
+    values = {name: value for name, value in vars(found).items() if name != "curve"}
+    add_rows(results / "train.csv", [{**own, **values, **where_and_when()}], key=("method", "seed"))
+    end = (found.seconds, found.accuracy if found.accuracy_views is None else found.accuracy_views)
+    points = [point for point in found.curve if point[0] < found.seconds] + [end]
+    rows = [{**own, "point": i, "seconds": x, "accuracy": y} for i, (x, y) in enumerate(points, start=1)]
+    add_rows(results / "train-curves.csv", rows, key=("method", "seed"))
+
+
+def table(rows: list[dict[str, str]]) -> Table:
+    """A row a run, and under several runs of a method their mean."""
+    columns = [Column("method"), Column("seed")] + [
+        Column(name, numeric=True) for name in ("epochs", "seconds", "images/s", "test accuracy", "with views")
+    ]
+    cells: list[tuple[str, ...]] = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        runs = sorted((row for row in rows if row["method"] == method), key=lambda row: int(row["seed"]))
+        cells += [(method, row["seed"], *figures([row])) for row in runs]
+        if len(runs) > 1:
+            cells.append((method, "mean", *figures(runs)))
+    return Table.of(columns, cells)
+
+
+def figures(runs: list[dict[str, str]]) -> tuple[str, ...]:
+    """The numbers of a row, each the mean over the runs."""
+    formats = {
+        "epochs": "{:.3g}", "seconds": "{:.1f}", "images_per_second": "{:,.0f}",
+        "accuracy": "{:.2%}", "accuracy_views": "{:.2%}",
+    }  # fmt: skip
+    return tuple(
+        how.format(statistics.mean(float(run[name]) for run in runs)) if all(run[name] for run in runs) else ""
+        for name, how in formats.items()
+    )
+
+
+def plot(rows: list[dict[str, str]]):
+    """Accuracy over seconds, a curve a method: the mean of its runs, point by point."""
+    curves = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        points: dict[int, list[tuple[float, float]]] = {}
+        for row in rows:
+            if row["method"] == method:
+                points.setdefault(int(row["point"]), []).append((float(row["seconds"]), float(row["accuracy"])))
+        runs = len(points[1])
+        full = [found for _, found in sorted(points.items()) if len(found) == runs]
+        means = [tuple(map(statistics.mean, zip(*found, strict=True))) for found in full]
+        curves.append(Curve(method, [x for x, _ in means], [100 * y for _, y in means]))
+    return line_chart(
+        curves, title="Time to accuracy, CIFAR-10 from JPEG files", x_label="seconds since the command",
+        y_label="accuracy, %", y_limits=(0, 100), width=760, height=400,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Write docs/benchmarks.md from the results in docs/benchmarks/: `python docs/generate_benchmarks.py`.
+
+The benches that keep CSV files there have their tables and plot set from these. What any other command prints is kept
+and shown as it is after
+
+    python docs/generate_benchmarks.py --record doctor convscope doctor
+
+A test holds the page to the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+
+import photos
+import small_resnet
+import train
+from convscope.report.table import Table
+from kit.results import RESULTS, read_rows, where_and_when
+
+PAGE = Path(__file__).with_name("benchmarks.md")
+MEASURED = (
+    ("train", train, "Time to accuracy on CIFAR-10's JPEG files"),
+    ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
+    ("photos", photos, "Photographs at 224 pixels, from files and from memory"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--record", nargs=argparse.REMAINDER, metavar="NAME COMMAND", help="run this and keep its output"
+    )
+    given = parser.parse_args()
+    if given.record:
+        record(given.record[0], given.record[1:], RESULTS)
+    if text := page(RESULTS):
+        PAGE.write_text(text, encoding="utf-8")
+
+
+def record(name: str, command: list[str], results: Path) -> None:
+    """Run a command, show what it prints, and keep that with the machine and the day; data is named by its variable."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout, end="")
+    where = where_and_when()
+    lines = [f"$ {shlex.join(command)}", *map(str.rstrip, done.stdout.rstrip().splitlines())]
+    text = "\n".join([f"{where['machine']}; torch {where['torch']}; {where['date']}", *lines]) + "\n"
+    if data := os.environ.get("CONVSCOPE_DATASETS"):
+        text = text.replace(data.rstrip("/"), "$CONVSCOPE_DATASETS")
+    results.mkdir(exist_ok=True)
+    (results / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def page(results: Path) -> str:
+    """The page; empty where nothing has been measured."""
+    sections = [*measured(results), *recorded(results)]
+    if not sections:
+        return ""
+    head = (
+        "# Benchmarks\n\nWritten by `python docs/generate_benchmarks.py` from the files in "
+        "[benchmarks/](benchmarks): no figure is typed by hand.\n"
+    )
+    return "\n".join([head, *sections])
+
+
+def measured(results: Path) -> Iterator[str]:
+    """A section for each bench with a CSV file: what it does, in its own words, and its table."""
+    for name, bench, title in MEASURED:
+        if rows := read_rows(results / f"{name}.csv"):
+            # From the script's own description: the first two paragraphs name the command, the rest what is measured.
+            _, command, *about = (bench.__doc__ or "").strip().split("\n\n")
+            plot = [f"![{title}](benchmarks/{name}.svg)\n"] if (results / f"{name}.svg").is_file() else []
+            where = "; ".join(dict.fromkeys(f"{row['machine']}; torch {row['torch']}; {row['date']}" for row in rows))
+            yield "\n".join([
+                f"## {title}\n", f"```\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
+                markdown(bench.table(rows)), *plot, f"*{where}*\n",
+            ])  # fmt: skip
+
+
+def recorded(results: Path) -> Iterator[str]:
+    """A section for each output that was kept."""
+    for file in sorted(results.glob("*.txt")):
+        where, _, output = file.read_text(encoding="utf-8").partition("\n")
+        yield f"## {file.stem}\n\n```console\n{output}```\n\n*{where}*\n"
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown."""
+    rows = [[column.header for column in table.columns], ["--:" if c.numeric else "---" for c in table.columns]]
+    rows += [list(row.cells) for row in table.rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+if __name__ == "__main__":
+    main()

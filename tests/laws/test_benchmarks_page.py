@@ -1,0 +1,58 @@
+"""docs/benchmarks.md holds what was measured, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("generate_benchmarks", DOCS / "generate_benchmarks.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    kept = list(sys.path)
+    specification.loader.exec_module(module)
+    sys.path[:] = kept
+    return module
+
+
+def test_the_page_is_what_the_results_give(generate: ModuleType) -> None:
+    page = DOCS / "benchmarks.md"
+    assert generate.page(DOCS / "benchmarks") == (page.read_text(encoding="utf-8") if page.is_file() else "")
+
+
+def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
+    generate: ModuleType, tmp_path: Path
+) -> None:
+    train = generate.train
+    for seed, accuracy in ((0, 0.5), (1, 0.9), (0, 0.7)):
+        found = train.Measured(
+            seconds=100.0, epochs=2, images_per_second=1000.0, accuracy=accuracy, accuracy_views=None, curve=[(60.0, 0.4)]
+        )  # fmt: skip
+        train.keep(tmp_path, "tutorial", seed, found)
+    page = generate.page(tmp_path)
+    assert "| tutorial | 0 | 2 | 100.0 | 1,000 | 70.00% |  |" in page
+    assert "| tutorial | mean | 2 | 100.0 | 1,000 | 80.00% |  |" in page
+    assert "50.00%" not in page
+    curves = train.read_rows(tmp_path / "train-curves.csv")
+    assert [(row["seed"], row["seconds"], row["accuracy"]) for row in curves] == [
+        ("1", "60", "0.4"), ("1", "100", "0.9"), ("0", "60", "0.4"), ("0", "100", "0.7"),
+    ]  # fmt: skip
+
+
+def test_what_a_command_prints_is_kept_with_the_data_named_by_its_variable(
+    generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVSCOPE_DATASETS", "/somewhere/data")
+    generate.record("said", [sys.executable, "-c", "print('/somewhere/data/x took 3 s')"], tmp_path)
+    page = generate.page(tmp_path)
+    assert "## said" in page
+    assert "$CONVSCOPE_DATASETS/x took 3 s" in page
+    assert "/somewhere" not in page
