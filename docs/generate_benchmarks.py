@@ -35,6 +35,7 @@ MEASURED = (
 
 
 def main() -> None:
+    """Keep a command's output where one is given, then write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--record", nargs=argparse.REMAINDER, metavar="NAME COMMAND", help="run this and keep its output"

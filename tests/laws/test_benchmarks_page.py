@@ -34,8 +34,13 @@ def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
     train = generate.train
     for seed, accuracy in ((0, 0.5), (1, 0.9), (0, 0.7)):
         found = train.Measured(
-            seconds=100.0, epochs=2, images_per_second=1000.0, accuracy=accuracy, accuracy_views=None, curve=[(60.0, 0.4)]
-        )  # fmt: skip
+            seconds=100.0,
+            epochs=2,
+            images_per_second=1000.0,
+            accuracy=accuracy,
+            accuracy_views=None,
+            curve=[(60.0, 0.4)],
+        )
         train.keep(tmp_path, "tutorial", seed, found)
     page = generate.page(tmp_path)
     assert "| tutorial | 0 | 2 | 100.0 | 1,000 | 70.00% |  |" in page
