@@ -80,7 +80,7 @@ def _steps(work: Work, mode: Mode, seconds: float) -> tuple[list[float], list[fl
     settings = replace(work.settings, mode=mode)
     state = new_state(copy.deepcopy(work.network), settings)
     train_mode(state.network)
-    set_rate(state.optimizer, settings.learning_rate * START_FACTOR)
+    set_rate(state.optimizer, lambda until: settings.learning_rate * START_FACTOR)
     taken: list[float] = []
     losses: list[float] = []
     while len(taken) <= LEAST_STEPS or (sum(taken) < seconds and len(taken) <= MOST_STEPS):
