@@ -4,9 +4,10 @@
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `photos/` with one photograph a class (n01558993_robin.JPEG). From
 them `--images` JPEG files of 500x375 pixels are made, random windows at quality 90. Then, in turn, each in a fresh
-process with a cold cache: `convscope train` on that folder for two epochs, and the same command with its batches
-replaced by random floats that lie ready in memory, and no augmentation. What is compared is the rate of the second
-epoch. The first is given twice: by itself, and from the command on, with start-up and the decoding of every file.
+process: `convscope train` on that folder for two epochs with a cold cache, and the same command with its batches
+replaced by random floats that lie ready in memory, and no augmentation. The second takes the first one's plan, so that
+both compute in the same way. What is compared is the rate of the second epoch. The first is given twice: by itself,
+and from the command on, with start-up, the decoding of every file and the plan.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def main() -> None:
         data = make_files(photos, Path(place) / "photos", given.images)
         read_once(data)
         for number in range(given.rounds):
-            rows.append(measure(data, Path(place) / f"files-{number}", given.options.split(), ready=False))
-            rows.append(measure(data, Path(place) / f"ready-{number}", given.options.split(), ready=True))
+            for ready in (False, True):
+                rows.append(measure(data, Path(place) / str(number), given.options.split(), ready=ready))
             print(f"files {rows[-2]['later']:.1f}, ready tensors {rows[-1]['later']:.1f} images/s", flush=True)
     kept = []
     for source in ("files", "ready tensors"):
@@ -81,10 +82,11 @@ def make_files(photos: list[Path], place: Path, images: int) -> Path:
 
 def measure(data: Path, place: Path, options: list[str], *, ready: bool) -> dict[str, object]:
     """Two epochs in a process of its own; images a second."""
+    source = "ready tensors" if ready else "files"
     program = ["kit.synthetic", "train", str(data), *AS_THEY_ARE] if ready else ["convscope", "train", str(data)]
     command = [sys.executable, "-m", *program, "--model", "resnet18", "--image-size", "224", "--epochs", "2", *options]
-    command += ["--runs", str(place), "--cache", str(place / "cache"), "--name", "run", "--json"]
-    metrics = place / "run" / "metrics.csv"
+    command += ["--runs", str(place), "--cache", str(place / "cache"), "--name", source, "--json"]
+    metrics = place / source / "metrics.csv"
     paths = [str(BENCH.parent / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     began = time.perf_counter()
@@ -100,7 +102,7 @@ def measure(data: Path, place: Path, options: list[str], *, ready: bool) -> dict
     images = len(list((data / "train").glob("*/*")))
     rate = float(first["images_per_second"])
     return {
-        "source": "ready tensors" if ready else "files",
+        "source": source,
         "from_command": images / (start + images / rate),
         "first": rate,
         "later": float(later["images_per_second"]),
