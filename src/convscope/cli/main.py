@@ -17,6 +17,7 @@ from convscope.errors import ConvscopeError, PeerError, did_you_mean
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Train LeNet-5 on the built-in digits and show what it made."),
     "train": ("train", "Train a network on a folder of images, or on data by name."),
+    "shard": ("shard", "Write a data set as WebDataset shards, for what is too large for files or one disk."),
     "evaluate": ("evaluate", "Measure a run: top-1, top-5, per class, confusion matrix, worst mistakes."),
     "predict": ("predict", "Name the class of images with a run."),
     "ablate": ("ablate", "What each part of a training is worth: remove one at a time, and compare."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,19 @@ class ArrayReader:
 
     def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
         """One row, fitted to the decoding; there is never a remark."""
+        pixels = self._row(row)
+        if pixels.shape == decoding.image_shape:
+            return pixels, None
+        return fit(from_array(pixels), decoding), None
+
+    def original(self, row: int) -> tuple[bytes, str]:
+        """One row as a PNG file, which keeps every pixel, and its ending."""
+        content = io.BytesIO()
+        from_array(self._row(row)).save(content, "PNG")
+        return content.getvalue(), "png"
+
+    def _row(self, row: int) -> Pixels:
+        """uint8 (H, W, C)."""
         place = 0
         while row >= self.blocks[place].count:
             row -= self.blocks[place].count
@@ -37,10 +51,8 @@ class ArrayReader:
         with self._lock:
             if place not in self._loaded:
                 self._loaded[place] = self.blocks[place].load()
-        pixels = self._loaded[place][row]
-        if pixels.shape == decoding.image_shape:
-            return pixels, None
-        return fit(from_array(pixels), decoding), None
+        pixels: Pixels = self._loaded[place][row]
+        return pixels
 
 
 def found_file(path: Path) -> Found:

@@ -31,6 +31,10 @@ class Reader(Protocol):
         """The row's pixels, uint8 (H, W, C), and a remark or None; raises Unreadable."""
         ...
 
+    def original(self, row: int) -> tuple[bytes, str]:
+        """The row as an image file's bytes, and the ending that its name has; raises Unreadable."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:

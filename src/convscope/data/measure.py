@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import statistics
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from convscope.data.decode import decode_file, open_with_pillow, read_bytes
 from convscope.data.records import Decoding, Pixels
 from convscope.data.sniff import Unreadable, check_size, read_header
+
+Item = TypeVar("Item")
 
 SAMPLE = 48
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I"})
@@ -25,15 +29,30 @@ class FileReader:
         """The pixels of one file, and a remark or None; raises Unreadable."""
         return decode_file(self.paths[row], decoding)
 
+    def original(self, row: int) -> tuple[bytes, str]:
+        """One file's bytes and the ending of its name; raises Unreadable."""
+        return read_bytes(self.paths[row]), ending_of(self.paths[row])
 
-def typical_image(paths: list[str]) -> tuple[tuple[int, int], int]:
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name without the dot, in lower case; "" where it has none."""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot and stem else ""
+
+
+def typical_image(paths: Sequence[str]) -> tuple[tuple[int, int], int]:
     """The median (height, width) of some evenly spaced files, and 1 channel where all of them are grey, else 3."""
+    return typical_of(paths, read_bytes)
+
+
+def typical_of(items: Sequence[Item], read: Callable[[Item], bytes]) -> tuple[tuple[int, int], int]:
+    """The same of image files in any form; `read` gives one's bytes or raises Unreadable."""
     heights, widths, all_grey = [], [], True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for path in paths[:: max(1, len(paths) // SAMPLE)]:
+        for item in items[:: max(1, len(items) // SAMPLE)]:
             try:
-                height, width, grey = _header_of(path)
+                height, width, grey = _header_of(read(item))
             except Unreadable:
                 continue
             heights.append(height)
@@ -44,9 +63,8 @@ def typical_image(paths: list[str]) -> tuple[tuple[int, int], int]:
     return (round(statistics.median(heights)), round(statistics.median(widths))), 1 if all_grey else 3
 
 
-def _header_of(path: str) -> tuple[int, int, bool]:
+def _header_of(data: bytes) -> tuple[int, int, bool]:
     """Height, width, and whether it is grey; raises Unreadable."""
-    data = read_bytes(path)
     header = read_header(data)
     try:
         with open_with_pillow(data, header.format) as image:

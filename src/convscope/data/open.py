@@ -27,6 +27,7 @@ from convscope.data.records import (
     Rows,
     no_progress,
 )
+from convscope.data.shards import find_shards, list_shards, names_shards
 from convscope.data.table import find_tables, has_class_folders, is_table, list_table
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
@@ -59,7 +60,7 @@ class Probe:
 
     @property
     def kind(self) -> str:
-        """folder, idx, cifar10, cifar100, table or digits."""
+        """folder, shards, idx, cifar10, cifar100, table or digits."""
         return self.listing.kind
 
     @property
@@ -96,8 +97,9 @@ class Probe:
 def probe(source: str) -> Probe:
     """Tell cheaply the kind, classes, counts, typical size and channels of a source.
 
-    `source` is a folder of images, of IDX files or of CIFAR's binary files, a CSV table or a folder that holds one, or
-    the name `digits`. Raises DataError with what was found, what is needed and what to do.
+    `source` is a folder of images, of WebDataset shards, of IDX files or of CIFAR's binary files, a CSV table or a
+    folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. Raises DataError with
+    what was found, what is needed and what to do.
 
     >>> found = probe("digits")
     >>> found.counts, found.image_size, found.channels
@@ -108,6 +110,8 @@ def probe(source: str) -> Probe:
         return Probe(list_digits())
     if is_table(path) and path.exists():
         return Probe(list_table(source))
+    if names_shards(source) and not path.is_dir():
+        return Probe(list_shards(source, find_shards(source)))
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
     source = str(path)
@@ -116,12 +120,15 @@ def probe(source: str) -> Probe:
         cifar = find_cifar(path)
         tables = [] if idx or cifar is not None else find_tables(path)
         by_table = bool(tables) and not has_class_folders(path)
+        shards = [] if idx or cifar is not None else find_shards(source)
     except OSError as error:
         raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
     if idx:
         return Probe(list_idx(source, idx))
     if cifar is not None:
         return Probe(list_cifar(source, cifar))
+    if shards:
+        return Probe(list_shards(source, shards))
     if by_table:
         return Probe(list_table(_only_table(source, tables)))
     listing = list_folder(source)

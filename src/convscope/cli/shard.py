@@ -1,0 +1,51 @@
+"""`convscope shard`: a data set becomes WebDataset shards, a few large files that are read from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from convscope.report.printable import printable
+from convscope.report.progress import shown_progress
+from convscope.report.table import Column, Table, print_table
+from convscope.report.units import byte_size, exact, parse_byte_size, plural
+
+SHOWN_PROBLEMS = 3
+
+
+@click.command("shard")
+@click.argument("data")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--shard-size", default="256MB", show_default=True, metavar="SIZE", help="Most bytes of a shard.")
+@click.option("--images", type=click.IntRange(min=1), metavar="N", help="Most images of a shard.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides the order of the images."
+)
+def command(data: str, out: Path, shard_size: str, images: int | None, seed: int) -> None:
+    """Write DATA, any source that `train` reads, as shards into the new folder OUT.
+
+    Image files are taken as they are, byte for byte; what can't be read is left out and listed.
+    """
+    from convscope.data.open import probe
+    from convscope.data.write_shards import write_shards
+
+    shard_bytes = parse_byte_size(shard_size)
+    found = probe(data)
+    with shown_progress() as progress:
+        made = write_shards(
+            found.listing, out, shard_bytes=shard_bytes, shard_images=images, seed=seed, progress=progress
+        )
+    for problem in made.problems[:SHOWN_PROBLEMS]:
+        click.echo(f"left out: {problem.path}: {problem.reason}")
+    if len(made.problems) > SHOWN_PROBLEMS:
+        click.echo(f"left out: {plural(len(made.problems) - SHOWN_PROBLEMS, 'more image')}")
+    columns = [
+        Column("split"),
+        Column("shards", numeric=True),
+        Column("images", numeric=True),
+        Column("size", numeric=True),
+    ]
+    rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in made.splits]
+    print_table(Table.of(columns, rows))
+    click.echo(f"\nto train on them: convscope train {printable(str(made.folder))}")

@@ -1,0 +1,218 @@
+"""Shards out of any source that can be trained on: the images' own bytes, shuffled, split after split.
+
+The folder is written whole beside its place and then renamed, and nothing is ever overwritten. Made again from the same
+source with the same seed and size it is the same, byte for byte: members have no owner and no date.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convscope.data.decode import decode_bytes
+from convscope.data.listing import Listing
+from convscope.data.records import Decoding, Problem, Progress, no_progress
+from convscope.data.shards import CARD, ENDING
+from convscope.data.sniff import Unreadable
+from convscope.data.tar_index import BLOCK
+from convscope.errors import DataError
+from convscope.report.printable import printable
+
+FORMAT = 1
+SHARD_BYTES = 256 * 10**6
+LONGEST_STEM = 48
+# Images that are read and looked at together, ahead of being written.
+AHEAD = 256
+# Decoding at any size shows whether an image can be read.
+LOOK = Decoding(size=(8, 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One split as it was written."""
+
+    split: str
+    shards: int
+    images: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharded:
+    """What came of it: the folder, its splits, and the images that can't be read and were left out."""
+
+    folder: Path
+    splits: tuple[Written, ...]
+    problems: tuple[Problem, ...]
+
+
+def write_shards(
+    listing: Listing,
+    folder: Path,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    shard_images: int | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Sharded:
+    """Write every image of a source into shards of at most so many bytes and images (a large image has its own).
+
+    Raises:
+        DataError: the folder is there already, or can't be written.
+    """
+    if shard_images is not None and shard_images < 1:
+        raise DataError(f"{shard_images} images a shard: give 1 or more")
+    if folder.exists():
+        raise DataError(f"{printable(str(folder))} is there already, and is never overwritten: give another name")
+    if listing.source != "digits" and folder.resolve().is_relative_to(Path(listing.source).resolve()):
+        raise DataError(f"{printable(str(folder))} lies in the source itself: give a folder outside of it")
+    beside = folder.with_name(f".new-{folder.name}-{os.getpid()}")
+    problems = list(listing.problems)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside.mkdir()
+        splits, done = [], 0
+        for number, split in enumerate(listing.parts):
+            rows = np.random.default_rng([seed, number]).permutation(listing.rows_of(split))
+            writer = _Writer(beside, split, shard_bytes, shard_images)
+            for row, content, ending in _contents(listing, rows.tolist(), problems):
+                writer.add(listing, row, content, ending)
+                done += 1
+                if done % AHEAD == 0:
+                    progress(done, len(listing.names), "writing shards")
+            splits.append(writer.finish())
+        progress(len(listing.names), len(listing.names), "writing shards")
+        _write_through(beside / CARD, _card(listing, splits))
+        beside.rename(folder)
+    except OSError as error:
+        raise DataError(f"{printable(str(folder))} can't be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Sharded(folder=folder, splits=tuple(splits), problems=tuple(problems))
+
+
+def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Iterator[tuple[int, bytes, str]]:
+    """(row, file's bytes, ending) of every row that can be read, in order; the others go to the problems."""
+
+    def look(row: int) -> tuple[bytes, str] | str:
+        try:
+            content, ending = listing.read.original(row)
+            decode_bytes(content, LOOK)
+        except Unreadable as reason:
+            return str(reason)
+        return content, ending
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:
+        warnings.simplefilter("ignore")  # Pillow's, on odd metadata
+        for start in range(0, len(rows), AHEAD):
+            some = rows[start : start + AHEAD]
+            for row, found in zip(some, pool.map(look, some), strict=True):
+                if isinstance(found, str):
+                    problems.append(Problem(listing.names[row], found))
+                else:
+                    yield row, *found
+
+
+class _Writer:
+    """The shards of one split, one after another."""
+
+    def __init__(self, folder: Path, split: str, most_bytes: int, most_images: int | None) -> None:
+        self._folder = folder
+        self._split = split
+        self._most_bytes = most_bytes
+        self._most_images = most_images
+        self._archive: tarfile.TarFile | None = None
+        self._sizes: list[int] = []
+        self._in_shard = 0
+        self._images = 0
+
+    def add(self, listing: Listing, row: int, content: bytes, ending: str) -> None:
+        """One image with its label."""
+        label_ending, label = _label(listing, row)
+        size = sum(BLOCK + -(-len(part) // BLOCK) * BLOCK for part in (content, label))
+        full = self._sizes and _archive_size(self._sizes[-1] + size) > self._most_bytes
+        if self._archive is None or full or self._in_shard == self._most_images:
+            self._next()
+        assert self._archive is not None
+        key = f"{self._images:08d}_{_stem(listing.names[row])}"
+        for name, part in ((f"{key}.{ending or 'img'}", content), (f"{key}.{label_ending}", label)):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(part), 0o644
+            self._archive.addfile(entry, io.BytesIO(part))
+        self._sizes[-1] += size
+        self._in_shard += 1
+        self._images += 1
+
+    def finish(self) -> Written:
+        """Close the last shard, and say what there is."""
+        self._close()
+        paths = sorted(self._folder.glob(f"{self._split}-*{ENDING}"))
+        size = sum(path.stat().st_size for path in paths)
+        return Written(split=self._split, shards=len(paths), images=self._images, size=size)
+
+    def _next(self) -> None:
+        self._close()
+        path = self._folder / f"{self._split}-{len(self._sizes):06d}{ENDING}"
+        self._archive = tarfile.open(path, "x", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in _close
+        self._sizes.append(0)
+        self._in_shard = 0
+
+    def _close(self) -> None:
+        if self._archive is not None:
+            path = Path(str(self._archive.name))
+            self._archive.close()
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            self._archive = None
+
+
+def _archive_size(size: int) -> int:
+    """Bytes of an archive whose members take so many: two blocks end it, and zeros fill its last record."""
+    return -(-(size + 2 * BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+
+
+def _label(listing: Listing, row: int) -> tuple[str, bytes]:
+    """The ending and content of a row's label: its class's number, or a list of names."""
+    if listing.targets is None:
+        return "cls", str(int(listing.labels[row])).encode()
+    shown = [name for name, is_shown in zip(listing.classes, listing.targets[row], strict=True) if is_shown]
+    return "json", json.dumps({"labels": shown}).encode()
+
+
+def _stem(name: str) -> str:
+    """What a file's name says, in letters that are safe in an archive and without a dot, at which keys end.
+
+    >>> _stem("photos/rose/IMG 0001.new.jpg")
+    'IMG_0001_new'
+    """
+    base = name.rpartition("/")[2]
+    stem = base.rpartition(".")[0] or base
+    return re.sub(r"[^A-Za-z0-9-]+", "_", stem)[:LONGEST_STEM].strip("_") or "image"
+
+
+def _card(listing: Listing, splits: list[Written]) -> bytes:
+    described = {
+        "format": FORMAT,
+        "classes": list(listing.classes),
+        "multi_label": listing.targets is not None,
+        "splits": {item.split: {"shards": item.shards, "images": item.images, "bytes": item.size} for item in splits},
+    }
+    return (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
