@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation
+from convscope.data.augmentation.mixing import Mixing
 from convscope.data.batches import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
@@ -45,7 +46,7 @@ SETTINGS = Settings(
     seed=3,
     device="cpu",
     mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
-    augmentation=Augmentation(flip=True, crop_padding=1, cutout=2),
+    augmentation=Augmentation(flip=True, crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)),
     normalization=Normalization((0.5,) * 3, (0.3,) * 3),
 )
 

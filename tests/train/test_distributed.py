@@ -64,7 +64,7 @@ def test_validation_is_shared_out_and_comes_out_the_same(members: list[dict[str,
 
 
 def test_batch_normalization_over_uneven_shares_is_that_of_the_whole_batch(members: list[dict[str, Any]]) -> None:
-    assert [member["normalisation"].pop("rows") for member in members] == [3, 4]
+    assert [member["normalisation"].pop("rows") for member in members] == [2, 5]
     for member in members:
         assert member["normalisation"].pop("replaced") == 1
         assert len(member["normalisation"]) == 7

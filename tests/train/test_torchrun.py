@@ -49,7 +49,7 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if runs(pid)]
 
 
-def wait_for(what: Callable[[], object], seconds: float = 90.0) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "it did not come to pass"
@@ -102,7 +102,7 @@ def test_an_interrupt_is_written_down_and_goes_on_in_one_process(tmp_path: Path)
 def test_a_killed_process_is_started_again_and_the_run_comes_out_as_the_unbroken_one(
     tmp_path: Path, victim: int
 ) -> None:
-    words = ("digits", "--model", "lenet5", "--epochs", "40")
+    words = ("digits", "--model", "lenet5", "--epochs", "12")
     whole = launch(tmp_path, *words, "--name", "whole")
     said, _ = whole.communicate(timeout=240)
     assert whole.returncode == 0, said

@@ -61,13 +61,16 @@ class Team:
         return self.place.first
 
     def part(self, total: int) -> Part:
-        """This process's rows of a global batch of `total` images: contiguous, and as even as they can be."""
-        start = total * self.rank // self.size
-        return Part(start=start, total=total)
+        """This process's rows of a global batch of `total` images: contiguous, and nearly as many as the others'."""
+        return Part(start=self.rows(total).start, total=total)
 
     def rows(self, total: int) -> slice:
         """The same rows as a slice of the global batch."""
-        return slice(total * self.rank // self.size, total * (self.rank + 1) // self.size)
+        start, stop = (total * rank // self.size for rank in (self.rank, self.rank + 1))
+        if total >= 2 * self.size:
+            # Images are mixed in pairs, which no cut may part.
+            start, stop = start // 2 * 2, stop if stop == total else stop // 2 * 2
+        return slice(start, stop)
 
     def heeding(self, stop: Callable[[], bool]) -> Callable[[], bool]:
         """A stop that all processes agree on: whether anybody wanted to at the last step."""
