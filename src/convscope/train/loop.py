@@ -21,6 +21,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
+from convscope.train.diagnosis import Diagnosis, diagnose, diagnose_weights, largest_gradient
 from convscope.train.events import EpochRow, Listener
 from convscope.train.measured import one_measure
 from convscope.train.mode import Forward, Mode
@@ -36,7 +37,11 @@ NETWORK_STREAM = 2**23 - 1
 
 
 class Diverged(RunError):
-    """The loss stopped being a number."""
+    """The loss stopped being a number; `of_data` says that the images or labels had brought one that is none."""
+
+    def __init__(self, message: str, *, of_data: bool = False) -> None:
+        super().__init__(message)
+        self.of_data = of_data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +159,8 @@ def fit(
         team.average_buffers(state.network)
         accuracy, loss = _measure(state.network, val, settings, team)
         if loss is not None and not math.isfinite(loss):
-            raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate)
+            found = diagnose_weights(state.network)
+            raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate, found)
         state.epoch += 1
         state.seconds += time.perf_counter() - began
         better = _is_better(accuracy, loss, state.best)
@@ -254,15 +260,22 @@ def _step(
     with torch.no_grad():
         plain = settings.objective.plain(judged.scores, labels)
         right_here = settings.objective.count_right(judged.scores, labels)
-        value, loss, right = team.add_up(state.network, (judged.main * weight, plain * weight, right_here))
-    if not math.isfinite(value):
-        raise _diverged("the loss", value, state.epoch, step + 1, rate)
+        steepest_here = largest_gradient(state.network)
+        value, loss, right, steepest = team.add_up(
+            state.network, (judged.main * weight, plain * weight, right_here, steepest_here)
+        )
+    if not (math.isfinite(value) and math.isfinite(steepest)):
+        what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
+        forward = replace(settings.mode, compile="no").forward_of(state.network)
+        found = diagnose(state.network, forward, settings.objective, pixels, labels)
+        raise _diverged(*what, state.epoch, step + 1, rate, found)
     descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
     return loss, int(right)
 
 
-def _diverged(what: str, value: float, epoch: int, step: int, rate: float) -> Diverged:
-    return Diverged(f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}")
+def _diverged(what: str, value: float, epoch: int, step: int, rate: float, found: Diagnosis) -> Diverged:
+    where = f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}"
+    return Diverged(f"{where}: {found.text}", of_data=found.of_data)
 
 
 def _seed_network(settings: Settings, epoch: int, rank: int) -> None:

@@ -49,6 +49,7 @@ from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 from convscope.train.team import Lost, Team
 
+NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
 CHANGEABLE = ("epochs", "patience", "threads", "device")
 # Under this name a team keeps its run beyond a restart.
@@ -191,11 +192,11 @@ def _train(job: Job, request: StopRequest) -> Outcome:
     except Diverged as error:
         _finish(job, "diverged", request)
         kept = job.state.best
-        lower = _lower_rate(settings, job.state.network)
         raise Diverged(
-            f"{error}: "
-            + (f"the best weights, of epoch {kept.epoch}, are kept in {job.run}" if kept else "no weights are kept")
-            + f"; lower the rate, say --learning-rate {lower:.2g}, or set --gradient-clip 1"
+            f"{error}; "
+            + (f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT)
+            + ("" if error.of_data else f"; {_advice(settings, job.state.network)}"),
+            of_data=error.of_data,
         ) from None
     except torch.OutOfMemoryError as error:
         raise RunError(
@@ -234,9 +235,10 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
         yield request
 
 
-def _lower_rate(settings: Settings, network: nn.Module) -> float:
+def _advice(settings: Settings, network: nn.Module) -> str:
     usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
-    return min(settings.learning_rate, usual) / 5
+    rate = min(settings.learning_rate, usual) / 5
+    return f"lower the rate, say --learning-rate {rate:.2g}, or set --gradient-clip 1"
 
 
 def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
