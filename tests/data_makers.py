@@ -67,7 +67,7 @@ def draw_shapes(targets: np.ndarray, *, seed: int, side: int = 24) -> Image.Imag
         top, left = draw.integers(1, side - 9, 2)
         inside = {
             0: np.hypot(y - top - 4, x - left - 4) <= 4,
-            1: (abs(y - top - 4) <= 1) & (x >= left) & (x < left + 9),
+            1: (abs(y - top - 4) <= 2) & (x >= left) & (x < left + 9),
             2: (y >= top) & (y < top + 7) & (x >= left) & (x < left + 7),
         }[int(shape)]
         pixels[inside] = ((40, 60, 220), (40, 200, 60), (220, 40, 40))[int(shape)]
