@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import pytest
 
 import data_makers as made
 from convscope.cli.main import main
+from convscope.train import train
+from convscope.train.events import EpochRow, Silent
+from convscope.train.recipe import Recipe
+from convscope.train.training import train_on
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -156,3 +161,23 @@ def test_a_resumed_run_notices_other_labels(work: Path, tmp_path: Path, capsys: 
     finally:
         table.write_text(before)
     assert code == 2 and "have changed since" in err
+
+
+class _StopAfterOne(Silent):
+    """Presses Ctrl-C at the end of the first epoch."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
+    table, _ = made.shapes_table(tmp_path, 40)
+    recipe = Recipe(model="lenet5", image_size="24", epochs=2, batch_size=16, threads=1, precision="fp32")
+    whole = train(table, recipe, runs_directory=tmp_path / "runs")
+    stopped = train(table, recipe, runs_directory=tmp_path / "runs", listener=_StopAfterOne())
+    assert (stopped.ending, stopped.epochs, stopped.measured) == ("stopped", 1, "mAP")
+    resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
+    assert (resumed.ending, resumed.epochs) == ("done", 2)
+    assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()
+    assert resumed.best is not None and whole.best is not None and resumed.best.accuracy == whole.best.accuracy

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data_makers as made
 from convscope.cli.main import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
@@ -22,9 +23,10 @@ def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for number in range(12):
             pixels = draw.integers(0, 255, (24, 24, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    made.shapes_table(tmp_path / "shapes", 40)
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^\$ convscope (.+)$", PAGE, re.MULTILINE)
-    assert len(commands) == 8
+    assert len(commands) == 11
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(shlex.split(command))

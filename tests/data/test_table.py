@@ -140,6 +140,13 @@ def test_validation_is_cut_out_of_train_so_that_rare_classes_reach_it(tmp_path: 
     assert "test has no images of b, rare" in data.notes
 
 
+def test_a_class_too_rare_for_every_part_is_learned_and_said(tmp_path: Path) -> None:
+    path = table(tmp_path, rows([*["a|b", "a", "", "b"] * 5, "rare"], head="image,labels"), images=21)
+    data = open_dataset(str(path), cache_directory=tmp_path / "cache")
+    assert data.class_counts("train")["rare"] == 1
+    assert {"val has no images of rare", "test has no images of rare"} <= set(data.notes)
+
+
 def test_columns_that_are_no_classes_are_said(tmp_path: Path) -> None:
     text = "Unnamed: 0,image,age,cat,dog,never\n" + "".join(
         f"{n},images/{n:02d}.png,{40 + n},{hot},0\n" for n, hot in enumerate(HOT)

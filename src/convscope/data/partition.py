@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +39,24 @@ def partition(
             wanted = validation_fraction > 0 or test_fraction > 0
             notes = ["no class has an image to spare: none is held back to validate or to test"] if wanted else []
         made = {"train": train, "val": val, "test": test}
+        notes += _lacking(listing, {"val": val, "test": test})
         return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), tuple(notes))
     if not len(rows.get("val", ())) and validation_fraction > 0:
         train, val = _cut(listing, rows["train"], groups, (validation_fraction,), seed)
         note = f"val: {len(val)} images taken out of train (seed {seed})"
         ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
-        return Partition({name: found for name, found in ordered.items() if len(found)}, ("val",), (note,))
+        notes = [note, *_lacking(listing, {"val": val})]
+        return Partition({name: found for name, found in ordered.items() if len(found)}, ("val",), tuple(notes))
     return Partition({name: found for name, found in rows.items() if len(found)}, (), ())
+
+
+def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
+    """Where images have several labels: the classes that a part could not be given, since no mean counts them there."""
+    for name, rows in made.items():
+        if listing.targets is not None and len(rows):
+            counts = listing.class_counts(rows)
+            if missing := [label for label, count in zip(listing.classes, counts, strict=True) if not count]:
+                yield f"{name} has no images of {', '.join(missing[:5])}" + (" ..." if len(missing) > 5 else "")
 
 
 def split_rows(listing: Listing, rows: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:

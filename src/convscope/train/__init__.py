@@ -28,7 +28,7 @@ def train(
     """Train a network on labelled images, and write a run directory.
 
     Args:
-        data: a folder of images, an IDX file, a folder of CIFAR binaries, or "digits".
+        data: a folder of images, a CSV file, an IDX file, a folder of CIFAR binaries, or "digits".
         recipe: every setting; what is left out follows from the data.
         name: of the run directory; the next free name is taken where it exists.
         runs_directory: where run directories are made.
