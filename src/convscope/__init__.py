@@ -27,6 +27,7 @@ _VERBS: dict[str, str] = {
     "inspect": "convscope.look.inspection.record",
     "predict": "convscope.train.predict",
     "train": "convscope.train",
+    "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.training",
 }
 

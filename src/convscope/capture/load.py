@@ -114,6 +114,8 @@ def _from_run(path: Path) -> Loaded:
         raise CaptureError(f"{path} is not a run directory: it has no {_CARD}")
     try:
         known: Mapping[str, Any] = json.loads(card.read_bytes())
+        if "ensemble" in known:
+            raise CaptureError(_one_of(path, [str(name) for name in known["ensemble"]["names"]]))
         network: Mapping[str, Any] = known["network"]
         name, size = str(network["name"]), tuple(int(side) for side in network["image_size"])
         channels, classes = int(network["in_channels"]), int(network["num_classes"])
@@ -128,6 +130,12 @@ def _from_run(path: Path) -> Loaded:
         weights=weights if weights.is_file() else None,
         preprocessing=known.get("preprocessing"),
     )
+
+
+def _one_of(path: Path, members: list[str]) -> str:
+    """What to say where one network is wanted and several stand in the path."""
+    named = f", such as {path / members[0]}" if members else ", once one is trained"
+    return f"{path} is an ensemble of {len(members)} networks: name one of them{named}"
 
 
 def _from_timm(name: str) -> Loaded:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.cli.watching import watching
 from convscope.errors import RunError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint; --epochs may add some.")
+@click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their answers.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where run directories go  [runs]")
 @click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
@@ -41,6 +43,7 @@ def command(
     data: str | None,
     recipe_file: str | None,
     resume: str | None,
+    ensemble: int | None,
     name: str | None,
     runs_directory: str,
     cache: str | None,
@@ -66,11 +69,17 @@ def command(
             raise RunError(
                 "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
             )
+        if ensemble is not None or is_ensemble(resume):
+            return resume_members(resume, settings, ensemble, cache=cache, as_json=as_json)
         with watching(quiet=as_json or not first) as listener:
             outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
     else:
         recipe = read_recipe(recipe_file)
         recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
+        if ensemble is not None:
+            return train_members(
+                recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json
+            )
         with watching(quiet=as_json or not first) as listener:
             outcome = train_new(
                 recipe,

@@ -92,7 +92,10 @@ def read_weights(path: str | Path) -> Weights:
     """
     path = Path(path)
     if path.is_dir():
+        members = sorted(path.glob("*/weights.safetensors"))
         path = path / "weights.safetensors"
+        if members and not path.is_file():
+            raise CaptureError(f"{path.parent} holds several networks' weights: name one, such as {members[0].parent}")
     if not path.is_file():
         raise CaptureError(f"there are no weights at {path}: name a .safetensors, .pth or .pt file, or a run directory")
     content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)

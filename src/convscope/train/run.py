@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
@@ -29,11 +29,25 @@ from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.checkpoint import load_weights, read_tensors, tensor_bytes
 from convscope.train.files import write_file
+from convscope.train.members import Averaged
 from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
 
 FORMAT = 1
 LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """The members of an ensemble that are trained, by their folders' names, and how many there are to be."""
+
+    names: tuple[str, ...]
+    planned: int
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name != Path(name).name or name in ("", ".", ".."):
+                raise RunError(f"its member {name!r} is not the name of a folder in it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +60,7 @@ class ModelCard:
     decoding: Decoding
     normalization: Normalization
     loss: str = "softmax"
+    members: Members | None = None
 
     @property
     def objective(self) -> Objective:
@@ -75,6 +90,7 @@ class ModelCard:
             },
             "classes": list(self.classes),
             "loss": self.loss,
+            **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
             "preprocessing": {
                 **self.decoding.to_dict(),
                 "mean": list(self.normalization.mean),
@@ -95,6 +111,7 @@ class ModelCard:
                 classes=tuple(str(name) for name in values["classes"]),
                 # Cards from before there was a choice say nothing: it was softmax.
                 loss=str(values.get("loss", "softmax")),
+                members=_members(values.get("ensemble")),
                 decoding=Decoding.from_dict(preparation),
                 normalization=Normalization(
                     mean=tuple(float(level) for level in preparation["mean"]),
@@ -174,6 +191,8 @@ class Run:
     def network(self) -> nn.Module:
         """The network with the best weights, ready to answer (evaluation mode), leaving torch's generator alone."""
         card = self.card()
+        if card.members is not None:
+            return self._averaged(card, card.members)
         if not self.weights.is_file():
             raise RunError(f"{self} has no weights.safetensors: go on training with --resume {self}, which writes them")
         try:
@@ -184,6 +203,23 @@ class Run:
             network = card.build()
         load_weights(network, read_tensors(content, where=str(self.weights)), where=str(self.weights))
         return network.eval()
+
+    def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
+        """The members of an ensemble as one network; they must have learned the same classes from images alike."""
+        if not members.names:
+            raise RunError(
+                f"none of the {members.planned} members of the ensemble {self} is trained yet: "
+                f"go on with --resume {self}"
+            )
+        networks = []
+        for name in members.names:
+            member = open_run(self.path / name)
+            if replace(member.card(), members=None) != replace(card, members=None):
+                raise RunError(
+                    f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
+                )
+            networks.append(member.network())
+        return Averaged(networks, independent=card.loss in ("logistic", "multi-label")).eval()
 
     def write_card(self, card: ModelCard) -> None:
         """Write model.json."""
@@ -237,6 +273,12 @@ class Run:
         if not isinstance(values, dict):
             raise RunError(f"{self.card_path} is not a model's description")
         return values
+
+
+def _members(values: Any) -> Members | None:
+    if values is None:
+        return None
+    return Members(names=tuple(str(name) for name in values["names"]), planned=int(values["planned"]))
 
 
 def create_run(parent: Path, name: str) -> Run:

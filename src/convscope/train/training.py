@@ -144,6 +144,10 @@ def _train_on(
 ) -> Outcome:
     run = open_run(path)
     recipe = run.recipe()
+    if run.card().members is not None:
+        raise RunError(
+            f"{run} is an ensemble, which convscope train --resume goes on with: here name one of its members"
+        )
     if fixed := sorted(name for name in changes if name not in CHANGEABLE):
         raise RunError(
             f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"

@@ -38,7 +38,8 @@ from convscope.train.events import Silent
 from convscope.train.files import write_file
 from convscope.train.interrupt import StopRequest, heeding_interrupts
 from convscope.train.job import hash_of
-from convscope.train.recipe import AUTO, Auto, Recipe
+from convscope.train.plan.make import make_plan as make_training_plan
+from convscope.train.recipe import AUTO, Auto, Recipe, Value
 from convscope.train.run import Run, create_run, run_name
 from convscope.train.start import lasting_start
 from convscope.train.training import lasting_source
@@ -176,13 +177,19 @@ def ablate(
     settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
     cache = None if cache_directory is None else Path(cache_directory)
     bench = open_bench(settled.recipe, found, _Telling(watcher), cache)
+    # A variant would have to be compiled anew, which takes longer than it saves in a short training.
+    fixed: dict[str, Value] = {"threads": settled.mode.threads, **({"compile": "no"} if recipe.compile == AUTO else {})}
+    planned = make_training_plan(recipe.changed(fixed), settled, bench.card, bench.train, cache_directory=cache)
+    settled = planned.settled
+    bench = replace(bench, recipe=settled.recipe)
     plan = replace(plan, data_hash=hash_of(bench.dataset))
     assert bench.measured_on
     run = create_run(Path(runs_directory), name or f"ablate-{run_name(recipe.data, settled.recipe.model)}")
     with run.locked():
         write_file(run.recipe_path, settled.recipe.to_toml())
         write_plan(run, plan)
-        for line in (*(f"auto: {reason}" for reason in reasons), f"directory: {run}"):
+        of_plan = (f"plan: {line}" for line in planned.lines)
+        for line in (*(f"auto: {reason}" for reason in reasons), *of_plan, f"directory: {run}"):
             watcher.said(line)
         return _Course(run, plan, bench, watcher, cache, jobs).go([])
 

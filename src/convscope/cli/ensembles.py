@@ -1,0 +1,87 @@
+"""`convscope train --ensemble N`: the part of the command that trains several networks. No torch until it begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.cli.watching import watching
+from convscope.errors import RunError
+from convscope.report.units import percent, plural
+from convscope.train.recipe import Recipe, Value
+
+if TYPE_CHECKING:
+    from convscope.experiments.ensemble.train import EnsembleOutcome
+
+
+def is_ensemble(run: str) -> bool:
+    """Whether a directory is that of an ensemble."""
+    from convscope.train.run import Run
+
+    found = Run(Path(run))
+    return found.card_path.is_file() and found.card().members is not None
+
+
+def train_members(
+    recipe: Recipe, members: int, *, name: str | None, runs_directory: str, cache: str | None, as_json: bool
+) -> int:
+    """Train an ensemble, and tell what came out."""
+    from convscope.experiments.ensemble.train import train_ensemble
+
+    with watching(quiet=as_json) as listener:
+        outcome = train_ensemble(
+            recipe.data,
+            recipe,
+            members=members,
+            name=name,
+            runs_directory=runs_directory,
+            cache_directory=cache,
+            listener=listener,
+        )
+    return _tell(outcome, as_json)
+
+
+def resume_members(
+    run: str, settings: dict[str, Value], members: int | None, *, cache: str | None, as_json: bool
+) -> int:
+    """Go on with an ensemble, and tell what came out."""
+    from convscope.experiments.ensemble.train import train_ensemble_on
+
+    if settings:
+        raise RunError(
+            f"{sorted(settings)[0]} can't change when an ensemble is resumed, only its number of members (--ensemble): "
+            "start a new one instead"
+        )
+    with watching(quiet=as_json) as listener:
+        outcome = train_ensemble_on(run, members=members, cache_directory=cache, listener=listener)
+    return _tell(outcome, as_json)
+
+
+def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps(outcome.to_dict(), indent=2))
+    else:
+        for line in _lines(outcome):
+            click.echo(line)
+    return outcome.exit_code
+
+
+def _lines(outcome: EnsembleOutcome) -> list[str]:
+    if outcome.ending == "stopped":
+        there = plural(len(outcome.members), "member")
+        return [f"stopped with {there} of {outcome.planned}; to go on: convscope train --resume {outcome.run}"]
+    if outcome.scores is None:
+        return [f"trained {plural(len(outcome.members), 'member')}; there are no images to measure them on"]
+    scores = outcome.scores
+    split = {"test": "test", "val": "validation"}[scores.together.split]
+    alone = ", ".join(percent(value, decimals=2) for value in scores.alone)
+    gain = 100 * (scores.together.accuracy_top1 - scores.mean)
+    return [
+        f"{plural(len(outcome.members), 'member')}, {split} accuracy of each: {alone}",
+        f"their mean {percent(scores.mean, decimals=2)}, averaged {percent(scores.together.accuracy_top1, decimals=2)} "
+        f"({gain:+.2f} points); two of them agree on {percent(scores.mean_agreement)}",
+        f"report {outcome.run.report}",
+    ]
