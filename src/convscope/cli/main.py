@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "size": ("size", "One layer's arithmetic, worked out."),
     "explain": ("explain", "Where one number in a network comes from, down to the pixels."),
     "audit": ("audit", "Each layer's numerical error in fp32, bf16 and channels-last."),
+    "doctor": ("doctor", "What this machine can do, measured, and what training reaches of it."),
     "models": ("models", "The history: year, paper, idea, parameters, published error."),
 }
 

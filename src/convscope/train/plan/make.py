@@ -71,7 +71,7 @@ def make_plan(
         plan = read_plan(directory, key) if asked.plan != "measure" else None
         known = plan is not None
         if plan is None:
-            work = _work(settled, card, train)
+            work = work_of(settled, card, train)
             plan = _measured(work, settled, open_fields, images=len(train), always=asked.plan == "measure")
     if plan is None:
         return unplanned
@@ -113,7 +113,7 @@ def plan_key(settled: Settled, network: nn.Module, open_fields: frozenset[str], 
     }
 
 
-def _work(settled: Settled, card: ModelCard, train: ImageSet) -> Work:
+def work_of(settled: Settled, card: ModelCard, train: ImageSet) -> Work:
     """A fresh network of the run's and a batch of its images."""
     settings = loop_settings(settled, card, train)
     batches = Batches(

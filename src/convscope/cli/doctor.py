@@ -1,0 +1,134 @@
+"""`convscope doctor`: what this machine can do, measured, and what training reaches of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.errors import RunError
+from convscope.report.table import Column, Row, Table, print_table
+from convscope.report.units import byte_size, count, macs, percent, plural, shape
+
+if TYPE_CHECKING:
+    from convscope.train.doctor.checkup import Checkup
+
+JSON_VERSION = 1
+
+
+@click.command("doctor", epilog="Example: convscope doctor --model resnet50 --batch-size 32")
+@click.option("--model", help="Network whose training is measured  [cifarnet]")
+@click.option("--input", "input_text", metavar="SHAPE", help="Its input, such as 3x224x224  [the network's own]")
+@click.option("--batch-size", type=click.IntRange(2), help="Images per step  [128]")
+@click.option("--device", default="auto", show_default=True, help="cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(model: str | None, input_text: str | None, batch_size: int | None, device: str, as_json: bool) -> None:
+    """Measure this machine: arithmetic, memory, decoding, disk; and the share of it that training reaches.
+
+    It takes less than a minute, and is worth nothing while the machine does other work: that is then said.
+    """
+    from convscope.train.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
+    from convscope.train.doctor.checkup import MODEL, check_up
+
+    found = check_up(
+        model or MODEL,
+        input_shape=_shape(input_text),
+        batch_size=batch_size,
+        device=device,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if as_json:
+        click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
+        return
+    for table in (machine_table(found), ceilings_table(found), time_table(found)):
+        print_table(table)
+        click.echo()
+    for line in (*reached_lines(found), *(f"warning: {warning}" for warning in found.warnings)):
+        click.echo(line)
+
+
+def machine_table(found: Checkup) -> Table:
+    """What the machine is."""
+    machine = found.machine
+    free = f", {byte_size(found.available)} free" if found.available is not None else ""
+    rows = [
+        ("processor", machine.processor),
+        ("cores", f"{plural(machine.cores, 'core')}, {plural(found.threads, 'thread')} taken by torch"),
+        ("instructions", ", ".join(machine.flags) or "not told"),
+        ("memory", f"{byte_size(machine.memory)}{free}"),
+        ("torch", f"{found.torch}, {found.capability}, with {_names(found.backends)}"),
+        ("GPU", found.gpu or "none"),
+        ("allocator", found.allocation.line),
+        ("huge pages", {True: "torch's memory lies in them", False: "not taken", None: "not told"}[found.huge_pages]),
+    ]
+    return Table.of([Column("this machine"), Column("")], rows)
+
+
+def ceilings_table(found: Checkup) -> Table:
+    """The most that it does of each thing, by the median; with the difference between runs."""
+    ceilings = found.ceilings
+    rows = [
+        *(
+            (f"matrix product, {name}", f"{rate.per_second / 1e9:,.0f} GFLOP/s", percent(rate.spread, decimals=0))
+            for name, rate in ceilings.matmul.items()
+        ),
+        *(
+            (f"3x3 convolution, {name}", f"{rate.per_second / 1e9:,.0f} GFLOP/s", percent(rate.spread, decimals=0))
+            for name, rate in ceilings.convolution.items()
+        ),
+        ("memory, copied", f"{ceilings.copy.per_second / 1e9:,.1f} GB/s", percent(ceilings.copy.spread, decimals=0)),
+        *(
+            (f"JPEG of {name}, one core", f"{rate.per_second:,.0f} images/s", percent(rate.spread, decimals=0))
+            for name, rate in ceilings.decode.items()
+        ),
+        ("cache folder, written", _per_second(ceilings.disk_write), ""),
+        ("cache folder, read", _per_second(ceilings.disk_read), ""),
+    ]
+    return Table.of([Column("at most"), Column("", numeric=True), Column("runs differ by", numeric=True)], rows)
+
+
+def time_table(found: Checkup) -> Table:
+    """Where a training step's time goes."""
+    rows = [Row((kind, percent(share))) for kind, share in found.reached.time_by_kind.items()]
+    title = f"A training step of {found.reached.model}"
+    return Table((Column("kind of operation"), Column("time", numeric=True)), tuple(rows), title)
+
+
+def reached_lines(found: Checkup) -> list[str]:
+    """What the plan took, and the share of the ceiling that it reaches, with the count that the share stands on."""
+    reached = found.reached
+    what = f"{reached.model}, {shape(reached.input_shape)}, {plural(reached.batch_size, 'image')} a step"
+    lines = [f"{what}: {reached.trial.images_per_second:,.0f} images/s"]
+    if reached.plan is not None:
+        lines += [f"plan: {line}" for line in reached.plan.lines()]
+    cost = reached.macs
+    lines.append(
+        f"an image's step: {macs(cost.forward)} forward, {macs(cost.inputs)} for gradients of activations, "
+        f"{macs(cost.weights)} for those of weights: {count(cost.flops)} floating-point operations, two a MAC"
+    )
+    rate = reached.trial.images_per_second * cost.flops / 1e9
+    arithmetic = "bf16" if reached.trial.mode.precision == "bf16" else "fp32"
+    share = percent(reached.share_of_peak)
+    lines.append(f"training reaches {rate:,.0f} GFLOP/s, {share} of the fastest {arithmetic} convolution")
+    return lines
+
+
+def _names(backends: dict[str, bool]) -> str:
+    return ", ".join(name for name, there in backends.items() if there) or "none of its libraries"
+
+
+def _per_second(rate: float | None) -> str:
+    return "?" if rate is None else f"{byte_size(round(rate))}/s"
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+([x×,]\d+)*", text):
+        raise RunError(f"--input must be a shape such as 3x224x224; got {text!r}")
+    return tuple(int(part) for part in re.split("[x×,]", text))

@@ -1,0 +1,1 @@
+"""What this machine can do, and what training reaches of it: everything measured, nothing looked up."""

@@ -1,0 +1,87 @@
+"""A check-up tells what it measured, in numbers that fit together, and says what makes them doubtful."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from convscope.cli.doctor import command, reached_lines
+from convscope.errors import RunError
+from convscope.train.doctor import checkup
+from convscope.train.doctor.breakdown import kind_of
+from convscope.train.doctor.checkup import Checkup, check_up
+from convscope.train.doctor.clock import measure_rate
+from convscope.train.plan.make import Planned
+
+
+@pytest.fixture(scope="module")
+def found() -> Checkup:
+    with pytest.MonkeyPatch.context() as patch:
+        small = ((2, 8, 8),)
+        patch.setattr("convscope.train.doctor.ceilings.CONVOLUTIONS", small)
+        patch.setattr("convscope.train.doctor.ceilings.MATMUL_SIDES", (64,))
+        patch.setattr("convscope.train.doctor.ceilings.PICTURES", ((32, 32),))
+        patch.setattr(
+            checkup,
+            "make_plan",
+            lambda asked, settled, card, images: Planned(settled=settled, plan=None, lines=()),
+        )
+        return check_up("lenet5", batch_size=8, scale=0.01)
+
+
+def test_the_figures_fit_together(found: Checkup) -> None:
+    reached, ceilings = found.reached, found.ceilings
+    assert (reached.model, reached.input_shape, reached.batch_size) == ("lenet5", (1, 32, 32), 8)
+    assert sum(reached.time_by_kind.values()) == pytest.approx(1)
+    assert {"convolution, backward", "convolution, forward", "optimizer"} <= reached.time_by_kind.keys()
+    reaches = reached.trial.images_per_second * reached.macs.flops
+    assert reached.share_of_peak == pytest.approx(reaches / ceilings.peak(reached.trial.mode.precision))
+    assert set(ceilings.convolution) == {"fp32 contiguous", "fp32 channels-last", "bf16 channels-last"}
+    assert min(rate.per_second for rate in (*ceilings.matmul.values(), ceilings.copy)) > 0
+    assert json.loads(json.dumps(found.to_dict()))["reached"]["macs"]["training_flops"] == reached.macs.flops
+
+
+def test_the_command_prints_it(found: Checkup, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(checkup, "check_up", lambda model, **settings: asked.update(settings, model=model) or found)
+    done = CliRunner().invoke(command, ["--model", "lenet5", "--input", "1x32x32", "--batch-size", "8"])
+    assert done.exit_code == 0, done.output
+    assert (asked["model"], asked["input_shape"], asked["batch_size"]) == ("lenet5", (1, 32, 32), 8)
+    for line in reached_lines(found):
+        assert line in done.output
+    values = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
+    assert values["reached"]["model"] == "lenet5"
+
+
+def test_a_busy_machine_is_said_to_be_one(found: Checkup) -> None:
+    lines = checkup._warnings(9.0, 2, found.ceilings, found.reached)
+    assert "9.0 processes on 2 cores" in lines[0]
+    assert all("processes" not in line for line in checkup._warnings(0.1, 2, found.ceilings, found.reached))
+
+
+@pytest.mark.parametrize("text", ["32", "3x0x32", "big"])
+def test_a_shape_that_is_none_is_refused(text: str) -> None:
+    done = CliRunner().invoke(command, ["--input", text])
+    assert done.exception is not None and isinstance(done.exception, RunError)
+
+
+def test_a_rate_is_of_the_median() -> None:
+    rate = measure_rate(lambda: None, amount=10, seconds=0.0)
+    assert rate.per_second > 0 and rate.spread >= 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("aten::convolution_backward", "convolution, backward"),
+        ("aten::_foreach_add_", "optimizer"),
+        ("Optimizer.step#SGD.step", "optimizer"),
+        ("aten::native_batch_norm_backward", "normalization"),
+        ("aten::gelu_backward", "activation"),
+        ("aten::something_new", "other"),
+    ],
+)
+def test_kinds(operation: str, kind: str) -> None:
+    assert kind_of(operation) == kind
