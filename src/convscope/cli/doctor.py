@@ -22,7 +22,7 @@ JSON_VERSION = 1
 @click.command("doctor", epilog="Example: convscope doctor --model resnet50 --batch-size 32")
 @click.option("--model", help="Network whose training is measured  [cifarnet]")
 @click.option("--input", "input_text", metavar="SHAPE", help="Its input, such as 3x224x224  [the network's own]")
-@click.option("--batch-size", type=click.IntRange(2), help="Images per step  [128]")
+@click.option("--batch-size", type=click.IntRange(2), help="Images per step  [as for 50,000 images]")
 @click.option("--device", default="auto", show_default=True, help="cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str | None, input_text: str | None, batch_size: int | None, device: str, as_json: bool) -> None:

@@ -75,7 +75,7 @@ def time_by_kind(work: Work, mode: Mode) -> dict[str, float]:
     with generators_kept(device), computing(mode, device):
         state = new_state(copy.deepcopy(work.network), replace(work.settings, mode=mode))
         train_mode(state.network)
-        set_rate(state.optimizer, work.settings.learning_rate * START_FACTOR)
+        set_rate(state.optimizer, lambda until: work.settings.learning_rate * START_FACTOR)
 
         def step() -> None:
             differentiate(

@@ -18,10 +18,11 @@ from convscope.errors import RunError
 from convscope.graph.training_cost import TrainingMacs, training_macs
 from convscope.nets import catalogue
 from convscope.train.allocator import Allocation, huge_pages_taken, prepare_memory
-from convscope.train.choose import BATCH_SIZES, Settled, settle, usable_device
+from convscope.train.choose import Settled, settle, usable_device
 from convscope.train.doctor.breakdown import time_by_kind
 from convscope.train.doctor.ceilings import Ceilings, measure_ceilings
 from convscope.train.machine import Machine, available_memory, load_of_others, this_machine
+from convscope.train.named import table
 from convscope.train.plan.make import make_plan, work_of
 from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.trial import run_trial
@@ -30,6 +31,8 @@ from convscope.train.run import ModelCard
 from convscope.train.start import network_options, resumed_network
 
 MODEL = "cifarnet"
+# A set that is worth training fast.
+MANY_IMAGES = 50_000
 # From this difference between runs of one thing on, and this load a core, figures are said to be of a busy machine.
 BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
 TIMED_SECONDS = 3.0
@@ -142,7 +145,7 @@ def _settled(model: str, input_shape: tuple[int, ...] | None, batch_size: int | 
         model=model,
         channels=shape[0],
         image_size=f"{shape[1]}x{shape[2]}",
-        batch_size=batch_size or BATCH_SIZES[0][1],
+        batch_size=batch_size or table(Recipe().recipe, model).dose.batch_size_for(MANY_IMAGES),
         crop_padding=0,
         plan="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has looked
