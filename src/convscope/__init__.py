@@ -24,6 +24,7 @@ _VERBS: dict[str, str] = {
     "compare": "convscope.look.inspection.comparison",
     "evaluate": "convscope.train.evaluate",
     "explain": "convscope.look.explanation.explain",
+    "find_learning_rate": "convscope.train.rates",
     "inspect": "convscope.look.inspection.record",
     "predict": "convscope.train.predict",
     "train": "convscope.train",

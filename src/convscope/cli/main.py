@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Train LeNet-5 on the built-in digits and show what it made."),
     "train": ("train", "Train a network on a folder of images, or on data by name."),
     "shard": ("shard", "Write a data set as WebDataset shards, for what is too large for files or one disk."),
+    "rates": ("rates", "Which learning rate a training would bear: a hundred steps at growing rates."),
     "evaluate": ("evaluate", "Measure a run: top-1, top-5, per class, confusion matrix, worst mistakes."),
     "predict": ("predict", "Name the class of images with a run."),
     "ablate": ("ablate", "What each part of a training is worth: remove one at a time, and compare."),
