@@ -33,6 +33,8 @@ from convscope.train.place import Place, threads_for
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
 
+# Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
+VALIDATION_FRACTION, MOST_HELD_BACK = 0.1, 2_000
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
 TINY_SIDE, ENLARGED = 24, 32
 # From this side on pictures are scenes, in which a part shows the class as well as the whole does.
@@ -75,6 +77,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         RunError: a device that is not there.
     """
     reasons: list[str] = []
+    recipe = recipe.changed({"validation_fraction": validation_fraction(found, recipe)})
     channels = _taken(recipe.channels, found.channels)
     side = min(found.image_size)
     model = _model(recipe, side, channels, reasons)
@@ -181,14 +184,23 @@ def _threads(weights: int) -> int:
     return threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores)
 
 
+def validation_fraction(found: Probe, recipe: Recipe) -> float:
+    """The share of the training images that is held back where there is no val folder."""
+    images = found.counts["train"] if "train" in found.counts else len(found.listing.rows_of(WHOLE))
+    share = min(VALIDATION_FRACTION, MOST_HELD_BACK / max(1, images))
+    # A share that leaves too little beside a large test part gives way to it.
+    return _taken(recipe.validation_fraction, min(share, (1 - recipe.test_fraction) / 2))
+
+
 def training_images(found: Probe, recipe: Recipe) -> int:
     """About how many images will be trained on, told from the counts before anything is split."""
+    held_back = validation_fraction(found, recipe)
     if "train" in found.counts:
-        held_back = 0.0 if "val" in found.counts else recipe.validation_fraction
+        held_back = 0.0 if "val" in found.counts else held_back
         images = found.counts["train"]
     else:
         rows = found.listing.rows_of(WHOLE)
-        fractions = (recipe.validation_fraction, recipe.test_fraction)
+        fractions = (held_back, recipe.test_fraction)
         return len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0])
     return max(1, round(images * (1 - held_back)))
 

@@ -102,7 +102,7 @@ def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | No
     return open_dataset(
         probe(recipe.data if data is None else data),
         decoding=decoding,
-        validation_fraction=recipe.validation_fraction if own else 0.0,
+        validation_fraction=recipe.held_back if own else 0.0,
         test_fraction=recipe.test_fraction if own else 0.0,
         seed=recipe.seed_of_split,
         cache_directory=cache,

@@ -56,10 +56,13 @@ class Recipe:
     resize_mode: Literal["crop", "letterbox", "squash"] = field(
         default="crop", metadata=_about("how a picture of another shape is made to fit", "images")
     )
-    validation_fraction: float = field(
-        default=0.1,
+    validation_fraction: float | Auto = field(
+        default=AUTO,
         metadata=_about(
-            "share of the training images held back where there is no val folder", "images", at_least=0, below=1
+            "share of the training images held back where there is no val folder; auto: a tenth, at most 2,000",
+            "images",
+            at_least=0,
+            below=1,
         ),
     )
     test_fraction: float = field(
@@ -272,7 +275,7 @@ class Recipe:
             raise RunError(f"channels is {self.channels}: images have 1 (grey) or 3 (colour), or auto")
         if self.learning_rate == 0:
             raise RunError("learning_rate is 0.0: nothing would be learned; give a positive rate, or auto")
-        if self.validation_fraction + self.test_fraction >= 1:
+        if self.held_back + self.test_fraction >= 1:
             raise RunError(
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
@@ -304,6 +307,11 @@ class Recipe:
     def seed_of_split(self) -> int:
         """The seed that decides which images are held back."""
         return self.seed if isinstance(self.split_seed, str) else self.split_seed
+
+    @property
+    def held_back(self) -> float:
+        """The share of the training images that validates; 0 while it is auto, before the images are counted."""
+        return 0.0 if isinstance(self.validation_fraction, str) else self.validation_fraction
 
     def to_dict(self) -> dict[str, Value]:
         """Every setting by name."""

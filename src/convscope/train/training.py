@@ -341,7 +341,7 @@ def open_images(
     dataset = open_dataset(
         found,
         decoding=settled.decoding,
-        validation_fraction=recipe.validation_fraction,
+        validation_fraction=recipe.held_back,
         test_fraction=recipe.test_fraction,
         seed=recipe.seed_of_split,
         strict=recipe.strict,
