@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augment import Augmentation, augment, generator_for, turns_of
 from convscope.data.augmentation.draws import Part
 from convscope.errors import DataError
 
@@ -70,6 +70,26 @@ def test_each_image_is_flipped_or_not_and_half_are() -> None:
     assert bool((as_is ^ mirrored).all())
     # Six standard deviations of a fair coin.
     assert abs(int(mirrored.sum()) - len(many) / 2) < 3 * len(many) ** 0.5
+
+
+def test_in_turn_each_image_is_mirrored_in_every_other_epoch_and_half_are_in_each() -> None:
+    augmentation = Augmentation(flip=True, flip_mode="alternating")
+    turns = turns_of(augmentation, 1000, seed=3)
+    assert turns is not None
+    rows = torch.tensor([5, 900, *range(62)])
+    batch = numbered()
+    shown = []
+    for epoch in range(4):
+        mirrored = turns.mirrored(rows, epoch)
+        seen = augment(batch, augmentation, generator=generator_for(0, epoch, 0), mirrored=mirrored)
+        assert torch.equal(seen, torch.where(mirrored[:, None, None, None], batch.flip(3), batch))
+        shown.append(mirrored)
+    assert torch.equal(shown[0], shown[2]) and torch.equal(shown[0], ~shown[1]) and torch.equal(shown[1], shown[3])
+    again = turns_of(augmentation, 1000, seed=3)
+    assert again is not None and torch.equal(again.mirrored(torch.tensor([900]), 0), shown[0][1:2])
+    everyone = turns.mirrored(torch.arange(1000), 0)
+    assert abs(int(everyone.sum()) - 500) < 3 * 1000**0.5
+    assert turns_of(Augmentation(flip=True), 10, seed=0) is None
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zero"])

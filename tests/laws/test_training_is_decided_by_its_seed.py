@@ -66,7 +66,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 # A fitted first layer, Muon beside momentum, a bias that is frozen within the run, and rates that follow validation.
-FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau"}
+FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
 
 
 @pytest.mark.parametrize(

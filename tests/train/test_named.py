@@ -26,7 +26,9 @@ def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> 
 @pytest.mark.parametrize("name", ["fast", "classic"])
 def test_a_table_is_taken_where_nothing_was_said(name: str) -> None:
     settled = settle(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
-    expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "recipe": name}
+    # What the digits' being grey and characters forbids whoever asks.
+    never = {"color_jitter_pca": 0.0, "test_views": "one", "flip_mode": "random"}
+    expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "recipe": name, **never}
     assert settled.to_dict().items() >= expected.items()
     assert AUTO not in settled.to_dict().values()
 
@@ -36,6 +38,8 @@ def test_classic_is_alexnets() -> None:
     taken = settled.recipe
     assert (taken.optimizer, taken.momentum, taken.learning_rate, taken.weight_decay) == ("sgd", 0.9, 0.01, 5e-4)
     assert (settled.batch_size, taken.schedule, taken.label_smoothing) == (128, "plateau", 0.0)
+    mirrored = settle(Recipe(recipe="classic", flip=True, channels=3), probe("digits")).recipe
+    assert (mirrored.color_jitter_pca, mirrored.test_views) == (0.1, "ten-crop")
 
 
 def test_cifarnet_asks_for_muon_and_without_it_for_decay() -> None:

@@ -58,6 +58,8 @@ def command(run: str, data: str | None, split: str | None, device: str, cache: s
         click.echo(f"note: {note}")
     if found.kept_out:
         click.echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+    if found.one_view is not None:
+        lines.append(("with one view", percent(found.one_view, decimals=2)))
     click.echo()
     for name, value in lines:
         click.echo(f"{name:<20} {value}")

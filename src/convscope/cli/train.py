@@ -125,6 +125,8 @@ def outcome_lines(outcome: Outcome) -> list[str]:
             f"test accuracy {percent(outcome.scores.accuracy_top1, decimals=2)} "
             f"({right:,} of {outcome.scores.images:,} images)"
         )
+    if outcome.one_view is not None and outcome.scores and outcome.scores.split == "test":
+        lines[-1] += f"; with one view of each, {percent(outcome.one_view, decimals=2)}"
     return [*lines, f"report {outcome.run.report}"]
 
 
@@ -140,5 +142,6 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         "best_epoch": best.epoch if best else None,
         measured: best.accuracy if best else None,
         "scores": outcome.scores.to_dict(mistakes=0) if outcome.scores else None,
+        "one_view": outcome.one_view,
         "report": str(outcome.run.report),
     }

@@ -13,6 +13,7 @@ from torch import nn
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
 from convscope.train.objective import Objective
+from convscope.train.views import ONE, scores_of_views
 
 EVALUATION_BATCH = 256
 
@@ -24,19 +25,48 @@ def answer(
     *,
     objective: Objective,
     device: str = "cpu",
+    views: str = ONE,
     batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
     """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after.
 
-    `objective` says how scores become probabilities: that by which the network learned.
+    `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
+    several views of each image are averaged first.
     """
+    return answers_of_views(
+        network,
+        images,
+        normalization,
+        objective=objective,
+        device=device,
+        views=views,
+        batch_size=batch_size,
+        progress=progress,
+        what=what,
+    )[:, 1]
+
+
+def answers_of_views(
+    network: nn.Module,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    objective: Objective,
+    device: str = "cpu",
+    views: str = ONE,
+    batch_size: int = EVALUATION_BATCH,
+    progress: Progress = no_progress,
+    what: str = "measuring",
+) -> npt.NDArray[np.float64]:
+    """Probabilities (N, 2, classes): of the image alone, and of its views; see `answer`."""
     found = []
     done = 0
     with evaluating(network):
         for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
-            found.append(objective.probabilities(network(pixels).double()).cpu().numpy())
+            both = [objective.probabilities(scores) for scores in scores_of_views(network, pixels, views)]
+            found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)
     return np.concatenate(found)

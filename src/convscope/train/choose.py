@@ -30,8 +30,9 @@ from convscope.train.mode import Mode, Precision, require_possible
 from convscope.train.named import MODEL_INSTEAD, completed, table
 from convscope.train.optimizers import MOMENTUM, default_learning_rate
 from convscope.train.place import Place, threads_for
-from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size
+from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size, plain
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
+from convscope.train.views import ONE
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
 VALIDATION_FRACTION, MOST_HELD_BACK = 0.1, 2_000
@@ -82,7 +83,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     side = min(found.image_size)
     model = _model(recipe, side, channels, reasons)
     loss = _loss(recipe, found, reasons)
-    recipe = completed(recipe, model, loss)
+    asked, recipe = recipe, completed(recipe, model, loss)
     if recipe.recipe == "finetune" and not starts_trained(recipe):
         raise RunError(
             "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
@@ -110,7 +111,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     )
     if chosen:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
-    augmentation = _augmentation(recipe, found, decoding, reasons)
+    augmentation = _augmentation(asked, recipe, found, decoding, reasons)
+    views = _views(asked, recipe, augmentation, decoding, reasons)
     device = usable_device(recipe.device)
     _check_processes(place, device)
     mode = _mode(recipe, device, weights, reasons)
@@ -120,6 +122,9 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "image_size": f"{size[0]}x{size[1]}",
             "channels": channels,
             "flip": augmentation.flip,
+            "flip_mode": augmentation.flip_mode,
+            "color_jitter_pca": augmentation.color_jitter_pca,
+            "test_views": views,
             "crop_padding": augmentation.crop_padding,
             "random_resized_crop": augmentation.random_resized_crop,
             "epochs": epochs,
@@ -265,13 +270,27 @@ def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) ->
     return taken, taken
 
 
-def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str]) -> Augmentation:
+def _views(asked: Recipe, recipe: Recipe, augmentation: Augmentation, decoding: Decoding, reasons: list[str]) -> str:
+    """The views of an image at test time; what was never mirrored in training is not when it is tested either."""
+    views = recipe.test_views
+    if asked.test_views == AUTO and not augmentation.flip:
+        return ONE
+    if views in ("flip-shift", "ten-crop") and min(decoding.size) < 2:
+        raise RunError(f"test_views {views} shifts images, and these have one pixel a side: take flip, or one")
+    if asked.test_views == AUTO and views != ONE:
+        reasons.append(f"answers are averaged over views of an image: {views}")
+    return views
+
+
+def _augmentation(asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str]) -> Augmentation:
     side = min(decoding.size)
     characters = all(len(name) == 1 for name in found.classes)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
     windows = _taken(recipe.random_resized_crop, scenes)
     flip = _taken(recipe.flip, colour and not characters)
+    if asked.flip_mode == "alternating" and not flip:
+        raise RunError("flip_mode alternating says how images are mirrored, and these are not: give flip yes")
     padding = _taken(recipe.crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
@@ -281,15 +300,16 @@ def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: lis
         raise RunError(
             f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
         )
-    if recipe.color_jitter_pca and not colour:
+    jitter = 0.0 if asked.color_jitter_pca == AUTO and not colour else plain(recipe.color_jitter_pca)
+    if jitter and not colour:
         raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
     does = [
-        *(["mirrored"] if flip else []),
+        *(["mirrored" + " in turn" * (recipe.flip_mode == "alternating")] if flip else []),
         *([f"shifted by up to {padding} pixels"] if padding else []),
         *(["cut at random size"] if windows else []),
         *([f"blanked in a square of {recipe.cutout} pixels"] if recipe.cutout else []),
         *(["changed by one operation of TrivialAugment"] if recipe.trivial_augment else []),
-        *(["shifted in colour"] if recipe.color_jitter_pca else []),
+        *(["shifted in colour"] if jitter else []),
         *(["blended with another (mixup)"] if recipe.mixup else []),
         *(["pasted into another (cutmix)"] if recipe.cutmix else []),
     ]
@@ -297,11 +317,12 @@ def _augmentation(recipe: Recipe, found: Probe, decoding: Decoding, reasons: lis
     reasons.append(f"training images are {' and '.join(does) or 'taken as they are'}{why}")
     return Augmentation(
         flip=flip,
+        flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
         crop_padding=padding,
         random_resized_crop=windows,
         cutout=recipe.cutout,
         trivial_augment=recipe.trivial_augment,
-        color_jitter_pca=recipe.color_jitter_pca,
+        color_jitter_pca=jitter,
         mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
     )
 

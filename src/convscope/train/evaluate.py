@@ -14,11 +14,12 @@ from convscope.data.listing import WHOLE
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
 from convscope.errors import DataError, RunError, did_you_mean
-from convscope.train.answer import answer
+from convscope.train.answer import answers_of_views
 from convscope.train.choose import usable_device
-from convscope.train.measured import AnyScores, measure
+from convscope.train.measured import AnyScores, measure, one_measure
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard, Run, open_run, short_name
+from convscope.train.views import ONE
 
 SPLITS = ("test", "val", "train")
 
@@ -32,6 +33,8 @@ class Evaluation:
     scores: AnyScores
     kept_out: int
     notes: tuple[str, ...]
+    # The measure when each image is seen once, where the run looks at several views of it.
+    one_view: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The measures as JSON can hold them."""
@@ -39,6 +42,7 @@ class Evaluation:
             "run": str(self.run),
             "data": self.data,
             **self.scores.to_dict(),
+            "one_view": self.one_view,
             "images_kept_out": self.kept_out,
             "notes": list(self.notes),
         }
@@ -76,11 +80,12 @@ def evaluate(
     images = _by_name(images, dataset, card)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
-    probabilities = answer(
+    both = answers_of_views(
         network,
         images,
         card.normalization,
         objective=card.objective,
+        views=card.views,
         device=device,
         progress=progress,
         what=f"measuring on {name}",
@@ -88,9 +93,10 @@ def evaluate(
     return Evaluation(
         run=opened,
         data=dataset.source,
-        scores=measure(probabilities, images, classes=card.classes, split=name, objective=card.objective),
+        scores=measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective),
         kept_out=len(dataset.problems),
         notes=tuple(notes),
+        one_view=None if card.views == ONE else one_measure(both[:, 0], images),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augment import Augmentation, augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
@@ -198,16 +198,18 @@ def _train_epoch(
     train_mode(state.network)
     _seed_network(settings, state.epoch, team.rank)
     source = iter(batches)
+    turns = turns_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
     for batch in range(len(batches)):
         if stop():
             state.seconds += watch.elapsed
             return None
         images = batches.size_of(batch)
         with watch.waiting():
-            pixels, labels, _ = next(source)
+            pixels, labels, rows = next(source)
             generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
             part = team.part(images)
-            pixels = augment(pixels, settings.augmentation, generator=generator, part=part)
+            mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
+            pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
             pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
         # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
         step = state.epoch * len(batches) + batch

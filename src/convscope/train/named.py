@@ -46,6 +46,9 @@ class Named:
 
 
 _USUAL: dict[str, Value] = {
+    "flip_mode": "random",
+    "color_jitter_pca": 0.0,
+    "test_views": "one",
     "optimizer": "sgd",
     "depth_decay": 1.0,
     "weight_decay": 5e-4,
@@ -68,6 +71,9 @@ NAMED: dict[str, Named] = {
             "label_smoothing": 0.0,
             # The paper cuts windows of one size out of larger pictures.
             "random_resized_crop": False,
+            "flip_mode": "random",
+            "color_jitter_pca": 0.1,
+            "test_views": "ten-crop",
         },
         dose=Dose(images_in_all=900_000, epochs=(20, 90), batch_sizes=((0, 128),)),
     ),
@@ -91,6 +97,8 @@ FAST_FOR: dict[str, Named] = {
             "warmup": 0.0,
             "label_smoothing": 0.2,
             "crop_padding": 2,
+            "flip_mode": "alternating",
+            "test_views": "flip-shift",
         },
         dose=Dose(
             images_in_all=360_000,

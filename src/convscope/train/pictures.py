@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from convscope.data.augment import Augmentation, augment, generator_for
+from convscope.data.augment import Augmentation, augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
@@ -29,9 +29,11 @@ def first_batch(
     The draws depend on (seed, epoch, step) alone, so these are the very images of that step.
     """
     batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization)
-    pixels, targets, _ = next(iter(batches))
+    pixels, targets, rows = next(iter(batches))
+    turns = turns_of(augmentation, len(train), seed)
     generator = generator_for(seed, 0, 0)
-    seen = augment(pixels, augmentation, generator=generator)
+    mirrored = None if turns is None else turns.mirrored(rows, 0)
+    seen = augment(pixels, augmentation, generator=generator, mirrored=mirrored)
     seen, targets = mix(seen, targets, augmentation.mixing, generator=generator)
     seen, targets = seen[:count], targets[:count]
     mean = np.array(normalization.mean)

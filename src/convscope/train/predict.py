@@ -108,7 +108,9 @@ def predict(
                 problems.append(Problem(shown, str(error).removeprefix(f"{shown}: ")))
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
-            probabilities = answer(network, batch, card.normalization, objective=card.objective, device=device)
+            probabilities = answer(
+                network, batch, card.normalization, objective=card.objective, device=device, views=card.views
+            )
             for name, row in zip(names, probabilities, strict=True):
                 found.append(Prediction(name, _ranked(name, row, card.classes), threshold))
         progress(min(start + EVALUATION_BATCH, len(paths)), len(paths), "predicting")

@@ -96,6 +96,13 @@ class Recipe:
         default=AUTO,
         metadata=_about("mirror half of the images; auto: colour images, never characters", "augmentation"),
     )
+    flip_mode: Literal["auto", "random", "alternating"] = field(
+        default=AUTO,
+        metadata=_about(
+            "random: a coin for each image and epoch; alternating: each in every other epoch; auto: by recipe",
+            "augmentation",
+        ),
+    )
     crop_padding: int | Auto = field(
         default=AUTO,
         metadata=_about(
@@ -119,10 +126,10 @@ class Recipe:
             "one random operation on each image: shear, turn, posterize, ... (TrivialAugment)", "augmentation"
         ),
     )
-    color_jitter_pca: float = field(
-        default=0.0,
+    color_jitter_pca: float | Auto = field(
+        default=AUTO,
         metadata=_about(
-            "standard deviation of AlexNet's shift along the images' own colours (it took 0.1); 0: none",
+            "standard deviation of AlexNet's shift along the images' own colours; 0: none; auto: by recipe",
             "augmentation",
             at_least=0,
         ),
@@ -140,6 +147,13 @@ class Recipe:
         ),
     )
 
+    test_views: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
+        default=AUTO,
+        metadata=_about(
+            "views of an image whose scores are averaged after training, and by evaluate and predict; auto: by recipe",
+            "training",
+        ),
+    )
     epochs: int | Auto = field(
         default=AUTO, metadata=_about("passes over the training images; auto: by their number", "training", at_least=1)
     )

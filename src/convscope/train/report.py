@@ -49,6 +49,7 @@ class Story:
     best_weights: dict[str, Tensor] | None
     ending: str
     scores: AnyScores | None
+    one_view: float | None = None
 
 
 def write_report(story: Story) -> None:
@@ -102,6 +103,8 @@ def _headline(story: Story) -> Iterator[tuple[str, str]]:
         yield "Right", f"{int(scores.confusion.trace()):,} of {scores.images:,}"
         if scores.accuracy_top5 is not None:
             yield "Among the first five", percent(scores.accuracy_top5, decimals=2)
+    if story.one_view is not None:
+        yield "With one view of each image", percent(story.one_view, decimals=2)
     if story.best_accuracy is not None and (scores is None or scores.split == "test"):
         yield "Best validation", f"{percent(story.best_accuracy, decimals=2)}"
     if rows:

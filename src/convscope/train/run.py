@@ -32,6 +32,7 @@ from convscope.train.files import write_file
 from convscope.train.members import Averaged
 from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
+from convscope.train.views import ONE, require_views
 
 FORMAT = 1
 LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
@@ -61,6 +62,7 @@ class ModelCard:
     normalization: Normalization
     loss: str = "softmax"
     members: Members | None = None
+    views: str = ONE
 
     @property
     def objective(self) -> Objective:
@@ -95,6 +97,7 @@ class ModelCard:
                 **self.decoding.to_dict(),
                 "mean": list(self.normalization.mean),
                 "std": list(self.normalization.std),
+                "views": self.views,
             },
         }
 
@@ -112,6 +115,7 @@ class ModelCard:
                 # Cards from before there was a choice say nothing: it was softmax.
                 loss=str(values.get("loss", "softmax")),
                 members=_members(values.get("ensemble")),
+                views=require_views(str(preparation.get("views", ONE))),
                 decoding=Decoding.from_dict(preparation),
                 normalization=Normalization(
                     mean=tuple(float(level) for level in preparation["mean"]),

@@ -21,7 +21,7 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.report.units import plural
 from convscope.train.allocator import prepare_memory
-from convscope.train.answer import EVALUATION_BATCH, answer
+from convscope.train.answer import EVALUATION_BATCH, answers_of_views
 from convscope.train.checkpoint import load_weights
 from convscope.train.choose import Settled, settle
 from convscope.train.distributed import joined
@@ -38,7 +38,7 @@ from convscope.train.job import (
     write_split,
 )
 from convscope.train.loop import Best, Diverged, Settings, fit, new_state
-from convscope.train.measured import AnyScores, measure, name_of_measure
+from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.plan.make import make_plan
@@ -48,6 +48,7 @@ from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
 from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 from convscope.train.team import Lost, Team
+from convscope.train.views import ONE
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
@@ -71,6 +72,8 @@ class Outcome:
     seconds: float
     scores: AnyScores | None
     measured: str = "accuracy"
+    # The same with one view of each image, where the recipe tests with several.
+    one_view: float | None = None
 
 
 def train_new(
@@ -256,14 +259,14 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
             run.write_weights(state.best.weights)
         if complete:
             write_checkpoint(job)
-    scores = None
+    scores, one_view = None, None
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
         # its processes no more than that after Ctrl-C either.
         hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
         # Not through the store: torchrun may be gone.
         if not team.total(torch.tensor([float(hurried)])).item():
-            scores = _measure(job, whole=complete)
+            scores, one_view = _measure(job, whole=complete)
     story = Story(
         run=run,
         recipe=job.settled.recipe,
@@ -279,6 +282,7 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         best_weights=state.best.weights if state.best else None,
         ending=ending,
         scores=scores,
+        one_view=one_view,
     )
     if team.first:
         write_report(story)
@@ -292,33 +296,39 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         seconds=state.seconds,
         scores=scores,
         measured=name_of_measure(multi_label=job.dataset.multi_label),
+        one_view=one_view,
     )
 
 
-def _measure(job: Job, *, whole: bool) -> AnyScores | None:
-    """Scores of the best weights: on the test part when the training is complete, else on the validation part."""
+def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
+    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
+
+    The number beside them is the measure with one view of each image, where the run looks at several.
+    """
     assert job.state.best is not None
     parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
     split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
     if images is None:
-        return None
+        return None, None
     network = job.state.network
     load_weights(network, job.state.best.weights, where="the best weights")
     settled, listener = job.settled, job.listener
 
     def answers(part: ImageSet) -> npt.NDArray[np.float64]:
-        return answer(
+        return answers_of_views(
             network,
             part,
             job.card.normalization,
             objective=job.card.objective,
+            views=job.card.views,
             device=settled.device,
             progress=listener.progressed,
             what=f"measuring on {split}",
         )
 
-    probabilities = job.team.answers(images, answers, EVALUATION_BATCH)
-    return measure(probabilities, images, classes=job.card.classes, split=split, objective=job.card.objective)
+    both = job.team.answers(images, answers, EVALUATION_BATCH)
+    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=job.card.objective)
+    return scores, None if job.card.views == ONE else one_measure(both[:, 0], images)
 
 
 def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
@@ -330,6 +340,7 @@ def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
         decoding=settled.decoding,
         normalization=measure_normalization(train),
         loss=settled.recipe.loss,
+        views=settled.recipe.test_views,
     )
 
 

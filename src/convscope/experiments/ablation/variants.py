@@ -22,7 +22,7 @@ BASELINE = "baseline"
 # What is removed when nobody says, as far as the network and the recipe have it.
 USUAL = ("relu", "dropout", "augmentation", "batchnorm", "weight-decay", "label-smoothing")
 # How a word setting says "nothing".
-OFF_WORDS = ("off", "none", "no", "never")
+OFF_WORDS = ("off", "none", "no", "never", "random")
 
 
 def _same_recipe(recipe: Recipe) -> Recipe:

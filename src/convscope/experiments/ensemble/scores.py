@@ -97,6 +97,7 @@ def measure(
                 own.normalization,
                 objective=own.objective,
                 device=device,
+                views=own.views,
                 progress=progress,
                 what=f"measuring member {number} on {split}",
             )
