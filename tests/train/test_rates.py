@@ -89,3 +89,8 @@ def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypat
 def test_too_few_steps_show_nothing() -> None:
     with pytest.raises(RunError, match="take 20 or more"):
         find_learning_rate(RECIPE, steps=5)
+
+
+def test_images_are_mirrored_in_turn_here_as_well() -> None:
+    recipe = Recipe(data="digits", model="lenet5", flip=True, flip_mode="alternating", threads=1)
+    assert len(find_learning_rate(recipe, steps=20).losses) <= 20

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from convscope.data.augment import augment, generator_for
+from convscope.data.augment import augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches
 from convscope.data.open import probe
@@ -208,8 +208,10 @@ def _batches(settings: Settings, train: ImageSet) -> Iterator[tuple[Tensor, Tens
         normalization=settings.normalization,
         drop_last=len(train) >= settings.batch_size,
     )
+    turns = turns_of(settings.augmentation, len(train), settings.seed, settings.device)
     for epoch in count():
-        for step, (pixels, targets, _) in enumerate(replace(batches, epoch=epoch)):
+        for step, (pixels, targets, rows) in enumerate(replace(batches, epoch=epoch)):
             generator = generator_for(settings.seed, epoch, step, device=pixels.device)
-            pixels = augment(pixels, settings.augmentation, generator=generator)
+            mirrored = None if turns is None else turns.mirrored(rows, epoch)
+            pixels = augment(pixels, settings.augmentation, generator=generator, mirrored=mirrored)
             yield mix(pixels, targets, settings.augmentation.mixing, generator=generator)
