@@ -6,7 +6,7 @@ import platform
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from convscope.train.choose import Settled, settle
 from convscope.train.distributed import joined
 from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
+from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
@@ -116,7 +117,7 @@ def _train_new(
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
-    settled = team.decided(lambda: settle(lasting, found))
+    settled, of_memory = team.decided(lambda: fit_to_memory(settle(lasting, found), found, processes=team.size))
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
     card = card_of(settled, dataset, train)
@@ -137,9 +138,10 @@ def _train_new(
             job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
             job.run.log(f"memory: {prepare_memory().line}")
             team.remember(THE_RUN, str(run.path.resolve()))
-        for line in (*_introduction(job), *(f"plan: {line}" for line in planned.lines), *of_weights):
+        told = (*(f"memory: {line}" for line in of_memory), *(f"plan: {line}" for line in planned.lines))
+        for line in (*_introduction(job), *told, *of_weights):
             job.say(line)
-        return _train(job, request)
+        return _train(job, request, found)
 
 
 def _train_on(
@@ -175,15 +177,53 @@ def _train_on(
         if team.first:
             write_file(run.recipe_path, settled.recipe.to_toml())
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
-        return _train(job, request)
+        return _train(job, request, found)
 
 
-def _train(job: Job, request: StopRequest) -> Outcome:
-    """Fit, then write down everything; what was reached is kept however it ends."""
+def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
+    """Fit, then write down everything; what was reached is kept however it ends.
+
+    A batch that the memory does not hold is halved, and training goes on from the last checkpoint or starts over.
+    """
+    while True:
+        try:
+            ending = _fit(job, request)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = job.settled.batch_size
+            if job.team.size > 1 or size < 2 * LEAST_BATCH:
+                raise RunError(f"the memory does not hold a step of {size} images: lower --batch-size") from error
+        else:
+            return _finish(job, ending, request)
+        # Out of the handler, where the error no longer holds what was in memory.
+        job = _with_half_the_batch(job, found)
+
+
+def _with_half_the_batch(job: Job, found: Probe) -> Job:
+    """The job with half as many images a step, from its newest checkpoint or from the start."""
+    settled = with_batch(job.settled, found, job.settled.batch_size // 2)
+    job.say(f"memory: it does not hold a step of {job.settled.batch_size} images: {followed(settled, job.settled)}")
+    job.state.optimizer.zero_grad(set_to_none=True)
+    job.state.optimizer.state.clear()
+    if settled.device == "cuda":
+        torch.cuda.empty_cache()
+    torch.default_generator.manual_seed(settled.recipe.seed)
+    weights = read_start(settled.recipe, classes=len(job.card.classes), decoding=settled.decoding)
+    network, _ = starting_network(job.card, settled.recipe, weights, job.train)
+    settings = loop_settings(settled, job.card, job.train)
+    smaller = replace(job, settled=settled, settings=settings, state=new_state(network, settings))
+    restore(smaller)
+    write_file(job.run.recipe_path, settled.recipe.to_toml())
+    return smaller
+
+
+def _fit(job: Job, request: StopRequest) -> str:
+    """Run the loop; says how it ended."""
     settings = job.settings
     _stand_together(job)
     try:
-        ending = fit(
+        return fit(
             job.state,
             settings,
             job.train,
@@ -205,11 +245,6 @@ def _train(job: Job, request: StopRequest) -> Outcome:
             + ("" if error.of_data else f"; {_advice(settings, job.state.network)}"),
             of_data=error.of_data,
         ) from None
-    except torch.OutOfMemoryError as error:
-        raise RunError(
-            f"the device ran out of memory with {settings.batch_size} images a step: lower --batch-size"
-        ) from error
-    return _finish(job, ending, request)
 
 
 def _stand_together(job: Job) -> None:
