@@ -36,14 +36,17 @@ def make_positive(model: nn.Module) -> nn.Module:
     model = model.double().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
-                parameter.copy_(noise / noise[0].numel())
+        fixed = [(name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point()]
+        # Filters and scales that are fitted instead of trained are buffers.
+        weights = [buffer for name, buffer in fixed if name.endswith("weight")]
+        for weight in (*model.parameters(), *weights):
+            if weight.dim() > 1:
+                noise = torch.rand(weight.shape, generator=generator, dtype=torch.float64) + 0.5
+                weight.copy_(noise / noise[0].numel())
             else:
-                parameter.fill_(0.5)
-        for name, buffer in model.named_buffers():
-            if buffer.is_floating_point():
+                weight.fill_(0.5)
+        for name, buffer in fixed:
+            if not name.endswith("weight"):
                 buffer.fill_(1.0 if name.endswith("var") else 0.0)
     return model
 

@@ -21,9 +21,9 @@ def network(memory_format: torch.memory_format) -> nn.Module:
     return layers.to(memory_format=memory_format)
 
 
-def train(net: nn.Module, step) -> None:
+def train(net: nn.Module, step, side: int = 8) -> None:
     for number in range(STEPS):
-        images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+        images = torch.randn(5, 3, side, side, generator=torch.Generator().manual_seed(number))
         for parameter in net.parameters():
             parameter.grad = None
         net(images.contiguous(memory_format=torch.channels_last)).logsumexp(1).sum().backward()
@@ -65,9 +65,9 @@ def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(mem
 
 
 def test_filters_of_any_scale_are_brought_to_the_root_of_their_number_first():
-    net = build("cifarnet", num_classes=4, image_size=8)
+    net = build("cifarnet", num_classes=4, image_size=9)
     optimizer = make_optimizer("muon", net, learning_rate=1e-9, momentum=0.6, weight_decay=0.0, batch_size=5)
-    train(net, optimizer.step)
+    train(net, optimizer.step, side=9)
     norms = {name: float(weight.detach().norm()) for name, weight in net.named_parameters() if weight.ndim == 4}
     roots = {name: len(weight) ** 0.5 for name, weight in net.named_parameters() if weight.ndim == 4}
     assert norms == pytest.approx(roots, rel=1e-4)
