@@ -300,6 +300,12 @@ def test_a_label_that_is_no_class_is_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_an_archive_beside_class_folders_is_not_read(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"a": 3, "b": 3})
+    write_tar(tmp_path / "backup.tar", pairs(4))
+    assert probe(str(tmp_path)).kind == "folder"
+
+
 def test_shards_that_are_not_there(tmp_path: Path) -> None:
     write_tar(tmp_path / "train-0.tar", pairs(4))
     with pytest.raises(DataError, match=r"there is no shard .*train-1.tar"):

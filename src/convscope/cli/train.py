@@ -52,8 +52,9 @@ def command(
     """Train a network on DATA, and write a run directory with the weights and a report.
 
     DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a CSV file of
-    images and their labels, one or several each, a folder of IDX files or of CIFAR binaries, or the built-in digits.
-    What is left at auto follows from the images.
+    images and their labels, one or several each, WebDataset shards, a folder of IDX files or of CIFAR binaries, or the
+    built-in digits. What is left at auto follows from the images. To train in several processes, start it with
+    torchrun --nproc-per-node N -m convscope.
     """
     from convscope.train.allocator import prepare_memory
     from convscope.train.place import Place

@@ -120,7 +120,8 @@ def probe(source: str) -> Probe:
         cifar = find_cifar(path)
         tables = [] if idx or cifar is not None else find_tables(path)
         by_table = bool(tables) and not has_class_folders(path)
-        shards = [] if idx or cifar is not None else find_shards(source)
+        # An archive that lies beside class folders is somebody's backup.
+        shards = [] if idx or cifar is not None or has_class_folders(path) else find_shards(source)
     except OSError as error:
         raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
     if idx:
