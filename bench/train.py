@@ -27,11 +27,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from convscope.report.charts import Curve, line_chart
 from convscope.report.table import Column, Table, print_table
+from convscope.report.units import percent
 from kit.images import read_once, some_of
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
@@ -203,13 +206,16 @@ def table(rows: list[dict[str, str]]) -> Table:
 
 def figures(runs: list[dict[str, str]]) -> tuple[str, ...]:
     """The numbers of a row, each the mean over the runs."""
-    formats = {
-        "epochs": "{:.3g}", "seconds": "{:.1f}", "images_per_second": "{:,.0f}",
-        "accuracy": "{:.2%}", "accuracy_views": "{:.2%}",
-    }  # fmt: skip
+    formats: dict[str, Callable[[float], str]] = {
+        "epochs": "{:.3g}".format,
+        "seconds": "{:.1f}".format,
+        "images_per_second": "{:,.0f}".format,
+        "accuracy": partial(percent, decimals=2),
+        "accuracy_views": partial(percent, decimals=2),
+    }
     return tuple(
-        how.format(statistics.mean(float(run[name]) for run in runs)) if all(run[name] for run in runs) else ""
-        for name, how in formats.items()
+        written(statistics.mean(float(run[name]) for run in runs)) if all(run[name] for run in runs) else ""
+        for name, written in formats.items()
     )
 
 

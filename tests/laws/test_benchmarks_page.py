@@ -43,9 +43,9 @@ def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
         )
         train.keep(tmp_path, "tutorial", seed, found)
     page = generate.page(tmp_path)
-    assert "| tutorial | 0 | 2 | 100.0 | 1,000 | 70.00% |  |" in page
-    assert "| tutorial | mean | 2 | 100.0 | 1,000 | 80.00% |  |" in page
-    assert "50.00%" not in page
+    assert "| tutorial | 0 | 2 | 100.0 | 1,000 | 70.00 % |  |" in page
+    assert "| tutorial | mean | 2 | 100.0 | 1,000 | 80.00 % |  |" in page
+    assert "50.00 %" not in page
     curves = train.read_rows(tmp_path / "train-curves.csv")
     assert [(row["seed"], row["seconds"], row["accuracy"]) for row in curves] == [
         ("1", "60", "0.4"), ("1", "100", "0.9"), ("0", "60", "0.4"), ("0", "100", "0.7"),
