@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from convscope.experiments.ablation import crew
 from convscope.experiments.ablation.ablate import Ablation, Unwatched, ablate, ablate_on
 from convscope.experiments.ablation.plan import read_results
 from convscope.train import train
+from convscope.train.machine import this_machine
 from convscope.train.recipe import Recipe
 
 # 8 pixels, 539 images and one epoch: enough to compare, over in a second.
@@ -60,6 +62,15 @@ def test_the_baseline_is_what_train_trains(whole: Ablation, tmp_path: Path) -> N
     assert set(by_seed) == {0, 1}
 
 
+def test_accuracies_are_those_of_several_views_where_train_takes_several(tmp_path: Path) -> None:
+    recipe = RECIPE.changed({"test_views": "flip", "epochs": 2})
+    found = ablate("digits", recipe, without=["test-views"], seeds=1, jobs=1, runs_directory=tmp_path)
+    outcome = train("digits", recipe, runs_directory=tmp_path)
+    assert outcome.scores is not None
+    accuracies = {trial.variant: trial.accuracy for trial in found.trials}
+    assert accuracies == {"baseline": outcome.scores.accuracy_top1, "test-views": outcome.one_view}
+
+
 def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> None:
     shared = ablate("digits", RECIPE, without=["dropout", "relu"], seeds=2, jobs=2, runs_directory=tmp_path)
     assert results(shared) == results(whole)
@@ -85,6 +96,26 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     assert values["order"][0] in ("baseline", "dropout") and values["findings"][2]["macs"] > 0
     assert "<svg" in whole._repr_html_()
     assert convscope.ablate is ablate
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "runs", "step_bytes", "wanted"),
+    [
+        ("auto", "auto", 15, None, (8, 1)),
+        ("auto", "auto", 3, None, (3, 2)),
+        ("auto", 2, 15, None, (4, 2)),
+        ("auto", "auto", 15, 3 * 10**9, (1, "auto")),  # two such steps would take more than half of the memory
+        (4, "auto", 15, 10**12, (4, 2)),
+        (1, 3, 15, None, (1, 3)),
+    ],
+)
+def test_cores_and_memory_are_shared_out(
+    jobs: Any, threads: Any, runs: int, step_bytes: int | None, wanted: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "this_machine", lambda: replace(this_machine(), cores=8))
+    monkeypatch.setattr(crew, "available_memory", lambda: 10**10)
+    assert crew.share_out(jobs, threads, runs=runs, device="cpu", step_bytes=step_bytes) == wanted
+    assert crew.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
 
 
 class _StopsAfter(Unwatched):

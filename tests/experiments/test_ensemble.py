@@ -95,6 +95,14 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
         assert probability == pytest.approx((answers[1][name] + answers[2][name]) / 2)
 
 
+def test_the_ensemble_is_measured_as_evaluate_measures_it(tmp_path: Path) -> None:
+    recipe = RECIPE.changed({"test_views": "flip", "epochs": 1})
+    found = train_ensemble("digits", recipe, members=2, runs_directory=tmp_path)
+    again = convscope.evaluate(found.run.path)
+    assert found.scores is not None
+    assert again.scores.to_dict() == found.scores.together.to_dict()
+
+
 def test_what_is_written_and_told(whole: EnsembleOutcome) -> None:
     assert whole.scores is not None
     written = {path.name for path in whole.run.path.iterdir() if path.name != "x"}

@@ -25,6 +25,7 @@ from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
 from convscope.train.start import read_start, starting_network
 from convscope.train.training import card_of, open_images, own_torch
+from convscope.train.views import ONE
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
@@ -120,8 +121,8 @@ def run_trial(
             seed,
             ending,
             state,
-            _accuracy(state, settings, bench.measured_on[1]),
-            _accuracy(state, settings, _sample(images)),
+            _accuracy(state, settings, bench.measured_on[1], settled.recipe.test_views),
+            _accuracy(state, settings, _sample(images), ONE),
         )
 
 
@@ -148,9 +149,14 @@ def _finished(
     )
 
 
-def _accuracy(state: State, settings: Settings, images: ImageSet) -> float:
+def _accuracy(state: State, settings: Settings, images: ImageSet, views: str) -> float:
     probabilities = answer(
-        state.network, images, settings.normalization, objective=settings.objective, device=settings.device
+        state.network,
+        images,
+        settings.normalization,
+        objective=settings.objective,
+        device=settings.device,
+        views=views,
     )
     return float((probabilities.argmax(1) == images.labels).mean())
 

@@ -17,6 +17,7 @@ from convscope.data.split import stratified_split
 from convscope.errors import RunError, did_you_mean
 from convscope.experiments.ablation import surgery
 from convscope.train.recipe import Recipe, Value, choices, settings
+from convscope.train.views import ONE
 
 BASELINE = "baseline"
 # What is removed when nobody says, as far as the network and the recipe have it.
@@ -170,6 +171,13 @@ VARIANTS: Mapping[str, Variant] = {
             how="momentum 0 at the same learning rate",
             needs="momentum",
             recipe=_with(momentum=0.0),
+        ),
+        Variant(
+            name="test-views",
+            label="one test view",
+            how="each test image seen once, not in several views",
+            needs="several views of a test image",
+            recipe=_with(test_views=ONE),
         ),
         Variant(
             name="max-pooling",

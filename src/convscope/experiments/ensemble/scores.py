@@ -14,6 +14,7 @@ from convscope.errors import RunError
 from convscope.train.answer import answer
 from convscope.train.metrics import Scores, score
 from convscope.train.run import ModelCard, Run
+from convscope.train.views import ONE
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,14 +58,19 @@ class EnsembleScores:
         }
 
 
-def compare(probabilities: Sequence[Floats], images: ImageSet, *, card: ModelCard, split: str) -> EnsembleScores:
-    """Measure members by their probabilities, each (N, classes), on images with one label each."""
+def compare(
+    probabilities: Sequence[Floats], images: ImageSet, *, card: ModelCard, split: str, averaged: Floats | None = None
+) -> EnsembleScores:
+    """Measure members by their probabilities, each (N, classes), on images with one label each.
+
+    `averaged` is the ensemble's own answer; the mean of the members' unless given.
+    """
     labels = images.labels
     sums = np.cumsum(np.stack(probabilities), axis=0)
     called = [some.argmax(1) for some in probabilities]
     return EnsembleScores(
         together=score(
-            sums[-1] / len(called),
+            sums[-1] / len(called) if averaged is None else averaged,
             labels,
             classes=card.classes,
             names=images.names,
@@ -78,28 +84,32 @@ def compare(probabilities: Sequence[Floats], images: ImageSet, *, card: ModelCar
 
 
 def measure(
-    members: Sequence[Run], images: ImageSet, *, card: ModelCard, split: str, device: str, progress: Progress
+    run: Run, members: Sequence[Run], images: ImageSet, *, card: ModelCard, split: str, device: str, progress: Progress
 ) -> EnsembleScores:
-    """Let each member answer, one after the other, and compare.
+    """Let each member of the ensemble `run` answer, one after the other, and compare.
 
     Raises:
         RunError: a member that learned other classes, or from images prepared in another way.
     """
-    found = []
-    for number, member in enumerate(members, 1):
+
+    def answers(of: Run, what: str) -> Floats:
+        network = of.network().to(device)
+        return answer(
+            network,
+            images,
+            card.normalization,
+            objective=card.objective,
+            device=device,
+            views=card.views,
+            progress=progress,
+            what=f"measuring {what} on {split}",
+        )
+
+    for member in members:
         own = member.card()
         if (own.classes, own.decoding) != (card.classes, card.decoding):
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
-        found.append(
-            answer(
-                member.network().to(device),
-                images,
-                own.normalization,
-                objective=own.objective,
-                device=device,
-                views=own.views,
-                progress=progress,
-                what=f"measuring member {number} on {split}",
-            )
-        )
-    return compare(found, images, card=card, split=split)
+    found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
+    # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is asked itself.
+    averaged = None if card.views == ONE else answers(run, "the ensemble")
+    return compare(found, images, card=card, split=split, averaged=averaged)

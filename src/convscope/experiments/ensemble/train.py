@@ -210,7 +210,7 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
     scores = None
     if images is not None:
         scores = measure(
-            members, images, card=card, split=split, device=str(recipe.device), progress=listener.progressed
+            run, members, images, card=card, split=split, device=str(recipe.device), progress=listener.progressed
         )
         header = ("member", "seed", f"{split}/accuracy_top1")
         rows = [
