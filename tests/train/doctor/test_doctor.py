@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from convscope.cli.doctor import command, reached_lines
 from convscope.errors import RunError
 from convscope.train.doctor import checkup
-from convscope.train.doctor.breakdown import kind_of
+from convscope.train.doctor.breakdown import _kind, kind_of
 from convscope.train.doctor.checkup import Checkup, check_up
 from convscope.train.doctor.clock import measure_rate
 from convscope.train.plan.make import Planned
@@ -85,3 +86,14 @@ def test_a_rate_is_of_the_median() -> None:
 )
 def test_kinds(operation: str, kind: str) -> None:
     assert kind_of(operation) == kind
+
+
+def test_the_optimizers_own_products_are_the_optimizers() -> None:
+    """Muon multiplies matrices: that is no fully connected layer."""
+    with torch.profiler.profile(acc_events=True) as recorded:
+        weight = torch.nn.Parameter(torch.ones(8, 8))
+        weight.grad = torch.ones(8, 8)
+        torch.optim.Muon([weight], lr=0.1).step()
+    products = [event for event in recorded.events() if event.name == "aten::mm"]
+    assert products
+    assert {_kind(event) for event in products} == {"optimizer"}
