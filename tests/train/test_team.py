@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from convscope.data.batches import Batches
 from convscope.data.records import ImageSet, Rows
 from convscope.errors import RunError
+from convscope.nets.build import build
 from convscope.train.place import Place, threads_for
+from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.team import Team
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
@@ -38,6 +43,25 @@ def test_the_least_batch_leaves_every_process_enough_to_normalise_over() -> None
     normalised, plain = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1))
     assert [team.least_batch(normalised) for team in (_teams(1)[0], _teams(3)[0])] == [2, 6]
     assert [team.least_batch(plain) for team in (_teams(1)[0], _teams(3)[0])] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["cifarnet", "resnet18"])
+def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None:
+    """Also where the scale is a buffer, and not trained."""
+    torch.manual_seed(0)
+    own = build(name, num_classes=3, in_channels=3, image_size=(32, 32)).train()
+    shared = copy.deepcopy(own)
+    assert share_batch_norm(shared, Team()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
+    assert _teams(2)[0].least_batch(own) == 4 and _teams(2)[0].least_batch(shared) == 2
+    pixels = torch.randn(4, 3, 32, 32)
+    for network in (own, shared):
+        network(pixels).square().sum().backward()
+    for (key, one), (_, other) in zip(own.state_dict().items(), shared.state_dict().items(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4), key
+    for (key, one), other in zip(own.named_parameters(), shared.parameters(), strict=True):
+        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-2, atol=1e-2 * one.grad.abs().max()), (
+            key
+        )
 
 
 def test_a_part_of_a_set_is_a_view_of_its_rows() -> None:

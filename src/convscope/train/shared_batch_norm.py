@@ -22,10 +22,8 @@ class SharedBatchNorm(_BatchNorm):
 
     def __init__(self, own: _BatchNorm, team: Team) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
-        # The same tensors: the optimizer already knows them.
-        self.weight, self.bias = own.weight, own.bias
-        for name, buffer in own.named_buffers():
-            setattr(self, name, buffer)
+        # The same tensors, which the optimizer already knows; a scale that is not trained is a buffer.
+        self._parameters, self._buffers = own._parameters, own._buffers
         self.train(own.training)
         self._team = team
 

@@ -78,7 +78,7 @@ class Team:
 
     def least_batch(self, network: nn.Module) -> int:
         """The fewest images that a batch may have: two for each process that normalises over its own share."""
-        normalises = any(type(module) in OWN_STATISTICS for module in network.modules())
+        normalises = any(isinstance(module, OWN_STATISTICS) for module in network.modules())
         return max(2, self.size * (2 if normalises else 1))
 
     def add_up(self, network: nn.Module, sums: Sequence[Tensor | float]) -> list[float]:
