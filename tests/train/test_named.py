@@ -27,7 +27,7 @@ def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> 
 def test_a_table_is_taken_where_nothing_was_said(name: str) -> None:
     settled = settle(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
     # What the digits' being grey and characters forbids whoever asks.
-    never = {"color_jitter_pca": 0.0, "test_views": "one", "flip_mode": "random"}
+    never = {"resolution_share": 0.0, "color_jitter_pca": 0.0, "test_views": "one", "flip_mode": "random"}
     expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "recipe": name, **never}
     assert settled.to_dict().items() >= expected.items()
     assert AUTO not in settled.to_dict().values()

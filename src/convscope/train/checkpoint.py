@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, in one folder per checkpoint.
 
     checkpoint/step-000001234/
-      tensors.safetensors   model/*, best/*, optimizer/<parameter>/<slot>
+      tensors.safetensors   model/*, best/*, average/*, optimizer/<parameter>/<slot>
       state.json            epoch, step, best, the rows so far, what the bits depend on
       MANIFEST.json         size and hash of both; written last
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,23 @@ from convscope.train.files import read_folder, write_folder
 FORMAT = 1
 KEPT = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
-MODEL, BEST, OPTIMIZER = "model/", "best/", "optimizer/"
+MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved: weights, the best weights, the optimizer's tensors by parameter and slot, and plain values."""
+    """What was saved: weights, the best weights, the optimizer's tensors by parameter and slot, and plain values.
+
+    `average` are the averaged weights, empty where none are kept.
+    """
 
     model: Weights
     best: Weights
     optimizer: Weights
     values: dict[str, Any]
+    average: Weights = field(default_factory=dict)
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -112,6 +116,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     tensors = {
         **{MODEL + name: tensor for name, tensor in checkpoint.model.items()},
         **{BEST + name: tensor for name, tensor in checkpoint.best.items()},
+        **{AVERAGE + name: tensor for name, tensor in checkpoint.average.items()},
         **{OPTIMIZER + name: tensor for name, tensor in checkpoint.optimizer.items()},
     }
     values = {"format": FORMAT, **checkpoint.values}
@@ -159,4 +164,6 @@ def _read(path: Path) -> Checkpoint:
     def part(prefix: str) -> Weights:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    return Checkpoint(model=part(MODEL), best=part(BEST), optimizer=part(OPTIMIZER), values=values)
+    return Checkpoint(
+        model=part(MODEL), best=part(BEST), optimizer=part(OPTIMIZER), values=values, average=part(AVERAGE)
+    )

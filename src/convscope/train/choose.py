@@ -14,6 +14,7 @@ from torch import nn
 
 from convscope.data.augment import Augmentation
 from convscope.data.augmentation.mixing import Mixing
+from convscope.data.augmentation.resolution import early_size
 from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
 from convscope.data.partition import split_rows
@@ -22,6 +23,7 @@ from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
+from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.report.units import plural
 from convscope.train.class_weights import require_known
 from convscope.train.losses import LOSSES
@@ -125,6 +127,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "flip_mode": augmentation.flip_mode,
             "color_jitter_pca": augmentation.color_jitter_pca,
             "test_views": views,
+            "resolution_share": _early_share(asked, recipe, network, decoding, reasons),
             "crop_padding": augmentation.crop_padding,
             "random_resized_crop": augmentation.random_resized_crop,
             "epochs": epochs,
@@ -268,6 +271,25 @@ def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) ->
             f"images at {taken}x{taken} pixels: they are about {shown}, and {model} was made for {own[0]}x{own[1]}"
         )
     return taken, taken
+
+
+def _early_share(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, reasons: list[str]) -> float:
+    """The share of the steps with smaller images; 0 where they are not smaller."""
+    start, share = plain(recipe.resolution_start), plain(recipe.resolution_share)
+    small = early_size(decoding.size, start)
+    if small == decoding.size:
+        if asked.resolution_share not in (AUTO, 0):
+            raise RunError("resolution_share says how long images are smaller: give resolution_start below 1 with it")
+        return 0.0
+    shown = "x".join(map(str, small))
+    try:
+        trace_shapes(network, (decoding.channels, *small))
+    except VanishedError as error:
+        raise RunError(
+            f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
+        ) from error
+    reasons.append(f"images at {shown} pixels in the first {share:.0%} of the steps")
+    return share
 
 
 def _views(asked: Recipe, recipe: Recipe, augmentation: Augmentation, decoding: Decoding, reasons: list[str]) -> str:

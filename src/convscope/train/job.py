@@ -100,6 +100,9 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         mode=settled.mode,
         augmentation=fitted(settled.augmentation, train, card.normalization),
         normalization=card.normalization,
+        average=plain(recipe.average),
+        resolution_start=plain(recipe.resolution_start),
+        resolution_share=plain(recipe.resolution_share),
     )
 
 
@@ -145,6 +148,7 @@ def write_checkpoint(job: Job) -> None:
         Checkpoint(
             model=state.network.state_dict(),
             best=state.best.weights,
+            average={} if state.average is None else state.average.network.state_dict(),
             optimizer=optimizer_tensors(state.network, state.optimizer),
             values=values,
         ),
@@ -180,6 +184,8 @@ def restore(job: Job) -> None:
             )
     where = str(job.run.checkpoints)
     load_weights(state.network, saved.model, where=where)
+    if state.average is not None:
+        load_weights(state.average.network, saved.average, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = values["epoch"], values["step"], values["seconds"]
     state.best = Best(weights=saved.best, **values["best"])

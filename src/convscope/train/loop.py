@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation, augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
+from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
+from convscope.train.averaging import Average
 from convscope.train.diagnosis import Diagnosis, diagnose, diagnose_weights, largest_gradient
 from convscope.train.events import EpochRow, Listener
 from convscope.train.measured import one_measure
@@ -65,6 +67,10 @@ class Settings:
     mode: Mode
     augmentation: Augmentation
     normalization: Normalization
+    # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
+    average: float = 0.0
+    resolution_start: float = 1.0
+    resolution_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,10 @@ class Best:
 
 @dataclass
 class State:
-    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete."""
+    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete.
+
+    Where the weights are averaged, `average` holds their mean, and it is the mean that answers and is kept.
+    """
 
     network: nn.Module
     forward: Forward
@@ -92,6 +101,12 @@ class State:
     seconds: float = 0.0
     best: Best | None = None
     rows: list[EpochRow] = field(default_factory=list)
+    average: Average | None = None
+
+    @property
+    def answering(self) -> nn.Module:
+        """The network that is measured and kept."""
+        return self.network if self.average is None else self.average.network
 
 
 def new_state(network: nn.Module, settings: Settings) -> State:
@@ -107,7 +122,8 @@ def new_state(network: nn.Module, settings: Settings) -> State:
         batch_size=settings.batch_size,
         depth_decay=settings.depth_decay,
     )
-    return State(network, settings.mode.forward_of(network), optimizer)
+    average = Average(network, settings.average) if settings.average else None
+    return State(network, settings.mode.forward_of(network), optimizer, average=average)
 
 
 def fit(
@@ -151,21 +167,21 @@ def fit(
         trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop, team)
         if trained is None:
             if state.best is None:
-                team.average_buffers(state.network)
-                measured = _measure(state.network, val, settings, team)
-                state.best = Best(0, measured[0], measured[1], copy_weights(state.network))
+                _share_buffers(state, team)
+                measured = _measure(state.answering, val, settings, team)
+                state.best = Best(0, measured[0], measured[1], copy_weights(state.answering))
             return "stopped"
         began = time.perf_counter()
-        team.average_buffers(state.network)
-        accuracy, loss = _measure(state.network, val, settings, team)
+        _share_buffers(state, team)
+        accuracy, loss = _measure(state.answering, val, settings, team)
         if loss is not None and not math.isfinite(loss):
-            found = diagnose_weights(state.network)
+            found = diagnose_weights(state.answering)
             raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate, found)
         state.epoch += 1
         state.seconds += time.perf_counter() - began
         better = _is_better(accuracy, loss, state.best)
         if better:
-            state.best = Best(state.epoch, accuracy, loss, copy_weights(state.network))
+            state.best = Best(state.epoch, accuracy, loss, copy_weights(state.answering))
         row = replace(
             trained,
             epoch=state.epoch,
@@ -181,6 +197,13 @@ def fit(
         if stop():
             return "done" if state.epoch == settings.epochs else "stopped"
     return "done"
+
+
+def _share_buffers(state: State, team: Team) -> None:
+    """Let all processes of a team have the same statistics, in the averaged network as well."""
+    team.average_buffers(state.network)
+    if state.average is not None:
+        team.average_buffers(state.average.network)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -204,6 +227,8 @@ def _train_epoch(
             state.seconds += watch.elapsed
             return None
         images = batches.size_of(batch)
+        # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
+        step = state.epoch * len(batches) + batch
         with watch.waiting():
             pixels, labels, rows = next(source)
             generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
@@ -211,12 +236,14 @@ def _train_epoch(
             mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
             pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
             pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
-        # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
-        step = state.epoch * len(batches) + batch
+            if step < settings.resolution_share * steps:
+                pixels = scaled_down(pixels, early_size((pixels.shape[2], pixels.shape[3]), settings.resolution_start))
         rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
         rate = rates(1.0)
         set_rate(state.optimizer, rates)
         loss, right = _step(state, settings, pixels, labels, rate, step, images, team)
+        if state.average is not None:
+            state.average.add(state.network, step, len(batches))
         watch.count(images, loss, right)
         if shown := watch.due(batch + 1, rate):
             listener.stepped(shown)

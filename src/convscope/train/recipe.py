@@ -147,6 +147,26 @@ class Recipe:
         ),
     )
 
+    average: float | Auto = field(
+        default=AUTO,
+        metadata=_about(
+            "keep a moving average of the weights over so many epochs; 0: the weights themselves; auto: by recipe",
+            "training",
+            at_least=0,
+        ),
+    )
+    resolution_start: float | Auto = field(
+        default=AUTO,
+        metadata=_about(
+            "side of the images in the first part of the run, as a share of the side; 1: all alike; auto: by recipe",
+            "training",
+            at_least=0.1,
+        ),
+    )
+    resolution_share: float | Auto = field(
+        default=AUTO,
+        metadata=_about("that part, as a share of the steps; auto: by recipe", "training", at_least=0, below=1),
+    )
     test_views: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
         default=AUTO,
         metadata=_about(
@@ -294,6 +314,8 @@ class Recipe:
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
             )
+        if self.resolution_start != AUTO and self.resolution_start > 1:
+            raise RunError(f"resolution_start is {self.resolution_start}: images begin at most at their own size, 1")
         if self.plan == "fp32" and self.precision not in (AUTO, "fp32"):
             raise RunError(f"plan fp32 and precision {self.precision} contradict each other: leave one of them out")
         if self.loss == "hinge" and self.label_smoothing not in (AUTO, 0):
