@@ -288,7 +288,7 @@ def _early_share(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: De
         raise RunError(
             f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
         ) from error
-    reasons.append(f"images at {shown} pixels in the first {share:.0%} of the steps")
+    reasons.append(f"images grow from {shown} pixels in the first {share:.0%} of the steps")
     return share
 
 
