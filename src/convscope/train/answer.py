@@ -1,4 +1,4 @@
-"""A network's answers to images: probabilities, in fp32 and evaluation mode, with the network left as it was."""
+"""A network's answers to images: probabilities, in evaluation mode, with the network left as it was."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.train.mode import Forward
 from convscope.train.objective import Objective
 from convscope.train.views import ONE, scores_of_views
 
@@ -26,14 +27,15 @@ def answer(
     objective: Objective,
     device: str = "cpu",
     views: str = ONE,
+    forward: Forward | None = None,
     batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
-    """The network's probabilities (N, classes) for images, in fp32 and evaluation mode; modes are put back after.
+    """The network's probabilities (N, classes) for images, in evaluation mode; modes are put back after.
 
     `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
-    several views of each image are averaged first.
+    several views of each image are averaged first. A `forward` computes in another arithmetic than the network's fp32.
     """
     return answers_of_views(
         network,
@@ -42,6 +44,7 @@ def answer(
         objective=objective,
         device=device,
         views=views,
+        forward=forward,
         batch_size=batch_size,
         progress=progress,
         what=what,
@@ -56,6 +59,7 @@ def answers_of_views(
     objective: Objective,
     device: str = "cpu",
     views: str = ONE,
+    forward: Forward | None = None,
     batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
@@ -65,7 +69,7 @@ def answers_of_views(
     done = 0
     with evaluating(network):
         for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
-            both = [objective.probabilities(scores) for scores in scores_of_views(network, pixels, views)]
+            both = [objective.probabilities(scores) for scores in scores_of_views(forward or network, pixels, views)]
             found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)

@@ -323,13 +323,22 @@ def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
 def _measure(
     network: nn.Module, val: ImageSet | None, settings: Settings, team: Team
 ) -> tuple[float | None, float | None]:
-    """Validation accuracy (mAP of several labels) and loss, or two Nones without a validation part."""
+    """Validation accuracy (mAP of several labels) and loss, or two Nones without a validation part.
+
+    In the arithmetic of the training step: between epochs, speed counts for more than the last digit.
+    """
     if val is None or not len(val):
         return None, None
+    forward = replace(settings.mode, compile="no").forward_of(network)
     probabilities = team.answers(
         val,
         lambda images: answer(
-            network, images, settings.normalization, objective=settings.objective, device=settings.device
+            network,
+            images,
+            settings.normalization,
+            objective=settings.objective,
+            device=settings.device,
+            forward=forward,
         ),
         EVALUATION_BATCH,
     )

@@ -158,14 +158,16 @@ class Recipe:
     resolution_start: float | Auto = field(
         default=AUTO,
         metadata=_about(
-            "side of the images at the start, from where they grow, as a share of the side; 1: all alike; auto: by recipe",
+            "images grow from so large a part of their side; 1: all alike; auto: by recipe",
             "training",
             at_least=0.1,
         ),
     )
     resolution_share: float | Auto = field(
         default=AUTO,
-        metadata=_about("how long images grow, as a share of the steps; auto: by recipe", "training", at_least=0, below=1),
+        metadata=_about(
+            "how long images grow, as a share of the steps; auto: by recipe", "training", at_least=0, below=1
+        ),
     )
     test_views: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
         default=AUTO,

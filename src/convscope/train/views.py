@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from convscope.errors import RunError, did_you_mean
+from convscope.train.mode import Forward
 
 ONE = "one"
 # AlexNet's crops of 224 pixels out of 256 lie up to 16 from the middle: a fourteenth of the side.
@@ -72,10 +73,10 @@ def require_views(name: str) -> str:
     return name
 
 
-def scores_of_views(network: nn.Module, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
+def scores_of_views(network: Forward, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
     """The scores (N, classes), in float64, of the image itself and of all of its views, averaged by their weights.
 
-    >>> plain, averaged = scores_of_views(nn.Flatten(), torch.tensor([[[[1.0, 3.0]]]]), "flip")
+    >>> plain, averaged = scores_of_views(torch.nn.Flatten(), torch.tensor([[[[1.0, 3.0]]]]), "flip")
     >>> plain.tolist(), averaged.tolist()
     ([[1.0, 3.0]], [[2.0, 2.0]])
     """

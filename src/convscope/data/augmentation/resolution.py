@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-
 # Sides grow by so large a part of the whole at a time: convolutions are set up anew for each size.
 GROWTH = 8
 
