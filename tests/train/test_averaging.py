@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.open import probe
+from convscope.errors import RunError
 from convscope.train import train
 from convscope.train.averaging import Average
 from convscope.train.choose import settle
@@ -80,7 +82,14 @@ def test_images_grow_evenly_from_their_start_and_never_beyond_the_whole(start: f
 
 
 def test_smaller_images_are_said_and_settled():
-    settled = settle(Recipe(model="cifarnet", resolution_start=0.75), probe("digits"))
-    assert settled.recipe.resolution_share == 0.5
+    settled = settle(Recipe(model="cifarnet", resolution_start=0.75, resolution_share=0.5), probe("digits"))
     assert "images grow from 24x24 pixels in the first 50% of the steps" in settled.reasons
-    assert settle(Recipe(model="cifarnet"), probe("digits")).recipe.resolution_share == 0.0
+    assert settle(Recipe(model="cifarnet"), probe("digits")).recipe.resolution_share == 0.8
+    assert settle(Recipe(model="cifarnet", resolution_start=1.0), probe("digits")).recipe.resolution_share == 0.0
+
+
+def test_images_too_small_to_begin_smaller_are_left_alone_unless_asked():
+    small = Recipe(model="cifarnet", image_size="12")
+    assert settle(small, probe("digits")).recipe.resolution_share == 0.0
+    with pytest.raises(RunError, match="resolution_start 0.5 makes images of 6x6"):
+        settle(replace(small, resolution_start=0.5), probe("digits"))

@@ -285,6 +285,8 @@ def _early_share(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: De
     try:
         trace_shapes(network, (decoding.channels, *small))
     except VanishedError as error:
+        if asked.resolution_start == AUTO:
+            return 0.0
         raise RunError(
             f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
         ) from error
