@@ -46,6 +46,14 @@ class _StopAfter(Silent):
             signal.raise_signal(signal.SIGINT)
 
 
+class _StopBeforeTheFirstStep(Silent):
+    """Presses Ctrl-C when the run's directory is named."""
+
+    def said(self, line: str) -> None:
+        if line.startswith("run: "):
+            signal.raise_signal(signal.SIGINT)
+
+
 def _trained(folder: Path, recipe: Recipe = RECIPE, **settings: str | int) -> Run:
     changed = recipe.changed(settings)
     return train("digits", changed, runs_directory=folder).run
@@ -82,6 +90,16 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, s
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
     assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
     assert _columns(resumed.run) == _columns(whole)
+
+
+def test_a_run_stopped_in_its_first_epoch_starts_over_from_what_it_began_with(tmp_path: Path) -> None:
+    # A first layer that is fitted to the images and never trained, and images too small to begin smaller.
+    recipe = RECIPE.changed({"model": "cifarnet", "image_size": "10", "epochs": 1, "test_fraction": 0.8})
+    whole = train("digits", recipe, runs_directory=tmp_path / "whole")
+    stopped = train("digits", recipe, runs_directory=tmp_path, listener=_StopBeforeTheFirstStep())
+    assert (stopped.ending, stopped.epochs) == ("stopped", 0)
+    resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
+    assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()
 
 
 def test_the_same_seed_gives_the_same_weights(unbroken: Run, tmp_path: Path) -> None:

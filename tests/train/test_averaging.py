@@ -90,6 +90,8 @@ def test_smaller_images_are_said_and_settled():
 
 def test_images_too_small_to_begin_smaller_are_left_alone_unless_asked():
     small = Recipe(model="cifarnet", image_size="12")
-    assert settle(small, probe("digits")).recipe.resolution_share == 0.0
+    settled = settle(small, probe("digits")).recipe
+    assert settled.resolution_share == 0.0
+    assert settle(settled, probe("digits")).recipe == settled
     with pytest.raises(RunError, match="makes images of 6x6"):
         settle(replace(small, resolution_start=0.5), probe("digits"))

@@ -281,6 +281,8 @@ def _early_share(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: De
         if asked.resolution_share not in (AUTO, 0):
             raise RunError("resolution_share says how long images are smaller: give resolution_start below 1 with it")
         return 0.0
+    if not share:
+        return 0.0
     shown = "x".join(map(str, small))
     try:
         trace_shapes(network, (decoding.channels, *small))
@@ -376,12 +378,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
-        threads=_taken(
-            recipe.threads,
-            1
-            if weights < ONE_THREAD_WEIGHTS
-            else threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores),
-        ),
+        threads=_taken(recipe.threads, _threads(weights)),
     )
     require_possible(mode, device)
     return mode

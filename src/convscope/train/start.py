@@ -84,6 +84,8 @@ def starting_network(
     lines = []
     if weights is not None:
         network = card.build()
+        # A first layer that the file does not have is fitted all the same, for training would leave it random.
+        fit_first_layer(network, train, card.normalization, seed=recipe.seed)
         lines = [f"weights: {line}" for line in fit_weights(network, weights, where=recipe.weights).lines()]
     elif starts_trained(recipe):
         network = build(

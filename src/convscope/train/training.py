@@ -22,7 +22,7 @@ from convscope.errors import RunError
 from convscope.report.units import plural
 from convscope.train.allocator import prepare_memory
 from convscope.train.answer import EVALUATION_BATCH, answers_of_views
-from convscope.train.checkpoint import load_weights
+from convscope.train.checkpoint import load_weights, saved_checkpoints
 from convscope.train.choose import Settled, settle
 from convscope.train.distributed import joined
 from convscope.train.events import Listener, Silent
@@ -166,7 +166,7 @@ def _train_on(
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
         torch.default_generator.manual_seed(settled.recipe.seed)
-        network = resumed_network(card, settled.recipe)
+        network = _network_to_go_on(run, card, settled, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         restore(job)
@@ -209,13 +209,21 @@ def _with_half_the_batch(job: Job, found: Probe) -> Job:
     if settled.device == "cuda":
         torch.cuda.empty_cache()
     torch.default_generator.manual_seed(settled.recipe.seed)
-    weights = read_start(settled.recipe, classes=len(job.card.classes), decoding=settled.decoding)
-    network, _ = starting_network(job.card, settled.recipe, weights, job.train)
+    network = _network_to_go_on(job.run, job.card, settled, job.train)
     settings = loop_settings(settled, job.card, job.train)
     smaller = replace(job, settled=settled, settings=settings, state=new_state(network, settings))
     restore(smaller)
     write_file(job.run.recipe_path, settled.recipe.to_toml())
     return smaller
+
+
+def _network_to_go_on(run: Run, card: ModelCard, settled: Settled, train: ImageSet) -> nn.Module:
+    """What the newest checkpoint is put into; where there is none yet, what the run began with."""
+    if saved_checkpoints(run.checkpoints):
+        return resumed_network(card, settled.recipe)
+    weights = read_start(settled.recipe, classes=len(card.classes), decoding=settled.decoding)
+    network, _ = starting_network(card, settled.recipe, weights, train)
+    return network
 
 
 def _fit(job: Job, request: StopRequest) -> str:
