@@ -42,6 +42,13 @@ def test_classic_is_alexnets() -> None:
     assert (mirrored.color_jitter_pca, mirrored.test_views) == (0.1, "ten-crop")
 
 
+def test_a_tables_rate_is_for_its_own_optimizer() -> None:
+    usual = settle(Recipe(model="lenet5", optimizer="adamw", batch_size=128), probe("digits"))
+    classic = settle(Recipe(recipe="classic", model="lenet5", optimizer="adamw"), probe("digits"))
+    assert classic.learning_rate == usual.learning_rate == 0.002
+    assert settle(Recipe(recipe="classic", model="lenet5", optimizer="muon"), probe("digits")).recipe.momentum == 0.6
+
+
 def test_cifarnet_asks_for_muon_and_without_it_for_decay() -> None:
     asked = settle(Recipe(model="cifarnet"), probe("digits")).recipe
     assert (asked.optimizer, asked.momentum, asked.schedule, asked.weight_decay) == ("muon", 0.6, "triangular", 0.0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convscope.errors import RunError
-from convscope.train.schedule import END_FACTOR, SCHEDULES, START_FACTOR, learning_rate_factor
+from convscope.train.schedule import END_FACTOR, SCHEDULES, START_FACTOR, learning_rate_factor, plateau_drops
 
 _STEPS = st.integers(1, 300)
 _WARMUP = st.floats(0, 0.9)
@@ -56,6 +56,7 @@ def test_a_plateau_drops_tenfold_after_three_epochs_without_a_better_one_and_thr
     assert rate(0.5, 0.5, 0.4, 0.3) == rate(0.5, 0.5, 0.4, 0.3, 0.6, 0.6, 0.6) == 0.1
     assert rate(0.5, *[0.5] * 6) == 0.01
     assert rate(0.5, *[0.5] * 30) == 0.001
+    assert plateau_drops([None] * 30) == 0  # nothing is known to have stopped improving
 
 
 def test_an_unknown_schedule_is_refused() -> None:

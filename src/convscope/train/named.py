@@ -64,6 +64,7 @@ NAMED: dict[str, Named] = {
     "fast": Named(settings=_USUAL, dose=Dose(images_in_all=450_000, epochs=(10, 40), batch_sizes=_USUAL_BATCHES)),
     "classic": Named(
         settings={
+            # With Nesterov's momentum, as sgd always has it here; the paper's is plain.
             "optimizer": "sgd",
             "momentum": 0.9,
             "learning_rate": 0.01,
@@ -134,10 +135,14 @@ def table(name: str, model: str) -> Named:
 def completed(recipe: Recipe, model: str, loss: str) -> Recipe:
     """The recipe with what its table says in the place of "auto"; what the table leaves open stays at auto."""
     given = recipe.to_dict()
-    taken = {name: value for name, value in table(recipe.recipe, model).settings.items() if given[name] == AUTO}
+    of_table = table(recipe.recipe, model).settings
+    taken = {name: value for name, value in of_table.items() if given[name] == AUTO}
     if taken.get("optimizer", recipe.optimizer) != "muon" and "weight_decay" in taken:
         # A table may do without decay only because Muon rescales the filters.
         taken["weight_decay"] = NAMED[recipe.recipe].settings["weight_decay"]
+    if recipe.optimizer not in (AUTO, of_table["optimizer"]):
+        # A rate and a momentum mean something else to another optimizer, which has its own.
+        taken = {name: value for name, value in taken.items() if name not in ("learning_rate", "momentum")}
     if loss != "softmax":
         taken.pop("label_smoothing", None)  # the tables mean cross-entropy's
     return recipe.changed(taken)

@@ -63,7 +63,9 @@ def plateau_drops(accuracies: Iterable[float | None]) -> int:
     """
     best, without, drops = -math.inf, 0, 0
     for accuracy in accuracies:
-        if accuracy is not None and accuracy > best:
+        if accuracy is None:
+            continue  # nothing was measured, so nothing stopped improving
+        if accuracy > best:
             best, without = accuracy, 0
             continue
         without += 1
