@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,6 @@ import torch
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
 from convscope.data.records import ImageSet
-from convscope.nets.build import build
 from convscope.train.choose import settle
 from convscope.train.events import Silent
 from convscope.train.job import loop_settings
@@ -24,23 +25,25 @@ from convscope.train.run import ModelCard
     [
         {"mixup": 0.4, "cutmix": 1.0, "trivial_augment": True},
         {"color_jitter_pca": 0.3, "flip": True, "cutout": 8, "crop_padding": 3},
+        {"model": "cifarnet", "resolution_start": 0.5, "resolution_share": 0.5},
     ],
 )
-def test_what_is_shown_is_what_the_network_got(settings: dict[str, bool | float]) -> None:
+def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None:
     draws = np.random.default_rng(0)
     pixels = draws.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
     train = ImageSet(pixels, np.arange(20) % 10, [str(number) for number in range(20)])
-    recipe = Recipe(model="lenet5", channels=3, batch_size=10, epochs=1, precision="fp32", threads=1, **settings)
+    usual: dict[str, Any] = {"model": "lenet5", "channels": 3, "batch_size": 10, "epochs": 1}
+    recipe = Recipe(**{**usual, **settings}, precision="fp32", threads=1)
     settled = settle(recipe, probe("digits"))
     card = ModelCard(
-        name="lenet5",
+        name=recipe.model,
         options={},
         classes=tuple(map(str, range(10))),
         decoding=settled.decoding,
         normalization=measure_normalization(train),
     )
     loop = loop_settings(settled, card, train)
-    network = build("lenet5", num_classes=10, in_channels=3)
+    network = card.build()
     got: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
     fit(
@@ -52,7 +55,10 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, bool | float]
         keep=lambda state: None,
         stop=lambda: len(got) > 0,
     )
-    shown, targets = first_batch(train, card.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6)
+    size = (16, 16) if loop.resolution_share else None
+    shown, targets = first_batch(
+        train, card.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
+    )
     mean, std = (np.array(part) for part in (card.normalization.mean, card.normalization.std))
     levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
     assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))

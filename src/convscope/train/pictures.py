@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convscope.data.augment import Augmentation, augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
+from convscope.data.augmentation.resolution import scaled_down
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet
 
@@ -21,21 +22,32 @@ FILTER_SIDE = 72
 
 
 def first_batch(
-    train: ImageSet, normalization: Normalization, augmentation: Augmentation, *, seed: int, batch_size: int, count: int
+    train: ImageSet,
+    normalization: Normalization,
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    batch_size: int,
+    count: int,
+    size: tuple[int, int] | None = None,
+    device: str = "cpu",
 ) -> tuple[list[Pixels], list[list[tuple[int, float]]]]:
     """The first `count` images of the first step as the network sees them, augmented and mixed.
 
     With each come the classes in its target and their shares, the heaviest first: [(3, 1.0)] where it is one class.
-    The draws depend on (seed, epoch, step) alone, so these are the very images of that step.
+    The draws depend on (seed, epoch, step) and the kind of device alone, so these are the very images of that step.
+    `size` is the (height, width) that a run begins with, where images grow.
     """
-    batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization)
+    batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization, device=device)
     pixels, targets, rows = next(iter(batches))
-    turns = turns_of(augmentation, len(train), seed)
-    generator = generator_for(seed, 0, 0)
+    turns = turns_of(augmentation, len(train), seed, device)
+    generator = generator_for(seed, 0, 0, device=pixels.device)
     mirrored = None if turns is None else turns.mirrored(rows, 0)
     seen = augment(pixels, augmentation, generator=generator, mirrored=mirrored)
     seen, targets = mix(seen, targets, augmentation.mixing, generator=generator)
-    seen, targets = seen[:count], targets[:count]
+    if size is not None:
+        seen = scaled_down(seen, size)
+    seen, targets = seen[:count].cpu(), targets[:count].cpu()
     mean = np.array(normalization.mean)
     std = np.array(normalization.std)
     values = seen.permute(0, 2, 3, 1).numpy() * std + mean

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from convscope import __version__
 from convscope.data.augment import Augmentation
+from convscope.data.augmentation.resolution import early_size
 from convscope.data.records import Dataset
 from convscope.nets import catalogue
 from convscope.report import html
@@ -24,7 +25,7 @@ from convscope.train.files import write_file
 from convscope.train.measured import AnyScores
 from convscope.train.multi_label import LabelScores
 from convscope.train.pictures import filter_sheet, first_batch, first_filters
-from convscope.train.recipe import Recipe, settings
+from convscope.train.recipe import Recipe, plain, settings
 from convscope.train.run import ModelCard, Run
 
 FIRST = 18
@@ -182,13 +183,17 @@ def _curves(story: Story) -> Iterator[Html]:
 def _seen(story: Story) -> Iterator[Html]:
     if story.dataset.train is None:
         return
+    recipe = story.recipe
+    grows = plain(recipe.resolution_share) > 0
     pictures, shown = first_batch(
         story.dataset.train,
         story.card.normalization,
         story.augmentation,
-        seed=story.recipe.seed,
+        seed=recipe.seed,
         batch_size=story.batch_size,
         count=FIRST,
+        size=early_size(story.card.decoding.size, plain(recipe.resolution_start)) if grows else None,
+        device=recipe.device,
     )
     names = [_named(target, story.card.classes) for target in shown]
     yield html.section(
