@@ -38,6 +38,7 @@ from convscope.train.events import Silent
 from convscope.train.files import write_file
 from convscope.train.interrupt import StopRequest, heeding_interrupts
 from convscope.train.job import hash_of
+from convscope.train.place import Place
 from convscope.train.plan.make import make_plan as make_training_plan
 from convscope.train.recipe import AUTO, Auto, Recipe, Value
 from convscope.train.run import Run, create_run, run_name
@@ -161,6 +162,7 @@ def ablate(
     from convscope.train.allocator import prepare_memory
 
     prepare_memory()
+    _check_alone()
     watcher = watcher or Unwatched()
     recipe = (recipe or Recipe()).changed({"data": str(data)})
     if recipe.model == AUTO:
@@ -208,6 +210,7 @@ def ablate_on(
     Raises:
         RunError: not an ablation's directory, or the images have changed since.
     """
+    _check_alone()
     watcher = watcher or Unwatched()
     run = Run(Path(path))
     plan = read_plan(run)
@@ -335,6 +338,11 @@ class _Clock:
 
 def _seeds(first: int, count: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
+
+
+def _check_alone() -> None:
+    if Place.of().size > 1:
+        raise RunError("an ablation shares the cores out itself (--jobs), not under torchrun: start it plainly")
 
 
 def _check_count(seeds: int) -> None:

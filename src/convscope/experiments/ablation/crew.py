@@ -122,7 +122,10 @@ def _at_once(
                 continue
             worker = workers[number]
             if message is None:
-                raise RuntimeError(f"a training process ended: {worker.last_words()}")
+                raise RunError(
+                    f"a training process ended ({worker.last_words()}): what is complete is kept; go on with --resume, "
+                    "and with fewer --jobs where the memory ran out"
+                )
             if "refused" in message:
                 raise RunError(message["refused"])
             if "share" in message:

@@ -151,7 +151,7 @@ def _finished(
 
 def _accuracy(state: State, settings: Settings, images: ImageSet, views: str) -> float:
     probabilities = answer(
-        state.answering,
+        state.network,
         images,
         settings.normalization,
         objective=settings.objective,
