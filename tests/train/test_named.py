@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from convscope.cli.settings import read_recipe
 from convscope.data.open import probe
@@ -54,6 +55,15 @@ def test_cifarnet_asks_for_muon_and_without_it_for_decay() -> None:
     assert (asked.optimizer, asked.momentum, asked.schedule, asked.weight_decay) == ("muon", 0.6, "triangular", 0.0)
     without = settle(Recipe(model="cifarnet", optimizer="sgd"), probe("digits")).recipe
     assert (without.momentum, without.schedule, without.weight_decay) == (0.9, "triangular", 5e-4)
+
+
+def test_a_torch_without_muon_trains_cifarnet_by_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    settled = settle(Recipe(model="cifarnet"), probe("digits"))
+    assert (settled.recipe.optimizer, settled.recipe.weight_decay) == ("sgd", 5e-4)
+    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in settled.reasons)
+    with pytest.raises(RunError, match=r"muon needs torch 2\.9 or later"):
+        settle(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
 
 
 def test_trained_weights_are_moved_gently(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from convscope.cli.main import cli
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization
-from convscope.data.records import ImageSet
+from convscope.data.batches import Normalization, measure_normalization
+from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.events import Silent
@@ -23,7 +23,8 @@ from convscope.train.mode import Mode
 from convscope.train.objective import Objective
 from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.recipe import Recipe
-from convscope.train.start import network_options, starts_trained
+from convscope.train.run import ModelCard
+from convscope.train.start import network_options, starting_network, starts_trained
 from torchvision_oracle import timm_or_skip
 
 
@@ -84,6 +85,27 @@ def test_fetched_weights_and_a_file_are_two_starts():
     with pytest.raises(RunError, match="two starts"):
         starts_trained(recipe)
     assert network_options(recipe) == {}  # model.json must not make predicting fetch anything
+
+
+def test_a_first_layer_that_the_weights_lack_is_fitted():
+    images = np.random.default_rng(0).integers(0, 255, (8, 10, 10, 3), dtype=np.uint8)
+    train = ImageSet(images, np.arange(8) % 2, [str(number) for number in range(8)])
+    card = ModelCard(
+        name="cifarnet",
+        options={},
+        classes=("cat", "dog"),
+        decoding=Decoding(size=(10, 10), channels=3),
+        normalization=measure_normalization(train),
+    )
+    weights = card.build().state_dict()
+    given = weights.pop("whiten.weight")
+    fresh, _ = starting_network(card, Recipe(model="cifarnet"), None, train)
+    lacking, lines = starting_network(card, Recipe(model="cifarnet", weights="x.pth"), weights, train)
+    assert torch.equal(lacking.whiten.weight, fresh.whiten.weight) and "left fresh: whiten.weight" in lines[1]
+    whole, _ = starting_network(
+        card, Recipe(model="cifarnet", weights="x.pth"), {**weights, "whiten.weight": given}, train
+    )
+    assert torch.equal(whole.whiten.weight, given)
 
 
 def test_auxiliary_heads_learn_beside_the_classifier():

@@ -29,6 +29,7 @@ from convscope.train.class_weights import require_known
 from convscope.train.losses import LOSSES
 from convscope.train.machine import this_machine
 from convscope.train.mode import Mode, Precision, require_possible
+from convscope.train.muon import NEEDED, has_muon
 from convscope.train.named import MODEL_INSTEAD, completed, table
 from convscope.train.optimizers import MOMENTUM, default_learning_rate
 from convscope.train.place import Place, threads_for
@@ -86,6 +87,11 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     model = _model(recipe, side, channels, reasons)
     loss = _loss(recipe, found, reasons)
     asked, recipe = recipe, completed(recipe, model, loss)
+    if recipe.optimizer == "muon" and not has_muon():
+        if asked.optimizer == "muon":
+            raise RunError(f"{NEEDED}: take sgd")
+        reasons.append(f"optimizer sgd: {NEEDED}")
+        recipe = completed(asked.changed({"optimizer": "sgd"}), model, loss)
     if recipe.recipe == "finetune" and not starts_trained(recipe):
         raise RunError(
             "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "

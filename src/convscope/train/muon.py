@@ -20,8 +20,14 @@ from convscope.errors import RunError
 ORTHOGONAL_STEPS = 3
 # Momentum of the other parameters.
 MOMENTUM_BESIDE = 0.85
+NEEDED = f"optimizer muon needs torch 2.9 or later, and this is {torch.__version__}"
 # A group's own entries: it holds filters, and their scale changes no answer.
 FILTERS, SCALE_FREE = "filters", "scale_free"
+
+
+def has_muon() -> bool:
+    """Whether this torch has Muon."""
+    return hasattr(torch.optim, "Muon")
 
 
 class MuonBeside(torch.optim.Optimizer):
@@ -35,8 +41,8 @@ class MuonBeside(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, learning_rate: float, momentum: float) -> None:
-        if not hasattr(torch.optim, "Muon"):
-            raise RunError(f"optimizer muon needs torch 2.9 or later, and this is {torch.__version__}: take sgd")
+        if not has_muon():
+            raise RunError(f"{NEEDED}: take sgd")
         super().__init__(groups, {"lr": learning_rate, "weight_decay": 0.0})
         of_filters = [group for group in self.param_groups if group[FILTERS]]
         beside = [group for group in self.param_groups if not group[FILTERS]]
