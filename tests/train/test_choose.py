@@ -102,6 +102,7 @@ def test_a_tenth_validates_but_no_more_than_can_be_told_apart() -> None:
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
         (Recipe(model="alexnet-mini", resolution_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
         (Recipe(resolution_share=0.3), RunError, "give resolution_start below 1"),
         (Recipe(recipe="finetune"), RunError, "moves trained weights: give --weights"),
         (Recipe(recipe="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),

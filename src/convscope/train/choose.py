@@ -31,7 +31,7 @@ from convscope.train.machine import this_machine
 from convscope.train.mode import Mode, Precision, require_possible
 from convscope.train.muon import NEEDED, has_muon
 from convscope.train.named import MODEL_INSTEAD, completed, table
-from convscope.train.optimizers import MOMENTUM, default_learning_rate
+from convscope.train.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.train.place import Place, threads_for
 from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size, plain
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
@@ -119,6 +119,11 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     )
     if chosen:
         reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
+    decays = decays_any(recipe.optimizer, network)
+    if not decays and asked.weight_decay not in (AUTO, 0):
+        raise RunError(
+            f"weight_decay {asked.weight_decay} does nothing to what {model} trains with {recipe.optimizer}: leave it out"
+        )
     augmentation = _augmentation(asked, recipe, found, decoding, reasons)
     views = _views(asked, recipe, augmentation, decoding, reasons)
     device = usable_device(recipe.device)
@@ -139,6 +144,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": rate,
+            "weight_decay": plain(recipe.weight_decay) if decays else 0.0,
             "momentum": _taken(recipe.momentum, MOMENTUM[recipe.optimizer]),
             "split_seed": recipe.seed_of_split,
             "loss": loss,

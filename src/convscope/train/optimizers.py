@@ -93,6 +93,24 @@ def make_optimizer(
     return OPTIMIZERS[name](groups, learning_rate, momentum)
 
 
+def decays_any(name: str, network: nn.Module) -> bool:
+    """Whether the recipe's weight decay reaches any weights that are trained.
+
+    What has a pace of its own has a decay of its own, and Muon undoes what becomes of a free scale.
+
+    >>> from convscope.nets.cifarnet import cifarnet
+    >>> decays_any("muon", cifarnet()), decays_any("sgd", cifarnet())
+    (False, True)
+    """
+    apart = set() if name == "adamw" else {*paces_of(network)}
+    if name == "muon":
+        apart |= scale_free_of(network)
+    return any(
+        parameter.ndim > 1 and parameter.requires_grad and weight not in apart
+        for weight, parameter in network.named_parameters()
+    )
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: Callable[[float], float]) -> None:
     """Let every group learn at its own factor of the rate of now.
 
