@@ -122,7 +122,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     decays = decays_any(recipe.optimizer, network)
     if not decays and asked.weight_decay not in (AUTO, 0):
         raise RunError(
-            f"weight_decay {asked.weight_decay} does nothing to what {model} trains with {recipe.optimizer}: leave it out"
+            f"weight_decay {asked.weight_decay} does nothing to what {model} trains with {recipe.optimizer}: "
+            "leave it out"
         )
     augmentation = _augmentation(asked, recipe, found, decoding, reasons)
     views = _views(asked, recipe, augmentation, decoding, reasons)
