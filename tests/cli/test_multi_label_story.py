@@ -37,7 +37,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.shapes_table(folder / "shapes", 180)
     with pytest.raises(SystemExit) as ended:
         main(
-            f"train {folder / 'shapes'} --epochs 3 --threads 1 --precision fp32 --test-fraction 0.2 "
+            f"train {folder / 'shapes'} --epochs 8 --threads 1 --precision fp32 --test-fraction 0.2 "
             f"--name shapes --runs {folder / 'runs'}".split()
         )
     assert ended.value.code == 0

@@ -26,7 +26,7 @@ def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made.shapes_table(tmp_path / "shapes", 40)
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^\$ convscope (.+)$", PAGE, re.MULTILINE)
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(shlex.split(command))

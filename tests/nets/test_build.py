@@ -60,7 +60,7 @@ def test_auto_goes_by_image_size_and_channels():
     assert [choose(28, channels=1), choose(32, channels=1), choose(32), choose(48), choose(64, channels=1)] == [
         "lenet5",
         "lenet5",
-        "alexnet-mini",
+        "cifarnet",
         "alexnet-mini",
         "resnet18",
     ]
