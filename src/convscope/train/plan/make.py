@@ -29,7 +29,7 @@ from convscope.train.start import resumed_network
 # A shorter run is over before measuring has paid.
 LEAST_RUN_SECONDS = 60.0
 # Measuring takes this share of the run, and no more than so many seconds.
-SHARE_OF_RUN, MOST_SECONDS = 0.02, 10.0
+SHARE_OF_RUN, MOST_SECONDS = 0.01, 30.0
 # Modes that are tried on the way, about, each for its first step and LEAST_STEPS more.
 MODES_TRIED = 5
 # So many images tell how long the run will take.
