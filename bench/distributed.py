@@ -3,7 +3,8 @@
     python bench/distributed.py [--steps 20] [--rounds 3] [--batch 128]
 
 Both train the same network on the same images (noise, 32x32, in memory) in float32, without dropout. The losses are of
-each step, with batch normalization over the whole batch (--sync-batchnorm), where one process and two must agree. The
+each step, with batch normalization over the whole batch (--sync-batchnorm), where one process and two must agree. One
+process with one thread sums in another order too: its difference is what rounding alone grows to in so many steps. The
 rate leaves the first quarter of the steps out; `exchange` is what a step spends on adding the gradients up, the wait
 for the other process included.
 """
@@ -29,6 +30,7 @@ NETWORKS = ("alexnet-mini", "resnet18")
 # (what is said of it, processes, threads of each, batch normalization over all processes)
 WAYS = (
     ("1 process, 2 threads", 1, 2, False),
+    ("1 process, 1 thread", 1, 1, False),
     ("2 processes, 1 thread each", 2, 1, False),
     ("2 processes, shared batch normalization", 2, 1, True),
 )
