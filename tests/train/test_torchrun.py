@@ -85,6 +85,7 @@ def test_no_process_is_left_when_the_launcher_is_killed(tmp_path: Path) -> None:
     launcher.kill()
     launcher.wait(timeout=30)
     wait_for(lambda: not alive(started), 15)
+    launcher.communicate()  # closes its end of the pipe
     assert (tmp_path / "orphans" / "report.html").exists()
 
 
