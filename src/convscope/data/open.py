@@ -27,7 +27,8 @@ from convscope.data.records import (
     Rows,
     no_progress,
 )
-from convscope.data.shards import find_shards, list_shards, names_shards
+from convscope.data.shard_names import find_shards, names_shards
+from convscope.data.shards import list_shards
 from convscope.data.table import find_tables, has_class_folders, is_table, list_table
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable

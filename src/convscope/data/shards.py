@@ -9,11 +9,7 @@ with `label` (or `labels`, for several). Archives are indexed and never unpacked
 
 from __future__ import annotations
 
-import glob
-import itertools
-import json
 import os
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,36 +17,19 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.arrays import found_file
-from convscope.data.decode import FILE_LIMIT, decode_bytes, explain_os_error
-from convscope.data.folder import SPLIT_NAMES
 from convscope.data.listing import WHOLE, Found, Listing, identity_of
 from convscope.data.measure import ending_of, typical_of
-from convscope.data.records import SEVERAL, SPLITS, Decoding, Pixels, Problem
+from convscope.data.records import SEVERAL, SPLITS, Problem
+from convscope.data.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
+from convscope.data.shard_names import Shard
+from convscope.data.shard_reader import ShardReader, read_member
 from convscope.data.sniff import Unreadable
 from convscope.data.tar_index import Member, index_tar
-from convscope.data.walk import IMAGE_ENDINGS, is_hidden
+from convscope.data.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 
 KIND = "shards"
-ENDING = ".tar"
-CARD = "dataset.json"
-CLASS_FILES = ("classes.json", "classes.txt")
-LABEL_FIELDS = ("label", "labels", "cls", "class", "class_name")
-# Bytes of one image's label, and of the list of all classes.
-LARGEST_LABEL = 2**20
-LARGEST_CARD = 64 * 2**20
-MOST_SHARDS = 100_000
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One archive: its path, its split ("all" where its name tells of none)."""
-
-    path: str
-    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +42,6 @@ class _Sample:
 
 
 @dataclass
-class ShardReader:
-    """Reads the rows of a listing of shards, each where it lies in its archive."""
-
-    places: list[tuple[str, Member]]
-
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
-        """The pixels of one member, and a remark or None; raises Unreadable."""
-        return decode_bytes(read_member(*self.places[row]), decoding)
-
-    def original(self, row: int) -> tuple[bytes, str]:
-        """One member's bytes and the ending of its name; raises Unreadable."""
-        shard, member = self.places[row]
-        return read_member(shard, member), ending_of(member.name)
-
-
-@dataclass
 class _Found:
     """What the archives of one split hold."""
 
@@ -86,97 +49,6 @@ class _Found:
     problems: list[Problem] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     others: Counter[str] = field(default_factory=Counter)
-
-
-def read_member(shard: str, member: Member) -> bytes:
-    """The bytes of one member; raises Unreadable."""
-    if member.size > FILE_LIMIT:
-        raise Unreadable(f"{member.size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
-    try:
-        descriptor = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    try:
-        data = os.pread(descriptor, member.size, member.offset)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    finally:
-        os.close(descriptor)
-    if len(data) != member.size:
-        raise Unreadable("the shard changed while it was read")
-    return data
-
-
-def names_shards(source: str) -> bool:
-    """Whether a source is written as shards: one .tar, or a pattern of them.
-
-    >>> names_shards("a/train-{000..012}.tar"), names_shards("a/*.tar"), names_shards("photos")
-    (True, True, False)
-    """
-    return source.endswith(ENDING)
-
-
-def find_shards(source: str) -> list[Shard]:
-    """The archives of a folder (also in train/, val/ and test/ of it), of a path, or of a pattern, in order.
-
-    A pattern has * and ?, or braces: train-{000..012}.tar, {train,val}-*.tar. Raises DataError where one that is named
-    is not there.
-    """
-    if not names_shards(source):
-        folder = Path(source)
-        here = [path for path in sorted(folder.glob(f"*{ENDING}")) if not is_hidden(path.name)]
-        below = [
-            (path, SPLIT_NAMES[inner.name.casefold()])
-            for inner in sorted(folder.iterdir())
-            if inner.name.casefold() in SPLIT_NAMES and inner.is_dir()
-            for path in sorted(inner.glob(f"*{ENDING}"))
-            if not is_hidden(path.name)
-        ]
-        return [Shard(str(path), split_of(path.name)) for path in here] + [Shard(str(p), split) for p, split in below]
-    paths: list[str] = []
-    for pattern in expand(source):
-        # Path.glob has no patterns in absolute paths.
-        matched = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
-        if not matched or not all(map(os.path.lexists, matched)):
-            raise DataError(f"there is no shard {printable(pattern)}: give .tar files, or a folder that holds them")
-        paths += matched
-    return [Shard(path, split_of(Path(path).name)) for path in dict.fromkeys(paths)]
-
-
-def expand(pattern: str) -> list[str]:
-    """A pattern with braces as the patterns that it stands for; raises DataError for more than 100,000.
-
-    >>> expand("{train,val}-{08..10}.tar")[:4]
-    ['train-08.tar', 'train-09.tar', 'train-10.tar', 'val-08.tar']
-    """
-    pieces = _BRACES.split(pattern)
-    options: list[list[str]] = []
-    total = 1
-    for place, piece in enumerate(pieces):
-        if place % 2 == 0:
-            options.append([piece])
-            continue
-        if found := _RANGE.fullmatch(piece):
-            first, last = int(found[1]), int(found[2])
-            if last - first >= MOST_SHARDS:
-                raise DataError(f"{printable(pattern)} names more than {MOST_SHARDS:,} shards")
-            options.append([str(number).zfill(len(found[1])) for number in range(first, last + 1)])
-        else:
-            options.append(piece.split(","))
-        total *= len(options[-1])
-        if total > MOST_SHARDS:
-            raise DataError(f"{printable(pattern)} names more than {MOST_SHARDS:,} shards")
-    return ["".join(words) for words in itertools.product(*options)]
-
-
-def split_of(name: str) -> str:
-    """The split that a shard's name begins with, or "all".
-
-    >>> split_of("train-000001.tar"), split_of("imagenet-val-3.tar"), split_of("shard-07.tar")
-    ('train', 'val', 'all')
-    """
-    words = re.split(r"[^a-z]+", name.casefold())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), WHOLE)
 
 
 def list_shards(source: str, shards: list[Shard]) -> Listing:
@@ -195,8 +67,8 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
     for shard in shards:
         _index(shard, found[shard.split])
     root = Path(shards[0].path).parent
-    said_classes = _said_classes(root) or _said_classes(root.parent)
-    classes, several = _classes(shown, said_classes, found)
+    listed = said_classes(root) or said_classes(root.parent)
+    classes, several = _classes(shown, listed, found)
     places: list[tuple[str, Member]] = []
     rows_said: list[list[int]] = []
     counts: dict[str, int] = {}
@@ -205,7 +77,7 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
     for split, part in found.items():
         start = len(places)
         for sample in part.samples:
-            meant = [_number(said, numbers, from_file=said_classes is not None) for said in sample.said]
+            meant = [number_of(said, numbers, from_file=listed is not None) for said in sample.said]
             known = [label for label in meant if label is not None]
             if len(known) != len(meant):
                 stranger = sample.said[meant.index(None)]
@@ -275,7 +147,7 @@ def _index(shard: Shard, found: _Found) -> None:
             found.problems.append(Problem(shown, "its key is there already, in this split: the first counts"))
         else:
             try:
-                said = _label(shard.path, parts)
+                said = label_of(shard.path, parts)
             except Unreadable as reason:
                 found.problems.append(Problem(shown, str(reason)))
                 continue
@@ -283,81 +155,9 @@ def _index(shard: Shard, found: _Found) -> None:
             found.samples.append(_Sample(shard.path, first, said))
 
 
-def split_name(name: str) -> tuple[str, str]:
-    """A member's key and its ending, as WebDataset cuts them: at the first dot of the name itself.
-
-    >>> split_name("a.b/0001.left.jpg"), split_name("0001")
-    (('a.b/0001', 'left.jpg'), ('0001', ''))
-    """
-    folder, slash, base = name.rpartition("/")
-    stem, _, ending = base.partition(".")
-    return folder + slash + stem, ending.lower()
-
-
-def _label(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
-    """What is said of one image; raises Unreadable."""
-    if (member := parts.get("cls")) is not None:
-        word = _small(shard, member).decode("utf-8", "replace").strip()
-        if not word:
-            raise Unreadable("its label is empty")
-        return (int(word) if word.isdecimal() else word,)
-    if (member := parts.get("json")) is None:
-        raise Unreadable("no label: there is no KEY.cls and no KEY.json beside it")
-    try:
-        described = json.loads(_small(shard, member))
-    except (ValueError, RecursionError):
-        raise Unreadable("no label: its KEY.json can't be read") from None
-    if not isinstance(described, dict):
-        raise Unreadable("no label: its KEY.json is not an object")
-    for name in LABEL_FIELDS:
-        said = described.get(name)
-        if isinstance(said, list) and name == "labels" and all(isinstance(word, (str, int)) for word in said):
-            # A mark tells several labels, even where there is one or none, from one.
-            return (_MANY, *dict.fromkeys(said))
-        if isinstance(said, (str, int)) and not isinstance(said, bool) and said != "":
-            return (said,)
-    raise Unreadable(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
-
-
-_MANY = "\0several"
-
-
-def _small(shard: str, member: Member) -> bytes:
-    if member.size > LARGEST_LABEL:
-        raise Unreadable(f"its label claims {member.size:,} bytes")
-    return read_member(shard, member)
-
-
-def _said_classes(folder: Path) -> list[str] | None:
-    """The classes as a file beside the shards has them, in order; None where there is none. Raises DataError."""
-    for name in (CARD, *CLASS_FILES):
-        path = folder / name
-        if not path.is_file():
-            continue
-        try:
-            if path.stat().st_size > LARGEST_CARD:
-                raise DataError(f"{printable(str(path))} is too large to be a list of classes")
-            text = path.read_text(encoding="utf-8")
-            said = text.splitlines() if name.endswith(".txt") else json.loads(text)
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{printable(str(path))} can't be read: {error}") from None
-        if name == CARD and isinstance(said, dict):
-            said = said.get("classes")
-        if isinstance(said, dict):  # {"0": "cat", "1": "dog"}, or {"cat": 0, "dog": 1}
-            turned = said if all(str(key).isdecimal() for key in said) else {str(v): k for k, v in said.items()}
-            said = [turned.get(str(number)) for number in range(len(turned))]
-        words = [word.strip() for word in said if isinstance(word, str)] if isinstance(said, list) else []
-        if isinstance(said, list) and name.endswith(".txt"):
-            words, said = [word for word in words if word], [word for word in words if word]
-        if not words or len(words) != len(said) or not all(words) or len(set(words)) != len(words):
-            raise DataError(f"{printable(str(path))} is no list of different class names, one for each number from 0")
-        return words
-    return None
-
-
 def _classes(shown: str, from_file: list[str] | None, found: dict[str, _Found]) -> tuple[tuple[str, ...], bool]:
     """The classes in the order of their numbers, and whether images have several."""
-    kinds = {sample.said[:1] == (_MANY,) for part in found.values() for sample in part.samples}
+    kinds = {sample.said[:1] == (SEVERAL_SAID,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
         raise DataError(f"{shown}: some images have one label and others a list of labels: say it one way")
     several = kinds == {True}
@@ -375,13 +175,6 @@ def _classes(shown: str, from_file: list[str] | None, found: dict[str, _Found]) 
     if len(classes) == 1:
         raise DataError(f"{shown} has one class only, {classes[0]!r}: a classifier needs two or more")
     return classes, several
-
-
-def _number(said: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
-    """A label's class: by its place in the file of classes, or by its name; None where it is none of them."""
-    if isinstance(said, int) and from_file:
-        return said if 0 <= said < len(numbers) else None
-    return numbers.get(str(said))
 
 
 def _notes(shards: list[Shard], found: dict[str, _Found]) -> list[str]:

@@ -23,7 +23,8 @@ import numpy as np
 from convscope.data.decode import decode_bytes
 from convscope.data.listing import Listing
 from convscope.data.records import Decoding, Problem, Progress, no_progress
-from convscope.data.shards import CARD, ENDING
+from convscope.data.shard_labels import CARD
+from convscope.data.shard_names import ENDING
 from convscope.data.sniff import Unreadable
 from convscope.data.tar_index import BLOCK
 from convscope.errors import DataError

@@ -1,0 +1,97 @@
+"""What shards say of their images: KEY.cls or KEY.json beside each, and the classes in a file beside the archives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from convscope.data.shard_reader import read_member
+from convscope.data.sniff import Unreadable
+from convscope.data.tar_index import Member
+from convscope.errors import DataError
+from convscope.report.printable import printable
+
+CARD = "dataset.json"
+CLASS_FILES = ("classes.json", "classes.txt")
+LABEL_FIELDS = ("label", "labels", "cls", "class", "class_name")
+# Bytes of one image's label, and of the list of all classes.
+LARGEST_LABEL = 2**20
+LARGEST_CARD = 64 * 2**20
+# Begins what is said of an image with a list of labels.
+SEVERAL_SAID = "\0several"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A member's key and its ending, as WebDataset cuts them: at the first dot of the name itself.
+
+    >>> split_name("a.b/0001.left.jpg"), split_name("0001")
+    (('a.b/0001', 'left.jpg'), ('0001', ''))
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, _, ending = base.partition(".")
+    return folder + slash + stem, ending.lower()
+
+
+def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
+    """What is said of one image; raises Unreadable."""
+    if (member := parts.get("cls")) is not None:
+        word = _small(shard, member).decode("utf-8", "replace").strip()
+        if not word:
+            raise Unreadable("its label is empty")
+        return (int(word) if word.isdecimal() else word,)
+    if (member := parts.get("json")) is None:
+        raise Unreadable("no label: there is no KEY.cls and no KEY.json beside it")
+    try:
+        described = json.loads(_small(shard, member))
+    except (ValueError, RecursionError):
+        raise Unreadable("no label: its KEY.json can't be read") from None
+    if not isinstance(described, dict):
+        raise Unreadable("no label: its KEY.json is not an object")
+    for name in LABEL_FIELDS:
+        said = described.get(name)
+        if isinstance(said, list) and name == "labels" and all(isinstance(word, (str, int)) for word in said):
+            # A mark tells several labels, even where there is one or none, from one.
+            return (SEVERAL_SAID, *dict.fromkeys(said))
+        if isinstance(said, (str, int)) and not isinstance(said, bool) and said != "":
+            return (said,)
+    raise Unreadable(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
+
+
+def _small(shard: str, member: Member) -> bytes:
+    if member.size > LARGEST_LABEL:
+        raise Unreadable(f"its label claims {member.size:,} bytes")
+    return read_member(shard, member)
+
+
+def said_classes(folder: Path) -> list[str] | None:
+    """The classes as a file beside the shards has them, in order; None where there is none. Raises DataError."""
+    for name in (CARD, *CLASS_FILES):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            if path.stat().st_size > LARGEST_CARD:
+                raise DataError(f"{printable(str(path))} is too large to be a list of classes")
+            text = path.read_text(encoding="utf-8")
+            said = text.splitlines() if name.endswith(".txt") else json.loads(text)
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{printable(str(path))} can't be read: {error}") from None
+        if name == CARD and isinstance(said, dict):
+            said = said.get("classes")
+        if isinstance(said, dict):  # {"0": "cat", "1": "dog"}, or {"cat": 0, "dog": 1}
+            turned = said if all(str(key).isdecimal() for key in said) else {str(v): k for k, v in said.items()}
+            said = [turned.get(str(number)) for number in range(len(turned))]
+        words = [word.strip() for word in said if isinstance(word, str)] if isinstance(said, list) else []
+        if isinstance(said, list) and name.endswith(".txt"):
+            words, said = [word for word in words if word], [word for word in words if word]
+        if not words or len(words) != len(said) or not all(words) or len(set(words)) != len(words):
+            raise DataError(f"{printable(str(path))} is no list of different class names, one for each number from 0")
+        return words
+    return None
+
+
+def number_of(said: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
+    """A label's class: by its place in the file of classes, or by its name; None where it is none of them."""
+    if isinstance(said, int) and from_file:
+        return said if 0 <= said < len(numbers) else None
+    return numbers.get(str(said))

@@ -1,0 +1,47 @@
+"""Reading the members of shards, each where it lies in its archive."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from convscope.data.decode import FILE_LIMIT, decode_bytes, explain_os_error
+from convscope.data.measure import ending_of
+from convscope.data.records import Decoding, Pixels
+from convscope.data.sniff import Unreadable
+from convscope.data.tar_index import Member
+
+
+@dataclass
+class ShardReader:
+    """Reads the rows of a listing of shards, each where it lies in its archive."""
+
+    places: list[tuple[str, Member]]
+
+    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+        """The pixels of one member, and a remark or None; raises Unreadable."""
+        return decode_bytes(read_member(*self.places[row]), decoding)
+
+    def original(self, row: int) -> tuple[bytes, str]:
+        """One member's bytes and the ending of its name; raises Unreadable."""
+        shard, member = self.places[row]
+        return read_member(shard, member), ending_of(member.name)
+
+
+def read_member(shard: str, member: Member) -> bytes:
+    """The bytes of one member; raises Unreadable."""
+    if member.size > FILE_LIMIT:
+        raise Unreadable(f"{member.size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
+    try:
+        descriptor = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    try:
+        data = os.pread(descriptor, member.size, member.offset)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    finally:
+        os.close(descriptor)
+    if len(data) != member.size:
+        raise Unreadable("the shard changed while it was read")
+    return data
