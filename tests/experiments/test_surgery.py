@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
+from convscope.data.batches import Normalization
 from convscope.data.open import probe
 from convscope.errors import RunError
+from convscope.experiments.ablation.filter_scale import changes_told, trained_as
 from convscope.experiments.ablation.surgery import ChannelAffine, replace_modules
 from convscope.experiments.ablation.variants import (
     VARIANTS,
@@ -19,7 +21,11 @@ from convscope.experiments.ablation.variants import (
     without_augmentation,
 )
 from convscope.nets.build import build
-from convscope.train.choose import settle
+from convscope.nets.paces import scale_free_of
+from convscope.train.choose import Settled, settle
+from convscope.train.loop import Settings, new_state
+from convscope.train.objective import Objective
+from convscope.train.optimizers import default_learning_rate, set_rate
 from convscope.train.recipe import Recipe, settings
 
 
@@ -65,6 +71,64 @@ def test_a_network_without_batch_norm_starts_as_the_same_function() -> None:
         # It no longer looks at the batch: an image's answer does not depend on its neighbours.
         torch.testing.assert_close(network(batch[:1]), wanted[:1], rtol=1e-3, atol=1e-4)
     assert torch.equal(torch.get_rng_state(), draws)
+
+
+def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
+    found = probe("digits")
+    settled = settle(Recipe(data="digits", model="cifarnet", image_size="9", batch_size=100), found)
+    recipe = settled.recipe
+    torch.manual_seed(0)
+    network = build("cifarnet", image_size=9, in_channels=1, num_classes=10)
+    filters = {name for name, weight in network.named_parameters() if weight.ndim == 4}
+    assert scale_free_of(network) == filters and len(filters) == 7
+    usual = default_learning_rate("muon", 100, network)
+    bias_rate = network.paces()["stage2.norm1.bias"].rate * 100
+
+    told = {name: changes_told(recipe, variant, network) for name, variant in VARIANTS.items()}
+    assert [name for name, line in told.items() if line] == ["batchnorm"]
+    assert "learn at 0.018 instead of 0.076, and have weight decay 0.0005" in told["batchnorm"]
+    assert scale_free_of(network) == filters
+
+    VARIANTS["max-pooling"].surgery(network, None)
+    assert scale_free_of(network) == filters
+    VARIANTS["batchnorm"].surgery(network, torch.randn(8, 1, 9, 9))
+    assert scale_free_of(network) == frozenset()
+    settings = trained_as(a_loop(settled), usual, network)
+    assert settings.learning_rate == pytest.approx(default_learning_rate("muon", 100))
+    optimizer = new_state(network, settings).optimizer
+    set_rate(optimizer, lambda until: settings.learning_rate)
+    groups = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
+    for name, weight in network.named_parameters():
+        group = groups[id(weight)]
+        if name in filters:
+            assert (group["scale_free"], group["weight_decay"]) == (False, 5e-4)
+            assert group["lr"] == settings.learning_rate
+    assert groups[id(network.get_parameter("stage2.norm1.bias"))]["lr"] == pytest.approx(bias_rate)
+    assert trained_as(a_loop(settled), default_learning_rate("muon", 100, network), network) == a_loop(settled)
+
+
+def a_loop(settled: Settled) -> Settings:
+    """What the loop takes of a recipe, without images."""
+    nothing = Normalization((0.0,), (1.0,))
+    return Settings(
+        epochs=1,
+        batch_size=settled.batch_size,
+        optimizer=settled.recipe.optimizer,
+        learning_rate=settled.learning_rate,
+        depth_decay=1.0,
+        momentum=0.6,
+        weight_decay=0.0,
+        schedule="constant",
+        warmup=0.0,
+        objective=Objective(),
+        gradient_clip=0.0,
+        patience=0,
+        seed=0,
+        device="cpu",
+        mode=settled.mode,
+        augmentation=settled.augmentation,
+        normalization=nothing,
+    )
 
 
 def test_an_average_leaves_padding_out_and_keeps_the_sizes() -> None:

@@ -110,3 +110,16 @@ def test_the_past_is_kept_under_the_networks_own_parameters():
     for one, step in ((net, optimizer.step), (again, other.step)):
         train(one, step)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_without_momentum_nothing_has_any():
+    net = network(torch.contiguous_format)
+    optimizer = make_optimizer("muon", net, learning_rate=RATE, momentum=0.0, weight_decay=0.0)
+    set_rate(optimizer, lambda until: RATE)
+    train(net, optimizer.step)
+    before = [weight.detach().clone() for weight in net.parameters() if weight.ndim < 4]
+    for weight in net.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    after = [weight.detach() for weight in net.parameters() if weight.ndim < 4]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

@@ -158,8 +158,13 @@ class CifarNet(nn.Sequential):
         return {**found, "whiten.bias": whitening, "fc.weight": classifier}
 
     def scale_free(self) -> frozenset[str]:
-        """Every trained convolution: a normalization follows each, at most a maximum away."""
-        return frozenset(name for name, weight in self.named_parameters() if weight.ndim == 4)
+        """Every convolution that a batch normalization follows, at most a maximum away: all, until it is taken out."""
+        modules = dict(self.named_modules())
+        return frozenset(
+            f"{name}.weight"
+            for name, module in modules.items()
+            if isinstance(module, _Convolution) and isinstance(modules[name.replace("conv", "norm")], nn.BatchNorm2d)
+        )
 
 
 def cifarnet(*, num_classes: int = 10, in_channels: int = 3) -> CifarNet:

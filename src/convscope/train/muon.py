@@ -18,7 +18,7 @@ from convscope.errors import RunError
 
 # Newton-Schulz steps towards the orthogonal matrix: three are near enough for filters.
 ORTHOGONAL_STEPS = 3
-# Momentum of the other parameters.
+# Momentum of the other parameters, where there is any.
 MOMENTUM_BESIDE = 0.85
 NEEDED = f"optimizer muon needs torch 2.9 or later, and this is {torch.__version__}"
 # A group's own entries: it holds filters, and their scale changes no answer.
@@ -32,6 +32,8 @@ def has_muon() -> bool:
 
 class MuonBeside(torch.optim.Optimizer):
     """torch's Muon on groups with `filters`, torch's SGD on the others; one optimizer to whoever uses it.
+
+    Momentum is that of the filters; without any, the others have none either.
 
     Filters of a group that is `scale_free` are brought to the norm of the square root of their number before each
     step, where a rate means the same to each layer.
@@ -63,7 +65,8 @@ class MuonBeside(torch.optim.Optimizer):
                 muon.state[matrix] = self.state[weight]
         if beside:
             plain = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in beside]
-            sgd = torch.optim.SGD(plain, lr=learning_rate, momentum=MOMENTUM_BESIDE, nesterov=True)
+            kept = MOMENTUM_BESIDE if momentum else 0.0
+            sgd = torch.optim.SGD(plain, lr=learning_rate, momentum=kept, nesterov=kept > 0)
             self._inner.append((sgd, beside))
             for group in beside:
                 for weight in group["params"]:

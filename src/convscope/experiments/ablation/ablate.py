@@ -13,6 +13,7 @@ from convscope.data.listing import Listing
 from convscope.data.open import probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.crew import share_out, trials
+from convscope.experiments.ablation.filter_scale import changes_told
 from convscope.experiments.ablation.findings import (
     Claim,
     Finding,
@@ -251,6 +252,8 @@ class _Course:
     def go(self, done: list[Trial]) -> Ablation:
         tasks = self.plan.pending(done)
         recipe = self.bench.recipe
+        for line in self._differing():
+            self._say(line)
         at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
         self._say(
             f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
@@ -277,6 +280,13 @@ class _Course:
                     write_results(self.run, everything)
                     self._say(self._line(trial, len(everything), clock.left))
             return self._finish(everything, request)
+
+    def _differing(self) -> list[str]:
+        """What is trained with settings of its own, in words."""
+        classes = len(self.bench.card.classes)
+        whole = baseline_network(settle(self.bench.recipe, self.bench.found), classes)
+        lines = (changes_told(self.bench.recipe, variant, whole) for variant in self.plan.variants)
+        return [line for line in lines if line]
 
     def _finish(self, done: list[Trial], request: StopRequest) -> Ablation:
         findings = find(self.plan, done)

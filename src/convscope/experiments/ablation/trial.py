@@ -14,6 +14,7 @@ from convscope.data.batches import to_floats
 from convscope.data.open import Probe, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
+from convscope.experiments.ablation.filter_scale import trained_as
 from convscope.experiments.ablation.variants import Variant
 from convscope.train.answer import answer
 from convscope.train.checkpoint import load_weights
@@ -21,6 +22,7 @@ from convscope.train.choose import settle
 from convscope.train.events import EpochRow, Listener
 from convscope.train.job import loop_settings
 from convscope.train.loop import Diverged, Settings, State, fit, new_state
+from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
 from convscope.train.start import read_start, starting_network
@@ -103,7 +105,9 @@ def run_trial(
         torch.default_generator.manual_seed(seed)
         network, _ = starting_network(bench.card, settled.recipe, weights, images)
         first = images.images[np.arange(min(len(images), settled.batch_size))]
+        usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
         variant.surgery(network, to_floats(first, bench.card.normalization))
+        settings = trained_as(settings, usual, network)
         state = new_state(network, settings)
         try:
             ending = fit(

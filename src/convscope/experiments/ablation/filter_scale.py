@@ -1,0 +1,58 @@
+"""What a network whose filters' scale was free is trained with, once the normalization after them is gone.
+
+Muon rescales filters whose scale changes no answer, and takes a rate that is meant for them (`train.optimizers`). With
+the normalization goes that freedom: the filters are then trained as those of any network are, and everything else
+learns as fast as in the baseline, so that nothing but the normalization is missing.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from convscope.experiments.ablation.variants import Variant
+from convscope.nets.paces import scale_free_of
+from convscope.train.loop import Settings
+from convscope.train.named import NAMED
+from convscope.train.optimizers import default_learning_rate
+from convscope.train.recipe import Recipe, plain
+
+
+def trained_as(settings: Settings, before: float, network: nn.Module) -> Settings:
+    """The settings for a network after surgery, where `before` was the usual learning rate of the whole one."""
+    rate = _rate(settings.optimizer, settings.batch_size, settings.learning_rate, before, network)
+    if rate is None:
+        return settings
+    return replace(settings, learning_rate=rate, weight_decay=_usual_decay())
+
+
+def changes_told(recipe: Recipe, variant: Variant, whole: nn.Module) -> str:
+    """What a variant's filters are trained with instead of the settled recipe's settings; "" where nothing differs.
+
+    `whole` is the baseline's network, which is left as it is.
+    """
+    before = default_learning_rate(recipe.optimizer, int(recipe.batch_size), whole)
+    network = copy.deepcopy(whole)
+    with torch.device("meta"):
+        variant.surgery(network, None)
+    own = plain(recipe.learning_rate)
+    rate = _rate(recipe.optimizer, int(recipe.batch_size), own, before, network)
+    if rate is None:
+        return ""
+    return (
+        f"{variant.label}: the filters' scale counts then, so they are not rescaled, learn at {rate:.2g} instead of "
+        f"{own:.2g}, and have weight decay {_usual_decay():g}, as {recipe.optimizer} has it for such filters"
+    )
+
+
+def _rate(optimizer: str, batch_size: int, rate: float, before: float, network: nn.Module) -> float | None:
+    """The filters' learning rate where the network has lost its free scale, else None."""
+    usual = default_learning_rate(optimizer, batch_size, network)
+    return None if usual == before or scale_free_of(network) else rate * usual / before
+
+
+def _usual_decay() -> float:
+    return float(NAMED["fast"].settings["weight_decay"])
