@@ -7,6 +7,9 @@ process with a cold cache of its own, and decoding is part of its time; the file
 that no run waits for the disk. airbench runs where `--airbench` says where its file is, and trains its 8 epochs; the
 other peers train what fits into `--minutes`. Peers may live in another environment: `--peers-python`.
 
+"to weights" is when the weights that the run keeps were saved. "In all" counts to the end of the work: ours and
+airbench have measured on the test images by then, with several views of each; the other peers are measured after it.
+
 The curves end with what the run reached on the test images. On the way there, ours are of the images that it holds back
 from training; the peers' of the test images (the tutorial's of 1,000 of them), measured while their clock stands still
 (but for ultralytics, which fits its own validation into its time).
@@ -27,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +53,11 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One run: wall seconds from the command to weights and accuracy, and what it reached on the test images."""
+    """One run, and what it reached on the test images.
+
+    Wall seconds from the command: `seconds` to the end of the process, accuracy and all; `to_weights` to the moment at
+    which the weights that are kept were on the disk, or None where a peer does not say.
+    """
 
     seconds: float
     epochs: float
@@ -58,6 +65,7 @@ class Measured:
     accuracy: float
     accuracy_views: float | None
     curve: list[tuple[float, float]]
+    to_weights: float | None = None
 
 
 def main() -> None:
@@ -73,6 +81,8 @@ def main() -> None:
     rows = read_rows(given.results / "train.csv")
     if rows:
         print_table(table(rows))
+        for line in beside_airbench(rows):
+            print(line)
         drawing = plot(read_rows(given.results / "train-curves.csv"))
         (given.results / "train.svg").write_text(drawing.document(), encoding="utf-8")
         print(f"\nrows, curves and plot: {given.results}/train.csv, train-curves.csv, train.svg")
@@ -122,8 +132,9 @@ def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measu
     command = [sys.executable, "-m", "convscope", "train", str(data), "--seed", str(seed), "--json", "--name", "run"]
     command += ["--runs", str(place / "runs"), "--cache", str(place / "cache"), *shlex.split(given.options)]
     command += ["--epochs", str(given.epochs)] * (given.epochs is not None)
-    metrics = place / "runs" / "run" / "metrics.csv"
+    metrics, weights = (place / "runs" / "run" / name for name in ("metrics.csv", "weights.safetensors"))
     start = None
+    at = time.time()
     with (place / "out.json").open("w") as out, (place / "log").open("w") as log:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=log)
@@ -146,6 +157,8 @@ def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measu
         seconds=seconds,
         epochs=len(rows),
         images_per_second=statistics.median(float(row["images_per_second"]) for row in rows),
+        # The run writes its weights after epochs and at the end of training; measuring on the test images comes after.
+        to_weights=weights.stat().st_mtime - at,
         accuracy=reached if one_view is None else one_view,
         accuracy_views=None if one_view is None else reached,
         curve=[
@@ -193,7 +206,8 @@ def keep(results: Path, method: str, seed: int, found: Measured) -> None:
 def table(rows: list[dict[str, str]]) -> Table:
     """A row a run, and under several runs of a method their mean."""
     columns = [Column("method"), Column("seed")] + [
-        Column(name, numeric=True) for name in ("epochs", "seconds", "images/s", "test accuracy", "with views")
+        Column(name, numeric=True)
+        for name in ("epochs", "to weights, s", "in all, s", "images/s", "test accuracy", "with views")
     ]
     cells: list[tuple[str, ...]] = []
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -208,15 +222,25 @@ def figures(runs: list[dict[str, str]]) -> tuple[str, ...]:
     """The numbers of a row, each the mean over the runs."""
     formats: dict[str, Callable[[float], str]] = {
         "epochs": "{:.3g}".format,
+        "to_weights": "{:.1f}".format,
         "seconds": "{:.1f}".format,
         "images_per_second": "{:,.0f}".format,
         "accuracy": partial(percent, decimals=2),
         "accuracy_views": partial(percent, decimals=2),
     }
     return tuple(
-        written(statistics.mean(float(run[name]) for run in runs)) if all(run[name] for run in runs) else ""
+        written(statistics.mean(float(run[name]) for run in runs)) if all(run.get(name) for run in runs) else ""
         for name, written in formats.items()
     )
+
+
+def beside_airbench(rows: list[dict[str, str]]) -> Iterator[str]:
+    """Our time as a share of airbench's, means over the runs: to the saved weights and in all, where both are known."""
+    for name, what in (("to_weights", "to saved weights"), ("seconds", "in all")):
+        of = {method: [row.get(name, "") for row in rows if row["method"] == method] for method in (OURS, "airbench")}
+        if all(values and all(values) for values in of.values()):
+            own, other = (statistics.mean(map(float, values)) for values in of.values())
+            yield f"{OURS} beside airbench, {what}: {own:.1f} s to {other:.1f} s, {own / other:.2f} of its time"
 
 
 def plot(rows: list[dict[str, str]]):

@@ -112,12 +112,13 @@ def main() -> None:
     peer.__dict__.update(decoded=splits.__getitem__, Event=Event)
     exec(compile(for_a_cpu(source(Path(given.airbench)), epochs=epochs, batch=batch), FILE, "exec"), peer.__dict__)
 
-    measure, curve, trained = peer.evaluate, [], []
+    measure, curve, trained, saved = peer.evaluate, [], [], []
 
     def evaluate(model: torch.nn.Module, loader: object, tta_level: int = 0) -> float:
         """Its own measuring; after an epoch it is for the curve, at the end it is part of the work."""
         if tta_level:
             save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, given.out / "weights")
+            saved.append(clock.seconds())
             return measure(model, loader, tta_level)
         trained.append(clock.seconds())
         with clock.stopped():
@@ -138,6 +139,7 @@ def main() -> None:
     write_result(
         given.out,
         seconds=clock.seconds(),
+        to_weights=saved[-1],
         epochs=epochs,
         images_per_second=epochs * (images // batch) * batch / (trained[-1] - began),
         accuracy=curve[-1][1],

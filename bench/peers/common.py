@@ -85,11 +85,13 @@ def write_result(
     images_per_second: float,
     accuracy: float,
     accuracy_views: float | None = None,
+    to_weights: float | None = None,
     curve: list[tuple[float, float]] | None = None,
 ) -> None:
-    """Write result.json; `curve` is (seconds, test accuracy) along the way."""
+    """Write result.json; `curve` is (seconds, test accuracy) on the way, `to_weights` when the weights were saved."""
     values = {
         "seconds": seconds,
+        "to_weights": to_weights,
         "epochs": epochs,
         "images_per_second": images_per_second,
         "accuracy": accuracy,

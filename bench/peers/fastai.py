@@ -74,9 +74,11 @@ def main() -> None:
         learn.fit_one_cycle(epochs, cbs=watching)
     learn.path = given.out
     learn.save("weights")
+    saved = clock.seconds()
     write_result(
         given.out,
-        seconds=clock.seconds(),
+        seconds=saved,
+        to_weights=saved,
         epochs=epochs,
         images_per_second=epochs * len(learn.dls.train_ds) / watching.spent,
         accuracy=watching.curve[-1][1],

@@ -93,11 +93,13 @@ def main() -> None:
         training += time.perf_counter() - before
         if epoch + 1 == epochs:
             save_file(model.state_dict(), given.out / "weights")
+            saved = clock.seconds()
         with clock.stopped():
             curve.append((clock.seconds(), accuracy(model, measuring)))
     write_result(
         given.out,
         seconds=clock.seconds(),
+        to_weights=saved,
         epochs=epochs,
         images_per_second=epochs * len(loader) * BATCH / training,
         accuracy=curve[-1][1],

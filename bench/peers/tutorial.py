@@ -103,6 +103,7 @@ def main() -> None:
     write_result(
         given.out,
         seconds=seconds,
+        to_weights=seconds,
         epochs=seen / len(train),
         images_per_second=rate,
         accuracy=last,

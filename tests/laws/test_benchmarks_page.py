@@ -43,13 +43,24 @@ def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
         )
         train.keep(tmp_path, "tutorial", seed, found)
     page = generate.page(tmp_path)
-    assert "| tutorial | 0 | 2 | 100.0 | 1,000 | 70.00 % |  |" in page
-    assert "| tutorial | mean | 2 | 100.0 | 1,000 | 80.00 % |  |" in page
+    assert "| tutorial | 0 | 2 |  | 100.0 | 1,000 | 70.00 % |  |" in page
+    assert "| tutorial | mean | 2 |  | 100.0 | 1,000 | 80.00 % |  |" in page
     assert "50.00 %" not in page
     curves = train.read_rows(tmp_path / "train-curves.csv")
     assert [(row["seed"], row["seconds"], row["accuracy"]) for row in curves] == [
         ("1", "60", "0.4"), ("1", "100", "0.9"), ("0", "60", "0.4"), ("0", "100", "0.7"),
     ]  # fmt: skip
+
+
+def test_the_ratio_to_airbench_is_printed_where_both_were_measured(generate: ModuleType) -> None:
+    ours = [{"method": "convscope", "seconds": "300", "to_weights": at} for at in ("240", "260")]
+    peer = {"method": "airbench", "seconds": "600", "to_weights": "500"}
+    to_weights, in_all = generate.train.beside_airbench([*ours, peer])
+    assert "to saved weights: 250.0 s to 500.0 s, 0.50" in to_weights
+    assert "in all: 300.0 s to 600.0 s, 0.50" in in_all
+    # A run from before weights were timed says nothing of them.
+    assert [line == in_all for line in generate.train.beside_airbench([*ours, {**peer, "to_weights": ""}])] == [True]
+    assert not list(generate.train.beside_airbench(ours))
 
 
 def test_what_a_command_prints_is_kept_with_the_data_named_by_its_variable(

@@ -7,7 +7,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 
 from convscope.errors import DataError
 from convscope.train.metrics import Scores, calibration_bins, calibration_error, score, top_k
@@ -29,6 +35,7 @@ def test_measures_equal_scikit_learns(seed: int, count: int, classes: int) -> No
     every = list(range(classes))
     predicted = probabilities.argmax(1)
     assert found.accuracy_top1 == pytest.approx(accuracy_score(labels, predicted))
+    assert found.confusion.tolist() == confusion_matrix(labels, predicted, labels=every).tolist()
     assert found.loss == pytest.approx(log_loss(labels, probabilities, labels=every))
     if classes > 5:
         assert found.accuracy_top5 == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5, labels=every))

@@ -124,8 +124,6 @@ def score(
     Raises:
         DataError: no images, or probabilities that are not numbers.
     """
-    from sklearn.metrics import confusion_matrix
-
     count = len(labels)
     if not count:
         raise DataError(f"the {split} split has no images to measure on")
@@ -137,7 +135,7 @@ def score(
     right = predicted == labels
     truth = probabilities[np.arange(count), labels]
     bins = calibration_bins(confidence, right)
-    confusion = confusion_matrix(labels, predicted, labels=range(len(classes))).astype(np.int64)
+    confusion = confusion_matrix(predicted, labels, classes=len(classes))
     return Scores(
         split=split,
         classes=classes,
@@ -151,6 +149,16 @@ def score(
         calibration=bins,
         mistakes=_mistakes(predicted, labels, confidence, truth, names),
     )
+
+
+def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> Integers:
+    """How many images of each class (row) were called each class (column), int64 (classes, classes).
+
+    >>> confusion_matrix(np.array([1, 1, 0]), np.array([0, 1, 0]), classes=2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    pairs = labels * classes + predicted
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
 def top_k(probabilities: Floats, labels: Integers, k: int) -> float:
