@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from convscope.data.open import probe
 from convscope.errors import RunError
@@ -17,6 +18,7 @@ from convscope.train.choose import settle
 from convscope.train.events import EpochRow, Silent
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
 from convscope.train.recipe import Recipe
+from convscope.train.training import train_on
 
 RECIPE = Recipe(data="digits", model="lenet5", recipe="classic", epochs=2, batch_size=256, threads=1, plan="rules")
 
@@ -68,6 +70,27 @@ def test_a_batch_that_will_not_fit_is_foreseen(monkeypatch: pytest.MonkeyPatch) 
         assert fit_to_memory(settled, found) == (settled, ())
 
 
+def test_trainings_at_once_share_the_memory_and_the_hungriest_network_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = probe("digits")
+    settled = settle(RECIPE, found)
+
+    def wider(network: nn.Module) -> None:
+        network.output = nn.Sequential(nn.Linear(84, 9000), nn.ReLU(), nn.Linear(9000, 10))
+
+    alone, more = fitting.step_bytes(settled, 10), fitting.step_bytes(settled, 10, surgeries=[unchanged, wider])
+    assert alone is not None and more is not None and more > 1.5 * alone
+    monkeypatch.setattr(fitting, "MOST_PER_INPUT_BYTE", 10**9)
+    monkeypatch.setattr(fitting, "available_memory", lambda: int(1.1 * alone / fitting.USABLE))
+    assert fit_to_memory(settled, found)[0] is settled
+    halved, lines = fit_to_memory(settled, found, at_once=2)
+    assert halved.batch_size <= 128 and "in 2 trainings at once" in lines[0]
+    assert fit_to_memory(settled, found, surgeries=[unchanged, wider])[0].batch_size < 256
+
+
+def unchanged(network: nn.Module) -> None:
+    """The baseline."""
+
+
 class _Lines(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -109,6 +132,17 @@ def test_a_run_that_finds_no_memory_goes_on_with_half(
     assert heard.rows == [1, 2]
     assert outcome.run.recipe().batch_size == 128
     assert len(outcome.run.metrics_path.read_text().splitlines()) == 3
+
+
+def test_a_run_that_goes_on_where_less_is_free_takes_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = train("digits", RECIPE.changed({"epochs": 1}), runs_directory=tmp_path)
+    needed = fitting.step_bytes(settle(first.run.recipe(), probe("digits")), 10)
+    assert needed is not None
+    monkeypatch.setattr(fitting, "available_memory", lambda: int(0.9 * needed / fitting.USABLE))
+    heard = _Lines()
+    outcome = train_on(first.run.path, {"epochs": 2}, listener=heard, cache_directory=None)
+    assert outcome.ending == "done" and outcome.run.recipe().batch_size == 128
+    assert any(line.startswith("memory: a step of 256 images needs") for line in heard.lines)
 
 
 def test_where_nothing_fits_it_ends_with_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

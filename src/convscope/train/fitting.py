@@ -6,9 +6,10 @@ beforehand. On a GPU the device refuses, and that is caught.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 import torch
@@ -36,8 +37,14 @@ LEAST_BATCH = 2
 
 # What torch, NumPy and the device say when there is no more.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+# Changes a network in place.
+Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
 _STATE: dict[str, Optimizer] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
+
+
+def _whole(network: nn.Module) -> None:
+    """The surgery that does nothing."""
 
 
 def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
@@ -51,29 +58,54 @@ def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> 
     return batch_size if needed(batch_size) <= limit else 0
 
 
-def fit_to_memory(settled: Settled, found: Probe, *, processes: int = 1) -> tuple[Settled, tuple[str, ...]]:
+def fit_to_memory(
+    settled: Settled, found: Probe, *, processes: int = 1, at_once: int = 1, surgeries: Sequence[Surgery] = (_whole,)
+) -> tuple[Settled, tuple[str, ...]]:
     """The recipe with a batch that the free memory holds, and what there is to say of it.
+
+    So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
+    place: the memory must hold a step of whichever needs most.
 
     Raises:
         RunError: not even two images fit.
     """
     limit = _usable(settled.device)
-    if limit is None or _surely_fits(settled, limit):
+    if limit is None or _surely_fits(settled, limit // at_once):
         return settled, ()
-    needed = _needed(settled, len(found.classes), processes)
-    if needed is None:
+    alone = _needed(settled, len(found.classes), processes, surgeries)
+    if alone is None:
         return settled, ()
+
+    def needed(images: int) -> int:
+        return at_once * alone(images)
+
     taken = halved_to_fit(settled.batch_size, needed, limit)
     if taken == settled.batch_size:
         return settled, ()
     shown = f"a step of {settled.batch_size} images needs about {byte_size(needed(settled.batch_size))}"
+    if at_once > 1:
+        shown += f" in {at_once} trainings at once"
     room = f"{byte_size(limit)} can be taken"
     if not taken:
+        fewer = "fewer --jobs, " if at_once > 1 else ""
         raise RunError(
-            f"{shown}, {room}, and halving does not help: take a smaller image_size or network, or free memory"
+            f"{shown}, {room}, and halving does not help: take {fewer}a smaller image_size or network, or free memory"
         )
     smaller = with_batch(settled, found, taken)
     return smaller, (f"{shown}, and {room}: {followed(smaller, settled)}",)
+
+
+def step_bytes(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+    """The memory of one training step, of whichever network needs most; None where that can't be told."""
+    needed = _needed(settled, classes, 1, surgeries)
+    return None if needed is None else needed(settled.batch_size)
+
+
+def most_at_once(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+    """How many trainings' steps the free memory holds at once; None where that can't be told."""
+    limit = _usable(settled.device)
+    needed = None if limit is None else step_bytes(settled, classes, surgeries=surgeries)
+    return None if limit is None or needed is None else limit // needed
 
 
 def with_batch(settled: Settled, found: Probe, batch_size: int) -> Settled:
@@ -118,11 +150,13 @@ def _surely_fits(settled: Settled, limit: int) -> bool:
     return 4 * (pixels * MOST_PER_INPUT_BYTE + settled.weights * MOST_PER_WEIGHT) <= limit
 
 
-def _needed(settled: Settled, classes: int, processes: int) -> Callable[[int], int] | None:
-    """Bytes of a training step by the size of the batch; None where the network can't be followed."""
+def _needed(
+    settled: Settled, classes: int, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+) -> Callable[[int], int] | None:
+    """Bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = settled.recipe, settled.decoding
 
-    def network() -> nn.Module:
+    def network(surgery: Surgery) -> nn.Module:
         made = build(
             str(recipe.model),
             num_classes=classes,
@@ -130,13 +164,20 @@ def _needed(settled: Settled, classes: int, processes: int) -> Callable[[int], i
             image_size=decoding.size,
             options=network_options(recipe),
         )
+        surgery(made)
         freeze(made, recipe.freeze)
         return made
 
     with suppress(CaptureError):
-        memory = training_memory(network, (decoding.channels, *decoding.size))
+        shape = (decoding.channels, *decoding.size)
+        memories = [training_memory(partial(network, surgery), shape) for surgery in surgeries]
         optimizer = _STATE.get(str(recipe.optimizer), "adam")
         # The processes of a CPU share its memory; each GPU has its own.
         together = processes if settled.device == "cpu" else 1
-        return lambda images: together * memory.at(-(-images // processes), optimizer=optimizer).total
+
+        def needed(images: int) -> int:
+            share = -(-images // processes)
+            return together * max(memory.at(share, optimizer=optimizer).total for memory in memories)
+
+        return needed
     return None

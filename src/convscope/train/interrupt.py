@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,9 @@ from types import FrameType
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
 HEEDED = (signal.SIGINT, signal.SIGTERM)
+# One wish to stop may reach a process that was launched by another several times: from the terminal and from the
+# launcher, or, where Linux tells that the launcher is gone, from each of its threads.
+ONE_WISH_SECONDS = 5.0
 
 
 class StopRequest:
@@ -29,8 +33,10 @@ class StopRequest:
 
 
 @contextmanager
-def heeding_interrupts(on_first: Callable[[], None]) -> Iterator[StopRequest]:
+def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -> Iterator[StopRequest]:
     """While inside, a first SIGINT or SIGTERM fills the request and calls `on_first`; a second raises.
+
+    What comes within `one_wish` seconds of the first counts as the first.
 
     Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back.
     """
@@ -39,9 +45,15 @@ def heeding_interrupts(on_first: Callable[[], None]) -> Iterator[StopRequest]:
         yield request
         return
 
+    first_at = 0.0
+
     def heed(number: int, frame: FrameType | None) -> None:
+        nonlocal first_at
         if request:
+            if time.monotonic() - first_at < one_wish:
+                return
             raise KeyboardInterrupt
+        first_at = time.monotonic()
         request.signal_number = number
         on_first()
 

@@ -28,7 +28,7 @@ from convscope.train.distributed import joined
 from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.train.interrupt import EXIT_OFFSET, StopRequest, heeding_interrupts
+from convscope.train.interrupt import EXIT_OFFSET, ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
     keep_epoch,
@@ -159,7 +159,7 @@ def _train_on(
         )
     recipe = recipe.changed(changes)
     found = probe(recipe.data)
-    settled = team.decided(lambda: settle(recipe, found))
+    settled, of_memory = team.decided(lambda: fit_to_memory(settle(recipe, found), found, processes=team.size))
     card = run.card()
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
@@ -176,6 +176,8 @@ def _train_on(
             )
         if team.first:
             write_file(run.recipe_path, settled.recipe.to_toml())
+        for line in of_memory:
+            job.say(f"memory: {line}")
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
         return _train(job, request, found)
 
@@ -281,7 +283,7 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
         if team.first:
             run.log(line)
 
-    with heeding_interrupts(warn) as request:
+    with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if team.place.launched else 0.0) as request:
         yield request
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from convscope.data.listing import Listing
 from convscope.data.open import probe
 from convscope.errors import RunError
-from convscope.experiments.ablation.crew import share_out, trials
+from convscope.experiments.ablation.crew import trials
 from convscope.experiments.ablation.filter_scale import changes_told
 from convscope.experiments.ablation.findings import (
     Claim,
@@ -31,12 +32,14 @@ from convscope.experiments.ablation.plan import (
     write_plan,
     write_results,
 )
-from convscope.experiments.ablation.trial import Bench, Trial, open_bench
+from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
+from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.report.units import percent, plural, seconds
-from convscope.train.choose import Settled, settle
+from convscope.train.choose import settle
 from convscope.train.events import Silent
 from convscope.train.files import write_file
+from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, with_batch
 from convscope.train.interrupt import StopRequest, heeding_interrupts
 from convscope.train.job import hash_of
 from convscope.train.place import Place
@@ -176,7 +179,8 @@ def ablate(
     variants = choose_variants(without, settled.recipe, lambda: baseline_network(settled, classes))
     plan = make_plan(settled, classes, variants, _seeds(settled.recipe.seed, seeds))
     reasons = settled.reasons
-    jobs, threads = _shared_out(jobs, recipe.threads, plan, settled, classes)
+    jobs, threads = shared_out(jobs, recipe.threads, plan, settled, classes)
+    settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
     settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
     cache = None if cache_directory is None else Path(cache_directory)
     bench = open_bench(settled.recipe, found, _Telling(watcher), cache)
@@ -192,7 +196,8 @@ def ablate(
         write_file(run.recipe_path, settled.recipe.to_toml())
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
-        for line in (*(f"auto: {reason}" for reason in reasons), *of_plan, f"directory: {run}"):
+        told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
+        for line in (*chain(*told), f"directory: {run}"):
             watcher.said(line)
         return _Course(run, plan, bench, watcher, cache, jobs).go([])
 
@@ -232,7 +237,15 @@ def ablate_on(
         if hash_of(bench.dataset) != plan.data_hash:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
         done = read_results(run)
-        jobs, _ = _shared_out(jobs, recipe.threads, plan, settled, classes)
+        jobs, _ = shared_out(jobs, recipe.threads, plan, settled, classes)
+        if done:
+            jobs, of_memory = jobs_that_fit(jobs, plan, settled, classes)
+        else:
+            settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
+            bench = replace(bench, recipe=settled.recipe)
+            write_file(run.recipe_path, settled.recipe.to_toml())
+        for line in of_memory:
+            watcher.said(f"memory: {line}")
         write_plan(run, plan)
         watcher.said(f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done")
         return _Course(run, plan, bench, watcher, cache, jobs).go(done)
@@ -250,6 +263,27 @@ class _Course:
     jobs: int
 
     def go(self, done: list[Trial]) -> Ablation:
+        while True:
+            try:
+                return self._go(done)
+            except NoMemory as error:
+                # Trainings with another batch would not compare.
+                if read_results(self.run):
+                    raise RunError(f"{error}, and the complete trainings had such steps: free memory") from error
+                refused = error
+            self._halve(refused)
+
+    def _halve(self, error: NoMemory) -> None:
+        """Let all trainings have half as many images a step."""
+        before = settle(self.bench.recipe, self.bench.found)
+        if before.batch_size < 2 * LEAST_BATCH:
+            raise RunError(f"{error}: take a smaller image_size or network") from error
+        settled = with_batch(before, self.bench.found, before.batch_size // 2)
+        self._say(f"memory: {error}: {followed(settled, before)}")
+        self.bench = replace(self.bench, recipe=settled.recipe)
+        write_file(self.run.recipe_path, settled.recipe.to_toml())
+
+    def _go(self, done: list[Trial]) -> Ablation:
         tasks = self.plan.pending(done)
         recipe = self.bench.recipe
         for line in self._differing():
@@ -363,25 +397,3 @@ def _check_count(seeds: int) -> None:
 def _check_labels(listing: Listing) -> None:
     if listing.targets is not None:
         raise RunError(f"{listing.source} has several labels an image: an ablation compares accuracies of one")
-
-
-def _shared_out(
-    jobs: int | Auto, threads: int | Auto, plan: Plan, settled: Settled, classes: int
-) -> tuple[int, int | Auto]:
-    if isinstance(jobs, int) and jobs < 1:
-        raise RunError(f"{jobs} jobs: give at least 1, or auto")
-    runs = len(plan.variants) * len(plan.seeds)
-    return share_out(jobs, threads, runs=runs, device=settled.device, step_bytes=_step_bytes(settled, classes))
-
-
-def _step_bytes(settled: Settled, classes: int) -> int | None:
-    """The memory of a training step of the baseline, or None where it can't be told."""
-    from convscope.capture.training import training_memory
-    from convscope.errors import CaptureError
-
-    shape = (settled.decoding.channels, *settled.decoding.size)
-    try:
-        memory = training_memory(baseline_network(settled, classes), shape)
-        return memory.at(settled.batch_size, optimizer="momentum").total
-    except CaptureError:
-        return None

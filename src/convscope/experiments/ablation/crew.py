@@ -19,11 +19,10 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from convscope.errors import RunError
-from convscope.experiments.ablation.trial import Bench, Trial, run_trial
+from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
 from convscope.train.events import Silent, Step
-from convscope.train.machine import available_memory, this_machine
-from convscope.train.recipe import Auto, Recipe
+from convscope.train.recipe import Recipe
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"
@@ -31,32 +30,6 @@ MODULE = "convscope.experiments.ablation.worker"
 Task = tuple[Variant, int]
 # moved(which task of those given, its share that is done): called while trainings run.
 Moved = Callable[[int, float], None]
-
-
-def share_out(
-    jobs: int | Auto, threads: int | Auto, *, runs: int, device: str, step_bytes: int | None
-) -> tuple[int, int | Auto]:
-    """How many trainings run at once, and the threads of each ("auto": as one training alone would take).
-
-    `step_bytes` is the memory of one training step: on auto, all of them together stay below half of what is free.
-
-    >>> share_out(1, "auto", runs=15, device="cpu", step_bytes=None)
-    (1, 'auto')
-    >>> share_out("auto", "auto", runs=15, device="cuda", step_bytes=None)
-    (1, 'auto')
-    """
-    if device != "cpu" or jobs == 1:
-        return 1, threads
-    cores = this_machine().cores
-    if isinstance(jobs, int):
-        wanted = jobs
-    else:
-        wanted = cores if isinstance(threads, str) else cores // threads
-        free = available_memory()
-        if step_bytes and free:
-            wanted = min(wanted, free // 2 // step_bytes)
-    wanted = max(1, min(wanted, runs))
-    return wanted, max(1, cores // wanted) if isinstance(threads, str) and wanted > 1 else threads
 
 
 def trials(
@@ -127,7 +100,7 @@ def _at_once(
                     "and with fewer --jobs where the memory ran out"
                 )
             if "refused" in message:
-                raise RunError(message["refused"])
+                raise (NoMemory if message["of_memory"] else RunError)(message["refused"])
             if "share" in message:
                 moved(busy[number], message["share"])
                 continue

@@ -29,6 +29,7 @@ from convscope.nets.build import build
 from convscope.train.choose import Settled
 from convscope.train.events import COLUMNS, EpochRow, table_row
 from convscope.train.files import write_file
+from convscope.train.fitting import Surgery
 from convscope.train.run import Run
 from convscope.train.start import network_options
 
@@ -63,6 +64,11 @@ class Plan:
     costs: Mapping[str, Cost]
     data_hash: str = ""
 
+    @property
+    def surgeries(self) -> list[Surgery]:
+        """What makes each variant's network of the baseline's, in place."""
+        return [_without_images(variant) for variant in self.variants]
+
     def pending(self, done: Iterable[Trial]) -> list[tuple[Variant, int]]:
         """What is still to be trained: all variants of a seed before the next seed, so that pairs are there early."""
         there = {(trial.variant, trial.seed) for trial in done}
@@ -94,6 +100,10 @@ class Plan:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"it lacks or garbles {error}") from error
+
+
+def _without_images(variant: Variant) -> Surgery:
+    return lambda network: variant.surgery(network, None)
 
 
 def make_plan(settled: Settled, classes: int, variants: Sequence[Variant], seeds: Sequence[int]) -> Plan:

@@ -20,6 +20,7 @@ from convscope.train.answer import answer
 from convscope.train.checkpoint import load_weights
 from convscope.train.choose import settle
 from convscope.train.events import EpochRow, Listener
+from convscope.train.fitting import is_out_of_memory
 from convscope.train.job import loop_settings
 from convscope.train.loop import Diverged, Settings, State, fit, new_state
 from convscope.train.optimizers import default_learning_rate
@@ -32,6 +33,10 @@ from convscope.train.views import ONE
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
 DIVERGED = "diverged"
+
+
+class NoMemory(RunError):
+    """The memory does not hold a training's step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +120,11 @@ def run_trial(
             )
         except Diverged:
             return _finished(bench, variant, seed, DIVERGED, state, None, None)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            refused = f"the memory does not hold a step of {settings.batch_size} images of {variant.label}"
+            raise NoMemory(refused) from None
         if ending == "stopped":
             return None
         assert state.best is not None

@@ -71,7 +71,7 @@ def main() -> None:
     try:
         work(tasks, answers)
     except ConvscopeError as error:
-        tell(answers, {"refused": str(error)})
+        tell(answers, {"refused": str(error), "of_memory": type(error).__name__ == "NoMemory"})
 
 
 if __name__ == "__main__":
