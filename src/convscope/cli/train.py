@@ -15,7 +15,7 @@ from convscope.errors import RunError
 from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
-    from convscope.train.training import Outcome
+    from convscope.train.finish import Outcome
 
 
 @click.command(

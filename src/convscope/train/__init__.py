@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from convscope.train.events import Listener
+    from convscope.train.finish import Outcome
     from convscope.train.recipe import Recipe
-    from convscope.train.training import Outcome
 
 
 def train(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import platform
-import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -21,60 +18,36 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.report.units import plural
 from convscope.train.allocator import prepare_memory
-from convscope.train.answer import EVALUATION_BATCH, answers_of_views
-from convscope.train.checkpoint import load_weights, saved_checkpoints
+from convscope.train.checkpoint import saved_checkpoints
 from convscope.train.choose import Settled, settle
 from convscope.train.distributed import joined
 from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
+from convscope.train.finish import Outcome, finish
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.train.interrupt import EXIT_OFFSET, ONE_WISH_SECONDS, StopRequest, heeding_interrupts
+from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
     keep_epoch,
     loop_settings,
     restore,
-    write_checkpoint,
-    write_metrics,
     write_split,
 )
-from convscope.train.loop import Best, Diverged, Settings, fit, new_state
-from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.train.loop import Diverged, Settings, fit, new_state
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.plan.make import make_plan
 from convscope.train.recipe import Recipe, Value
-from convscope.train.report import Story, write_report
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
 from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 from convscope.train.team import Lost, Team
-from convscope.train.views import ONE
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
 CHANGEABLE = ("epochs", "patience", "threads", "device")
 # Under this name a team keeps its run beyond a restart.
 THE_RUN = "run"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
-
-    `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
-    """
-
-    run: Run
-    ending: str
-    exit_code: int
-    best: Best | None
-    epochs: int
-    seconds: float
-    scores: AnyScores | None
-    measured: str = "accuracy"
-    # The same with one view of each image, where the recipe tests with several.
-    one_view: float | None = None
 
 
 def train_new(
@@ -197,7 +170,7 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
             if job.team.size > 1 or size < 2 * LEAST_BATCH:
                 raise RunError(f"the memory does not hold a step of {size} images: lower --batch-size") from error
         else:
-            return _finish(job, ending, request)
+            return finish(job, ending, request)
         # Out of the handler, where the error no longer holds what was in memory.
         job = _with_half_the_batch(job, found)
 
@@ -244,10 +217,10 @@ def _fit(job: Job, request: StopRequest) -> str:
             team=job.team,
         )
     except Lost as error:
-        _finish(job, "lost", request)
+        finish(job, "lost", request)
         raise Lost(f"{error}: go on with --resume {job.run}") from error
     except Diverged as error:
-        _finish(job, "diverged", request)
+        finish(job, "diverged", request)
         kept = job.state.best
         raise Diverged(
             f"{error}; "
@@ -291,89 +264,6 @@ def _advice(settings: Settings, network: nn.Module) -> str:
     usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
     rate = min(settings.learning_rate, usual) / 5
     return f"lower the rate, say --learning-rate {rate:.2g}, or set --gradient-clip 1"
-
-
-def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
-    """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
-    state, run, team = job.state, job.run, job.team
-    complete = ending in ("done", "early")
-    if team.first:
-        if state.rows:
-            write_metrics(job)
-        if state.best is not None:
-            run.write_weights(state.best.weights)
-        if complete:
-            write_checkpoint(job)
-    scores, one_view = None, None
-    if state.best is not None and ending not in ("diverged", "lost"):
-        # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
-        # its processes no more than that after Ctrl-C either.
-        hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
-        # Not through the store: torchrun may be gone.
-        if not team.total(torch.tensor([float(hurried)])).item():
-            scores, one_view = _measure(job, whole=complete)
-    story = Story(
-        run=run,
-        recipe=job.settled.recipe,
-        reasons=job.settled.reasons,
-        weights=job.settled.weights,
-        dataset=job.dataset,
-        card=job.card,
-        augmentation=job.settings.augmentation,
-        batch_size=job.settled.batch_size,
-        rows=tuple(state.rows),
-        best_epoch=state.best.epoch if state.best else None,
-        best_accuracy=state.best.accuracy if state.best else None,
-        best_weights=state.best.weights if state.best else None,
-        ending=ending,
-        scores=scores,
-        one_view=one_view,
-    )
-    if team.first:
-        write_report(story)
-    return Outcome(
-        run=run,
-        ending=ending,
-        # Where another process of the team was told to stop, this one was not.
-        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
-        best=state.best,
-        epochs=state.epoch,
-        seconds=state.seconds,
-        scores=scores,
-        measured=name_of_measure(multi_label=job.dataset.multi_label),
-        one_view=one_view,
-    )
-
-
-def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
-    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
-
-    The number beside them is the measure with one view of each image, where the run looks at several.
-    """
-    assert job.state.best is not None
-    parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
-    split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
-    if images is None:
-        return None, None
-    network = job.state.network
-    load_weights(network, job.state.best.weights, where="the best weights")
-    settled, listener = job.settled, job.listener
-
-    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
-        return answers_of_views(
-            network,
-            part,
-            job.card.normalization,
-            objective=job.card.objective,
-            views=job.card.views,
-            device=settled.device,
-            progress=listener.progressed,
-            what=f"measuring on {split}",
-        )
-
-    both = job.team.answers(images, answers, EVALUATION_BATCH)
-    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=job.card.objective)
-    return scores, None if job.card.views == ONE else one_measure(both[:, 0], images)
 
 
 def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:

@@ -1,0 +1,123 @@
+"""The end of a run, however it came: the last files, the measuring, the report, and what the run came to."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from convscope.data.records import ImageSet
+from convscope.train.answer import EVALUATION_BATCH, answers_of_views
+from convscope.train.checkpoint import load_weights
+from convscope.train.interrupt import EXIT_OFFSET, StopRequest
+from convscope.train.job import Job, write_checkpoint, write_metrics
+from convscope.train.loop import Best
+from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.train.report import Story, write_report
+from convscope.train.run import Run
+from convscope.train.views import ONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
+
+    `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
+    """
+
+    run: Run
+    ending: str
+    exit_code: int
+    best: Best | None
+    epochs: int
+    seconds: float
+    scores: AnyScores | None
+    measured: str = "accuracy"
+    # The same with one view of each image, where the recipe tests with several.
+    one_view: float | None = None
+
+
+def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
+    """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
+    state, run, team = job.state, job.run, job.team
+    complete = ending in ("done", "early")
+    if team.first:
+        if state.rows:
+            write_metrics(job)
+        if state.best is not None:
+            run.write_weights(state.best.weights)
+        if complete:
+            write_checkpoint(job)
+    scores, one_view = None, None
+    if state.best is not None and ending not in ("diverged", "lost"):
+        # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
+        # its processes no more than that after Ctrl-C either.
+        hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
+        # Not through the store: torchrun may be gone.
+        if not team.total(torch.tensor([float(hurried)])).item():
+            scores, one_view = _measure(job, whole=complete)
+    story = Story(
+        run=run,
+        recipe=job.settled.recipe,
+        reasons=job.settled.reasons,
+        weights=job.settled.weights,
+        dataset=job.dataset,
+        card=job.card,
+        augmentation=job.settings.augmentation,
+        batch_size=job.settled.batch_size,
+        rows=tuple(state.rows),
+        best_epoch=state.best.epoch if state.best else None,
+        best_accuracy=state.best.accuracy if state.best else None,
+        best_weights=state.best.weights if state.best else None,
+        ending=ending,
+        scores=scores,
+        one_view=one_view,
+    )
+    if team.first:
+        write_report(story)
+    return Outcome(
+        run=run,
+        ending=ending,
+        # Where another process of the team was told to stop, this one was not.
+        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
+        best=state.best,
+        epochs=state.epoch,
+        seconds=state.seconds,
+        scores=scores,
+        measured=name_of_measure(multi_label=job.dataset.multi_label),
+        one_view=one_view,
+    )
+
+
+def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
+    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
+
+    The number beside them is the measure with one view of each image, where the run looks at several.
+    """
+    assert job.state.best is not None
+    parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
+    split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
+    if images is None:
+        return None, None
+    network = job.state.network
+    load_weights(network, job.state.best.weights, where="the best weights")
+    settled, listener = job.settled, job.listener
+
+    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
+        return answers_of_views(
+            network,
+            part,
+            job.card.normalization,
+            objective=job.card.objective,
+            views=job.card.views,
+            device=settled.device,
+            progress=listener.progressed,
+            what=f"measuring on {split}",
+        )
+
+    both = job.team.answers(images, answers, EVALUATION_BATCH)
+    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=job.card.objective)
+    return scores, None if job.card.views == ONE else one_measure(both[:, 0], images)
