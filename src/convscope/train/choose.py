@@ -7,14 +7,11 @@ recipe, before any image is read.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TypeVar
 
 import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
-from convscope.data.augmentation.mixing import Mixing
-from convscope.data.augmentation.resolution import early_size
 from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
 from convscope.data.partition import split_rows
@@ -23,7 +20,6 @@ from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
-from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.report.units import plural
 from convscope.train.class_weights import require_known
 from convscope.train.losses import LOSSES
@@ -33,27 +29,20 @@ from convscope.train.muon import NEEDED, has_muon
 from convscope.train.named import MODEL_INSTEAD, completed, table
 from convscope.train.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.train.place import Place, threads_for
-from convscope.train.recipe import AUTO, Auto, Recipe, choices, parse_size, plain
+from convscope.train.recipe import AUTO, Recipe, choices, parse_size, plain, taken
+from convscope.train.showing import choose_augmentation, choose_growth, choose_views
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
-from convscope.train.views import ONE
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
 VALIDATION_FRACTION, MOST_HELD_BACK = 0.1, 2_000
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
 TINY_SIDE, ENLARGED = 24, 32
-# From this side on pictures are scenes, in which a part shows the class as well as the whole does.
-SCENE_SIDE = 96
-# Shifted by up to so large a part of the side: 4 pixels of 32 in colour, as He et al. (2016, section 4.2); grey ones,
-# which are mostly characters, centred and cropped, by half of that.
-SHIFT = {3: 1 / 8, 1: 1 / 16}
 # bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
 BF16_WEIGHTS = 1_000_000
 NATIVE_BF16 = "bf16 arithmetic with fp32 weights in the training step: this machine computes it natively"
 
 # A step of a network this small is over before a second thread has joined in.
 ONE_THREAD_WEIGHTS = 100_000
-
-Kind = TypeVar("Kind", bool, int, float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +71,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
     """
     reasons: list[str] = []
     recipe = recipe.changed({"validation_fraction": validation_fraction(found, recipe)})
-    channels = _taken(recipe.channels, found.channels)
+    channels = taken(recipe.channels, found.channels)
     side = min(found.image_size)
     model = _model(recipe, side, channels, reasons)
     loss = _loss(recipe, found, reasons)
@@ -109,11 +98,11 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
 
     images = training_images(found, recipe)
     dose = table(recipe.recipe, model).dose
-    epochs = _taken(recipe.epochs, dose.epochs_for(images))
-    batch_size = _taken(recipe.batch_size, dose.batch_size_for(images))
+    epochs = taken(recipe.epochs, dose.epochs_for(images))
+    batch_size = taken(recipe.batch_size, dose.batch_size_for(images))
     place = Place.of()
     _check_batch(recipe, place, model, network, batch_size, images)
-    rate = _taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
+    rate = taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
         recipe.batch_size == AUTO
     )
@@ -125,8 +114,8 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             f"weight_decay {asked.weight_decay} does nothing to what {model} trains with {recipe.optimizer}: "
             "leave it out"
         )
-    augmentation = _augmentation(asked, recipe, found, decoding, reasons)
-    views = _views(asked, recipe, augmentation, decoding, reasons)
+    augmentation = choose_augmentation(asked, recipe, found, decoding, reasons)
+    views = choose_views(asked, recipe, augmentation, decoding, reasons)
     device = usable_device(recipe.device)
     _check_processes(place, device)
     mode = _mode(recipe, device, weights, reasons)
@@ -139,17 +128,17 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
             "flip_mode": augmentation.flip_mode,
             "color_jitter_pca": augmentation.color_jitter_pca,
             "test_views": views,
-            "resolution_share": _early_share(asked, recipe, network, decoding, reasons),
+            "resolution_share": choose_growth(asked, recipe, network, decoding, reasons),
             "crop_padding": augmentation.crop_padding,
             "random_resized_crop": augmentation.random_resized_crop,
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": rate,
             "weight_decay": plain(recipe.weight_decay) if decays else 0.0,
-            "momentum": _taken(recipe.momentum, MOMENTUM[recipe.optimizer]),
+            "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer]),
             "split_seed": recipe.seed_of_split,
             "loss": loss,
-            "label_smoothing": _taken(recipe.label_smoothing, LOSSES[loss].smoothing),
+            "label_smoothing": taken(recipe.label_smoothing, LOSSES[loss].smoothing),
             "device": device,
             "plan": "rules",
             **asdict(mode),
@@ -210,7 +199,7 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
     images = found.counts["train"] if "train" in found.counts else len(found.listing.rows_of(WHOLE))
     share = min(VALIDATION_FRACTION, MOST_HELD_BACK / max(1, images))
     # A share that leaves too little beside a large test part gives way to it.
-    return _taken(recipe.validation_fraction, min(share, (1 - recipe.test_fraction) / 2))
+    return taken(recipe.validation_fraction, min(share, (1 - recipe.test_fraction) / 2))
 
 
 def training_images(found: Probe, recipe: Recipe) -> int:
@@ -224,10 +213,6 @@ def training_images(found: Probe, recipe: Recipe) -> int:
         fractions = (held_back, recipe.test_fraction)
         return len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0])
     return max(1, round(images * (1 - held_back)))
-
-
-def _taken(value: Kind | Auto, otherwise: Kind) -> Kind:
-    return otherwise if isinstance(value, str) else value
 
 
 def _model(recipe: Recipe, side: int, channels: int, reasons: list[str]) -> str:
@@ -286,86 +271,6 @@ def _image_size(recipe: Recipe, found: Probe, model: str, reasons: list[str]) ->
     return taken, taken
 
 
-def _early_share(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, reasons: list[str]) -> float:
-    """The share of the steps with smaller images; 0 where they are not smaller."""
-    start, share = plain(recipe.resolution_start), plain(recipe.resolution_share)
-    small = early_size(decoding.size, start)
-    if small == decoding.size:
-        if asked.resolution_share not in (AUTO, 0):
-            raise RunError("resolution_share says how long images are smaller: give resolution_start below 1 with it")
-        return 0.0
-    if not share:
-        return 0.0
-    shown = "x".join(map(str, small))
-    try:
-        trace_shapes(network, (decoding.channels, *small))
-    except VanishedError as error:
-        if asked.resolution_start == AUTO:
-            return 0.0
-        raise RunError(
-            f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
-        ) from error
-    reasons.append(f"images grow from {shown} pixels in the first {share:.0%} of the steps")
-    return share
-
-
-def _views(asked: Recipe, recipe: Recipe, augmentation: Augmentation, decoding: Decoding, reasons: list[str]) -> str:
-    """The views of an image at test time; what was never mirrored in training is not when it is tested either."""
-    views = recipe.test_views
-    if asked.test_views == AUTO and not augmentation.flip:
-        return ONE
-    if views in ("flip-shift", "ten-crop") and min(decoding.size) < 2:
-        raise RunError(f"test_views {views} shifts images, and these have one pixel a side: take flip, or one")
-    if asked.test_views == AUTO and views != ONE:
-        reasons.append(f"answers are averaged over views of an image: {views}")
-    return views
-
-
-def _augmentation(asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str]) -> Augmentation:
-    side = min(decoding.size)
-    characters = all(len(name) == 1 for name in found.classes)
-    colour = decoding.channels == 3
-    scenes = colour and side >= SCENE_SIDE
-    windows = _taken(recipe.random_resized_crop, scenes)
-    flip = _taken(recipe.flip, colour and not characters)
-    if asked.flip_mode == "alternating" and not flip:
-        raise RunError("flip_mode alternating says how images are mirrored, and these are not: give flip yes")
-    padding = _taken(recipe.crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
-    if padding >= side:
-        raise RunError(
-            f"crop_padding {padding} is more than images of {side} pixels can be shifted: take {side - 1} or less"
-        )
-    if recipe.cutout > side:
-        raise RunError(
-            f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
-        )
-    jitter = 0.0 if asked.color_jitter_pca == AUTO and not colour else plain(recipe.color_jitter_pca)
-    if jitter and not colour:
-        raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
-    does = [
-        *(["mirrored" + " in turn" * (recipe.flip_mode == "alternating")] if flip else []),
-        *([f"shifted by up to {padding} pixels"] if padding else []),
-        *(["cut at random size"] if windows else []),
-        *([f"blanked in a square of {recipe.cutout} pixels"] if recipe.cutout else []),
-        *(["changed by one operation of TrivialAugment"] if recipe.trivial_augment else []),
-        *(["shifted in colour"] if jitter else []),
-        *(["blended with another (mixup)"] if recipe.mixup else []),
-        *(["pasted into another (cutmix)"] if recipe.cutmix else []),
-    ]
-    why = "" if recipe.flip != AUTO or flip else ", not mirrored" + (": characters" if characters else ": grey")
-    reasons.append(f"training images are {' and '.join(does) or 'taken as they are'}{why}")
-    return Augmentation(
-        flip=flip,
-        flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
-        crop_padding=padding,
-        random_resized_crop=windows,
-        cutout=recipe.cutout,
-        trivial_augment=recipe.trivial_augment,
-        color_jitter_pca=jitter,
-        mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
-    )
-
-
 def usable_device(name: str) -> str:
     """The device of that name, or the best there is for "auto"; raises RunError where it is not there."""
     if name == AUTO:
@@ -391,7 +296,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
-        threads=_taken(recipe.threads, _threads(weights)),
+        threads=taken(recipe.threads, _threads(weights)),
     )
     require_possible(mode, device)
     return mode

@@ -417,6 +417,15 @@ def plain(value: Plain | Auto) -> Plain:
     return value
 
 
+def taken(value: Plain | Auto, otherwise: Plain) -> Plain:
+    """The value of a setting, or what stands for auto.
+
+    >>> taken("auto", 3), taken(5, 3)
+    (3, 5)
+    """
+    return otherwise if isinstance(value, str) else value
+
+
 def settings() -> Iterator[Field[Any]]:
     """The fields of a recipe, in order: name, default, and metadata `help`, `group`, `at_least`, `below`."""
     yield from fields(Recipe)
