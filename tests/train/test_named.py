@@ -14,6 +14,7 @@ from convscope.nets import catalogue
 from convscope.train.choose import settle
 from convscope.train.named import FAST_FOR, NAMED, table
 from convscope.train.recipe import AUTO, Recipe, choices
+from convscope.train.recipe_file import to_toml
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:
@@ -76,7 +77,7 @@ def test_trained_weights_are_moved_gently(tmp_path: Path) -> None:
 
 def test_a_recipe_is_read_by_name_or_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(Recipe(recipe="classic", epochs=3).to_toml())
+    file.write_text(to_toml(Recipe(recipe="classic", epochs=3)))
     assert read_recipe(None) == Recipe()
     assert read_recipe("classic") == Recipe(recipe="classic")
     assert read_recipe(str(file)) == Recipe(recipe="classic", epochs=3)

@@ -11,6 +11,7 @@ import click
 
 from convscope.errors import RunError, did_you_mean
 from convscope.train.recipe import Recipe, Value, choices, parse_setting, placeholder, settings
+from convscope.train.recipe_file import load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
@@ -77,7 +78,7 @@ def read_recipe(name_or_file: str | None) -> Recipe:
     if path.suffix == "" and not path.exists():
         near = did_you_mean(name_or_file, names)
         raise RunError(f"there is no recipe {name_or_file!r}: it is {', '.join(names)}, or a file.{near}")
-    return Recipe.load(path)
+    return load_recipe(path)
 
 
 class RecipeCommand(click.Command):

@@ -29,9 +29,10 @@ from convscope.train.muon import NEEDED, has_muon
 from convscope.train.named import MODEL_INSTEAD, completed, table
 from convscope.train.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.train.place import Place, threads_for
-from convscope.train.recipe import AUTO, Recipe, choices, parse_size, plain, taken
+from convscope.train.recipe import AUTO, Recipe, choices, plain, taken
 from convscope.train.showing import choose_augmentation, choose_growth, choose_views
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
+from convscope.train.text_values import parse_size
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
 VALIDATION_FRACTION, MOST_HELD_BACK = 0.1, 2_000

@@ -1,6 +1,6 @@
 """A recipe: every setting of a training run, with its default, its limits and one line that says what it does.
 
-The command line's options, the TOML form and the page in the report are all made from the fields here.
+The command line's options, the TOML form (`recipe_file`) and the page in the report are all made from the fields here.
 
 >>> Recipe(model="lenet5", epochs=3).epochs
 3
@@ -12,29 +12,19 @@ convscope.errors.RunError: batch_size is 0: it must be at least 1, or auto
 
 from __future__ import annotations
 
-import math
-import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_type_hints
 
 from convscope.errors import RunError, did_you_mean
 from convscope.train.class_weights import parse_class_weights
+from convscope.train.setting import Kinds, about, checked
+from convscope.train.text_values import parse_options, parse_size
 
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 Value: TypeAlias = bool | int | float | str
 Plain = TypeVar("Plain", bool, int, float)
-LARGEST_SIDE = 8192
-TRUE_WORDS = ("true", "yes", "on", "1")
-FALSE_WORDS = ("false", "no", "off", "0")
-
-
-def _about(help: str, group: str, *, at_least: float | None = None, below: float | None = None) -> dict[str, Any]:
-    """What the command line and the check need to know of a setting; `below` is a limit that is not reached."""
-    return {"help": help, "group": group, "at_least": at_least, "below": below}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +37,18 @@ class Recipe:
 
     recipe: Literal["fast", "classic", "finetune"] = field(
         default="fast",
-        metadata=_about(
+        metadata=about(
             "what is taken where a setting is left at auto: fast, classic (AlexNet's) or finetune", "recipe"
         ),
     )
 
-    data: str = field(default="", metadata=_about("what is trained on: a folder, a file, or digits", "images"))
+    data: str = field(default="", metadata=about("what is trained on: a folder, a file, or digits", "images"))
     resize_mode: Literal["crop", "letterbox", "squash"] = field(
-        default="crop", metadata=_about("how a picture of another shape is made to fit", "images")
+        default="crop", metadata=about("how a picture of another shape is made to fit", "images")
     )
     validation_fraction: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "share of the training images held back where there is no val folder; auto: a tenth, at most 2,000",
             "images",
             at_least=0,
@@ -66,46 +56,46 @@ class Recipe:
         ),
     )
     test_fraction: float = field(
-        default=0.1, metadata=_about("share of a single folder held back for the test", "images", at_least=0, below=1)
+        default=0.1, metadata=about("share of a single folder held back for the test", "images", at_least=0, below=1)
     )
-    strict: bool = field(default=False, metadata=_about("stop at the first image that can't be read", "images"))
+    strict: bool = field(default=False, metadata=about("stop at the first image that can't be read", "images"))
 
     model: str = field(
         default=AUTO,
-        metadata=_about("network: a name that `convscope models` lists, or auto: by image size", "network"),
+        metadata=about("network: a name that `convscope models` lists, or auto: by image size", "network"),
     )
     model_options: str = field(
-        default="", metadata=_about("the network's own settings, like variant=notes,activation=relu", "network")
+        default="", metadata=about("the network's own settings, like variant=notes,activation=relu", "network")
     )
     weights: str = field(
         default="",
-        metadata=_about("start from a .safetensors or .pth file, or a run; what does not fit is listed", "network"),
+        metadata=about("start from a .safetensors or .pth file, or a run; what does not fit is listed", "network"),
     )
     freeze: str = field(
         default="",
-        metadata=_about("parts that stay as they are: backbone (all but the last), or names: conv1,bn1", "network"),
+        metadata=about("parts that stay as they are: backbone (all but the last), or names: conv1,bn1", "network"),
     )
     image_size: str = field(
-        default=AUTO, metadata=_about("pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
+        default=AUTO, metadata=about("pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
     )
     channels: int | Auto = field(
-        default=AUTO, metadata=_about("1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1)
+        default=AUTO, metadata=about("1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1)
     )
 
     flip: bool | Auto = field(
         default=AUTO,
-        metadata=_about("mirror half of the images; auto: colour images, never characters", "augmentation"),
+        metadata=about("mirror half of the images; auto: colour images, never characters", "augmentation"),
     )
     flip_mode: Literal["auto", "random", "alternating"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "random: a coin for each image and epoch; alternating: each in every other epoch; auto: by recipe",
             "augmentation",
         ),
     )
     crop_padding: int | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "shift by up to so many pixels; auto: an eighth of the side in colour, a sixteenth in grey",
             "augmentation",
             at_least=0,
@@ -113,22 +103,22 @@ class Recipe:
     )
     random_resized_crop: bool | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "cut windows of random size and shape; auto: colour images of 96 pixels or more", "augmentation"
         ),
     )
     cutout: int = field(
-        default=0, metadata=_about("side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
+        default=0, metadata=about("side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
     )
     trivial_augment: bool = field(
         default=False,
-        metadata=_about(
+        metadata=about(
             "one random operation on each image: shear, turn, posterize, ... (TrivialAugment)", "augmentation"
         ),
     )
     color_jitter_pca: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "standard deviation of AlexNet's shift along the images' own colours; 0: none; auto: by recipe",
             "augmentation",
             at_least=0,
@@ -136,11 +126,11 @@ class Recipe:
     )
     mixup: float = field(
         default=0.0,
-        metadata=_about("alpha of blending pairs of images and labels, like 0.2; 0: none", "augmentation", at_least=0),
+        metadata=about("alpha of blending pairs of images and labels, like 0.2; 0: none", "augmentation", at_least=0),
     )
     cutmix: float = field(
         default=0.0,
-        metadata=_about(
+        metadata=about(
             "alpha of pasting a box of one image, and its share of the label, into another, like 1; 0: none",
             "augmentation",
             at_least=0,
@@ -149,7 +139,7 @@ class Recipe:
 
     average: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "keep a moving average of the weights over so many epochs; 0: the weights themselves; auto: by recipe",
             "training",
             at_least=0,
@@ -157,7 +147,7 @@ class Recipe:
     )
     resolution_start: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "images grow from so large a part of their side; 1: all alike; auto: by recipe",
             "training",
             at_least=0.1,
@@ -165,62 +155,62 @@ class Recipe:
     )
     resolution_share: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "how long images grow, as a share of the steps; auto: by recipe", "training", at_least=0, below=1
         ),
     )
     test_views: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "views of an image whose scores are averaged after training, and by evaluate and predict; auto: by recipe",
             "training",
         ),
     )
     epochs: int | Auto = field(
-        default=AUTO, metadata=_about("passes over the training images; auto: by their number", "training", at_least=1)
+        default=AUTO, metadata=about("passes over the training images; auto: by their number", "training", at_least=1)
     )
     batch_size: int | Auto = field(
-        default=AUTO, metadata=_about("images per step; auto: by their number", "training", at_least=1)
+        default=AUTO, metadata=about("images per step; auto: by their number", "training", at_least=1)
     )
     optimizer: Literal["auto", "sgd", "adamw", "muon"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "sgd (with Nesterov momentum), adamw, or muon on filters beside sgd; auto: by the network", "training"
         ),
     )
     learning_rate: float | Auto = field(
         default=AUTO,
-        metadata=_about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
+        metadata=about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
     )
     depth_decay: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "each part of the network learns so many times as fast as the one after it; 1: all alike; auto: by recipe",
             "training",
             at_least=0,
         ),
     )
     momentum: float | Auto = field(
-        default=AUTO, metadata=_about("what past steps count for; auto: by optimizer", "training", at_least=0, below=1)
+        default=AUTO, metadata=about("what past steps count for; auto: by optimizer", "training", at_least=0, below=1)
     )
     weight_decay: float | Auto = field(
         default=AUTO,
-        metadata=_about("on weights, never on biases and normalisation; auto: by recipe", "training", at_least=0),
+        metadata=about("on weights, never on biases and normalisation; auto: by recipe", "training", at_least=0),
     )
     schedule: Literal["auto", "one-cycle", "triangular", "cosine", "step", "plateau", "constant"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "how the learning rate moves; plateau: a tenth when validation stops improving; auto: by recipe",
             "training",
         ),
     )
     warmup: float | Auto = field(
         default=AUTO,
-        metadata=_about("share of the steps in which the rate rises; auto: by recipe", "training", at_least=0, below=1),
+        metadata=about("share of the steps in which the rate rises; auto: by recipe", "training", at_least=0, below=1),
     )
     loss: Literal["auto", "softmax", "hinge", "logistic", "multi-label"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "softmax (cross-entropy), hinge (SVM), logistic (one class against all others) or multi-label; "
             "auto: softmax, or multi-label where images have several labels",
             "training",
@@ -228,7 +218,7 @@ class Recipe:
     )
     label_smoothing: float | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "share of the target spread over all answers; auto: by recipe, with other losses than softmax 0",
             "training",
             at_least=0,
@@ -237,27 +227,27 @@ class Recipe:
     )
     class_weights: str = field(
         default="none",
-        metadata=_about(
+        metadata=about(
             "how much a class counts: none, balanced (rare ones more), or by name: cat=2,dog=0.5", "training"
         ),
     )
     gradient_clip: float = field(
-        default=0.0, metadata=_about("largest norm of the gradient; 0: no limit", "training", at_least=0)
+        default=0.0, metadata=about("largest norm of the gradient; 0: no limit", "training", at_least=0)
     )
     patience: int = field(
         default=0,
-        metadata=_about("stop after so many epochs without a better validation; 0: never", "training", at_least=0),
+        metadata=about("stop after so many epochs without a better validation; 0: never", "training", at_least=0),
     )
 
     seed: int = field(
         default=0,
-        metadata=_about(
+        metadata=about(
             "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=2**63
         ),
     )
     split_seed: int | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "decides which images are held back, so that runs of several seeds share them; auto: the seed",
             "machine",
             at_least=0,
@@ -265,11 +255,11 @@ class Recipe:
         ),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
-        default=AUTO, metadata=_about("auto: cuda where there is one, else cpu", "machine")
+        default=AUTO, metadata=about("auto: cuda where there is one, else cpu", "machine")
     )
     plan: Literal["auto", "measure", "rules", "fp32"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "how what is auto below is found: auto: as measured before, or now where that pays; measure: anew; rules: "
             "without measuring; fp32: as auto, in fp32",
             "machine",
@@ -277,33 +267,34 @@ class Recipe:
     )
     precision: Literal["auto", "fp32", "tf32", "bf16"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "arithmetic of the training step; auto: the fastest whose loss is fp32's, as planned", "machine"
         ),
     )
     memory_format: Literal["auto", "channels-last", "contiguous"] = field(
-        default=AUTO, metadata=_about("how pixels and weights lie in memory; auto: as planned", "machine")
+        default=AUTO, metadata=about("how pixels and weights lie in memory; auto: as planned", "machine")
     )
     compile: Literal["auto", "no", "yes", "graphs"] = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "torch.compile, or with CUDA graphs; auto: on a GPU where the run is long enough to gain", "machine"
         ),
     )
     sync_batchnorm: bool = field(
         default=False,
-        metadata=_about("several processes normalise over the whole batch, not each over its own share", "machine"),
+        metadata=about("several processes normalise over the whole batch, not each over its own share", "machine"),
     )
     threads: int | Auto = field(
         default=AUTO,
-        metadata=_about(
+        metadata=about(
             "CPU threads; auto: one for a small network, else as planned", "machine", at_least=1, below=1025
         ),
     )
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+            value = checked(item.name, getattr(self, item.name), _KINDS[item.name], item.metadata)
+            object.__setattr__(self, item.name, value)
         if self.image_size != AUTO:
             size = parse_size(self.image_size)
             object.__setattr__(self, "image_size", f"{size[0]}x{size[1]}")
@@ -355,24 +346,6 @@ class Recipe:
         """Every setting by name."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
-    def to_toml(self) -> str:
-        """Every setting as TOML, with the line that explains it above it.
-
-        >>> print(Recipe(epochs=3).to_toml().split("# passes")[1].splitlines()[1])
-        epochs = 3
-        """
-        import tomli_w
-
-        lines: list[str] = []
-        group = ""
-        for item in fields(self):
-            if item.metadata["group"] != group:
-                group = item.metadata["group"]
-                lines += ["", f"# ---- {group} ----"]
-            lines.append(f"# {item.metadata['help']}{_limits(item)}")
-            lines.append(tomli_w.dumps({item.name: getattr(self, item.name)}).rstrip())
-        return "\n".join(lines).lstrip() + "\n"
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """A recipe from settings by name; what is left out has its default. Raises RunError for an unknown name."""
@@ -381,26 +354,6 @@ class Recipe:
             if name not in known:
                 raise RunError(f"a recipe has no setting {name!r}.{did_you_mean(name, known)}")
         return cls(**values)
-
-    @classmethod
-    def from_toml(cls, text: str, *, where: str = "the recipe") -> Recipe:
-        """A recipe from TOML; `where` names the file in errors."""
-        try:
-            return cls.from_dict(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise RunError(f"{where} is not TOML: {error}") from error
-        except RunError as error:
-            raise RunError(f"{where}: {error}") from error
-
-    @classmethod
-    def load(cls, path: Path) -> Recipe:
-        """A recipe from a TOML file."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise RunError(f"the recipe {path} can't be read: {reason}") from error
-        return cls.from_toml(text, where=str(path))
 
     def changed(self, settings: Mapping[str, Value]) -> Recipe:
         """The recipe with some settings replaced."""
@@ -436,119 +389,24 @@ def names() -> tuple[str, ...]:
     return tuple(item.name for item in fields(Recipe))
 
 
-def parse_setting(name: str, text: str) -> Value:
-    """A setting's value from what was typed: "12", "auto", "yes"; raises RunError.
-
-    >>> parse_setting("epochs", "12"), parse_setting("flip", "no"), parse_setting("learning_rate", "auto")
-    (12, False, 'auto')
-    """
-    kinds = _kinds(name)
-    if text == AUTO and AUTO in kinds.words:
-        return text
-    word = text.strip().lower()
-    if kinds.type is bool and word in TRUE_WORDS + FALSE_WORDS:
-        return word in TRUE_WORDS
-    if kinds.type in (int, float):
-        with suppress(ValueError):
-            return int(word) if kinds.type is int else float(word)
-    return text
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from "32" or "32x48"; raises RunError.
-
-    >>> parse_size("32"), parse_size("32x48")
-    ((32, 32), (32, 48))
-    """
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
-        raise RunError(
-            f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
-        )
-    height, width = int(parts[0]), int(parts[-1])
-    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
-        raise RunError(f"image_size {text} has a side outside 1 to {LARGEST_SIDE} pixels")
-    return height, width
-
-
-def parse_options(text: str) -> dict[str, object]:
-    """A network's own settings from "variant=notes,width=2"; raises RunError.
-
-    >>> parse_options("variant=notes,width=2,bias=true")
-    {'variant': 'notes', 'width': 2, 'bias': True}
-    """
-    options: dict[str, object] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, sign, value = (piece.strip() for piece in part.partition("="))
-        if not (name and sign and value):
-            raise RunError(f"model_options {text!r}: {part!r} is not NAME=VALUE")
-        try:
-            options[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            options[name] = value
-    return options
-
-
-@dataclass(frozen=True)
-class _Kinds:
-    """What a setting may be: one plain type, and words."""
-
-    type: type[Any]
-    words: tuple[str, ...]
-
-
-def _kinds(name: str) -> _Kinds:
-    hint = _HINTS[name]
-    if get_origin(hint) is Literal:
-        return _Kinds(str, get_args(hint))
-    plain = [part for part in get_args(hint) if isinstance(part, type)] or [hint]
-    words = [word for part in get_args(hint) if get_origin(part) is Literal for word in get_args(part)]
-    return _Kinds(plain[0], tuple(words))
-
-
 def choices(name: str) -> tuple[str, ...]:
     """The words that a setting is limited to; empty where it is a number, a switch or free text."""
-    kinds = _kinds(name)
-    return kinds.words if kinds.type is str else ()
+    return _KINDS[name].choices
 
 
 def placeholder(name: str) -> str:
     """What `--help` shows in the place of the value: INTEGER|auto, yes|no, crop|letterbox|squash."""
-    kinds = _kinds(name)
-    plain = {bool: "yes|no", int: "INTEGER", float: "NUMBER", str: "" if kinds.words else "TEXT"}[kinds.type]
-    return "|".join(filter(None, [plain, *kinds.words]))
+    return _KINDS[name].placeholder
 
 
-def _checked(item: Field[Any], value: object) -> Value:
-    kinds = _kinds(item.name)
-    if isinstance(value, str) and value in kinds.words:
-        return value
-    needed = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kinds.type]
-    if kinds.words and kinds.type is str:
-        raise RunError(
-            f"{item.name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}"
-        )
-    or_auto = ", or auto" if AUTO in kinds.words else ""
-    if kinds.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kinds.type:
-        raise RunError(f"{item.name} is {value!r}: it must be {needed}{or_auto}")
-    assert isinstance(value, (bool, int, float, str))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        low, high = item.metadata["at_least"], item.metadata["below"]
-        if isinstance(value, float) and not math.isfinite(value):
-            raise RunError(f"{item.name} is {value}: it must be a finite number{or_auto}")
-        if low is not None and value < low:
-            raise RunError(f"{item.name} is {value}: it must be at least {low}{or_auto}")
-        if high is not None and value >= high:
-            raise RunError(f"{item.name} is {value}: it must be below {high}{or_auto}")
-    return value
+def parse_setting(name: str, text: str) -> Value:
+    """A setting's value from what was typed: "12", "auto", "yes"; text that is none stays text, and no recipe takes it.
+
+    >>> parse_setting("epochs", "12"), parse_setting("flip", "no"), parse_setting("learning_rate", "auto")
+    (12, False, 'auto')
+    """
+    return _KINDS[name].read(text)
 
 
-def _limits(item: Field[Any]) -> str:
-    words = choices(item.name)
-    return f" ({' | '.join(words)})" if words else ""
-
-
-_HINTS = get_type_hints(Recipe)
+_KINDS = {name: Kinds.of(hint) for name, hint in get_type_hints(Recipe).items()}
 assert all(item.default is not MISSING for item in fields(Recipe)), "every setting has a default"

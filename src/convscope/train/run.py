@@ -32,6 +32,7 @@ from convscope.train.files import write_file
 from convscope.train.members import Averaged
 from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
+from convscope.train.recipe_file import load_recipe
 from convscope.train.views import ONE, require_views
 
 FORMAT = 1
@@ -183,7 +184,7 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The settings; raises RunError."""
-        return Recipe.load(self.recipe_path)
+        return load_recipe(self.recipe_path)
 
     def card(self) -> ModelCard:
         """The architecture, classes and preprocessing; raises RunError."""

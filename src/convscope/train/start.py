@@ -17,8 +17,9 @@ from convscope.nets.entry import TIMM
 from convscope.nets.paces import Whitened
 from convscope.nets.weights import Weights, fit_weights, read_weights
 from convscope.report.units import plural
-from convscope.train.recipe import Recipe, parse_options
+from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
+from convscope.train.text_values import parse_options
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"

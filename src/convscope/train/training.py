@@ -38,6 +38,7 @@ from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.plan.make import make_plan
 from convscope.train.recipe import Recipe, Value
+from convscope.train.recipe_file import to_toml
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
 from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
@@ -105,7 +106,7 @@ def _train_new(
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         if team.first:
-            write_file(run.recipe_path, settled.recipe.to_toml())
+            write_file(run.recipe_path, to_toml(settled.recipe))
             run.write_card(card)
             write_split(run, dataset)
             job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
@@ -148,7 +149,7 @@ def _train_on(
                 f"{run} has all of its {settled.epochs} epochs: add some with --epochs {settled.epochs + 10}"
             )
         if team.first:
-            write_file(run.recipe_path, settled.recipe.to_toml())
+            write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:
             job.say(f"memory: {line}")
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
@@ -188,7 +189,7 @@ def _with_half_the_batch(job: Job, found: Probe) -> Job:
     settings = loop_settings(settled, job.card, job.train)
     smaller = replace(job, settled=settled, settings=settings, state=new_state(network, settings))
     restore(smaller)
-    write_file(job.run.recipe_path, settled.recipe.to_toml())
+    write_file(job.run.recipe_path, to_toml(settled.recipe))
     return smaller
 
 

@@ -45,6 +45,7 @@ from convscope.train.job import hash_of
 from convscope.train.place import Place
 from convscope.train.plan.make import make_plan as make_training_plan
 from convscope.train.recipe import AUTO, Auto, Recipe, Value
+from convscope.train.recipe_file import to_toml
 from convscope.train.run import Run, create_run, run_name
 from convscope.train.start import lasting_start
 from convscope.train.training import lasting_source
@@ -193,7 +194,7 @@ def ablate(
     assert bench.measured_on
     run = create_run(Path(runs_directory), name or f"ablate-{run_name(recipe.data, settled.recipe.model)}")
     with run.locked():
-        write_file(run.recipe_path, settled.recipe.to_toml())
+        write_file(run.recipe_path, to_toml(settled.recipe))
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
         told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
@@ -243,7 +244,7 @@ def ablate_on(
         else:
             settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
             bench = replace(bench, recipe=settled.recipe)
-            write_file(run.recipe_path, settled.recipe.to_toml())
+            write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:
             watcher.said(f"memory: {line}")
         write_plan(run, plan)
@@ -281,7 +282,7 @@ class _Course:
         settled = with_batch(before, self.bench.found, before.batch_size // 2)
         self._say(f"memory: {error}: {followed(settled, before)}")
         self.bench = replace(self.bench, recipe=settled.recipe)
-        write_file(self.run.recipe_path, settled.recipe.to_toml())
+        write_file(self.run.recipe_path, to_toml(settled.recipe))
 
     def _go(self, done: list[Trial]) -> Ablation:
         tasks = self.plan.pending(done)

@@ -17,6 +17,7 @@ from convscope.report.intervals import Interval, interval_plot
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
+from convscope.train.recipe_file import to_toml
 
 if TYPE_CHECKING:
     from convscope.experiments.ablation.ablate import Ablation
@@ -164,7 +165,7 @@ def _what_was_done(ablation: Ablation) -> Html:
             f"{plural(int(recipe.threads), 'thread')} each."
         ),
         html.details("Every training", html.table(Table.of(each, single))),
-        html.details("Every setting of the baseline (recipe.toml)", html.code(recipe.to_toml())),
+        html.details("Every setting of the baseline (recipe.toml)", html.code(to_toml(recipe))),
     )
 
 

@@ -23,6 +23,7 @@ from convscope.train.job import write_split
 from convscope.train.place import Place
 from convscope.train.plan.make import make_plan
 from convscope.train.recipe import Recipe
+from convscope.train.recipe_file import to_toml
 from convscope.train.run import Members, ModelCard, Run, create_run, open_run, run_name
 from convscope.train.start import lasting_start
 from convscope.train.training import card_of, lasting_source, open_images, train_new, train_on
@@ -98,7 +99,7 @@ def train_ensemble(
     card = replace(alone, members=Members(names=(), planned=members))
     run = create_run(Path(runs_directory), name or f"{run_name(recipe.data, card.name)}-ensemble")
     with run.locked():
-        write_file(run.recipe_path, settled.recipe.to_toml())
+        write_file(run.recipe_path, to_toml(settled.recipe))
         run.write_card(card)
         write_split(run, dataset)
         for line in (*settled.reasons, *(f"plan: {line}" for line in planned.lines)):
