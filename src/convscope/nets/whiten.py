@@ -74,10 +74,10 @@ def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tens
     for some in torch.split(images, max(1, NUMBERS_AT_ONCE // (across * length))):
         patches = some.unfold(2, kernel_size, 1).unfold(3, kernel_size, 1)
         rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, length)
-        total += (rows.T @ rows).double().cpu()
+        total += (rows.T @ rows).cpu().double()
     values, vectors = torch.linalg.eigh(total / (len(images) * across))
     largest, components = values.flip(0)[:directions].clamp(min=0), vectors.flip(1)[:, :directions]
     # Which of a component's two signs comes out is a library's whim: the larger end is made positive.
     ends = components.gather(0, components.abs().argmax(0, keepdim=True))
     filters: Tensor = components * ends.sign() / torch.sqrt(largest + REGULARIZATION)
-    return filters.T.reshape(-1, channels, kernel_size, kernel_size).to(images)
+    return filters.T.reshape(-1, channels, kernel_size, kernel_size).to(images.dtype).to(images.device)

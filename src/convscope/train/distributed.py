@@ -14,14 +14,17 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from convscope.errors import ConvscopeError, PeerError, RunError
 from convscope.train.place import Place
 from convscope.train.team import Lost, Processes, Team
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 # A process that has not come to the others' exchange within this time hangs, or is gone.
 PATIENCE = datetime.timedelta(minutes=10)
@@ -46,6 +49,14 @@ def joined(place: Place | None = None) -> Iterator[Team]:
     if place.size == 1:
         yield Team(place)
         return
+    if not dist.is_available():
+        raise RunError(
+            f"this is process {place.rank} of {place.size}, and this torch ({torch.__version__}) was built without "
+            "torch.distributed: start one process, or install a torch that has it"
+        )
+    # Not every torch has these.
+    from torch._C._distributed_c10d import PrefixStore
+
     # "cuda" is this process's own device from here on.
     if torch.cuda.is_available() and place.local_rank < torch.cuda.device_count():
         torch.cuda.set_device(place.local_rank)
@@ -85,6 +96,8 @@ def _first_has_told(store: Store, error: ConvscopeError) -> bool:
 
 def _lasting_store(place: Place) -> Store:
     """The store at MASTER_ADDR: torchrun's own, which outlives its workers, or the first process's."""
+    from torch._C._distributed_c10d import TCPStore
+
     of_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
     address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
     try:

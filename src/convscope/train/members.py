@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convscope.train.wide import wide
+
 
 class Averaged(nn.Module):
     """Images (N, C, H, W) to scores (N, classes) whose probabilities are the mean of the members'.
@@ -24,7 +26,7 @@ class Averaged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In double precision, since a mean of sure answers lies close to 1."""
-        scores = torch.stack([member(x) for member in self.members]).double()
+        scores = wide(torch.stack([member(x) for member in self.members]))
         count = len(self.members)
         if self.independent:
             # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.

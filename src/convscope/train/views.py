@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from convscope.errors import RunError, did_you_mean
 from convscope.train.mode import Forward
+from convscope.train.wide import wide
 
 ONE = "one"
 # AlexNet's crops of 224 pixels out of 256 lie up to 16 from the middle: a fourteenth of the side.
@@ -80,11 +81,12 @@ def scores_of_views(network: Forward, pixels: Tensor, views: str) -> tuple[Tenso
     >>> plain.tolist(), averaged.tolist()
     ([[1.0, 3.0]], [[2.0, 2.0]])
     """
-    plain: Tensor | None = None
-    total: Tensor | None = None
-    for view, weight in VIEWS[views](pixels):
-        scores: Tensor = network(view.contiguous(memory_format=torch.channels_last)).double()
-        plain = scores if plain is None else plain
-        total = scores * weight if total is None else total.add_(scores, alpha=weight)
-    assert plain is not None and total is not None
-    return plain, total
+    seen = [
+        (network(view.contiguous(memory_format=torch.channels_last)), weight) for view, weight in VIEWS[views](pixels)
+    ]
+    # All views at once: where float64 is on the CPU alone, that is one journey.
+    each = wide(torch.stack([scores for scores, _ in seen]))
+    total = each[0] * seen[0][1]
+    for scores, (_, weight) in zip(each[1:], seen[1:], strict=True):
+        total.add_(scores, alpha=weight)
+    return each[0], total

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +13,11 @@ from click.testing import CliRunner
 
 from convscope.cli.doctor import command, reached_lines
 from convscope.errors import RunError
-from convscope.train.doctor import checkup
+from convscope.train.doctor import ceilings, checkup
 from convscope.train.doctor.breakdown import _kind, kind_of
 from convscope.train.doctor.checkup import Checkup, check_up
-from convscope.train.doctor.clock import measure_rate
+from convscope.train.doctor.clock import Rate, measure_rate
+from convscope.train.mode import Mode
 from convscope.train.plan.make import Planned
 
 
@@ -33,15 +37,36 @@ def found() -> Checkup:
 
 
 def test_the_figures_fit_together(found: Checkup) -> None:
-    reached, ceilings = found.reached, found.ceilings
+    reached, most = found.reached, found.ceilings
     assert (reached.model, reached.input_shape, reached.batch_size) == ("lenet5", (1, 32, 32), 8)
     assert sum(reached.time_by_kind.values()) == pytest.approx(1)
     assert {"convolution, backward", "convolution, forward", "optimizer"} <= reached.time_by_kind.keys()
     reaches = reached.trial.images_per_second * reached.macs.flops
-    assert reached.share_of_peak == pytest.approx(reaches / ceilings.peak(reached.trial.mode.precision))
-    assert set(ceilings.convolution) == {"fp32 contiguous", "fp32 channels-last", "bf16 channels-last"}
-    assert min(rate.per_second for rate in (*ceilings.matmul.values(), ceilings.copy)) > 0
+    assert reached.share_of_peak == pytest.approx(reaches / most.peak(reached.trial.mode.precision))
+    assert set(most.convolution) == {"fp32 contiguous", "fp32 channels-last", "bf16 channels-last"}
+    assert min(rate.per_second for rate in (*most.matmul.values(), most.copy)) > 0
     assert json.loads(json.dumps(found.to_dict()))["reached"]["macs"]["training_flops"] == reached.macs.flops
+
+
+def test_tf32_is_measured_by_itself_where_there_is_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    speed = {"fp32": 1.0, "tf32": 8.0, "bf16": 16.0}
+    now: list[str] = []
+
+    @contextmanager
+    def computing(mode: Mode, device: str) -> Iterator[None]:
+        now.append(mode.precision)
+        yield
+
+    monkeypatch.setattr(ceilings, "has_tf32", lambda device: True)
+    monkeypatch.setattr(ceilings, "computing", computing)
+    monkeypatch.setattr(ceilings, "CONVOLUTIONS", ((2, 8, 8),))
+    monkeypatch.setattr(ceilings, "MATMUL_SIDES", (8,))
+    monkeypatch.setattr(
+        ceilings, "measure_rate", lambda work, **given: Rate(per_second=speed[now[-1]] if now else 1.0, spread=0.0)
+    )
+    found = ceilings.measure_ceilings(tmp_path, scale=0.01)
+    assert {name: rate.per_second for name, rate in found.matmul.items()} == speed
+    assert {kind: found.peak(kind) for kind in speed} == speed
 
 
 def test_the_command_prints_it(found: Checkup, monkeypatch: pytest.MonkeyPatch) -> None:

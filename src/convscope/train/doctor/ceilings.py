@@ -6,7 +6,9 @@ import io
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch.nn import functional
 from convscope.data.decode import decode_bytes
 from convscope.data.records import Decoding
 from convscope.train.doctor.clock import Rate, measure_rate
+from convscope.train.mode import Mode, Precision, computing, has_tf32
 
 # Sides of square matrices, and (images, channels in and out, side) of 3x3 convolutions: the best of them counts.
 MATMUL_SIDES = (1024, 2048)
@@ -31,7 +34,8 @@ class Ceilings:
     """Measured rates; None where a thing can't be done here.
 
     Args:
-        matmul: floating-point operations a second of a matrix product, by element type: fp32, bf16.
+        matmul: floating-point operations a second of a matrix product, by arithmetic: fp32, tf32 (where there is
+            such), bf16.
         convolution: the same of a 3x3 convolution, forward, by arithmetic and memory format.
         copy: bytes read and written a second.
         decode: JPEGs a second on one core, by size.
@@ -54,21 +58,21 @@ class Ceilings:
 
     def peak(self, precision: str) -> float:
         """The fastest convolution in this arithmetic, floating-point operations a second."""
-        wanted = "bf16" if precision == "bf16" else "fp32"
-        return max(rate.per_second for name, rate in self.convolution.items() if name.startswith(wanted))
+        return max(rate.per_second for name, rate in self.convolution.items() if name.startswith(precision))
 
 
 def measure_ceilings(folder: Path, *, device: str = "cpu", scale: float = 1.0) -> Ceilings:
     """Measure everything, in some 15 seconds times `scale`; `folder` is where the disk is tried."""
     seconds = 0.4 * scale
+    kinds: tuple[Precision, ...] = ("fp32", "tf32", "bf16") if has_tf32(device) else ("fp32", "bf16")
     with torch.inference_mode():
         return Ceilings(
-            matmul={name: _matmul(kind, seconds, device) for name, kind in _KINDS.items()},
+            matmul={kind: _matmul(kind, seconds, device) for kind in kinds},
             convolution={
-                f"{name} {layout}": _convolution(kind, layout, seconds, device)
-                for name, kind in _KINDS.items()
+                f"{kind} {layout}": _convolution(kind, layout, seconds, device)
+                for kind in kinds
                 for layout in _LAYOUTS
-                if (name, layout) != ("bf16", "contiguous")
+                if (kind, layout) != ("bf16", "contiguous")
             },
             copy=_copy(seconds, device, int(COPIED_BYTES * min(1.0, scale))),
             decode={f"{height}x{width}": _decode((height, width), seconds) for height, width in PICTURES},
@@ -76,30 +80,37 @@ def measure_ceilings(folder: Path, *, device: str = "cpu", scale: float = 1.0) -
         )
 
 
-_KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_KINDS: dict[Precision, torch.dtype] = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 
 
-def _matmul(kind: torch.dtype, seconds: float, device: str) -> Rate:
+def _best(measures: Iterable[Callable[[], Rate]], kind: Precision, device: str) -> Rate:
+    """The fastest of several, in this arithmetic: what torch takes for float32 by itself differs by operation."""
+    mode = Mode(precision=kind, memory_format="contiguous", compile="no", threads=torch.get_num_threads())
+    with computing(mode, device):
+        return max((measure() for measure in measures), key=lambda rate: rate.per_second)
+
+
+def _matmul(kind: Precision, seconds: float, device: str) -> Rate:
     def one(side: int) -> Rate:
-        left, right = (torch.ones((side, side), dtype=kind, device=device) for _ in range(2))
+        left, right = (torch.ones((side, side), dtype=_KINDS[kind], device=device) for _ in range(2))
         return measure_rate(lambda: left @ right, amount=2 * side**3, seconds=seconds, device=device)
 
-    return max(map(one, MATMUL_SIDES), key=lambda rate: rate.per_second)
+    return _best((partial(one, side) for side in MATMUL_SIDES), kind, device)
 
 
-def _convolution(kind: torch.dtype, layout: str, seconds: float, device: str) -> Rate:
+def _convolution(kind: Precision, layout: str, seconds: float, device: str) -> Rate:
     def one(sizes: tuple[int, int, int]) -> Rate:
         images, channels, side = sizes
-        pixels = torch.ones((images, channels, side, side), dtype=kind, device=device)
-        weights = torch.ones((channels, channels, 3, 3), dtype=kind, device=device)
+        pixels = torch.ones((images, channels, side, side), dtype=_KINDS[kind], device=device)
+        weights = torch.ones((channels, channels, 3, 3), dtype=_KINDS[kind], device=device)
         pixels, weights = (tensor.contiguous(memory_format=_LAYOUTS[layout]) for tensor in (pixels, weights))
         amount = 2 * images * channels**2 * 9 * side**2
         return measure_rate(
             lambda: functional.conv2d(pixels, weights, padding=1), amount=amount, seconds=seconds, device=device
         )
 
-    return max(map(one, CONVOLUTIONS), key=lambda rate: rate.per_second)
+    return _best((partial(one, sizes) for sizes in CONVOLUTIONS), kind, device)
 
 
 def _copy(seconds: float, device: str, size: int) -> Rate:

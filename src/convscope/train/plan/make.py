@@ -17,7 +17,7 @@ from convscope.data.records import ImageSet
 from convscope.train.choose import NATIVE_BF16, Settled, has_bf16
 from convscope.train.job import loop_settings
 from convscope.train.machine import this_machine
-from convscope.train.mode import Compile, Mode, Precision
+from convscope.train.mode import Compile, Mode, Precision, has_tf32
 from convscope.train.plan.record import Plan
 from convscope.train.plan.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.train.plan.store import keep_plan, read_plan
@@ -154,7 +154,7 @@ def what_may_be_chosen(
 ) -> Choices:
     """What this device can do, and what is worth trying on it."""
     on_gpu = settled.device == "cuda"
-    arithmetics: list[Precision] = ["tf32"] if on_gpu and torch.cuda.get_device_capability() >= (8, 0) else []
+    arithmetics: list[Precision] = ["tf32"] if has_tf32(settled.device) else []
     if has_bf16(settled.device):
         arithmetics.append("bf16")
     # On a CPU compiled convolutions call the same kernels: nothing to gain, and a minute to lose.
