@@ -38,6 +38,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "color_jitter_pca": st.one_of(_OR_AUTO, st.floats(0, 1)),
     "mixup": st.floats(0, 8),
     "cutmix": st.floats(0, 8),
+    "stream": st.sampled_from(choices("stream")),
     "epochs": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
     "batch_size": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
     "optimizer": st.sampled_from(choices("optimizer")),

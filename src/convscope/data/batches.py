@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.records import ImageSet
+from convscope.data.streamed import Streamed
 from convscope.errors import DataError
 
 # Images looked at for the mean and standard deviation: more would change neither in the third digit.
@@ -89,19 +90,29 @@ class Batches:
         """The rows of this epoch, in order."""
         if not self.shuffle:
             return np.arange(len(self.image_set))
+        if isinstance(images := self.image_set.images, Streamed):
+            return images.course(self.seed, self.epoch).learning
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.image_set))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        order = self.order()
         targets = self.image_set.targets
-        for batch in range(len(self)):
-            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            if self.share is not None:
-                rows = rows[self.share(len(rows))]
-            images = to_floats(self.image_set.images[rows], self.normalization, device=self.device)
+        for pixels, rows in self._read():
+            images = to_floats(pixels, self.normalization, device=self.device)
             said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
             labels = torch.from_numpy(said).to(self.device)
             yield images, labels, torch.from_numpy(rows)
+
+    def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
+        """Each batch's pixels (n, H, W, C) and rows; of a stream, ahead of being asked for."""
+        order, images = self.order(), self.image_set.images
+        parts = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)][: len(self)]
+        if self.share is not None:
+            parts = [rows[self.share(len(rows))] for rows in parts]
+        if isinstance(images, Streamed):
+            reading = images.course(self.seed, self.epoch).reading if self.shuffle else order
+            yield from images.read(parts, reading)
+        else:
+            yield from ((images[rows], rows) for rows in parts)
 
 
 def to_floats(

@@ -103,13 +103,13 @@ def _decode_all(
         store(first, block)
         return last - first, bad, said
 
-    rows = max(1, min(TASK_ROWS, TASK_BYTES // int(np.prod(decoding.image_shape))))
+    rows = rows_of_a_task(decoding)
     progress(0, count, what)
     done = 0
     # Pillow's warnings (odd metadata, mostly) are not for the user. The filter is process-wide: it is set once, here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        threads = _threads(_typical_seconds(listing, decoding))
+        threads = threads_that_pay(listing, decoding)
         pool = ThreadPoolExecutor(threads, "convscope-decode")
         tasks = [pool.submit(decode_block, first, min(first + rows, count)) for first in range(0, count, rows)]
         try:
@@ -127,6 +127,16 @@ def _decode_all(
     outcome.bad = dict(sorted(outcome.bad.items()))
     outcome.remarks = dict(sorted(remarks.items()))
     return outcome
+
+
+def rows_of_a_task(decoding: Decoding) -> int:
+    """How many images one task decodes."""
+    return max(1, min(TASK_ROWS, TASK_BYTES // int(np.prod(decoding.image_shape))))
+
+
+def threads_that_pay(listing: Listing, decoding: Decoding) -> int:
+    """How many threads pay for decoding these images; a few of them are timed."""
+    return _threads(_typical_seconds(listing, decoding))
 
 
 def _threads(seconds: float) -> int:

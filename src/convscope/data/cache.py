@@ -85,6 +85,25 @@ def cache_limit() -> int:
     return int(gib * 2**30)
 
 
+def with_overhead(size: int) -> int:
+    """Bytes of a disk that an entry of so many bytes of pixels may come to take."""
+    return int(size * 1.05) + 2**24
+
+
+def refusal(directory: Path, key: str, shape: tuple[int, ...]) -> str | None:
+    """Why an entry of this shape would not fit into the cache, or None where it does or is there already."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if (directory / key).is_dir():
+        return None
+    if size > (limit := cache_limit()):
+        return f"{size / 2**30:.2f} GiB decoded, more than the {limit / 2**30:.2f} of CONVSCOPE_CACHE_GIB"
+    there = next((path for path in (directory, *directory.absolute().parents) if path.is_dir()), Path("/"))
+    free = shutil.disk_usage(there).free
+    if free < with_overhead(size):
+        return f"{size / 2**30:.2f} GiB decoded, and {free / 2**30:.2f} GiB free in {there}"
+    return None
+
+
 def entry_key(identity: str, decoding: Decoding) -> str:
     """The name of the entry for these files under this decoding."""
     settings = json.dumps([FORMAT, identity, decoding.to_dict()])
@@ -170,7 +189,7 @@ class NewEntry:
             self.directory.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(self.directory)
             free = shutil.disk_usage(self.directory).free
-            if free < size * 1.05 + 2**24:
+            if free < with_overhead(size):
                 raise DataError(
                     f"decoded images need {size / 2**30:.2f} GiB in {self.directory}, where {free / 2**30:.2f} GiB are "
                     "free: make room, choose smaller images, or set CONVSCOPE_CACHE to a folder with room"

@@ -42,7 +42,8 @@ class Listing:
 
     `parts` gives each split's number of rows, in the order in which they follow one another. `identity` changes when
     any file's name, size or time does: it is what the cache is keyed by; None means that no cache is needed.
-    `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone.
+    `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone,
+    `archives` (rows,), which archive each row lies in, for shards alone.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Listing:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     targets: Targets | None = None
+    archives: Labels | None = None
 
     def class_counts(self, rows: Labels) -> Labels:
         """How many of some rows show each class, int64 (classes,)."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
 from convscope.data.build import Decoded, decode_rows
 from convscope.data.cache import cache_directory as default_cache_directory
 from convscope.data.cifar import find_cifar, list_cifar
@@ -15,16 +15,13 @@ from convscope.data.digits import list_digits
 from convscope.data.folder import LAYOUT, list_folder
 from convscope.data.idx import find_idx, list_idx
 from convscope.data.listing import Listing
-from convscope.data.partition import find_conflicts, find_leaks, partition
+from convscope.data.open_streamed import open_streamed
+from convscope.data.partition import find_leaks, partition
 from convscope.data.records import (
     Dataset,
     Decoding,
-    ImageSet,
-    Labels,
-    Pixels,
     Problem,
     Progress,
-    Rows,
     no_progress,
 )
 from convscope.data.shard_names import find_shards, names_shards
@@ -177,12 +174,17 @@ def open_dataset(
     strict: bool = False,
     cache_directory: Path | None = None,
     progress: Progress = no_progress,
+    stream: bool = False,
+    processes: int = 1,
 ) -> Dataset:
     """Open a source as splits of uint8 images (N, H, W, C), decoded once and kept in the cache.
 
     A source without splits is cut into train, val and test in memory; one without val gets it from train. Both are
     stratified by class and decided by `seed`. Images that can't be read are kept out and listed in `problems`; with
     `strict` the first of them raises. Raises DataError for anything that can't be trained on.
+
+    With `stream` the training images are decoded whenever they are asked for and kept nowhere; `processes` of this
+    machine do so at once. What can't be read among them is found on the way.
 
     >>> open_dataset("digits").counts
     {'train': 1439, 'val': 179, 'test': 179}
@@ -193,11 +195,24 @@ def open_dataset(
     listing = found.listing
     decoding = decoding or found.default_decoding()
     directory = cache_directory or default_cache_directory()
+    if stream:
+        return open_streamed(
+            listing,
+            decoding,
+            validation_fraction=validation_fraction,
+            test_fraction=test_fraction,
+            seed=seed,
+            strict=strict,
+            directory=directory,
+            progress=progress,
+            processes=processes,
+        )
     decoded = decode_rows(listing, decoding, directory=directory, progress=progress)
     problems = listing.problems + tuple(
         Problem(listing.names[row], reason) for row, reason in decoded.outcome.bad.items()
     )
-    _check_problems(listing, decoded, problems, strict=strict)
+    refuse_any(problems, strict=strict)
+    _check_classes(listing, decoded)
     split = partition(
         listing,
         decoded.outcome,
@@ -205,7 +220,7 @@ def open_dataset(
         test_fraction=test_fraction,
         seed=seed,
     )
-    sets = {name: _image_set(listing, decoded.pixels, rows) for name, rows in split.rows.items()}
+    sets = {name: image_set(listing, decoded.pixels, rows) for name, rows in split.rows.items()}
     leaks = find_leaks(split.rows, decoded.outcome, listing.names)
     return Dataset(
         source=listing.source,
@@ -217,7 +232,7 @@ def open_dataset(
         test=sets.get("test"),
         problems=problems,
         leaks=leaks,
-        notes=(*listing.notes, *split.notes, *_notes_on_pixels(listing, decoded, decoding, len(leaks))),
+        notes=(*listing.notes, *split.notes, *notes_on_pixels(listing, decoded, decoding, len(leaks))),
         made_splits=split.made,
         cache_hit=decoded.hit,
         cache_path=None if decoded.path is None else str(decoded.path),
@@ -225,12 +240,8 @@ def open_dataset(
     )
 
 
-def _check_problems(listing: Listing, decoded: Decoded, problems: tuple[Problem, ...], *, strict: bool) -> None:
-    """Raise DataError where bad images leave a class with none to learn from, or where any is one too many."""
-    if problems and strict:
-        first = problems[0]
-        count = f"{len(problems)} images" if len(problems) > 1 else "an image"
-        raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
+def _check_classes(listing: Listing, decoded: Decoded) -> None:
+    """Raise DataError where bad images leave a class with none to learn from."""
     learned = listing.rows_of(next(iter(listing.parts)))
     readable = np.setdiff1d(learned, list(decoded.outcome.bad))
     counts = listing.class_counts(readable)
@@ -243,32 +254,3 @@ def _check_problems(listing: Listing, decoded: Decoded, problems: tuple[Problem,
         f"none of the images of class {listing.classes[empty]!r} can be read; "
         f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
     )
-
-
-def _image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
-    """The rows as a set: a plain slice where they follow one another, else a view of rows."""
-    first, last = int(rows[0]), int(rows[-1])
-    whole = last - first + 1 == len(rows)
-    images = pixels[first : last + 1] if whole else Rows(pixels, rows)
-    names = listing.names[first : last + 1] if whole else [listing.names[row] for row in rows.tolist()]
-    targets = None if listing.targets is None else listing.targets[rows]
-    return ImageSet(images, listing.labels[rows], names, targets)
-
-
-def _notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
-    for remark, count in decoded.outcome.remarks.items():
-        yield f"{count} images {remark}"
-    size = f"{decoding.size[0]}x{decoding.size[1]}"
-    if leaks:
-        yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
-    conflicts = find_conflicts(listing, decoded.outcome)
-    if conflicts:
-        first, second = conflicts[0]
-        other = "an image of another class" if listing.targets is None else "an image with other labels"
-        yield (
-            f"{_images_have(len(conflicts))} the same pixels (at {size}) as {other}, for example {first} and {second}"
-        )
-
-
-def _images_have(count: int) -> str:
-    return "1 image has" if count == 1 else f"{count:,} images have"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast, get_args, overload
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,29 @@ class Decoding:
             raise DataError(f"decoding settings can't be read: {error!r} in {dict(values)}") from error
 
 
+class Drawn(Protocol):
+    """What stands in the place of an array of pixels, and has them only when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Always uint8."""
+        ...
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
+    def part(self, rows: slice) -> Drawn:
+        """Some of the rows, of which none is read."""
+        ...
+
+
 class Rows:
     """Some rows of an image array, in an order of their own, read only when asked for.
 
@@ -129,6 +152,10 @@ class Rows:
         picked: Pixels = self.base[self.rows[index]]
         return picked
 
+    def part(self, rows: slice) -> Rows:
+        """Some of the rows, without a copy."""
+        return Rows(self.base, self.rows[rows])
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         whole = self.base[self.rows]
         return whole if dtype is None else whole.astype(dtype, copy=False)
@@ -138,12 +165,13 @@ class Rows:
 class ImageSet:
     """Images with their labels and names, row by row.
 
-    `images` has shape (N, H, W, C), uint8: an array, a memory map, or `Rows` of one; all take an index, a slice or an
-    array of indices. `labels` index the dataset's `classes`. A name is the file's path, or like "digits/123".
+    `images` has shape (N, H, W, C), uint8: an array, a memory map, `Rows` of one, or images that are decoded when they
+    are asked for; all take an index, a slice or an array of indices. `labels` index the dataset's `classes`. A name is
+    the file's path, or like "digits/123".
     Where an image may show several classes, or none, `targets` (N, classes) tells which, and every label is SEVERAL.
     """
 
-    images: Pixels | Rows
+    images: Pixels | Drawn
     labels: Labels
     names: Sequence[str]
     targets: Targets | None = None
@@ -164,7 +192,7 @@ class ImageSet:
     def part(self, rows: slice) -> ImageSet:
         """Some of the rows, without reading or copying an image."""
         images = self.images
-        of_rows = Rows(images.base, images.rows[rows]) if isinstance(images, Rows) else images[rows]
+        of_rows = images[rows] if isinstance(images, np.ndarray) else images.part(rows)
         targets = None if self.targets is None else self.targets[rows]
         return ImageSet(of_rows, self.labels[rows], self.names[rows], targets)
 

@@ -103,6 +103,7 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
         raise DataError(f"{shown}: no image that is learned from shows the class {missing!r}: add some, or take it out")
     files = [found_file(Path(shard.path)) for shard in shards]
     files = [Found(str(Path(file.path).absolute()), file.size, file.time) for file in files]
+    number_of_shard = {shard.path: number for number, shard in enumerate(shards)}
     size, channels = typical_of(places, lambda place: read_member(*place))
     return Listing(
         source=source,
@@ -119,6 +120,7 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
         problems=tuple(problems),
         notes=tuple(_notes(shards, found)),
         targets=targets,
+        archives=np.array([number_of_shard[shard] for shard, _ in places], np.int64),
     )
 
 

@@ -7,6 +7,7 @@ recipe, before any image is read.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -32,6 +33,7 @@ from convscope.train.place import Place, threads_for
 from convscope.train.recipe import AUTO, Recipe, choices, plain, taken
 from convscope.train.showing import choose_augmentation, choose_growth, choose_views
 from convscope.train.start import FINE_TUNING_RATE, network_options, starts_trained
+from convscope.train.streaming import chosen_stream
 from convscope.train.text_values import parse_size
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
@@ -62,8 +64,8 @@ class Settled:
     reasons: tuple[str, ...]
 
 
-def settle(recipe: Recipe, found: Probe) -> Settled:
-    """Replace every "auto" of a recipe by what fits the data and the machine.
+def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> Settled:
+    """Replace every "auto" of a recipe by what fits the data, the machine, and what is free for decoded images.
 
     Raises:
         CaptureError: no such network or option.
@@ -124,6 +126,7 @@ def settle(recipe: Recipe, found: Probe) -> Settled:
         {
             "model": model,
             "image_size": f"{size[0]}x{size[1]}",
+            "stream": chosen_stream(recipe, found, decoding, cache_directory, reasons),
             "channels": channels,
             "flip": augmentation.flip,
             "flip_mode": augmentation.flip_mode,

@@ -13,6 +13,7 @@ import numpy as np
 from convscope.data.listing import WHOLE
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
+from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.answer import answers_of_views
 from convscope.train.choose import usable_device
@@ -113,6 +114,7 @@ def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | No
         seed=recipe.seed_of_split,
         cache_directory=cache,
         progress=progress,
+        stream=own and recipe.stream == "yes",
     )
 
 
@@ -121,6 +123,8 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
     if split is not None and split not in there:
         raise DataError(f"{dataset.source} has no {split} split, only {', '.join(there)}.{did_you_mean(split, there)}")
     name = split or next(known for known in SPLITS if known in there)
+    if isinstance(there[name].images, Streamed):
+        raise DataError(f"the {name} images of {dataset.source} are streamed, and not measured: name a split or images")
     return name, there[name]
 
 

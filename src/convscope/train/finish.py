@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from convscope.train.loop import Best
 from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.report import Story, write_report
 from convscope.train.run import Run
+from convscope.train.streaming import unreadable
 from convscope.train.views import ONE
 
 
@@ -64,7 +65,7 @@ def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         recipe=job.settled.recipe,
         reasons=job.settled.reasons,
         weights=job.settled.weights,
-        dataset=job.dataset,
+        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
         card=job.card,
         augmentation=job.settings.augmentation,
         batch_size=job.settled.batch_size,

@@ -31,6 +31,7 @@ from convscope.train.loop import Best, Settings, State
 from convscope.train.objective import make_objective
 from convscope.train.recipe import plain
 from convscope.train.run import ModelCard, Run, short_name
+from convscope.train.streaming import unreadable
 from convscope.train.team import Team
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
@@ -51,6 +52,8 @@ class Job:
     listener: Listener
     team: Team = field(default_factory=Team)
     saved_at: float = -math.inf
+    # Images that could not be read, of those that have been told.
+    unreadable_told: int = 0
 
     @cached_property
     def data_hash(self) -> str:
@@ -113,6 +116,9 @@ def keep_epoch(job: Job) -> None:
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
+    for problem in (found := unreadable(job.train))[job.unreadable_told :]:
+        job.say(f"{problem.path}: {problem.reason}")
+    job.unreadable_told = len(found)
     write_metrics(job)
     now = time.monotonic()
     if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:

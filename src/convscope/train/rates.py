@@ -141,7 +141,7 @@ def find_learning_rate(
         raise RunError("there is nothing to train on: name a folder of images, or digits")
     listener = listener or Silent()
     found = probe(recipe.data)
-    settled = settle(recipe.changed({"learning_rate": AUTO}), found)
+    settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = open_images(found, settled, listener, cache_directory)
     card = card_of(settled, dataset, train)

@@ -58,6 +58,13 @@ class Recipe:
     test_fraction: float = field(
         default=0.1, metadata=about("share of a single folder held back for the test", "images", at_least=0, below=1)
     )
+    stream: Literal["auto", "no", "yes"] = field(
+        default=AUTO,
+        metadata=about(
+            "decode training images anew in each epoch and keep none of them; auto: where they do not fit the cache",
+            "images",
+        ),
+    )
     strict: bool = field(default=False, metadata=about("stop at the first image that can't be read", "images"))
 
     model: str = field(

@@ -36,6 +36,7 @@ from convscope.train.job import (
 from convscope.train.loop import Diverged, Settings, fit, new_state
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
+from convscope.train.place import Place
 from convscope.train.plan.make import make_plan
 from convscope.train.recipe import Recipe, Value
 from convscope.train.recipe_file import to_toml
@@ -91,7 +92,9 @@ def _train_new(
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
     found = probe(recipe.data)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
-    settled, of_memory = team.decided(lambda: fit_to_memory(settle(lasting, found), found, processes=team.size))
+    settled, of_memory = team.decided(
+        lambda: fit_to_memory(settle(lasting, found, cache_directory), found, processes=team.size)
+    )
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
     card = card_of(settled, dataset, train)
@@ -133,7 +136,9 @@ def _train_on(
         )
     recipe = recipe.changed(changes)
     found = probe(recipe.data)
-    settled, of_memory = team.decided(lambda: fit_to_memory(settle(recipe, found), found, processes=team.size))
+    settled, of_memory = team.decided(
+        lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size)
+    )
     card = run.card()
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
@@ -294,6 +299,8 @@ def open_images(
         strict=recipe.strict,
         cache_directory=cache_directory,
         progress=listener.progressed,
+        stream=recipe.stream == "yes",
+        processes=Place.of().local_size,
     )
     if dataset.train is None or not len(dataset.train):
         raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")

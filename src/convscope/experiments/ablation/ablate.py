@@ -174,7 +174,13 @@ def ablate(
         recipe = recipe.changed({"model": DEFAULT_MODEL})
     _check_count(seeds)
     found = probe(recipe.data)
-    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found)
+    cache = None if cache_directory is None else Path(cache_directory)
+    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
+    if settled.recipe.stream == "yes":
+        raise RunError(
+            "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with room "
+            "in the cache for them all"
+        )
     _check_labels(found.listing)
     classes = len(found.classes)
     variants = choose_variants(without, settled.recipe, lambda: baseline_network(settled, classes))
@@ -183,7 +189,6 @@ def ablate(
     jobs, threads = shared_out(jobs, recipe.threads, plan, settled, classes)
     settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
     settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
-    cache = None if cache_directory is None else Path(cache_directory)
     bench = open_bench(settled.recipe, found, _Telling(watcher), cache)
     # A variant would have to be compiled anew, which takes longer than it saves in a short training.
     fixed: dict[str, Value] = {"threads": settled.mode.threads, **({"compile": "no"} if recipe.compile == AUTO else {})}
@@ -225,7 +230,7 @@ def ablate_on(
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
         found = probe(recipe.data)
-        settled = settle(recipe, found)
+        settled = settle(recipe, found, cache)
         classes = len(found.classes)
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]

@@ -91,7 +91,7 @@ def train_ensemble(
     found = probe(recipe.data)
     if found.multi_label:
         raise RunError(f"{found.source} has several labels an image: members are compared by the one class they call")
-    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found)
+    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
     dataset, train = open_images(found, settled, listener, cache)
     alone = card_of(settled, dataset, train)
     planned = make_plan(recipe, settled, alone, train, cache_directory=cache)
@@ -145,7 +145,7 @@ def _same_images(
 ) -> Dataset:
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new ensemble")
-    settled = settle(recipe, found)
+    settled = settle(recipe, found, cache)
     dataset, train = open_images(found, settled, listener, cache)
     if card_of(settled, dataset, train) != replace(card, members=None):
         raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")

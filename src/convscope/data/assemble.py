@@ -1,0 +1,49 @@
+"""Decoded rows become image sets, and what was seen in their pixels becomes sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from convscope.data.build import Decoded
+from convscope.data.listing import Listing
+from convscope.data.partition import find_conflicts
+from convscope.data.records import Decoding, ImageSet, Labels, Pixels, Problem, Rows
+from convscope.errors import DataError
+
+
+def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
+    """The rows as a set: a plain slice where they follow one another, else a view of rows."""
+    first, last = int(rows[0]), int(rows[-1])
+    whole = last - first + 1 == len(rows)
+    images = pixels[first : last + 1] if whole else Rows(pixels, rows)
+    names = listing.names[first : last + 1] if whole else [listing.names[row] for row in rows.tolist()]
+    targets = None if listing.targets is None else listing.targets[rows]
+    return ImageSet(images, listing.labels[rows], names, targets)
+
+
+def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
+    """What is worth knowing of images that were decoded: remarks, equal pictures in two splits or of two classes."""
+    for remark, count in decoded.outcome.remarks.items():
+        yield f"{count} images {remark}"
+    size = f"{decoding.size[0]}x{decoding.size[1]}"
+    if leaks:
+        yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
+    conflicts = find_conflicts(listing, decoded.outcome)
+    if conflicts:
+        first, second = conflicts[0]
+        other = "an image of another class" if listing.targets is None else "an image with other labels"
+        yield (
+            f"{_images_have(len(conflicts))} the same pixels (at {size}) as {other}, for example {first} and {second}"
+        )
+
+
+def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
+    """Raise DataError where an image can't be read and that is one too many."""
+    if problems and strict:
+        first = problems[0]
+        count = f"{len(problems)} images" if len(problems) > 1 else "an image"
+        raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
+
+
+def _images_have(count: int) -> str:
+    return "1 image has" if count == 1 else f"{count:,} images have"

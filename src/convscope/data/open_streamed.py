@@ -1,0 +1,119 @@
+"""A source whose training images are streamed: only those that validate and test are decoded into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
+from convscope.data.build import Decoded, decode_rows
+from convscope.data.cache import Outcome
+from convscope.data.listing import Listing, Reader
+from convscope.data.partition import find_leaks, partition
+from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Pixels, Problem, Progress
+from convscope.data.streamed import Streamed
+
+HELD = ("val", "test")
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Reads some rows of a listing under numbers of their own."""
+
+    whole: Reader
+    rows: Labels
+
+    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+        return self.whole(int(self.rows[row]), decoding)
+
+    def original(self, row: int) -> tuple[bytes, str]:
+        return self.whole.original(int(self.rows[row]))
+
+
+def open_streamed(
+    listing: Listing,
+    decoding: Decoding,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    strict: bool,
+    directory: Path,
+    progress: Progress,
+    processes: int,
+) -> Dataset:
+    """Split the rows as `open_dataset` does, but decode no training image.
+
+    Equal pictures are looked for among the held-out images alone, for the others are not at hand. Raises DataError.
+    """
+    split = partition(
+        listing, Outcome(), validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+    )
+    train = split.rows["train"]
+    refuse_any(listing.problems, strict=strict)
+    stream = Streamed(listing, decoding, train, strict=strict, processes=processes)
+    sets = {"train": _streamed_set(listing, stream)}
+    problems, notes = listing.problems, [*listing.notes, *split.notes]
+    leaks: tuple[Leak, ...] = ()
+    decoded: Decoded | None = None
+    notes.append(
+        f"train is streamed: its {len(train):,} images are decoded anew in each epoch, shuffled within a window of "
+        f"{min(stream.window, len(train)):,}; whether they are among the held-out ones too was not looked for"
+    )
+    held = {name: split.rows[name] for name in HELD if name in split.rows}
+    if held:
+        part = _part(listing, held)
+        decoded = decode_rows(part, decoding, directory=directory, progress=progress)
+        bad = decoded.outcome.bad
+        problems += tuple(Problem(part.names[row], reason) for row, reason in bad.items())
+        refuse_any(problems, strict=strict)
+        rows = {name: np.setdiff1d(part.rows_of(name), list(bad)) for name in held}
+        rows = {name: found for name, found in rows.items() if len(found)}
+        sets |= {name: image_set(part, decoded.pixels, found) for name, found in rows.items()}
+        leaks = find_leaks(rows, decoded.outcome, part.names)
+        notes += notes_on_pixels(part, decoded, decoding, len(leaks))
+    return Dataset(
+        source=listing.source,
+        kind=listing.kind,
+        classes=listing.classes,
+        decoding=decoding,
+        train=sets["train"],
+        val=sets.get("val"),
+        test=sets.get("test"),
+        problems=problems,
+        leaks=leaks,
+        notes=tuple(notes),
+        made_splits=split.made,
+        cache_hit=decoded is not None and decoded.hit,
+        cache_path=None if decoded is None or decoded.path is None else str(decoded.path),
+        decode_seconds=0.0 if decoded is None else decoded.seconds,
+    )
+
+
+def _streamed_set(listing: Listing, stream: Streamed) -> ImageSet:
+    rows = stream.rows
+    targets = None if listing.targets is None else listing.targets[rows]
+    return ImageSet(stream, listing.labels[rows], [listing.names[row] for row in rows.tolist()], targets)
+
+
+def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
+    """A listing of the held-out rows, whose cache entry is its own."""
+    rows = np.concatenate(list(held.values()))
+    which = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+    return replace(
+        listing,
+        # Not a place that is read: it tells its entry from those of other parts of the same source.
+        source=f"{listing.source}#{which}",
+        identity=None if listing.identity is None else f"{listing.identity}#{which}",
+        parts={name: len(found) for name, found in held.items()},
+        labels=listing.labels[rows],
+        names=[listing.names[row] for row in rows.tolist()],
+        targets=None if listing.targets is None else listing.targets[rows],
+        archives=None,
+        read=_Some(listing.read, rows),
+        problems=(),
+        notes=(),
+    )

@@ -1,0 +1,207 @@
+"""Laws of streams: every image once an epoch, decided by the seed, in bounded memory, whoever reads which part."""
+
+from __future__ import annotations
+
+import signal
+import tarfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data_makers as made
+from convscope.data import streamed as stream_module
+from convscope.data.batches import Batches
+from convscope.data.course import draw_course
+from convscope.data.open import open_dataset, probe
+from convscope.data.records import Dataset, Decoding, ImageSet
+from convscope.data.streamed import AHEAD, Streamed
+from convscope.data.write_shards import write_shards
+from convscope.errors import DataError
+from convscope.train import train
+from convscope.train.events import EpochRow, Silent
+from convscope.train.place import Place
+from convscope.train.recipe import Recipe
+from convscope.train.team import Team
+from convscope.train.training import train_on
+
+SMALL = Decoding(size=(8, 8))
+WINDOW = 20
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    st.integers(1, 40),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_a_course_holds_every_row_once_and_moves_none_by_a_window(
+    lengths: list[int], window: int, seed: int, epoch: int
+) -> None:
+    archives = np.repeat(np.arange(len(lengths)), lengths)
+    course = draw_course(archives, window, seed=seed, epoch=epoch)
+    rows = np.arange(len(archives))
+    assert np.array_equal(np.sort(course.reading), rows) and np.array_equal(np.sort(course.learning), rows)
+    if len(rows) > window:
+        read_at, learned_at = np.argsort(course.reading), np.argsort(course.learning)
+        assert np.abs(read_at - learned_at).max() < window
+        # An archive is read from its beginning to its end, and no other meanwhile.
+        for archive in range(len(lengths)):
+            assert (np.diff(read_at[archives == archive]) == 1).all()
+    again = draw_course(archives, window, seed=seed, epoch=epoch)
+    assert np.array_equal(again.learning, course.learning)
+
+
+def test_archives_and_images_are_shuffled_anew_in_each_epoch_and_by_each_seed() -> None:
+    archives = np.repeat(np.arange(30), 40)
+    courses = [draw_course(archives, 100, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert len({course.reading.tobytes() for course in courses}) == 4
+    for course in courses:
+        drawn = archives[course.learning]
+        # Neighbours are seldom neighbours still, and several archives meet in every stretch.
+        assert (np.diff(course.learning) == 1).mean() < 0.1
+        assert min(len(set(drawn[start : start + 60])) for start in range(0, 1200, 60)) >= 3
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 training images of two classes in 12 archives, and 12 to validate."""
+    folder = tmp_path_factory.mktemp("shards")
+    seed = made.fill(folder / "photos" / "train", {"cat": 48, "dog": 48})
+    made.fill(folder / "photos" / "val", {"cat": 6, "dog": 6}, first_seed=seed)
+    write_shards(probe(str(folder / "photos")).listing, folder / "out", shard_images=8)
+    return folder / "out"
+
+
+@pytest.fixture
+def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "WINDOW_IMAGES", WINDOW)
+
+
+def opened(source: Path, **settings: bool) -> tuple[Dataset, ImageSet]:
+    dataset = open_dataset(str(source), decoding=SMALL, stream=True, **settings)
+    assert dataset.train is not None and isinstance(dataset.train.images, Streamed)
+    return dataset, dataset.train
+
+
+@pytest.mark.usefixtures("small_window")
+@pytest.mark.parametrize("processes", [1, 3])
+def test_every_image_comes_once_an_epoch_with_its_own_label_whoever_reads_it(shards: Path, processes: int) -> None:
+    _, streamed = opened(shards)
+    kept = open_dataset(str(shards), decoding=SMALL).train
+    assert kept is not None and kept.names == streamed.names
+    one = Batches(streamed, batch_size=10, shuffle=True, seed=5, epoch=2)
+    seen: list[list[int]] = [[] for _ in range(len(one))]
+    for rank in range(processes):
+        team = Team(Place(rank=rank, size=processes, local_rank=rank, local_size=processes))
+        batches = replace(one, share=team.rows)
+        assert len(list(batches)) == len(one) == 10
+        for batch, (pixels, labels, rows) in enumerate(batches):
+            seen[batch] += rows.tolist()
+            assert labels.tolist() == kept.labels[rows.numpy()].tolist()
+            levels = (pixels * 255).round().permute(0, 2, 3, 1).numpy()
+            assert np.array_equal(levels, kept.images[rows.numpy()])
+    # Several processes together have each batch of one.
+    assert [sorted(batch) for batch in seen] == [sorted(rows.tolist()) for _, _, rows in one]
+    assert sorted(row for batch in seen for row in batch) == list(range(96))
+
+
+@pytest.mark.usefixtures("small_window")
+def test_no_more_is_held_than_the_window_and_the_batches_ahead(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, streamed = opened(shards)
+    images = streamed.images
+    assert isinstance(images, Streamed)
+    decoded, lock, read = [0], threading.Lock(), images.listing.read
+
+    def counted(row: int, decoding: Decoding) -> object:
+        with lock:
+            decoded[0] += 1
+        return read(row, decoding)
+
+    images = replace(images, listing=replace(images.listing, read=counted))
+    images.__dict__["_threads"] = 2  # timing would decode some, too
+    monkeypatch.setattr(stream_module, "rows_of_a_task", lambda decoding: 2)
+    taken, most = 0, 0
+    for _, _, rows in Batches(replace(streamed, images=images), batch_size=6, shuffle=True):
+        most = max(most, decoded[0] - taken)
+        taken += len(rows)
+    assert taken == decoded[0] == 96
+    assert most <= WINDOW + (AHEAD + 1) * 6 + 2
+
+
+RECIPE = Recipe(model="alexnet-mini", image_size="8", epochs=3, batch_size=16, threads=1, plan="rules", stream="yes")
+
+
+class _StopAfterTheFirst(Silent):
+    """Presses Ctrl-C at the end of the first epoch."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("small_window")
+def test_a_resumed_stream_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None:
+    whole = train(str(shards), RECIPE, runs_directory=tmp_path / "whole")
+    stopped = train(str(shards), RECIPE, runs_directory=tmp_path, listener=_StopAfterTheFirst())
+    assert (stopped.ending, stopped.epochs) == ("stopped", 1)
+    resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
+    assert (resumed.ending, resumed.epochs) == ("done", 3)
+    assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["shards", "folder"])
+def test_a_stream_that_fits_into_the_window_trains_as_decoded_images_do(
+    shards: Path, tmp_path: Path, kind: str
+) -> None:
+    source = str(shards if kind == "shards" else shards.parent / "photos")
+    one = train(source, RECIPE, runs_directory=tmp_path)
+    other = train(source, RECIPE.changed({"stream": "no"}), runs_directory=tmp_path)
+    assert one.run.weights.read_bytes() == other.run.weights.read_bytes()
+
+
+def torn(shards: Path, folder: Path, count: int) -> list[str]:
+    """A copy of the shards in which the first images of some archives are torn; returns the torn names."""
+    names = []
+    folder.mkdir()
+    for path in sorted(shards.iterdir()):
+        content = bytearray(path.read_bytes())
+        if path.suffix == ".tar" and len(names) < count:
+            with tarfile.open(path) as archive:
+                first = next(entry for entry in archive if entry.name.endswith(".png"))
+            content[first.offset_data + 60 : first.offset_data + first.size] = bytes(first.size - 60)
+            names.append(f"{folder / path.name}:{first.name}")
+        (folder / path.name).write_bytes(content)
+    return names
+
+
+@pytest.mark.usefixtures("small_window")
+def test_another_image_of_the_batch_stands_in_for_one_that_can_not_be_read(shards: Path, tmp_path: Path) -> None:
+    names = torn(shards, tmp_path / "torn", 3)
+    dataset, streamed = opened(tmp_path / "torn")
+    lost = {row for row, name in enumerate(streamed.names) if name in names}
+    assert len(lost) == 3
+    shown: list[int] = []
+    for _, labels, rows in Batches(streamed, batch_size=10, shuffle=True):
+        shown += rows.tolist()
+        assert labels.tolist() == streamed.labels[rows.numpy()].tolist()
+    assert len(shown) == 96 and set(shown) == set(range(96)) - lost
+    assert isinstance(streamed.images, Streamed)
+    assert {problem.path for problem in streamed.images.problems} == set(names)
+    assert dataset.problems == ()
+    _, strict = opened(tmp_path / "torn", strict=True)
+    with pytest.raises(DataError, match=r"\(strict\): .*png"):
+        list(Batches(strict, batch_size=10))
+
+
+def test_archives_that_are_gone_end_the_epoch_in_one_line(shards: Path, tmp_path: Path) -> None:
+    torn(shards, tmp_path / "gone", 0)
+    _, streamed = opened(tmp_path / "gone")
+    for path in (tmp_path / "gone").glob("*.tar"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"none of 10 images in a row can be read; the first is .*no such file"):
+        list(Batches(streamed, batch_size=10, shuffle=True))
