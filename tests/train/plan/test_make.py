@@ -18,7 +18,8 @@ from convscope.train.events import Silent
 from convscope.train.job import loop_settings
 from convscope.train.mode import Mode
 from convscope.train.plan import make
-from convscope.train.plan.make import make_plan, open_to_plan
+from convscope.train.plan.make import make_plan, open_to_plan, work_of
+from convscope.train.plan.record import Trial
 from convscope.train.plan.trial import Work, run_trial
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
@@ -146,6 +147,39 @@ def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest
         targets=torch.arange(8),
     )
     assert run_trial(work, settled.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
+
+
+@pytest.mark.parametrize(
+    ("few", "more", "pilots", "images"),
+    [
+        # 8 images a step look slow; 64 tell that the run takes 100 s, of which each of 5 modes gets 0.2 s for 4 steps.
+        pytest.param(200.0, 600.0, [8, 64], 10, id="quick"),
+        # Slow at any size: more images would take seconds, and tell nothing new.
+        pytest.param(20.0, 20.0, [8], 10, id="slow"),
+    ],
+)
+def test_measuring_takes_its_share_of_the_run(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch, few: float, more: float, pilots: list[int], images: int
+) -> None:
+    settled, card, train = digits
+    asked: list[tuple[int, float]] = []
+
+    def trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
+        asked.append((len(work.pixels), seconds))
+        speed = few if len(work.pixels) <= 8 else more
+        return Trial(
+            mode=mode, images=len(work.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
+        )
+
+    monkeypatch.setattr(make, "run_trial", trial)
+    work = work_of(settled, card, train)
+    run_seconds = 100.0 if more == 600 else 6000.0
+    left = int(run_seconds * more)
+    assert make._measured(work, settled, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
+    assert [size for size, seconds in asked if not seconds] == pilots
+    each = min(make.MOST_SECONDS, make.SHARE_OF_RUN * run_seconds) / make.MODES_TRIED
+    # A mode that is three times as slow has its steps in its share too.
+    assert {(size, round(seconds, 9)) for size, seconds in asked if seconds} == {(images, round(each, 9))}
 
 
 @pytest.mark.usefixtures("eager")

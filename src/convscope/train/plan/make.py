@@ -18,7 +18,7 @@ from convscope.train.choose import NATIVE_BF16, Settled, has_bf16
 from convscope.train.job import loop_settings
 from convscope.train.machine import this_machine
 from convscope.train.mode import Compile, Mode, Precision, has_tf32
-from convscope.train.plan.record import Plan
+from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.train.plan.store import keep_plan, read_plan
 from convscope.train.plan.trial import LEAST_STEPS, Work, generators_kept, run_trial
@@ -32,8 +32,11 @@ LEAST_RUN_SECONDS = 60.0
 SHARE_OF_RUN, MOST_SECONDS = 0.01, 30.0
 # Modes that are tried on the way, about, each for its first step and LEAST_STEPS more.
 MODES_TRIED = 5
-# So many images tell how long the run will take.
-PILOT_IMAGES = 8
+# So many images tell how long the run will take: a few, and where these promise an answer within so many seconds, more.
+# In a step of few, what each step costs whatever its size makes fast networks look slow, and measuring them long.
+PILOT_IMAGES, MORE_PILOT_IMAGES, PILOT_SECONDS = 8, 64, 2.0
+# The slowest mode takes about so many times as long as the rules', which it has to fit into its share all the same.
+SLOWEST = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,7 @@ def work_of(settled: Settled, card: ModelCard, train: ImageSet) -> Work:
 
 def _measured(work: Work, settled: Settled, open_fields: frozenset[str], *, images: int, always: bool) -> Plan | None:
     """The plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
-    pilot = run_trial(work.part(PILOT_IMAGES), settled.mode, seconds=0.0)
+    pilot = _pilot(work, settled.mode)
     if pilot.dropped:
         return None
     left = images * settled.epochs
@@ -140,13 +143,22 @@ def _measured(work: Work, settled: Settled, open_fields: frozenset[str], *, imag
     budget = MOST_SECONDS if always else min(MOST_SECONDS, SHARE_OF_RUN * run_seconds)
     each = budget / MODES_TRIED
     # A step of so many images that every mode has its steps in its share of the time.
-    part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1))))
+    part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
     began = time.perf_counter()
     return search(
         what_may_be_chosen(settled, open_fields, images_left=left, run_seconds=run_seconds),
         lambda mode: run_trial(part, mode, seconds=each),
         in_time=lambda: time.perf_counter() - began < budget,
     )
+
+
+def _pilot(work: Work, mode: Mode) -> Trial:
+    """How fast the mode of the rules is, from as few steps and images as tell it."""
+    few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
+    more = min(MORE_PILOT_IMAGES, len(work.pixels))
+    if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:
+        return few
+    return run_trial(work.part(more), mode, seconds=0.0)
 
 
 def what_may_be_chosen(
