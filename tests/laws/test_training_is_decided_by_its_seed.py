@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from convscope.errors import RunError
-from convscope.train import train
+from convscope.train import loop, train
+from convscope.train.behind import Behind, Taken
 from convscope.train.events import EpochRow, Silent
 from convscope.train.recipe import Recipe
 from convscope.train.run import Run
@@ -90,6 +91,26 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, s
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
     assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
     assert _columns(resumed.run) == _columns(whole)
+
+
+def test_numbers_that_are_read_a_step_later_change_nothing(
+    unbroken: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    class Counting(Behind):
+        def read(self) -> tuple[Taken, list[float]] | None:
+            found = super().read()
+            if found is not None:
+                reads.append(found[0].step)
+            return found
+
+    monkeypatch.setattr(loop, "READ_LATE", ("cpu",))  # as on a GPU
+    monkeypatch.setattr(loop, "Behind", Counting)
+    late = _trained(tmp_path)
+    assert reads == list(range(len(reads))) and len(reads) >= 2 * EPOCHS
+    assert late.weights.read_bytes() == unbroken.weights.read_bytes()
+    assert _columns(late) == _columns(unbroken)
 
 
 def test_a_run_stopped_in_its_first_epoch_starts_over_from_what_it_began_with(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from convscope.data.batches import Normalization
 from convscope.data.open import probe
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.train import train
+from convscope.train import loop, train
 from convscope.train.choose import settle
 from convscope.train.diagnosis import diagnose, largest_gradient
 from convscope.train.events import Silent
@@ -24,6 +24,12 @@ from convscope.train.loop import Diverged, Settings, fit, new_state
 from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
+
+
+@pytest.fixture(params=["at once", "a step later"], autouse=True)
+def read(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a step's numbers are read: a GPU's later, and it must not show."""
+    monkeypatch.setattr(loop, "READ_LATE", ("cpu",) if request.param == "a step later" else ())
 
 
 class Break(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
+from convscope.data.travel import sent
 from convscope.errors import DataError
 
 # Images looked at for the mean and standard deviation: more would change neither in the third digit.
@@ -99,7 +100,7 @@ class Batches:
         for pixels, rows in self._read():
             images = to_floats(pixels, self.normalization, device=self.device)
             said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
-            labels = torch.from_numpy(said).to(self.device)
+            labels = sent(torch.from_numpy(said), self.device)
             yield images, labels, torch.from_numpy(rows)
 
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
@@ -121,10 +122,9 @@ def to_floats(
     """uint8 (N, H, W, C) becomes float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
     # Bytes travel to the device, floats are made there.
     owned = np.require(images, requirements=["C", "W"])
-    pixels = torch.from_numpy(owned).to(device).permute(0, 3, 1, 2)
+    pixels = sent(torch.from_numpy(owned), device).permute(0, 3, 1, 2)
     floats = pixels.to(torch.float32)
     if normalization is None:
         return floats.div_(255)
-    mean = torch.tensor(normalization.mean, device=device).mul_(255)[None, :, None, None]
-    std = torch.tensor(normalization.std, device=device).mul_(255)[None, :, None, None]
+    mean, std = sent(torch.tensor([normalization.mean, normalization.std]).mul_(255), device)[:, None, :, None, None]
     return floats.sub_(mean).div_(std)

@@ -23,6 +23,7 @@ from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
 from convscope.train.averaging import Average
+from convscope.train.behind import Behind, Taken
 from convscope.train.diagnosis import Diagnosis, diagnose, diagnose_weights, largest_gradient
 from convscope.train.events import EpochRow, Listener
 from convscope.train.measured import one_measure
@@ -36,6 +37,9 @@ from convscope.train.watch import Watch
 
 # The stream of dropout and other draws inside the network, counted down by process: no step has such a number.
 NETWORK_STREAM = 2**23 - 1
+
+# Devices that need not wait for a step's numbers to be read.
+READ_LATE = ("cuda",)
 
 
 class Diverged(RunError):
@@ -222,8 +226,12 @@ def _train_epoch(
     _seed_network(settings, state.epoch, team.rank)
     source = iter(batches)
     turns = turns_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
+    # Several processes must wait for one another in any case.
+    behind = Behind(state.network) if settings.device in READ_LATE and team.size == 1 else None
     for batch in range(len(batches)):
         if stop():
+            if behind is not None:
+                _held(state, settings, behind)
             state.seconds += watch.elapsed
             return None
         images = batches.size_of(batch)
@@ -243,10 +251,15 @@ def _train_epoch(
         rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
         rate = rates(1.0)
         set_rate(state.optimizer, rates)
-        loss, right = _step(state, settings, pixels, labels, rate, step, images, team)
+        taken = Taken(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
+        counted = [_step(state, settings, taken, team, behind)]
         if state.average is not None:
             state.average.add(state.network, step, len(batches))
-        watch.count(images, loss, right)
+        if behind is not None and batch + 1 == len(batches):
+            counted.append(_held(state, settings, behind))
+        for one in counted:
+            if one is not None:
+                watch.count(*one)
         if shown := watch.due(batch + 1, rate):
             listener.stepped(shown)
     state.step += len(batches)
@@ -269,39 +282,62 @@ def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float
     return rate
 
 
-def _step(
-    state: State,
-    settings: Settings,
-    pixels: Tensor,
-    labels: Tensor,
-    rate: float,
-    step: int,
-    images: int,
-    team: Team,
-) -> tuple[float, int]:
-    """One step of gradient descent: the batch's loss, unsmoothed, and how many answers were right.
+# How many images a step had, their mean loss, unsmoothed, and how many were answered rightly.
+Counted = tuple[int, float, int]
 
-    `images` is the size of the global batch, of which the pixels are the team's share.
-    """
+
+def _step(state: State, settings: Settings, taken: Taken, team: Team, behind: Behind | None) -> Counted | None:
+    """One step of gradient descent on a batch, and what it measured; with `behind`, what the step before measured."""
+    labels = taken.labels
     # The shares' gradients add up to that of the mean over the global batch.
-    weight = len(labels) / images
+    weight = len(labels) / taken.images
     judged = differentiate(
-        state.network, state.forward, state.optimizer, settings.objective, pixels, labels, weight=weight
+        state.network, state.forward, state.optimizer, settings.objective, taken.pixels, labels, weight=weight
     )
     with torch.no_grad():
         plain = settings.objective.plain(judged.scores, labels)
-        right_here = settings.objective.count_right(judged.scores, labels)
-        steepest_here = largest_gradient(state.network)
-        value, loss, right, steepest = team.add_up(
-            state.network, (judged.main * weight, plain * weight, right_here, steepest_here)
-        )
-    if not (math.isfinite(value) and math.isfinite(steepest)):
+        right = settings.objective.count_right(judged.scores, labels)
+        numbers = (judged.main * weight, plain * weight, right, largest_gradient(state.network))
+        counted: Counted | None
+        if behind is None:
+            counted = _checked(state, settings, taken, team.add_up(state.network, numbers))
+        else:
+            counted = _held(state, settings, behind)
+            behind.hold(taken, numbers)
+    descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+    return counted
+
+
+def _held(state: State, settings: Settings, behind: Behind) -> Counted | None:
+    """What the step measured that is held, if any is; weights and gradients are its own where it went wrong."""
+    held = behind.read()
+    if held is None:
+        return None
+    taken, numbers = held
+    if not _is_finite(numbers):
+        behind.put_back()
+        forward = replace(settings.mode, compile="no").forward_of(state.network)
+        with torch.enable_grad():
+            differentiate(
+                state.network, forward, state.optimizer, settings.objective, taken.pixels, taken.labels, weight=1.0
+            )
+    return _checked(state, settings, taken, numbers)
+
+
+def _is_finite(numbers: Sequence[float]) -> bool:
+    value, _, _, steepest = numbers
+    return math.isfinite(value) and math.isfinite(steepest)
+
+
+def _checked(state: State, settings: Settings, taken: Taken, numbers: Sequence[float]) -> Counted:
+    """What a step measured; raises Diverged where it is not finite, with the network as it was in that step."""
+    value, loss, right, steepest = numbers
+    if not _is_finite(numbers):
         what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
         forward = replace(settings.mode, compile="no").forward_of(state.network)
-        found = diagnose(state.network, forward, settings.objective, pixels, labels)
-        raise _diverged(*what, state.epoch, step + 1, rate, found)
-    descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
-    return loss, int(right)
+        found = diagnose(state.network, forward, settings.objective, taken.pixels, taken.labels)
+        raise _diverged(*what, state.epoch, taken.step + 1, taken.rate, found)
+    return taken.images, loss, int(right)
 
 
 def _diverged(what: str, value: float, epoch: int, step: int, rate: float, found: Diagnosis) -> Diverged:

@@ -83,7 +83,9 @@ class Team:
 
     def add_up(self, network: nn.Module, sums: Sequence[Tensor | float]) -> list[float]:
         """Let every parameter's gradient and every one of the sums be that of all processes together."""
-        return [float(value) for value in sums]
+        # All at once: a GPU is asked once.
+        found: list[float] = torch.stack([torch.as_tensor(value).float() for value in sums]).tolist()
+        return found
 
     def average_buffers(self, network: nn.Module) -> None:
         """Let running statistics be the mean of all processes'."""

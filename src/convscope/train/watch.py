@@ -46,8 +46,10 @@ class Watch:
         self._right += right
 
     def due(self, batch: int, rate: float) -> Step | None:
-        """Where the epoch stands, when it is time to show it."""
+        """Where the epoch stands, when it is time to show it and anything was counted."""
         now = time.perf_counter()
+        if not self._images:
+            return None
         if now - self._shown < SHOW_EVERY_SECONDS and batch < self._batches:
             return None
         self._shown = now

@@ -12,6 +12,7 @@ from torch import Tensor
 from convscope.data.augmentation.draws import Draws
 from convscope.data.batches import STATISTICS_SAMPLE, Normalization
 from convscope.data.records import ImageSet
+from convscope.data.travel import sent
 from convscope.errors import DataError
 
 ColorAxes = tuple[tuple[float, ...], ...]
@@ -51,6 +52,6 @@ def color_jitter(
 ) -> Tensor:
     """Add one colour to every pixel of an image: a draw from N(0, deviation) along each axis; (N, C, H, W)."""
     along = torch.stack([draws.normal() for _ in axes], 1) * deviation
-    shifts = along @ torch.tensor(axes, device=batch.device)
-    shifts = shifts / torch.tensor(normalization.std, device=batch.device)
+    shifts = along @ sent(torch.tensor(axes), batch.device)
+    shifts = shifts / sent(torch.tensor(normalization.std), batch.device)
     return batch + shifts.to(batch.dtype)[:, :, None, None]

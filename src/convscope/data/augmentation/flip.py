@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.augmentation.draws import Draws
+from convscope.data.travel import sent
 
 # The stream of the images' first coins beside a run's other draws.
 TURN_STREAM = 2**23 - 3
@@ -36,5 +37,5 @@ class Turns:
 
     def mirrored(self, rows: Tensor, epoch: int) -> Tensor:
         """For the images of these rows (N,), counted from 0, whether they are mirrored in an epoch: bool (N,)."""
-        found = self._first[rows.to(self._first.device)]
+        found = self._first[sent(rows, self._first.device)]
         return ~found if epoch % 2 else found
