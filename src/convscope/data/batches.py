@@ -41,12 +41,13 @@ def measure_normalization(images: ImageSet) -> Normalization:
     squares = np.zeros(channels)
     count = 0
     for start in range(0, len(rows), 256):
-        values = images.images[rows[start : start + 256]].reshape(-1, channels).astype(np.float64) / 255
-        total += values.sum(0)
-        squares += np.square(values).sum(0)
-        count += len(values)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        # Summed over the images first and then over the places, which is quick; in whole numbers, which are exact.
+        values = images.images[rows[start : start + 256]]
+        total += values.sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+        squares += np.square(values, dtype=np.uint16).sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+        count += values.size // channels
+    mean = total / (255 * count)
+    std = np.sqrt(np.maximum(squares / (255**2 * count) - mean**2, 0))
     std[std < 1e-4] = 1.0
     return Normalization(tuple(float(x) for x in mean), tuple(float(x) for x in std))
 

@@ -72,9 +72,10 @@ def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tens
     across = (height - kernel_size + 1) * (width - kernel_size + 1)
     total = torch.zeros(length, length, dtype=torch.float64)
     for some in torch.split(images, max(1, NUMBERS_AT_ONCE // (across * length))):
-        patches = some.unfold(2, kernel_size, 1).unfold(3, kernel_size, 1)
-        rows = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, length)
-        total += (rows.T @ rows).cpu().double()
+        # A row for each number of a patch, over all patches: copied in runs along the width, which is quick.
+        patches = some.contiguous().unfold(2, kernel_size, 1).unfold(3, kernel_size, 1)
+        rows = patches.permute(1, 4, 5, 0, 2, 3).reshape(length, -1)
+        total += (rows @ rows.T).cpu().double()
     values, vectors = torch.linalg.eigh(total / (len(images) * across))
     largest, components = values.flip(0)[:directions].clamp(min=0), vectors.flip(1)[:, :directions]
     # Which of a component's two signs comes out is a library's whim: the larger end is made positive.
