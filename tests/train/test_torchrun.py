@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import signal
@@ -13,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+import data_makers as made
+from convscope.data.open import probe
+from convscope.data.write_shards import write_shards
 from convscope.train import train
 from convscope.train.recipe import Recipe
+from convscope.train.run import Run
 
 SOURCE = Path(__file__).parents[2] / "src"
 pytestmark = pytest.mark.long
@@ -88,6 +93,23 @@ def test_two_processes_leave_one_run(tmp_path: Path) -> None:
     shown = re.search(r"test accuracy ([\d.]+) %", said)
     # No dropout, no batch normalization: the same curve but for rounding.
     assert shown is not None and abs(float(shown[1]) / 100 - alone.scores.accuracy_top1) < 0.02
+
+
+def test_two_processes_train_on_a_stream_as_one_does(tmp_path: Path) -> None:
+    made.fill(tmp_path / "photos", {"cat": 60, "dog": 60})
+    write_shards(probe(str(tmp_path / "photos")).listing, tmp_path / "shards", shard_images=10)
+    settings = {"model": "lenet5", "batch-size": "16", "epochs": "2", "stream": "yes", "precision": "fp32"}
+    words = [f"--{name}={value}" for name, value in settings.items()]
+    launcher = launch(tmp_path, str(tmp_path / "shards"), *words, "--name", "two")
+    said, _ = launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 0 and "train is streamed" in said, said
+    recipe = Run(tmp_path / "two").recipe()
+    one = train(recipe.data, recipe, runs_directory=tmp_path, name="one")
+    losses = []
+    for run in (one.run.path, tmp_path / "two"):
+        with (run / "metrics.csv").open() as file:
+            losses.append([float(row["train/loss"]) for row in csv.DictReader(file)])
+    assert len(losses[0]) == 2 and losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
 def test_a_refusal_is_one_line(tmp_path: Path) -> None:
