@@ -28,7 +28,6 @@ def answer(
     device: str = "cpu",
     views: str = ONE,
     forward: Forward | None = None,
-    batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
@@ -45,7 +44,6 @@ def answer(
         device=device,
         views=views,
         forward=forward,
-        batch_size=batch_size,
         progress=progress,
         what=what,
     )[:, 1]
@@ -60,7 +58,6 @@ def answers_of_views(
     device: str = "cpu",
     views: str = ONE,
     forward: Forward | None = None,
-    batch_size: int = EVALUATION_BATCH,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
@@ -68,7 +65,7 @@ def answers_of_views(
     found = []
     done = 0
     with evaluating(network):
-        for pixels, _, _ in Batches(images, batch_size=batch_size, device=device, normalization=normalization):
+        for pixels, _, _ in Batches(images, batch_size=EVALUATION_BATCH, device=device, normalization=normalization):
             both = [objective.probabilities(scores) for scores in scores_of_views(forward or network, pixels, views)]
             found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
