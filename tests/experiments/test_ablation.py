@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import re
 import shutil
 import signal
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,10 +217,15 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     real, trained = one_trial.fit, 0
+    refused: list[weakref.ref[Any]] = []
 
     def full(state: Any, settings: Any, *given: Any, **options: Any) -> str:
         nonlocal trained
+        gc.collect()
+        # What did not fit is gone before it is tried with less.
+        assert all(network() is None for network in refused)
         if settings.batch_size == 32 and trained >= after:
+            refused.append(weakref.ref(state.network))
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         trained += 1
         return real(state, settings, *given, **options)
@@ -231,7 +238,7 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
             ablate("digits", RECIPE, without=["dropout"], **given)
         return
     found = ablate("digits", RECIPE, without=["dropout"], **given)
-    assert found.ending == "done" and found.recipe.batch_size == 16 and len(found.trials) == 2
+    assert found.ending == "done" and found.recipe.batch_size == 16 and len(found.trials) == 2 and len(refused) == 1
     assert any("steps of 16 images, learning rate" in line for line in heard.lines)
 
 

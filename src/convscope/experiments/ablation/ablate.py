@@ -273,19 +273,20 @@ class _Course:
             try:
                 return self._go(done)
             except NoMemory as error:
-                # Trainings with another batch would not compare.
-                if read_results(self.run):
-                    raise RunError(f"{error}, and the complete trainings had such steps: free memory") from error
-                refused = error
+                # Only the words are kept: the error itself holds on to all that was in memory.
+                refused = str(error)
+            # Trainings with another batch would not compare.
+            if read_results(self.run):
+                raise RunError(f"{refused}, and the complete trainings had such steps: free memory")
             self._halve(refused)
 
-    def _halve(self, error: NoMemory) -> None:
+    def _halve(self, refused: str) -> None:
         """Let all trainings have half as many images a step."""
         before = settle(self.bench.recipe, self.bench.found)
         if before.batch_size < 2 * LEAST_BATCH:
-            raise RunError(f"{error}: take a smaller image_size or network") from error
+            raise RunError(f"{refused}: take a smaller image_size or network")
         settled = with_batch(before, self.bench.found, before.batch_size // 2)
-        self._say(f"memory: {error}: {followed(settled, before)}")
+        self._say(f"memory: {refused}: {followed(settled, before)}")
         self.bench = replace(self.bench, recipe=settled.recipe)
         write_file(self.run.recipe_path, to_toml(settled.recipe))
 

@@ -33,6 +33,7 @@ from convscope.train.views import ONE
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
 DIVERGED = "diverged"
+_NO_MEMORY = "no memory"
 
 
 class NoMemory(RunError):
@@ -123,8 +124,10 @@ def run_trial(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            refused = f"the memory does not hold a step of {settings.batch_size} images of {variant.label}"
-            raise NoMemory(refused) from None
+            ending = _NO_MEMORY
+        if ending == _NO_MEMORY:
+            # Out of the handler, where the refusal no longer holds what was in memory.
+            raise NoMemory(f"the memory does not hold a step of {settings.batch_size} images of {variant.label}")
         if ending == "stopped":
             return None
         assert state.best is not None
