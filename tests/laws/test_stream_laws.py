@@ -19,6 +19,7 @@ from convscope.data.batches import Batches
 from convscope.data.course import draw_course
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet
+from convscope.data.sniff import Unreadable
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.data.write_shards import write_shards
 from convscope.errors import DataError
@@ -196,6 +197,30 @@ def test_another_image_of_the_batch_stands_in_for_one_that_can_not_be_read(shard
     _, strict = opened(tmp_path / "torn", strict=True)
     with pytest.raises(DataError, match=r"\(strict\): .*png"):
         list(Batches(strict, batch_size=10))
+
+
+def test_a_disk_that_goes_away_ends_small_batches_too(shards: Path) -> None:
+    _, streamed = opened(shards)
+    images = streamed.images
+    assert isinstance(images, Streamed)
+    there, read = set(images.rows[:6].tolist()), images.listing.read
+
+    def until_it_goes(row: int, decoding: Decoding) -> object:
+        if row not in there:
+            raise Unreadable("the disk is gone")
+        return read(row, decoding)
+
+    images = replace(images, listing=replace(images.listing, read=until_it_goes))
+    shown: list[int] = []
+
+    def learn() -> None:
+        for _, _, rows in Batches(replace(streamed, images=images), batch_size=2):
+            shown.extend(rows.tolist())
+
+    with pytest.raises(DataError, match=r"none of 6 images in a row can be read; the first is .*: the disk is gone"):
+        learn()
+    # Four that are lost may be an accident.
+    assert shown == [0, 1, 2, 3, 4, 5, 5, 5, 5, 5]
 
 
 def test_archives_that_are_gone_end_the_epoch_in_one_line(shards: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ WINDOW_IMAGES = 10_000
 WINDOW_BYTES = 2**30
 # Batches that are decoded before they are asked for.
 AHEAD = 3
-# A batch of more than so many images of which not one can be read is no accident.
+# Where no image of a batch can be read, more than so many in a row, those of batches before included, are no accident.
 MOST_LOST = 4
 
 _Read = list[tuple[int, Pixels | str]]
@@ -113,8 +113,9 @@ class Streamed:
         needed = np.maximum.accumulate([int(place[batch].max(initial=0)) for batch in batches])
         waiting: dict[int, Pixels | str] = {}
         spare: tuple[int, Pixels] | None = None
+        lost_since: list[int] = []
         for number, _ in enumerate(self._read_ahead(sequence, needed, waiting)):
-            pixels, rows, spare = self._gathered(batches[number], waiting, spare)
+            pixels, rows, spare = self._gathered(batches[number], waiting, spare, lost_since)
             yield pixels, rows
 
     def _read_ahead(self, sequence: Labels, needed: Labels, waiting: dict[int, Pixels | str]) -> Iterator[None]:
@@ -159,9 +160,16 @@ class Streamed:
         return found
 
     def _gathered(
-        self, batch: Labels, waiting: dict[int, Pixels | str], spare: tuple[int, Pixels] | None
+        self,
+        batch: Labels,
+        waiting: dict[int, Pixels | str],
+        spare: tuple[int, Pixels] | None,
+        lost_since: list[int],
     ) -> tuple[Pixels, Labels, tuple[int, Pixels] | None]:
-        """A batch out of what waits, the indices that it shows, and an image to stand in where a later one has none."""
+        """A batch out of what waits, the indices that it shows, and an image to stand in where a later one has none.
+
+        `lost_since` holds the indices that were lost since the last image that could be read; it is brought up to date.
+        """
         block = np.empty((len(batch), *self.decoding.image_shape), np.uint8)
         shown = batch.copy()
         lost: list[int] = []
@@ -170,16 +178,18 @@ class Streamed:
             if isinstance(found, str):
                 self._lose(index, found)
                 lost.append(place)
+                lost_since.append(index)
             else:
                 block[place] = found
+                lost_since.clear()
         for index in batch.tolist():
             waiting.pop(index, None)
         good = np.setdiff1d(np.arange(len(batch)), lost)
-        if len(lost) > MOST_LOST and not len(good):
-            name = self.listing.names[int(self.rows[batch[0]])]
+        if len(lost_since) > MOST_LOST and not len(good):
+            row = int(self.rows[lost_since[0]])
             raise DataError(
-                f"none of {len(lost)} images in a row can be read; the first is {name}: "
-                f"{self.lost[int(self.rows[batch[0]])]}"
+                f"none of {len(lost_since)} images in a row can be read; the first is {self.listing.names[row]}: "
+                f"{self.lost[row]}"
             )
         if len(good):
             spare = (int(batch[good[-1]]), block[good[-1]].copy())
