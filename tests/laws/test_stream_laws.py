@@ -165,6 +165,17 @@ def test_a_stream_that_fits_into_the_window_trains_as_decoded_images_do(
     assert one.run.weights.read_bytes() == other.run.weights.read_bytes()
 
 
+@pytest.mark.usefixtures("small_window")
+def test_files_that_lie_apart_need_no_window_and_are_shuffled_as_decoded_images_are(shards: Path) -> None:
+    source = shards.parent / "photos"
+    _, streamed = opened(source)
+    kept = open_dataset(str(source), decoding=SMALL).train
+    assert kept is not None and isinstance(streamed.images, Streamed) and len(kept) > WINDOW
+    one, other = (Batches(images, batch_size=10, shuffle=True, seed=5, epoch=2).order() for images in (streamed, kept))
+    assert np.array_equal(one, other)
+    assert np.array_equal(streamed.images.course(5, 2).reading, one)
+
+
 def torn(shards: Path, folder: Path, count: int) -> list[str]:
     """A copy of the shards in which the first images of some archives are torn; returns the torn names."""
     names = []

@@ -59,9 +59,10 @@ def open_streamed(
     problems, notes = listing.problems, [*listing.notes, *split.notes]
     leaks: tuple[Leak, ...] = ()
     decoded: Decoded | None = None
+    within = f", shuffled within a window of {stream.window:,}" if stream.window < len(train) else ""
     notes.append(
-        f"train is streamed: its {len(train):,} images are decoded anew in each epoch, shuffled within a window of "
-        f"{min(stream.window, len(train)):,}; whether they are among the held-out ones too was not looked for"
+        f"train is streamed: its {len(train):,} images are decoded anew in each epoch{within}; whether they are among "
+        "the held-out ones too was not looked for"
     )
     held = {name: split.rows[name] for name in HELD if name in split.rows}
     if held:

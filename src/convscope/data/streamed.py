@@ -36,6 +36,15 @@ MOST_LOST = 4
 _Read = list[tuple[int, Pixels | str]]
 
 
+def window_of(decoding: Decoding) -> int:
+    """How many images of archives wait at once to be learned from.
+
+    >>> window_of(Decoding(size=(32, 32))), window_of(Decoding(size=(224, 224)))
+    (10000, 7133)
+    """
+    return max(1, min(WINDOW_IMAGES, WINDOW_BYTES // int(np.prod(decoding.image_shape))))
+
+
 @dataclass(frozen=True, eq=False)
 class Streamed:
     """Some rows of a listing as uint8 (N, H, W, C), decoded when they are asked for.
@@ -64,8 +73,11 @@ class Streamed:
 
     @property
     def window(self) -> int:
-        """How many images an epoch is shuffled within; decided by their size alone, so that every machine agrees."""
-        return max(1, min(WINDOW_IMAGES, WINDOW_BYTES // int(np.prod(self.decoding.image_shape))))
+        """How many images an epoch is shuffled within: all, but for those in archives, which are read in a row.
+
+        There it is decided by the images' size alone, so that every machine agrees.
+        """
+        return len(self) if self.listing.archives is None else window_of(self.decoding)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
