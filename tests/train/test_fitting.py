@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import data_makers as made
 from convscope.data.open import probe
+from convscope.data.streamed import held_bytes
 from convscope.errors import RunError
 from convscope.train import fitting, loop, train
 from convscope.train.choose import settle
@@ -85,6 +88,19 @@ def test_trainings_at_once_share_the_memory_and_the_hungriest_network_counts(mon
     halved, lines = fit_to_memory(settled, found, at_once=2)
     assert halved.batch_size <= 128 and "in 2 trainings at once" in lines[0]
     assert fit_to_memory(settled, found, surgeries=[unchanged, wider])[0].batch_size < 256
+
+
+def test_what_a_stream_holds_is_not_there_for_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.fill(tmp_path, {"cat": 8, "dog": 8})
+    found = probe(str(tmp_path))
+    recipe = RECIPE.changed({"data": str(tmp_path), "batch_size": 8})
+    kept, streamed = (settle(recipe.changed({"stream": stream}), found) for stream in ("no", "yes"))
+    needed, held = fitting.step_bytes(kept, 2), held_bytes(found.listing, kept.decoding, 8)
+    assert needed is not None and held == 16 * prod(kept.decoding.image_shape)
+    monkeypatch.setattr(fitting, "MOST_PER_INPUT_BYTE", 10**9)
+    monkeypatch.setattr(fitting, "available_memory", lambda: int((needed + held / 2) / fitting.USABLE))
+    assert fit_to_memory(kept, found) == (kept, ())
+    assert fit_to_memory(streamed, found)[0].batch_size == 4
 
 
 def unchanged(network: nn.Module) -> None:

@@ -45,6 +45,12 @@ def window_of(decoding: Decoding) -> int:
     return max(1, min(WINDOW_IMAGES, WINDOW_BYTES // int(np.prod(decoding.image_shape))))
 
 
+def held_bytes(listing: Listing, decoding: Decoding, batch_size: int) -> int:
+    """The most bytes of decoded images that an epoch holds at once: the window of archives, and the batches ahead."""
+    window = 0 if listing.archives is None else window_of(decoding)
+    return min(window + AHEAD * batch_size, len(listing.labels)) * int(np.prod(decoding.image_shape))
+
+
 @dataclass(frozen=True, eq=False)
 class Streamed:
     """Some rows of a listing as uint8 (N, H, W, C), decoded when they are asked for.

@@ -17,6 +17,7 @@ from torch import nn
 
 from convscope.capture.training import training_memory
 from convscope.data.open import Probe
+from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
 from convscope.graph.memory import Optimizer
 from convscope.nets.build import build
@@ -70,6 +71,8 @@ def fit_to_memory(
         RunError: not even two images fit.
     """
     limit = _usable(settled.device)
+    if limit is not None:
+        limit = max(0, limit - _waiting(settled, found))
     if limit is None or _surely_fits(settled, limit // at_once):
         return settled, ()
     alone = _needed(settled, len(found.classes), processes, surgeries)
@@ -143,6 +146,13 @@ def _usable(device: str) -> int | None:
     """Bytes that training may take; None where nobody tells."""
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory() if device == "cpu" else None
     return None if free is None else int(free * USABLE)
+
+
+def _waiting(settled: Settled, found: Probe) -> int:
+    """Bytes of a stream's images that wait in the memory of a training on a CPU; its processes share them."""
+    if settled.recipe.stream != "yes" or settled.device != "cpu":
+        return 0
+    return held_bytes(found.listing, settled.decoding, settled.batch_size)
 
 
 def _surely_fits(settled: Settled, limit: int) -> bool:
