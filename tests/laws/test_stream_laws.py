@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tarfile
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from convscope.data.sniff import Unreadable
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.data.write_shards import write_shards
 from convscope.errors import DataError
-from convscope.train import train
+from convscope.train import loop, train
 from convscope.train.events import EpochRow, Silent
 from convscope.train.place import Place
 from convscope.train.recipe import Recipe
@@ -174,6 +175,33 @@ def test_files_that_lie_apart_need_no_window_and_are_shuffled_as_decoded_images_
     one, other = (Batches(images, batch_size=10, shuffle=True, seed=5, epoch=2).order() for images in (streamed, kept))
     assert np.array_equal(one, other)
     assert np.array_equal(streamed.images.course(5, 2).reading, one)
+
+
+def test_no_thread_outlives_a_run_that_fails(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(Exception):
+        """Of no kind that a run knows."""
+
+    def step(*given: object, **settings: object) -> None:
+        decoding.extend(thread for thread in threading.enumerate() if thread.name.startswith("convscope-stream"))
+        raise Wrong
+
+    decoding: list[threading.Thread] = []
+    monkeypatch.setattr(loop, "differentiate", step)
+    with pytest.raises(Wrong) as failed:
+        train(str(shards), RECIPE, runs_directory=tmp_path)
+    # The error is still at hand, and with it all that it holds.
+    assert failed.tb is not None and decoding and not any(thread.is_alive() for thread in decoding)
+
+
+def test_filters_of_warnings_that_are_set_between_batches_stay(shards: Path) -> None:
+    _, streamed = opened(shards)
+    with warnings.catch_warnings():
+        before = list(warnings.filters)
+        batches = iter(Batches(streamed, batch_size=10))
+        next(batches)
+        warnings.filterwarnings("ignore", message="set meanwhile")
+        assert len(list(batches)) == 9
+        assert [kept[1].pattern for kept in warnings.filters if kept not in before] == ["set meanwhile"]
 
 
 def torn(shards: Path, folder: Path, count: int) -> list[str]:

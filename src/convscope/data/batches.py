@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ class Batches:
             return images.course(self.seed, self.epoch).learning
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.image_set))
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
         targets = self.image_set.targets
         for pixels, rows in self._read():
             images = to_floats(pixels, self.normalization, device=self.device)

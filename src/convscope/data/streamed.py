@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
@@ -49,6 +50,20 @@ def held_bytes(listing: Listing, decoding: Decoding, batch_size: int) -> int:
     """The most bytes of decoded images that an epoch holds at once: the window of archives, and the batches ahead."""
     window = 0 if listing.archives is None else window_of(decoding)
     return min(window + AHEAD * batch_size, len(listing.labels)) * int(np.prod(decoding.image_shape))
+
+
+@contextmanager
+def _pillow_unheard() -> Iterator[None]:
+    """Pillow's warnings (odd metadata, mostly) are not for the user, in whatever thread.
+
+    Only this one filter is taken back at the end: others may have set some of their own between two batches.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\b")
+    own = warnings.filters[0]
+    try:
+        yield
+    finally:
+        warnings.filters = [kept for kept in warnings.filters if kept is not own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +157,7 @@ class Streamed:
         stopped = threading.Event()
         tasks: deque[Future[_Read]] = deque()
         asked = there = 0
-        # Pillow's warnings (odd metadata, mostly) are not for the user.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\b")
+        with _pillow_unheard():
             pool = ThreadPoolExecutor(self._threads, "convscope-stream")
             try:
                 for number, until in enumerate(needed):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -224,44 +225,44 @@ def _train_epoch(
     rate = settings.learning_rate
     train_mode(state.network)
     _seed_network(settings, state.epoch, team.rank)
-    source = iter(batches)
     turns = turns_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
     # Several processes must wait for one another in any case.
     behind = Behind(state.network) if settings.device in READ_LATE and team.size == 1 else None
-    for batch in range(len(batches)):
-        if stop():
-            if behind is not None:
-                _held(state, settings, behind)
-            state.seconds += watch.elapsed
-            return None
-        images = batches.size_of(batch)
-        # Steps are counted by place, so that a run whose epochs were added goes on at its place in the new schedule.
-        step = state.epoch * len(batches) + batch
-        with watch.waiting():
-            pixels, labels, rows = next(source)
-            generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
-            part = team.part(images)
-            mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
-            pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
-            pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
-            early = settings.resolution_share * steps
-            if step < early:
-                whole = (pixels.shape[2], pixels.shape[3])
-                pixels = scaled_down(pixels, early_size(whole, settings.resolution_start, step / early))
-        rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
-        rate = rates(1.0)
-        set_rate(state.optimizer, rates)
-        taken = Taken(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
-        counted = [_step(state, settings, taken, team, behind)]
-        if state.average is not None:
-            state.average.add(state.network, step, len(batches))
-        if behind is not None and batch + 1 == len(batches):
-            counted.append(_held(state, settings, behind))
-        for one in counted:
-            if one is not None:
-                watch.count(*one)
-        if shown := watch.due(batch + 1, rate):
-            listener.stepped(shown)
+    with closing(iter(batches)) as source:  # however this ends, so do the threads that decode
+        for batch in range(len(batches)):
+            if stop():
+                if behind is not None:
+                    _held(state, settings, behind)
+                state.seconds += watch.elapsed
+                return None
+            images = batches.size_of(batch)
+            # Steps are counted by place: a run whose epochs were added goes on at its place in the new schedule.
+            step = state.epoch * len(batches) + batch
+            with watch.waiting():
+                pixels, labels, rows = next(source)
+                generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
+                part = team.part(images)
+                mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
+                pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
+                pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
+                early = settings.resolution_share * steps
+                if step < early:
+                    whole = (pixels.shape[2], pixels.shape[3])
+                    pixels = scaled_down(pixels, early_size(whole, settings.resolution_start, step / early))
+            rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
+            rate = rates(1.0)
+            set_rate(state.optimizer, rates)
+            taken = Taken(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
+            counted = [_step(state, settings, taken, team, behind)]
+            if state.average is not None:
+                state.average.add(state.network, step, len(batches))
+            if behind is not None and batch + 1 == len(batches):
+                counted.append(_held(state, settings, behind))
+            for one in counted:
+                if one is not None:
+                    watch.count(*one)
+            if shown := watch.due(batch + 1, rate):
+                listener.stepped(shown)
     state.step += len(batches)
     state.seconds += watch.elapsed
     return watch.row(rate)

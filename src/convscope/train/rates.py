@@ -7,7 +7,8 @@ factor a step, not by a constant amount, so that six powers of ten fit into a hu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -174,22 +175,23 @@ def _sweep(
     losses: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
-    for step, (pixels, targets) in zip(range(steps), _batches(settings, train), strict=False):
-        rate = settings.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
-        set_rate(state.optimizer, _always(rate))
-        judged = differentiate(state.network, state.forward, state.optimizer, settings.objective, pixels, targets)
-        loss = judged.main.item()
-        if not math.isfinite(loss):
-            return rates, losses, smoothed, True
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        rates.append(rate)
-        losses.append(loss)
-        # The mean starts at 0: what it still lacks of the first losses is given back.
-        smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
-        if smoothed[-1] > EXPLODED * min(smoothed):
-            return rates, losses, smoothed, True
-        descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
-        listener.progressed(step + 1, steps, "trying rates")
+    with closing(_batches(settings, train)) as coming:  # threads that decode end with it
+        for step, (pixels, targets) in zip(range(steps), coming, strict=False):
+            rate = settings.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
+            set_rate(state.optimizer, _always(rate))
+            judged = differentiate(state.network, state.forward, state.optimizer, settings.objective, pixels, targets)
+            loss = judged.main.item()
+            if not math.isfinite(loss):
+                return rates, losses, smoothed, True
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            rates.append(rate)
+            losses.append(loss)
+            # The mean starts at 0: what it still lacks of the first losses is given back.
+            smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
+            if smoothed[-1] > EXPLODED * min(smoothed):
+                return rates, losses, smoothed, True
+            descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+            listener.progressed(step + 1, steps, "trying rates")
     return rates, losses, smoothed, False
 
 
@@ -197,7 +199,7 @@ def _always(rate: float) -> Callable[[float], float]:
     return lambda until: rate
 
 
-def _batches(settings: Settings, train: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(settings: Settings, train: ImageSet) -> Generator[tuple[Tensor, Tensor]]:
     """Batches as a run would have them, epoch after epoch."""
     batches = Batches(
         train,
