@@ -112,9 +112,9 @@ def reached_lines(found: Checkup) -> list[str]:
         f"{macs(cost.weights)} for those of weights: {count(cost.flops)} floating-point operations, two a MAC"
     )
     rate = reached.trial.images_per_second * cost.flops / 1e9
-    arithmetic = "bf16" if reached.trial.mode.precision == "bf16" else "fp32"
     share = percent(reached.share_of_peak)
-    lines.append(f"training reaches {rate:,.0f} GFLOP/s, {share} of the fastest {arithmetic} convolution")
+    precision = reached.trial.mode.precision
+    lines.append(f"training reaches {rate:,.0f} GFLOP/s, {share} of the fastest {precision} convolution")
     return lines
 
 

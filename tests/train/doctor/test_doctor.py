@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from convscope.train.doctor import ceilings, checkup
 from convscope.train.doctor.breakdown import _kind, kind_of
 from convscope.train.doctor.checkup import Checkup, check_up
 from convscope.train.doctor.clock import Rate, measure_rate
-from convscope.train.mode import Mode
+from convscope.train.mode import Mode, Precision
 from convscope.train.plan.make import Planned
 
 
@@ -79,6 +80,14 @@ def test_the_command_prints_it(found: Checkup, monkeypatch: pytest.MonkeyPatch) 
         assert line in done.output
     values = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
     assert values["reached"]["model"] == "lenet5"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_what_is_reached_is_compared_with_its_own_arithmetic(found: Checkup, precision: Precision) -> None:
+    trial = found.reached.trial
+    trial = replace(trial, mode=replace(trial.mode, precision=precision))
+    lines = reached_lines(replace(found, reached=replace(found.reached, trial=trial)))
+    assert lines[-1].endswith(f"of the fastest {precision} convolution")
 
 
 def test_a_busy_machine_is_said_to_be_one(found: Checkup) -> None:
