@@ -238,6 +238,27 @@ def test_another_image_of_the_batch_stands_in_for_one_that_can_not_be_read(shard
         list(Batches(strict, batch_size=10))
 
 
+class _Lines(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def said(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_unreadable_images_are_all_in_the_log_and_a_few_on_the_screen(shards: Path, tmp_path: Path) -> None:
+    names = torn(shards, tmp_path / "torn", 6)
+    heard = _Lines()
+    outcome = train(str(tmp_path / "torn"), RECIPE, runs_directory=tmp_path, listener=heard)
+    log, page = outcome.run.path.joinpath("log.txt").read_text(), outcome.run.report.read_text()
+    assert all(log.count(f"{name}: ") == 1 and name in page for name in names)
+    (line,) = [line for line in heard.lines if "can't be read" in line]
+    assert line.startswith("6 images can't be read: ") and line.endswith("; and 3 more")
+    assert sum(name in line for name in names) == 3
+
+
 def test_a_disk_that_goes_away_ends_small_batches_too(shards: Path) -> None:
     _, streamed = opened(shards)
     images = streamed.images

@@ -13,7 +13,7 @@ from convscope.data.records import ImageSet
 from convscope.train.answer import EVALUATION_BATCH, answers_of_views
 from convscope.train.checkpoint import load_weights
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
-from convscope.train.job import Job, write_checkpoint, write_metrics
+from convscope.train.job import Job, tell_unreadable, write_checkpoint, write_metrics
 from convscope.train.loop import Best
 from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.report import Story, write_report
@@ -45,6 +45,8 @@ def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
     """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
     state, run, team = job.state, job.run, job.team
     complete = ending in ("done", "early")
+    # Those of an epoch that did not come to its end.
+    tell_unreadable(job)
     if team.first:
         if state.rows:
             write_metrics(job)

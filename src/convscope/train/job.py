@@ -7,6 +7,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 import torch
 
 from convscope.data.augment import fitted
-from convscope.data.records import Dataset, ImageSet
+from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.errors import RunError
+from convscope.report.units import plural
 from convscope.train.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -116,9 +118,7 @@ def keep_epoch(job: Job) -> None:
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
-    for problem in (found := unreadable(job.train))[job.unreadable_told :]:
-        job.say(f"{problem.path}: {problem.reason}")
-    job.unreadable_told = len(found)
+    tell_unreadable(job)
     write_metrics(job)
     now = time.monotonic()
     if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
@@ -127,6 +127,23 @@ def keep_epoch(job: Job) -> None:
         write_checkpoint(job)
         job.run.write_weights(job.state.best.weights)
         job.saved_at = time.monotonic()
+
+
+def tell_unreadable(job: Job) -> None:
+    """Name the images of a stream that could not be read since the last time: all in the log, a few to the listener."""
+    found = unreadable(job.train)[job.unreadable_told :]
+    if not found or not job.team.first:
+        return
+    job.unreadable_told += len(found)
+    for problem in found:
+        job.run.log(f"{problem.path}: {problem.reason}")
+    job.listener.said(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
+
+
+def in_short(problems: Sequence[Problem]) -> str:
+    """The first three problems, and how many more there are."""
+    shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
+    return shown + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")
 
 
 def write_metrics(job: Job) -> None:

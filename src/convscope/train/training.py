@@ -28,6 +28,7 @@ from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
+    in_short,
     keep_epoch,
     loop_settings,
     restore,
@@ -313,9 +314,7 @@ def _introduction(job: Job) -> Iterator[str]:
     yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
     yield from dataset.notes
     if dataset.problems:
-        shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:3])
-        more = f"; and {len(dataset.problems) - 3} more" if len(dataset.problems) > 3 else ""
-        yield f"{plural(len(dataset.problems), 'image')} kept out: {shown}{more}"
+        yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
     together = f"{job.team.size} processes, each " if job.team.size > 1 else ""
     yield f"network: {job.card.name}, {settled.weights:,} weights, {together}on {settled.device}, {settled.mode}"
     for reason in settled.reasons:
