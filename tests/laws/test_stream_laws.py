@@ -283,6 +283,35 @@ def test_a_disk_that_goes_away_ends_small_batches_too(shards: Path) -> None:
     assert shown == [0, 1, 2, 3, 4, 5, 5, 5, 5, 5]
 
 
+class _TakesTheDiskAway(Silent):
+    """Removes the archives at the end of the second epoch, and keeps the weights that were written before."""
+
+    def __init__(self, folder: Path, weights: Path) -> None:
+        self._folder, self._weights = folder, weights
+        self.first = b""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row.epoch == 2:
+            self.first = self._weights.read_bytes()
+            for path in self._folder.glob("*.tar"):
+                path.unlink()
+
+
+def test_a_run_whose_images_go_away_keeps_what_it_reached(shards: Path, tmp_path: Path) -> None:
+    torn(shards, tmp_path / "gone", 0)
+    for path in (tmp_path / "gone").glob("val-*.tar"):
+        path.unlink()
+    weights = tmp_path / "run" / "weights.safetensors"
+    disk = _TakesTheDiskAway(tmp_path / "gone", weights)
+    # Where nothing validates, the last weights are the best.
+    recipe = RECIPE.changed({"validation_fraction": 0.0})
+    with pytest.raises(DataError, match=r"no such file.*; the weights of epoch 2, the best, are kept in") as ended:
+        train(str(tmp_path / "gone"), recipe, runs_directory=tmp_path, name="run", listener=disk)
+    assert disk.first and weights.read_bytes() != disk.first
+    assert (tmp_path / "run" / "log.txt").read_text().endswith(f"{ended.value}\n")
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
+
+
 def test_archives_that_are_gone_end_the_epoch_in_one_line(shards: Path, tmp_path: Path) -> None:
     torn(shards, tmp_path / "gone", 0)
     _, streamed = opened(tmp_path / "gone")

@@ -41,6 +41,14 @@ class Outcome:
     one_view: float | None = None
 
 
+def keep_reached(job: Job) -> None:
+    """Write the metrics and the best weights so far."""
+    if job.state.rows:
+        write_metrics(job)
+    if job.state.best is not None:
+        job.run.write_weights(job.state.best.weights)
+
+
 def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
     """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
     state, run, team = job.state, job.run, job.team
@@ -48,10 +56,7 @@ def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
     # Those of an epoch that did not come to its end.
     tell_unreadable(job)
     if team.first:
-        if state.rows:
-            write_metrics(job)
-        if state.best is not None:
-            run.write_weights(state.best.weights)
+        keep_reached(job)
         if complete:
             write_checkpoint(job)
     scores, one_view = None, None

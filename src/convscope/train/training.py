@@ -15,7 +15,7 @@ from convscope import __version__
 from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
-from convscope.errors import RunError
+from convscope.errors import DataError, RunError
 from convscope.report.units import plural
 from convscope.train.allocator import prepare_memory
 from convscope.train.checkpoint import saved_checkpoints
@@ -23,7 +23,7 @@ from convscope.train.choose import Settled, settle
 from convscope.train.distributed import joined
 from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
-from convscope.train.finish import Outcome, finish
+from convscope.train.finish import Outcome, finish, keep_reached
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
@@ -226,15 +226,25 @@ def _fit(job: Job, request: StopRequest) -> str:
     except Lost as error:
         finish(job, "lost", request)
         raise Lost(f"{error}: go on with --resume {job.run}") from error
+    except DataError as error:
+        # Images of a stream can't be read any more: not for a report either, which shows some.
+        if not job.team.first:
+            raise
+        keep_reached(job)
+        job.run.log(line := f"{error}; {_what_is_kept(job)}")
+        raise DataError(line) from error
     except Diverged as error:
         finish(job, "diverged", request)
-        kept = job.state.best
         raise Diverged(
-            f"{error}; "
-            + (f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT)
-            + ("" if error.of_data else f"; {_advice(settings, job.state.network)}"),
+            f"{error}; {_what_is_kept(job)}" + ("" if error.of_data else f"; {_advice(settings, job.state.network)}"),
             of_data=error.of_data,
         ) from None
+
+
+def _what_is_kept(job: Job) -> str:
+    """What is left of a run that could not go on, in words."""
+    kept = job.state.best
+    return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
 
 
 def _stand_together(job: Job) -> None:
