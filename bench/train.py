@@ -93,6 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
     parser.add_argument("--only", default=",".join((OURS, *PEERS)), help="methods, with commas between")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method, with the seeds 0, 1, ...")
+    parser.add_argument("--first-seed", type=int, default=0, help="go on with this one after a bench that was stopped")
     parser.add_argument("--minutes", type=float, default=5.0, help="that peers without a length of their own get")
     parser.add_argument("--epochs", type=int, help="of every method, instead of its own")
     parser.add_argument("--images", type=int, help="train on so few: a trial, whose results are not kept")
@@ -113,7 +114,7 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
     """Every method with every seed, seed by seed, so that a machine that changes its mood changes it for all."""
     read_once(data)
     methods = given.only.split(",")
-    for seed in range(given.seeds):
+    for seed in range(given.first_seed, given.seeds):
         for method in list(methods):
             run = place / f"{method}-{seed}"
             run.mkdir()
