@@ -13,21 +13,12 @@ import numpy as np
 import pytest
 
 import data_makers as made
+from commands import told
 from convscope.cli.main import main
 from convscope.train import train
 from convscope.train.events import EpochRow, Silent
 from convscope.train.recipe import Recipe
 from convscope.train.training import train_on
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 @pytest.fixture(scope="module")

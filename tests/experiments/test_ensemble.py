@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 import convscope
+from commands import told
 from convscope.capture.load import load
-from convscope.cli.main import main
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.experiments.ensemble.scores import compare
 from convscope.experiments.ensemble.train import EnsembleOutcome, train_ensemble, train_ensemble_on
@@ -44,15 +44,6 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> EnsembleOutcome:
     return train_ensemble("digits", RECIPE, members=2, runs_directory=tmp_path_factory.mktemp("runs"))
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
 
 
 @pytest.mark.parametrize(("loss", "independent"), [("softmax", False), ("hinge", False), ("logistic", True)])
