@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,9 @@ def main() -> None:
     parser.add_argument("--member", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.member:
-        member(json.loads(given.member))
+        from kit.team_member import member  # imports torch, which the processes alone need
+
+        member(**json.loads(given.member))
         return
     kept: list[dict[str, Any]] = []
     for network in NETWORKS:
@@ -117,87 +118,6 @@ def together(network: str, processes: int, threads: int, shared: bool, steps: in
             raise SystemExit(f"{network}: the processes ended with {codes}")
         found: dict[str, Any] = json.loads(Path(how["out"]).read_text())
         return found
-
-
-def member(how: dict[str, Any]) -> None:
-    """One process: train, and let the first write down each step's loss and time."""
-    from convscope.train.allocator import prepare_memory
-
-    prepare_memory()
-    import numpy as np
-    import torch
-    from torch import nn
-
-    from convscope.data.augment import Augmentation
-    from convscope.data.batches import Normalization
-    from convscope.data.records import ImageSet
-    from convscope.nets.build import build
-    from convscope.train.distributed import joined
-    from convscope.train.events import Silent
-    from convscope.train.loop import Settings, fit, new_state
-    from convscope.train.mode import Mode
-    from convscope.train.objective import Objective
-    from convscope.train.shared_batch_norm import share_batch_norm
-
-    torch.set_num_threads(how["threads"])
-    steps, batch = how["steps"], how["batch"]
-    draw = np.random.default_rng(0)
-    labels = draw.integers(0, 10, steps * batch)
-    # Noise on a level of the class's own, so that there is something to learn.
-    pixels = draw.integers(0, 128, (steps * batch, 32, 32, 3), dtype=np.uint8)
-    pixels += (labels * 12).astype(np.uint8)[:, None, None, None]
-    images = ImageSet(pixels, labels, [""] * len(labels))
-    settings = Settings(
-        epochs=1,
-        batch_size=batch,
-        optimizer="sgd",
-        learning_rate=0.02,
-        depth_decay=1.0,
-        momentum=0.9,
-        weight_decay=5e-4,
-        schedule="one-cycle",
-        warmup=0.2,
-        objective=Objective(label_smoothing=0.1),
-        gradient_clip=0.0,
-        patience=0,
-        seed=0,
-        device="cpu",
-        mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=how["threads"]),
-        augmentation=Augmentation(flip=True, crop_padding=4),
-        normalization=Normalization((0.4,) * 3, (0.2,) * 3),
-    )
-    torch.manual_seed(0)
-    network = build(how["network"], num_classes=10, in_channels=3, image_size=(32, 32))
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    with joined() as team:
-        state = new_state(network, settings)
-        if how["shared"]:
-            share_batch_norm(state.network, team)
-        losses: list[float] = []
-        ended: list[float] = []
-        exchanges: list[float] = []
-        add_up = team.add_up
-
-        def measured(network: nn.Module, sums: Any) -> list[float]:
-            began = time.perf_counter()
-            found = add_up(network, sums)
-            ended.append(time.perf_counter())
-            exchanges.append(ended[-1] - began)
-            losses.append(found[0])
-            return found
-
-        team.add_up = measured  # type: ignore[method-assign]
-        fit(state, settings, images, None, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
-        first = steps // 4
-        if team.first:
-            found = {
-                "losses": losses,
-                "images_per_second": batch * (steps - 1 - first) / (ended[-1] - ended[first]),
-                "exchange_ms": 1000 * statistics.median(exchanges[first:]),
-            }
-            Path(how["out"]).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -5,25 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.build import Decoded, decode_rows
 from convscope.data.cache import cache_directory as default_cache_directory
 from convscope.data.cifar import find_cifar, list_cifar
 from convscope.data.digits import list_digits
 from convscope.data.folder import LAYOUT, list_folder
 from convscope.data.idx import find_idx, list_idx
 from convscope.data.listing import Listing
+from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
-from convscope.data.partition import find_leaks, partition
-from convscope.data.records import (
-    Dataset,
-    Decoding,
-    Problem,
-    Progress,
-    no_progress,
-)
+from convscope.data.records import Dataset, Decoding, Progress, no_progress
 from convscope.data.shard_names import find_shards, names_shards
 from convscope.data.shards import list_shards
 from convscope.data.table import find_tables, has_class_folders, is_table, list_table
@@ -207,50 +197,13 @@ def open_dataset(
             progress=progress,
             processes=processes,
         )
-    decoded = decode_rows(listing, decoding, directory=directory, progress=progress)
-    problems = listing.problems + tuple(
-        Problem(listing.names[row], reason) for row, reason in decoded.outcome.bad.items()
-    )
-    refuse_any(problems, strict=strict)
-    _check_classes(listing, decoded)
-    split = partition(
+    return open_cached(
         listing,
-        decoded.outcome,
+        decoding,
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         seed=seed,
-    )
-    sets = {name: image_set(listing, decoded.pixels, rows) for name, rows in split.rows.items()}
-    leaks = find_leaks(split.rows, decoded.outcome, listing.names)
-    return Dataset(
-        source=listing.source,
-        kind=listing.kind,
-        classes=listing.classes,
-        decoding=decoding,
-        train=sets.get("train"),
-        val=sets.get("val"),
-        test=sets.get("test"),
-        problems=problems,
-        leaks=leaks,
-        notes=(*listing.notes, *split.notes, *notes_on_pixels(listing, decoded, decoding, len(leaks))),
-        made_splits=split.made,
-        cache_hit=decoded.hit,
-        cache_path=None if decoded.path is None else str(decoded.path),
-        decode_seconds=decoded.seconds,
-    )
-
-
-def _check_classes(listing: Listing, decoded: Decoded) -> None:
-    """Raise DataError where bad images leave a class with none to learn from."""
-    learned = listing.rows_of(next(iter(listing.parts)))
-    readable = np.setdiff1d(learned, list(decoded.outcome.bad))
-    counts = listing.class_counts(readable)
-    if counts.all():
-        return
-    empty = int(np.argmin(counts))
-    shows = listing.labels == empty if listing.targets is None else listing.targets[:, empty] > 0
-    row = int(learned[shows[learned]][0])
-    raise DataError(
-        f"none of the images of class {listing.classes[empty]!r} can be read; "
-        f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
+        strict=strict,
+        directory=directory,
+        progress=progress,
     )

@@ -1,0 +1,79 @@
+"""A source whose images are all decoded into the cache, once, and then split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
+from convscope.data.build import Decoded, decode_rows
+from convscope.data.listing import Listing
+from convscope.data.partition import find_leaks, partition
+from convscope.data.records import Dataset, Decoding, Problem, Progress
+from convscope.errors import DataError
+
+
+def open_cached(
+    listing: Listing,
+    decoding: Decoding,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    strict: bool,
+    directory: Path,
+    progress: Progress,
+) -> Dataset:
+    """Decode every image, or find it decoded in `directory`, and split those that could be read.
+
+    Raises:
+        DataError: bad images leave a class with none to learn from; or with `strict` the first bad image.
+    """
+    decoded = decode_rows(listing, decoding, directory=directory, progress=progress)
+    problems = listing.problems + tuple(
+        Problem(listing.names[row], reason) for row, reason in decoded.outcome.bad.items()
+    )
+    refuse_any(problems, strict=strict)
+    _check_classes(listing, decoded)
+    split = partition(
+        listing,
+        decoded.outcome,
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+    )
+    sets = {name: image_set(listing, decoded.pixels, rows) for name, rows in split.rows.items()}
+    leaks = find_leaks(split.rows, decoded.outcome, listing.names)
+    return Dataset(
+        source=listing.source,
+        kind=listing.kind,
+        classes=listing.classes,
+        decoding=decoding,
+        train=sets.get("train"),
+        val=sets.get("val"),
+        test=sets.get("test"),
+        problems=problems,
+        leaks=leaks,
+        notes=(*listing.notes, *split.notes, *notes_on_pixels(listing, decoded, decoding, len(leaks))),
+        made_splits=split.made,
+        cache_hit=decoded.hit,
+        cache_path=None if decoded.path is None else str(decoded.path),
+        decode_seconds=decoded.seconds,
+    )
+
+
+def _check_classes(listing: Listing, decoded: Decoded) -> None:
+    """Raise DataError where bad images leave a class with none to learn from."""
+    learned = listing.rows_of(next(iter(listing.parts)))
+    readable = np.setdiff1d(learned, list(decoded.outcome.bad))
+    counts = listing.class_counts(readable)
+    if counts.all():
+        return
+    empty = int(np.argmin(counts))
+    shows = listing.labels == empty if listing.targets is None else listing.targets[:, empty] > 0
+    row = int(learned[shows[learned]][0])
+    raise DataError(
+        f"none of the images of class {listing.classes[empty]!r} can be read; "
+        f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
+    )
