@@ -16,7 +16,7 @@ from convscope.errors import RunError
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.ablate import Watcher
+    from convscope.experiments.ablation.watcher import Watcher
 
 EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than this
 
@@ -118,7 +118,7 @@ def _jobs(text: str) -> Any:
 
 @contextmanager
 def _watching(*, quiet: bool) -> Iterator[Watcher]:
-    from convscope.experiments.ablation.ablate import Unwatched
+    from convscope.experiments.ablation.watcher import Unwatched
 
     if quiet:
         yield Unwatched()

@@ -20,7 +20,7 @@ from convscope.report.units import percent, plural, seconds
 from convscope.train.recipe_file import to_toml
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.ablate import Ablation
+    from convscope.experiments.ablation.record import Ablation
 
 
 def ablation_plot(ablation: Ablation) -> Drawing:

@@ -11,7 +11,7 @@ from convscope.report.table import Column, Table, table_text
 from convscope.report.units import count, percent, plural, seconds
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.ablate import Ablation
+    from convscope.experiments.ablation.record import Ablation
 
 SPLIT_NAMES = {"test": "test", "val": "validation"}
 

@@ -1,0 +1,135 @@
+"""The trainings that are still to be done: dealt out, each result written and told as it comes, then judged."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from convscope.experiments.ablation.crew import trials
+from convscope.experiments.ablation.filter_scale import changes_told
+from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
+from convscope.experiments.ablation.plan import Plan, baseline_network, write_results
+from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.trial import Bench, Trial
+from convscope.experiments.ablation.watcher import Watcher
+from convscope.report.units import percent, plural, seconds
+from convscope.train.choose import settle
+from convscope.train.files import write_file
+from convscope.train.interrupt import StopRequest, heeding_interrupts
+from convscope.train.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One call's way through the trainings of a plan, so many `jobs` at once."""
+
+    run: Run
+    plan: Plan
+    bench: Bench
+    watcher: Watcher
+    cache_directory: Path | None
+    jobs: int
+
+    def train(self, done: list[Trial]) -> Ablation:
+        """Train what the plan still lacks, write each result when it is there, and judge them all.
+
+        Raises:
+            NoMemory: the memory does not hold a step; what was complete before is written.
+        """
+        tasks = self.plan.pending(done)
+        recipe = self.bench.recipe
+        for line in self._differing():
+            self.say(line)
+        at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
+        self.say(
+            f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
+            f"on {recipe.device} with {plural(int(recipe.threads), 'thread')} each{at_once}; "
+            f"all at learning rate {float(recipe.learning_rate):g}"
+        )
+        clock = _Clock(len(tasks), self.watcher)
+        everything = list(done)
+        stopping = "stopping; trainings that are not complete start over on --resume"
+        with heeding_interrupts(lambda: self.say(stopping)) as request:
+            coming = trials(
+                tasks,
+                recipe=recipe,
+                bench=self.bench,
+                cache_directory=self.cache_directory,
+                jobs=self.jobs,
+                moved=clock.moved,
+                stop=lambda: bool(request),
+            )
+            with closing(coming):  # however this ends, so do the workers
+                for trial in coming:
+                    everything.append(trial)
+                    everything.sort(key=self._place)
+                    write_results(self.run, everything)
+                    self.say(self._line(trial, len(everything), clock.left))
+            return self._finish(everything, request)
+
+    def _differing(self) -> list[str]:
+        """What is trained with settings of its own, in words."""
+        classes = len(self.bench.card.classes)
+        whole = baseline_network(settle(self.bench.recipe, self.bench.found), classes)
+        lines = (changes_told(self.bench.recipe, variant, whole) for variant in self.plan.variants)
+        return [line for line in lines if line]
+
+    def _finish(self, done: list[Trial], request: StopRequest) -> Ablation:
+        findings = find(self.plan, done)
+        listing = self.bench.found.listing
+        notes = is_the_notes_case(str(self.bench.recipe.model), listing, findings)
+        complete = not self.plan.pending(done)
+        ablation = Ablation(
+            run=self.run,
+            recipe=self.bench.recipe,
+            ending="done" if complete else "stopped",
+            exit_code=0 if complete else request.exit_code,
+            plan=self.plan,
+            trials=tuple(done),
+            measured_on=self.bench.measured_on[0],
+            findings=findings,
+            claims=tuple(compare_with_notes(findings)) if notes else (),
+        )
+        if done:
+            from convscope.experiments.ablation.page import ablation_page
+
+            write_file(self.run.report, ablation_page(ablation))
+        return ablation
+
+    def _place(self, trial: Trial) -> tuple[int, int]:
+        names = [variant.name for variant in self.plan.variants]
+        return names.index(trial.variant), trial.seed
+
+    def _line(self, trial: Trial, done: int, left: float | None) -> str:
+        label = next(variant.label for variant in self.plan.variants if variant.name == trial.variant)
+        came_to = "diverged" if trial.accuracy is None else percent(trial.accuracy, decimals=2)
+        of = len(self.plan.variants) * len(self.plan.seeds)
+        more = f"; {seconds(left)} left" if left else ""
+        return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
+
+    def say(self, line: str) -> None:
+        """Tell the watcher and the log."""
+        self.watcher.said(line)
+        self.run.log(line)
+
+
+class _Clock:
+    """How much of all trainings is done, and what that says of the time left."""
+
+    def __init__(self, tasks: int, watcher: Watcher) -> None:
+        self._shares = [0.0] * tasks
+        self._watcher = watcher
+        self._began = time.monotonic()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end at the pace so far; None before there is a pace."""
+        done = sum(self._shares)
+        return (time.monotonic() - self._began) / done * (len(self._shares) - done) if done else None
+
+    def moved(self, task: int, share: float) -> None:
+        """A task has come so far."""
+        self._shares[task] = max(self._shares[task], share)
+        self._watcher.moved(sum(self._shares) / len(self._shares), self.left)
