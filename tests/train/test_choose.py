@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data.open import Probe, open_dataset, probe
+from convscope.data.open import Probe, probe
 from convscope.errors import CaptureError, GeometryError, RunError
-from convscope.train.choose import settle, training_images
+from convscope.train.choose import settle
 from convscope.train.recipe import AUTO, Recipe
 
 
@@ -76,29 +75,12 @@ def test_what_was_said_is_not_chosen() -> None:
     assert not any("epochs" in reason for reason in settled.reasons)
 
 
-def test_held_back_images_are_not_counted() -> None:
-    found = probe("digits")
-    assert training_images(found, Recipe()) == open_dataset("digits").counts["train"] == 1439
-    assert training_images(found, Recipe(test_fraction=0.0, validation_fraction=0.0)) == 1797
-
-
-def test_a_tenth_validates_but_no_more_than_can_be_told_apart() -> None:
-    found = probe("digits")
-    assert settle(Recipe(), found).recipe.held_back == 0.1
-    labels = np.resize(found.listing.labels, 60_000)
-    many = replace(found, listing=replace(found.listing, labels=labels, parts={"train": 50_000, "test": 10_000}))
-    assert settle(Recipe(), many).recipe.held_back * 50_000 == 2_000
-    assert settle(Recipe(validation_fraction=0.3), many).recipe.held_back == 0.3
-    assert settle(Recipe(test_fraction=0.95), found).recipe.held_back == pytest.approx(0.025)
-
-
 @pytest.mark.parametrize(
     ("recipe", "error", "message"),
     [
         (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
         (Recipe(crop_padding=32), RunError, "crop_padding 32 is more than"),
-        (Recipe(model="resnet18", batch_size=1), RunError, "take 2 or more"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
         (Recipe(model="alexnet-mini", resolution_start=0.5), RunError, "which the network can't take"),

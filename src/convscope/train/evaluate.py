@@ -16,7 +16,7 @@ from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_pro
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.answer import answers_of_views
-from convscope.train.choose import usable_device
+from convscope.train.device import usable_device
 from convscope.train.measured import AnyScores, measure, one_measure
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard, Run, open_run, short_name

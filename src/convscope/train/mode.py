@@ -91,11 +91,6 @@ def computing(mode: Mode, device: str) -> Iterator[None]:
                 backend.allow_tf32 = was_allowed
 
 
-def has_tf32(device: str) -> bool:
-    """Whether a device computes tf32: NVIDIA's GPUs from Ampere on do."""
-    return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
-
-
 def require_possible(mode: Mode, device: str) -> None:
     """Raise RunError where a device has no such mode."""
     if mode.precision == "tf32" and device != "cuda":

@@ -17,7 +17,7 @@ from convscope.data.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.report.printable import printable
 from convscope.train.answer import EVALUATION_BATCH, answer
-from convscope.train.choose import usable_device
+from convscope.train.device import usable_device
 from convscope.train.multi_label import THRESHOLD
 from convscope.train.run import ModelCard, open_run
 

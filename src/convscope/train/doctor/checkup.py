@@ -18,7 +18,8 @@ from convscope.errors import RunError
 from convscope.graph.training_cost import TrainingMacs, training_macs
 from convscope.nets import catalogue
 from convscope.train.allocator import Allocation, huge_pages_taken, prepare_memory
-from convscope.train.choose import Settled, settle, usable_device
+from convscope.train.choose import Settled, settle
+from convscope.train.device import usable_device
 from convscope.train.doctor.breakdown import time_by_kind
 from convscope.train.doctor.ceilings import Ceilings, measure_ceilings
 from convscope.train.machine import Machine, available_memory, load_of_others, this_machine

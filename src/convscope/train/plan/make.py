@@ -14,10 +14,11 @@ from torch import nn
 from convscope.data.batches import Batches
 from convscope.data.cache import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
-from convscope.train.choose import NATIVE_BF16, Settled, has_bf16
+from convscope.train.choose import NATIVE_BF16, Settled
+from convscope.train.device import has_bf16, has_tf32
 from convscope.train.job import loop_settings
 from convscope.train.machine import this_machine
-from convscope.train.mode import Compile, Mode, Precision, has_tf32
+from convscope.train.mode import Compile, Mode, Precision
 from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.train.plan.store import keep_plan, read_plan
