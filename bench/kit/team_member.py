@@ -23,10 +23,11 @@ from convscope.data.records import ImageSet  # noqa: E402
 from convscope.nets.build import build  # noqa: E402
 from convscope.train.distributed import joined  # noqa: E402
 from convscope.train.events import Silent  # noqa: E402
-from convscope.train.loop import Settings, fit, new_state  # noqa: E402
+from convscope.train.loop import fit  # noqa: E402
 from convscope.train.mode import Mode  # noqa: E402
 from convscope.train.objective import Objective  # noqa: E402
 from convscope.train.shared_batch_norm import share_batch_norm  # noqa: E402
+from convscope.train.state import Settings, new_state  # noqa: E402
 from convscope.train.team import Team  # noqa: E402
 
 

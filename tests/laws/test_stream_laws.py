@@ -24,7 +24,7 @@ from convscope.data.sniff import Unreadable
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.data.write_shards import write_shards
 from convscope.errors import DataError
-from convscope.train import loop, train
+from convscope.train import guarded_step, train
 from convscope.train.events import EpochRow, Silent
 from convscope.train.place import Place
 from convscope.train.recipe import Recipe
@@ -186,7 +186,7 @@ def test_no_thread_outlives_a_run_that_fails(shards: Path, tmp_path: Path, monke
         raise Wrong
 
     decoding: list[threading.Thread] = []
-    monkeypatch.setattr(loop, "differentiate", step)
+    monkeypatch.setattr(guarded_step, "differentiate", step)
     with pytest.raises(Wrong) as failed:
         train(str(shards), RECIPE, runs_directory=tmp_path)
     # The error is still at hand, and with it all that it holds.

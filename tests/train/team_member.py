@@ -18,10 +18,12 @@ from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
 from convscope.train.distributed import joined
 from convscope.train.events import Silent
-from convscope.train.loop import Diverged, Settings, copy_weights, fit, new_state
+from convscope.train.guarded_step import Diverged
+from convscope.train.loop import fit
 from convscope.train.mode import Mode
 from convscope.train.objective import Objective
 from convscope.train.shared_batch_norm import share_batch_norm
+from convscope.train.state import Settings, copy_weights, new_state
 from convscope.train.team import Team
 
 # Three steps an epoch; the last batch is uneven, and so are the shares of it.

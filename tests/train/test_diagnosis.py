@@ -19,11 +19,13 @@ from convscope.train import loop, train
 from convscope.train.choose import settle
 from convscope.train.diagnosis import diagnose, largest_gradient
 from convscope.train.events import Silent
+from convscope.train.guarded_step import Diverged
 from convscope.train.job import loop_settings
-from convscope.train.loop import Diverged, Settings, fit, new_state
+from convscope.train.loop import fit
 from convscope.train.objective import Objective
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
+from convscope.train.state import Settings, new_state
 
 
 @pytest.fixture(params=["at once", "a step later"], autouse=True)

@@ -16,7 +16,7 @@ import data_makers as made
 from convscope.data.open import probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import RunError
-from convscope.train import fitting, loop, train
+from convscope.train import fitting, guarded_step, train
 from convscope.train.choose import settle
 from convscope.train.events import EpochRow, Silent
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
@@ -121,7 +121,7 @@ class _Lines(Silent):
 
 def _full_from(batch: int, monkeypatch: pytest.MonkeyPatch, *, after: int, message: str) -> None:
     """Let steps of so many images find no memory, once `after` of them have been taken."""
-    real, steps = loop.differentiate, 0
+    real, steps = guarded_step.differentiate, 0
 
     def differentiate(*given: Any, **settings: Any) -> Any:
         nonlocal steps
@@ -130,7 +130,7 @@ def _full_from(batch: int, monkeypatch: pytest.MonkeyPatch, *, after: int, messa
             raise RuntimeError(message)
         return real(*given, **settings)
 
-    monkeypatch.setattr(loop, "differentiate", differentiate)
+    monkeypatch.setattr(guarded_step, "differentiate", differentiate)
 
 
 @pytest.mark.parametrize("after", [0, 8])

@@ -14,10 +14,11 @@ from convscope.data.records import ImageSet
 from convscope.train.choose import settle
 from convscope.train.events import Silent
 from convscope.train.job import loop_settings
-from convscope.train.loop import fit, new_state
+from convscope.train.loop import fit
 from convscope.train.pictures import first_batch
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
+from convscope.train.state import new_state
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.events import Silent
-from convscope.train.loop import Settings, fit, new_state
+from convscope.train.loop import fit
 from convscope.train.mode import Mode
 from convscope.train.objective import Objective
 from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
 from convscope.train.start import network_options, starting_network, starts_trained
+from convscope.train.state import Settings, new_state
 from torchvision_oracle import timm_or_skip
 
 

@@ -14,10 +14,10 @@ from convscope.train.answer import EVALUATION_BATCH, answers_of_views
 from convscope.train.checkpoint import load_weights
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
 from convscope.train.job import Job, tell_unreadable, write_checkpoint, write_metrics
-from convscope.train.loop import Best
 from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.report import Story, write_report
 from convscope.train.run import Run
+from convscope.train.state import Best
 from convscope.train.streaming import unreadable
 from convscope.train.views import ONE
 

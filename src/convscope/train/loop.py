@@ -10,29 +10,26 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from convscope.data.augment import Augmentation, augment, generator_for, turns_of
+from convscope.data.augment import augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
 from convscope.data.augmentation.resolution import early_size, scaled_down
-from convscope.data.batches import Batches, Normalization
+from convscope.data.batches import Batches
 from convscope.data.records import ImageSet
-from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.train.answer import EVALUATION_BATCH, answer
-from convscope.train.averaging import Average
 from convscope.train.behind import Behind, Taken
-from convscope.train.diagnosis import Diagnosis, diagnose, diagnose_weights, largest_gradient
+from convscope.train.diagnosis import diagnose_weights
 from convscope.train.events import EpochRow, Listener
+from convscope.train.guarded_step import Diverged, guarded_step, read_held
 from convscope.train.measured import one_measure
-from convscope.train.mode import Forward, Mode
-from convscope.train.objective import Objective
-from convscope.train.optimizers import make_optimizer, set_rate
+from convscope.train.optimizers import set_rate
 from convscope.train.schedule import learning_rate_factor
-from convscope.train.step import descend, differentiate
+from convscope.train.state import Best, Settings, State, copy_weights
 from convscope.train.team import Team
 from convscope.train.watch import Watch
 
@@ -41,94 +38,6 @@ NETWORK_STREAM = 2**23 - 1
 
 # Devices that need not wait for a step's numbers to be read.
 READ_LATE = ("cuda",)
-
-
-class Diverged(RunError):
-    """The loss stopped being a number; `of_data` says that the images or labels had brought one that is none."""
-
-    def __init__(self, message: str, *, of_data: bool = False) -> None:
-        super().__init__(message)
-        self.of_data = of_data
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the loop needs of a recipe, in plain types."""
-
-    epochs: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
-    depth_decay: float
-    momentum: float
-    weight_decay: float
-    schedule: str
-    warmup: float
-    objective: Objective
-    gradient_clip: float
-    patience: int
-    seed: int
-    device: str
-    mode: Mode
-    augmentation: Augmentation
-    normalization: Normalization
-    # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
-    average: float = 0.0
-    resolution_start: float = 1.0
-    resolution_share: float = 0.0
-
-
-@dataclass(frozen=True)
-class Best:
-    """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
-
-    Of several labels the mean average precision stands in the accuracy's place.
-    """
-
-    epoch: int
-    accuracy: float | None
-    loss: float | None
-    weights: dict[str, Tensor]
-
-
-@dataclass
-class State:
-    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete.
-
-    Where the weights are averaged, `average` holds their mean, and it is the mean that answers and is kept.
-    """
-
-    network: nn.Module
-    forward: Forward
-    optimizer: torch.optim.Optimizer
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    best: Best | None = None
-    rows: list[EpochRow] = field(default_factory=list)
-    average: Average | None = None
-
-    @property
-    def answering(self) -> nn.Module:
-        """The network that is measured and kept."""
-        return self.network if self.average is None else self.average.network
-
-
-def new_state(network: nn.Module, settings: Settings) -> State:
-    """A network on its device, laid out for its mode, with a fresh optimizer."""
-    network = network.to(settings.device)
-    settings.mode.lay_out(network)
-    optimizer = make_optimizer(
-        settings.optimizer,
-        network,
-        learning_rate=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        batch_size=settings.batch_size,
-        depth_decay=settings.depth_decay,
-    )
-    average = Average(network, settings.average) if settings.average else None
-    return State(network, settings.mode.forward_of(network), optimizer, average=average)
 
 
 def fit(
@@ -181,7 +90,9 @@ def fit(
         accuracy, loss = _measure(state.answering, val, settings, team)
         if loss is not None and not math.isfinite(loss):
             found = diagnose_weights(state.answering)
-            raise _diverged("the validation loss", loss, state.epoch, state.step, trained.learning_rate, found)
+            raise Diverged.at(
+                "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
+            )
         state.epoch += 1
         state.seconds += time.perf_counter() - began
         better = _is_better(accuracy, loss, state.best)
@@ -211,11 +122,6 @@ def _share_buffers(state: State, team: Team) -> None:
         team.average_buffers(state.average.network)
 
 
-def copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are now, on the CPU."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
-
-
 def _train_epoch(
     state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool], team: Team
 ) -> EpochRow | None:
@@ -232,7 +138,7 @@ def _train_epoch(
         for batch in range(len(batches)):
             if stop():
                 if behind is not None:
-                    _held(state, settings, behind)
+                    read_held(state, settings, behind)
                 state.seconds += watch.elapsed
                 return None
             images = batches.size_of(batch)
@@ -253,11 +159,11 @@ def _train_epoch(
             rate = rates(1.0)
             set_rate(state.optimizer, rates)
             taken = Taken(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
-            counted = [_step(state, settings, taken, team, behind)]
+            counted = [guarded_step(state, settings, taken, team, behind)]
             if state.average is not None:
                 state.average.add(state.network, step, len(batches))
             if behind is not None and batch + 1 == len(batches):
-                counted.append(_held(state, settings, behind))
+                counted.append(read_held(state, settings, behind))
             for one in counted:
                 if one is not None:
                     watch.count(*one)
@@ -281,69 +187,6 @@ def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float
         return settings.learning_rate * factor
 
     return rate
-
-
-# How many images a step had, their mean loss, unsmoothed, and how many were answered rightly.
-Counted = tuple[int, float, int]
-
-
-def _step(state: State, settings: Settings, taken: Taken, team: Team, behind: Behind | None) -> Counted | None:
-    """One step of gradient descent on a batch, and what it measured; with `behind`, what the step before measured."""
-    labels = taken.labels
-    # The shares' gradients add up to that of the mean over the global batch.
-    weight = len(labels) / taken.images
-    judged = differentiate(
-        state.network, state.forward, state.optimizer, settings.objective, taken.pixels, labels, weight=weight
-    )
-    with torch.no_grad():
-        plain = settings.objective.plain(judged.scores, labels)
-        right = settings.objective.count_right(judged.scores, labels)
-        numbers = (judged.main * weight, plain * weight, right, largest_gradient(state.network))
-        counted: Counted | None
-        if behind is None:
-            counted = _checked(state, settings, taken, team.add_up(state.network, numbers))
-        else:
-            counted = _held(state, settings, behind)
-            behind.hold(taken, numbers)
-    descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
-    return counted
-
-
-def _held(state: State, settings: Settings, behind: Behind) -> Counted | None:
-    """What the step measured that is held, if any is; weights and gradients are its own where it went wrong."""
-    held = behind.read()
-    if held is None:
-        return None
-    taken, numbers = held
-    if not _is_finite(numbers):
-        behind.put_back()
-        forward = replace(settings.mode, compile="no").forward_of(state.network)
-        with torch.enable_grad():
-            differentiate(
-                state.network, forward, state.optimizer, settings.objective, taken.pixels, taken.labels, weight=1.0
-            )
-    return _checked(state, settings, taken, numbers)
-
-
-def _is_finite(numbers: Sequence[float]) -> bool:
-    value, _, _, steepest = numbers
-    return math.isfinite(value) and math.isfinite(steepest)
-
-
-def _checked(state: State, settings: Settings, taken: Taken, numbers: Sequence[float]) -> Counted:
-    """What a step measured; raises Diverged where it is not finite, with the network as it was in that step."""
-    value, loss, right, steepest = numbers
-    if not _is_finite(numbers):
-        what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
-        forward = replace(settings.mode, compile="no").forward_of(state.network)
-        found = diagnose(state.network, forward, settings.objective, taken.pixels, taken.labels)
-        raise _diverged(*what, state.epoch, taken.step + 1, taken.rate, found)
-    return taken.images, loss, int(right)
-
-
-def _diverged(what: str, value: float, epoch: int, step: int, rate: float, found: Diagnosis) -> Diverged:
-    where = f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}"
-    return Diverged(f"{where}: {found.text}", of_data=found.of_data)
 
 
 def _seed_network(settings: Settings, epoch: int, rank: int) -> None:

@@ -28,10 +28,10 @@ from convscope.report.charts import Curve, line_chart
 from convscope.train.choose import settle
 from convscope.train.events import Listener, Silent
 from convscope.train.job import loop_settings
-from convscope.train.loop import Settings, new_state
 from convscope.train.optimizers import set_rate
 from convscope.train.recipe import AUTO, Recipe
 from convscope.train.start import read_start, starting_network
+from convscope.train.state import Settings, new_state
 from convscope.train.step import descend, differentiate
 from convscope.train.training import card_of, open_images, own_torch
 

@@ -25,6 +25,7 @@ from convscope.train.events import Listener, Silent
 from convscope.train.files import write_file
 from convscope.train.finish import Outcome, finish, keep_reached
 from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
+from convscope.train.guarded_step import Diverged
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
@@ -34,7 +35,7 @@ from convscope.train.job import (
     restore,
     write_split,
 )
-from convscope.train.loop import Diverged, Settings, fit, new_state
+from convscope.train.loop import fit
 from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.place import Place
@@ -44,6 +45,7 @@ from convscope.train.recipe_file import to_toml
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
 from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
+from convscope.train.state import Settings, new_state
 from convscope.train.team import Lost, Team
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"

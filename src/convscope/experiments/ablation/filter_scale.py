@@ -15,10 +15,10 @@ from torch import nn
 
 from convscope.experiments.ablation.variants import Variant
 from convscope.nets.paces import scale_free_of
-from convscope.train.loop import Settings
 from convscope.train.named import NAMED
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe, plain
+from convscope.train.state import Settings
 
 
 def trained_as(settings: Settings, before: float, network: nn.Module) -> Settings:

@@ -21,12 +21,14 @@ from convscope.train.checkpoint import load_weights
 from convscope.train.choose import settle
 from convscope.train.events import EpochRow, Listener
 from convscope.train.fitting import is_out_of_memory
+from convscope.train.guarded_step import Diverged
 from convscope.train.job import loop_settings
-from convscope.train.loop import Diverged, Settings, State, fit, new_state
+from convscope.train.loop import fit
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
 from convscope.train.start import read_start, starting_network
+from convscope.train.state import Settings, State, new_state
 from convscope.train.training import card_of, open_images, own_torch
 from convscope.train.views import ONE
 
