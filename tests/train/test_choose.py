@@ -11,7 +11,8 @@ from PIL import Image
 from convscope.data.open import Probe, probe
 from convscope.errors import CaptureError, GeometryError, RunError
 from convscope.train.choose import settle
-from convscope.train.recipe import AUTO, Recipe
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO
 
 
 def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] = ("cat", "dog")) -> Probe:

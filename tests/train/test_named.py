@@ -13,8 +13,9 @@ from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.train.choose import settle
 from convscope.train.named import FAST_FOR, NAMED, table
-from convscope.train.recipe import AUTO, Recipe, choices
+from convscope.train.recipe import Recipe, choices
 from convscope.train.recipe_file import to_toml
+from convscope.train.setting import AUTO
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:

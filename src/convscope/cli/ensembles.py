@@ -11,7 +11,8 @@ import click
 from convscope.cli.watching import watching
 from convscope.errors import RunError
 from convscope.report.units import percent, plural
-from convscope.train.recipe import Recipe, Value
+from convscope.train.recipe import Recipe
+from convscope.train.setting import Value
 
 if TYPE_CHECKING:
     from convscope.experiments.ensemble.train import EnsembleOutcome

@@ -14,7 +14,8 @@ from convscope.cli.settings import RecipeCommand, given_settings, option_name, r
 from convscope.cli.watching import watching
 from convscope.errors import ConvscopeError
 from convscope.report.table import Column, Table, print_table
-from convscope.train.recipe import Value, settings
+from convscope.train.recipe import settings
+from convscope.train.setting import Value
 
 if TYPE_CHECKING:
     from convscope.train.rates import RateTest

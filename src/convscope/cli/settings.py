@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from convscope.errors import RunError, did_you_mean
-from convscope.train.recipe import Recipe, Value, choices, parse_setting, placeholder, settings
+from convscope.train.recipe import Recipe, choices, parse_setting, placeholder, settings
 from convscope.train.recipe_file import load_recipe
+from convscope.train.setting import Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"

@@ -30,7 +30,8 @@ from convscope.train.muon import NEEDED, has_muon
 from convscope.train.named import MODEL_INSTEAD, completed
 from convscope.train.optimizers import MOMENTUM, decays_any
 from convscope.train.place import Place, threads_for
-from convscope.train.recipe import AUTO, Recipe, plain, taken
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO, plain, taken
 from convscope.train.showing import choose_augmentation, choose_growth, choose_views
 from convscope.train.start import network_options, starts_trained
 from convscope.train.streaming import chosen_stream

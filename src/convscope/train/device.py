@@ -6,7 +6,8 @@ import torch
 
 from convscope.errors import RunError
 from convscope.train.place import Place
-from convscope.train.recipe import AUTO, choices
+from convscope.train.recipe import choices
+from convscope.train.setting import AUTO
 
 
 def usable_device(name: str) -> str:

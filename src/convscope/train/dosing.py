@@ -14,7 +14,8 @@ from convscope.errors import RunError
 from convscope.train.named import table
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.place import Place
-from convscope.train.recipe import AUTO, Recipe, taken
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO, taken
 from convscope.train.start import FINE_TUNING_RATE, starts_trained
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.

@@ -25,7 +25,7 @@ from convscope.nets.depth import freeze
 from convscope.report.units import byte_size
 from convscope.train.choose import Settled, settle
 from convscope.train.machine import available_memory
-from convscope.train.recipe import AUTO
+from convscope.train.setting import AUTO
 from convscope.train.start import network_options
 
 # Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.

@@ -30,8 +30,8 @@ from convscope.train.checkpoint import (
 from convscope.train.choose import Settled
 from convscope.train.events import EpochRow, Listener, header, table_row
 from convscope.train.objective import make_objective
-from convscope.train.recipe import plain
 from convscope.train.run import ModelCard, Run, short_name
+from convscope.train.setting import plain
 from convscope.train.state import Best, Settings, State
 from convscope.train.streaming import unreadable
 from convscope.train.team import Team

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from convscope.train.recipe import AUTO, Recipe, Value
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO, Value
 
 
 @dataclass(frozen=True, kw_only=True)

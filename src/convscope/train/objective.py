@@ -17,7 +17,8 @@ from torch.nn import functional
 from convscope.errors import RunError, did_you_mean
 from convscope.train.class_weights import class_weights
 from convscope.train.losses import LOSSES, Floats, Loss, Targets
-from convscope.train.recipe import AUTO, Recipe
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO
 
 
 @dataclass(frozen=True, kw_only=True)

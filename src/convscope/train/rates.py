@@ -29,7 +29,8 @@ from convscope.train.choose import settle
 from convscope.train.events import Listener, Silent
 from convscope.train.job import loop_settings
 from convscope.train.optimizers import set_rate
-from convscope.train.recipe import AUTO, Recipe
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO
 from convscope.train.start import read_start, starting_network
 from convscope.train.state import Settings, new_state
 from convscope.train.step import descend, differentiate

@@ -14,17 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from convscope.errors import RunError, did_you_mean
 from convscope.train.class_weights import parse_class_weights
-from convscope.train.setting import Kinds, about, checked
+from convscope.train.contradictions import refuse_contradictions
+from convscope.train.setting import AUTO, Auto, Kinds, Value, about, checked
 from convscope.train.text_values import parse_options, parse_size
-
-Auto: TypeAlias = Literal["auto"]
-AUTO: Final = "auto"
-Value: TypeAlias = bool | int | float | str
-Plain = TypeVar("Plain", bool, int, float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,26 +305,11 @@ class Recipe:
             raise RunError(f"channels is {self.channels}: images have 1 (grey) or 3 (colour), or auto")
         if self.learning_rate == 0:
             raise RunError("learning_rate is 0.0: nothing would be learned; give a positive rate, or auto")
-        if self.held_back + self.test_fraction >= 1:
-            raise RunError(
-                f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
-                "to train on: let their sum be below 1"
-            )
         if self.resolution_start != AUTO and self.resolution_start > 1:
             raise RunError(f"resolution_start is {self.resolution_start}: images begin at most at their own size, 1")
-        if self.plan == "fp32" and self.precision not in (AUTO, "fp32"):
-            raise RunError(f"plan fp32 and precision {self.precision} contradict each other: leave one of them out")
-        if self.loss == "hinge" and self.label_smoothing not in (AUTO, 0):
-            raise RunError(
-                f"label_smoothing {self.label_smoothing} with the hinge loss: a margin needs the one right class; "
-                "take 0, or loss softmax"
-            )
-        if self.loss == "hinge" and (self.mixup or self.cutmix):
-            raise RunError(
-                "mixup and cutmix make soft labels, and the hinge loss needs the one right class: take softmax"
-            )
         parse_options(self.model_options)
         parse_class_weights(self.class_weights)
+        refuse_contradictions(self)
 
     @classmethod
     def named(cls, name: str) -> Recipe:
@@ -365,25 +346,6 @@ class Recipe:
     def changed(self, settings: Mapping[str, Value]) -> Recipe:
         """The recipe with some settings replaced."""
         return self.from_dict({**self.to_dict(), **settings})
-
-
-def plain(value: Plain | Auto) -> Plain:
-    """The value of a setting that is no longer at auto.
-
-    >>> plain(0.5)
-    0.5
-    """
-    assert not isinstance(value, str), "the recipe is not settled yet"
-    return value
-
-
-def taken(value: Plain | Auto, otherwise: Plain) -> Plain:
-    """The value of a setting, or what stands for auto.
-
-    >>> taken("auto", 3), taken(5, 3)
-    (3, 5)
-    """
-    return otherwise if isinstance(value, str) else value
 
 
 def settings() -> Iterator[Field[Any]]:

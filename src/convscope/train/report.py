@@ -25,8 +25,9 @@ from convscope.train.files import write_file
 from convscope.train.measured import AnyScores
 from convscope.train.multi_label import LabelScores
 from convscope.train.pictures import filter_sheet, first_batch, first_filters
-from convscope.train.recipe import Recipe, plain, settings
+from convscope.train.recipe import Recipe, settings
 from convscope.train.run import ModelCard, Run
+from convscope.train.setting import plain
 
 FIRST = 18
 PROBLEMS_SHOWN = 200

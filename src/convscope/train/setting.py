@@ -1,7 +1,7 @@
 """One setting: what it may be, how a value is held to that, and how it is read from what was typed.
 
 What it may be stands in its type: a plain type (float), words (Literal["sgd", "adamw"]), or a number or a word
-(int | Literal["auto"]).
+(int | Literal["auto"]). A setting at "auto" is open, and decided by the others, the data or the machine.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from convscope.errors import RunError, did_you_mean
 
-Allowed: TypeAlias = bool | int | float | str
+Auto: TypeAlias = Literal["auto"]
+AUTO: Final = "auto"
+Value: TypeAlias = bool | int | float | str
+Plain = TypeVar("Plain", bool, int, float)
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
 
@@ -55,7 +58,7 @@ class Kinds:
         plain = {bool: "yes|no", int: "INTEGER", float: "NUMBER", str: "" if self.words else "TEXT"}[self.type]
         return "|".join(filter(None, [plain, *self.words]))
 
-    def read(self, text: str) -> Allowed:
+    def read(self, text: str) -> Value:
         """The value that was typed: "12", "auto", "yes"; text that is none stays what it is, for `checked` to refuse.
 
         >>> Kinds.of(bool).read("yes"), Kinds.of(int | Literal["auto"]).read("12"), Kinds.of(int).read("twelve")
@@ -72,7 +75,7 @@ class Kinds:
         return text
 
 
-def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> Allowed:
+def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> Value:
     """The value of a setting, an int as a float where one is needed; `limits` is what `about` says.
 
     Raises:
@@ -100,3 +103,22 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
         if high is not None and value >= high:
             raise RunError(f"{name} is {value}: it must be below {high}{or_word}")
     return value
+
+
+def plain(value: Plain | Auto) -> Plain:
+    """The value of a setting that is no longer at auto.
+
+    >>> plain(0.5)
+    0.5
+    """
+    assert not isinstance(value, str), "the recipe is not settled yet"
+    return value
+
+
+def taken(value: Plain | Auto, otherwise: Plain) -> Plain:
+    """The value of a setting, or what stands for auto.
+
+    >>> taken("auto", 3), taken(5, 3)
+    (3, 5)
+    """
+    return otherwise if isinstance(value, str) else value

@@ -15,7 +15,8 @@ from convscope.data.open import Probe
 from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
-from convscope.train.recipe import AUTO, Recipe, plain, taken
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO, plain, taken
 from convscope.train.views import ONE
 
 # From this side on pictures are scenes, in which a part shows the class as well as the whole does.

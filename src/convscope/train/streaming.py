@@ -11,7 +11,8 @@ from convscope.data.open import Probe
 from convscope.data.records import Decoding, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
-from convscope.train.recipe import AUTO, Recipe
+from convscope.train.recipe import Recipe
+from convscope.train.setting import AUTO
 
 
 def chosen_stream(

@@ -40,9 +40,10 @@ from convscope.train.mode import computing
 from convscope.train.optimizers import default_learning_rate
 from convscope.train.place import Place
 from convscope.train.plan.make import make_plan
-from convscope.train.recipe import Recipe, Value
+from convscope.train.recipe import Recipe
 from convscope.train.recipe_file import to_toml
 from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
+from convscope.train.setting import Value
 from convscope.train.shared_batch_norm import share_batch_norm
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
 from convscope.train.state import Settings, new_state

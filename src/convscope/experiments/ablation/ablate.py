@@ -24,9 +24,10 @@ from convscope.train.fitting import fit_to_memory
 from convscope.train.job import hash_of
 from convscope.train.place import Place
 from convscope.train.plan.make import make_plan as make_training_plan
-from convscope.train.recipe import AUTO, Auto, Recipe, Value
+from convscope.train.recipe import Recipe
 from convscope.train.recipe_file import to_toml
 from convscope.train.run import Run, create_run, run_name
+from convscope.train.setting import AUTO, Auto, Value
 from convscope.train.start import lasting_start
 from convscope.train.training import lasting_source
 

@@ -17,7 +17,8 @@ from convscope.experiments.ablation.variants import Variant
 from convscope.nets.paces import scale_free_of
 from convscope.train.named import NAMED
 from convscope.train.optimizers import default_learning_rate
-from convscope.train.recipe import Recipe, plain
+from convscope.train.recipe import Recipe
+from convscope.train.setting import plain
 from convscope.train.state import Settings
 
 

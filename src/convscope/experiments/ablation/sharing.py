@@ -7,7 +7,7 @@ from convscope.experiments.ablation.plan import Plan
 from convscope.train.choose import Settled
 from convscope.train.fitting import most_at_once, step_bytes
 from convscope.train.machine import available_memory, this_machine
-from convscope.train.recipe import AUTO, Auto
+from convscope.train.setting import AUTO, Auto
 
 
 def shared_out(

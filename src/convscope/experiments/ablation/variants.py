@@ -16,7 +16,8 @@ from convscope.data.records import ImageSet
 from convscope.data.split import stratified_split
 from convscope.errors import RunError, did_you_mean
 from convscope.experiments.ablation import surgery
-from convscope.train.recipe import Recipe, Value, choices, settings
+from convscope.train.recipe import Recipe, choices, settings
+from convscope.train.setting import Value
 from convscope.train.views import ONE
 
 BASELINE = "baseline"

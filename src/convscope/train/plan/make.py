@@ -23,8 +23,9 @@ from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.train.plan.store import keep_plan, read_plan
 from convscope.train.plan.trial import LEAST_STEPS, Work, generators_kept, run_trial
-from convscope.train.recipe import AUTO, Recipe
+from convscope.train.recipe import Recipe
 from convscope.train.run import ModelCard
+from convscope.train.setting import AUTO
 from convscope.train.start import resumed_network
 
 # A shorter run is over before measuring has paid.
