@@ -14,6 +14,8 @@ The curves end with what the run reached on the test images. On the way there, o
 from training; the peers' of the test images (the tutorial's of 1,000 of them), measured while their clock stands still
 (but for ultralytics, which fits its own validation into its time).
 
+`--epochs` gives every method another length than its own, and its rows another name: convscope, 5 epochs.
+
 Rows go to docs/benchmarks/train.csv and train-curves.csv, where those of the same method and seed are replaced, so
 that methods can be measured one after another; the table and the plot are of all rows. `--plot-only` runs nothing.
 """
@@ -37,7 +39,7 @@ from pathlib import Path
 
 from convscope.report.charts import Curve, line_chart
 from convscope.report.table import Column, Table, print_table
-from convscope.report.units import percent
+from convscope.report.units import percent, plural
 from kit.images import read_once, some_of
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
@@ -125,7 +127,7 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
                 methods.remove(method)
                 continue
             print(f"{method}, seed {seed}: {found.seconds:.1f} s, {found.accuracy:.2%}", flush=True)
-            keep(given.results, method, seed, found)
+            keep(given.results, called(method, given.epochs), seed, found)
 
 
 def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
@@ -191,6 +193,11 @@ def peer(name: str, data: Path, seed: int, place: Path, given: argparse.Namespac
 def last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "it failed without a word"
+
+
+def called(method: str, epochs: int | None) -> str:
+    """What a method's rows are called: one of another length than its own says so, and replaces no row of its own."""
+    return method if epochs is None else f"{method}, {plural(epochs, 'epoch')}"
 
 
 def keep(results: Path, method: str, seed: int, found: Measured) -> None:

@@ -1,11 +1,13 @@
-"""Write docs/benchmarks.md from the results in docs/benchmarks/: `python docs/generate_benchmarks.py`.
+"""Write docs/benchmarks.md, and the README's table, from the results in docs/benchmarks/.
+
+    python docs/generate_benchmarks.py
 
 The benches that keep CSV files there have their tables and plot set from these. What any other command prints is kept
 and shown as it is after
 
     python docs/generate_benchmarks.py --record doctor convscope doctor
 
-A test holds the page to the results.
+A test holds both to the results.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,10 +26,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import photos
 import small_resnet
 import train
-from convscope.report.table import Table
+from convscope.report.table import Column, Table
+from convscope.report.units import percent
 from kit.results import RESULTS, read_rows, where_and_when
 
 PAGE = Path(__file__).with_name("benchmarks.md")
+README = Path(__file__).parents[1] / "README.md"
+# What stands between these in the README is written here.
+BEGIN, END = "<!-- from docs/benchmarks/train.csv -->\n", "<!-- end -->\n"
 MEASURED = (
     ("train", train, "Time to accuracy on CIFAR-10's JPEG files"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
@@ -45,6 +52,7 @@ def main() -> None:
         record(given.record[0], given.record[1:], RESULTS)
     if text := page(RESULTS):
         PAGE.write_text(text, encoding="utf-8")
+        README.write_text(with_figures(README.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
 
 
 def record(name: str, command: list[str], results: Path) -> None:
@@ -91,6 +99,37 @@ def recorded(results: Path) -> Iterator[str]:
     for file in sorted(results.glob("*.txt")):
         where, _, output = file.read_text(encoding="utf-8").partition("\n")
         yield f"## {file.stem}\n\n```console\n{output}```\n\n*{where}*\n"
+
+
+def with_figures(readme: str, results: Path) -> str:
+    """The README with what was measured between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{time_to_accuracy(results)}{END}{after}"
+
+
+def time_to_accuracy(results: Path) -> str:
+    """Each method's minutes and accuracy, means over its seeds, best first."""
+    rows = read_rows(results / "train.csv")
+    of = {method: [row for row in rows if row["method"] == method] for method in {row["method"] for row in rows}}
+
+    def mean(method: str, *columns: str) -> float:
+        """Of the first column that a run has."""
+        return statistics.mean(float(next(row[name] for name in columns if row[name])) for row in of[method])
+
+    methods = sorted(of, key=lambda method: -mean(method, "accuracy_views", "accuracy"))
+    columns = [Column("method"), *(Column(name, numeric=True) for name in ("seeds", "minutes", "test accuracy"))]
+    cells = [
+        (
+            method,
+            str(len(of[method])),
+            f"{mean(method, 'to_weights', 'seconds') / 60:.1f}",
+            percent(mean(method, "accuracy_views", "accuracy")),
+        )
+        for method in methods
+    ]
+    where = "; ".join(dict.fromkeys(f"{row['machine']}, torch {row['torch']}" for row in rows))
+    return f"{markdown(Table.of(columns, cells))}\n*{where}, no GPU.*\n"
 
 
 def markdown(table: Table) -> str:

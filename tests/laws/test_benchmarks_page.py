@@ -28,6 +28,19 @@ def test_the_page_is_what_the_results_give(generate: ModuleType) -> None:
     assert generate.page(DOCS / "benchmarks") == (page.read_text(encoding="utf-8") if page.is_file() else "")
 
 
+def test_the_readme_shows_what_the_results_give(generate: ModuleType) -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert readme.count(generate.BEGIN) == readme.count(generate.END) == 1
+    assert generate.with_figures(readme, DOCS / "benchmarks") == readme
+    assert "| convscope | 3 |" in readme
+
+
+def test_a_run_of_another_length_replaces_no_row_of_its_own_length(generate: ModuleType) -> None:
+    assert [generate.train.called("convscope", epochs) for epochs in (None, 1, 5)] == [
+        "convscope", "convscope, 1 epoch", "convscope, 5 epochs",
+    ]  # fmt: skip
+
+
 def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
     generate: ModuleType, tmp_path: Path
 ) -> None:
