@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from convscope.train.allocator import prepare_memory
+from convscope.train.hardware.allocator import prepare_memory
 
 prepare_memory()  # before torch is imported
 

@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 # verb -> the module that defines it; torch is imported only when a verb that needs it is used.
 _VERBS: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
-    "Recipe": "convscope.train.recipe",
+    "Recipe": "convscope.train.settings.recipe",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.look.replay.audit",
     "cell_field": "convscope.look.cell_field",

@@ -17,7 +17,7 @@ from commands import told
 from convscope.cli.main import main
 from convscope.train import train
 from convscope.train.events import EpochRow, Silent
-from convscope.train.recipe import Recipe
+from convscope.train.settings.recipe import Recipe
 from convscope.train.training import train_on
 
 

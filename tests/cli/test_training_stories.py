@@ -23,7 +23,7 @@ from PIL import Image
 from commands import told
 from convscope.cli.evaluate import matrix_table
 from convscope.cli.main import main
-from convscope.train.metrics import score
+from convscope.train.answers.metrics import score
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
 RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt"}

@@ -18,9 +18,9 @@ from convscope.experiments.ablation import trial as one_trial
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.plan import read_plan
 from convscope.experiments.ablation.watcher import Unwatched
-from convscope.train import fitting
-from convscope.train.choose import settle
-from convscope.train.machine import this_machine
+from convscope.train.auto import fitting
+from convscope.train.auto.choose import settle
+from convscope.train.hardware.machine import this_machine
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ from convscope.experiments.ablation.variants import (
 )
 from convscope.nets.build import build
 from convscope.nets.paces import scale_free_of
-from convscope.train.choose import Settled, settle
-from convscope.train.objective import Objective
-from convscope.train.optimizers import default_learning_rate, set_rate
-from convscope.train.recipe import Recipe, settings
-from convscope.train.state import Settings, new_state
+from convscope.train.auto.choose import Settled, settle
+from convscope.train.descent.optimizers import default_learning_rate, set_rate
+from convscope.train.loop.state import Settings, new_state
+from convscope.train.loss.objective import Objective
+from convscope.train.settings.recipe import Recipe, settings
 
 
 def kinds(network: nn.Module) -> set[type[nn.Module]]:

@@ -18,14 +18,14 @@ from convscope.cli.main import cli
 from convscope.data.open import probe
 from convscope.errors import RunError
 from convscope.reference import loss as reference
-from convscope.train.answer import evaluating
-from convscope.train.choose import settle
-from convscope.train.class_weights import class_weights
-from convscope.train.losses import LOSSES
-from convscope.train.metrics import score
-from convscope.train.objective import Objective, make_objective
-from convscope.train.recipe import Recipe
-from convscope.train.run import open_run
+from convscope.train.answers.answer import evaluating
+from convscope.train.answers.metrics import score
+from convscope.train.auto.choose import settle
+from convscope.train.directory.run import open_run
+from convscope.train.settings.class_weights import class_weights
+from convscope.train.loss.losses import LOSSES
+from convscope.train.loss.objective import Objective, make_objective
+from convscope.train.settings.recipe import Recipe
 
 COUNT, CLASSES = 7, 5
 SINGLE = ("softmax", "hinge", "logistic")

@@ -24,11 +24,12 @@ from convscope.data.sniff import Unreadable
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.data.write_shards import write_shards
 from convscope.errors import DataError
-from convscope.train import guarded_step, train
+from convscope.train import train
 from convscope.train.events import EpochRow, Silent
-from convscope.train.place import Place
-from convscope.train.recipe import Recipe
-from convscope.train.team import Team
+from convscope.train.loop import guarded_step
+from convscope.train.settings.recipe import Recipe
+from convscope.train.team.place import Place
+from convscope.train.team.team import Team
 from convscope.train.training import train_on
 
 SMALL = Decoding(size=(8, 8))

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from convscope.errors import RunError
-from convscope.train import loop, train
-from convscope.train.behind import Behind, Taken
+from convscope.train import train
+from convscope.train.directory.run import Run
 from convscope.train.events import EpochRow, Silent
-from convscope.train.recipe import Recipe
-from convscope.train.run import Run
+from convscope.train.loop import loop
+from convscope.train.loop.behind import Behind, Taken
+from convscope.train.settings.recipe import Recipe
 from convscope.train.training import train_on
 
 EPOCHS = 4

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from convscope.train import distributed, train
+from convscope.train import train
 from convscope.train.events import Silent, Step
 from convscope.train.interrupt import heeding_interrupts
-from convscope.train.recipe import Recipe
+from convscope.train.settings.recipe import Recipe
+from convscope.train.team import distributed
 
 
 def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from convscope.cli.main import cli
 from convscope.errors import RunError
 from convscope.train.rates import RateTest, find_learning_rate
-from convscope.train.recipe import Recipe
+from convscope.train.settings.recipe import Recipe
 
 RECIPE = Recipe(data="digits", model="lenet5", batch_size=64, threads=1, precision="fp32")
 

@@ -17,15 +17,15 @@ from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
+from convscope.train.descent.mode import Mode
+from convscope.train.descent.optimizers import RATE_FACTOR, make_optimizer, set_rate
+from convscope.train.directory.run import ModelCard
 from convscope.train.events import Silent
-from convscope.train.loop import fit
-from convscope.train.mode import Mode
-from convscope.train.objective import Objective
-from convscope.train.optimizers import RATE_FACTOR, make_optimizer, set_rate
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard
+from convscope.train.loop.loop import fit
+from convscope.train.loop.state import Settings, new_state
+from convscope.train.loss.objective import Objective
+from convscope.train.settings.recipe import Recipe
 from convscope.train.start import network_options, starting_network, starts_trained
-from convscope.train.state import Settings, new_state
 from torchvision_oracle import timm_or_skip
 
 

@@ -65,7 +65,7 @@ def command(
     The network is alexnet-mini unless --model says otherwise. All trainings share the split, the learning rate and
     every other setting; those of one seed start from the same weights and see the images in the same order.
     """
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.experiments.ablation.ablate import ablate, ablate_on

@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.train import outcome_lines
 from convscope.cli.watching import watching
-from convscope.train.recipe import Recipe
+from convscope.train.settings.recipe import Recipe
 
 # Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
 RECIPE = Recipe(
@@ -28,7 +28,7 @@ RECIPE = Recipe(
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
 def command(open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on 1,797 handwritten digits that come built in, and show what it made."""
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.train.training import train_new

@@ -30,7 +30,7 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
 
     It takes less than a minute, and is worth nothing while the machine does other work: that is then said.
     """
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.train.doctor.checkup import MODEL, check_up

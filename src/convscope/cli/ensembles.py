@@ -11,8 +11,8 @@ import click
 from convscope.cli.watching import watching
 from convscope.errors import RunError
 from convscope.report.units import percent, plural
-from convscope.train.recipe import Recipe
-from convscope.train.setting import Value
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import Value
 
 if TYPE_CHECKING:
     from convscope.experiments.ensemble.train import EnsembleOutcome
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def is_ensemble(run: str) -> bool:
     """Whether a directory is that of an ensemble."""
-    from convscope.train.run import Run
+    from convscope.train.directory.run import Run
 
     found = Run(Path(run))
     return found.card_path.is_file() and found.card().members is not None

@@ -14,8 +14,8 @@ from convscope.cli.settings import RecipeCommand, given_settings, option_name, r
 from convscope.cli.watching import watching
 from convscope.errors import ConvscopeError
 from convscope.report.table import Column, Table, print_table
-from convscope.train.recipe import settings
-from convscope.train.setting import Value
+from convscope.train.settings.recipe import settings
+from convscope.train.settings.setting import Value
 
 if TYPE_CHECKING:
     from convscope.train.rates import RateTest
@@ -47,7 +47,7 @@ def command(
 
     The network is thrown away: no run is written. What is proposed is a tenth of the rate at which the loss was lowest.
     """
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.train.rates import find_learning_rate

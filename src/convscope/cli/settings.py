@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from convscope.errors import RunError, did_you_mean
-from convscope.train.recipe import Recipe, choices, parse_setting, placeholder, settings
-from convscope.train.recipe_file import load_recipe
-from convscope.train.setting import Value
+from convscope.train.settings.recipe import Recipe, choices, parse_setting, placeholder, settings
+from convscope.train.settings.recipe_file import load_recipe
+from convscope.train.settings.setting import Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"

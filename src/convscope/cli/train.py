@@ -56,8 +56,8 @@ def command(
     built-in digits. What is left at auto follows from the images. To train in several processes, start it with
     torchrun --nproc-per-node N -m convscope.
     """
-    from convscope.train.allocator import prepare_memory
-    from convscope.train.place import Place
+    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.train.team.place import Place
 
     prepare_memory()  # before torch is imported
     from convscope.train.training import train_new, train_on
@@ -101,7 +101,7 @@ def command(
 
 def outcome_lines(outcome: Outcome) -> list[str]:
     """What came out, in a few lines, and where it lies."""
-    from convscope.train.multi_label import LabelScores
+    from convscope.train.answers.multi_label import LabelScores
 
     ended = {
         "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from convscope.train.events import Listener
     from convscope.train.finish import Outcome
-    from convscope.train.recipe import Recipe
+    from convscope.train.settings.recipe import Recipe
 
 
 def train(
@@ -39,14 +39,14 @@ def train(
         ConvscopeError: data, a network or a setting that can't be used, or a loss that became NaN.
 
     >>> import convscope, tempfile
-    >>> from convscope.train.recipe import Recipe
+    >>> from convscope.train.settings.recipe import Recipe
     >>> outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=tempfile.mkdtemp())
     >>> outcome.ending, outcome.scores.images
     ('done', 179)
     """
-    from convscope.train.allocator import prepare_memory
     from convscope.train.events import Silent
-    from convscope.train.recipe import Recipe
+    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.train.settings.recipe import Recipe
 
     prepare_memory()  # before torch takes any
     from convscope.train.training import train_new
@@ -61,7 +61,7 @@ def train(
 
 
 class _Verb(ModuleType):
-    """A module that can be called: importing `convscope.train.recipe` must not take the verb `convscope.train` away."""
+    """A module that can be called: importing a module of it must not take the verb `convscope.train` away."""
 
     __call__ = staticmethod(train)
 

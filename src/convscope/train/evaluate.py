@@ -15,12 +15,12 @@ from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
-from convscope.train.answer import answers_of_views
-from convscope.train.device import usable_device
-from convscope.train.measured import AnyScores, measure, one_measure
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard, Run, open_run, short_name
-from convscope.train.views import ONE
+from convscope.train.answers.answer import answers_of_views
+from convscope.train.answers.measured import AnyScores, measure, one_measure
+from convscope.train.answers.views import ONE
+from convscope.train.directory.run import ModelCard, Run, open_run, short_name
+from convscope.train.hardware.device import usable_device
+from convscope.train.settings.recipe import Recipe
 
 SPLITS = ("test", "val", "train")
 

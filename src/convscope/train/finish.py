@@ -10,16 +10,16 @@ import numpy.typing as npt
 import torch
 
 from convscope.data.records import ImageSet
-from convscope.train.answer import EVALUATION_BATCH, answers_of_views
-from convscope.train.checkpoint import load_weights
+from convscope.train.answers.answer import EVALUATION_BATCH, answers_of_views
+from convscope.train.answers.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.train.answers.views import ONE
+from convscope.train.auto.streaming import unreadable
+from convscope.train.directory.checkpoint import load_weights
+from convscope.train.directory.run import Run
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
 from convscope.train.job import Job, tell_unreadable, write_checkpoint, write_metrics
-from convscope.train.measured import AnyScores, measure, name_of_measure, one_measure
-from convscope.train.report import Story, write_report
-from convscope.train.run import Run
-from convscope.train.state import Best
-from convscope.train.streaming import unreadable
-from convscope.train.views import ONE
+from convscope.train.loop.state import Best
+from convscope.train.page.report import Story, write_report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,9 @@ from convscope.data.augment import fitted
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.errors import RunError
 from convscope.report.units import plural
-from convscope.train.checkpoint import (
+from convscope.train.auto.choose import Settled
+from convscope.train.auto.streaming import unreadable
+from convscope.train.directory.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_optimizer,
@@ -27,14 +29,12 @@ from convscope.train.checkpoint import (
     optimizer_tensors,
     save_checkpoint,
 )
-from convscope.train.choose import Settled
+from convscope.train.directory.run import ModelCard, Run, short_name
 from convscope.train.events import EpochRow, Listener, header, table_row
-from convscope.train.objective import make_objective
-from convscope.train.run import ModelCard, Run, short_name
-from convscope.train.setting import plain
-from convscope.train.state import Best, Settings, State
-from convscope.train.streaming import unreadable
-from convscope.train.team import Team
+from convscope.train.loop.state import Best, Settings, State
+from convscope.train.loss.objective import make_objective
+from convscope.train.settings.setting import plain
+from convscope.train.team.team import Team
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0

@@ -16,10 +16,10 @@ from convscope.data.records import ImageSet, Problem, Progress, no_progress
 from convscope.data.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.report.printable import printable
-from convscope.train.answer import EVALUATION_BATCH, answer
-from convscope.train.device import usable_device
-from convscope.train.multi_label import THRESHOLD
-from convscope.train.run import ModelCard, open_run
+from convscope.train.answers.answer import EVALUATION_BATCH, answer
+from convscope.train.answers.multi_label import THRESHOLD
+from convscope.train.directory.run import ModelCard, open_run
+from convscope.train.hardware.device import usable_device
 
 
 @dataclass(frozen=True)

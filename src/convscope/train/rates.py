@@ -25,15 +25,15 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
 from convscope.report.charts import Curve, line_chart
-from convscope.train.choose import settle
+from convscope.train.auto.choose import settle
+from convscope.train.descent.optimizers import set_rate
+from convscope.train.descent.step import descend, differentiate
 from convscope.train.events import Listener, Silent
 from convscope.train.job import loop_settings
-from convscope.train.optimizers import set_rate
-from convscope.train.recipe import Recipe
-from convscope.train.setting import AUTO
+from convscope.train.loop.state import Settings, new_state
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import AUTO
 from convscope.train.start import read_start, starting_network
-from convscope.train.state import Settings, new_state
-from convscope.train.step import descend, differentiate
 from convscope.train.training import card_of, open_images, own_torch
 
 if TYPE_CHECKING:

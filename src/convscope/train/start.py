@@ -17,9 +17,9 @@ from convscope.nets.entry import TIMM
 from convscope.nets.paces import Whitened
 from convscope.nets.weights import Weights, fit_weights, read_weights
 from convscope.report.units import plural
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard
-from convscope.train.text_values import parse_options
+from convscope.train.directory.run import ModelCard
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.text_values import parse_options
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"

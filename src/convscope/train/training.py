@@ -17,15 +17,16 @@ from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
 from convscope.report.units import plural
-from convscope.train.allocator import prepare_memory
-from convscope.train.checkpoint import saved_checkpoints
-from convscope.train.choose import Settled, settle
-from convscope.train.distributed import joined
+from convscope.train.auto.choose import Settled, settle
+from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
+from convscope.train.descent.mode import computing
+from convscope.train.descent.optimizers import default_learning_rate
+from convscope.train.directory.checkpoint import saved_checkpoints
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import ModelCard, Run, create_run, open_run, run_name
 from convscope.train.events import Listener, Silent
-from convscope.train.files import write_file
 from convscope.train.finish import Outcome, finish, keep_reached
-from convscope.train.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.train.guarded_step import Diverged
+from convscope.train.hardware.allocator import prepare_memory
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
@@ -35,19 +36,18 @@ from convscope.train.job import (
     restore,
     write_split,
 )
-from convscope.train.loop import fit
-from convscope.train.mode import computing
-from convscope.train.optimizers import default_learning_rate
-from convscope.train.place import Place
+from convscope.train.loop.guarded_step import Diverged
+from convscope.train.loop.loop import fit
+from convscope.train.loop.state import Settings, new_state
 from convscope.train.plan.make import make_plan
-from convscope.train.recipe import Recipe
-from convscope.train.recipe_file import to_toml
-from convscope.train.run import ModelCard, Run, create_run, open_run, run_name
-from convscope.train.setting import Value
-from convscope.train.shared_batch_norm import share_batch_norm
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe_file import to_toml
+from convscope.train.settings.setting import Value
 from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
-from convscope.train.state import Settings, new_state
-from convscope.train.team import Lost, Team
+from convscope.train.team.distributed import joined
+from convscope.train.team.place import Place
+from convscope.train.team.shared_batch_norm import share_batch_norm
+from convscope.train.team.team import Lost, Team
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 from convscope.cli.doctor import command, reached_lines
 from convscope.errors import RunError
+from convscope.train.descent.mode import Mode, Precision
 from convscope.train.doctor import ceilings, checkup
 from convscope.train.doctor.breakdown import _kind, kind_of
 from convscope.train.doctor.checkup import Checkup, check_up
 from convscope.train.doctor.clock import Rate, measure_rate
-from convscope.train.mode import Mode, Precision
 from convscope.train.plan.make import Planned
 
 

@@ -13,16 +13,16 @@ from convscope.data.batches import measure_normalization
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import ImageSet
 from convscope.train import train
-from convscope.train.choose import Settled, settle
+from convscope.train.auto.choose import Settled, settle
+from convscope.train.descent.mode import Mode
+from convscope.train.directory.run import ModelCard
 from convscope.train.events import Silent
 from convscope.train.job import loop_settings
-from convscope.train.mode import Mode
 from convscope.train.plan import make
 from convscope.train.plan.make import make_plan, open_to_plan, work_of
 from convscope.train.plan.record import Trial
 from convscope.train.plan.trial import Work, run_trial
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard
+from convscope.train.settings.recipe import Recipe
 from convscope.train.training import train_on
 
 ASKED = Recipe(data="digits", model="lenet5", epochs=2, batch_size=64)

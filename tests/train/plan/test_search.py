@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convscope.train.mode import Mode
+from convscope.train.descent.mode import Mode
 from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.search import CLEARLY, Choices, search, total_seconds
 

@@ -18,17 +18,17 @@ from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
 from convscope.experiments.ablation.trial import open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.experiments.ablation.watcher import Telling, Unwatched, Watcher
-from convscope.train.choose import settle
-from convscope.train.files import write_file
-from convscope.train.fitting import fit_to_memory
+from convscope.train.auto.choose import settle
+from convscope.train.auto.fitting import fit_to_memory
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import Run, create_run, run_name
 from convscope.train.job import hash_of
-from convscope.train.place import Place
 from convscope.train.plan.make import make_plan as make_training_plan
-from convscope.train.recipe import Recipe
-from convscope.train.recipe_file import to_toml
-from convscope.train.run import Run, create_run, run_name
-from convscope.train.setting import AUTO, Auto, Value
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe_file import to_toml
+from convscope.train.settings.setting import AUTO, Auto, Value
 from convscope.train.start import lasting_start
+from convscope.train.team.place import Place
 from convscope.train.training import lasting_source
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
@@ -66,7 +66,7 @@ def ablate(
     Raises:
         RunError: something that can't be removed here, which is found before any image is read.
     """
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()
     _check_alone()

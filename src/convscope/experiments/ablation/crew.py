@@ -22,7 +22,7 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
 from convscope.train.events import Silent, Step
-from convscope.train.recipe import Recipe
+from convscope.train.settings.recipe import Recipe
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"

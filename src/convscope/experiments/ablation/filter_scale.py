@@ -15,11 +15,11 @@ from torch import nn
 
 from convscope.experiments.ablation.variants import Variant
 from convscope.nets.paces import scale_free_of
-from convscope.train.named import NAMED
-from convscope.train.optimizers import default_learning_rate
-from convscope.train.recipe import Recipe
-from convscope.train.setting import plain
-from convscope.train.state import Settings
+from convscope.train.descent.optimizers import default_learning_rate
+from convscope.train.loop.state import Settings
+from convscope.train.settings.named import NAMED
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import plain
 
 
 def trained_as(settings: Settings, before: float, network: nn.Module) -> Settings:

@@ -12,10 +12,10 @@ from convscope.experiments.ablation.plan import read_results
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.series import Series
 from convscope.experiments.ablation.trial import NoMemory, Trial
-from convscope.train.choose import settle
-from convscope.train.files import write_file
-from convscope.train.fitting import LEAST_BATCH, followed, with_batch
-from convscope.train.recipe_file import to_toml
+from convscope.train.auto.choose import settle
+from convscope.train.auto.fitting import LEAST_BATCH, followed, with_batch
+from convscope.train.directory.files import write_file
+from convscope.train.settings.recipe_file import to_toml
 
 
 def train_halving(series: Series, done: list[Trial]) -> Ablation:

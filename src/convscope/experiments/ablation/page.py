@@ -17,7 +17,7 @@ from convscope.report.intervals import Interval, interval_plot
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
-from convscope.train.recipe_file import to_toml
+from convscope.train.settings.recipe_file import to_toml
 
 if TYPE_CHECKING:
     from convscope.experiments.ablation.record import Ablation

@@ -26,11 +26,11 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_variant
 from convscope.nets.build import build
-from convscope.train.choose import Settled
+from convscope.train.auto.choose import Settled
+from convscope.train.auto.fitting import Surgery
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import Run
 from convscope.train.events import COLUMNS, EpochRow, table_row
-from convscope.train.files import write_file
-from convscope.train.fitting import Surgery
-from convscope.train.run import Run
 from convscope.train.start import network_options
 
 FORMAT = 1

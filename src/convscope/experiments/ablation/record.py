@@ -9,8 +9,8 @@ from typing import Any
 from convscope.experiments.ablation.findings import Claim, Finding, ordered
 from convscope.experiments.ablation.plan import Plan
 from convscope.experiments.ablation.trial import Trial
-from convscope.train.recipe import Recipe
-from convscope.train.run import Run
+from convscope.train.directory.run import Run
+from convscope.train.settings.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

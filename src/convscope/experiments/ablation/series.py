@@ -15,10 +15,10 @@ from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.trial import Bench, Trial
 from convscope.experiments.ablation.watcher import Watcher
 from convscope.report.units import percent, plural, seconds
-from convscope.train.choose import settle
-from convscope.train.files import write_file
+from convscope.train.auto.choose import settle
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import Run
 from convscope.train.interrupt import StopRequest, heeding_interrupts
-from convscope.train.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import Plan
-from convscope.train.choose import Settled
-from convscope.train.fitting import most_at_once, step_bytes
-from convscope.train.machine import available_memory, this_machine
-from convscope.train.setting import AUTO, Auto
+from convscope.train.auto.choose import Settled
+from convscope.train.auto.fitting import most_at_once, step_bytes
+from convscope.train.hardware.machine import available_memory, this_machine
+from convscope.train.settings.setting import AUTO, Auto
 
 
 def shared_out(

@@ -36,12 +36,12 @@ def tell(answers: IO[str], message: dict[str, Any]) -> None:
 
 def work(tasks: SimpleQueue[dict[str, Any]], answers: IO[str]) -> None:
     """Open what the first task names, then train each task that follows."""
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.experiments.ablation.trial import open_bench, run_trial
     from convscope.experiments.ablation.variants import find_variant
-    from convscope.train.recipe import Recipe
+    from convscope.train.settings.recipe import Recipe
 
     setup = tasks.get()
     cache = None if setup["cache"] is None else Path(setup["cache"])

@@ -16,9 +16,9 @@ from convscope.report.intervals import Interval, interval_plot
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
-from convscope.train import scored
-from convscope.train.recipe import Recipe
-from convscope.train.run import Run
+from convscope.train.directory.run import Run
+from convscope.train.page import scored
+from convscope.train.settings.recipe import Recipe
 
 LARGEST_AGREEMENT = 12  # members whose agreements fit a table
 SPLIT_NAMES = {"test": "test", "val": "validation"}

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
-from convscope.train.answer import answer
-from convscope.train.metrics import Scores, score
-from convscope.train.run import ModelCard, Run
-from convscope.train.views import ONE
+from convscope.train.answers.answer import answer
+from convscope.train.answers.metrics import Scores, score
+from convscope.train.answers.views import ONE
+from convscope.train.directory.run import ModelCard, Run
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,17 +15,17 @@ from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.report.units import percent
-from convscope.train.checkpoint import load_checkpoint
-from convscope.train.choose import settle
+from convscope.train.auto.choose import settle
+from convscope.train.directory.checkpoint import load_checkpoint
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, run_name
 from convscope.train.events import Listener, Silent
-from convscope.train.files import write_file
 from convscope.train.job import write_split
-from convscope.train.place import Place
 from convscope.train.plan.make import make_plan
-from convscope.train.recipe import Recipe
-from convscope.train.recipe_file import to_toml
-from convscope.train.run import Members, ModelCard, Run, create_run, open_run, run_name
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe_file import to_toml
 from convscope.train.start import lasting_start
+from convscope.train.team.place import Place
 from convscope.train.training import card_of, lasting_source, open_images, train_new, train_on
 
 FEWEST = 2
@@ -81,7 +81,7 @@ def train_ensemble(
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
     """
-    from convscope.train.allocator import prepare_memory
+    from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()
     _check_count(members)

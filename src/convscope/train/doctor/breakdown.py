@@ -11,12 +11,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from convscope.nets.depth import train_mode
-from convscope.train.mode import Mode, computing
-from convscope.train.optimizers import set_rate
+from convscope.train.descent.mode import Mode, computing
+from convscope.train.descent.optimizers import set_rate
+from convscope.train.descent.schedule import START_FACTOR
+from convscope.train.descent.step import descend, differentiate
+from convscope.train.loop.state import new_state
 from convscope.train.plan.trial import Work, generators_kept
-from convscope.train.schedule import START_FACTOR
-from convscope.train.state import new_state
-from convscope.train.step import descend, differentiate
 
 STEPS = 3
 

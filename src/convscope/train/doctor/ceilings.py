@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from convscope.data.decode import decode_bytes
 from convscope.data.records import Decoding
-from convscope.train.device import has_tf32
+from convscope.train.descent.mode import Mode, Precision, computing
 from convscope.train.doctor.clock import Rate, measure_rate
-from convscope.train.mode import Mode, Precision, computing
+from convscope.train.hardware.device import has_tf32
 
 # Sides of square matrices, and (images, channels in and out, side) of 3x3 convolutions: the best of them counts.
 MATMUL_SIDES = (1024, 2048)

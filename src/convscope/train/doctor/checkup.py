@@ -17,18 +17,18 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.graph.training_cost import TrainingMacs, training_macs
 from convscope.nets import catalogue
-from convscope.train.allocator import Allocation, huge_pages_taken, prepare_memory
-from convscope.train.choose import Settled, settle
-from convscope.train.device import usable_device
+from convscope.train.auto.choose import Settled, settle
+from convscope.train.directory.run import ModelCard
 from convscope.train.doctor.breakdown import time_by_kind
 from convscope.train.doctor.ceilings import Ceilings, measure_ceilings
-from convscope.train.machine import Machine, available_memory, load_of_others, this_machine
-from convscope.train.named import table
+from convscope.train.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
+from convscope.train.hardware.device import usable_device
+from convscope.train.hardware.machine import Machine, available_memory, load_of_others, this_machine
 from convscope.train.plan.make import make_plan, work_of
 from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.trial import run_trial
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard
+from convscope.train.settings.named import table
+from convscope.train.settings.recipe import Recipe
 from convscope.train.start import network_options, resumed_network
 
 MODEL = "cifarnet"

@@ -14,18 +14,18 @@ from torch import nn
 from convscope.data.batches import Batches
 from convscope.data.cache import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
-from convscope.train.choose import NATIVE_BF16, Settled
-from convscope.train.device import has_bf16, has_tf32
+from convscope.train.auto.choose import NATIVE_BF16, Settled
+from convscope.train.descent.mode import Compile, Mode, Precision
+from convscope.train.directory.run import ModelCard
+from convscope.train.hardware.device import has_bf16, has_tf32
+from convscope.train.hardware.machine import this_machine
 from convscope.train.job import loop_settings
-from convscope.train.machine import this_machine
-from convscope.train.mode import Compile, Mode, Precision
 from convscope.train.plan.record import Plan, Trial
 from convscope.train.plan.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.train.plan.store import keep_plan, read_plan
 from convscope.train.plan.trial import LEAST_STEPS, Work, generators_kept, run_trial
-from convscope.train.recipe import Recipe
-from convscope.train.run import ModelCard
-from convscope.train.setting import AUTO
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import AUTO
 from convscope.train.start import resumed_network
 
 # A shorter run is over before measuring has paid.

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from convscope.report.units import percent, times
-from convscope.train.mode import Mode
-from convscope.train.recipe import choices
+from convscope.train.descent.mode import Mode
+from convscope.train.settings.recipe import choices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from convscope.train.mode import Compile, MemoryFormat, Mode, Precision
+from convscope.train.descent.mode import Compile, MemoryFormat, Mode, Precision
 from convscope.train.plan.record import Plan, Trial
 
 # A mode must be so much faster to be taken: less is chance, and the simpler one stays.
@@ -80,7 +80,7 @@ def search(allowed: Choices, run: Callable[[Mode], Trial], *, in_time: Callable[
 def guarded(trial: Trial, reference: Trial) -> Trial:
     """The trial, dropped where its loss departs from the reference's.
 
-    >>> from convscope.train.mode import Mode
+    >>> from convscope.train.descent.mode import Mode
     >>> mode = Mode(precision="fp32", memory_format="contiguous", compile="no", threads=1)
     >>> def of(*losses):
     ...     return Trial(mode=mode, images=8, images_per_second=1, spread=0, first_step=0, losses=losses)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from convscope.errors import RunError
-from convscope.train.files import write_file
+from convscope.train.directory.files import write_file
 from convscope.train.plan.record import Plan
 
 FORMAT = 1

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from convscope.nets.depth import train_mode
-from convscope.train.mode import Mode, computing
-from convscope.train.optimizers import set_rate
+from convscope.train.descent.mode import Mode, computing
+from convscope.train.descent.optimizers import set_rate
+from convscope.train.descent.schedule import START_FACTOR
+from convscope.train.descent.step import descend, differentiate
+from convscope.train.loop.state import Settings, new_state
 from convscope.train.plan.record import Trial
-from convscope.train.schedule import START_FACTOR
-from convscope.train.state import Settings, new_state
-from convscope.train.step import descend, differentiate
 
 # The first step takes memory, makes kernels and compiles; so many more are timed at least, and at most.
 LEAST_STEPS, MOST_STEPS = 3, 20

@@ -1,0 +1,1 @@
+"""A network's answers to images, and how good they are."""

@@ -1,0 +1,1 @@
+"""What "auto" becomes, once the images, the network and the machine are known."""

@@ -1,0 +1,248 @@
+"""What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
+
+The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
+recipe, before any image is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope.data.augment import Augmentation
+from convscope.data.open import Probe
+from convscope.data.records import Decoding
+from convscope.errors import RunError
+from convscope.nets import catalogue
+from convscope.nets.build import build
+from convscope.nets.depth import freeze
+from convscope.report.units import plural
+from convscope.train.auto.dosing import choose_dose, validation_fraction
+from convscope.train.auto.showing import choose_augmentation, choose_growth, choose_views
+from convscope.train.auto.streaming import chosen_stream
+from convscope.train.descent.mode import Mode, Precision, require_possible
+from convscope.train.descent.muon import NEEDED, has_muon
+from convscope.train.descent.optimizers import MOMENTUM, decays_any
+from convscope.train.hardware.device import has_bf16, require_one_each, usable_device
+from convscope.train.hardware.machine import this_machine
+from convscope.train.settings.class_weights import require_known
+from convscope.train.loss.losses import LOSSES
+from convscope.train.settings.named import MODEL_INSTEAD, completed
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import AUTO, plain, taken
+from convscope.train.settings.text_values import parse_size
+from convscope.train.start import network_options, starts_trained
+from convscope.train.team.place import Place, threads_for
+
+# Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
+TINY_SIDE, ENLARGED = 24, 32
+# bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
+BF16_WEIGHTS = 1_000_000
+NATIVE_BF16 = "bf16 arithmetic with fp32 weights in the training step: this machine computes it natively"
+
+# A step of a network this small is over before a second thread has joined in.
+ONE_THREAD_WEIGHTS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A recipe with nothing left open, in the forms in which the loop uses it; `reasons` say what auto became."""
+
+    recipe: Recipe
+    decoding: Decoding
+    augmentation: Augmentation
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    mode: Mode
+    device: str
+    weights: int
+    reasons: tuple[str, ...]
+
+
+def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> Settled:
+    """Replace every "auto" of a recipe by what fits the data, the machine, and what is free for decoded images.
+
+    Raises:
+        CaptureError: no such network or option.
+        GeometryError: images of this size vanish in the network.
+        RunError: a device that is not there.
+    """
+    reasons: list[str] = []
+    asked = _with_what_images_decide(recipe, found, reasons)
+    recipe = _with_what_its_name_stands_for(asked, reasons)
+    _check_means(recipe, found)
+    decoding = Decoding(
+        size=_image_size(recipe, found, reasons), channels=plain(recipe.channels), resize_mode=recipe.resize_mode
+    )
+    network = _network(recipe, found, decoding)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    recipe = choose_dose(recipe, found, network, reasons)
+    recipe = _with_what_its_optimizer_takes(asked, recipe, network)
+    augmentation = choose_augmentation(asked, recipe, found, decoding, reasons)
+    views = choose_views(asked, recipe, augmentation, decoding, reasons)
+    device = usable_device(recipe.device)
+    require_one_each(Place.of(), device)
+    mode = _mode(recipe, device, weights, reasons)
+    complete = recipe.changed(
+        {
+            "image_size": "x".join(map(str, decoding.size)),
+            "stream": chosen_stream(recipe, found, decoding, cache_directory, reasons),
+            "flip": augmentation.flip,
+            "flip_mode": augmentation.flip_mode,
+            "color_jitter_pca": augmentation.color_jitter_pca,
+            "crop_padding": augmentation.crop_padding,
+            "random_resized_crop": augmentation.random_resized_crop,
+            "test_views": views,
+            "resolution_share": choose_growth(asked, recipe, network, decoding, reasons),
+            "split_seed": recipe.seed_of_split,
+            "label_smoothing": taken(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
+            "device": device,
+            "plan": "rules",
+            **asdict(mode),
+        }
+    )
+    return Settled(
+        recipe=complete,
+        decoding=decoding,
+        augmentation=augmentation,
+        epochs=plain(complete.epochs),
+        batch_size=plain(complete.batch_size),
+        learning_rate=plain(complete.learning_rate),
+        mode=mode,
+        device=device,
+        weights=weights,
+        reasons=tuple(reasons),
+    )
+
+
+def _with_what_images_decide(recipe: Recipe, found: Probe, reasons: list[str]) -> Recipe:
+    """The recipe with the share that is held back, the channels, the network and the loss."""
+    share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
+    recipe = recipe.changed({"validation_fraction": share, "channels": channels})
+    recipe = recipe.changed({"model": _model(recipe, found, reasons)})
+    return recipe.changed({"loss": _loss(recipe, found, reasons)})
+
+
+def _with_what_its_name_stands_for(asked: Recipe, reasons: list[str]) -> Recipe:
+    """The recipe completed by its table; where this torch has no Muon, the table's gives way to SGD."""
+    recipe = completed(asked, asked.model, asked.loss)
+    if recipe.optimizer != "muon" or has_muon():
+        return recipe
+    if asked.optimizer == "muon":
+        raise RunError(f"{NEEDED}: take sgd")
+    reasons.append(f"optimizer sgd: {NEEDED}")
+    return completed(asked.changed({"optimizer": "sgd"}), asked.model, asked.loss)
+
+
+def _check_means(recipe: Recipe, found: Probe) -> None:
+    """Raise RunError where the recipe lacks the weights that it tunes, or the validation that it follows."""
+    if recipe.recipe == "finetune" and not starts_trained(recipe):
+        raise RunError(
+            "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
+            "--model-options pretrained=true"
+        )
+    if recipe.schedule == "plateau" and not recipe.validation_fraction and "val" not in found.counts:
+        raise RunError("schedule plateau follows the validation, and there is none: let validation_fraction be above 0")
+
+
+def _network(recipe: Recipe, found: Probe, decoding: Decoding) -> nn.Module:
+    """The network, frozen where it will be, in shapes without numbers: an impossible one is refused at once."""
+    with torch.device("meta"):
+        network = build(
+            recipe.model,
+            num_classes=len(found.classes),
+            in_channels=decoding.channels,
+            image_size=decoding.size,
+            options=network_options(recipe),
+        )
+    freeze(network, recipe.freeze)
+    return network
+
+
+def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Module) -> Recipe:
+    """The recipe with its momentum, and without a weight decay that would do nothing."""
+    decays = decays_any(recipe.optimizer, network)
+    if not decays and asked.weight_decay not in (AUTO, 0):
+        raise RunError(
+            f"weight_decay {asked.weight_decay} does nothing to what {recipe.model} trains with {recipe.optimizer}: "
+            "leave it out"
+        )
+    decay = plain(recipe.weight_decay) if decays else 0.0
+    return recipe.changed({"weight_decay": decay, "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer])})
+
+
+def _model(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
+    if recipe.model != AUTO:
+        return recipe.model
+    side = min(found.image_size)
+    model = catalogue.choose(side, channels=plain(recipe.channels))
+    model = MODEL_INSTEAD.get((recipe.recipe, model), model)
+    reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}")
+    return model
+
+
+def _loss(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
+    """The loss that fits the labels; raises RunError for one that does not."""
+    loss = recipe.loss
+    if loss == AUTO:
+        loss = "multi-label" if found.multi_label else "softmax"
+        if found.multi_label:
+            reasons.append("loss multi-label: images have several labels, or none")
+    if (loss == "multi-label") != found.multi_label:
+        has = "several labels, or none" if found.multi_label else "one class each"
+        fitting = "multi-label" if found.multi_label else "softmax, hinge or logistic"
+        raise RunError(f"loss is {loss}, but the images of {found.source} have {has}: take {fitting}")
+    require_known(recipe.class_weights, found.classes)
+    return loss
+
+
+def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, int]:
+    """The images' own size within the network's; tiny pictures are enlarged."""
+    model = recipe.model
+    entry = catalogue.find(model)
+    own = entry.image_size
+    if entry.per_pixel:
+        raise RunError(f"{model} answers for every pixel, and class folders have one class an image: choose another")
+    if len(own) != 2:
+        raise RunError(
+            f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"
+        )
+    if recipe.image_size != AUTO:
+        return parse_size(recipe.image_size)
+    side = min(found.image_size)
+    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, max(own))
+    if (taken, taken) != found.image_size:
+        shown = "x".join(map(str, found.image_size))
+        reasons.append(
+            f"images at {taken}x{taken} pixels: they are about {shown}, and {model} was made for {own[0]}x{own[1]}"
+        )
+    return taken, taken
+
+
+def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode:
+    """How a step is computed, as rules without a clock have it."""
+    precision: Precision = "fp32"
+    if recipe.precision != AUTO:
+        precision = recipe.precision
+    elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
+        reasons.append(NATIVE_BF16)
+        precision = "bf16"
+    mode = Mode(
+        precision=precision,
+        memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
+        compile="no" if recipe.compile == AUTO else recipe.compile,
+        threads=taken(recipe.threads, _threads(weights)),
+    )
+    require_possible(mode, device)
+    return mode
+
+
+def _threads(weights: int) -> int:
+    """Threads of one process for a network of so many weights."""
+    if weights < ONE_THREAD_WEIGHTS:
+        return 1
+    return threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores)

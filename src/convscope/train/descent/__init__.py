@@ -1,0 +1,1 @@
+"""How one step is computed: the arithmetic, the optimizer, the rate."""

@@ -1,0 +1,331 @@
+"""The run directory: all that predict, look, export and serve need, and all that a reader wants to see.
+
+    recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  [split.csv]
+
+It is never overwritten: a new run takes the next free name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path, PurePath
+from typing import Any
+
+import torch
+from torch import nn
+
+from convscope.data.batches import Normalization
+from convscope.data.records import Dataset, Decoding
+from convscope.data.table import KIND, is_table
+from convscope.errors import ConvscopeError, RunError
+from convscope.nets.build import build
+from convscope.train.answers.members import Averaged
+from convscope.train.answers.views import ONE, require_views
+from convscope.train.directory.checkpoint import load_weights, read_tensors, tensor_bytes
+from convscope.train.directory.files import write_file
+from convscope.train.loss.objective import Objective
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe_file import load_recipe
+
+FORMAT = 1
+LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """The members of an ensemble that are trained, by their folders' names, and how many there are to be."""
+
+    names: tuple[str, ...]
+    planned: int
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name != Path(name).name or name in ("", ".", ".."):
+                raise RunError(f"its member {name!r} is not the name of a folder in it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What `model.json` holds: the architecture by name and arguments, the classes, and how an image is prepared."""
+
+    name: str
+    options: Mapping[str, object]
+    classes: tuple[str, ...]
+    decoding: Decoding
+    normalization: Normalization
+    loss: str = "softmax"
+    members: Members | None = None
+    views: str = ONE
+
+    @property
+    def objective(self) -> Objective:
+        """What the network learned by, which says how its scores become probabilities."""
+        return Objective(loss=self.loss)
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights from torch's generator."""
+        return build(
+            self.name,
+            num_classes=len(self.classes),
+            in_channels=self.decoding.channels,
+            image_size=self.decoding.size,
+            options=dict(self.options),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON can hold it."""
+        return {
+            "format": FORMAT,
+            "network": {
+                "name": self.name,
+                "num_classes": len(self.classes),
+                "in_channels": self.decoding.channels,
+                "image_size": list(self.decoding.size),
+                "options": dict(self.options),
+            },
+            "classes": list(self.classes),
+            "loss": self.loss,
+            **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
+            "preprocessing": {
+                **self.decoding.to_dict(),
+                "mean": list(self.normalization.mean),
+                "std": list(self.normalization.std),
+                "views": self.views,
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        """The card that `to_dict` wrote. Raises RunError where something is missing or does not fit."""
+        try:
+            if values["format"] != FORMAT:
+                raise RunError(f"it has format {values['format']}, and this version reads {FORMAT}")
+            network, preparation = values["network"], values["preprocessing"]
+            card = cls(
+                name=str(network["name"]),
+                options=dict(network["options"]),
+                classes=tuple(str(name) for name in values["classes"]),
+                # Cards from before there was a choice say nothing: it was softmax.
+                loss=str(values.get("loss", "softmax")),
+                members=_members(values.get("ensemble")),
+                views=require_views(str(preparation.get("views", ONE))),
+                decoding=Decoding.from_dict(preparation),
+                normalization=Normalization(
+                    mean=tuple(float(level) for level in preparation["mean"]),
+                    std=tuple(float(level) for level in preparation["std"]),
+                ),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"it lacks or garbles {error}") from error
+        _ = card.objective  # a loss that does not exist is refused here
+        if not card.classes:
+            raise RunError("it names no classes")
+        if not len(card.normalization.mean) == len(card.normalization.std) == card.decoding.channels:
+            raise RunError("its mean and std are not one number per channel")
+        return card
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory by its path; every file in it has a property or a method here."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.path / "report.html"
+
+    @property
+    def weights(self) -> Path:
+        """The best weights."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what is needed to go on."""
+        return self.path / "checkpoint"
+
+    @property
+    def recipe_path(self) -> Path:
+        """The settings."""
+        return self.path / "recipe.toml"
+
+    @property
+    def card_path(self) -> Path:
+        """The architecture, classes and preprocessing."""
+        return self.path / "model.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """A row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def log_path(self) -> Path:
+        """What was said, with the time."""
+        return self.path / "log.txt"
+
+    @property
+    def split_path(self) -> Path:
+        """Which image went where, when the split was made here."""
+        return self.path / "split.csv"
+
+    def recipe(self) -> Recipe:
+        """The settings; raises RunError."""
+        return load_recipe(self.recipe_path)
+
+    def card(self) -> ModelCard:
+        """The architecture, classes and preprocessing; raises RunError."""
+        try:
+            return ModelCard.from_dict(self._card_values())
+        except ConvscopeError as error:
+            raise RunError(f"{self.card_path} can't be used: {error}") from error
+
+    def network(self) -> nn.Module:
+        """The network with the best weights, ready to answer (evaluation mode), leaving torch's generator alone."""
+        card = self.card()
+        if card.members is not None:
+            return self._averaged(card, card.members)
+        if not self.weights.is_file():
+            raise RunError(f"{self} has no weights.safetensors: go on training with --resume {self}, which writes them")
+        try:
+            content = self.weights.read_bytes()
+        except OSError as error:
+            raise RunError(f"{self.weights} can't be read: {error}") from error
+        with torch.random.fork_rng(devices=[]):
+            network = card.build()
+        load_weights(network, read_tensors(content, where=str(self.weights)), where=str(self.weights))
+        return network.eval()
+
+    def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
+        """The members of an ensemble as one network; they must have learned the same classes from images alike."""
+        if not members.names:
+            raise RunError(
+                f"none of the {members.planned} members of the ensemble {self} is trained yet: "
+                f"go on with --resume {self}"
+            )
+        networks = []
+        for name in members.names:
+            member = open_run(self.path / name)
+            if replace(member.card(), members=None) != replace(card, members=None):
+                raise RunError(
+                    f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
+                )
+            networks.append(member.network())
+        return Averaged(networks, independent=card.loss in ("logistic", "multi-label")).eval()
+
+    def write_card(self, card: ModelCard) -> None:
+        """Write model.json."""
+        write_file(self.card_path, json.dumps(card.to_dict(), indent=2) + "\n")
+
+    def write_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Write the best weights."""
+        write_file(self.weights, tensor_bytes(weights))
+
+    def write_table(self, path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write a CSV file, whole."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        write_file(path, text.getvalue())
+
+    def log(self, line: str) -> None:
+        """Add a line to log.txt, with the time."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with self.log_path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{stamp}  {line}\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training in this directory meanwhile; raises RunError where one does."""
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system: two processes are then the user's own affair
+            yield
+            return
+        import os
+
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(f"{self} is being trained by another process: wait for it, or start a new run") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _card_values(self) -> dict[str, Any]:
+        try:
+            if self.card_path.stat().st_size > LARGEST_CARD:
+                raise RunError(f"{self.card_path} is too large to be a model's description")
+            values = json.loads(self.card_path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{self.card_path} can't be read: {error}") from error
+        if not isinstance(values, dict):
+            raise RunError(f"{self.card_path} is not a model's description")
+        return values
+
+
+def _members(values: Any) -> Members | None:
+    if values is None:
+        return None
+    return Members(names=tuple(str(name) for name in values["names"]), planned=int(values["planned"]))
+
+
+def create_run(parent: Path, name: str) -> Run:
+    """Make `parent/name`, or the next free name (`name-2`, `name-3`, ...); raises RunError where none can be made."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = parent / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()  # fails where it exists: two runs that start together get two names
+            except FileExistsError:
+                continue
+            return Run(path)
+    except OSError as error:
+        raise RunError(f"no run directory can be made in {parent}: {error.strerror or error}") from error
+    raise AssertionError("unreachable: count() does not end")
+
+
+def open_run(path: Path) -> Run:
+    """An existing run directory. Raises RunError where there is none; the message says what is near."""
+    if not path.exists():
+        runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
+        hint = f" Runs here: {', '.join(map(str, runs[:5]))}" if runs else " `convscope train DATA` makes one"
+        raise RunError(f"there is no run at {path}.{hint}")
+    run = Run(path)
+    if not run.card_path.is_file():
+        raise RunError(f"{path} is not a run directory: it has no model.json")
+    return run
+
+
+def run_name(data: str, model: str) -> str:
+    """A folder name from the data's and the network's.
+
+    >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
+    ('My-photos-resnet18', 'labels-lenet5')
+    """
+    path = Path(data)
+    stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
+    return f"{stem[:60]}-{model}"
+
+
+def short_name(name: str, dataset: Dataset) -> str:
+    """An image's name below its source, or below its table's folder: it stays the same however the source is named."""
+    folder = str(PurePath(dataset.source).parent) if dataset.kind == KIND else dataset.source
+    return name.removeprefix(folder).lstrip("/")

@@ -1,0 +1,1 @@
+"""What machine this is, what its memory is taken like, and which device trains."""

@@ -1,0 +1,1 @@
+"""What a run is told: each setting, all of them, and the named recipes."""

@@ -1,0 +1,96 @@
+"""What "auto" becomes, rule by rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope.data.open import Probe, probe
+from convscope.errors import CaptureError, GeometryError, RunError
+from convscope.train.auto.choose import settle
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import AUTO
+
+
+def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] = ("cat", "dog")) -> Probe:
+    for name in classes:
+        (folder / name).mkdir()
+        for number in range(3):
+            shape = (side, side, 3) if colour else (side, side)
+            pixels = np.random.default_rng(number).integers(0, 255, shape, dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return probe(str(folder))
+
+
+def test_nothing_is_left_open() -> None:
+    settled = settle(Recipe(data="digits"), probe("digits"))
+    assert AUTO not in settled.recipe.to_dict().values()
+    assert settle(settled.recipe, probe("digits")).recipe == settled.recipe
+
+
+def test_digits() -> None:
+    settled = settle(Recipe(data="digits"), probe("digits"))
+    assert (settled.recipe.model, settled.decoding.size, settled.decoding.channels) == ("lenet5", (32, 32), 1)
+    assert (settled.augmentation.flip, settled.augmentation.crop_padding) == (False, 2)
+    assert (settled.epochs, settled.batch_size, settled.mode.precision, settled.mode.threads) == (40, 32, "fp32", 1)
+
+
+@pytest.mark.parametrize(
+    ("side", "colour", "expected"),
+    [
+        (32, True, ("cifarnet", (32, 32), True, 2, False)),
+        (44, True, ("alexnet-mini", (32, 32), True, 4, False)),
+        (28, False, ("lenet5", (28, 28), False, 2, False)),
+        (64, True, ("resnet18", (64, 64), True, 8, False)),
+        (120, True, ("resnet18", (120, 120), True, 0, True)),
+        (300, False, ("resnet18", (224, 224), False, 14, False)),
+    ],
+)
+def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[object, ...]) -> None:
+    settled = settle(Recipe(), _folder(tmp_path, side=side, colour=colour))
+    augmentation = settled.augmentation
+    assert (
+        settled.recipe.model,
+        settled.decoding.size,
+        augmentation.flip,
+        augmentation.crop_padding,
+        augmentation.random_resized_crop,
+    ) == expected
+
+
+def test_coloured_characters_are_not_mirrored(tmp_path: Path) -> None:
+    settled = settle(Recipe(), _folder(tmp_path, side=32, colour=True, classes=("b", "d")))
+    assert not settled.augmentation.flip
+    assert any("not mirrored: characters" in reason for reason in settled.reasons)
+    assert settle(Recipe(flip=True), probe(str(tmp_path))).augmentation.flip
+
+
+def test_what_was_said_is_not_chosen() -> None:
+    said = Recipe(model="resnet18", image_size="48", channels=3, epochs=7, batch_size=9, learning_rate=0.3, threads=2)
+    settled = settle(said, probe("digits"))
+    assert (settled.decoding.size, settled.epochs, settled.batch_size) == ((48, 48), 7, 9)
+    assert (settled.learning_rate, settled.mode.threads, settled.decoding.channels) == (0.3, 2, 3)
+    assert not any("epochs" in reason for reason in settled.reasons)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "error", "message"),
+    [
+        (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
+        (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
+        (Recipe(crop_padding=32), RunError, "crop_padding 32 is more than"),
+        (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
+        (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
+        (Recipe(model="alexnet-mini", resolution_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
+        (Recipe(resolution_share=0.3), RunError, "give resolution_start below 1"),
+        (Recipe(recipe="finetune"), RunError, "moves trained weights: give --weights"),
+        (Recipe(recipe="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
+    ],
+)
+def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        settle(recipe, probe("digits"))

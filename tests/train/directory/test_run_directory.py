@@ -1,0 +1,118 @@
+"""Files that are whole or not there: checkpoints, run directories, and who may write to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from convscope.errors import RunError
+from convscope.train.descent.optimizers import OPTIMIZERS, make_optimizer
+from convscope.train.directory.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+    saved_checkpoints,
+)
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import create_run, open_run
+
+
+def _checkpoint(step: int) -> Checkpoint:
+    weights = {"weight": torch.full((2, 3), float(step))}
+    return Checkpoint(model=weights, best=weights, optimizer={}, values={"step": step, "epoch": step})
+
+
+def _damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, _checkpoint(step))
+    assert [path.name for path in saved_checkpoints(tmp_path)] == ["step-000000002", "step-000000003"]
+    found = load_checkpoint(tmp_path)
+    assert found is not None and found.values["step"] == 3
+    assert torch.equal(found.model["weight"], torch.full((2, 3), 3.0))
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "MANIFEST.json"])
+def test_a_flipped_bit_is_not_loaded(tmp_path: Path, name: str) -> None:
+    older, newer = (save_checkpoint(tmp_path, _checkpoint(step)) for step in (1, 2))
+    _damage(newer / name)
+    found = load_checkpoint(tmp_path)
+    assert found is not None and found.values["step"] == 1
+    (older / name).unlink()
+    with pytest.raises(RunError, match=r"no checkpoint in .* can be used"):
+        load_checkpoint(tmp_path)
+
+
+def test_what_was_half_written_is_no_checkpoint(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, _checkpoint(1))
+    (tmp_path / ".tmp-step-000000002-77").mkdir()
+    found = load_checkpoint(tmp_path)
+    assert found is not None and found.values["step"] == 1
+    assert load_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_an_optimizer_goes_on_where_it_was(name: str) -> None:
+    def made() -> tuple[nn.Module, torch.optim.Optimizer]:
+        network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(3, 2))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(0.1)
+        settings = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+        return network, make_optimizer(name, network, depth_decay=1.0, **settings)
+
+    def step(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        network(torch.linspace(0, 1, 18).reshape(1, 2, 3, 3)).square().sum().backward()
+        optimizer.step()
+
+    network, optimizer = made()
+    step(network, optimizer)
+    again, its_optimizer = made()
+    again.load_state_dict(network.state_dict())
+    load_optimizer(again, its_optimizer, {key: t.clone() for key, t in optimizer_tensors(network, optimizer).items()})
+    for pair in ((network, optimizer), (again, its_optimizer)):
+        step(*pair)
+    for left, right in zip(network.parameters(), again.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_a_file_replaces_another_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    write_file(path, "old")
+    write_file(path, "new")
+    assert path.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["recipe.toml"]
+    with pytest.raises(RunError, match="can't be written"):
+        write_file(tmp_path / "none" / "recipe.toml", "new")
+
+
+def test_the_next_free_name_is_taken(tmp_path: Path) -> None:
+    names = [create_run(tmp_path, "digits-lenet5").path.name for _ in range(3)]
+    assert names == ["digits-lenet5", "digits-lenet5-2", "digits-lenet5-3"]
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "run")
+    with run.locked(), pytest.raises(RunError, match="is being trained by another process"), run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_a_missing_run_names_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "flowers").mkdir(parents=True)
+    (tmp_path / "runs" / "flowers" / "model.json").write_text("{}")
+    with pytest.raises(RunError, match=r"there is no run at flower\. Runs here: runs/flowers"):
+        open_run(Path("flower"))
