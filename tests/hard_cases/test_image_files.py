@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import hostile_images as made
-from convscope.data import decode
-from convscope.data.decode import decode_image
+from convscope.data.pixels import decode
+from convscope.data.pixels.decode import decode_image
 from convscope.data.records import Decoding, ResizeMode
 from convscope.errors import DataError
 

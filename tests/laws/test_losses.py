@@ -22,9 +22,9 @@ from convscope.train.answers.answer import evaluating
 from convscope.train.answers.metrics import score
 from convscope.train.auto.choose import settle
 from convscope.train.directory.run import open_run
-from convscope.train.settings.class_weights import class_weights
 from convscope.train.loss.losses import LOSSES
 from convscope.train.loss.objective import Objective, make_objective
+from convscope.train.settings.class_weights import class_weights
 from convscope.train.settings.recipe import Recipe
 
 COUNT, CLASSES = 7, 5

@@ -28,7 +28,7 @@ def command(data: str, out: Path, shard_size: str, images: int | None, seed: int
     Image files are taken as they are, byte for byte; what can't be read is left out and listed.
     """
     from convscope.data.open import probe
-    from convscope.data.write_shards import write_shards
+    from convscope.data.shards.write_shards import write_shards
 
     shard_bytes = parse_byte_size(shard_size)
     found = probe(data)

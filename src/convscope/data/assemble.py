@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from convscope.data.build import Decoded
 from convscope.data.listing import Listing
 from convscope.data.partition import find_conflicts
+from convscope.data.pixels.build import Decoded
 from convscope.data.records import Decoding, ImageSet, Labels, Pixels, Problem, Rows
 from convscope.errors import DataError
 

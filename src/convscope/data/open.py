@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from convscope.data.cache import cache_directory as default_cache_directory
-from convscope.data.cifar import find_cifar, list_cifar
-from convscope.data.digits import list_digits
-from convscope.data.folder import LAYOUT, list_folder
-from convscope.data.idx import find_idx, list_idx
 from convscope.data.listing import Listing
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
+from convscope.data.pixels.cache import cache_directory as default_cache_directory
 from convscope.data.records import Dataset, Decoding, Progress, no_progress
-from convscope.data.shard_names import find_shards, names_shards
-from convscope.data.shards import list_shards
-from convscope.data.table import find_tables, has_class_folders, is_table, list_table
+from convscope.data.shards.shard_names import find_shards, names_shards
+from convscope.data.shards.shards import list_shards
+from convscope.data.sources.cifar import find_cifar, list_cifar
+from convscope.data.sources.digits import list_digits
+from convscope.data.sources.folder import LAYOUT, list_folder
+from convscope.data.sources.idx import find_idx, list_idx
+from convscope.data.sources.table import find_tables, has_class_folders, is_table, list_table
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 

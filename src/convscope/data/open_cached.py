@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.build import Decoded, decode_rows
 from convscope.data.listing import Listing
 from convscope.data.partition import find_leaks, partition
+from convscope.data.pixels.build import Decoded, decode_rows
 from convscope.data.records import Dataset, Decoding, Problem, Progress
 from convscope.errors import DataError
 

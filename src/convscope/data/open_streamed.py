@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.build import Decoded, decode_rows
-from convscope.data.cache import Outcome
 from convscope.data.listing import Listing, Reader
 from convscope.data.partition import find_leaks, partition
+from convscope.data.pixels.build import Decoded, decode_rows
+from convscope.data.pixels.cache import Outcome
 from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Pixels, Problem, Progress
 from convscope.data.streamed import Streamed
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.data.cache import Outcome
 from convscope.data.listing import WHOLE, Listing
+from convscope.data.pixels.cache import Outcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
 

@@ -19,11 +19,11 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.build import rows_of_a_task, threads_that_pay
 from convscope.data.course import Course, draw_course
 from convscope.data.listing import Listing
+from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
+from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Labels, Pixels, Problem
-from convscope.data.sniff import Unreadable
 from convscope.errors import DataError
 
 # The window that images are shuffled in: so many of them, or fewer where that many take more than so many bytes.

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from convscope.data.decode import decode_image
+from convscope.data.pixels.decode import decode_image
 from convscope.data.records import ImageSet, Problem, Progress, no_progress
-from convscope.data.walk import Walk
+from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.report.printable import printable
 from convscope.train.answers.answer import EVALUATION_BATCH, answer

@@ -16,7 +16,7 @@ import pytest
 
 import data_makers as made
 from convscope.data.open import probe
-from convscope.data.write_shards import write_shards
+from convscope.data.shards.write_shards import write_shards
 from convscope.train import train
 from convscope.train.directory.run import Run
 from convscope.train.settings.recipe import Recipe

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from convscope.capture.load import Loaded, load
-from convscope.data.decode import decode_image, fit, from_array
+from convscope.data.pixels.decode import decode_image, fit, from_array
 from convscope.data.records import Decoding
 from convscope.errors import CaptureError, DataError
 from convscope.look.explanation.record import Explanation, Lens
@@ -121,7 +121,7 @@ def _pixels(image: str | Path | Array, input_shape: Sequence[int] | None, card: 
     decoding = Decoding.from_dict(card) if card is not None else _decoding(input_shape)
     digit = re.fullmatch(r"digits/(\d+)", str(image))
     if digit:
-        from convscope.data.digits import COUNT, load_digits
+        from convscope.data.sources.digits import COUNT, load_digits
 
         if int(digit[1]) >= COUNT:
             raise DataError(f"{image}: the built-in digits are digits/0 to digits/{COUNT - 1}")

@@ -28,8 +28,8 @@ from convscope.train.descent.muon import NEEDED, has_muon
 from convscope.train.descent.optimizers import MOMENTUM, decays_any
 from convscope.train.hardware.device import has_bf16, require_one_each, usable_device
 from convscope.train.hardware.machine import this_machine
-from convscope.train.settings.class_weights import require_known
 from convscope.train.loss.losses import LOSSES
+from convscope.train.settings.class_weights import require_known
 from convscope.train.settings.named import MODEL_INSTEAD, completed
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO, plain, taken

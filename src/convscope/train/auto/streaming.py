@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from convscope.data.cache import cache_directory as default_cache_directory
-from convscope.data.cache import entry_key, refusal
 from convscope.data.open import Probe
+from convscope.data.pixels.cache import cache_directory as default_cache_directory
+from convscope.data.pixels.cache import entry_key, refusal
 from convscope.data.records import Decoding, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError

@@ -24,7 +24,7 @@ from torch import nn
 
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
-from convscope.data.table import KIND, is_table
+from convscope.data.sources.table import KIND, is_table
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.answers.members import Averaged

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from convscope.data.decode import decode_bytes
+from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
 from convscope.train.descent.mode import Mode, Precision, computing
 from convscope.train.doctor.clock import Rate, measure_rate

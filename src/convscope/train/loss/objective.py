@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.errors import RunError, did_you_mean
-from convscope.train.settings.class_weights import class_weights
 from convscope.train.loss.losses import LOSSES, Floats, Loss, Targets
+from convscope.train.settings.class_weights import class_weights
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO
 

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convscope.data.decode import explain_os_error, kind_of_file
 from convscope.data.listing import Found
+from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.data.records import Problem
 from convscope.report.printable import printable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from convscope.data.shard_reader import read_member
-from convscope.data.sniff import Unreadable
-from convscope.data.tar_index import Member
+from convscope.data.pixels.sniff import Unreadable
+from convscope.data.shards.shard_reader import read_member
+from convscope.data.shards.tar_index import Member
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.arrays import ArrayReader, Block, found_file
 from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Pixels
+from convscope.data.sources.arrays import ArrayReader, Block, found_file
 from convscope.errors import DataError
 
 SIZE = (32, 32)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convscope.data.decode import fit, from_array
 from convscope.data.listing import Found
+from convscope.data.pixels.decode import fit, from_array
 from convscope.data.records import Decoding, Pixels
 
 

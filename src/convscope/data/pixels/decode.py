@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convscope.data.pixels.sniff import Header, Unreadable, check_size, read_header
 from convscope.data.records import Decoding, Pixels
-from convscope.data.sniff import Header, Unreadable, check_size, read_header
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from convscope.data.decode import explain_os_error, kind_of_file
+from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

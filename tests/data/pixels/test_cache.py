@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import data_makers as made
-from convscope.data import cache as cache_module
-from convscope.data.cache import cache_directory, cache_limit
 from convscope.data.open import open_dataset
+from convscope.data.pixels import cache as cache_module
+from convscope.data.pixels.cache import cache_directory, cache_limit
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
 

@@ -9,8 +9,8 @@ import csv
 import io
 from dataclasses import dataclass
 
-from convscope.data.decode import read_bytes
-from convscope.data.sniff import Unreadable
+from convscope.data.pixels.decode import read_bytes
+from convscope.data.pixels.sniff import Unreadable
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.arrays import ArrayReader, Block, found_file
 from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Labels, Pixels
+from convscope.data.sources.arrays import ArrayReader, Block, found_file
 from convscope.errors import DataError
 
 _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")

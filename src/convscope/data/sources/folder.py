@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.decode import explain_os_error
 from convscope.data.listing import WHOLE, Found, Listing, identity_of
-from convscope.data.measure import FileReader, typical_image
+from convscope.data.pixels.decode import explain_os_error
 from convscope.data.records import SPLITS
-from convscope.data.walk import IMAGE_ENDINGS, Walk, is_hidden
+from convscope.data.sources.measure import FileReader, typical_image
+from convscope.data.sources.walk import IMAGE_ENDINGS, Walk, is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.arrays import found_file
 from convscope.data.listing import WHOLE, Found, Listing, identity_of
-from convscope.data.measure import ending_of, typical_of
+from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import SEVERAL, SPLITS, Problem
-from convscope.data.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
-from convscope.data.shard_names import Shard
-from convscope.data.shard_reader import ShardReader, read_member
-from convscope.data.sniff import Unreadable
-from convscope.data.tar_index import Member, index_tar
-from convscope.data.walk import IMAGE_ENDINGS
+from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
+from convscope.data.shards.shard_names import Shard
+from convscope.data.shards.shard_reader import ShardReader, read_member
+from convscope.data.shards.tar_index import Member, index_tar
+from convscope.data.sources.arrays import found_file
+from convscope.data.sources.measure import ending_of, typical_of
+from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from convscope.data.decode import FILE_LIMIT, decode_bytes, explain_os_error
-from convscope.data.measure import ending_of
+from convscope.data.pixels.decode import FILE_LIMIT, decode_bytes, explain_os_error
+from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Pixels
-from convscope.data.sniff import Unreadable
-from convscope.data.tar_index import Member
+from convscope.data.shards.tar_index import Member
+from convscope.data.sources.measure import ending_of
 
 
 @dataclass

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.decode import decode_bytes
 from convscope.data.listing import Listing
+from convscope.data.pixels.decode import decode_bytes
+from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Problem, Progress, no_progress
-from convscope.data.shard_labels import CARD
-from convscope.data.shard_names import ENDING
-from convscope.data.sniff import Unreadable
-from convscope.data.tar_index import BLOCK
+from convscope.data.shards.shard_labels import CARD
+from convscope.data.shards.shard_names import ENDING
+from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

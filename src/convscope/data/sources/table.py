@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.decode import explain_os_error, kind_of_file
-from convscope.data.folder import SPLIT_NAMES
-from convscope.data.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
 from convscope.data.listing import WHOLE, Found, Listing, identity_of
-from convscope.data.measure import FileReader, typical_image
+from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.data.records import SEVERAL, SPLITS, Problem, Targets
-from convscope.data.sheet import ENDINGS, Row, Sheet, read_sheet
-from convscope.data.walk import is_hidden
+from convscope.data.sources.folder import SPLIT_NAMES
+from convscope.data.sources.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
+from convscope.data.sources.measure import FileReader, typical_image
+from convscope.data.sources.sheet import ENDINGS, Row, Sheet, read_sheet
+from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from convscope.data.sheet import Row, Sheet, plain_name
+from convscope.data.sources.sheet import Row, Sheet, plain_name
 from convscope.errors import DataError
 from convscope.report.printable import printable
 

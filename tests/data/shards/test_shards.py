@@ -14,8 +14,8 @@ import pytest
 import data_makers as made
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding
-from convscope.data.shard_names import expand, split_of
-from convscope.data.write_shards import write_shards
+from convscope.data.shards.shard_names import expand, split_of
+from convscope.data.shards.write_shards import write_shards
 from convscope.errors import DataError
 
 SMALL = Decoding(size=(16, 16))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.data.arrays import ArrayReader, Block
 from convscope.data.listing import WHOLE, Listing
 from convscope.data.records import Labels, Pixels
+from convscope.data.sources.arrays import ArrayReader, Block
 
 CLASSES = tuple(str(digit) for digit in range(10))
 COUNT = 1797

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from convscope.data.decode import decode_file, open_with_pillow, read_bytes
+from convscope.data.pixels.decode import decode_file, open_with_pillow, read_bytes
+from convscope.data.pixels.sniff import Unreadable, check_size, read_header
 from convscope.data.records import Decoding, Pixels
-from convscope.data.sniff import Unreadable, check_size, read_header
 
 Item = TypeVar("Item")
 

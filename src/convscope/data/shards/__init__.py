@@ -1,0 +1,1 @@
+"""WebDataset shards: tar archives of images with their labels beside them; read, and written."""
