@@ -96,6 +96,15 @@ def _write_no_more() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
+def in_one_line(error: click.ClickException) -> str:
+    """What click found wrong with a command line, and where to read on; click by itself takes three lines."""
+    said = error.format_message().strip()
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return f"convscope: {said}"
+    path = error.ctx.command_path
+    return f"{path}: {said}{'' if said[-1] in '.?!)' else '.'} For all that it takes: {path} --help"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
     try:
@@ -105,8 +114,11 @@ def main(arguments: list[str] | None = None) -> None:
     except ConvscopeError as error:
         click.echo(f"convscope: {error}", err=True)
         sys.exit(EXIT_USER_ERROR)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(in_one_line(error), err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("convscope: interrupted", err=True)
