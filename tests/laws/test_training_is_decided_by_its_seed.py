@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from convscope.errors import RunError
-from convscope.train import train
+from convscope.train import job, train
+from convscope.train.directory.checkpoint import saved_checkpoints
 from convscope.train.directory.run import Run
-from convscope.train.events import EpochRow, Silent
-from convscope.train.loop import loop
+from convscope.train.events import EpochRow, Silent, Step
+from convscope.train.loop import loop, watch
 from convscope.train.loop.behind import Behind, Taken
 from convscope.train.settings.recipe import Recipe
 from convscope.train.training import train_on
@@ -34,6 +35,7 @@ RECIPE = Recipe(
     mixup=0.4,
     cutmix=1.0,
     precision="fp32",
+    plan="rules",
 )
 
 
@@ -45,6 +47,21 @@ class _StopAfter(Silent):
 
     def epoch_ended(self, row: EpochRow) -> None:
         if row.epoch == self._epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+class _StopWithin(Silent):
+    """Presses Ctrl-C in the middle of an epoch, and remembers what was said."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self.heard: list[str] = []
+
+    def said(self, line: str) -> None:
+        self.heard.append(line)
+
+    def stepped(self, step: Step) -> None:
+        if (step.epoch, step.batch) == (self._epoch, 2):
             signal.raise_signal(signal.SIGINT)
 
 
@@ -63,11 +80,13 @@ def _trained(folder: Path, recipe: Recipe = RECIPE, **settings: str | int) -> Ru
 
 def _columns(run: Run) -> list[list[str]]:
     """metrics.csv without what a clock says."""
+    clocks = ("time", "images_per_second", "data_wait")
+    return [[value for name, value in row.items() if name not in clocks] for row in _rows(run)]
+
+
+def _rows(run: Run) -> list[dict[str, str]]:
     with run.metrics_path.open() as file:
-        rows = list(csv.DictReader(file))
-    return [
-        [value for name, value in row.items() if name not in ("time", "images_per_second", "data_wait")] for row in rows
-    ]
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +111,37 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, s
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
     assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
     assert _columns(resumed.run) == _columns(whole)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw"}, FAST])
+def test_a_stop_within_an_epoch_loses_none_that_is_complete(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SHOW_EVERY_SECONDS", 0.0)
+    whole = _trained(tmp_path / "whole", **settings)
+    stopped = train("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopWithin(4))
+    assert (stopped.ending, stopped.epochs) == ("stopped", 3)
+    again = _StopWithin(EPOCHS + 1)
+    resumed = train_on(stopped.run.path, {}, listener=again, cache_directory=None)
+    assert again.heard == [f"resuming {stopped.run} after epoch 3 of 4"]
+    assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
+    assert _columns(resumed.run) == _columns(whole)
+
+
+def test_going_on_from_an_older_checkpoint_never_gives_the_best_weights_away(
+    unbroken: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SHOW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    run = train("digits", RECIPE, runs_directory=tmp_path, listener=_StopWithin(4)).run
+    best = run.weights.read_bytes()
+    assert [row["best"] for row in _rows(run)][-1] == "1"
+    (saved_checkpoints(run.checkpoints)[-1] / "state.json").write_text("damaged")
+    again = _StopWithin(3)
+    train_on(run.path, {}, listener=again, cache_directory=None)
+    assert again.heard[0].endswith("after epoch 2 of 4") and run.weights.read_bytes() == best
+    train_on(run.path, {}, listener=Silent(), cache_directory=None)
+    assert run.weights.read_bytes() == unbroken.weights.read_bytes()
 
 
 def test_numbers_that_are_read_a_step_later_change_nothing(
@@ -155,12 +205,14 @@ def test_the_users_seed_has_no_say(unbroken: Run, tmp_path: Path) -> None:
 
 def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: Path) -> None:
     run = _trained(tmp_path, epochs=1)
-    with pytest.raises(RunError, match="has all of its 1 epochs"):
+    with pytest.raises(RunError, match="has all of its 1 epoch: add some with --epochs 11"):
         train_on(run.path, {}, listener=Silent(), cache_directory=None)
     with pytest.raises(RunError, match="batch_size can't change"):
         train_on(run.path, {"batch_size": 7}, listener=Silent(), cache_directory=None)
     more = train_on(run.path, {"epochs": 2}, listener=Silent(), cache_directory=None)
     assert (more.epochs, len(_columns(run))) == (2, 2)
+    with pytest.raises(RunError, match=r"--epochs 1: 2 epochs of .* are trained already; give more than 2"):
+        train_on(run.path, {"epochs": 1}, listener=Silent(), cache_directory=None)
 
 
 def test_runs_of_several_seeds_can_share_what_is_held_back(tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def _options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
     for option, value in options.items():
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise CaptureError(f"{entry.name} has no option {option!r}.{did_you_mean(option, known)} ({has})")
+            near = did_you_mean(option, known)
+            raise CaptureError(f"{entry.name} has no option {option!r}: {has}{near and '.' + near}")
         checked[option] = _checked(f"{entry.name}'s option {option}", value, hints[option])
     return checked
 

@@ -17,7 +17,7 @@ from convscope.train.auto.streaming import unreadable
 from convscope.train.directory.checkpoint import load_weights
 from convscope.train.directory.run import Run
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
-from convscope.train.job import Job, tell_unreadable, write_checkpoint, write_metrics
+from convscope.train.job import Job, keep_reached, tell_unreadable
 from convscope.train.loop.state import Best
 from convscope.train.page.report import Story, write_report
 
@@ -41,24 +41,17 @@ class Outcome:
     one_view: float | None = None
 
 
-def keep_reached(job: Job) -> None:
-    """Write the metrics and the best weights so far."""
-    if job.state.rows:
-        write_metrics(job)
-    if job.state.best is not None:
-        job.run.write_weights(job.state.best.weights)
+def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
+    """Write what was reached and the report; measure on the test part once the training is complete.
 
-
-def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
-    """Write the best weights, the metrics and the report; measure on the test part once the training is complete."""
+    `reason` and `advice` say why it could not go on, and what to do.
+    """
     state, run, team = job.state, job.run, job.team
     complete = ending in ("done", "early")
     # Those of an epoch that did not come to its end.
     tell_unreadable(job)
     if team.first:
         keep_reached(job)
-        if complete:
-            write_checkpoint(job)
     scores, one_view = None, None
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
@@ -81,6 +74,8 @@ def finish(job: Job, ending: str, request: StopRequest) -> Outcome:
         best_accuracy=state.best.accuracy if state.best else None,
         best_weights=state.best.weights if state.best else None,
         ending=ending,
+        reason=reason,
+        advice=advice,
         scores=scores,
         one_view=one_view,
     )

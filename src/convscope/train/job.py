@@ -31,7 +31,7 @@ from convscope.train.directory.checkpoint import (
 )
 from convscope.train.directory.run import ModelCard, Run, short_name
 from convscope.train.events import EpochRow, Listener, header, table_row
-from convscope.train.loop.state import Best, Settings, State
+from convscope.train.loop.state import Best, Settings, State, is_better
 from convscope.train.loss.objective import make_objective
 from convscope.train.settings.setting import plain
 from convscope.train.team.team import Team
@@ -54,6 +54,8 @@ class Job:
     listener: Listener
     team: Team = field(default_factory=Team)
     saved_at: float = -math.inf
+    # The end of the last complete epoch, while that is not on the disk yet.
+    unsaved: Checkpoint | None = None
     # Images that could not be read, of those that have been told.
     unreadable_told: int = 0
 
@@ -120,13 +122,23 @@ def keep_epoch(job: Job) -> None:
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
     tell_unreadable(job)
     write_metrics(job)
-    now = time.monotonic()
-    if now - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
-        assert job.state.best is not None
-        # The checkpoint first: weights without one are a run that nothing can go on with.
-        write_checkpoint(job)
-        job.run.write_weights(job.state.best.weights)
-        job.saved_at = time.monotonic()
+    job.unsaved = _checkpoint(job)
+    if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
+        keep_reached(job)
+    else:
+        # The next epoch's steps change what the network and the optimizer hold, and it may be stopped in between.
+        job.unsaved = job.unsaved.copied()
+
+
+def keep_reached(job: Job) -> None:
+    """Write the checkpoint of the last complete epoch, if that is not done yet, and the best weights so far."""
+    # The checkpoint first: weights ahead of it are a run that nothing can go on with, or that would lose them again.
+    if job.unsaved is not None:
+        save_checkpoint(job.run.checkpoints, job.unsaved)
+        job.unsaved = None
+    if job.state.best is not None:
+        job.run.write_weights(job.state.best.weights, job.state.best.measures)
+    job.saved_at = time.monotonic()
 
 
 def tell_unreadable(job: Job) -> None:
@@ -152,29 +164,25 @@ def write_metrics(job: Job) -> None:
     job.run.write_table(job.run.metrics_path, names, [table_row(row) for row in job.state.rows])
 
 
-def write_checkpoint(job: Job) -> None:
-    """Write a checkpoint of the state as it is at the end of an epoch."""
+def _checkpoint(job: Job) -> Checkpoint:
+    """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
-    best = {"epoch": state.best.epoch, "accuracy": state.best.accuracy, "loss": state.best.loss}
     values: dict[str, Any] = {
         "step": state.step,
         "epoch": state.epoch,
         "seconds": state.seconds,
-        "best": best,
+        "best": state.best.measures,
         "rows": [asdict(row) for row in state.rows],
         "data": job.data_hash,
         "bits_depend_on": _bits_depend_on(job),
     }
-    save_checkpoint(
-        job.run.checkpoints,
-        Checkpoint(
-            model=state.network.state_dict(),
-            best=state.best.weights,
-            average={} if state.average is None else state.average.network.state_dict(),
-            optimizer=optimizer_tensors(state.network, state.optimizer),
-            values=values,
-        ),
+    return Checkpoint(
+        model=state.network.state_dict(),
+        best=state.best.weights,
+        average={} if state.average is None else state.average.network.state_dict(),
+        optimizer=optimizer_tensors(state.network, state.optimizer),
+        values=values,
     )
 
 
@@ -211,8 +219,21 @@ def restore(job: Job) -> None:
         load_weights(state.average.network, saved.average, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = values["epoch"], values["step"], values["seconds"]
-    state.best = Best(weights=saved.best, **values["best"])
+    state.best = _kept_best(job.run, Best(weights=saved.best, **values["best"]))
     state.rows = [EpochRow(**row) for row in values["rows"]]
+
+
+def _kept_best(run: Run, saved: Best) -> Best:
+    """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
+
+    They are later where the newest checkpoint can't be read, and training goes on from the one before.
+    """
+    measures = run.measures_of_weights()
+    if measures is None or measures["epoch"] <= saved.epoch:
+        return saved
+    if not is_better(measures["accuracy"], measures["loss"], saved):
+        return saved
+    return Best(weights=run.read_weights(), **measures)
 
 
 def write_split(run: Run, dataset: Dataset) -> None:

@@ -20,25 +20,27 @@ from convscope.report.units import plural
 from convscope.train.auto.choose import Settled, settle
 from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
 from convscope.train.descent.mode import computing
-from convscope.train.descent.optimizers import default_learning_rate
+from convscope.train.descent.optimizers import against_divergence
 from convscope.train.directory.checkpoint import saved_checkpoints
 from convscope.train.directory.files import write_file
-from convscope.train.directory.run import ModelCard, Run, create_run, open_run, run_name
+from convscope.train.directory.run import ModelCard, Run, create_run, open_run, require_name, run_name
 from convscope.train.events import Listener, Silent
-from convscope.train.finish import Outcome, finish, keep_reached
+from convscope.train.finish import Outcome, finish
 from convscope.train.hardware.allocator import prepare_memory
+from convscope.train.hardware.device import require_threads
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
     in_short,
     keep_epoch,
+    keep_reached,
     loop_settings,
     restore,
     write_split,
 )
 from convscope.train.loop.guarded_step import Diverged
 from convscope.train.loop.loop import fit
-from convscope.train.loop.state import Settings, new_state
+from convscope.train.loop.state import new_state
 from convscope.train.plan.make import make_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
@@ -92,8 +94,8 @@ def _train_new(
 ) -> Outcome:
     if not recipe.data:
         raise RunError("there is nothing to train on: name a folder of images, a CSV file, or digits")
-    if name and (name != Path(name).name or name == ".." or not name.isprintable()):
-        raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
+    require_name(name)
+    require_threads(recipe.threads)
     found = probe(recipe.data)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
     settled, of_memory = team.decided(
@@ -139,6 +141,8 @@ def _train_on(
             f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"
         )
     recipe = recipe.changed(changes)
+    if "threads" in changes:  # a run of a larger machine is gone on with as it is
+        require_threads(recipe.threads)
     found = probe(recipe.data)
     settled, of_memory = team.decided(
         lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size)
@@ -153,16 +157,23 @@ def _train_on(
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         restore(job)
-        if job.state.epoch >= settled.epochs:
-            raise RunError(
-                f"{run} has all of its {settled.epochs} epochs: add some with --epochs {settled.epochs + 10}"
-            )
+        _require_epochs_to_go(job)
         if team.first:
             write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:
             job.say(f"memory: {line}")
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
         return _train(job, request, found)
+
+
+def _require_epochs_to_go(job: Job) -> None:
+    trained, wanted = job.state.epoch, job.settled.epochs
+    if trained == wanted:
+        raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
+    if trained > wanted:
+        raise RunError(
+            f"--epochs {wanted}: {plural(trained, 'epoch')} of {job.run} are trained already; give more than {trained}"
+        )
 
 
 def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
@@ -178,7 +189,8 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
                 raise
             size = job.settled.batch_size
             if job.team.size > 1 or size < 2 * LEAST_BATCH:
-                raise RunError(f"the memory does not hold a step of {size} images: lower --batch-size") from error
+                _log(job, line := f"the memory does not hold a step of {size} images: lower --batch-size")
+                raise RunError(line) from error
         else:
             return finish(job, ending, request)
         # Out of the handler, where the error no longer holds what was in memory.
@@ -193,6 +205,7 @@ def _with_half_the_batch(job: Job, found: Probe) -> Job:
     job.state.optimizer.state.clear()
     if settled.device == "cuda":
         torch.cuda.empty_cache()
+    keep_reached(job)
     torch.default_generator.manual_seed(settled.recipe.seed)
     network = _network_to_go_on(job.run, job.card, settled, job.train)
     settings = loop_settings(settled, job.card, job.train)
@@ -227,27 +240,43 @@ def _fit(job: Job, request: StopRequest) -> str:
             team=job.team,
         )
     except Lost as error:
+        _log(job, line := f"{error}: go on with --resume {job.run}")
         finish(job, "lost", request)
-        raise Lost(f"{error}: go on with --resume {job.run}") from error
+        raise Lost(line) from error
     except DataError as error:
         # Images of a stream can't be read any more: not for a report either, which shows some.
         if not job.team.first:
             raise
         keep_reached(job)
-        job.run.log(line := f"{error}; {_what_is_kept(job)}")
+        _log(job, line := f"{error}; {_what_is_kept(job)}")
         raise DataError(line) from error
     except Diverged as error:
-        finish(job, "diverged", request)
-        raise Diverged(
-            f"{error}; {_what_is_kept(job)}" + ("" if error.of_data else f"; {_advice(settings, job.state.network)}"),
-            of_data=error.of_data,
-        ) from None
+        reason = f"{error}; {_what_is_kept(job)}"
+        advice = (
+            ""
+            if error.of_data
+            else against_divergence(
+                settings.learning_rate,
+                optimizer=settings.optimizer,
+                batch_size=settings.batch_size,
+                network=job.state.network,
+            )
+        )
+        _log(job, line := "; ".join(filter(None, (reason, advice))))
+        finish(job, "diverged", request, reason=reason, advice=advice)
+        raise Diverged(line, of_data=error.of_data) from None
 
 
 def _what_is_kept(job: Job) -> str:
     """What is left of a run that could not go on, in words."""
     kept = job.state.best
     return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
+
+
+def _log(job: Job, line: str) -> None:
+    """Put into the log what the user is told by an error."""
+    if job.team.first:
+        job.run.log(line)
 
 
 def _stand_together(job: Job) -> None:
@@ -278,12 +307,6 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
 
     with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if team.place.launched else 0.0) as request:
         yield request
-
-
-def _advice(settings: Settings, network: nn.Module) -> str:
-    usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
-    rate = min(settings.learning_rate, usual) / 5
-    return f"lower the rate, say --learning-rate {rate:.2g}, or set --gradient-clip 1"
 
 
 def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:

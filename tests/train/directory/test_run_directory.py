@@ -49,7 +49,9 @@ def test_a_flipped_bit_is_not_loaded(tmp_path: Path, name: str) -> None:
     found = load_checkpoint(tmp_path)
     assert found is not None and found.values["step"] == 1
     (older / name).unlink()
-    with pytest.raises(RunError, match=r"no checkpoint in .* can be used"):
+    with pytest.raises(
+        RunError, match=r"no checkpoint in .* can be used.*; start a new run with --recipe .*recipe.toml$"
+    ):
         load_checkpoint(tmp_path)
 
 
@@ -112,7 +114,15 @@ def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
 
 def test_a_missing_run_names_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "flowers").mkdir(parents=True)
-    (tmp_path / "runs" / "flowers" / "model.json").write_text("{}")
-    with pytest.raises(RunError, match=r"there is no run at flower\. Runs here: runs/flowers"):
+
+    def add(*names: str) -> None:
+        for name in names:
+            (tmp_path / "runs" / name).mkdir(parents=True)
+            (tmp_path / "runs" / name / "model.json").write_text("{}")
+
+    add("flowers")
+    with pytest.raises(RunError, match=r"there is no run at flower\. Runs here: runs/flowers$"):
+        open_run(Path("flower"))
+    add("a", "b", "c", "d", "e", "f")
+    with pytest.raises(RunError, match=r"Runs here: runs/a, runs/b, runs/c, runs/d, runs/e and 2 more$"):
         open_run(Path("flower"))

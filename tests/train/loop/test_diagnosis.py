@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,3 +200,6 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no weights to keep; lower the rate, say --learning-rate") as caught:
         train("digits", wild, runs_directory=tmp_path, name="wild")
     assert "at epoch 1, step" in str(caught.value) and not (tmp_path / "wild" / "weights.safetensors").exists()
+    assert str(caught.value) in (tmp_path / "wild" / "log.txt").read_text()
+    page = html.unescape((tmp_path / "wild" / "report.html").read_text())
+    assert all(part in page for part in str(caught.value).split("; lower the rate"))

@@ -160,3 +160,9 @@ def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | 
         images, rate = SCALE_FREE_RATE
         grown = min(1.0, (batch_size / images) ** 0.5)
     return float(f"{rate * grown:.2g}")
+
+
+def against_divergence(learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module) -> str:
+    """What to do where the loss stopped being a number, as a clause."""
+    rate = min(learning_rate, default_learning_rate(optimizer, batch_size, network)) / 5
+    return f"lower the rate, say --learning-rate {rate:.2g}, or set --gradient-clip 1"

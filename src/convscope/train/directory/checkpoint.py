@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from convscope.train.directory.files import read_folder, write_folder
 FORMAT = 1
 KEPT = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
+NOTE = "convscope"
 MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
 
 Weights = dict[str, Tensor]
@@ -45,14 +46,24 @@ class Checkpoint:
     values: dict[str, Any]
     average: Weights = field(default_factory=dict)
 
+    def copied(self) -> Checkpoint:
+        """The same in memory of its own, on the CPU, while training goes on; the best weights already are that."""
+        return replace(
+            self, model=_copied(self.model), average=_copied(self.average), optimizer=_copied(self.optimizer)
+        )
 
-def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Tensors as a safetensors file; tied weights and strided ones are written out in full."""
+
+def _copied(tensors: Mapping[str, Tensor]) -> Weights:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], *, note: str = "") -> bytes:
+    """Tensors as a safetensors file; tied weights and strided ones are written out in full. `note` goes along."""
     from safetensors.torch import save
 
     # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    content: bytes = save(plain)
+    content: bytes = save(plain, {NOTE: note} if note else None)
     return content
 
 
@@ -66,6 +77,17 @@ def read_tensors(content: bytes, *, where: str) -> Weights:
     except (SafetensorError, ValueError, KeyError) as error:
         raise RunError(f"{where} is not a safetensors file: {error}") from error
     return tensors
+
+
+def read_note(path: Path) -> str:
+    """The note of a safetensors file; empty where the file has none, or can't be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get(NOTE, ""))
+    except (OSError, SafetensorError):
+        return ""
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
@@ -145,7 +167,10 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         except RunError as error:
             reasons.append(str(error))
     if reasons:
-        raise RunError(f"no checkpoint in {folder} can be used: {'; '.join(reasons)}")
+        raise RunError(
+            f"no checkpoint in {folder} can be used: {'; '.join(reasons)}; start a new run with "
+            f"--recipe {folder.parent / 'recipe.toml'}"
+        )
     return None
 
 

@@ -29,13 +29,14 @@ from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
-from convscope.train.directory.checkpoint import load_weights, read_tensors, tensor_bytes
+from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
 from convscope.train.directory.files import write_file
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import load_recipe
 
 FORMAT = 1
+SHOWN = 5  # runs that an error names
 LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
 
 
@@ -198,16 +199,21 @@ class Run:
         card = self.card()
         if card.members is not None:
             return self._averaged(card, card.members)
+        weights = self.read_weights()
+        with torch.random.fork_rng(devices=[]):
+            network = card.build()
+        load_weights(network, weights, where=str(self.weights))
+        return network.eval()
+
+    def read_weights(self) -> dict[str, torch.Tensor]:
+        """The best weights; raises RunError."""
         if not self.weights.is_file():
             raise RunError(f"{self} has no weights.safetensors: go on training with --resume {self}, which writes them")
         try:
             content = self.weights.read_bytes()
         except OSError as error:
             raise RunError(f"{self.weights} can't be read: {error}") from error
-        with torch.random.fork_rng(devices=[]):
-            network = card.build()
-        load_weights(network, read_tensors(content, where=str(self.weights)), where=str(self.weights))
-        return network.eval()
+        return read_tensors(content, where=str(self.weights))
 
     def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
         """The members of an ensemble as one network; they must have learned the same classes from images alike."""
@@ -230,9 +236,17 @@ class Run:
         """Write model.json."""
         write_file(self.card_path, json.dumps(card.to_dict(), indent=2) + "\n")
 
-    def write_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write the best weights."""
-        write_file(self.weights, tensor_bytes(weights))
+    def write_weights(self, weights: Mapping[str, torch.Tensor], measures: Mapping[str, object]) -> None:
+        """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
+        write_file(self.weights, tensor_bytes(weights, note=json.dumps(measures)))
+
+    def measures_of_weights(self) -> dict[str, Any] | None:
+        """How good the best weights are, as `write_weights` was told; None where that is not known."""
+        try:
+            measures = json.loads(read_note(self.weights))
+        except ValueError:
+            return None
+        return measures if isinstance(measures, dict) else None
 
     def write_table(self, path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a CSV file, whole."""
@@ -286,6 +300,12 @@ def _members(values: Any) -> Members | None:
     return Members(names=tuple(str(name) for name in values["names"]), planned=int(values["planned"]))
 
 
+def require_name(name: str | None) -> None:
+    """Raise RunError where a run can't be called so; None lets the run be named for its data and network."""
+    if name is not None and (not name.strip() or name != Path(name).name or name == ".." or not name.isprintable()):
+        raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
+
+
 def create_run(parent: Path, name: str) -> Run:
     """Make `parent/name`, or the next free name (`name-2`, `name-3`, ...); raises RunError where none can be made."""
     try:
@@ -306,8 +326,9 @@ def open_run(path: Path) -> Run:
     """An existing run directory. Raises RunError where there is none; the message says what is near."""
     if not path.exists():
         runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
-        hint = f" Runs here: {', '.join(map(str, runs[:5]))}" if runs else " `convscope train DATA` makes one"
-        raise RunError(f"there is no run at {path}.{hint}")
+        more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
+        there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
+        raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path)
     if not run.card_path.is_file():
         raise RunError(f"{path} is not a run directory: it has no model.json")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import RunError
+from convscope.report.units import plural
+from convscope.train.hardware.machine import processors
 from convscope.train.settings.recipe import choices
-from convscope.train.settings.setting import AUTO
+from convscope.train.settings.setting import AUTO, Auto
 from convscope.train.team.place import Place
 
 
@@ -35,6 +37,13 @@ def has_bf16(device: str) -> bool:
     tell = getattr(torch.cpu, "get_capabilities", None)
     capabilities: dict[str, object] = tell() if device == "cpu" and tell else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def require_threads(threads: int | Auto) -> None:
+    """Raise RunError where more threads are asked for than there are processors, or than torch was told to take."""
+    most = max(processors(), torch.get_num_threads())
+    if threads != AUTO and threads > most:
+        raise RunError(f"threads is {threads}, and this machine has {plural(most, 'processor')}: take {most} or fewer")
 
 
 def require_one_each(place: Place, device: str) -> None:

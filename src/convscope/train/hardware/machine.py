@@ -50,6 +50,11 @@ def this_machine(root: Path = Path("/")) -> Machine:
     )
 
 
+def processors() -> int:
+    """Logical processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def available_memory(root: Path = Path("/")) -> int | None:
     """Bytes that can be taken now without swapping or being killed: the machine's, or what its group leaves."""
     free = _meminfo(root).get("MemAvailable")

@@ -29,7 +29,7 @@ from convscope.train.events import EpochRow, Listener
 from convscope.train.loop.behind import Behind, Taken
 from convscope.train.loop.diagnosis import diagnose_weights
 from convscope.train.loop.guarded_step import Diverged, guarded_step, read_held
-from convscope.train.loop.state import Best, Settings, State, copy_weights
+from convscope.train.loop.state import Best, Settings, State, copy_weights, is_better
 from convscope.train.loop.watch import Watch
 from convscope.train.team.team import Team
 
@@ -95,7 +95,7 @@ def fit(
             )
         state.epoch += 1
         state.seconds += time.perf_counter() - began
-        better = _is_better(accuracy, loss, state.best)
+        better = is_better(accuracy, loss, state.best)
         if better:
             state.best = Best(state.epoch, accuracy, loss, copy_weights(state.answering))
         row = replace(
@@ -223,13 +223,6 @@ def _measure(
         EVALUATION_BATCH,
     )
     return one_measure(probabilities, val), settings.objective.plain_of_probabilities(probabilities, val.answers)
-
-
-def _is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
-    """Whether weights replace the best; without a validation part the last ones always do."""
-    if best is None or best.loss is None or loss is None:
-        return True
-    return (accuracy or 0.0, -loss) > (best.accuracy or 0.0, -best.loss)
 
 
 def _patience_is_over(state: State, patience: int) -> bool:

@@ -55,6 +55,18 @@ class Best:
     loss: float | None
     weights: dict[str, Tensor]
 
+    @property
+    def measures(self) -> dict[str, float | int | None]:
+        """Everything but the weights."""
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "loss": self.loss}
+
+
+def is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
+    """Whether weights replace the best; without a validation part the last ones always do."""
+    if best is None or best.loss is None or loss is None:
+        return True
+    return (accuracy or 0.0, -loss) > (best.accuracy or 0.0, -best.loss)
+
 
 @dataclass
 class State:

@@ -52,6 +52,9 @@ class Story:
     ending: str
     scores: AnyScores | None
     one_view: float | None = None
+    # Why the run could not go on, and what to do about it; empty where it could.
+    reason: str = ""
+    advice: str = ""
 
 
 def write_report(story: Story) -> None:
@@ -125,7 +128,9 @@ def _remarks(story: Story) -> Iterator[Html]:
         )
     if story.ending == "diverged":
         yield html.callout(
-            "error", "The loss stopped being a number, and the run ended there.", "Take a lower learning rate."
+            "error",
+            f"The loss stopped being a number, and the run ended there: {story.reason}.",
+            *([f"What to do: {story.advice}."] if story.advice else []),
         )
     if story.ending == "early":
         yield html.callout("note", f"Stopped early: {story.recipe.patience} epochs brought no better validation.")

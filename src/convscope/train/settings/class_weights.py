@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from convscope.errors import RunError, did_you_mean
 
+SHOWN = 10  # classes that an error names
 ALIKE, BALANCED = "none", "balanced"
 
 
@@ -39,7 +40,11 @@ def parse_class_weights(text: str) -> dict[str, float]:
 def require_known(text: str, classes: Sequence[str]) -> None:
     """Raise RunError where class weights name a class that the data does not have."""
     if strangers := [name for name in parse_class_weights(text) if name not in classes]:
-        raise RunError(f"class_weights: the data has no class {strangers[0]!r}.{did_you_mean(strangers[0], classes)}")
+        shown = ", ".join(classes[:SHOWN]) + (f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else "")
+        near = did_you_mean(strangers[0], classes)
+        raise RunError(
+            f"class_weights: the data has no class {strangers[0]!r}: its classes are {shown}{near and '.' + near}"
+        )
 
 
 def class_weights(
