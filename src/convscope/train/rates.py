@@ -29,6 +29,7 @@ from convscope.train.auto.choose import settle
 from convscope.train.descent.optimizers import set_rate
 from convscope.train.descent.step import descend, differentiate
 from convscope.train.events import Listener, Silent
+from convscope.train.hardware.device import require_threads
 from convscope.train.job import loop_settings
 from convscope.train.loop.state import Settings, new_state
 from convscope.train.settings.recipe import Recipe
@@ -141,6 +142,7 @@ def find_learning_rate(
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
     if not recipe.data:
         raise RunError("there is nothing to train on: name a folder of images, or digits")
+    require_threads(recipe.threads)
     listener = listener or Silent()
     found = probe(recipe.data)
     settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)

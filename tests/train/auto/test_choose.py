@@ -31,6 +31,17 @@ def test_nothing_is_left_open() -> None:
     assert settle(settled.recipe, probe("digits")).recipe == settled.recipe
 
 
+def test_patience_needs_a_validation_wherever_it_is_from(tmp_path: Path) -> None:
+    recipe = Recipe(patience=1, validation_fraction=0.0)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "val").mkdir()
+    found = _folder(tmp_path / "train", side=32, colour=True)
+    with pytest.raises(RunError, match="patience 1 waits for a better validation, and there is none"):
+        settle(recipe, found)
+    _folder(tmp_path / "val", side=32, colour=True)
+    assert settle(recipe, probe(str(tmp_path))).recipe.patience == 1
+
+
 def test_digits() -> None:
     settled = settle(Recipe(data="digits"), probe("digits"))
     assert (settled.recipe.model, settled.decoding.size, settled.decoding.channels) == ("lenet5", (32, 32), 1)

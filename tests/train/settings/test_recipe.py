@@ -54,7 +54,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "gradient_clip": st.floats(0, 1e6),
     "weights": st.sampled_from(["", "weights.pth"]),
     "freeze": st.sampled_from(["", "backbone", "conv1,bn1"]),
-    "depth_decay": st.floats(0, 2),
+    "depth_decay": st.floats(0, 2, exclude_min=True),
     "patience": st.integers(0, 1000),
     "seed": st.integers(0, 2**31),
     "split_seed": st.one_of(_OR_AUTO, st.integers(0, 2**31)),

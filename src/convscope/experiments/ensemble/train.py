@@ -18,12 +18,14 @@ from convscope.report.units import percent
 from convscope.train.auto.choose import settle
 from convscope.train.directory.checkpoint import load_checkpoint
 from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, run_name
+from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, require_name, run_name
 from convscope.train.events import Listener, Silent
+from convscope.train.hardware.device import require_threads
 from convscope.train.job import write_split
 from convscope.train.plan.make import make_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
+from convscope.train.settings.seeds import following_seeds
 from convscope.train.start import lasting_start
 from convscope.train.team.place import Place
 from convscope.train.training import card_of, lasting_source, open_images, train_new, train_on
@@ -88,9 +90,15 @@ def train_ensemble(
     listener = listener or Silent()
     recipe = (recipe or Recipe()).changed({"data": str(data)})
     cache = None if cache_directory is None else Path(cache_directory)
+    require_name(name)
+    require_threads(recipe.threads)
+    following_seeds(recipe.seed, members)
     found = probe(recipe.data)
     if found.multi_label:
-        raise RunError(f"{found.source} has several labels an image: members are compared by the one class they call")
+        raise RunError(
+            f"{found.source} has several labels an image: members are compared by the one class they call; "
+            "train one network, without --ensemble"
+        )
     settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
     dataset, train = open_images(found, settled, listener, cache)
     alone = card_of(settled, dataset, train)
@@ -131,6 +139,7 @@ def train_ensemble_on(
         raise RunError(f"{run} has {len(card.members.names)} members already: give more, not {planned}")
     if planned == len(card.members.names):
         raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
+    following_seeds(recipe.seed, planned)
     cache = None if cache_directory is None else Path(cache_directory)
     found = probe(recipe.data)
     with run.locked():
@@ -162,8 +171,7 @@ def _go_on(
         listener.said(line)
         run.log(line)
 
-    for number in range(len(names), planned):
-        seed = recipe.seed + number
+    for number, seed in enumerate(following_seeds(recipe.seed, planned)[len(names) :], len(names)):
         say(f"member {number + 1} of {planned}, seed {seed}, of the ensemble {run}")
         exit_code, member = _train_member(run, recipe.changed({"seed": seed}), listener, cache)
         if member is None:

@@ -139,14 +139,21 @@ def _with_what_its_name_stands_for(asked: Recipe, reasons: list[str]) -> Recipe:
 
 
 def _check_means(recipe: Recipe, found: Probe) -> None:
-    """Raise RunError where the recipe lacks the weights that it tunes, or the validation that it follows."""
+    """Raise RunError where the recipe lacks the weights that it tunes, or the validation that it goes by."""
     if recipe.recipe == "finetune" and not starts_trained(recipe):
         raise RunError(
             "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
             "--model-options pretrained=true"
         )
-    if recipe.schedule == "plateau" and not recipe.validation_fraction and "val" not in found.counts:
+    if recipe.validation_fraction or "val" in found.counts:
+        return
+    if recipe.schedule == "plateau":
         raise RunError("schedule plateau follows the validation, and there is none: let validation_fraction be above 0")
+    if recipe.patience:
+        raise RunError(
+            f"patience {recipe.patience} waits for a better validation, and there is none: let validation_fraction be "
+            "above 0, or leave patience out"
+        )
 
 
 def _network(recipe: Recipe, found: Probe, decoding: Decoding) -> nn.Module:

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_type_hints
 from convscope.errors import RunError, did_you_mean
 from convscope.train.settings.class_weights import parse_class_weights
 from convscope.train.settings.contradictions import refuse_contradictions
+from convscope.train.settings.seeds import SEEDS
 from convscope.train.settings.setting import AUTO, Auto, Kinds, Value, about, checked
 from convscope.train.settings.text_values import parse_options, parse_size
 
@@ -245,7 +246,7 @@ class Recipe:
     seed: int = field(
         default=0,
         metadata=about(
-            "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=2**63
+            "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=SEEDS
         ),
     )
     split_seed: int | Auto = field(
@@ -254,7 +255,7 @@ class Recipe:
             "decides which images are held back, so that runs of several seeds share them; auto: the seed",
             "machine",
             at_least=0,
-            below=2**63,
+            below=SEEDS,
         ),
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
@@ -305,6 +306,11 @@ class Recipe:
             raise RunError(f"channels is {self.channels}: images have 1 (grey) or 3 (colour), or auto")
         if self.learning_rate == 0:
             raise RunError("learning_rate is 0.0: nothing would be learned; give a positive rate, or auto")
+        if self.depth_decay == 0:
+            raise RunError(
+                "depth_decay is 0.0: only the last part would learn; give a number above 0 (1: all alike), or "
+                "--freeze backbone"
+            )
         if self.resolution_start != AUTO and self.resolution_start > 1:
             raise RunError(f"resolution_start is {self.resolution_start}: images begin at most at their own size, 1")
         parse_options(self.model_options)
