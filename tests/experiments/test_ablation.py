@@ -131,6 +131,25 @@ def test_seeds_and_variants_can_be_added(tmp_path: Path, capsys: pytest.CaptureF
     assert {(f["variant"], 0): f["by_seed"]["0"] for f in values["findings"][:2]} == same
 
 
+def test_fewer_seeds_than_it_was_begun_with_are_refused(whole: Ablation) -> None:
+    with pytest.raises(RunError, match=r"was begun with 2 seeds: give more, not 1"):
+        ablate_on(whole.run.path, seeds=1, jobs=1)
+
+
+def test_an_ablation_of_which_every_training_diverged_says_so_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = RECIPE.changed({"learning_rate": 1e30, "schedule": "constant", "warmup": 0.0})
+    found = ablate("digits", wild, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path)
+    assert [trial.ending for trial in found.trials] == ["diverged", "diverged"]
+    line = "nothing to compare: 2 trainings ended, and every one diverged; lower the rate, say --learning-rate 0.00"
+    assert found.exit_code == 2 and "order found" not in str(found) and line in str(found)
+    assert line in (found.run.path / "log.txt").read_text() and line[1:] in found.report.read_text()
+    with pytest.raises(SystemExit) as ended:
+        main(["ablate", "--resume", str(found.run), "--jobs", "1"])
+    assert ended.value.code == 2 and line in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from convscope.experiments.ablation.findings import compare_with_notes, find
 from convscope.experiments.ablation.plan import Cost, Plan
+from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
+from convscope.experiments.ablation.text import ablation_table, order_lines
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant
+from convscope.train.directory.run import Run
+from convscope.train.settings.recipe import Recipe
 
 
 @pytest.mark.parametrize("values", [[0.7, 0.72], [0.5, 0.9, 0.7, 0.71, 0.69]])
@@ -65,12 +71,52 @@ ACCURACIES = {
 }
 
 
-def test_the_notes_are_compared_as_found() -> None:
-    plan = Plan(
-        variants=tuple(map(find_variant, ACCURACIES)),
-        seeds=(0, 1, 2),
-        costs={name: Cost(parameters=1, macs=1) for name in ACCURACIES},
+PLAN = Plan(
+    variants=tuple(map(find_variant, ACCURACIES)),
+    seeds=(0, 1, 2),
+    costs={name: Cost(parameters=1, macs=1) for name in ACCURACIES},
+)
+
+
+def _told(**accuracies: tuple[float | None, ...]) -> tuple[list[str], list[str]]:
+    """What an ablation with these accuracies by seed says: the labels of its rows, and the lines below its table."""
+    trials = [_trial(name, seed, a) for name, values in accuracies.items() for seed, a in enumerate(values)]
+    plan = replace(PLAN, variants=tuple(map(find_variant, accuracies)))
+    ablation = Ablation(
+        run=Run(Path("run")),
+        recipe=Recipe(),
+        ending="stopped",
+        exit_code=130,
+        plan=plan,
+        trials=tuple(trials),
+        measured_on="test",
+        findings=find(plan, trials),
+        claims=(),
     )
+    return [row.cells[0] for row in ablation_table(ablation).rows], order_lines(ablation)
+
+
+def test_what_is_shown_as_equal_is_told_as_equal() -> None:
+    _, lines = _told(baseline=(0.5, 0.6, 0.7), augmentation=(0.7, 0.6, 0.500001), dropout=(0.1, 0.2, 0.3))
+    assert lines[0] == "order found: everything on = no augmentation > no dropout"
+    assert "3 seeds do not decide: no augmentation" in lines
+
+
+def test_an_order_is_over_the_seeds_that_all_have() -> None:
+    # Over its own two seeds the baseline is better, over the shared one worse.
+    labels, lines = _told(baseline=(0.5, 0.9), dropout=(0.6,))
+    assert labels == ["everything on (2 of 3 seeds)", "no dropout (1 of 3 seeds)"]
+    assert lines == [
+        "order found over 1 seed that all have: no dropout > everything on",
+        "1 seed does not decide: no dropout",
+    ]
+    labels, lines = _told(baseline=(0.5, 0.9, None), dropout=(None, None, 0.6))
+    assert labels == ["everything on (1 diverged)", "no dropout (2 diverged)"]
+    assert lines == ["no order: no seed has a result of each variant"]
+
+
+def test_the_notes_are_compared_as_found() -> None:
+    plan = PLAN
     trials = [
         _trial(n, seed, a, 0.99 if n == "dropout" else 0.9) for n, v in ACCURACIES.items() for seed, a in enumerate(v)
     ]

@@ -7,8 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from convscope.data.listing import Listing
-from convscope.data.open import probe
+from convscope.data.open import Probe, probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.halving import train_halving
 from convscope.experiments.ablation.plan import baseline_network, make_plan, read_plan, read_results, write_plan
@@ -18,14 +17,17 @@ from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
 from convscope.experiments.ablation.trial import open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.experiments.ablation.watcher import Telling, Unwatched, Watcher
+from convscope.report.units import plural
 from convscope.train.auto.choose import settle
 from convscope.train.auto.fitting import fit_to_memory
 from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Run, create_run, run_name
+from convscope.train.directory.run import Run, create_run, require_name, run_name
+from convscope.train.hardware.device import require_threads
 from convscope.train.job import hash_of
 from convscope.train.plan.make import make_plan as make_training_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
+from convscope.train.settings.seeds import following_seeds
 from convscope.train.settings.setting import AUTO, Auto, Value
 from convscope.train.start import lasting_start
 from convscope.train.team.place import Place
@@ -75,7 +77,11 @@ def ablate(
     if recipe.model == AUTO:
         recipe = recipe.changed({"model": DEFAULT_MODEL})
     _check_count(seeds)
+    require_name(name)
+    require_threads(recipe.threads)
+    all_seeds = following_seeds(recipe.seed, seeds)
     found = probe(recipe.data)
+    _check_labels(found)
     cache = None if cache_directory is None else Path(cache_directory)
     settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
     if settled.recipe.stream == "yes":
@@ -83,10 +89,9 @@ def ablate(
             "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with room "
             "in the cache for them all"
         )
-    _check_labels(found.listing)
     classes = len(found.classes)
     variants = choose_variants(without, settled.recipe, lambda: baseline_network(settled, classes))
-    plan = make_plan(settled, classes, variants, _seeds(settled.recipe.seed, seeds))
+    plan = make_plan(settled, classes, variants, all_seeds)
     reasons = settled.reasons
     jobs, threads = shared_out(jobs, recipe.threads, plan, settled, classes)
     settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
@@ -130,6 +135,10 @@ def ablate_on(
     run = Run(Path(path))
     plan = read_plan(run)
     recipe = run.recipe()
+    count = len(plan.seeds) if seeds is None else seeds
+    if count < len(plan.seeds):
+        raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")
+    all_seeds = following_seeds(recipe.seed, count)
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
         found = probe(recipe.data)
@@ -138,10 +147,7 @@ def ablate_on(
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]
         variants = choose_variants(wanted, recipe, lambda: baseline_network(settled, classes))
-        if seeds is not None:
-            _check_count(seeds)
-        count = max(len(plan.seeds), seeds or 0)
-        plan = replace(make_plan(settled, classes, variants, _seeds(recipe.seed, count)), data_hash=plan.data_hash)
+        plan = replace(make_plan(settled, classes, variants, all_seeds), data_hash=plan.data_hash)
         bench = open_bench(recipe, found, Telling(watcher), cache)
         if hash_of(bench.dataset) != plan.data_hash:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
@@ -161,10 +167,6 @@ def ablate_on(
         return train_halving(series, done)
 
 
-def _seeds(first: int, count: int) -> tuple[int, ...]:
-    return tuple(range(first, first + count))
-
-
 def _check_alone() -> None:
     if Place.of().size > 1:
         raise RunError("an ablation shares the cores out itself (--jobs), not under torchrun: start it plainly")
@@ -175,6 +177,9 @@ def _check_count(seeds: int) -> None:
         raise RunError(f"{seeds} seeds: an ablation needs at least 1, and 3 or more to tell chance from effect")
 
 
-def _check_labels(listing: Listing) -> None:
-    if listing.targets is not None:
-        raise RunError(f"{listing.source} has several labels an image: an ablation compares accuracies of one")
+def _check_labels(found: Probe) -> None:
+    if found.multi_label:
+        raise RunError(
+            f"{found.source} has several labels an image: an ablation compares accuracies of one; train it with and "
+            "without a part by convscope train, and compare the mAP"
+        )

@@ -84,9 +84,30 @@ def find(plan: Plan, trials: Sequence[Trial]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def shared_seeds(findings: Sequence[Finding]) -> tuple[int, ...]:
+    """The seeds for which every finding that has accuracies has one: only over these do means compare."""
+    measured = [found.accuracies.keys() for found in findings if found.accuracies]
+    return tuple(sorted(set.intersection(*map(set, measured)))) if measured else ()
+
+
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings by their mean accuracy, the best first; those that never came to one are last."""
-    return sorted(findings, key=lambda found: -found.accuracy.mean if found.accuracy else 1.0)
+    """The findings by their mean accuracy over the shared seeds (their own where none is shared), the best first.
+
+    Those that never came to an accuracy are last.
+    """
+    shared = shared_seeds(findings)
+
+    def place(found: Finding) -> float:
+        mean = mean_over(found, shared or tuple(found.accuracies))
+        return 1.0 if mean is None else -mean
+
+    return sorted(findings, key=place)
+
+
+def mean_over(found: Finding, seeds: Sequence[int]) -> float | None:
+    """A finding's mean accuracy over some of its seeds; None without any."""
+    over = estimate([found.accuracies[seed] for seed in seeds]) if found.accuracies else None
+    return over.mean if over else None
 
 
 def is_the_notes_case(model: str, listing: Listing, findings: Sequence[Finding]) -> bool:

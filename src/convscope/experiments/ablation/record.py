@@ -15,7 +15,10 @@ from convscope.train.settings.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """What came out: the directory, how it ended ("done" or "stopped"), the plan, every training, what was found."""
+    """What came out: the directory, how it ended ("done" or "stopped"), the plan, every training, what was found.
+
+    `trouble` says why nothing could be found, and what to do; it is empty where something was.
+    """
 
     run: Run
     recipe: Recipe
@@ -26,6 +29,7 @@ class Ablation:
     measured_on: str
     findings: tuple[Finding, ...]
     claims: tuple[Claim, ...]
+    trouble: str = ""
 
     @property
     def report(self) -> Path:
@@ -42,6 +46,7 @@ class Ablation:
         return {
             "run": str(self.run),
             "ending": self.ending,
+            "trouble": self.trouble,
             "model": self.recipe.model,
             "data": self.recipe.data,
             "epochs": self.recipe.epochs,

@@ -16,9 +16,12 @@ from convscope.experiments.ablation.trial import Bench, Trial
 from convscope.experiments.ablation.watcher import Watcher
 from convscope.report.units import percent, plural, seconds
 from convscope.train.auto.choose import settle
+from convscope.train.descent.optimizers import against_divergence
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Run
 from convscope.train.interrupt import StopRequest, heeding_interrupts
+
+FAILED = 2  # the exit code of an ablation that found nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +84,37 @@ class Series:
         listing = self.bench.found.listing
         notes = is_the_notes_case(str(self.bench.recipe.model), listing, findings)
         complete = not self.plan.pending(done)
+        trouble = self._trouble(done)
         ablation = Ablation(
             run=self.run,
             recipe=self.bench.recipe,
             ending="done" if complete else "stopped",
-            exit_code=0 if complete else request.exit_code,
+            exit_code=(FAILED if trouble else 0) if complete else request.exit_code,
             plan=self.plan,
             trials=tuple(done),
             measured_on=self.bench.measured_on[0],
             findings=findings,
             claims=tuple(compare_with_notes(findings)) if notes else (),
+            trouble=trouble,
         )
+        if trouble:
+            self.run.log(trouble)
         if done:
             from convscope.experiments.ablation.page import ablation_page
 
             write_file(self.run.report, ablation_page(ablation))
         return ablation
+
+    def _trouble(self, done: list[Trial]) -> str:
+        """What to do where every training diverged, in words."""
+        if not done or any(trial.accuracy is not None for trial in done):
+            return ""
+        settled = settle(self.bench.recipe, self.bench.found)
+        whole = baseline_network(settled, len(self.bench.card.classes))
+        advice = against_divergence(
+            settled.learning_rate, optimizer=settled.recipe.optimizer, batch_size=settled.batch_size, network=whole
+        )
+        return f"nothing to compare: {plural(len(done), 'training')} ended, and every one diverged; {advice}"
 
     def _place(self, trial: Trial) -> tuple[int, int]:
         names = [variant.name for variant in self.plan.variants]

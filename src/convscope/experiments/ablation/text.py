@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from convscope.experiments.ablation.findings import NOTES_ORDER, Finding
+from convscope.experiments.ablation.findings import NOTES_ORDER, Finding, mean_over, shared_seeds
 from convscope.experiments.ablation.statistics import Estimate
 from convscope.experiments.ablation.variants import BASELINE, VARIANTS
 from convscope.report.table import Column, Table, table_text
@@ -31,13 +32,16 @@ def ablation_table(ablation: Ablation) -> Table:
         Column("parameters", numeric=True),
         Column("MACs", numeric=True, note="multiply-adds for one image"),
     ]
-    return Table.of(columns, [_row(found) for found in ablation.findings])
+    planned = len(ablation.plan.seeds)
+    return Table.of(columns, [_row(found, planned) for found in ablation.findings])
 
 
-def _row(found: Finding) -> tuple[str, ...]:
-    label = found.variant.label + (f" ({found.diverged} diverged)" if found.diverged else "")
+def _row(found: Finding, planned: int) -> tuple[str, ...]:
+    remarks = [f"{found.diverged} diverged"] if found.diverged else []
+    if found.diverged + len(found.accuracies) < planned:
+        remarks.insert(0, f"{len(found.accuracies)} of {plural(planned, 'seed')}")
     return (
-        label,
+        found.variant.label + (f" ({', '.join(remarks)})" if remarks else ""),
         percent(found.accuracy.mean, decimals=2) if found.accuracy else "none",
         interval(found.accuracy, signed=False),
         "" if found.difference is None else f"{100 * found.difference.mean:+.2f}",
@@ -59,19 +63,34 @@ def interval(found: Estimate | None, *, signed: bool) -> str:
 
 def order_lines(ablation: Ablation) -> list[str]:
     """The order found, and which differences from the baseline the seeds decide."""
+    if ablation.trouble:
+        return [ablation.trouble]
     measured = [found for found in ablation.order if found.accuracy is not None]
-    lines = ["order found: " + " > ".join(found.variant.label for found in measured)]
+    lines = [_order_line(ablation, measured)]
     decided = [f for f in measured if f.difference is not None and f.difference.sign]
     open_ones = [f for f in measured if f.difference is not None and not f.difference.sign]
     if decided:
         what = ", ".join(f"{f.variant.label} ({100 * f.difference.mean:+.1f})" for f in decided if f.difference)
         lines.append(f"differs from everything on by more than chance: {what}")
-    if open_ones:
-        names = ", ".join(found.variant.label for found in open_ones)
-        several = len(ablation.plan.seeds) > 1
-        why = f"{plural(len(ablation.plan.seeds), 'seed')} {'do' if several else 'does'} not decide"
-        lines.append(f"{why}: {names}" + ("" if several else "; take --seeds 3 or more"))
+    # A difference is over the seeds that both have: fewer than planned where one diverged, or all of it was stopped.
+    for pairs in sorted({f.difference.count for f in open_ones if f.difference}, reverse=True):
+        names = ", ".join(f.variant.label for f in open_ones if f.difference and f.difference.count == pairs)
+        why = f"{plural(pairs, 'seed')} {'do' if pairs > 1 else 'does'} not decide"
+        lines.append(f"{why}: {names}" + ("; take --seeds 3 or more" if len(ablation.plan.seeds) == 1 else ""))
     return lines
+
+
+def _order_line(ablation: Ablation, measured: list[Finding]) -> str:
+    """The order over the seeds that all have, ties as ties; what is shown as equal is one."""
+    shared = shared_seeds(measured)
+    if not shared:
+        return "no order: no seed has a result of each variant"
+    over = "" if len(shared) == len(ablation.plan.seeds) else f" over {plural(len(shared), 'seed')} that all have"
+    shown = [percent(mean_over(found, shared), decimals=2) for found in measured]
+    line = f"order found{over}: {measured[0].variant.label}"
+    for found, (before, own) in zip(measured[1:], pairwise(shown), strict=True):
+        line += f" {'=' if own == before else '>'} {found.variant.label}"
+    return line
 
 
 def notes_lines(ablation: Ablation) -> list[str]:
