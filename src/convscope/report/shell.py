@@ -1,0 +1,26 @@
+"""Commands that are shown to be typed: quoted, so that a shell takes them whatever the paths in them are called."""
+
+from __future__ import annotations
+
+import shlex
+
+from convscope.report.printable import printable
+
+
+def typed(*words: object) -> str:
+    r"""The words of a command as they are typed into a POSIX shell.
+
+    What can't be shown, such as a line break in a path, is written as the shell's $'...' has it.
+
+    >>> typed("convscope", "evaluate", "my runs/one")
+    "convscope evaluate 'my runs/one'"
+    >>> typed("convscope", "train", "a\nb")
+    "convscope train $'a\\nb'"
+    """
+    return " ".join(_word(str(word)) for word in words)
+
+
+def _word(word: str) -> str:
+    if printable(word) == word:
+        return shlex.quote(word)
+    return "$'" + printable(word.replace("\\", "\\\\").replace("'", "\\'")) + "'"
