@@ -104,6 +104,24 @@ def test_a_file_that_holds_code_is_refused_and_the_code_never_runs(tmp_path, mon
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.parametrize("name", ["a.pth", "a.pt", "a.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(80), "a PNG image"),
+        (b"<!DOCTYPE html><html>not found</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(80), "an HDF5 file"),
+        (b"epoch 3, loss 0.2\n", "text"),
+        (b"\x01\x02\x03" * 80, "of no format that is known"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CaptureError, match=rf"{name} is no file of weights: it is {kind}.*; name a .safetensors"):
+        read_weights(tmp_path / name)
+
+
 def test_missing_torn_and_empty_files_are_named(tmp_path):
     torch.save({"weight": torch.zeros(1000)}, tmp_path / "whole.pth")
     whole = (tmp_path / "whole.pth").read_bytes()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import CaptureError
+from convscope.report.file_kinds import HEAD, kind_by_start
 from convscope.report.units import percent, plural, shape
 
 # Under these names trainers wrap what they save.
@@ -28,6 +29,8 @@ RENAMED = ((re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2
 LEAST_SHARE = 0.6
 LISTED = 6  # names that a message lists before it says how many more there are
 
+
+PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written
 
 Weights = dict[str, Tensor]
 
@@ -178,10 +181,12 @@ def _safetensors(path: Path) -> object:
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError) as error:
+        _refuse_other_kinds(path)
         raise CaptureError(f"{path} is not a whole safetensors file ({error}): download it again") from error
 
 
 def _pickled(path: Path) -> object:
+    _refuse_other_kinds(path)
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -194,8 +199,26 @@ def _pickled(path: Path) -> object:
             f"{path} holds code or objects beside weights, and convscope runs no code from files: "
             "save network.state_dict() alone, or as safetensors"
         ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except CaptureError:
+        raise
+    except Exception as error:
+        # Whatever an unpickler raises on bytes from strangers, its meaning is that they can't be read.
         raise CaptureError(f"{path} can't be read as weights ({_first_line(error)})") from error
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Raise CaptureError for a file that begins as none of weights does."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(HEAD)
+    except OSError:
+        return
+    if start.startswith((b"PK", PICKLED)) or start[8:9] == b"{":  # torch's archives and older files; safetensors
+        return
+    kind = kind_by_start(start) or "of no format that is known"
+    raise CaptureError(
+        f"{path} is no file of weights: it is {kind}; name a .safetensors, .pth or .pt file, or a run directory"
+    ) from None
 
 
 def _renamed(name: str) -> str:

@@ -110,7 +110,7 @@ def test_commas_in_quotes_stay_in_their_cell(tmp_path: Path) -> None:
     data = opened(path)
     assert data.classes == ('bird, or "other"', "cat", "dog")
     assert data.counts == {"train": 13}
-    assert any("1 rows name an image a second time" in note for note in data.notes)
+    assert "an image named a second time, with the same labels, counts once: 1 row" in data.notes
 
 
 def test_absolute_paths_and_links(tmp_path: Path) -> None:
@@ -191,10 +191,12 @@ def test_an_image_that_is_not_there_is_kept_out_and_too_many_stop(tmp_path: Path
     problems = opened(path).problems
     assert [(Path(p.path).name, p.reason.split(":")[0]) for p in problems] == [
         ("07.png", "row 9"),
-        ("09.png", "not an image"),
+        ("09.png", "not an image that is read"),
     ]
     (tmp_path / "images" / "08.png").unlink()
-    with pytest.raises(DataError, match=r"2 of 150 images can't be had; the first is in row 9, .*07.png: no such file"):
+    with pytest.raises(
+        DataError, match=r"2 of 150 images can't be opened; the first is in row 9, .*07.png: no such file"
+    ):
         probe(str(path))
 
 
@@ -206,7 +208,7 @@ BAD = [
     ("image,age\nimages/00.png,30\n", r"no column of labels \(found: image, age\): what is needed"),
     (rows(["cat,a"], head="image,label,labels"), "has both label and labels: keep one"),
     (rows(["cat,dog"], head="image,label,Label"), "two columns 'Label'"),
-    (rows(["cat", "", "dog", ""]), r"row 3 has no label \(and 1 more rows\): write one"),
+    (rows(["cat", "", "dog", ""]), r"row 3 has no label \(and 1 more row\): write one"),
     (rows(["cat", "cat"]), "one class only, 'cat'"),
     (rows(["cat", "cat"], head="image,labels"), "every image shows 'cat', the only class"),
     (rows(["", ""], head="image,labels"), "no image has a label"),
@@ -228,7 +230,10 @@ BAD = [
     (rows(["0,1,train", "1,1,val"], head="image,a,b,split"), "val shows classes that train does not: a"),
     (rows(["cat", "dog", "café"]).encode("latin-1"), "not UTF-8: line 4 holds the byte 0xe9; save it as CSV UTF-8"),
     (b"image,label\n\0\0", "bytes that are zero"),
-    (rows(["cat", "dog"]).replace("00", "99"), r"1 of 2 images can't be had; the first is in row 2, .*99.png: no such"),
+    (
+        rows(["cat", "dog"]).replace("00", "99"),
+        r"1 of 2 images can't be opened; the first is in row 2, .*99.png: no such",
+    ),
     (rows(["cat", "dog"]).replace("/00.png", ""), r"row 2, .*images: not a regular file but a folder"),
 ]
 

@@ -11,6 +11,8 @@ import re
 import zlib
 from typing import NamedTuple
 
+from convscope.report.file_kinds import kind_by_start
+
 PIXEL_LIMIT = 50_000_000
 SCAN_LIMIT = 200
 READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
@@ -42,30 +44,6 @@ _READ = (
     (0, b"BM", "BMP"),
     (0, b"II*\x00", "TIFF"),
     (0, b"MM\x00*", "TIFF"),
-)
-# (offset, bytes, what to call it); longer signatures first.
-_REFUSED = (
-    (0, b"version https://git-lfs", "a Git LFS pointer: the image itself was not fetched"),
-    (4, b"ftypheic", "a HEIC image"),
-    (4, b"ftypheix", "a HEIC image"),
-    (4, b"ftypmif1", "a HEIF image"),
-    (4, b"ftypavif", "an AVIF image"),
-    (4, b"ftyp", "a video, or an image in a video's container"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
-    (0, b"\xff\x0a", "a JPEG XL image"),
-    (0, b"%!PS", "a PostScript program"),
-    (0, b"\xc5\xd0\xd3\xc6", "a PostScript program"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"8BPS", "a Photoshop document"),
-    (0, b"\x00\x05\x16\x07", "a macOS resource file"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"\x1f\x8b", "a gzip file"),
-    (0, b"Rar!", "a RAR archive"),
-    (128, b"DICM", "a DICOM file"),
-    (0, b"\x93NUMPY", "a NumPy array"),
-    (0, b"RIFF", "a RIFF file that is not WebP"),
 )
 
 
@@ -110,19 +88,10 @@ def _walk(data: bytes) -> Header:
 
 def _name_stranger(data: bytes) -> str:
     """What a file that is none of the formats seems to be."""
-    for offset, signature, name in _REFUSED:
-        if data.startswith(signature, offset):
-            return f"not an image that is read: it is {name}"
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "not an image: it is a web page"
-    if b"<svg" in start:
-        return "not an image that is read: it is an SVG drawing"
-    if not data.strip(b"\x00"):
-        return "not an image: every byte is zero"
-    if all(byte in b"\t\n\r\x0c\x1b" or byte >= 0x20 for byte in data[:512]):
-        return "not an image: it is text"
-    return "not an image: the first bytes are of no known format"
+    kind = kind_by_start(data)
+    if kind is None:
+        return "not an image: the first bytes are of no known format"
+    return f"not an image that is read: it is {kind}"
 
 
 # A marker inside scan data: FF followed by something that is neither stuffing (00), filling (FF) nor a restart (D0-D7).
