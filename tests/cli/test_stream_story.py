@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data_makers as made
 from commands import told
 from convscope.cli.main import main
 
@@ -48,7 +49,7 @@ def test_what_does_not_fit_the_cache_is_streamed(
     code, out, err = told(capsys, "train", shards, *HOW, "--learning-rate", 0.01, "--epochs", 2, *place)
     assert code == 0, err
     said = " ".join((run / "log.txt").read_text().split())
-    assert "training images are streamed" in said and "of CONVSCOPE_CACHE_GIB" in said
+    assert "training images are streamed" in said and "253.4 kB decoded, more than the 125.8 kB" in said
     assert tomllib.loads((run / "recipe.toml").read_text())["stream"] == "yes"
     with (run / "split.csv").open() as file:
         splits = [row["split"] for row in csv.DictReader(file)]
@@ -65,11 +66,37 @@ def test_what_does_not_fit_the_cache_is_streamed(
 
     code, out, err = told(capsys, "evaluate", run, "--cache", cache, "--json")
     found = json.loads(out)
+    assert not any("streamed" in note for note in found["notes"])
     assert code == 0 and found["images"] == splits.count("test") and found["accuracy_top1"] > 0.9
     code, _, err = told(capsys, "evaluate", run, "--cache", cache, "--split", "train")
     assert code == 2 and "the train images of" in err and "are streamed, and not measured" in err
     code, out, err = told(capsys, "predict", run, shards.parent / "photos" / "red" / "3.jpg", "--json")
     assert code == 0 and json.loads(out)["predictions"][0]["top"][0]["class"] == "red", out
+
+
+def test_without_a_stream_too_little_room_is_an_error(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, runs = tmp_path / "cache", tmp_path / "runs"
+    place = ("--runs", runs, "--cache", cache, "--epochs", 1)
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.00012")
+    code, _, err = told(capsys, "train", shards, *HOW, *place, "--stream", "no")
+    assert code == 2 and "330 images would be 253.4 kB decoded, more than the 128.8 kB" in err, err
+    assert "(CONVSCOPE_CACHE_GIB=0.00012)" in err and "--stream yes" in err
+    # What is held out of a stream is decoded into the cache as well.
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.00001")
+    code, _, err = told(capsys, "train", shards, *HOW, *place)
+    assert code == 2 and "more than the 10.74 kB" in err and "or hold back fewer" in err, err
+    assert not cache.exists() and not runs.exists()
+
+    monkeypatch.delenv("CONVSCOPE_CACHE_GIB")
+    code, _, err = told(capsys, "train", "digits", "--model", "lenet5", "--threads", 1, *place, "--name", "other")
+    assert code == 0, err
+    made.fill(tmp_path / "others", {"1": 3, "2": 3})
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.000001")
+    code, _, err = told(capsys, "evaluate", runs / "other", tmp_path / "others", "--cache", cache)
+    assert code == 2 and "6 images would be 6.144 kB decoded, more than the 1.073 kB" in err and "--stream" not in err
+    assert not cache.exists()
 
 
 def test_streams_that_can_not_be_are_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,6 +112,49 @@ def test_evaluate_on_other_images_goes_by_class_name(
     code, _, err = told(capsys, "evaluate", work / "runs" / "colours", others)
     assert code == 2
     assert "classes that the run does not know: rd. Did you mean red?" in err
+
+
+def test_evaluate_measures_a_single_class(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, others = work / "runs" / "colours", paint(tmp_path / "others", 3)
+    for name in ("blue", "green"):
+        shutil.rmtree(others / name)
+    red = [f"others/red/{number}.png" for number in range(3)]
+    (tmp_path / "one.csv").write_text("\n".join(["image,label", *(f"{path},red" for path in red)]))
+    code, _, err = told(capsys, "shard", work / "photos", tmp_path / "shards")
+    assert code == 0, err
+    with tarfile.open(tmp_path / "red.tar", "w") as archive:
+        for number in range(3):
+            archive.add(others / "red" / f"{number}.png", f"{number}.png")
+            label = tarfile.TarInfo(f"{number}.cls")
+            label.size = 3
+            archive.addfile(label, io.BytesIO(b"red"))
+    for data in (others, tmp_path / "one.csv", tmp_path / "red.tar"):
+        code, out, err = told(capsys, "evaluate", run, data, "--json")
+        assert code == 0, err
+        assert [row["images"] for row in json.loads(out)["per_class"]] == [0, 0, 3]
+        code, _, err = told(capsys, "train", data, "--runs", tmp_path / "runs")
+        assert code == 2 and "has one class only, 'red'" in err
+
+
+def test_evaluate_says_what_to_type_where_the_images_have_moved(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(work / "runs" / "colours", tmp_path / "my run")
+    recipe = (run / "recipe.toml").read_text()
+    (run / "recipe.toml").write_text(recipe.replace(str(work / "photos"), str(tmp_path / "gone")))
+    code, _, err = told(capsys, "evaluate", run)
+    assert code == 2 and f"no longer at {tmp_path / 'gone'}" in err
+    assert f"convscope evaluate '{run}' DATA" in err
+
+
+def test_predict_says_that_shards_are_measured(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shards = tmp_path / "日 本"
+    code, out, err = told(capsys, "shard", work / "photos", shards)
+    assert code == 0 and f"to train on them: convscope train '{shards}'" in out, err
+    for given in (shards, shards / "all-000000.tar"):
+        code, _, err = told(capsys, "predict", work / "runs" / "colours", given)
+        assert code == 2 and "holds its images in shards (.tar), and predict takes image files" in err
+        assert f"convscope evaluate RUN '{given}'" in err
 
 
 def test_evaluate_says_when_a_held_out_image_was_trained_on(

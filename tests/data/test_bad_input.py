@@ -43,7 +43,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_images_without_class_folders(tmp_path: Path) -> None:
     made.image(0).save(tmp_path / "a.png")
-    refused(tmp_path, "holds 1 images but no class folders: put them into a folder for each class")
+    refused(tmp_path, "holds 1 image but no class folders: put them into a folder for each class")
 
 
 def test_one_class(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_one_folder_too_high(tmp_path: Path) -> None:
 def test_a_class_without_images(tmp_path: Path) -> None:
     made.fill(tmp_path, {"a": 3, "b": 0})
     (tmp_path / "b" / "list.csv").write_text("x")
-    refused(tmp_path, r"class folder .*/b has no images \(it holds 1 files \(.csv\)\): add some or remove the folder")
+    refused(tmp_path, r"class folder .*/b has no images \(it holds 1 file \(.csv\)\): add some or remove the folder")
 
 
 def test_no_training_split(tmp_path: Path) -> None:

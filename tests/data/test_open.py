@@ -82,7 +82,7 @@ def test_hidden_files_are_skipped_and_others_are_said(tmp_path: Path) -> None:
     made.image(98).save(tmp_path / "loose.png")
     dataset = open_dataset(str(tmp_path), decoding=SMALL)
     assert dataset.classes == ("a", "b") and sum(dataset.counts.values()) == 7 and not dataset.problems
-    assert any("1 files (.txt)" in note for note in dataset.notes)
+    assert any("1 file (.txt)" in note for note in dataset.notes)
     assert any("outside any class folder" in note for note in dataset.notes)
 
 

@@ -13,6 +13,7 @@ import click
 
 from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.errors import RunError
+from convscope.report.shell import typed
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def command(
     from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
+    from convscope.data.open import SOURCES
     from convscope.experiments.ablation.ablate import ablate, ablate_on
 
     settings = given_settings(context)
@@ -85,7 +87,7 @@ def command(
             recipe = read_recipe(recipe_file)
             recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
             if not recipe.data:
-                raise RunError("there is nothing to train on: name a folder of images, or digits")
+                raise RunError(f"there is nothing to train on: name {SOURCES}")
             found = ablate(
                 recipe.data,
                 recipe,
@@ -104,7 +106,7 @@ def command(
         click.echo(str(found))
         click.echo(f"report {found.report}")
     if found.ending == "stopped":
-        click.echo(f"not complete; to go on: convscope ablate --resume {found.run}")
+        click.echo(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
     return found.exit_code
 
 

@@ -10,6 +10,7 @@ import click
 
 from convscope.cli.train import outcome_lines
 from convscope.cli.watching import watching
+from convscope.report.shell import typed
 from convscope.train.settings.recipe import Recipe
 
 # Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
@@ -43,7 +44,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
         return outcome.exit_code
     click.echo("\nNext:")
     for line, what in (
-        (f"convscope evaluate {outcome.run}", "how good it is, class by class"),
+        (typed("convscope", "evaluate", outcome.run), "how good it is, class by class"),
         ("convscope inspect lenet5", "every layer's size, weights, operations and receptive field"),
         ("convscope train FOLDER", "your own images: a folder for each class"),
     ):

@@ -10,6 +10,7 @@ import click
 
 from convscope.cli.watching import watching
 from convscope.errors import RunError
+from convscope.report.shell import typed
 from convscope.report.units import percent, plural
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import Value
@@ -73,7 +74,8 @@ def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
 def _lines(outcome: EnsembleOutcome) -> list[str]:
     if outcome.ending == "stopped":
         there = plural(len(outcome.members), "member")
-        return [f"stopped with {there} of {outcome.planned}; to go on: convscope train --resume {outcome.run}"]
+        go_on = typed("convscope", "train", "--resume", outcome.run)
+        return [f"stopped with {there} of {outcome.planned}; to go on: {go_on}"]
     if outcome.scores is None:
         return [f"trained {plural(len(outcome.members), 'member')}; there are no images to measure them on"]
     scores = outcome.scores

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import click
 from convscope.cli.settings import RecipeCommand, given_settings, option_name, read_recipe, recipe_options
 from convscope.cli.watching import watching
 from convscope.errors import ConvscopeError
+from convscope.report.shell import typed
 from convscope.report.table import Column, Table, print_table
 from convscope.train.settings.recipe import settings
 from convscope.train.settings.setting import Value
@@ -90,11 +90,11 @@ def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[st
         yield "no rate made the loss fall: take more --steps, or look at the data with: convscope train"
         return
     yield f"lowest loss at {test.lowest:.2g}, steepest fall at {test.steepest:.2g}, by itself {test.taken:.2g}"
-    words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_typed(given)]
-    yield f"a tenth of the lowest is proposed: {shlex.join([*words, '--learning-rate', f'{test.proposed:g}'])}"
+    words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
+    yield f"a tenth of the lowest is proposed: {typed(*words, '--learning-rate', f'{test.proposed:g}')}"
 
 
-def _typed(given: Mapping[str, Value]) -> Iterator[str]:
+def _as_options(given: Mapping[str, Value]) -> Iterator[str]:
     """Settings as they are typed."""
     switches = {item.name for item in settings() if isinstance(item.default, bool)}
     for name, value in given.items():

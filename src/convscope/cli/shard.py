@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from convscope.report.printable import printable
 from convscope.report.progress import shown_progress
+from convscope.report.shell import typed
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import byte_size, exact, parse_byte_size, plural
 
@@ -48,4 +48,4 @@ def command(data: str, out: Path, shard_size: str, images: int | None, seed: int
     ]
     rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in made.splits]
     print_table(Table.of(columns, rows))
-    click.echo(f"\nto train on them: convscope train {printable(str(made.folder))}")
+    click.echo(f"\nto train on them: {typed('convscope', 'train', made.folder)}")

@@ -12,6 +12,7 @@ from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.cli.watching import watching
 from convscope.errors import RunError
+from convscope.report.shell import typed
 from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
@@ -103,10 +104,11 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     """What came out, in a few lines, and where it lies."""
     from convscope.train.answers.multi_label import LabelScores
 
+    go_on = typed("convscope", "train", "--resume", outcome.run)
     ended = {
         "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",
         "early": f"stopped early after {plural(outcome.epochs, 'epoch')}: no better validation for a while",
-        "stopped": f"stopped after {plural(outcome.epochs, 'epoch')}; to go on: convscope train --resume {outcome.run}",
+        "stopped": f"stopped after {plural(outcome.epochs, 'epoch')}; to go on: {go_on}",
     }[outcome.ending]
     lines = [ended]
     if outcome.best and outcome.best.accuracy is not None:

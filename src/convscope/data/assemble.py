@@ -9,6 +9,7 @@ from convscope.data.partition import find_conflicts
 from convscope.data.pixels.build import Decoded
 from convscope.data.records import Decoding, ImageSet, Labels, Pixels, Problem, Rows
 from convscope.errors import DataError
+from convscope.report.units import plural
 
 
 def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
@@ -24,7 +25,7 @@ def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
 def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
     """What is worth knowing of images that were decoded: remarks, equal pictures in two splits or of two classes."""
     for remark, count in decoded.outcome.remarks.items():
-        yield f"{count} images {remark}"
+        yield f"{plural(count, 'image')}: {remark}"
     size = f"{decoding.size[0]}x{decoding.size[1]}"
     if leaks:
         yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
@@ -41,7 +42,7 @@ def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
     """Raise DataError where an image can't be read and that is one too many."""
     if problems and strict:
         first = problems[0]
-        count = f"{len(problems)} images" if len(problems) > 1 else "an image"
+        count = plural(len(problems), "image") if len(problems) > 1 else "an image"
         raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
 
 

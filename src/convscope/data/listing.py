@@ -14,6 +14,8 @@ from convscope.data.records import Decoding, Labels, Pixels, Problem, Targets
 
 # The part that is cut into splits in memory, where the source has no splits of its own.
 WHOLE = "all"
+# More images than this share that are not there, or have no label, mean a wrong folder, or half of one.
+MISSING_SHARE = 0.01
 
 
 class Found(NamedTuple):

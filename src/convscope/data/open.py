@@ -8,7 +8,7 @@ from pathlib import Path
 from convscope.data.listing import Listing
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
-from convscope.data.pixels.cache import cache_directory as default_cache_directory
+from convscope.data.pixels.room import cache_directory as default_cache_directory
 from convscope.data.records import Dataset, Decoding, Progress, no_progress
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards
@@ -29,6 +29,8 @@ _TO_FETCH = {
     "cifar100": "the folder that holds train.bin and test.bin (the binary version, unpacked)",
     "imagenet": "its folder of train/ and val/",
 }
+# What may be given, in a few words.
+SOURCES = "a folder of images or of shards, a CSV file, or digits"
 LARGEST_DEFAULT_SIDE = 224
 
 
@@ -82,12 +84,12 @@ class Probe:
         return Decoding(size=(height, width), channels=self.channels)
 
 
-def probe(source: str) -> Probe:
+def probe(source: str, *, to_learn: bool = True) -> Probe:
     """Tell cheaply the kind, classes, counts, typical size and channels of a source.
 
     `source` is a folder of images, of WebDataset shards, of IDX files or of CIFAR's binary files, a CSV table or a
-    folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. Raises DataError with
-    what was found, what is needed and what to do.
+    folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. Where nothing is to be
+    learned from it, one class alone will do. Raises DataError with what was found, what is needed and what to do.
 
     >>> found = probe("digits")
     >>> found.counts, found.image_size, found.channels
@@ -97,9 +99,9 @@ def probe(source: str) -> Probe:
     if source in BUILT_IN and not path.is_dir():
         return Probe(list_digits())
     if is_table(path) and path.exists():
-        return Probe(list_table(source))
+        return Probe(list_table(source, to_learn=to_learn))
     if names_shards(source) and not path.is_dir():
-        return Probe(list_shards(source, find_shards(source)))
+        return Probe(list_shards(source, find_shards(source), to_learn=to_learn))
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
     source = str(path)
@@ -113,14 +115,14 @@ def probe(source: str) -> Probe:
     except OSError as error:
         raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
     if idx:
-        return Probe(list_idx(source, idx))
+        return Probe(list_idx(source, idx, to_learn=to_learn))
     if cifar is not None:
         return Probe(list_cifar(source, cifar))
     if shards:
-        return Probe(list_shards(source, shards))
+        return Probe(list_shards(source, shards, to_learn=to_learn))
     if by_table:
-        return Probe(list_table(_only_table(source, tables)))
-    listing = list_folder(source)
+        return Probe(list_table(_only_table(source, tables), to_learn=to_learn))
+    listing = list_folder(source, to_learn=to_learn)
     if tables:
         names = ", ".join(printable(table.name) for table in tables)
         listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
@@ -141,7 +143,9 @@ def _check_folder(path: Path, source: str) -> None:
         return
     shown = printable(source)
     if path.exists():
-        raise DataError(f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack archives first), or a .csv")
+        raise DataError(
+            f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack others first), or a .csv or .tar"
+        )
     wanted = _TO_FETCH.get(source.casefold().replace("_", "-")) or _TO_FETCH.get(source.casefold().replace("-", ""))
     if wanted:
         raise DataError(f"there is no folder {shown} here, and nothing is downloaded: give {wanted}, or use digits")
@@ -151,7 +155,7 @@ def _check_folder(path: Path, source: str) -> None:
         raise DataError(f"there is no file {shown}.{did_you_mean(path.name, others)}")
     if path.parent.is_dir():
         near = did_you_mean(path.name, [*BUILT_IN, *(other.name for other in path.parent.iterdir() if other.is_dir())])
-    raise DataError(f"there is no folder {shown}: give a folder of images, or digits, which is built in.{near}")
+    raise DataError(f"there is no folder {shown}: give {SOURCES}, which is built in.{near}")
 
 
 def open_dataset(

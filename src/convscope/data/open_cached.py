@@ -67,10 +67,10 @@ def _check_classes(listing: Listing, decoded: Decoded) -> None:
     """Raise DataError where bad images leave a class with none to learn from."""
     learned = listing.rows_of(next(iter(listing.parts)))
     readable = np.setdiff1d(learned, list(decoded.outcome.bad))
-    counts = listing.class_counts(readable)
-    if counts.all():
+    lost = (listing.class_counts(readable) == 0) & (listing.class_counts(learned) > 0)
+    if not lost.any():
         return
-    empty = int(np.argmin(counts))
+    empty = int(np.argmax(lost))
     shows = listing.labels == empty if listing.targets is None else listing.targets[:, empty] > 0
     row = int(learned[shows[learned]][0])
     raise DataError(

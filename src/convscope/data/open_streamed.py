@@ -15,6 +15,7 @@ from convscope.data.pixels.build import Decoded, decode_rows
 from convscope.data.pixels.cache import Outcome
 from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Pixels, Problem, Progress
 from convscope.data.streamed import Streamed
+from convscope.report.units import plural
 
 HELD = ("val", "test")
 
@@ -60,9 +61,9 @@ def open_streamed(
     leaks: tuple[Leak, ...] = ()
     decoded: Decoded | None = None
     within = f", shuffled within a window of {stream.window:,}" if stream.window < len(train) else ""
-    notes.append(
-        f"train is streamed: its {len(train):,} images are decoded anew in each epoch{within}; whether they are among "
-        "the held-out ones too was not looked for"
+    streamed = (
+        f"train is streamed: {plural(len(train), 'image')} decoded again in each epoch{within}, and never kept; copies "
+        "of them among the images held out would go unnoticed"
     )
     held = {name: split.rows[name] for name in HELD if name in split.rows}
     if held:
@@ -87,6 +88,7 @@ def open_streamed(
         problems=problems,
         leaks=leaks,
         notes=tuple(notes),
+        notes_on_training=(streamed,),
         made_splits=split.made,
         cache_hit=decoded is not None and decoded.hit,
         cache_path=None if decoded is None or decoded.path is None else str(decoded.path),

@@ -220,7 +220,8 @@ class Dataset:
     """Everything that was read from one source, ready to train on and to report about.
 
     `problems` are the images kept out; `notes` are plain sentences on what the user should know (a class that a split
-    lacks, files that were not read as images, how a split was made).
+    lacks, files that were not read as images, how a split was made), and `notes_on_training` those that matter to a
+    training alone.
     """
 
     source: str
@@ -233,6 +234,7 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     leaks: tuple[Leak, ...] = ()
     notes: tuple[str, ...] = ()
+    notes_on_training: tuple[str, ...] = ()
     # Splits that were cut out in memory here, rather than found on the disk.
     made_splits: tuple[str, ...] = ()
     cache_hit: bool = False

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from convscope.data.listing import WHOLE
-from convscope.data.open import open_dataset, probe
+from convscope.data.open import BUILT_IN, open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
+from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
+from convscope.report.printable import printable
+from convscope.report.shell import typed
 from convscope.train.answers.answer import answers_of_views
 from convscope.train.answers.measured import AnyScores, measure, one_measure
 from convscope.train.answers.views import ONE
@@ -61,8 +64,8 @@ def evaluate(
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
     Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
-    is taken unless `split` says otherwise; or a CSV table names them. Classes go by name; `data` may lack some of the
-    run's: of several labels an image, one that is never named counts as absent.
+    is taken unless `split` says otherwise; or a CSV table names them. Classes go by name; `data` may lack all but one
+    of the run's: of several labels an image, one that is never named counts as absent.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -73,7 +76,7 @@ def evaluate(
     card, recipe = opened.card(), opened.recipe()
     network = opened.network().to(device)
     cache = None if cache_directory is None else Path(cache_directory)
-    dataset = _open(str(data) if data is not None else None, recipe, card.decoding, cache, progress)
+    dataset = _open(opened, str(data) if data is not None else None, recipe, card.decoding, cache, progress)
     name, images = _choose(dataset, split)
     notes = list(dataset.notes)
     if data is None:
@@ -101,13 +104,20 @@ def evaluate(
     )
 
 
-def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | None, progress: Progress) -> Dataset:
+def _open(
+    run: Run, data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | None, progress: Progress
+) -> Dataset:
     """The run's own data as it was split for training, or other data, from which nothing is held back."""
     own = data is None
     if own and not recipe.data:
-        raise RunError("the run does not say what it was trained on: name the images to measure it on")
+        raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
+    if own and _is_gone(recipe.data):
+        raise DataError(
+            f"the images of {run} are no longer at {printable(recipe.data)}: put them there again, or name some to "
+            f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
+        )
     return open_dataset(
-        probe(recipe.data if data is None else data),
+        probe(recipe.data if data is None else data, to_learn=own),
         decoding=decoding,
         validation_fraction=recipe.held_back if own else 0.0,
         test_fraction=recipe.test_fraction if own else 0.0,
@@ -116,6 +126,15 @@ def _open(data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | No
         progress=progress,
         stream=own and recipe.stream == "yes",
     )
+
+
+def _on_others(run: Run) -> str:
+    return f"{typed('convscope', 'evaluate', run)} DATA"
+
+
+def _is_gone(source: str) -> bool:
+    """Whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
+    return source not in BUILT_IN and not names_shards(source) and not Path(source).exists()
 
 
 def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:

@@ -13,9 +13,11 @@ import numpy as np
 
 from convscope.data.pixels.decode import decode_image
 from convscope.data.records import ImageSet, Problem, Progress, no_progress
+from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.report.printable import printable
+from convscope.report.shell import typed
 from convscope.train.answers.answer import EVALUATION_BATCH, answer
 from convscope.train.answers.multi_label import THRESHOLD
 from convscope.train.directory.run import ModelCard, open_run
@@ -87,7 +89,7 @@ def predict(
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
-        DataError: a folder or a pattern without images.
+        DataError: a folder or a pattern without images, or shards.
     """
     device = usable_device(device)
     opened = open_run(Path(run))
@@ -139,9 +141,13 @@ def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str
             found = walk.collect(text)
             walk.follow_links()
             problems.extend(walk.problems)
+            if not found and find_shards(text):
+                raise _names_shards(text)
             if not found and not walk.problems:
                 raise DataError(f"there are no images below {printable(text)}")
             yield from sorted(file.path for file in found)
+        elif names_shards(text):
+            raise _names_shards(text)
         elif glob.has_magic(text) and not os.path.lexists(text):
             matched = _matches(text)
             if not matched:
@@ -149,6 +155,14 @@ def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str
             yield from matched
         else:
             yield text
+
+
+def _names_shards(text: str) -> DataError:
+    measure = typed("convscope", "evaluate", "RUN", text)
+    return DataError(
+        f"{printable(text)} holds its images in shards (.tar), and predict takes image files or folders of them; "
+        f"to measure a run on labelled shards: {measure}"
+    )
 
 
 def _matches(pattern: str) -> list[str]:

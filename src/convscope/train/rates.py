@@ -20,7 +20,7 @@ from torch import Tensor
 from convscope.data.augment import augment, generator_for, turns_of
 from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches
-from convscope.data.open import probe
+from convscope.data.open import SOURCES, probe
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.depth import train_mode
@@ -141,7 +141,7 @@ def find_learning_rate(
     if steps < FEWEST_STEPS:
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
     if not recipe.data:
-        raise RunError("there is nothing to train on: name a folder of images, or digits")
+        raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_threads(recipe.threads)
     listener = listener or Silent()
     found = probe(recipe.data)

@@ -13,9 +13,11 @@ from torch import nn
 
 from convscope import __version__
 from convscope.data.batches import measure_normalization
-from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
+from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
+from convscope.data.pixels.room import LackOfRoom
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
+from convscope.report.shell import typed
 from convscope.report.units import plural
 from convscope.train.auto.choose import Settled, settle
 from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
@@ -93,7 +95,7 @@ def _train_new(
     cache_directory: Path | None,
 ) -> Outcome:
     if not recipe.data:
-        raise RunError("there is nothing to train on: name a folder of images, a CSV file, or digits")
+        raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_name(name)
     require_threads(recipe.threads)
     found = probe(recipe.data)
@@ -240,7 +242,7 @@ def _fit(job: Job, request: StopRequest) -> str:
             team=job.team,
         )
     except Lost as error:
-        _log(job, line := f"{error}: go on with --resume {job.run}")
+        _log(job, line := f"{error}: go on with {typed('--resume', job.run)}")
         finish(job, "lost", request)
         raise Lost(line) from error
     except DataError as error:
@@ -327,18 +329,23 @@ def open_images(
 ) -> tuple[Dataset, ImageSet]:
     """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
     recipe = settled.recipe
-    dataset = open_dataset(
-        found,
-        decoding=settled.decoding,
-        validation_fraction=recipe.held_back,
-        test_fraction=recipe.test_fraction,
-        seed=recipe.seed_of_split,
-        strict=recipe.strict,
-        cache_directory=cache_directory,
-        progress=listener.progressed,
-        stream=recipe.stream == "yes",
-        processes=Place.of().local_size,
-    )
+    streamed = recipe.stream == "yes"
+    try:
+        dataset = open_dataset(
+            found,
+            decoding=settled.decoding,
+            validation_fraction=recipe.held_back,
+            test_fraction=recipe.test_fraction,
+            seed=recipe.seed_of_split,
+            strict=recipe.strict,
+            cache_directory=cache_directory,
+            progress=listener.progressed,
+            stream=streamed,
+            processes=Place.of().local_size,
+        )
+    except LackOfRoom as error:
+        kept = "hold back fewer" if streamed else "train with --stream yes, which keeps no training image decoded"
+        raise DataError(f"{error}, or {kept}") from None
     if dataset.train is None or not len(dataset.train):
         raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")
     return dataset, dataset.train
@@ -348,7 +355,7 @@ def _introduction(job: Job) -> Iterator[str]:
     dataset, settled = job.dataset, job.settled
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
-    yield from dataset.notes
+    yield from (*dataset.notes, *dataset.notes_on_training)
     if dataset.problems:
         yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
     together = f"{job.team.size} processes, each " if job.team.size > 1 else ""

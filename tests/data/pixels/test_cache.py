@@ -14,8 +14,9 @@ import pytest
 
 import data_makers as made
 from convscope.data.open import open_dataset
-from convscope.data.pixels import cache as cache_module
-from convscope.data.pixels.cache import cache_directory, cache_limit
+from convscope.data.pixels import build
+from convscope.data.pixels import room as room_module
+from convscope.data.pixels.room import LackOfRoom, cache_directory, cache_limit, require_room
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
 
@@ -152,15 +153,43 @@ def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeyp
     class Full:
         free = 1000
 
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: Full)
-    with pytest.raises(DataError, match="GiB are free: make room, choose smaller images, or set CONVSCOPE_CACHE"):
+    monkeypatch.setattr(room_module.shutil, "disk_usage", lambda _: Full)
+    said = (
+        r"10 images .* 7.680 kB decoded, which needs 16.79 MB .* has 1.000 kB: make room, .* --cache or CONVSCOPE_CACHE"
+    )
+    with pytest.raises(LackOfRoom, match=said):
         opened(data, store)
-    assert not list(store.iterdir())
+    assert not store.exists()
+
+
+def test_a_limit_that_is_too_low_is_said_before_an_image_is_decoded(
+    data: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_decode_all", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.000001")
+    said = (
+        r"10 images would be 7.680 kB decoded, more than the 1.073 kB .* \(CONVSCOPE_CACHE_GIB=0.000001\): set a larger"
+    )
+    with pytest.raises(LackOfRoom, match=said):
+        opened(data, store)
+    monkeypatch.delenv("CONVSCOPE_CACHE_GIB")
+    with pytest.raises(LackOfRoom, match=r"53.69 GB that the cache may take \(the default; CONVSCOPE_CACHE_GIB sets"):
+        require_room(store, (60_000, 1000, 1000, 3))
+    assert not store.exists()
+
+
+def test_a_limit_that_is_no_number_is_said_where_all_is_decoded_too(
+    data: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(data, store)
+    monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "abc")
+    with pytest.raises(DataError, match="CONVSCOPE_CACHE_GIB is 'abc'"):
+        opened(data, store)
 
 
 def test_a_cache_that_can_not_be_written_is_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"can't be kept in .*: set CONVSCOPE_CACHE to a folder that can be written"):
+    with pytest.raises(DataError, match=r"can't be kept in .*: give a folder that can be written by --cache or CONV"):
         opened(data, tmp_path / "file" / "cache")
 
 
@@ -186,7 +215,7 @@ def test_where_the_cache_lies(no_settings: pytest.MonkeyPatch) -> None:
 
 def test_the_limit(no_settings: pytest.MonkeyPatch) -> None:
     assert cache_limit() == 50 * 2**30
-    for wrong in ("much", "-1", "nan"):
+    for wrong in ("much", "-1", "nan", "inf"):
         no_settings.setenv("CONVSCOPE_CACHE_GIB", wrong)
         with pytest.raises(DataError, match="CONVSCOPE_CACHE_GIB"):
             cache_limit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import tarfile
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def pairs(count: int, *, first: int = 0) -> list[tuple[str, bytes]]:
         members.append((f"{number:04d}.png", file_bytes(number)))
         members.append((f"{number:04d}.cls", b"cat" if number % 2 else b"dog"))
     return members
+
+
+def many(count: int) -> list[tuple[str, bytes]]:
+    """So many members of one picture, each beside its label: few among them are less than one in a hundred."""
+    picture = file_bytes(999)
+    return [
+        member
+        for number in range(count)
+        for member in ((f"many{number:04d}.png", picture), (f"many{number:04d}.cls", b"cat"))
+    ]
 
 
 def contents(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
@@ -170,7 +181,7 @@ def test_patterns_and_names() -> None:
 
 
 def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -> None:
-    good = pairs(6)
+    good = [*pairs(6), *many(500)]
     odd = [
         ("../escape.png", file_bytes(20)),
         ("../escape.cls", b"cat"),
@@ -201,7 +212,7 @@ def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -
         archive.addfile(device)
     write_tar(tmp_path / "shard-1.tar", pairs(1))
     dataset = open_dataset(str(tmp_path), decoding=SMALL, validation_fraction=0, test_fraction=0)
-    assert sum(dataset.counts.values()) == 6
+    assert sum(dataset.counts.values()) == 506
     reasons = {problem.path.removeprefix(str(tmp_path)): problem.reason for problem in dataset.problems}
     for name, reason in {
         "../escape.png": "leads out of the archive",
@@ -219,7 +230,7 @@ def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -
     }.items():
         assert any(name == path.split(":", 1)[1] and reason in said for path, said in reasons.items()), (name, reasons)
     assert "already, in this split" in reasons["/shard-1.tar:0000.png"]
-    assert any("1 members (.cls) belong to no image" in note for note in dataset.notes)
+    assert any("1 member (.cls) belongs to no image" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(
@@ -293,11 +304,56 @@ def test_lists_of_classes_that_do_not_fit(tmp_path: Path, name: str, text: str, 
 
 
 def test_a_label_that_is_no_class_is_listed(tmp_path: Path) -> None:
-    write_tar(tmp_path / "train-0.tar", [*pairs(6), ("0100.png", file_bytes(100)), ("0100.cls", b"7")])
+    write_tar(tmp_path / "train-0.tar", [*pairs(6), *many(100), ("0100.png", file_bytes(100)), ("0100.cls", b"7")])
     (tmp_path / "classes.json").write_text('{"0": "cat", "1": "dog"}')
     assert [problem.reason for problem in probe(str(tmp_path)).listing.problems] == [
         "its label 7 is none of the 2 classes"
     ]
+
+
+@pytest.mark.parametrize("said", [None, b"9"])
+def test_many_images_without_a_label_stop_as_many_missing_files_do(tmp_path: Path, said: bytes | None) -> None:
+    label = [("0100.cls", said)] if said else []
+    write_tar(tmp_path / "train-0.tar", [*pairs(6), *many(90), ("0100.png", file_bytes(100)), *label])
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(DataError, match=r"1 of 97 images have no label that can be used; the first is .*0100.png: "):
+        probe(str(tmp_path))
+
+
+def test_shards_that_are_lost_are_missed(tmp_path: Path) -> None:
+    made.fill(tmp_path / "photos", {"a": 30, "b": 30})
+    whole = tmp_path / "my shards"
+    write_shards(probe(str(tmp_path / "photos")).listing, whole, shard_images=12)
+    assert probe(str(whole)).listing.notes == ("5 shards",)
+    (whole / "all-000001.tar").unlink()
+    with pytest.raises(DataError) as refused:
+        probe(str(whole))
+    assert "dataset.json counts 60 images in 5 shards; here are 48 images in 4 shards: 20.0 % are missing" in str(
+        refused.value
+    )
+    # What is proposed, for those who mean what is there, does it.
+    pattern = shlex.split(str(refused.value).rpartition(": ")[2])[-1]
+    assert probe(pattern).counts == {"all": 48} and probe(pattern).classes == ("a", "b")
+
+
+def test_a_shortfall_of_less_than_one_in_a_hundred_is_a_note(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train-0.tar", [*pairs(6), *many(195)])
+    written = {"train": {"shards": 1, "images": 203, "bytes": 0}}
+    (tmp_path / "dataset.json").write_text(json.dumps({"classes": ["cat", "dog"], "splits": written}))
+    assert probe(str(tmp_path)).listing.notes == (
+        "1 shard",
+        "dataset.json counts 203 images in 1 shard; here are 201 images in 1 shard: 2 are missing",
+    )
+    for strange in ("none", ["train"], {"train": 3}, {"train": {"images": "many"}}):
+        (tmp_path / "dataset.json").write_text(json.dumps({"classes": ["cat", "dog"], "splits": strange}))
+        assert probe(str(tmp_path)).listing.notes == ("1 shard",)
+
+
+def test_of_what_comes_twice_only_images_are_kept_out(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train-0.tar", [*pairs(6), *pairs(3)])
+    listing = probe(str(tmp_path)).listing
+    assert [Path(problem.path).suffix for problem in listing.problems] == [".png"] * 3
+    assert "3 members beside images came a second time: the first counts" in listing.notes
 
 
 def test_an_archive_beside_class_folders_is_not_read(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from convscope.data.listing import Listing
 from convscope.data.pixels.cache import NewEntry, Outcome, checksum, entry_key, open_entry
+from convscope.data.pixels.room import cache_limit
 from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Pixels, Progress
 
@@ -50,7 +51,7 @@ class Decoded:
 
 
 def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progress: Progress) -> Decoded:
-    """Open the listing's cache entry, or decode its rows and make it; raises DataError where the disk won't have it."""
+    """Open the listing's cache entry, or decode its rows and make it; raises DataError where there is no room."""
     began = time.perf_counter()
     shape = (len(listing.labels), *decoding.image_shape)
     if listing.identity is None:
@@ -65,6 +66,7 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
         outcome.same = _equal_rows(pixels, checksums, outcome.bad)
         return Decoded(pixels, outcome, hit=False, path=None, seconds=time.perf_counter() - began)
 
+    cache_limit()  # a setting that is no number is said also where nothing is to be written
     key = entry_key(listing.identity, decoding)
     entry = open_entry(directory, key, shape)
     hit = entry is not None

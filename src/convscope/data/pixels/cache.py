@@ -19,7 +19,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -29,12 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convscope.data.pixels.room import cache_limit, require_room
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 
 # Raise it whenever the same file and decoding would give other pixels than before.
 FORMAT = 1
-LIMIT_GIB = 50.0
 STALE_SECONDS = 24 * 3600
 # So much of an entry is checked against its checksums on opening: all of most, a sample of the largest.
 CHECKED_BYTES = 256 * 2**20
@@ -59,49 +58,6 @@ class Entry:
     path: Path
     pixels: Pixels
     outcome: Outcome
-
-
-def cache_directory() -> Path:
-    """Where decoded images are kept: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
-    chosen = os.environ.get("CONVSCOPE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "convscope"
-    base = os.environ.get("XDG_CACHE_HOME")
-    # The XDG specification has relative paths ignored.
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "convscope"
-
-
-def cache_limit() -> int:
-    """How many bytes all entries together may take: CONVSCOPE_CACHE_GIB, or 50 GiB."""
-    given = os.environ.get("CONVSCOPE_CACHE_GIB", "")
-    try:
-        gib = float(given) if given else LIMIT_GIB
-    except ValueError:
-        gib = -1.0
-    if not gib >= 0:
-        raise DataError(f"CONVSCOPE_CACHE_GIB is {given!r}; what is needed is a number of GiB, like 50")
-    return int(gib * 2**30)
-
-
-def with_overhead(size: int) -> int:
-    """Bytes of a disk that an entry of so many bytes of pixels may come to take."""
-    return int(size * 1.05) + 2**24
-
-
-def refusal(directory: Path, key: str, shape: tuple[int, ...]) -> str | None:
-    """Why an entry of this shape would not fit into the cache, or None where it does or is there already."""
-    size = int(np.prod(shape, dtype=np.int64))
-    if (directory / key).is_dir():
-        return None
-    if size > (limit := cache_limit()):
-        return f"{size / 2**30:.2f} GiB decoded, more than the {limit / 2**30:.2f} of CONVSCOPE_CACHE_GIB"
-    there = next((path for path in (directory, *directory.absolute().parents) if path.is_dir()), Path("/"))
-    free = shutil.disk_usage(there).free
-    if free < with_overhead(size):
-        return f"{size / 2**30:.2f} GiB decoded, and {free / 2**30:.2f} GiB free in {there}"
-    return None
 
 
 def entry_key(identity: str, decoding: Decoding) -> str:
@@ -172,7 +128,7 @@ def _is_sound(pixels: Pixels, checksums: npt.NDArray[np.uint32]) -> bool:
 class NewEntry:
     """An entry being written: a context manager that leaves nothing behind unless `keep` was reached.
 
-    Raises DataError where the folder can't be written or has no room.
+    Raises LackOfRoom where its pixels do not fit, before any is decoded; DataError where the folder can't be written.
     """
 
     def __init__(self, directory: Path, key: str, shape: tuple[int, ...]) -> None:
@@ -185,15 +141,10 @@ class NewEntry:
 
     def __enter__(self) -> NewEntry:
         size = int(np.prod(self.shape, dtype=np.int64))
+        require_room(self.directory, self.shape)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(self.directory)
-            free = shutil.disk_usage(self.directory).free
-            if free < with_overhead(size):
-                raise DataError(
-                    f"decoded images need {size / 2**30:.2f} GiB in {self.directory}, where {free / 2**30:.2f} GiB are "
-                    "free: make room, choose smaller images, or set CONVSCOPE_CACHE to a folder with room"
-                )
             self.path.mkdir()
             self._descriptor = os.open(
                 self.path / "pixels.bin", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
@@ -267,7 +218,7 @@ class NewEntry:
     def _cannot_write(self, error: OSError) -> DataError:
         return DataError(
             f"decoded images can't be kept in {self.directory} ({(error.strerror or str(error)).lower()}): "
-            "set CONVSCOPE_CACHE to a folder that can be written"
+            "give a folder that can be written by --cache or CONVSCOPE_CACHE"
         )
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 FILE_LIMIT = 512 * 2**20
 # What is worth saying of an image that was read all the same; counted over a dataset.
-FIRST_FRAME = "hold several frames or pages, of which the first was read"
-DARK_16_BIT = "are 16-bit and use only the lowest sixteenth of the range (12-bit data?), so they come out dark"
+FIRST_FRAME = "several frames or pages, of which the first was read"
+DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
 
 _ORIENTATION = 0x0112
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0

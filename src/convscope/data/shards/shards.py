@@ -16,18 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.listing import WHOLE, Found, Listing, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
 from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import SEVERAL, SPLITS, Problem
 from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
 from convscope.data.shards.shard_names import Shard
 from convscope.data.shards.shard_reader import ShardReader, read_member
 from convscope.data.shards.tar_index import Member, index_tar
+from convscope.data.shards.whole import note_what_is_missing
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
+from convscope.report.units import plural
 
 KIND = "shards"
 
@@ -43,16 +45,22 @@ class _Sample:
 
 @dataclass
 class _Found:
-    """What the archives of one split hold."""
+    """What the archives of one split hold; `images` counts them all, the unlabelled ones of `unlabelled` too."""
 
+    images: int = 0
     samples: list[_Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unlabelled: list[Problem] = field(default_factory=list)
+    repeated: int = 0
     keys: set[str] = field(default_factory=set)
     others: Counter[str] = field(default_factory=Counter)
 
 
-def list_shards(source: str, shards: list[Shard]) -> Listing:
-    """Everything that some shards hold, split after split; raises DataError where it can't be trained on."""
+def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> Listing:
+    """Everything that some shards hold, split after split; raises DataError where it can't be trained on.
+
+    Where nothing is to be learned from it, a class may have no image, and there may be one class alone.
+    """
     shown = printable(source)
     parts = {shard.split for shard in shards}
     if WHOLE in parts and len(parts) > 1:
@@ -66,9 +74,15 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
     found: dict[str, _Found] = {split: _Found() for split in (WHOLE, *SPLITS) if split in parts}
     for shard in shards:
         _index(shard, found[shard.split])
+    images_of = {split: part.images for split, part in found.items()}
+    notes = [*_notes(shards, found), *note_what_is_missing(source, shards, images_of)]
+    images = sum(images_of.values())
+    unlabelled = [problem for part in found.values() for problem in part.unlabelled]
+    if any(part.samples for part in found.values()):
+        _check_labelled(shown, unlabelled, images)
     root = Path(shards[0].path).parent
     listed = said_classes(root) or said_classes(root.parent)
-    classes, several = _classes(shown, listed, found)
+    classes, several = _classes(shown, listed, found, to_learn=to_learn)
     places: list[tuple[str, Member]] = []
     rows_said: list[list[int]] = []
     counts: dict[str, int] = {}
@@ -82,14 +96,16 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
             if len(known) != len(meant):
                 stranger = sample.said[meant.index(None)]
                 reason = f"its label {stranger!r} is none of the {len(classes)} classes"
-                problems.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
+                unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
                 continue
             places.append((sample.shard, sample.member))
             rows_said.append(known)
         counts[split] = len(places) - start
+    problems += unlabelled
     if not places:
         first = f"; the first is {problems[0].path}: {problems[0].reason}" if problems else ""
         raise DataError(f"{shown} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
+    _check_labelled(shown, unlabelled, images)
     labels = np.array([SEVERAL if several else row[0] for row in rows_said], np.int64)
     targets = None
     if several:
@@ -98,7 +114,7 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
             targets[row, known] = 1
     learned = counts[next(iter(counts))]
     seen = np.bincount(labels[:learned], minlength=len(classes)) if targets is None else targets[:learned].sum(0)
-    if not seen.all():
+    if to_learn and not seen.all():
         missing = classes[int(np.argmin(seen))]
         raise DataError(f"{shown}: no image that is learned from shows the class {missing!r}: add some, or take it out")
     files = [found_file(Path(shard.path)) for shard in shards]
@@ -118,7 +134,7 @@ def list_shards(source: str, shards: list[Shard]) -> Listing:
         image_size=size,
         channels=channels,
         problems=tuple(problems),
-        notes=tuple(_notes(shards, found)),
+        notes=tuple(notes),
         targets=targets,
         archives=np.array([number_of_shard[shard] for shard, _ in places], np.int64),
     )
@@ -132,15 +148,18 @@ def _index(shard: Shard, found: _Found) -> None:
     for member in index.members:
         key, ending = split_name(member.name)
         parts = by_key.setdefault(key, {})
-        if ending in parts:
+        if ending in parts and not _is_image(ending):
+            found.repeated += 1
+        elif ending in parts:
             found.problems.append(Problem(_shown(shard.path, member), "its name is there already: the first counts"))
         else:
             parts[ending] = member
     for key, parts in by_key.items():
-        images = {ending: member for ending, member in parts.items() if ending_of(f"x.{ending}") in IMAGE_ENDINGS}
+        images = {ending: member for ending, member in parts.items() if _is_image(ending)}
         if not images:
             found.others.update(f".{ending}" for ending in parts)
             continue
+        found.images += 1
         first = next(iter(images.values()))
         shown = _shown(shard.path, first)
         if len(images) > 1:
@@ -151,13 +170,29 @@ def _index(shard: Shard, found: _Found) -> None:
             try:
                 said = label_of(shard.path, parts)
             except Unreadable as reason:
-                found.problems.append(Problem(shown, str(reason)))
+                found.unlabelled.append(Problem(shown, str(reason)))
                 continue
             found.keys.add(key)
             found.samples.append(_Sample(shard.path, first, said))
 
 
-def _classes(shown: str, from_file: list[str] | None, found: dict[str, _Found]) -> tuple[tuple[str, ...], bool]:
+def _is_image(ending: str) -> bool:
+    return ending_of(f"x.{ending}") in IMAGE_ENDINGS
+
+
+def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
+    """Raise DataError where more images than a few have no label, or one that is no class."""
+    if len(unlabelled) > MISSING_SHARE * images:
+        first = unlabelled[0]
+        raise DataError(
+            f"{shown}: {len(unlabelled):,} of {plural(images, 'image')} have no label that can be used; the first is "
+            f"{first.path}: {first.reason}"
+        )
+
+
+def _classes(
+    shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool
+) -> tuple[tuple[str, ...], bool]:
     """The classes in the order of their numbers, and whether images have several."""
     kinds = {sample.said[:1] == (SEVERAL_SAID,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
@@ -174,17 +209,21 @@ def _classes(shown: str, from_file: list[str] | None, found: dict[str, _Found]) 
         numbers = sorted(word for word in said if isinstance(word, int))
         words = sorted(word for word in said if isinstance(word, str))
         classes = tuple(dict.fromkeys((*map(str, numbers), *words)))
-    if len(classes) == 1:
+    if to_learn and len(classes) == 1:
         raise DataError(f"{shown} has one class only, {classes[0]!r}: a classifier needs two or more")
     return classes, several
 
 
 def _notes(shards: list[Shard], found: dict[str, _Found]) -> list[str]:
     others: Counter[str] = sum((part.others for part in found.values()), Counter())
-    notes = [f"{len(shards):,} shards"]
+    notes = [plural(len(shards), "shard")]
     if others:
         kinds = ", ".join(sorted(others)[:5])
-        notes.append(f"{sum(others.values()):,} members ({kinds}) belong to no image and were not read")
+        count = sum(others.values())
+        belong = "belongs to no image and was" if count == 1 else "belong to no image and were"
+        notes.append(f"{plural(count, 'member')} ({kinds}) {belong} not read")
+    if repeated := sum(part.repeated for part in found.values()):
+        notes.append(f"{plural(repeated, 'member')} beside images came a second time: the first counts")
     return notes
 
 

@@ -19,6 +19,7 @@ from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.walk import IMAGE_ENDINGS, Walk, is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
+from convscope.report.units import plural
 
 SPLIT_NAMES = {
     "train": "train",
@@ -32,22 +33,26 @@ SPLIT_NAMES = {
 LAYOUT = "a folder for each class, or train/, val/ and test/ with a folder for each class"
 
 
-def list_folder(source: str) -> Listing:
-    """Everything that a folder of images holds, in a fixed order; raises DataError where it can't be trained on."""
+def list_folder(source: str, *, to_learn: bool = True) -> Listing:
+    """Everything that a folder of images holds, in a fixed order; raises DataError where it can't be trained on.
+
+    Where nothing is to be learned from it, a class may have no image, and there may be one class alone.
+    """
     root = Path(source)
     notes: list[str] = []
     folders = _class_folders_of_splits(root, notes)
-    classes = _classes(root, folders)
+    classes = _classes(root, folders, to_learn=to_learn)
     walks = {split: Walk() for split in folders}
     found = {split: _collect(walks[split], folders[split]) for split in folders}
     learned = WHOLE if WHOLE in folders else "train"
     for name in classes:
-        if not found[learned].get(name):
+        # Of images to measure, one of any class is enough.
+        if not found[learned].get(name) and (to_learn or not any(found[learned].values())):
             raise DataError(_no_images(folders[learned][name], walks[learned]))
     for split, by_class in found.items():
         missing = [name for name in classes if not by_class.get(name)]
         if missing:
-            notes.append(f"{split} has no images of {_few(missing)}")
+            notes.append(f"{'it' if split == WHOLE else split} has no images of {_few(missing)}")
     notes.extend(_notes_on(walks.values()))
 
     files: list[Found] = []
@@ -139,7 +144,7 @@ def _by_class_name(folder: Path, below: dict[str, str]) -> dict[str, str]:
     return named
 
 
-def _classes(root: Path, folders: dict[str, dict[str, str]]) -> tuple[str, ...]:
+def _classes(root: Path, folders: dict[str, dict[str, str]], *, to_learn: bool) -> tuple[str, ...]:
     """The classes, in order of their names: those of the training images; every other split may only hold these."""
     whole = WHOLE in folders
     learned = folders[WHOLE if whole else "train"]
@@ -151,7 +156,8 @@ def _classes(root: Path, folders: dict[str, dict[str, str]]) -> tuple[str, ...]:
         inner = _subfolders(Path(learned[only]))
         if any(SPLIT_NAMES.get(name.casefold()) == "train" for name in inner) or (whole and len(inner) > 1):
             raise DataError(f"{where} holds only the folder {only!r}: did you mean {Path(learned[only])}?")
-        raise DataError(f"{where} has one class only, {only!r}: a classifier needs the folders of two or more")
+        if to_learn:
+            raise DataError(f"{where} has one class only, {only!r}: a classifier needs the folders of two or more")
     for split, by_class in folders.items():
         strangers = [name for name in by_class if name not in learned]
         if strangers:
@@ -163,7 +169,7 @@ def _classes(root: Path, folders: dict[str, dict[str, str]]) -> tuple[str, ...]:
 def _no_class_folders(where: Path) -> str:
     loose = _loose_images(where)
     if loose:
-        return f"{where} holds {loose} images but no class folders: put them into {LAYOUT}"
+        return f"{where} holds {plural(loose, 'image')} but no class folders: put them into {LAYOUT}"
     if not any(where.iterdir()):
         return f"{where} is empty: what is needed is {LAYOUT}"
     return f"{where} has no class folders: what is needed is {LAYOUT}"
@@ -195,19 +201,19 @@ def _loose_images(folder: Path) -> int:
 def _note_loose_images(folder: Path, notes: list[str]) -> None:
     count = _loose_images(folder)
     if count:
-        notes.append(f"{count} images lie in {folder} outside any class folder and were not read")
+        notes.append(f"outside any class folder, and not read: {plural(count, 'image')} in {folder}")
 
 
 def _notes_on(walks: Iterable[Walk]) -> Iterator[str]:
     for walk in walks:
         if walk.passed_over:
-            yield f"{_count_endings(walk.passed_over)} are no images by their names and were not read"
+            yield f"not read, being no images by their names: {_count_endings(walk.passed_over)}"
         if walk.linked_twice:
-            yield f"{walk.linked_twice} links lead to images that were counted already and were not counted again"
+            yield f"not counted again: {plural(walk.linked_twice, 'link')} to images that were counted already"
 
 
 def _count_endings(endings: dict[str, int]) -> str:
-    return f"{sum(endings.values())} files ({', '.join(sorted(endings)[:5])})"
+    return f"{plural(sum(endings.values()), 'file')} ({', '.join(sorted(endings)[:5])})"
 
 
 def _few(names: list[str]) -> str:

@@ -41,8 +41,8 @@ def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
     return found
 
 
-def list_idx(source: str, found: dict[tuple[str, str], Path]) -> Listing:
-    """What IDX files hold; raises DataError where they don't fit together."""
+def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool = True) -> Listing:
+    """What IDX files hold; raises DataError where they don't fit together, or there is one class alone to learn."""
     if ("train", "images") not in found:
         raise DataError(f"{source} has IDX files but no train-images-idx3-ubyte (or .gz)")
     parts: dict[str, int] = {}
@@ -72,7 +72,7 @@ def list_idx(source: str, found: dict[tuple[str, str], Path]) -> Listing:
         raise DataError(f"{source}: the training and test images differ in size: {' and '.join(map(str, sizes))}")
     (height, width) = sizes.pop()
     values = np.unique(digits[0])
-    if len(values) == 1:
+    if to_learn and len(values) == 1:
         raise DataError(f"{source} has one class only, {values[0]}: a classifier needs two or more")
     strangers = sorted(set(np.concatenate(digits).tolist()) - set(values.tolist()))
     if strangers:

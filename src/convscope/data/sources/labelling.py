@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from convscope.data.sources.sheet import Row, Sheet, plain_name
 from convscope.errors import DataError
 from convscope.report.printable import printable
+from convscope.report.units import plural
 
 IMAGE = ("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path")
 ONE_LABEL = ("label", "class")
@@ -94,8 +95,11 @@ def _is_class(sheet: Sheet, place: int) -> bool:
     )
 
 
-def read_labels(sheet: Sheet, columns: Columns) -> Labelling:
-    """The classes of each row. Raises DataError for labels that are empty, or that an eye can't tell apart."""
+def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True) -> Labelling:
+    """The classes of each row, two or more where they are to be learned.
+
+    Raises DataError for labels that are empty, or that an eye can't tell apart.
+    """
     notes: list[str] = []
     if columns.label is not None:
         shown = _one_each(sheet, columns.label, notes)
@@ -114,7 +118,10 @@ def read_labels(sheet: Sheet, columns: Columns) -> Labelling:
         if absent := [name for name in heads.values() if name not in present]:
             notes.append(f"no image shows {', '.join(absent[:5])}: what is 0 everywhere is no class")
     _check_names(sheet, order)
-    _check_enough(sheet, order, shown, several=columns.multi_label)
+    if not order:
+        raise DataError(f"{sheet.shown}: no image has a label")
+    if to_learn:
+        _check_enough(sheet, order, shown, several=columns.multi_label)
     if columns.unread:
         notes.append(f"columns that were not read: {', '.join(columns.unread[:8])}")
     return Labelling(tuple(order), tuple(shown), tuple(notes))
@@ -162,8 +169,6 @@ def _check_names(sheet: Sheet, classes: list[str]) -> None:
 
 
 def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]], *, several: bool) -> None:
-    if not classes:
-        raise DataError(f"{sheet.shown}: no image has a label")
     if len(classes) > 1:
         return
     if not several:
@@ -181,4 +186,4 @@ def conflict(sheet: Sheet, first: Row, second: Row) -> DataError:
 
 
 def _of(count: int) -> str:
-    return f" (and {count - 1:,} more rows)" if count > 1 else ""
+    return f" (and {plural(count - 1, 'more row')})" if count > 1 else ""

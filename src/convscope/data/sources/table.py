@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.listing import WHOLE, Found, Listing, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
 from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.data.records import SEVERAL, SPLITS, Problem, Targets
 from convscope.data.sources.folder import SPLIT_NAMES
@@ -25,10 +25,9 @@ from convscope.data.sources.sheet import ENDINGS, Row, Sheet, read_sheet
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
+from convscope.report.units import plural
 
 KIND = "table"
-# More images than this share that are not there mean a wrong folder, or a wrong table.
-MISSING_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,14 @@ def has_class_folders(folder: Path) -> bool:
     return len(below) > 1
 
 
-def list_table(source: str) -> Listing:
-    """Everything that a table names, split after split; raises DataError where it can't be trained on."""
+def list_table(source: str, *, to_learn: bool = True) -> Listing:
+    """Everything that a table names, split after split; raises DataError where it can't be trained on.
+
+    Where nothing is to be learned from it, there may be one class alone.
+    """
     sheet = read_sheet(source, needed=frozenset(IMAGE))
     columns = find_columns(sheet)
-    labelling = read_labels(sheet, columns)
+    labelling = read_labels(sheet, columns, to_learn=to_learn)
     notes = list(labelling.notes)
     problems: list[Problem] = []
     entries = _entries(sheet, columns, labelling, Path(source).parent, problems, notes)
@@ -135,12 +137,12 @@ def _entries(
     if len(lost) > MISSING_SHARE * len(sheet.rows):
         row, lost_path, reason = lost[0]
         raise DataError(
-            f"{sheet.shown}: {len(lost):,} of {len(sheet.rows):,} images can't be had; the first is in row "
+            f"{sheet.shown}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
             f"{row.number}, {printable(lost_path)}: {reason} (paths begin at the table's folder, or at /)"
         )
     problems += [Problem(printable(path), f"row {row.number}: {reason}") for row, path, reason in lost]
     if again:
-        notes.append(f"{again:,} rows name an image a second time, with the same labels: it counts once")
+        notes.append(f"an image named a second time, with the same labels, counts once: {plural(again, 'row')}")
     return list(known.values())
 
 
@@ -176,7 +178,7 @@ def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], le
         holders = [split for split in SPLITS if any(strangers[0] in e.shown for e in entries if e.split == split)]
         shown = ", ".join(strangers[:5])
         if not holders:
-            raise DataError(f"{sheet.shown}: none of the images of {shown} can be had")
+            raise DataError(f"{sheet.shown}: none of the images of {shown} can be opened")
         near = did_you_mean(strangers[0], there)
         raise DataError(f"{sheet.shown}: {holders[0]} shows classes that train does not: {shown}.{near}")
 

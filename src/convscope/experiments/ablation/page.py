@@ -14,6 +14,7 @@ from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
 from convscope.report.intervals import Interval, interval_plot
+from convscope.report.shell import typed
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
@@ -82,7 +83,7 @@ def _blocks(ablation: Ablation) -> list[Html]:
             html.callout(
                 "warning",
                 f"This is not complete: {left} to go.",
-                f"Go on with: convscope ablate --resume {ablation.run}",
+                f"Go on with: {typed('convscope', 'ablate', '--resume', ablation.run)}",
             )
         )
     diverged = [found for found in ablation.findings if found.diverged]

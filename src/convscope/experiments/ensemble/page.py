@@ -13,6 +13,7 @@ from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
 from convscope.report.intervals import Interval, interval_plot
+from convscope.report.shell import typed
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
@@ -96,7 +97,7 @@ def _members(members: Sequence[Run], scores: EnsembleScores) -> Html:
 
 
 def _use(run: Run, member: Run) -> Html:
-    lines = [f"convscope evaluate {run}", f"convscope predict {run} new/*.jpg"]
+    lines = [typed("convscope", "evaluate", run), f"{typed('convscope', 'predict', run)} new/*.jpg"]
     return html.section(
         "Use it",
         html.code("\n".join(lines)),

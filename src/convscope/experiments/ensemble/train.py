@@ -14,6 +14,7 @@ from convscope.data.open import Probe, probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
+from convscope.report.shell import typed
 from convscope.report.units import percent
 from convscope.train.auto.choose import settle
 from convscope.train.directory.checkpoint import load_checkpoint
@@ -175,7 +176,8 @@ def _go_on(
         say(f"member {number + 1} of {planned}, seed {seed}, of the ensemble {run}")
         exit_code, member = _train_member(run, recipe.changed({"seed": seed}), listener, cache)
         if member is None:
-            say(f"{len(names)} of {planned} members are trained; to go on: convscope train --resume {run}")
+            go_on = typed("convscope", "train", "--resume", run)
+            say(f"{len(names)} of {planned} members are trained; to go on: {go_on}")
             return EnsembleOutcome(
                 run=run,
                 ending="stopped",

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from convscope.data.open import Probe
-from convscope.data.pixels.cache import cache_directory as default_cache_directory
-from convscope.data.pixels.cache import entry_key, refusal
+from convscope.data.pixels.cache import entry_key
+from convscope.data.pixels.room import cache_directory as default_cache_directory
+from convscope.data.pixels.room import lack_of_room
 from convscope.data.records import Decoding, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
@@ -32,7 +33,8 @@ def chosen_stream(
         return "no"
     key = entry_key(listing.identity, decoding)
     shape = (len(listing.labels), *decoding.image_shape)
-    why = refusal(cache_directory or default_cache_directory(), key, shape)
+    directory = cache_directory or default_cache_directory()
+    why = None if (directory / key).is_dir() else lack_of_room(directory, shape)
     if why is None:
         return "no"
     reasons.append(f"training images are streamed, and decoded anew in each epoch: all images are {why}")

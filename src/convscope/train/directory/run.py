@@ -27,6 +27,7 @@ from convscope.data.records import Dataset, Decoding
 from convscope.data.sources.table import KIND, is_table
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
+from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
 from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
@@ -208,7 +209,9 @@ class Run:
     def read_weights(self) -> dict[str, torch.Tensor]:
         """The best weights; raises RunError."""
         if not self.weights.is_file():
-            raise RunError(f"{self} has no weights.safetensors: go on training with --resume {self}, which writes them")
+            raise RunError(
+                f"{self} has no weights.safetensors: go on training with {typed('--resume', self)}, which writes them"
+            )
         try:
             content = self.weights.read_bytes()
         except OSError as error:
@@ -220,7 +223,7 @@ class Run:
         if not members.names:
             raise RunError(
                 f"none of the {members.planned} members of the ensemble {self} is trained yet: "
-                f"go on with --resume {self}"
+                f"go on with {typed('--resume', self)}"
             )
         networks = []
         for name in members.names:

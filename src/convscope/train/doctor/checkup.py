@@ -12,7 +12,7 @@ import torch
 from convscope.capture.capture import capture
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
-from convscope.data.pixels.cache import cache_directory
+from convscope.data.pixels.room import cache_directory
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.graph.training_cost import TrainingMacs, training_macs

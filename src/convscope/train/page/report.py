@@ -17,6 +17,7 @@ from convscope.nets import catalogue
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
+from convscope.report.shell import typed
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.train.answers.measured import AnyScores
@@ -124,7 +125,7 @@ def _remarks(story: Story) -> Iterator[Html]:
         yield html.callout(
             "warning",
             "This run was stopped before its end; what follows is about its best weights so far.",
-            f"Go on with: convscope train --resume {story.run}",
+            f"Go on with: {typed('convscope', 'train', '--resume', story.run)}",
         )
     if story.ending == "diverged":
         yield html.callout(
@@ -240,7 +241,7 @@ def _images(story: Story) -> Html:
     columns = [Column("class"), *(Column(split, numeric=True) for split in counts)]
     rows = [(name, *(exact(counts[split][name]) for split in counts)) for name in dataset.classes]
     rows.append(("all", *(exact(dataset.counts[split]) for split in counts)))
-    blocks = [html.table(Table.of(columns, rows)), *(html.paragraph(note) for note in dataset.notes)]
+    blocks = [html.table(Table.of(columns, rows)), *map(html.paragraph, (*dataset.notes, *dataset.notes_on_training))]
     if dataset.problems:
         listed = "\n".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:PROBLEMS_SHOWN])
         more = len(dataset.problems) - PROBLEMS_SHOWN

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from convscope.data.batches import Batches
-from convscope.data.pixels.cache import cache_directory as default_cache_directory
+from convscope.data.pixels.room import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
 from convscope.train.auto.choose import NATIVE_BF16, Settled
 from convscope.train.descent.mode import Compile, Mode, Precision

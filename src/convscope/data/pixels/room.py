@@ -1,0 +1,79 @@
+"""Where decoded images are kept, how much of them, and whether some more have room there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from convscope.errors import DataError
+from convscope.report.units import byte_size, plural
+
+LIMIT_GIB = 50.0
+LIMIT_SAID = "CONVSCOPE_CACHE_GIB"
+
+
+class LackOfRoom(DataError):
+    """The cache, or its disk, has no room for so many decoded images."""
+
+
+def cache_directory() -> Path:
+    """Where decoded images are kept: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
+    chosen = os.environ.get("CONVSCOPE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "convscope"
+    base = os.environ.get("XDG_CACHE_HOME")
+    # The XDG specification has relative paths ignored.
+    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "convscope"
+
+
+def cache_limit() -> int:
+    """How many bytes all entries together may take: CONVSCOPE_CACHE_GIB, or 50 GiB; raises DataError for no number."""
+    given = os.environ.get(LIMIT_SAID, "")
+    try:
+        gib = float(given) if given else LIMIT_GIB
+        limit = int(gib * 2**30)
+    except (ValueError, OverflowError):
+        limit = -1
+    if limit < 0:
+        raise DataError(f"{LIMIT_SAID} is {given!r}; what is needed is a number of GiB, like 50")
+    return limit
+
+
+def lack_of_room(directory: Path, shape: tuple[int, ...]) -> str | None:
+    """Why an entry of this shape (N, H, W, C) would not fit into the cache, or None where it does."""
+    lack = _lack(directory, shape)
+    return None if lack is None else lack[0]
+
+
+def require_room(directory: Path, shape: tuple[int, ...]) -> None:
+    """Raise LackOfRoom where an entry of this shape would not fit, with what to do."""
+    if (lack := _lack(directory, shape)) is not None:
+        why, what_to_do = lack
+        raise LackOfRoom(f"{plural(shape[0], 'image')} would be {why}: {what_to_do}, or take smaller images")
+
+
+def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
+    """Why an entry would not fit, and what to do about it."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if size > (limit := cache_limit()):
+        given = os.environ.get(LIMIT_SAID, "")
+        whence = f"{LIMIT_SAID}={given}" if given else f"the default; {LIMIT_SAID} sets another"
+        why = f"{byte_size(size)} decoded, more than the {byte_size(limit)} that the cache may take ({whence})"
+        return why, f"set a larger {LIMIT_SAID}"
+    there = next((path for path in (directory, *directory.absolute().parents) if path.is_dir()), Path("/"))
+    free = shutil.disk_usage(there).free
+    if free < (needed := _with_overhead(size)):
+        why = f"{byte_size(size)} decoded, which needs {byte_size(needed)} of a disk, and {there} has {byte_size(free)}"
+        return why, "make room, give a folder with room by --cache or CONVSCOPE_CACHE"
+    return None
+
+
+def _with_overhead(size: int) -> int:
+    """Bytes of a disk that an entry of so many bytes of pixels may come to take."""
+    return int(size * 1.05) + 2**24

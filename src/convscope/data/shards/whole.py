@@ -1,0 +1,48 @@
+"""Whether all shards are there that `convscope shard` wrote: its dataset.json counts them, and their images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from convscope.data.listing import MISSING_SHARE
+from convscope.data.shards.shard_labels import CARD
+from convscope.data.shards.shard_names import ENDING, Shard, names_shards
+from convscope.errors import DataError
+from convscope.report.printable import printable
+from convscope.report.shell import typed
+from convscope.report.units import percent, plural
+
+
+def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, int]) -> Iterator[str]:
+    """Hold the shards of a folder, and their number of images by split, to the folder's dataset.json.
+
+    Who names archives, by a pattern or one by one, means these: nothing is said then, nor where there is no such file.
+    Raises DataError where more than 1 % of the images are missing.
+    """
+    written = {} if names_shards(source) else _written(Path(source) / CARD)
+    missing = sum(max(0, count - images.get(split, 0)) for split, (_, count) in written.items())
+    if not missing:
+        return
+    there, whole = sum(images.values()), sum(count for _, count in written.values())
+    line = (
+        f"{CARD} counts {plural(whole, 'image')} in {plural(sum(number for number, _ in written.values()), 'shard')}; "
+        f"here are {plural(there, 'image')} in {plural(len(shards), 'shard')}"
+    )
+    if missing > MISSING_SHARE * whole:
+        pattern = typed("convscope", "train", str(Path(source) / f"*{ENDING}"))
+        raise DataError(
+            f"{printable(source)}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
+            f"shards, to take what there is: {pattern}"
+        )
+    yield f"{line}: {missing:,} are missing"
+
+
+def _written(card: Path) -> dict[str, tuple[int, int]]:
+    """The shards and images of each split as dataset.json has them; empty where it is another's, or none."""
+    try:
+        splits = json.loads(card.read_text(encoding="utf-8"))["splits"]
+        return {split: (int(counts["shards"]), int(counts["images"])) for split, counts in splits.items()}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return {}
