@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from convscope.cli.main import main
 from convscope.errors import RunError
 from convscope.experiments.ablation import crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
+from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
 from convscope.experiments.ablation.plan import read_results
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.watcher import Unwatched
@@ -75,6 +77,25 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     assert values["order"][0] in ("baseline", "dropout") and values["findings"][2]["macs"] > 0
     assert "<svg" in whole._repr_html_()
     assert convscope.ablate is ablate
+
+
+@pytest.mark.parametrize(("sigmoid", "far"), [(0.10, ("relu",)), (0.75, ())])
+def test_a_variant_that_failed_does_not_press_the_others_together(
+    whole: Ablation, sigmoid: float, far: tuple[str, ...]
+) -> None:
+    means = {"baseline": 0.80, "dropout": 0.81, "relu": sigmoid}
+    findings = [
+        replace(found, accuracy=replace(found.accuracy, mean=means[found.variant.name]))
+        for found in whole.findings
+        if found.accuracy is not None
+    ]
+    ablation = replace(whole, findings=tuple(findings))
+    assert far_off(ablation) == far
+    page = ablation_page(ablation)
+    assert ("Closer: those that end near the baseline" in page) == bool(far)
+    assert ("Not shown, so that the others can be told apart: sigmoid for ReLU." in page) == bool(far)
+    closer = ablation_plot(ablation, without=far).document()
+    assert ("sigmoid for ReLU" in closer) != bool(far) and "no dropout" in closer
 
 
 class _StopsAfter(Unwatched):

@@ -155,7 +155,7 @@ class _Lines:
             self.said(f"{what}: {done:,} of {total:,}")
 
     def moved(self, share: float, seconds_left: float | None) -> None:
-        if time.monotonic() - self._spoke > EVERY_SECONDS and seconds_left is not None:
+        if time.monotonic() - self._spoke > EVERY_SECONDS and seconds_left is not None and seconds_left >= 1:
             self.said(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
 
 

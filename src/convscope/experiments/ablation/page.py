@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
     from convscope.experiments.ablation.record import Ablation
 
 
-def ablation_plot(ablation: Ablation) -> Drawing:
-    """Each variant's accuracies, their mean and its interval, the most accurate on top, against the baseline's mean."""
+# Beside a variant that loses more points of accuracy than these, the others can't be told apart in one picture.
+FAR = 20.0
+
+
+def ablation_plot(ablation: Ablation, *, without: Collection[str] = ()) -> Drawing:
+    """Each variant's accuracies, their mean and its interval, the most accurate on top, against the baseline's mean.
+
+    `without` names variants that are left out, so that the axis is made for the others.
+    """
     rows = []
     reference = None
     for found in ablation.order:
-        if found.accuracy is None:
+        if found.accuracy is None or found.variant.name in without:
             continue
         mean = 100 * found.accuracy.mean
         if found.variant.name == BASELINE:
@@ -47,11 +55,22 @@ def ablation_plot(ablation: Ablation) -> Drawing:
         )
     return interval_plot(
         rows,
-        title="Accuracy with one thing removed",
+        title="Closer: those that end near the baseline" if without else "Accuracy with one thing removed",
         x_label=f"percent of {SPLIT_NAMES[ablation.measured_on]} images right",
         reference=reference,
         limits=(0, 100),
     )
+
+
+def far_off(ablation: Ablation) -> tuple[str, ...]:
+    """The variants that end more than FAR points from the baseline; none where too few would be left to compare."""
+    accuracies = {found.variant.name: found.accuracy for found in ablation.order}
+    baseline = accuracies.get(BASELINE)
+    if baseline is None:
+        return ()
+    means = {name: 100 * found.mean for name, found in accuracies.items() if found is not None}
+    far = tuple(name for name, mean in means.items() if abs(mean - 100 * baseline.mean) > FAR)
+    return far if len(means) - len(far) > 1 else ()
 
 
 def ablation_page(ablation: Ablation) -> str:
@@ -96,16 +115,20 @@ def _blocks(ablation: Ablation) -> list[Html]:
             )
         )
     found_lines = [html.paragraph(_sentence(line)) for line in order_lines(ablation)]
-    blocks.append(
-        html.section("What each part is worth", html.figure(ablation_plot(ablation), _how_to_read()), *found_lines)
-    )
+    far = far_off(ablation)
+    figures = [html.figure(ablation_plot(ablation), _how_to_read())]
+    figures += [html.figure(ablation_plot(ablation, without=far))] if far else []
+    blocks.append(html.section("What each part is worth", *figures, *found_lines))
     blocks.append(html.section("In numbers", html.table(ablation_table(ablation))))
     if notes := notes_lines(ablation):
         rows = [(claim.text, claim.verdict) for claim in ablation.claims]
         table = html.table(Table.of([Column("expected"), Column("found")], rows))
         blocks.append(html.section("What the lecture notes expect", html.paragraph(_sentence(notes[0])), table))
     if any(trial.rows and trial.rows[0].val_accuracy is not None for trial in ablation.trials):
-        blocks.append(html.section("How they learned", html.figure(_curves(ablation), "Mean over the seeds.")))
+        labels = {found.variant.name: found.variant.label for found in ablation.findings}
+        left_out = f" Not shown, so that the others can be told apart: {', '.join(labels[name] for name in far)}."
+        caption = f"Mean over the seeds.{left_out if far else ''}"
+        blocks.append(html.section("How they learned", html.figure(_curves(ablation, without=far), caption)))
     blocks.append(_what_was_done(ablation))
     return blocks
 
@@ -118,10 +141,11 @@ def _how_to_read() -> str:
     )
 
 
-def _curves(ablation: Ablation) -> Drawing:
+def _curves(ablation: Ablation, *, without: Collection[str]) -> Drawing:
     """Validation accuracy by epoch, mean over the seeds; of many variants those that lost most."""
     by_name = {found.variant.name: found for found in ablation.findings}
-    names = [BASELINE, *(found.variant.name for found in ablation.order[::-1] if found.variant.name != BASELINE)]
+    others = (found.variant.name for found in ablation.order[::-1])
+    names = [BASELINE, *(name for name in others if name != BASELINE and name not in without)]
     curves = []
     for name in names[: len(SERIES) - 2]:
         rows = [trial.rows for trial in ablation.trials if trial.variant == name]
