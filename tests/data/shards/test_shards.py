@@ -230,7 +230,7 @@ def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -
     }.items():
         assert any(name == path.split(":", 1)[1] and reason in said for path, said in reasons.items()), (name, reasons)
     assert "already, in this split" in reasons["/shard-1.tar:0000.png"]
-    assert any("1 member (.cls) belongs to no image" in note for note in dataset.notes)
+    assert any("2 members (.cls) belong to no image and were not read" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,12 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
 def _index(shard: Shard, found: _Found) -> None:
     """Add one archive's labelled images."""
     index = index_tar(shard.path)
-    found.problems += [Problem(name, reason) for name, reason in index.refused]
+    for name, reason in index.refused:
+        ending = ending_of(name.rpartition(":")[2])
+        if ending in IMAGE_ENDINGS:
+            found.problems.append(Problem(name, reason))
+        else:
+            found.others[f".{ending}"] += 1
     by_key: dict[str, dict[str, Member]] = {}
     for member in index.members:
         key, ending = split_name(member.name)
@@ -186,7 +191,7 @@ def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
         first = unlabelled[0]
         raise DataError(
             f"{shown}: {len(unlabelled):,} of {plural(images, 'image')} have no label that can be used; the first is "
-            f"{first.path}: {first.reason}"
+            f"{first.path}: {first.reason}; label them, or take them out"
         )
 
 
