@@ -107,7 +107,7 @@ def test_an_order_is_over_the_seeds_that_all_have() -> None:
     labels, lines = _told(baseline=(0.5, 0.9), dropout=(0.6,))
     assert labels == ["everything on (2 of 3 seeds)", "no dropout (1 of 3 seeds)"]
     assert lines == [
-        "order found over 1 seed that all have: no dropout > everything on",
+        "order found over the 1 seed that all have: no dropout > everything on",
         "1 seed does not decide: no dropout",
     ]
     labels, lines = _told(baseline=(0.5, 0.9, None), dropout=(None, None, 0.6))

@@ -159,7 +159,7 @@ def _train_on(
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         restore(job)
-        _require_epochs_to_go(job)
+        _require_epochs_to_go(job, asked="epochs" in changes)
         if team.first:
             write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:
@@ -168,14 +168,16 @@ def _train_on(
         return _train(job, request, found)
 
 
-def _require_epochs_to_go(job: Job) -> None:
+def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
+    """Raise RunError where as many epochs are trained as are wanted, or were now asked for."""
     trained, wanted = job.state.epoch, job.settled.epochs
-    if trained == wanted:
-        raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
-    if trained > wanted:
+    if trained < wanted:
+        return
+    if asked:
         raise RunError(
-            f"--epochs {wanted}: {plural(trained, 'epoch')} of {job.run} are trained already; give more than {trained}"
+            f"--epochs {wanted}: {job.run} has {plural(trained, 'epoch')} trained already, give more than {trained}"
         )
+    raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
 
 
 def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:

@@ -85,7 +85,7 @@ def _order_line(ablation: Ablation, measured: list[Finding]) -> str:
     shared = shared_seeds(measured)
     if not shared:
         return "no order: no seed has a result of each variant"
-    over = "" if len(shared) == len(ablation.plan.seeds) else f" over {plural(len(shared), 'seed')} that all have"
+    over = "" if len(shared) == len(ablation.plan.seeds) else f" over the {plural(len(shared), 'seed')} that all have"
     shown = [percent(mean_over(found, shared), decimals=2) for found in measured]
     line = f"order found{over}: {measured[0].variant.label}"
     for found, (before, own) in zip(measured[1:], pairwise(shown), strict=True):
