@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from convscope.cli.main import cli
 from convscope.errors import RunError
+from convscope.train.events import Silent
 from convscope.train.rates import RateTest, find_learning_rate
 from convscope.train.settings.recipe import Recipe
+from data_makers import fill
 
 RECIPE = Recipe(data="digits", model="lenet5", batch_size=64, threads=1, precision="fp32")
 
@@ -39,6 +41,19 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_proposed() -> None:
     assert test.proposed == pytest.approx(0.01)
     assert test.steepest == pytest.approx(1e-3 * 10 ** (6 / 5))  # where 2.0 becomes 1.0
     assert "<svg" in test.drawing().document()
+
+
+def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
+    class Told(Silent):
+        def said(self, line: str) -> None:
+            lines.append(line)
+
+    lines: list[str] = []
+    fill(tmp_path, {"cat": 10, "dog": 10})
+    recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
+    test = find_learning_rate(recipe, steps=20, listener=Told())
+    assert test.batch_size == 16 and test.taken < 0.1
+    assert lines == ["steps of 16 images, not 100,000: there are no more to train on"]
 
 
 def test_nothing_is_proposed_where_no_rate_made_the_loss_fall() -> None:

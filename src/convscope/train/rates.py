@@ -146,6 +146,8 @@ def find_learning_rate(
     listener = listener or Silent()
     found = probe(recipe.data)
     settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
+    for note in settled.notes:
+        listener.said(note)
     weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = open_images(found, settled, listener, cache_directory)
     card = card_of(settled, dataset, train)

@@ -87,6 +87,21 @@ def test_what_was_said_is_not_chosen() -> None:
     assert not any("epochs" in reason for reason in settled.reasons)
 
 
+def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
+    found = _folder(tmp_path, side=32, colour=True)
+    plain = settle(Recipe(), found).reasons
+    asked = Recipe(trivial_augment=True, mixup=0.2, cutmix=1.0, cutout=4)
+    assert settle(asked, found).reasons == plain
+    assert "training images are mirrored in turn and shifted by up to 2 pixels" in plain
+    said = settle(Recipe(flip=True, flip_mode="random", crop_padding=3), found).reasons
+    assert not any("training images are" in reason for reason in said)
+    grey = settle(Recipe(channels=1, crop_padding=0), found).reasons
+    assert "training images are not mirrored: grey" in grey
+    growing = Recipe(resolution_start=0.5, resolution_share=0.5)
+    assert any("images grow" in reason for reason in plain)
+    assert not any("images grow" in reason for reason in settle(growing, found).reasons)
+
+
 @pytest.mark.parametrize(
     ("recipe", "error", "message"),
     [

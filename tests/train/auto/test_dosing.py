@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from convscope.errors import RunError
 from convscope.train.auto.choose import settle
 from convscope.train.auto.dosing import training_images
 from convscope.train.settings.recipe import Recipe
+from data_makers import fill
 
 
 def test_held_back_images_are_not_counted() -> None:
@@ -33,3 +35,30 @@ def test_a_tenth_validates_but_no_more_than_can_be_told_apart() -> None:
 def test_one_image_a_step_is_too_few_to_normalise_over() -> None:
     with pytest.raises(RunError, match="take 2 or more"):
         settle(Recipe(model="resnet18", batch_size=1), probe("digits"))
+
+
+def test_held_back_images_of_a_train_folder_are_not_counted_either(tmp_path: Path) -> None:
+    seed = fill(tmp_path / "train", {"cat": 7, "dog": 8})
+    fill(tmp_path / "test", {"cat": 1, "dog": 1}, first_seed=seed)
+    assert training_images(probe(str(tmp_path)), Recipe()) == open_dataset(str(tmp_path)).counts["train"] == 13
+    assert training_images(probe(str(tmp_path)), Recipe(validation_fraction=0.0)) == 15
+
+
+@pytest.mark.parametrize("model", ["lenet5", "cifarnet"])
+def test_a_step_has_no_more_images_than_there_are_and_their_rate(tmp_path: Path, model: str) -> None:
+    fill(tmp_path, {"cat": 20, "dog": 20})
+    found = probe(str(tmp_path))
+    images = training_images(found, Recipe())
+    huge, fitting = (settle(Recipe(model=model, batch_size=size), found) for size in (10**14, images))
+    assert huge.recipe == fitting.recipe and huge.batch_size == images < 40
+    assert huge.learning_rate == fitting.learning_rate
+    assert huge.notes == (f"steps of {images} images, not 100,000,000,000,000: there are no more to train on",)
+    assert fitting.notes == settle(huge.recipe, found).notes == ()
+
+
+@pytest.mark.parametrize("recipe", ["fast", "classic"])
+def test_a_step_of_a_recipe_has_no_more_images_than_there_are_either(tmp_path: Path, recipe: str) -> None:
+    fill(tmp_path, {"cat": 5, "dog": 5})
+    settled = settle(Recipe.named(recipe), probe(str(tmp_path)))
+    assert settled.batch_size == 6 and settled.notes == ()
+    assert any(reason.endswith("in steps of 6 images: for about 6 training images") for reason in settled.reasons)

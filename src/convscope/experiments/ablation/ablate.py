@@ -92,7 +92,7 @@ def ablate(
     classes = len(found.classes)
     variants = choose_variants(without, settled.recipe, lambda: baseline_network(settled, classes))
     plan = make_plan(settled, classes, variants, all_seeds)
-    reasons = settled.reasons
+    notes, reasons = settled.notes, settled.reasons
     jobs, threads = shared_out(jobs, recipe.threads, plan, settled, classes)
     settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
     settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
@@ -110,7 +110,7 @@ def ablate(
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
         told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
-        for line in (*chain(*told), f"directory: {run}"):
+        for line in (*notes, *chain(*told), f"directory: {run}"):
             watcher.said(line)
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         return train_halving(series, [])

@@ -49,7 +49,10 @@ ONE_THREAD_WEIGHTS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """A recipe with nothing left open, in the forms in which the loop uses it; `reasons` say what auto became."""
+    """A recipe with nothing left open, in the forms in which the loop uses it.
+
+    `reasons` say what auto became, `notes` what became of something that the user had asked for.
+    """
 
     recipe: Recipe
     decoding: Decoding
@@ -61,6 +64,7 @@ class Settled:
     device: str
     weights: int
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> Settled:
@@ -72,6 +76,7 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
         RunError: a device that is not there.
     """
     reasons: list[str] = []
+    notes: list[str] = []
     asked = _with_what_images_decide(recipe, found, reasons)
     recipe = _with_what_its_name_stands_for(asked, reasons)
     _check_means(recipe, found)
@@ -80,7 +85,7 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
     )
     network = _network(recipe, found, decoding)
     weights = sum(parameter.numel() for parameter in network.parameters())
-    recipe = choose_dose(recipe, found, network, reasons)
+    recipe = choose_dose(recipe, found, network, reasons, notes)
     recipe = _with_what_its_optimizer_takes(asked, recipe, network)
     augmentation = choose_augmentation(asked, recipe, found, decoding, reasons)
     views = choose_views(asked, recipe, augmentation, decoding, reasons)
@@ -116,6 +121,7 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
         device=device,
         weights=weights,
         reasons=tuple(reasons),
+        notes=tuple(notes),
     )
 
 

@@ -33,18 +33,20 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
 def training_images(found: Probe, recipe: Recipe) -> int:
     """About how many images will be trained on, told from the counts before anything is split."""
     held_back = validation_fraction(found, recipe)
+    fractions: tuple[float, ...] = (held_back, recipe.test_fraction)
+    part = WHOLE
     if "train" in found.counts:
-        held_back = 0.0 if "val" in found.counts else held_back
-        images = found.counts["train"]
-    else:
-        rows = found.listing.rows_of(WHOLE)
-        fractions = (held_back, recipe.test_fraction)
-        return len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0])
-    return max(1, round(images * (1 - held_back)))
+        if found.counts.get("val") or not held_back:
+            return max(1, found.counts["train"])
+        part, fractions = "train", (held_back,)
+    rows = found.listing.rows_of(part)
+    return max(1, len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0]))
 
 
-def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[str]) -> Recipe:
+def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[str], notes: list[str]) -> Recipe:
     """The recipe with its epochs, images a step and learning rate.
+
+    A step has no more images than there are to train on, and the rate is that of the images that it has.
 
     Raises:
         RunError: a batch, or what one process has of it, that is too small to train on.
@@ -52,8 +54,11 @@ def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[
     images = training_images(found, recipe)
     dose = table(recipe.recipe, recipe.model).dose
     epochs = taken(recipe.epochs, dose.epochs_for(images))
-    batch_size = taken(recipe.batch_size, dose.batch_size_for(images))
-    _check_batch(recipe, Place.of(), network, batch_size, images)
+    asked = taken(recipe.batch_size, dose.batch_size_for(images))
+    _check_batch(recipe, Place.of(), network, asked, images)
+    batch_size = min(asked, images)
+    if batch_size < asked and recipe.batch_size != AUTO:
+        notes.append(f"steps of {batch_size:,} images, not {asked:,}: there are no more to train on")
     rate = taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
         recipe.batch_size == AUTO
@@ -68,13 +73,13 @@ def _check_batch(recipe: Recipe, place: Place, network: nn.Module, batch_size: i
     normalises = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
     if recipe.sync_batchnorm and not normalises:
         raise RunError(f"sync_batchnorm: {recipe.model} has no batch normalization: leave it out")
-    if batch_size == 1 and normalises:
+    if batch_size == 1 < images and normalises:
         raise RunError(f"batch_size is 1, and {recipe.model} normalises over the batch: take 2 or more")
     if images < place.size:
         raise RunError(f"{images} training images for {place.size} processes: start {images} or fewer")
     alone = normalises and not recipe.sync_batchnorm and place.size > 1
     least = place.size * (2 if alone else 1)
-    if batch_size < least:
+    if batch_size < min(least, images):
         why = ", and each normalises over its own share (or take --sync-batchnorm)" if alone else ""
         raise RunError(f"batch_size is {batch_size} for {place.size} processes{why}: take {least} or more")
 

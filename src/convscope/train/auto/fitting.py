@@ -119,7 +119,7 @@ def with_batch(settled: Settled, found: Probe, batch_size: int) -> Settled:
 
     rate = settled.learning_rate * of_the_rule(batch_size) / of_the_rule(settled.batch_size)
     changes = {"batch_size": batch_size, "learning_rate": float(f"{rate:.3g}")}
-    return replace(settle(settled.recipe.changed(changes), found), reasons=settled.reasons)
+    return replace(settle(settled.recipe.changed(changes), found), reasons=settled.reasons, notes=settled.notes)
 
 
 def followed(smaller: Settled, before: Settled) -> str:

@@ -6,6 +6,8 @@ its name stands for put in: what was asked for and can't be is refused, what a n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from convscope.data.augment import Augmentation
@@ -54,19 +56,7 @@ def choose_augmentation(
     jitter = 0.0 if asked.color_jitter_pca == AUTO and not colour else plain(recipe.color_jitter_pca)
     if jitter and not colour:
         raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
-    does = [
-        *(["mirrored" + " in turn" * (recipe.flip_mode == "alternating")] if flip else []),
-        *([f"shifted by up to {padding} pixels"] if padding else []),
-        *(["cut at random size"] if windows else []),
-        *([f"blanked in a square of {recipe.cutout} pixels"] if recipe.cutout else []),
-        *(["changed by one operation of TrivialAugment"] if recipe.trivial_augment else []),
-        *(["shifted in colour"] if jitter else []),
-        *(["blended with another (mixup)"] if recipe.mixup else []),
-        *(["pasted into another (cutmix)"] if recipe.cutmix else []),
-    ]
-    why = "" if recipe.flip != AUTO or flip else ", not mirrored" + (": characters" if characters else ": grey")
-    reasons.append(f"training images are {' and '.join(does) or 'taken as they are'}{why}")
-    return Augmentation(
+    chosen = Augmentation(
         flip=flip,
         flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
         crop_padding=padding,
@@ -76,6 +66,25 @@ def choose_augmentation(
         color_jitter_pca=jitter,
         mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
     )
+    why_not = ("characters" if characters else "grey") if recipe.flip == AUTO and not flip else ""
+    reasons += _shown_so(asked, chosen, not_mirrored=why_not)
+    return chosen
+
+
+def _shown_so(asked: Recipe, chosen: Augmentation, *, not_mirrored: str) -> Iterator[str]:
+    """What is done to images without having been asked for, if anything; `not_mirrored` says why they are not."""
+    mirrored = "mirrored" + " in turn" * (chosen.flip_mode == "alternating")
+    done = (
+        (asked.flip, mirrored if chosen.flip else ""),
+        (asked.crop_padding, f"shifted by up to {chosen.crop_padding} pixels" if chosen.crop_padding else ""),
+        (asked.random_resized_crop, "cut at random size" if chosen.random_resized_crop else ""),
+        (asked.color_jitter_pca, "shifted in colour" if chosen.color_jitter_pca else ""),
+    )
+    of_ourselves = [what for setting, what in done if setting == AUTO and what]
+    if not_mirrored:
+        of_ourselves.append(f"not mirrored: {not_mirrored}")
+    if of_ourselves:
+        yield f"training images are {' and '.join(of_ourselves)}"
 
 
 def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, reasons: list[str]) -> float:
@@ -101,7 +110,8 @@ def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: D
         raise RunError(
             f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
         ) from error
-    reasons.append(f"images grow from {shown} pixels in the first {share:.0%} of the steps")
+    if AUTO in (asked.resolution_start, asked.resolution_share):
+        reasons.append(f"images grow from {shown} pixels in the first {share:.0%} of the steps")
     return share
 
 
