@@ -17,9 +17,10 @@ from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
+from convscope.nets.weights import read_weights
 from convscope.train.descent.mode import Mode
 from convscope.train.descent.optimizers import RATE_FACTOR, make_optimizer, set_rate
-from convscope.train.directory.run import ModelCard
+from convscope.train.directory.run import ModelCard, Run
 from convscope.train.events import Silent
 from convscope.train.loop.loop import fit
 from convscope.train.loop.state import Settings, new_state
@@ -107,6 +108,41 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
         card, Recipe(model="cifarnet", weights="x.pth"), {**weights, "whiten.weight": given}, train
     )
     assert torch.equal(whole.whiten.weight, given)
+
+
+def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 1), dtype=np.uint8)
+    train = ImageSet(images, np.arange(4) % 2, [str(number) for number in range(4)])
+
+    def card(*classes: str) -> ModelCard:
+        decoding = Decoding(size=(28, 28), channels=1)
+        normalization = Normalization((0.5,), (0.25,))
+        return ModelCard(name="lenet5", options={}, classes=classes, decoding=decoding, normalization=normalization)
+
+    run = Run(tmp_path)
+    run.write_card(card("cat", "dog"))
+    torch.manual_seed(3)
+    learned = card("cat", "dog").build().state_dict()
+    save_file(learned, run.weights)
+    save_file(learned, tmp_path / "beside.safetensors")
+
+    def kept(start: Path, *classes: str) -> tuple[set[str], list[str]]:
+        recipe = Recipe(model="lenet5", weights=str(start))
+        network, lines = starting_network(card(*classes), recipe, read_weights(start), train)
+        same = {name for name, value in network.state_dict().items() if torch.equal(value, learned.get(name))}
+        return same, lines
+
+    classifier = {"output.weight", "output.bias"}
+    for start in (tmp_path, run.weights, tmp_path / "beside.safetensors"):
+        assert kept(start, "cat", "dog") == (set(learned), ["weights: 10 tensors taken from the file"])
+        same, lines = kept(start, "line", "disc")
+        assert same == set(learned) - classifier
+        assert lines == [
+            "weights: 8 tensors taken from the file, which learned other classes: cat, dog",
+            "weights: 2 made anew for these classes: output.weight, output.bias",
+        ]
+    run.card_path.unlink()  # nobody knows what it learned
+    assert kept(run.weights, "line", "disc")[0] == set(learned)
 
 
 def test_auxiliary_heads_learn_beside_the_classifier():

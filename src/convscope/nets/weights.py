@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ class Fit:
         taken: parameters and statistics now as in the file.
         summed: of `taken`, first convolutions whose input channels were added up for grey images.
         remade: classifiers left fresh, because the file's are for another number of classes.
+        other: classifiers left fresh, because the file's are for as many other classes.
         misfits: other shapes that differ; left fresh.
         missing: in the network alone; left fresh.
         unused: in the file alone.
@@ -66,6 +67,7 @@ class Fit:
     misfits: tuple[Misfit, ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
+    other: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """What happened, a line for each kind that there is.
@@ -76,6 +78,7 @@ class Fit:
         kinds: tuple[tuple[str, tuple[object, ...]], ...] = (
             ("with input channels added up for grey images", self.summed),
             ("made anew for this number of classes", self.remade),
+            ("made anew for these classes", self.other),
             ("of another shape, left fresh", self.misfits),
             ("not in the file, left fresh", self.missing),
             ("in the file alone, not used", self.unused),
@@ -119,11 +122,11 @@ def read_weights(path: str | Path) -> Weights:
     return {_renamed(name): tensor for name, tensor in tensors.items()}
 
 
-def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> Fit:
+def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str, fresh: Collection[str] = ()) -> Fit:
     """Put weights into a network by name, and list what did not fit; `where` names their source in errors.
 
-    A classifier for another number of classes is left as it is, fresh. A first convolution for colour images is added
-    up over its channels for a network of grey ones.
+    A classifier for another number of classes is left as it is, fresh, and so are those that `fresh` names. A first
+    convolution for colour images is added up over its channels for a network of grey ones.
 
     Raises:
         CaptureError: so little fits that they are another network's.
@@ -134,7 +137,7 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
     remade: list[Misfit] = []
     misfits: list[Misfit] = []
     changes: dict[str, Tensor] = {}
-    for name in own.keys() & weights.keys():
+    for name in own.keys() & weights.keys() - set(fresh):
         ours, theirs = own[name], weights[name]
         if ours.shape == theirs.shape:
             changes[name] = theirs
@@ -145,10 +148,12 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
             remakes = ours.shape[1:] == theirs.shape[1:] and ours.shape[0] == classes
             (remade if remakes else misfits).append(Misfit(name, tuple(theirs.shape), tuple(ours.shape)))
     taken = [name for name in own if name in changes]
+    other = tuple(name for name in own if name in weights and name in fresh)
     missing = tuple(name for name in own if name not in weights and not name.endswith("num_batches_tracked"))
     share = max(
-        _numbers(own, taken) / max(1, _numbers(own, own) - _numbers(own, [misfit.name for misfit in remade])),
-        _numbers(weights, taken) / max(1, _numbers(weights, weights)),
+        _numbers(own, taken)
+        / max(1, _numbers(own, own) - _numbers(own, [*other, *(misfit.name for misfit in remade)])),
+        _numbers(weights, taken) / max(1, _numbers(weights, weights) - _numbers(weights, other)),
     )
     if share < LEAST_SHARE:
         examples = (*misfits, *missing, *(name for name in weights if name not in own))
@@ -166,6 +171,7 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
         misfits=tuple(sorted(misfits, key=lambda misfit: misfit.name)),
         missing=missing,
         unused=tuple(name for name in weights if name not in own),
+        other=other,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,14 @@ from torch import nn
 
 from convscope.data.batches import Normalization, to_floats
 from convscope.data.records import Decoding, ImageSet
-from convscope.errors import RunError
+from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.nets.depth import freeze
 from convscope.nets.entry import TIMM
 from convscope.nets.paces import Whitened
 from convscope.nets.weights import Weights, fit_weights, read_weights
 from convscope.report.units import plural
-from convscope.train.directory.run import ModelCard
+from convscope.train.directory.run import ModelCard, Run
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.text_values import parse_options
 
@@ -28,6 +30,8 @@ FINE_TUNING_RATE = 0.2
 # So many images tell what a first layer should take apart, or fewer of larger ones.
 WHITENING_IMAGES = 5_000
 WHITENING_PIXELS = WHITENING_IMAGES * 32 * 32
+# Of other classes, so many are named.
+CLASSES_NAMED = 5
 # The stream of their draw beside the run's other draws.
 WHITENING_STREAM = 2**23 - 2
 
@@ -87,7 +91,13 @@ def starting_network(
         network = card.build()
         # A first layer that the file does not have is fitted all the same, for training would leave it random.
         fit_first_layer(network, train, card.normalization, seed=recipe.seed)
-        lines = [f"weights: {line}" for line in fit_weights(network, weights, where=recipe.weights).lines()]
+        learned = _learned_classes(recipe.weights)
+        others = learned is not None and len(learned) == len(card.classes) and learned != card.classes
+        fresh = _classifier(card) if others else ()
+        fit = fit_weights(network, weights, where=recipe.weights, fresh=fresh)
+        lines = [f"weights: {line}" for line in fit.lines()]
+        if fit.other and learned is not None:
+            lines[0] += f", which learned other classes: {_some(learned)}"
     elif starts_trained(recipe):
         network = build(
             card.name,
@@ -103,6 +113,26 @@ def starting_network(
     if names := freeze(network, recipe.freeze):
         lines.append(f"frozen: {plural(len(names), 'part')}, {', '.join(names)}")
     return network, lines
+
+
+def _learned_classes(weights: str) -> tuple[str, ...] | None:
+    """The classes that a run's weights are for: those of the run, or of the model.json beside the file, if any."""
+    path = Path(weights)
+    with suppress(ConvscopeError):
+        return Run(path if path.is_dir() else path.parent).card().classes
+    return None
+
+
+def _classifier(card: ModelCard) -> tuple[str, ...]:
+    """The names of a network's weights that are for its classes: those that another number of classes would change."""
+    with torch.device("meta"):
+        own, wider = card.build(), replace(card, classes=(*card.classes, "")).build()
+    sizes = {name: tensor.shape for name, tensor in wider.state_dict().items()}
+    return tuple(name for name, tensor in own.state_dict().items() if sizes.get(name) != tensor.shape)
+
+
+def _some(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:CLASSES_NAMED]) + (" ..." if len(classes) > CLASSES_NAMED else "")
 
 
 def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normalization, *, seed: int) -> list[str]:
