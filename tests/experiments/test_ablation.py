@@ -163,7 +163,7 @@ def test_an_ablation_of_which_every_training_diverged_says_so_and_fails(
     wild = RECIPE.changed({"learning_rate": 1e30, "schedule": "constant", "warmup": 0.0})
     found = ablate("digits", wild, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path)
     assert [trial.ending for trial in found.trials] == ["diverged", "diverged"]
-    line = "nothing to compare: 2 trainings ended, and every one diverged; lower the rate, say --learning-rate 0.00"
+    line = "nothing to compare: 2 trainings ended, and every one diverged; lower the rate, of at most 1e+30, say to"
     assert found.exit_code == 2 and "order found" not in str(found) and line in str(found)
     assert line in (found.run.path / "log.txt").read_text() and line[1:] in found.report.read_text()
     with pytest.raises(SystemExit) as ended:

@@ -114,6 +114,8 @@ def test_what_metrics_show_leaves_smoothing_and_weights_out_and_can_be_told_from
     assert float(trained(scores(), targets_of(loss))) != pytest.approx(plain)
     probabilities = trained.probabilities(scores()).numpy()
     assert plain == pytest.approx(trained.plain_of_probabilities(probabilities, targets_of(loss).numpy()))
+    assert plain == pytest.approx(trained.plain_of_scores(scores().numpy(), targets_of(loss).numpy()))
+    assert math.isnan(trained.plain_of_scores(scores().numpy() * math.nan, targets_of(loss).numpy()))
     assert math.isnan(trained.plain_of_probabilities(probabilities * math.nan, targets_of(loss).numpy()))
 
 
@@ -154,6 +156,9 @@ def test_balanced_weights_are_scikit_learns() -> None:
     assert weight == pytest.approx(yes / no)
     assert class_weights("balanced", classes=("a", "b"), counts=(0, 3), images=3) == (1.0, 0.5)
     assert class_weights("none", classes=("a", "b"), counts=(0, 3), images=3) is None
+    for extreme in ("1e30", "1e-30"):
+        with pytest.raises(RunError, match=f"'b={extreme}' is beyond what float32 can sum: take 1e-12 to 1e\\+12"):
+            Recipe(class_weights=f"a=2,b={extreme}")
 
 
 def test_how_many_are_right() -> None:

@@ -12,7 +12,7 @@ from convscope.cli import label_tables
 from convscope.report.printable import printable
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
-from convscope.report.units import exact, percent, plural
+from convscope.report.units import exact, loss, percent, plural
 
 if TYPE_CHECKING:
     from convscope.train.answers.metrics import Scores
@@ -75,7 +75,7 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
     if scores.accuracy_top5 is not None:
         lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
-    lines.append(("cross-entropy", f"{scores.loss:.4f}"))
+    lines.append(("cross-entropy", loss(scores.loss)))
     lines.append(("calibration error", percent(scores.calibration_error)))
     return lines
 

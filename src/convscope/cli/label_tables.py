@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convscope.report.table import Column, Table
-from convscope.report.units import exact, percent
+from convscope.report.units import exact, loss, percent
 
 if TYPE_CHECKING:
     from convscope.train.answers.multi_label import LabelScores
@@ -22,7 +22,7 @@ def headline(scores: LabelScores) -> list[tuple[str, str]]:
         ("exact match", percent(scores.exact_match, decimals=2)),
         ("macro F1", percent(scores.macro_f1)),
         ("micro F1", percent(scores.micro_f1)),
-        ("loss", f"{scores.loss:.4f}"),
+        ("loss", loss(scores.loss)),
     ]
     if scores.unmeasured:
         lines.append(("no images of", ", ".join(scores.unmeasured)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from convscope.report.units import percent, seconds
+from convscope.report.units import loss, percent, seconds
 
 if TYPE_CHECKING:
     from convscope.train.events import EpochRow, Listener, Step
@@ -41,10 +41,10 @@ def header_line(row: EpochRow) -> str:
 
 def epoch_line(row: EpochRow, epochs: int) -> str:
     """An epoch as one line under `header_line`; the best so far is marked."""
-    val_loss = f"{row.val_loss:.4f}" if row.val_loss is not None else ""
+    val_loss = loss(row.val_loss) if row.val_loss is not None else ""
     place = f"{row.epoch}/{epochs}" if epochs else str(row.epoch)
     return (
-        f"{place:>9}  {row.train_loss:>10.4f} {percent(row.train_accuracy):>9}  {val_loss:>10} "
+        f"{place:>9}  {loss(row.train_loss):>10} {percent(row.train_accuracy):>9}  {val_loss:>10} "
         f"{percent(row.val_accuracy) if row.val_accuracy is not None else '':>9}  {row.images_per_second:>9,.0f}  "
         f"{seconds(row.seconds):>11}{'  best' if row.best else ''}"
     )
@@ -104,7 +104,7 @@ class _Terminal(_Lines):
             "training",
             (step.epoch - 1) * step.batches + step.batch,
             step.epochs * step.batches,
-            f"epoch {step.epoch}/{step.epochs}  {step.images_per_second:,.0f} images/s  loss {step.loss:.3f}  "
+            f"epoch {step.epoch}/{step.epochs}  {step.images_per_second:,.0f} images/s  loss {loss(step.loss)}  "
             f"accuracy {percent(step.accuracy)}  {_left(step.seconds_left)} left",
         )
 

@@ -99,6 +99,16 @@ def seconds(duration: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def loss(value: float) -> str:
+    """A loss in four decimals, and by its power of ten where that would be more than ten characters.
+
+    >>> loss(0.25), loss(99_999.5), loss(1.26129e26), loss(float("nan"))
+    ('0.2500', '99999.5000', '1.2613e+26', 'nan')
+    """
+    text = f"{value:.4f}"
+    return text if len(text) <= 10 else f"{value:.4e}"
+
+
 def percent(fraction: float | None, *, decimals: int = 1) -> str:
     """A share of 1 as a percentage.
 

@@ -18,7 +18,7 @@ from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.report.printable import printable
 from convscope.report.shell import typed
-from convscope.train.answers.answer import answers_of_views
+from convscope.train.answers.answer import scores_of_images
 from convscope.train.answers.measured import AnyScores, measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.directory.run import ModelCard, Run, open_run, short_name
@@ -84,11 +84,10 @@ def evaluate(
     images = _by_name(images, dataset, card)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
-    both = answers_of_views(
+    both = scores_of_images(
         network,
         images,
         card.normalization,
-        objective=card.objective,
         views=card.views,
         device=device,
         progress=progress,
@@ -100,7 +99,7 @@ def evaluate(
         scores=measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective),
         kept_out=len(dataset.problems),
         notes=tuple(notes),
-        one_view=None if card.views == ONE else one_measure(both[:, 0], images),
+        one_view=None if card.views == ONE else one_measure(card.objective.probabilities_of(both[:, 0]), images),
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from convscope.data.records import ImageSet
-from convscope.train.answers.answer import EVALUATION_BATCH, answers_of_views
+from convscope.train.answers.answer import EVALUATION_BATCH, scores_of_images
 from convscope.train.answers.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.auto.streaming import unreadable
@@ -18,6 +18,7 @@ from convscope.train.directory.checkpoint import load_weights
 from convscope.train.directory.run import Run
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
 from convscope.train.job import Job, keep_reached, tell_unreadable
+from convscope.train.loop.divergence import remark_on
 from convscope.train.loop.state import Best
 from convscope.train.page.report import Story, write_report
 
@@ -48,6 +49,9 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     """
     state, run, team = job.state, job.run, job.team
     complete = ending in ("done", "early")
+    remark = remark_on(state.rows, job.settings, state.network, classes=len(job.card.classes)) if complete else None
+    if remark:
+        job.say(remark)
     # Those of an epoch that did not come to its end.
     tell_unreadable(job)
     if team.first:
@@ -63,7 +67,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     story = Story(
         run=run,
         recipe=job.settled.recipe,
-        reasons=job.settled.reasons,
+        reasons=(*job.settled.notes, *job.settled.reasons),
         weights=job.settled.weights,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
         card=job.card,
@@ -76,6 +80,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         ending=ending,
         reason=reason,
         advice=advice,
+        remark=remark,
         scores=scores,
         one_view=one_view,
     )
@@ -110,11 +115,10 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
     settled, listener = job.settled, job.listener
 
     def answers(part: ImageSet) -> npt.NDArray[np.float64]:
-        return answers_of_views(
+        return scores_of_images(
             network,
             part,
             job.card.normalization,
-            objective=job.card.objective,
             views=job.card.views,
             device=settled.device,
             progress=listener.progressed,
@@ -122,5 +126,6 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
         )
 
     both = job.team.answers(images, answers, EVALUATION_BATCH)
-    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=job.card.objective)
-    return scores, None if job.card.views == ONE else one_measure(both[:, 0], images)
+    objective = job.card.objective
+    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=objective)
+    return scores, None if job.card.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

@@ -22,7 +22,6 @@ from convscope.report.units import plural
 from convscope.train.auto.choose import Settled, settle
 from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
 from convscope.train.descent.mode import computing
-from convscope.train.descent.optimizers import against_divergence
 from convscope.train.directory.checkpoint import saved_checkpoints
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import ModelCard, Run, create_run, open_run, require_name, run_name
@@ -40,6 +39,7 @@ from convscope.train.job import (
     restore,
     write_split,
 )
+from convscope.train.loop.divergence import advice_for
 from convscope.train.loop.guarded_step import Diverged
 from convscope.train.loop.loop import fit
 from convscope.train.loop.state import new_state
@@ -256,19 +256,12 @@ def _fit(job: Job, request: StopRequest) -> str:
         raise DataError(line) from error
     except Diverged as error:
         reason = f"{error}; {_what_is_kept(job)}"
-        advice = (
-            ""
-            if error.of_data
-            else against_divergence(
-                settings.learning_rate,
-                optimizer=settings.optimizer,
-                batch_size=settings.batch_size,
-                network=job.state.network,
-            )
-        )
+        advice = ""
+        if not error.of_data:
+            advice = advice_for(settings, job.state.network, of_class_weights=error.of_class_weights)
         _log(job, line := "; ".join(filter(None, (reason, advice))))
         finish(job, "diverged", request, reason=reason, advice=advice)
-        raise Diverged(line, of_data=error.of_data) from None
+        raise Diverged(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
 
 
 def _what_is_kept(job: Job) -> str:
@@ -362,6 +355,7 @@ def _introduction(job: Job) -> Iterator[str]:
         yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
     together = f"{job.team.size} processes, each " if job.team.size > 1 else ""
     yield f"network: {job.card.name}, {settled.weights:,} weights, {together}on {settled.device}, {settled.mode}"
+    yield from settled.notes
     for reason in settled.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"

@@ -15,7 +15,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.nets.build import build
 from convscope.train import train
-from convscope.train.answers.answer import answer, answers_of_views, evaluating
+from convscope.train.answers.answer import answer, evaluating, scores_of_images
 from convscope.train.answers.views import VIEWS, scores_of_views
 from convscope.train.auto.choose import settle
 from convscope.train.directory.run import ModelCard
@@ -75,9 +75,11 @@ def test_weights_add_up_to_one_and_the_first_view_is_the_image(views):
 
 
 def test_answers_come_with_one_view_and_with_all(network):
-    both = answers_of_views(network, images(), NORMALIZATION, objective=Objective(), views="flip")
-    assert np.allclose(both[:, 0], answer(network, images(), NORMALIZATION, objective=Objective()))
-    assert np.allclose(both[:, 1], answer(network, images(), NORMALIZATION, objective=Objective(), views="flip"))
+    objective = Objective()
+    both = scores_of_images(network, images(), NORMALIZATION, views="flip")
+    alone, averaged = (objective.probabilities_of(both[:, place]) for place in (0, 1))
+    assert np.allclose(alone, answer(network, images(), NORMALIZATION, objective=objective))
+    assert np.allclose(averaged, answer(network, images(), NORMALIZATION, objective=objective, views="flip"))
     assert not np.allclose(both[:, 0], both[:, 1])
 
 

@@ -12,17 +12,18 @@ import pytest
 import torch
 from torch import nn
 
+from convscope import evaluate, train
 from convscope.data.batches import Normalization
 from convscope.data.open import probe
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.train import train
 from convscope.train.auto.choose import settle
 from convscope.train.directory.run import ModelCard
 from convscope.train.events import Silent
 from convscope.train.job import loop_settings
 from convscope.train.loop import loop
-from convscope.train.loop.diagnosis import diagnose, largest_gradient
+from convscope.train.loop.diagnosis import diagnose, diagnose_validation, largest_gradient
+from convscope.train.loop.divergence import advice_for
 from convscope.train.loop.guarded_step import Diverged
 from convscope.train.loop.loop import fit
 from convscope.train.loop.state import Settings, new_state
@@ -93,14 +94,14 @@ def settings() -> Settings:
     return loop_settings(settled, card, images())
 
 
-def ended(made: nn.Module, settings: Settings) -> Diverged:
+def ended(made: nn.Module, settings: Settings, val: ImageSet | None = None) -> Diverged:
     """Train a network until it ends, as it must."""
     with pytest.raises(Diverged) as caught:
         fit(
             new_state(made, settings),
             settings,
             images(),
-            None,
+            val,
             listener=Silent(),
             keep=lambda state: None,
             stop=lambda: False,
@@ -115,6 +116,50 @@ def test_the_first_layer_whose_output_is_not_finite_is_named(settings: Settings)
         "the first number that is not finite is in the output of middle (Break): nan"
     )
     assert not error.of_data
+
+
+def test_a_validation_that_is_not_finite_is_traced_to_its_layer_too(settings: Settings) -> None:
+    class BreaksInEvaluation(nn.Module):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return values if self.training else values * float("inf")
+
+    error = ended(network(BreaksInEvaluation()), settings, images())
+    assert str(error) == (
+        "the validation loss became nan at epoch 1, step 3, with learning rate 0.01: "
+        "the first number that is not finite is in the output of middle (BreaksInEvaluation): inf"
+    )
+
+
+def test_the_validation_is_run_again_until_a_batch_has_such_a_number() -> None:
+    made, labels = network().train(), torch.zeros(2, dtype=torch.int64)
+    good, bad = (torch.full((2, 1, 8, 8), level) for level in (1.0, 3e38))
+    made.get_submodule("conv2").weight.data *= 1e3
+    before = copy.deepcopy(made.state_dict())
+    found = diagnose_validation(made, made, [(good, labels, labels), (bad, labels, labels)])
+    assert "the first number that is not finite is in the output of conv" in found.text
+    assert "every layer's output is finite" in diagnose_validation(made, made, [(good, labels, labels)]).text
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+    assert made.training and not any(module._forward_hooks for module in made.modules())
+
+
+def test_class_weights_that_make_the_loss_infinite_are_told_from_a_rate(settings: Settings) -> None:
+    weighted = Objective(class_weights=torch.tensor([1.0, 3e38]))
+    error = ended(network(), replace(settings, objective=weighted, batch_size=12))
+    assert error.of_class_weights and "and their loss times the class weights is inf" in str(error)
+    advice = advice_for(replace(settings, objective=weighted), network(), of_class_weights=True)
+    assert advice == "bring the class weights closer together (they differ by a factor of 3e+38)"
+
+
+def test_advice_says_which_rate_it_means_and_names_extreme_class_weights(settings: Settings) -> None:
+    advice = advice_for(replace(settings, learning_rate=0.005), network())
+    assert advice == "lower the rate, of at most 0.005, say to --learning-rate 0.001, or set --gradient-clip 1"
+    clipped = replace(
+        settings, learning_rate=0.005, gradient_clip=1.0, objective=Objective(class_weights=torch.tensor([1.0, 1e6]))
+    )
+    assert advice_for(clipped, network()) == (
+        "bring the class weights closer together (they differ by a factor of 1e+06), "
+        "or lower the rate, of at most 0.005, say to --learning-rate 0.001"
+    )
 
 
 def test_a_gradient_that_is_not_finite_is_caught_before_it_is_stepped_along(settings: Settings) -> None:
@@ -197,9 +242,15 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
         model="lenet5", epochs=2, batch_size=256, threads=1, plan="fp32",
         learning_rate=1e30, schedule="constant", warmup=0.0,
     )  # fmt: skip
-    with pytest.raises(RunError, match=r"no weights to keep; lower the rate, say --learning-rate") as caught:
+    with pytest.raises(RunError, match=r"to keep; lower the rate, of at most 1e\+30, say to --learning-rate") as caught:
         train("digits", wild, runs_directory=tmp_path, name="wild")
     assert "at epoch 1, step" in str(caught.value) and not (tmp_path / "wild" / "weights.safetensors").exists()
     assert str(caught.value) in (tmp_path / "wild" / "log.txt").read_text()
     page = html.unescape((tmp_path / "wild" / "report.html").read_text())
     assert all(part in page for part in str(caught.value).split("; lower the rate"))
+    # Going on would begin anew, and end alike.
+    with pytest.raises(RunError, match=r"no weights.safetensors: its training diverged .* train anew at a lower rate"):
+        evaluate(tmp_path / "wild")
+    (tmp_path / "wild" / "log.txt").unlink()
+    with pytest.raises(RunError, match="go on training with --resume"):
+        evaluate(tmp_path / "wild")

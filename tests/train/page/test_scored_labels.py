@@ -26,7 +26,9 @@ def images() -> ImageSet:
 def scores(probabilities: np.ndarray = PROBABILITIES) -> LabelScores:
     """Their measures."""
     objective = Objective(loss="multi-label")
-    found = measure(probabilities, images(), classes=CLASSES, split="val", objective=objective)
+    sure = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    logits = np.log(sure / (1 - sure))
+    found = measure(logits, images(), classes=CLASSES, split="val", objective=objective)
     assert isinstance(found, LabelScores) and found.measure == one_measure(probabilities, images())
     return found
 

@@ -63,7 +63,8 @@ def compare(
 ) -> EnsembleScores:
     """Measure members by their probabilities, each (N, classes), on images with one label each.
 
-    `averaged` is the ensemble's own answer; the mean of the members' unless given.
+    `averaged` is the ensemble's own answer; the mean of the members' unless given. The loss is of averaged
+    probabilities, in which one below 1e-12 counts as 1e-12 (`Objective.plain_of_probabilities`).
     """
     labels = images.labels
     sums = np.cumsum(np.stack(probabilities), axis=0)

@@ -1,4 +1,4 @@
-"""A network's answers to images: probabilities, in evaluation mode, with the network left as it was."""
+"""A network's answers to images: scores or probabilities, in evaluation mode, with the network left as it was."""
 
 from __future__ import annotations
 
@@ -36,37 +36,36 @@ def answer(
     `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
     several views of each image are averaged first. A `forward` computes in another arithmetic than the network's fp32.
     """
-    return answers_of_views(
+    scores = scores_of_images(
         network,
         images,
         normalization,
-        objective=objective,
         device=device,
         views=views,
         forward=forward,
         progress=progress,
         what=what,
-    )[:, 1]
+    )
+    return objective.probabilities_of(scores[:, 1])
 
 
-def answers_of_views(
+def scores_of_images(
     network: nn.Module,
     images: ImageSet,
     normalization: Normalization,
     *,
-    objective: Objective,
     device: str = "cpu",
     views: str = ONE,
     forward: Forward | None = None,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
-    """Probabilities (N, 2, classes): of the image alone, and of its views; see `answer`."""
+    """Scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
     found = []
     done = 0
     with evaluating(network):
         for pixels, _, _ in Batches(images, batch_size=EVALUATION_BATCH, device=device, normalization=normalization):
-            both = [objective.probabilities(scores) for scores in scores_of_views(forward or network, pixels, views)]
+            both = scores_of_views(forward or network, pixels, views)
             found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)

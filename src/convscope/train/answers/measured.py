@@ -17,18 +17,23 @@ AnyScores: TypeAlias = Scores | LabelScores
 
 
 def measure(
-    probabilities: Floats, images: ImageSet, *, classes: tuple[str, ...], split: str, objective: Objective
+    scores: Floats, images: ImageSet, *, classes: tuple[str, ...], split: str, objective: Objective
 ) -> AnyScores:
-    """Every measure of the probabilities (N, classes) of some images.
+    """Every measure of a network's scores (N, classes) of some images.
 
     Raises:
-        DataError: no images, or probabilities that are not numbers.
+        DataError: no images, or scores that are not numbers.
     """
+    probabilities = objective.probabilities_of(scores)
+    loss = objective.plain_of_scores(scores, images.answers)
+    names = images.names
     if images.targets is not None:
         return score_labels(
-            probabilities, images.targets, classes=classes, objective=objective, names=images.names, split=split
+            probabilities, images.targets, classes=classes, objective=objective, names=names, split=split, loss=loss
         )
-    return score(probabilities, images.labels, classes=classes, names=images.names, split=split, objective=objective)
+    return score(
+        probabilities, images.labels, classes=classes, names=names, split=split, objective=objective, loss=loss
+    )
 
 
 def one_measure(probabilities: Floats, images: ImageSet) -> float | None:

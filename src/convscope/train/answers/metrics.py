@@ -110,10 +110,12 @@ def score(
     names: Any = None,
     split: str = "test",
     objective: Objective = SOFTMAX,
+    loss: float | None = None,
 ) -> Scores:
     """Measure probabilities (N, classes) against labels (N,); `names` say which image a row is.
 
-    The loss is the one by which the network learned, which `objective` says.
+    The `loss` is the one by which the network learned, which `objective` says; where it is not given it is taken from
+    the probabilities (see `Objective.plain_of_probabilities`).
 
     Top-5 is None with five classes or fewer, where it would always be 1.
 
@@ -140,7 +142,7 @@ def score(
         split=split,
         classes=classes,
         images=count,
-        loss=objective.plain_of_probabilities(probabilities, labels),
+        loss=objective.plain_of_probabilities(probabilities, labels) if loss is None else loss,
         accuracy_top1=float(right.mean()),
         accuracy_top5=top_k(probabilities, labels, 5) if len(classes) > 5 else None,
         calibration_error=calibration_error(bins),

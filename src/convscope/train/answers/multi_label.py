@@ -120,8 +120,11 @@ def score_labels(
     names: Sequence[str] | None = None,
     split: str = "test",
     threshold: float = THRESHOLD,
+    loss: float | None = None,
 ) -> LabelScores:
     """Measure probabilities (N, classes) against targets (N, classes) of 0 and 1; `names` say which image a row is.
+
+    Where the `loss` is not given, it is taken from the probabilities (see `Objective.plain_of_probabilities`).
 
     Raises:
         DataError: no images, or probabilities that are not numbers.
@@ -149,7 +152,7 @@ def score_labels(
         split=split,
         classes=classes,
         images=len(targets),
-        loss=objective.plain_of_probabilities(probabilities, targets),
+        loss=objective.plain_of_probabilities(probabilities, targets) if loss is None else loss,
         threshold=threshold,
         mean_average_precision=_mean([item.average_precision for item in per_class]),
         mean_roc_auc=_mean([item.roc_auc for item in per_class]),

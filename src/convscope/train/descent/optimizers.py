@@ -26,6 +26,8 @@ SCALE_FREE_RATE = (1000, 0.24)
 # What the past counts for. In Adam the first moment is what momentum is to SGD.
 MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}
 # The second moment of Adam (Kingma and Ba 2015, algorithm 1).
+# Against divergence, so much of the rate that was taken is proposed, or of the usual one where that is lower.
+GENTLER = 1 / 5
 SECOND_MOMENT = 0.999
 
 
@@ -162,7 +164,13 @@ def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | 
     return float(f"{rate * grown:.2g}")
 
 
-def against_divergence(learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module) -> str:
-    """What to do where the loss stopped being a number, as a clause."""
-    rate = min(learning_rate, default_learning_rate(optimizer, batch_size, network)) / 5
-    return f"lower the rate, say --learning-rate {rate:.2g}, or set --gradient-clip 1"
+def against_divergence(
+    learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module, clipped: bool = False
+) -> str:
+    """What to do where the loss grew, or stopped being a number, as a clause; `learning_rate` is the schedule's highest.
+
+    With `clipped` gradients are clipped already.
+    """
+    rate = GENTLER * min(learning_rate, default_learning_rate(optimizer, batch_size, network))
+    clip = "" if clipped else ", or set --gradient-clip 1"
+    return f"lower the rate, of at most {learning_rate:.3g}, say to --learning-rate {rate:.2g}{clip}"

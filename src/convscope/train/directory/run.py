@@ -38,6 +38,8 @@ from convscope.train.settings.recipe_file import load_recipe
 
 FORMAT = 1
 SHOWN = 5  # runs that an error names
+# How the log says that a training diverged.
+DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
 LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
 
 
@@ -184,6 +186,15 @@ class Run:
         """Which image went where, when the split was made here."""
         return self.path / "split.csv"
 
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the last that the log tells of the training is that a loss or gradient stopped being a number."""
+        try:
+            told = self.log_path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
+
     def recipe(self) -> Recipe:
         """The settings; raises RunError."""
         return load_recipe(self.recipe_path)
@@ -209,9 +220,12 @@ class Run:
     def read_weights(self) -> dict[str, torch.Tensor]:
         """The best weights; raises RunError."""
         if not self.weights.is_file():
-            raise RunError(
-                f"{self} has no weights.safetensors: go on training with {typed('--resume', self)}, which writes them"
+            again = (
+                "its training diverged before an epoch was complete; train anew at a lower rate"
+                if self.has_diverged
+                else f"go on training with {typed('--resume', self)}, which writes them"
             )
+            raise RunError(f"{self} has no weights.safetensors: {again}")
         try:
             content = self.weights.read_bytes()
         except OSError as error:

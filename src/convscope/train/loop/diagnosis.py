@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,16 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convscope.train.answers.answer import evaluating
 from convscope.train.descent.mode import Forward
 from convscope.train.loss.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What was not finite first, as a clause; `of_data` says that it came with the batch, and no rate would help."""
+    """What was not finite first, as a clause.
+
+    `of_data` says that it came with the batch, and no rate would help; `of_class_weights`, that they made it so.
+    """
 
     text: str
     of_data: bool = False
+    of_class_weights: bool = False
 
 
 def largest_gradient(network: nn.Module) -> Tensor:
@@ -39,12 +44,25 @@ def broken_weights(network: nn.Module) -> Diagnosis | None:
     return None
 
 
-def diagnose_weights(network: nn.Module) -> Diagnosis:
-    """What the weights have to say where answers in evaluation are not finite."""
+def diagnose_validation(
+    network: nn.Module, forward: Forward, batches: Iterable[tuple[Tensor, Tensor, Tensor]]
+) -> Diagnosis:
+    """Tell where the first number is that is not finite when validation batches are answered, in evaluation mode.
+
+    The batches are run again, one after another, until one has such a number. `forward` runs the network in the
+    arithmetic of the validation. The network is left as it was.
+    """
+    if weights := broken_weights(network):
+        return weights
+    with _listening(network) as heard, evaluating(network):
+        for pixels, _, _ in batches:
+            forward(pixels)
+            if heard.first:
+                return Diagnosis(text=f"the first number that is not finite is in {heard.first}")
     sizes = (float(parameter.detach().abs().max()) for parameter in network.parameters() if parameter.numel())
     largest = max(sizes, default=0.0)
-    return broken_weights(network) or Diagnosis(
-        text=f"the weights are finite, the largest {largest:.3g}, and the network's answers are not"
+    return Diagnosis(
+        text=f"every layer's output is finite when the same images are answered again, the largest weight {largest:.3g}"
     )
 
 
@@ -63,9 +81,18 @@ def diagnose(network: nn.Module, forward: Forward, objective: Objective, pixels:
         return weights
     devices = [pixels.device] if pixels.is_cuda else []
     with torch.random.fork_rng(devices=devices), torch.no_grad(), _listening(network) as heard:
-        scores = objective.of_answer(network, forward(pixels), targets).scores
+        judged = objective.of_answer(network, forward(pixels), targets)
     if heard.first:
         return Diagnosis(text=f"the first number that is not finite is in {heard.first}")
+    if not _not_finite(judged.scores) and (found := _not_finite(judged.main)):
+        weighted = not _not_finite(objective.plain(judged.scores, targets))
+        largest = f"the scores are finite, the largest {float(judged.scores.abs().max()):.3g}"
+        text = (
+            f"{largest}, and their loss times the class weights is {found}"
+            if weighted
+            else f"{largest}, and their loss is {found}"
+        )
+        return Diagnosis(text=text, of_class_weights=weighted)
     wrong = {name for name, parameter in network.named_parameters() if _not_finite(parameter.grad)}
     # A gradient goes from the last layer to the first, and takes a NaN along: the last one is where it began.
     for layer in reversed(heard.order):
@@ -75,7 +102,7 @@ def diagnose(network: nn.Module, forward: Forward, objective: Objective, pixels:
                     text=f"every output is finite, and the gradients of {_called(network, layer)} are "
                     f"{_not_finite(parameter.grad)}"
                 )
-    if _not_finite(scores):
+    if _not_finite(judged.scores):
         return Diagnosis(text="the network's scores are not finite")
     return Diagnosis(text="every layer's output is finite when the same images are run again")
 

@@ -17,17 +17,21 @@ from convscope.train.team.team import Team
 
 
 class Diverged(RunError):
-    """The loss stopped being a number; `of_data` says that the images or labels had brought one that is none."""
+    """The loss stopped being a number.
 
-    def __init__(self, message: str, *, of_data: bool = False) -> None:
+    `of_data` says that the images or labels had brought one that is none, `of_class_weights` that these made it so.
+    """
+
+    def __init__(self, message: str, *, of_data: bool = False, of_class_weights: bool = False) -> None:
         super().__init__(message)
         self.of_data = of_data
+        self.of_class_weights = of_class_weights
 
     @classmethod
     def at(cls, what: str, value: float, *, epoch: int, step: int, rate: float, found: Diagnosis) -> Diverged:
         """What became so, where (after `epoch` complete ones), and why, as far as was found."""
         where = f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}"
-        return cls(f"{where}: {found.text}", of_data=found.of_data)
+        return cls(f"{where}: {found.text}", of_data=found.of_data, of_class_weights=found.of_class_weights)
 
 
 # How many images a step had, their mean loss, unsmoothed, and how many were answered rightly.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -21,13 +23,13 @@ from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.batches import Batches
 from convscope.data.records import ImageSet
 from convscope.nets.depth import train_mode
-from convscope.train.answers.answer import EVALUATION_BATCH, answer
+from convscope.train.answers.answer import EVALUATION_BATCH, scores_of_images
 from convscope.train.answers.measured import one_measure
 from convscope.train.descent.optimizers import set_rate
 from convscope.train.descent.schedule import learning_rate_factor
 from convscope.train.events import EpochRow, Listener
 from convscope.train.loop.behind import Behind, Taken
-from convscope.train.loop.diagnosis import diagnose_weights
+from convscope.train.loop.diagnosis import diagnose_validation
 from convscope.train.loop.guarded_step import Diverged, guarded_step, read_held
 from convscope.train.loop.state import Best, Settings, State, copy_weights, is_better
 from convscope.train.loop.watch import Watch
@@ -89,7 +91,12 @@ def fit(
         _share_buffers(state, team)
         accuracy, loss = _measure(state.answering, val, settings, team)
         if loss is not None and not math.isfinite(loss):
-            found = diagnose_weights(state.answering)
+            assert val is not None
+            found = diagnose_validation(
+                state.answering,
+                replace(settings.mode, compile="no").forward_of(state.answering),
+                Batches(val, batch_size=EVALUATION_BATCH, device=settings.device, normalization=settings.normalization),
+            )
             raise Diverged.at(
                 "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
             )
@@ -210,19 +217,14 @@ def _measure(
     if val is None or not len(val):
         return None, None
     forward = replace(settings.mode, compile="no").forward_of(network)
-    probabilities = team.answers(
-        val,
-        lambda images: answer(
-            network,
-            images,
-            settings.normalization,
-            objective=settings.objective,
-            device=settings.device,
-            forward=forward,
-        ),
-        EVALUATION_BATCH,
-    )
-    return one_measure(probabilities, val), settings.objective.plain_of_probabilities(probabilities, val.answers)
+    objective = settings.objective
+
+    def answers(images: ImageSet) -> npt.NDArray[np.float64]:
+        both = scores_of_images(network, images, settings.normalization, device=settings.device, forward=forward)
+        return both[:, 0]
+
+    scores = team.answers(val, answers, EVALUATION_BATCH)
+    return one_measure(objective.probabilities_of(scores), val), objective.plain_of_scores(scores, val.answers)
 
 
 def _patience_is_over(state: State, patience: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -59,13 +60,36 @@ class Objective:
         """The loss without smoothing and class weights: what metrics show, so that training and validation compare."""
         return self._loss.per_image(scores, targets, 0.0).mean()
 
+    def plain_of_scores(self, scores: Floats, targets: Targets) -> float:
+        """`plain` of scores (N, classes) as NumPy holds them; NaN stays NaN."""
+        answers = torch.from_numpy(targets if targets.ndim == 1 else targets.astype(np.float64))
+        return float(self.plain(torch.from_numpy(scores), answers))
+
+    def plain_of_nothing(self, classes: int) -> float:
+        """`plain` of scores that are all 0, whatever the image: the loss of a network that knows nothing.
+
+        >>> round(Objective().plain_of_nothing(10), 3), Objective(loss="hinge").plain_of_nothing(10)
+        (2.303, 9.0)
+        """
+        target = torch.zeros(1, classes) if self.multi_label else torch.zeros(1, dtype=torch.int64)
+        return float(self.plain(torch.zeros(1, classes), target))
+
     def plain_of_probabilities(self, probabilities: Floats, targets: Targets) -> float:
-        """`plain` of what `probabilities` made of the scores (N, classes); NaN stays NaN."""
+        """`plain` where only probabilities (N, classes) are at hand, such as the mean of several networks'.
+
+        A probability that was rounded to 0 would cost infinitely much, so each counts as 1e-12 at least: of a network
+        that is very sure of something wrong, this is less than `plain_of_scores`. NaN stays NaN.
+        """
         return float(self._loss.of_probabilities(probabilities, targets).mean())
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """What is shown of scores (N, classes): numbers from 0 to 1 of the same shape; see `LOSSES`."""
         return self._loss.probabilities(scores)
+
+    def probabilities_of(self, scores: Floats) -> Floats:
+        """`probabilities` of scores as NumPy holds them."""
+        found: Floats = self.probabilities(torch.from_numpy(scores)).numpy()
+        return found
 
     def count_right(self, scores: Tensor, targets: Tensor) -> Tensor:
         """How many images were answered rightly: a scalar tensor.

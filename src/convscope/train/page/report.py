@@ -56,6 +56,8 @@ class Story:
     # Why the run could not go on, and what to do about it; empty where it could.
     reason: str = ""
     advice: str = ""
+    # What is to be said of a training that came to its end and yet is none.
+    remark: str | None = None
 
 
 def write_report(story: Story) -> None:
@@ -133,6 +135,8 @@ def _remarks(story: Story) -> Iterator[Html]:
             f"The loss stopped being a number, and the run ended there: {story.reason}.",
             *([f"What to do: {story.advice}."] if story.advice else []),
         )
+    if story.remark:
+        yield html.callout("error", f"{story.remark[:1].upper()}{story.remark[1:]}.")
     if story.ending == "early":
         yield html.callout("note", f"Stopped early: {story.recipe.patience} epochs brought no better validation.")
     if story.dataset.problems:

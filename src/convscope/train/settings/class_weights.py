@@ -9,6 +9,8 @@ from convscope.errors import RunError, did_you_mean
 
 SHOWN = 10  # classes that an error names
 ALIKE, BALANCED = "none", "balanced"
+# Gradients are as large as the weights, and their squares are summed in float32, which ends at 3e38.
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-12, 1e12
 
 
 def parse_class_weights(text: str) -> dict[str, float]:
@@ -30,6 +32,11 @@ def parse_class_weights(text: str) -> dict[str, float]:
             raise RunError(
                 f"class_weights {text!r}: {part.strip()!r} is not CLASS=NUMBER with a number above 0; "
                 "it is none, balanced, or like cat=2,dog=0.5"
+            )
+        if not LEAST_WEIGHT <= weight <= LARGEST_WEIGHT:
+            raise RunError(
+                f"class_weights {text!r}: {part.strip()!r} is beyond what float32 can sum: "
+                f"take {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g}; only their ratio counts beside the learning rate"
             )
         if name in weights:
             raise RunError(f"class_weights {text!r} names {name!r} twice")
