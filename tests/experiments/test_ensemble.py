@@ -116,7 +116,9 @@ def test_agreement_and_growth_by_hand(whole: EnsembleOutcome) -> None:
     images = ImageSet(np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 0, 0]), ["a", "b", "c"])
     from dataclasses import replace
 
-    found = compare([first, second], images, card=replace(card, classes=("x", "y"), members=None), split="test")
+    found = compare(
+        [np.log(first), np.log(second)], images, card=replace(card, classes=("x", "y"), members=None), split="test"
+    )
     assert found.alone == (2 / 3, 2 / 3) and found.mean == 2 / 3
     assert found.first == (2 / 3, 1.0) and found.together.accuracy_top1 == 1.0
     assert found.agreement.tolist() == [[1, 1 / 3], [1 / 3, 1]] and found.mean_agreement == 1 / 3

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
-from convscope.train.answers.answer import answer
-from convscope.train.answers.metrics import Scores, score
+from convscope.train.answers.answer import scores_of_images
+from convscope.train.answers.measured import measure as measured
+from convscope.train.answers.members import averaged
+from convscope.train.answers.metrics import Scores
 from convscope.train.answers.views import ONE
 from convscope.train.directory.run import ModelCard, Run
 
@@ -59,25 +62,22 @@ class EnsembleScores:
 
 
 def compare(
-    probabilities: Sequence[Floats], images: ImageSet, *, card: ModelCard, split: str, averaged: Floats | None = None
+    scores: Sequence[Floats], images: ImageSet, *, card: ModelCard, split: str, together: Floats | None = None
 ) -> EnsembleScores:
-    """Measure members by their probabilities, each (N, classes), on images with one label each.
+    """Measure members by their scores, each (N, classes), on images with one label each.
 
-    `averaged` is the ensemble's own answer; the mean of the members' unless given. The loss is of averaged
-    probabilities, in which one below 1e-12 counts as 1e-12 (`Objective.plain_of_probabilities`).
+    `together` are the ensemble's own scores; those of the mean of the members' probabilities unless given.
     """
-    labels = images.labels
+    objective, labels = card.objective, images.labels
+    if together is None:
+        together = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
+    found = measured(together, images, classes=card.classes, split=split, objective=objective)
+    assert isinstance(found, Scores)
+    probabilities = [objective.probabilities_of(some) for some in scores]
     sums = np.cumsum(np.stack(probabilities), axis=0)
     called = [some.argmax(1) for some in probabilities]
     return EnsembleScores(
-        together=score(
-            sums[-1] / len(called) if averaged is None else averaged,
-            labels,
-            classes=card.classes,
-            names=images.names,
-            split=split,
-            objective=card.objective,
-        ),
+        together=found,
         alone=tuple(float((own == labels).mean()) for own in called),
         first=tuple(float((some.argmax(1) == labels).mean()) for some in sums),
         agreement=np.array([[float((own == other).mean()) for other in called] for own in called]),
@@ -95,16 +95,15 @@ def measure(
 
     def answers(of: Run, what: str) -> Floats:
         network = of.network().to(device)
-        return answer(
+        return scores_of_images(
             network,
             images,
             card.normalization,
-            objective=card.objective,
             device=device,
             views=card.views,
             progress=progress,
             what=f"measuring {what} on {split}",
-        )
+        )[:, 1]
 
     for member in members:
         own = member.card()
@@ -112,5 +111,5 @@ def measure(
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
     found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
     # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is asked itself.
-    averaged = None if card.views == ONE else answers(run, "the ensemble")
-    return compare(found, images, card=card, split=split, averaged=averaged)
+    together = None if card.views == ONE else answers(run, "the ensemble")
+    return compare(found, images, card=card, split=split, together=together)

@@ -26,11 +26,14 @@ class Averaged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In double precision, since a mean of sure answers lies close to 1."""
-        scores = wide(torch.stack([member(x) for member in self.members]))
-        count = len(self.members)
-        if self.independent:
-            # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.
-            yes = torch.logsumexp(functional.logsigmoid(scores), dim=0)
-            no = torch.logsumexp(functional.logsigmoid(-scores), dim=0)
-            return yes - no
-        return torch.logsumexp(functional.log_softmax(scores, dim=2), dim=0) - torch.log(scores.new_tensor(count))
+        return averaged(wide(torch.stack([member(x) for member in self.members])), independent=self.independent)
+
+
+def averaged(scores: Tensor, *, independent: bool) -> Tensor:
+    """From the scores of all members (members, N, classes) those of their mean, as `Averaged` has it."""
+    if independent:
+        # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.
+        yes = torch.logsumexp(functional.logsigmoid(scores), dim=0)
+        no = torch.logsumexp(functional.logsigmoid(-scores), dim=0)
+        return yes - no
+    return torch.logsumexp(functional.log_softmax(scores, dim=2), dim=0) - torch.log(scores.new_tensor(len(scores)))

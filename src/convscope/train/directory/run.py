@@ -247,7 +247,7 @@ class Run:
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )
             networks.append(member.network())
-        return Averaged(networks, independent=card.loss in ("logistic", "multi-label")).eval()
+        return Averaged(networks, independent=card.objective.independent).eval()
 
     def write_card(self, card: ModelCard) -> None:
         """Write model.json."""

@@ -48,6 +48,11 @@ class Objective:
         return self.loss == "multi-label"
 
     @property
+    def independent(self) -> bool:
+        """Whether each class is a yes or no of its own, whose probability is the sigmoid of its score."""
+        return self.loss in ("logistic", "multi-label")
+
+    @property
     def measured(self) -> str:
         """What the number is, in the field's words."""
         return self._loss.measured
