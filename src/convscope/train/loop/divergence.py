@@ -33,10 +33,11 @@ def remark_on(rows: Sequence[EpochRow], settings: Settings, network: nn.Module, 
     nothing = settings.objective.plain_of_nothing(classes)
     if not rows or not has_risen(rows[0].train_loss, rows[-1].train_loss, nothing=nothing):
         return None
+    before = f" in the last epoch, was {shown(rows[0].train_loss)} in the first," if len(rows) > 1 else ""
     return (
-        f"the training diverged: the training loss is {shown(rows[-1].train_loss)} in the last epoch, was "
-        f"{shown(rows[0].train_loss)} in the first, and is {shown(nothing)} for a network that knows nothing: "
-        f"train anew, and {advice_for(settings, network)}, or let convscope rates find one"
+        f"the training diverged: the training loss is {shown(rows[-1].train_loss)}{before} and is "
+        f"{shown(nothing)} for a network that knows nothing: train anew, and {advice_for(settings, network)}, "
+        "or let convscope rates find one"
     )
 
 
