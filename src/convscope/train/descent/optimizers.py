@@ -26,9 +26,9 @@ SCALE_FREE_RATE = (1000, 0.24)
 # What the past counts for. In Adam the first moment is what momentum is to SGD.
 MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}
 # The second moment of Adam (Kingma and Ba 2015, algorithm 1).
+SECOND_MOMENT = 0.999
 # Against divergence, so much of the rate that was taken is proposed, or of the usual one where that is lower.
 GENTLER = 1 / 5
-SECOND_MOMENT = 0.999
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | 
 def against_divergence(
     learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module, clipped: bool = False
 ) -> str:
-    """What to do where the loss grew, or stopped being a number, as a clause; `learning_rate` is the schedule's highest.
+    """What to do where the loss grew, or stopped being a number, as a clause.
 
-    With `clipped` gradients are clipped already.
+    `learning_rate` is the schedule's highest; with `clipped`, gradients are clipped already.
     """
     rate = GENTLER * min(learning_rate, default_learning_rate(optimizer, batch_size, network))
     clip = "" if clipped else ", or set --gradient-clip 1"
