@@ -249,7 +249,7 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
     page = html.unescape((tmp_path / "wild" / "report.html").read_text())
     assert all(part in page for part in str(caught.value).split("; lower the rate"))
     # Going on would begin anew, and end alike.
-    with pytest.raises(RunError, match=r"no weights.safetensors: its training diverged .* train anew at a lower rate"):
+    with pytest.raises(RunError, match=r"no weights.safetensors: its training diverged .* train anew, at a lower rate"):
         evaluate(tmp_path / "wild")
     (tmp_path / "wild" / "log.txt").unlink()
     with pytest.raises(RunError, match="go on training with --resume"):

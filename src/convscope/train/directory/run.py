@@ -221,7 +221,7 @@ class Run:
         """The best weights; raises RunError."""
         if not self.weights.is_file():
             again = (
-                "its training diverged before an epoch was complete; train anew at a lower rate"
+                f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
                 if self.has_diverged
                 else f"go on training with {typed('--resume', self)}, which writes them"
             )
