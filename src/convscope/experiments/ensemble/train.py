@@ -111,7 +111,11 @@ def train_ensemble(
         write_file(run.recipe_path, to_toml(settled.recipe))
         run.write_card(card)
         write_split(run, dataset)
-        for line in (*settled.notes, *settled.reasons, *(f"plan: {line}" for line in planned.lines)):
+        for line in (
+            *settled.notes,
+            *(f"auto: {reason}" for reason in settled.reasons),
+            *(f"plan: {line}" for line in planned.lines),
+        ):
             listener.said(line)
             run.log(line)
         return _go_on(run, settled.recipe, card, dataset, listener, cache)
