@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from convscope.train.doctor.checkup import Checkup
 
 JSON_VERSION = 1
+# torch's profiler writes a line to the terminal when it starts and when it stops; above its highest level it is silent.
+SILENT_PROFILER = ("KINETO_LOG_LEVEL", "6")
 
 
 @click.command("doctor", epilog="Example: convscope doctor --model resnet50 --batch-size 32")
@@ -33,6 +36,7 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
     from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
+    os.environ.setdefault(*SILENT_PROFILER)
     from convscope.train.doctor.checkup import MODEL, check_up
 
     found = check_up(

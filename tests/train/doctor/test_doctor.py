@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from convscope.cli.doctor import command, reached_lines
+from convscope.cli.doctor import SILENT_PROFILER, command, reached_lines
 from convscope.errors import RunError
 from convscope.train.descent.mode import Mode, Precision
 from convscope.train.doctor import ceilings, checkup
@@ -47,6 +50,15 @@ def test_the_figures_fit_together(found: Checkup) -> None:
     assert set(most.convolution) == {"fp32 contiguous", "fp32 channels-last", "bf16 channels-last"}
     assert min(rate.per_second for rate in (*most.matmul.values(), most.copy)) > 0
     assert json.loads(json.dumps(found.to_dict()))["reached"]["macs"]["training_flops"] == reached.macs.flops
+
+
+def test_the_profiler_writes_nothing_of_its_own() -> None:
+    code = "import torch\nwith torch.profiler.profile(): torch.ones(3) + 1"
+    name, level = SILENT_PROFILER
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, name: level}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout + done.stderr == ""
 
 
 def test_tf32_is_measured_by_itself_where_there_is_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
