@@ -165,3 +165,35 @@ def test_help_and_output_through_a_pipe():
 def test_an_input_too_small_names_the_layer_and_the_smallest_that_works(capsys, network, given, works):
     _, err = failing(capsys, "inspect", network, "--input", given)
     assert f"; the smallest input that works is {works}" in err and "pool" in err.lower()
+
+
+@pytest.mark.parametrize(
+    ("model", "sample"),
+    [("notes-block", "3x64x64"), ("m5", "1x16000"), ("nets.py:Clip", "3x4x9x9"), ("nets.py:Mlp", "3x8x8")],
+)
+def test_a_batch_is_told_from_a_sample_by_the_network(tmp_path: Path, model: str, sample: str):
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n"
+        "def Clip(): return nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())\n"
+        "def Mlp(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))\n"
+    )
+    named = model if ":" not in model else f"{tmp_path}/{model}"
+    one = json.loads(run("inspect", named, "--input", sample, "--json").output)
+    four = json.loads(run("inspect", named, "--input", f"4x{sample}", "--json").output)
+    assert four["inputs"][0]["shape"] == [4, *one["inputs"][0]["shape"][1:]]
+    assert four["totals"]["macs"] == 4 * one["totals"]["macs"]
+    assert four["totals"]["parameters"] == one["totals"]["parameters"]
+    assert [at["receptive_field"] for at in four["layers"]] == [at["receptive_field"] for at in one["layers"]]
+    shown = run("inspect", named, "--input", f"4x{sample}").output
+    assert f"a batch of 4 samples of {sample.replace('x', '×')}; the table is of one" in shown
+    assert f"{one['totals']['macs']:,} for one sample, {four['totals']['macs']:,} for 4" in shown
+    assert run("inspect", named, "--input", f"1x{sample}").output == run("inspect", named, "--input", sample).output
+
+
+def test_a_batch_given_to_compare_and_field_is_said_to_be_one_sample(capsys: pytest.CaptureFixture[str]):
+    for arguments in (["compare", "notes-block", "tinyvgg"], ["field", "notes-block", "--layer", "conv3"]):
+        told = run(*arguments, "--input", "4x3x64x64")
+        assert told.exit_code == 0 and "a batch of 4 samples of 3×64×64" in told.stderr
+        assert told.stdout == run(*arguments, "--input", "3x64x64").stdout
+    _, line = failing(capsys, "inspect", "lenet5", "--input", "4x1x8x8")
+    assert "the smallest input that works is 1×32×32" in line

@@ -21,6 +21,13 @@ def test_the_stem_of_resnet_is_worked_out_with_its_formula():
     assert "118,013,952 = 64·3·7·7 · 112·112" in done.stdout
     assert "9,472 = 64·3·7·7 + 64" in done.stdout
     assert "64 fully connected units" in done.stdout
+    assert "output      64×112×112: 64 channels (the depth, one for each filter), 802,816 values\n" in done.stdout
+
+
+def test_one_of_a_thing_is_in_the_singular():
+    shown = size("5", "-k", "5", "-i", "1", "-o", "1").stdout
+    assert "is in 1 window\n" in shown and "1 fully connected unit " in shown and "1×1×1: 1 channel (" in shown
+    assert ": 64 channels (the depth, as that of the input)" in size("224", "-k", "2", "--pool", "-i", "64").stdout
 
 
 def test_pixels_that_are_never_read_are_named():
@@ -31,7 +38,7 @@ def test_pixels_that_are_never_read_are_named():
 def test_json_holds_what_the_text_says():
     done = size("9x64", "-k", "1x7", "-p", "0x3", "-i", "4", "-o", "6", "-g", "2", "--json")
     answer = json.loads(done.stdout)
-    assert answer["version"] == 1 and answer["output_size"] == [9, 64]
+    assert answer["version"] == 1 and answer["output_size"] == [9, 64] and answer["output_shape"] == [6, 9, 64]
     assert answer["layer"] == {"parameters": 6 * 2 * 7 + 6, "macs": 6 * 2 * 7 * 9 * 64}
 
 
@@ -57,6 +64,7 @@ def test_three_axes_and_transposed_and_pooling():
         (["64", "-k", "3", "--pool", "--transposed"], "not both"),
         (["3x64x64", "-k", "3", "--dimensions", "2"], "channels with --in-channels"),
         (["64", "-k", "3", "-p", "2", "--pool"], "more than half the pooling kernel"),
+        (["64", "-k", "2", "--pool", "-i", "8", "-o", "4"], "a pooling keeps the number of channels"),
         (["64", "-k", "3", "-s", "0"], "stride must be at least 1"),
         (["0", "-k", "3"], "input_size must be at least 1"),
         (["64", "-k", "3", "-p", "same", "--pool"], "belongs to convolution"),

@@ -10,6 +10,7 @@ from convscope.capture.recording.recorder import Failure
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.window import Window
+from convscope.report.units import plural
 
 
 def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> str:
@@ -78,7 +79,7 @@ def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str |
     if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in axes:
         return None
     channels = weight[0] if failure.arguments["transposed"] else weight[1] * failure.arguments["groups"]
-    return f"each sample needs {axes[len(x)]}, {channels} channels first; it gets {written((given[0][1:],))}"
+    return f"each sample needs {axes[len(x)]}, {plural(channels, 'channel')} first; it gets {written((given[0][1:],))}"
 
 
 def _convolution(settings: Mapping[str, Any]) -> str | None:
@@ -86,7 +87,7 @@ def _convolution(settings: Mapping[str, Any]) -> str | None:
     groups = settings["groups"]
     channels = weight[0] if settings["transposed"] else weight[1] * groups
     if x[1] != channels:
-        return f"it takes {channels} channels, and gets {x[1]}"
+        return f"it takes {plural(channels, 'channel')}, and gets {x[1]}"
     if settings["transposed"]:
         return None
     return _misfit(x[2:], weight[2:], settings["stride"], settings["padding"], settings["dilation"])

@@ -12,14 +12,14 @@ from convscope.errors import CaptureError
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
-              help="Shape of one sample for all of them; each model's own unless given.")  # fmt: skip
+              help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> None:
     """Two or more models side by side; of two that are kin also what differs, layer by layer."""
     if len(models) < 2:
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
     from convscope.capture.load import load
-    from convscope.cli.inspect import input_shapes
+    from convscope.cli.inspect import input_shapes, say_batch
     from convscope.look.inspection.comparison import compare
     from convscope.look.inspection.record import inspect
     from convscope.report.table import print_table
@@ -28,10 +28,11 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
     for name in models:
         loaded = load(name)
         shapes = input_shapes(loaded, inputs)
-        inspection = inspect(loaded.factory, shapes[0] if len(shapes) == 1 else list(shapes), name=loaded.name)
+        inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
         if inspection.error:
             raise CaptureError(f"{loaded.name}: {inspection.error}")
         inspections.append(inspection)
+    say_batch(shapes, "each figure")
     comparison = compare(*inspections)
     if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))

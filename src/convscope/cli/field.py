@@ -34,15 +34,16 @@ def command(
 ) -> None:
     """Which pixels one cell sees, holes and all; or which cells one pixel can change."""
     from convscope.capture.load import load
-    from convscope.cli.inspect import input_shapes, smallest_that_works
+    from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
     from convscope.look.cell_field import cell_field, projective_field
     from convscope.look.inspection.record import inspect
 
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)
-    inspection = inspect(loaded.factory, shapes[0] if len(shapes) == 1 else list(shapes), name=loaded.name)
+    inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
     if inspection.error:
         raise CaptureError(inspection.error + smallest_that_works(loaded, shapes))
+    say_batch(shapes, "the field")
     if pixel is not None:
         changed = projective_field(inspection, layer, _position(pixel, "--pixel"))
         if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:
+    from convscope.capture.input_shapes import InputShapes
     from convscope.capture.load import Loaded
     from convscope.capture.mode import Mode
     from convscope.graph.memory import Optimizer
@@ -27,7 +27,7 @@ _MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.mod
 @click.command(epilog=_MODELS)
 @click.argument("model")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
-              help="Shape of one sample, like 3x224x224; several for several inputs.")  # fmt: skip
+              help="Shape of one sample, 3x224x224, or of a batch, 4x3x224x224; several for several inputs.")  # fmt: skip
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
@@ -74,11 +74,17 @@ def command(
     limit = None if memory is None else parse_byte_size(memory)
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)
-    given = shapes[0] if len(shapes) == 1 else list(shapes)
-    inspection = inspect(loaded.factory, given, name=loaded.name, mode=mode, object_size=object_size)
+    inspection = inspect(
+        loaded.factory,
+        shapes.inputs,
+        batch_size=shapes.batch_size,
+        name=loaded.name,
+        mode=mode,
+        object_size=object_size,
+    )
     needs = None
     if (batch is not None or limit is not None) and not inspection.error:
-        needs = training_needs(loaded.factory, given, name=loaded.name)
+        needs = training_needs(loaded.factory, shapes.inputs, name=loaded.name)
     if html_file is not None:
         _write(html_file, inspection.to_html())
     _write_drawings(inspection, svg_file, field_file)
@@ -96,32 +102,38 @@ def command(
         raise ConvscopeError(f"{len(found)} warning{'s' if len(found) > 1 else ''}; the first: {found[0].message}")
 
 
-def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
-    """The shapes that the user gave, or that the model is meant for.
+def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> InputShapes:
+    """The shapes that the user gave, a batch told apart from a sample; or those that the model is meant for.
 
     Raises:
         CaptureError: a text is not a shape, or none was given for a model that does not say.
     """
+    from convscope.capture.input_shapes import InputShapes, parse_shape, tell_batch
+
     if texts:
-        return tuple(map(_shape, texts))
+        return tell_batch(loaded.factory, [parse_shape(text) for text in texts], loaded.input_shape)
     if loaded.input_shape is None:
         raise CaptureError(f"{loaded.name} does not say what it takes: give --input, such as --input 3x224x224")
-    return (loaded.input_shape,)
+    return InputShapes((loaded.input_shape,))
 
 
-def smallest_that_works(loaded: Loaded, shapes: tuple[tuple[int, ...], ...]) -> str:
+def say_batch(shapes: InputShapes, what: str) -> None:
+    """Say on stderr that `what` is of one sample, where a batch was given."""
+    from convscope.capture.input_shapes import batch_note
+
+    note = batch_note(shapes, what)
+    if note:
+        click.echo(note, err=True)
+
+
+def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
     """What to add where an input failed and a larger one does not: "; the smallest input that works is 3×32×32"."""
     from convscope.capture.smallest import smallest_input
     from convscope.report.units import shape
 
-    smallest = smallest_input(loaded.factory, shapes[0], loaded.input_shape) if len(shapes) == 1 else None
+    samples = shapes.samples
+    smallest = smallest_input(loaded.factory, samples[0], loaded.input_shape) if len(samples) == 1 else None
     return f"; the smallest input that works is {shape(smallest)}" if smallest else ""
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text):
-        raise CaptureError(f"{text!r} is not a shape: write channels, height and width, like 3x224x224")
-    return tuple(int(part) for part in re.split("[x×,]", text))
 
 
 def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: Path | None) -> None:

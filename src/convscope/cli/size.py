@@ -125,6 +125,7 @@ def as_dict(layer: LayerArithmetic) -> dict[str, object]:
         "kind": layer.kind,
         "input_size": list(layer.input_sizes),
         "output_size": list(layer.output_sizes),
+        "output_shape": None if layer.out_channels is None else list(layer.output_shape),
         "pixels_never_read": layer.pixels_never_read,
         "axes": [
             {
@@ -151,9 +152,9 @@ def as_dict(layer: LayerArithmetic) -> dict[str, object]:
 
 
 def _print(layer: LayerArithmetic) -> None:
-    click.echo(f"{_named(layer)} on {units.shape(layer.input_sizes)}\n")
+    click.echo(f"{_named(layer)} on {units.shape(layer.input_shape)}\n")
     names = AXES[len(layer.axes)]
-    lines = [("output", units.shape(layer.output_sizes))]
+    lines = [("output", _output(layer))]
     if len(set(layer.axes)) == 1:
         lines.append(("formula", layer.axes[0].formula))
     else:
@@ -164,9 +165,8 @@ def _print(layer: LayerArithmetic) -> None:
         lines.append(("bias alone", _listed(layer.axes, names, "bias_only") + " of the output get no input"))
     least, most = (prod(axis.uses[end] for axis in layer.axes) for end in (0, 1))
     verb = "goes into" if layer.kind == "transposed convolution" else "is in"
-    what = "outputs" if layer.kind == "transposed convolution" else "windows"
-    spread = f"{least}" if least == most else f"{least} to {most}"
-    lines.append(("each pixel", f"{verb} {spread} {what}"))
+    what = units.plural(most, "output" if layer.kind == "transposed convolution" else "window")
+    lines.append(("each pixel", f"{verb} {what}" if least == most else f"{verb} {least} to {what}"))
     lines += _cost_lines(layer)
     for label, value in lines:
         click.echo(f"{label:<12}{value}")
@@ -174,7 +174,7 @@ def _print(layer: LayerArithmetic) -> None:
         click.echo("")
         _print_rivals(layer, layer.cost, layer.units_cost, layer.dense_cost)
     elif layer.kind != "pooling":
-        click.echo("\nGive --in-channels and --out-channels for parameters and MACs.")
+        click.echo("\nGive --in-channels and --out-channels for the output's depth, parameters and MACs.")
 
 
 def _named(layer: LayerArithmetic) -> str:
@@ -188,6 +188,15 @@ def _named(layer: LayerArithmetic) -> str:
     if any(w.dilation > 1 for w in windows):
         text += f", dilation {units.per_axis([w.dilation for w in windows])}"
     return text + (f", {layer.groups} groups" if layer.groups > 1 else "")
+
+
+def _output(layer: LayerArithmetic) -> str:
+    shape = units.shape(layer.output_shape)
+    if layer.out_channels is None:
+        return shape
+    depth = "the depth, as that of the input" if layer.kind == "pooling" else "the depth, one for each filter"
+    maps, values = units.plural(layer.out_channels, "channel"), units.plural(prod(layer.output_shape), "value")
+    return f"{shape}: {maps} ({depth}), {values}"
 
 
 def _leftover(layer: LayerArithmetic) -> list[tuple[str, str]]:
@@ -243,7 +252,7 @@ def _print_rivals(layer: LayerArithmetic, own: Cost, units_cost: Cost, dense_cos
     outputs = (layer.out_channels or 0) * prod(layer.output_sizes)
     rivals = (
         (f"this {layer.kind}", own),
-        (f"{layer.out_channels} fully connected units", units_cost),
+        (units.plural(layer.out_channels or 0, "fully connected unit"), units_cost),
         (f"{units.exact(outputs)} of them, one per output", dense_cost),
     )
     rows = [

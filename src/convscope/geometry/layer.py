@@ -79,6 +79,20 @@ class LayerArithmetic:
         return tuple(axis.output_size for axis in self.axes)
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """What is read: the sizes, with the channels in front where they are known."""
+        return self.input_sizes if self.in_channels is None else (self.in_channels, *self.input_sizes)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What is made: the sizes, with the channels (the depth) in front where they are known.
+
+        >>> work_out((224, 224), 7, stride=2, padding=3, in_channels=3, out_channels=64).output_shape
+        (64, 112, 112)
+        """
+        return self.output_sizes if self.out_channels is None else (self.out_channels, *self.output_sizes)
+
+    @property
     def pixels_never_read(self) -> int:
         """Input pixels of a channel that no output depends on: those in a row or column that is never read."""
         return prod(self.input_sizes) - prod(axis.input_size - len(axis.never_read) for axis in self.axes)
@@ -114,6 +128,8 @@ def work_out(
     """
     dimensions = len(input_sizes)
     _require_settings_of(kind, padding=padding, output_padding=output_padding, ceil_mode=ceil_mode, groups=groups)
+    if kind == "pooling" and out_channels not in (None, in_channels):
+        raise GeometryError(f"a pooling keeps the number of channels: leave out_channels {out_channels} out")
     axes: tuple[AxisArithmetic, ...]
     if kind == "pooling":
         assert not isinstance(padding, str)
@@ -158,9 +174,10 @@ and 1 pixel is never read; an axis of 63 or 65 fits, or 1 more cell of padding o
     """
     for axis in layer.axes:
         window, over, lost = axis.window, axis.remainder, len(axis.never_read)
+        are = "is" if lost == 1 else "are"
         if axis.never_read and axis.never_read[0] < axis.input_size - over:
             raise GeometryError(
-                f"{lost} of {axis.input_size} positions are never read: the stride {window.stride} steps over them; "
+                f"{lost} of {axis.input_size} positions {are} never read: the stride {window.stride} steps over them; "
                 f"use a kernel of {window.stride} or more without dilation, or a smaller stride"
             )
         if over:

@@ -110,7 +110,9 @@ class CellField:
             (top, bottom), (left, right) = self.spans[0], self.spans[1]
             boxes = [Box(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
         title = f"what {self.layer} at {_cell(self.position)} sees of {self.source}"
-        description = f"{self.read:,} positions are read; half of a plain average comes from {self.half:,} of them"
+        are = "is" if self.read == 1 else "are"
+        read = f"{units.plural(self.read, 'position')} {are} read"
+        description = f"{read}; half of a plain average comes from {self.half:,} of them"
         return picture(image, title=title, description=description, boxes=boxes, width=480)
 
     def _repr_html_(self) -> str:
@@ -130,13 +132,19 @@ class CellField:
         lines = [f"reads        {_spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}"]
         if any(self.endless) and self.endless != self.spans:
             lines.append(f"no borders   {_spans(self.endless)}")
-        holes = "every one is read" if self.read == self.hull else f"{self.read:,} of them are read: it has holes"
+        holes = (
+            "every one is read"
+            if self.read == self.hull
+            else f"{self.read:,} of them {'is' if self.read == 1 else 'are'} read: it has holes"
+        )
         lines.append(f"positions    {self.hull:,} in the box; {holes}")
-        lines.append(f"half of it   comes from {self.half:,} positions, if all weights were equal")
+        lines.append(f"half of it   comes from {units.plural(self.half, 'position')}, if all weights were equal")
         if len(self.blocks) > 1:
             lines += [f"channels     {first} to {last} see {size}" for first, last, size in self.blocks[:8]]
             if len(self.blocks) > 8:
-                lines.append(f"             and {len(self.blocks) - 8} more runs of channels")
+                lines.append(
+                    f"             and {units.plural(len(self.blocks) - 8, 'more run', 'more runs')} of channels"
+                )
         lines.append(f"status       {self.status.label}")
         return lines
 

@@ -23,6 +23,7 @@ from convscope.reference.sliding import (
     Setting,
     channels_first,
     channels_last,
+    channels_of,
     fitted_sizes,
     inner,
     layer_windows,
@@ -160,7 +161,7 @@ def _plan(x: Array, weight: Array, *, stride: Setting, padding: Paddings, dilati
     if groups < 1 or weight.shape[1] * groups != x.shape[1]:
         taken = weight.shape[1] * groups
         raise GeometryError(
-            f"input {x.shape} and weight {weight.shape} do not fit: the input has {x.shape[1]} channels, "
+            f"input {x.shape} and weight {weight.shape} do not fit: the input has {channels_of(x)}, "
             f"the weight takes {weight.shape[1]} · groups {groups} = {taken} [weight: (C_out, C_in / groups, *kernel)]"
         )
     require_groups(x.shape[1], weight.shape[0], groups)

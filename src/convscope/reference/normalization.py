@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
+from convscope.reference.sliding import Array, channels_of
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
@@ -192,7 +192,7 @@ def _grouped(x: Array, groups: int, weight: Array) -> Array:
 def _require_channels(x: Array, weight: Array) -> None:
     if weight.shape != (x.shape[1],):
         raise GeometryError(
-            f"input {x.shape} has {x.shape[1]} channels, but the weight is {weight.shape}: give one per channel"
+            f"input {x.shape} has {channels_of(x)}, but the weight is {weight.shape}: give one per channel"
         )
 
 

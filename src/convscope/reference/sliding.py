@@ -28,6 +28,15 @@ Paddings = Padding | Sequence[int | tuple[int, int]]
 BLOCK_BYTES = 2 * 2**20
 
 
+def channels_of(x: Array) -> str:
+    """Return the channels of an input (N, C, ...), for a message.
+
+    >>> channels_of(np.zeros((2, 1, 8, 8))), channels_of(np.zeros((2, 3, 8, 8)))
+    ('1 channel', '3 channels')
+    """
+    return "1 channel" if x.shape[1] == 1 else f"{x.shape[1]} channels"
+
+
 def layer_windows(
     kernel_size: Sequence[int], *, stride: Setting, padding: Paddings, dilation: Setting
 ) -> tuple[Window, ...]:

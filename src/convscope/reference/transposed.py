@@ -18,6 +18,7 @@ from convscope.reference.sliding import (
     Setting,
     channels_first,
     channels_last,
+    channels_of,
     inner,
     layer_windows,
     padded_channels_last,
@@ -104,7 +105,7 @@ def _transposed_sizes(
     require_spatial(x, weight)
     if weight.shape[0] != x.shape[1]:
         raise GeometryError(
-            f"input {x.shape} and weight {weight.shape} do not fit: the input has {x.shape[1]} channels, the weight "
+            f"input {x.shape} and weight {weight.shape} do not fit: the input has {channels_of(x)}, the weight "
             f"takes {weight.shape[0]} [weight: (C_in, C_out / groups, *kernel)]"
         )
     require_groups(x.shape[1], weight.shape[1] * groups, groups)

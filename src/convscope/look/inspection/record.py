@@ -150,6 +150,7 @@ def inspect(
     model: torch.nn.Module | Callable[[], torch.nn.Module],
     inputs: Inputs,
     *,
+    batch_size: int = 1,
     name: str = "",
     mode: Mode = "eval",
     object_size: int | None = None,
@@ -159,6 +160,7 @@ def inspect(
     Args:
         model: a module, left exactly as found; or a function that makes one, whose weights are then never allocated.
         inputs: the shape of one sample, such as (3, 224, 224), or whatever else `capture` takes.
+        batch_size: samples that it is run on; figures are those of one sample, and totals also of the batch.
         name: what to call it; its class's name unless given.
         mode: "eval", "train", or "as is".
         object_size: side of what is to be recognised, in pixels, to be warned where no position sees it whole.
@@ -176,7 +178,7 @@ def inspect(
     """
     from convscope.capture.capture import capture
 
-    return inspect_graph(capture(model, inputs, name=name, mode=mode), object_size=object_size)
+    return inspect_graph(capture(model, inputs, batch_size=batch_size, name=name, mode=mode), object_size=object_size)
 
 
 def inspect_graph(graph: Graph, *, object_size: int | None = None) -> Inspection:

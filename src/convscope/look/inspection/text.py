@@ -23,6 +23,8 @@ def title(inspection: Inspection) -> str:
     """What was inspected, on what."""
     graph = inspection.graph
     shapes = " and ".join(units.shape(graph.shape(value)[1:]) for value in graph.inputs)
+    if inspection.batch > 1:
+        shapes = f"a batch of {inspection.batch} samples of {shapes}; the table is of one"
     return f"{graph.name} on {shapes}" if shapes else graph.name
 
 
@@ -33,23 +35,29 @@ def totals(inspection: Inspection) -> list[tuple[str, str]]:
     trainable = sum(r.spec.elements for r in records if r.trainable)
     frozen = "" if trainable == inspection.parameters else f", {units.exact(trainable)} of them trainable"
     weight_bytes = units.byte_size(sum(r.spec.bytes for r in records))
+    batch = inspection.batch
+    macs, kept, peak = inspection.macs, inspection.activation_bytes, inspection.peak_bytes
+    many = batch > 1
     lines = [
         ("parameters", f"{units.exact(inspection.parameters)} ({weight_bytes}){frozen}"),
-        ("MACs", f"{units.exact(inspection.macs)} for one sample"),
+        ("MACs", f"{units.exact(macs)} for one sample" + (f", {units.exact(macs * batch)} for {batch}" * many)),
         (
             "activations",
-            f"{units.byte_size(inspection.activation_bytes)} for one sample, at most "
-            f"{units.byte_size(inspection.peak_bytes // inspection.batch)} of them at a time without gradients",
+            f"{units.byte_size(kept)} for one sample, at most {units.byte_size(peak // batch)} of them at a time "
+            "without gradients" + (f"; {units.byte_size(kept * batch)} and {units.byte_size(peak)} for {batch}" * many),
         ),
     ]
+    if many and graph.outputs:
+        lines.append(("output", " and ".join(units.shape(graph.shape(value)) for value in graph.outputs)))
     widest = widest_field(graph, inspection.layers)
     if widest is not None and inspection.source is not None:
         fields = widest.field_along(inspection.source)
         size, stride = field_size(fields), field_stride(fields)
+        pixels = "pixel" if size == "1" else "pixels"
         lines.append(
             (
                 "field",
-                f"{size} pixels at stride {stride}, at {widest.name}, the largest that is not the whole image",
+                f"{size} {pixels} at stride {stride}, at {widest.name}, the largest that is not the whole image",
             )
         )
     uncounted = [layer.name for layer in inspection.layers if layer.macs is None]

@@ -1,0 +1,120 @@
+"""Shapes that the user typed: of one sample, or of a batch of them, told apart by what the network takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from convscope.capture.build import build_without_memory
+from convscope.capture.capture import capture
+from convscope.errors import CaptureError
+from convscope.report import units
+
+Shape = tuple[int, ...]
+
+# How many axes a sample has, by the first layer that says so: (C, L), (C, H, W) or (C, D, H, W).
+_SAMPLE_AXES: tuple[tuple[tuple[type[nn.Module], ...], int], ...] = (
+    ((nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d, nn.AvgPool1d), 2),
+    ((nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d, nn.BatchNorm2d), 3),
+    ((nn.Conv3d, nn.ConvTranspose3d, nn.MaxPool3d, nn.AvgPool3d, nn.BatchNorm3d), 4),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InputShapes:
+    """The inputs of one forward pass.
+
+    Args:
+        samples: the shape of one sample of each input, without the batch.
+        batch_size: samples in the batch; 1 unless a batch was given.
+    """
+
+    samples: tuple[Shape, ...]
+    batch_size: int = 1
+
+    @property
+    def inputs(self) -> Shape | list[Shape]:
+        """What `capture` and `inspect` take: one shape, or several in a list."""
+        return self.samples[0] if len(self.samples) == 1 else list(self.samples)
+
+
+def parse_shape(text: str) -> Shape:
+    """Return the whole numbers of a shape such as "3x224x224".
+
+    Raises:
+        CaptureError: it is none.
+
+    >>> parse_shape("3x224x224"), parse_shape("1,32000")
+    ((3, 224, 224), (1, 32000))
+    """
+    if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text, re.ASCII):
+        raise CaptureError(f"{text!r} is not a shape: write channels, height and width, like 3x224x224")
+    return tuple(int(part) for part in re.split("[x×,]", text))
+
+
+def tell_batch(
+    model: nn.Module | Callable[[], nn.Module], shapes: Sequence[Shape], known: Shape | None = None
+) -> InputShapes:
+    """Tell whether shapes are of one sample or of a batch.
+
+    A sample has as many axes as the network's usual input, or as its first convolution or pooling takes. Where the
+    shapes have another number, the network decides: they are a batch where it takes them as a batch alone.
+
+    Args:
+        model: a module, or a function that makes one.
+        shapes: one for each input.
+        known: the shape of one sample that the model is meant for, if anything says so.
+
+    A batch of 4 images, and one clip of sound with 4 channels:
+
+    >>> tell_batch(nn.Conv2d(3, 8, 3), [(4, 3, 64, 64)])
+    InputShapes(samples=((3, 64, 64),), batch_size=4)
+    >>> tell_batch(nn.Conv1d(4, 8, 3), [(4, 16000)])
+    InputShapes(samples=((4, 16000),), batch_size=1)
+    """
+    given = InputShapes(tuple(shapes))
+    batch = _as_batch(shapes)
+    built = model if isinstance(model, nn.Module) else None if known else build_without_memory(model)
+    axes = len(known) if known else None if built is None else _sample_axes(built)
+    if batch is None or (len(shapes) == 1 and len(shapes[0]) == axes):
+        return given
+    if built is None:
+        return batch if len(shapes[0]) - 1 == axes else given
+    if _runs(built, given):
+        return given
+    return batch if len(shapes[0]) - 1 == axes or _runs(built, batch) else given
+
+
+def batch_note(shapes: InputShapes, what: str) -> str | None:
+    """What to say where `what` is of one sample and a batch was given; None where there is nothing to say.
+
+    >>> batch_note(InputShapes(((3, 64, 64),), 4), "the field")
+    'a batch of 4 samples of 3×64×64: the field is that of one sample'
+    """
+    if shapes.batch_size == 1:
+        return None
+    sample = " and ".join(units.shape(shape) for shape in shapes.samples)
+    return f"a batch of {shapes.batch_size} samples of {sample}: {what} is that of one sample"
+
+
+def _as_batch(shapes: Sequence[Shape]) -> InputShapes | None:
+    """The shapes with their first axis as the batch; None where they have none in common."""
+    sizes = {shape[0] for shape in shapes}
+    if len(sizes) > 1 or any(len(shape) < 2 for shape in shapes):
+        return None
+    return InputShapes(tuple(shape[1:] for shape in shapes), sizes.pop())
+
+
+def _sample_axes(model: nn.Module) -> int | None:
+    for module in model.modules():
+        for kinds, axes in _SAMPLE_AXES:
+            if isinstance(module, kinds):
+                return axes
+    return None
+
+
+def _runs(model: nn.Module, shapes: InputShapes) -> bool:
+    return capture(model, shapes.inputs, batch_size=shapes.batch_size).error is None
