@@ -27,7 +27,7 @@ _MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.mod
 @click.command(epilog=_MODELS)
 @click.argument("model")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
-              help="Shape of one sample, 3x224x224, or of a batch, 4x3x224x224; several for several inputs.")  # fmt: skip
+              help="Shape of one sample, 3x224x224, or of a batch, 4x3x224x224; one for each input.")  # fmt: skip
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
