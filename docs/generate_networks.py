@@ -14,7 +14,7 @@ from catalogue_facts import facts, network_on_meta, smallest  # noqa: E402 - the
 from convscope.geometry.cost import convolution_cost, linear_cost  # noqa: E402
 from convscope.nets import catalogue  # noqa: E402
 from convscope.nets.entry import Entry  # noqa: E402
-from convscope.nets.timeline import ENTRANTS, HUMAN_TOP5_ERROR  # noqa: E402
+from convscope.nets.timeline import ENTRANTS, HUMAN_TOP5_ERROR, other_figures  # noqa: E402
 from convscope.report import units  # noqa: E402
 
 INTRODUCTION = """# The networks
@@ -28,14 +28,9 @@ Build one with `convscope train DATA --model NAME`, look at it with `convscope i
 """
 
 ON_THE_YEARS = f"""
-A trained person's error on the same test is {HUMAN_TOP5_ERROR} %. Where figures for these years differ, this is why:
+A trained person's error on the same test is {HUMAN_TOP5_ERROR} %. Other figures are quoted for these years, and this is
+what they are:
 
-- **AlexNet: 16.4 % or 15.3 %.** Five networks trained on the challenge's own images reached 16.4 %; averaged with two
-  that had first learned on all of ImageNet's 2011 release, 15.3 %. One network's error is 18.2 %, on the validation
-  images.
-- **26.2 %** is the runner-up of 2012, without a network; the year before, the best was 25.8 %.
-- **ZFNet: 11.7 % or 14.8 %.** 14.8 % is the paper's ensemble; 11.7 % is the entry of the company that grew from it.
-- **ResNet: 3.57 %** is an ensemble on the test images; one ResNet-152 has 4.49 % on the validation images.
 """
 
 NOTES_ON_THE_TABLE = """
@@ -91,13 +86,16 @@ DEPARTURES = (
 
 def years() -> str:
     """The timeline."""
-    lines = ["## The ImageNet years", "", "| year | network | top-5 error | layers | idea |", "|---|---|---:|---:|---|"]
+    head = ["year", "network", "top-5 error", "measured on", "layers", "idea"]
+    lines = ["## The ImageNet years", "", f"| {' | '.join(head)} |", "|---|---|---:|---|---:|---|"]
     for entrant in ENTRANTS:
         name = f"{entrant.title} (`{entrant.name}`)" if entrant.name else entrant.title
         lines.append(
-            f"| {entrant.year} | {name} | {entrant.top5_error:g} % | {entrant.layers or ''} | {entrant.idea} |"
+            f"| {entrant.year} | {name} | {entrant.top5_error:g} % | {entrant.measured} | {entrant.layers or ''} "
+            f"| {entrant.idea} |"
         )
-    return "\n".join(lines) + "\n" + ON_THE_YEARS
+    others = [f"- **{entrant}**: {figures}" for entrant, figures in other_figures()]
+    return "\n".join(lines) + "\n" + ON_THE_YEARS + "\n".join(others) + "\n"
 
 
 def table() -> str:

@@ -67,3 +67,13 @@ def test_every_networks_page_can_be_read():
     for name in catalogue.names():
         result = CliRunner().invoke(command, [name])
         assert result.exit_code == 0 and f"{catalogue.find(name).parameters:,}" in result.output
+
+
+def test_every_figure_of_the_timeline_says_what_was_measured():
+    output = CliRunner().invoke(command, ["--timeline"]).output
+    assert "16.4 %  test, five networks averaged" in output
+    assert "18.2 % (validation, one network)" in output and "15.3 % (test, the same seven" in output
+    assert "14.8 % (test, six networks averaged, in ZFNet's paper)" in output
+    for entrant in json.loads(CliRunner().invoke(command, ["--timeline", "--json"]).output):
+        for figure in (entrant, *entrant["others"]):
+            assert figure["measured"].startswith(("test, ", "validation, "))

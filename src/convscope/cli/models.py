@@ -10,7 +10,7 @@ import click
 from convscope.errors import ConvscopeError
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
-from convscope.nets.timeline import ENTRANTS, timeline_drawing, timeline_table
+from convscope.nets.timeline import ENTRANTS, other_figures, timeline_drawing, timeline_table
 from convscope.report import units
 from convscope.report.table import Column, Table, print_table
 
@@ -70,6 +70,9 @@ def _show_timeline(svg_file: str | None, *, as_json: bool) -> None:
         _print_json([entrant.to_dict() for entrant in ENTRANTS])
         return
     print_table(timeline_table({entry.name: entry.parameters for entry in catalogue.ENTRIES}))
+    click.echo("\nOther figures that are quoted, and what they are:")
+    for entrant, figures in other_figures():
+        click.echo(f"  {entrant}: {figures}")
     if svg_file is not None:
         click.echo(f"\ndrawn into {svg_file}")
 

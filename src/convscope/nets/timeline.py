@@ -1,20 +1,34 @@
 """The ImageNet years: the challenge's best top-5 error from hand-made features to SENet, as records, table and drawing.
 
 Source: Russakovsky and others, "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015, table 8 (to 2014), and
-the challenge's result pages for 2015 and 2017. Errors are of the test set, in percent of images whose class is not
-among the five guessed. No torch is imported here.
+the challenge's result pages for 2015 and 2017; figures beside them from the networks' papers. Errors are in percent of
+images whose class is not among the five guessed. No torch is imported here.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from convscope.errors import ConvscopeError
 from convscope.report.svg import Colour, Drawing, Element, line, rectangle, text, text_width
 from convscope.report.table import Column, Table
 from convscope.report.units import exact
 
 # Russakovsky and others, section 6.4: one trained person on 1,500 test images.
 HUMAN_TOP5_ERROR = 5.1
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Another error that is quoted for the same year.
+
+    Args:
+        top5_error: percent of images, five guesses each.
+        measured: what was measured: which images, and how many networks were averaged.
+    """
+
+    top5_error: float
+    measured: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +39,21 @@ class Entrant:
         year: of the challenge.
         title: the network, or what came before networks.
         top5_error: percent of test images, five guesses each.
+        measured: what was measured: which images, and how many networks were averaged.
         layers: weighted layers, or None without a network.
         idea: what was new.
         name: its name in the catalogue, or None where it isn't there.
+        others: the other figures that are quoted for it, and what they are.
     """
 
     year: int
     title: str
     top5_error: float
+    measured: str
     layers: int | None
     idea: str
     name: str | None = None
+    others: tuple[Figure, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The record as JSON-able values."""
@@ -43,36 +61,62 @@ class Entrant:
 
 
 ENTRANTS = (
-    Entrant(year=2010, title="shallow", top5_error=28.2, layers=None, idea="hand-made features, coded and classified"),
-    Entrant(year=2011, title="shallow", top5_error=25.8, layers=None, idea="better hand-made features"),
+    Entrant(
+        year=2010,
+        title="shallow",
+        top5_error=28.2,
+        measured="test, the winner",
+        layers=None,
+        idea="hand-made features, coded and classified",
+    ),
+    Entrant(
+        year=2011,
+        title="shallow",
+        top5_error=25.8,
+        measured="test, the winner",
+        layers=None,
+        idea="better hand-made features",
+    ),
     Entrant(
         year=2012,
         title="AlexNet",
         top5_error=16.4,
+        measured="test, five networks averaged",
         layers=8,
         idea="a deep network wins: ReLU, dropout, two GPUs",
         name="alexnet-2012",
+        others=(
+            Figure(18.2, "validation, one network"),
+            Figure(15.4, "validation, seven networks averaged, two of them pretrained on ImageNet's release of 2011"),
+            Figure(15.3, "test, the same seven: the winning entry"),
+            Figure(26.2, "test, the runner-up of the same year, without a network"),
+        ),
     ),
     Entrant(
         year=2013,
-        title="ZFNet",
+        title="Clarifai",
         top5_error=11.7,
+        measured="test, the entry of a company that grew from ZFNet",
         layers=8,
-        idea="AlexNet with smaller first windows and more maps",
+        idea="ZFNet: AlexNet with smaller first windows and more maps",
         name="zfnet",
+        others=(Figure(14.8, "test, six networks averaged, in ZFNet's paper"),),
     ),
     Entrant(
         year=2014,
         title="VGG",
         top5_error=7.3,
+        measured="test, seven networks averaged",
         layers=19,
         idea="nothing but 3x3 windows, and more of them",
         name="vgg19",
+        others=(Figure(8.0, "validation, one network at one scale"),),
     ),
     Entrant(
         year=2014,
         title="GoogLeNet",
         top5_error=6.7,
+        measured="test, seven networks averaged",
         layers=22,
         idea="windows of several sizes side by side",
         name="googlenet-2014",
@@ -81,19 +125,57 @@ ENTRANTS = (
         year=2015,
         title="ResNet",
         top5_error=3.57,
+        measured="test, six networks averaged",
         layers=152,
         idea="a block learns the change, not the value",
         name="resnet152",
+        others=(Figure(4.49, "validation, one network"),),
     ),
     Entrant(
         year=2017,
         title="SENet",
         top5_error=2.3,
+        measured="test, several networks averaged",
         layers=154,
         idea="every block weighs its channels",
         name="senet154",
+        others=(Figure(4.47, "validation, one network, one crop"),),
     ),
 )
+
+
+def error_of(top5_error: float) -> tuple[Entrant, str]:
+    """Return the entrant that a quoted error belongs to, and what was measured.
+
+    Raises:
+        ConvscopeError: no figure of the timeline is this one.
+
+    >>> error_of(15.3)[1]
+    'test, the same seven: the winning entry'
+    """
+    for entrant in ENTRANTS:
+        for figure in (Figure(entrant.top5_error, entrant.measured), *entrant.others):
+            if figure.top5_error == top5_error:
+                return entrant, figure.measured
+    raise ConvscopeError(
+        f"no error of {top5_error:g} % is quoted for the ImageNet years: see convscope models --timeline"
+    )
+
+
+def other_figures() -> list[tuple[str, str]]:
+    """Return what else is quoted for each entrant: (entrant and year, the figures and what they are).
+
+    >>> other_figures()[1]
+    ('Clarifai, 2013', '14.8 % (test, six networks averaged, in ZFNet\'s paper)')
+    """
+    return [
+        (
+            f"{entrant.title}, {entrant.year}",
+            "; ".join(f"{figure.top5_error:g} % ({figure.measured})" for figure in entrant.others),
+        )
+        for entrant in ENTRANTS
+        if entrant.others
+    ]
 
 
 def timeline_table(parameters: dict[str, int]) -> Table:
@@ -103,6 +185,7 @@ def timeline_table(parameters: dict[str, int]) -> Table:
             str(entrant.year),
             entrant.title,
             f"{entrant.top5_error:g} %",
+            entrant.measured,
             "" if entrant.layers is None else str(entrant.layers),
             exact(parameters[entrant.name]) if entrant.name else "",
             entrant.idea,
@@ -114,6 +197,7 @@ def timeline_table(parameters: dict[str, int]) -> Table:
         Column("year"),
         Column("network"),
         Column("top-5 error", numeric=True),
+        Column("measured on"),
         Column("layers", numeric=True),
         Column("parameters", numeric=True),
         Column("idea"),
@@ -145,7 +229,7 @@ def timeline_drawing(*, width: float = 760, height: float = 420) -> Drawing:
         x, tall = left + place * step + step * 0.14, entrant.top5_error * scale
         middle, wide = left + (place + 0.5) * step, step * 0.72
         colour: Colour = "grey" if entrant.layers is None else "blue"
-        tip = f"{entrant.title} ({entrant.year}): {entrant.idea}"
+        tip = f"{entrant.title} ({entrant.year}): {entrant.idea}; {entrant.measured}"
         parts.append(rectangle(x, bottom - tall, wide, tall, fill=colour, radius=2, tip=tip))
         label = f"{entrant.top5_error:g} %"
         behind = text_width(label, 12) + 4
