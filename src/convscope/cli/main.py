@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Where one number in a network comes from, down to the pixels."),
     "audit": ("audit", "Each layer's numerical error in fp32, bf16 and channels-last."),
     "doctor": ("doctor", "What this machine can do, measured, and what training reaches of it."),
+    "notes": ("notes", "The lecture notes' figures, each beside the computed one."),
     "models": ("models", "The history: year, paper, idea, parameters, published error."),
 }
 

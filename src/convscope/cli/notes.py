@@ -1,0 +1,74 @@
+"""`convscope notes`: every figure of the lecture notes beside the computed one, proved as it is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convscope.notes.claim import Proof, Verdict
+
+JSON_VERSION = 1
+SETS = ("sizes", "edges", "simple", "functional", "fields", "history", "exercises", "overview")
+KINDS = ("right", "answered", "wrong", "transcription noise", "convention", "not decidable")
+EXIT_NOT_PROVED = 1
+
+
+@click.command(
+    "notes", epilog="Examples: convscope notes --wrong; convscope notes crops-of-256; convscope notes pooling"
+)
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.option("--wrong", is_flag=True, help="What the notes state wrongly.")
+@click.option(
+    "--verdict", "verdicts", type=click.Choice(KINDS), multiple=True, help="Claims of this verdict; repeatable."
+)
+@click.option("--from", "sets", type=click.Choice(SETS), multiple=True, help="Claims of this set of notes; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    words: tuple[str, ...], wrong: bool, verdicts: tuple[str, ...], sets: tuple[str, ...], as_json: bool
+) -> None:
+    """The figures of the lecture notes, each beside the one that convscope computes now.
+
+    WORD is a claim's name, or stands in its text; of several all must. With a filter each claim is shown in full. A
+    proof that does not hold is listed, and the exit code is 1.
+    """
+    from convscope.notes.registry import select
+
+    kinds = cast("tuple[Verdict, ...]", (*verdicts, *(["wrong"] if wrong else [])))
+    proofs = [claim.prove() for claim in select(words, notes=sets, verdicts=kinds)]
+    if as_json:
+        _print_json(proofs)
+    else:
+        _print(proofs, in_full=bool(words or kinds or sets))
+    failed = [proof.claim.id for proof in proofs if not proof.holds]
+    if failed:
+        click.echo(f"convscope: the verdict does not follow from what is computed: {', '.join(failed)}", err=True)
+        click.get_current_context().exit(EXIT_NOT_PROVED)
+
+
+def _print(proofs: Sequence[Proof], *, in_full: bool) -> None:
+    from convscope.notes.text import proof_lines, proof_table, summary
+    from convscope.report.table import print_table
+
+    if not in_full:
+        print_table(proof_table(proofs))
+        click.echo()
+    else:
+        for proof in proofs:
+            click.echo(click.style(f"{proof.claim.id}: {proof.claim.verdict}", bold=True))
+            for name, text in proof_lines(proof):
+                click.echo(f"  {name:<10}{text}")
+            click.echo()
+    click.echo(summary(proofs))
+
+
+def _print_json(proofs: Sequence[Proof]) -> None:
+    from convscope.notes.text import proof_dict
+
+    click.echo(
+        json.dumps({"version": JSON_VERSION, "claims": [proof_dict(p) for p in proofs]}, indent=1, ensure_ascii=False)
+    )

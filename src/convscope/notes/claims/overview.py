@@ -1,0 +1,227 @@
+"""The overview of CNN architectures: why convolutions, what they learn, and the years of ImageNet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from convscope.geometry.cost import convolution_cost
+from convscope.nets.catalogue import find
+from convscope.nets.timeline import ENTRANTS, error_of
+from convscope.notes import arrays, networks
+from convscope.notes.arithmetic import conv_weights
+from convscope.notes.claim import Claim
+
+_claim = partial(Claim, "overview")
+
+# (catalogue name, layers, year) as the notes' table has them; SENet's layers are left out there.
+_TABLE = (
+    ("alexnet-2012", 8, 2012),
+    ("zfnet", 8, 2013),
+    ("vgg19", 19, 2014),
+    ("googlenet-2014", 22, 2014),
+    ("resnet152", 152, 2015),
+    ("senet154", None, 2017),
+)
+# (title, percent, year) of the same table, but ZFNet's.
+_ERRORS = (
+    ("shallow", 28.2, 2010),
+    ("AlexNet", 16.4, 2012),
+    ("VGG", 7.3, 2014),
+    ("GoogLeNet", 6.7, 2014),
+    ("ResNet", 3.57, 2015),
+    ("SENet", 2.3, 2017),
+)
+
+
+def _error(title: str, year: int) -> float:
+    """The timeline's error of an entrant."""
+    return next(entrant.top5_error for entrant in ENTRANTS if (entrant.title, entrant.year) == (title, year))
+
+
+CLAIMS = (
+    _claim(
+        "lenet-year",
+        "year of LeNet-5",
+        1980,
+        lambda: find("lenet5").year // 10 * 10,
+        "the catalogue",
+        "wrong",
+        "LeNet-5 is of 1998, which is the 1990s; LeCun's first convolutional networks are of 1989",
+        stated_as="the 1980s",
+        see="convscope models lenet5",
+    ),
+    _claim(
+        "values-3072", "values of a stretched 32x32x3 image", 3_072, lambda: int(np.zeros((32, 32, 3)).size), "NumPy"
+    ),
+    _claim(
+        "first-relu",
+        "AlexNet as the first network with ReLU, as one list has it",
+        "first",
+        None,
+        "Jarrett and others, ICCV 2009; Nair and Hinton, ICML 2010",
+        "wrong",
+        'rectifiers were used before; "first mainstream use", as the notes have it further on, is right',
+    ),
+    _claim(
+        "macs-768k",
+        "MACs of ten 5x5 filters on 3x32x32 with padding 2",
+        768_000,
+        lambda: convolution_cost(3, 10, (5, 5), (32, 32)).macs,
+        "convolution_cost",
+        see="convscope size 32 --kernel 5 --padding 2 --in-channels 3 --out-channels 10",
+    ),
+    _claim(
+        "corners-equal",
+        'with "same" padding a corner of 6x6 is read as often as the middle: 3x3 windows on it',
+        9,
+        lambda: arrays.windows_of(6, 3, 1, 0),
+        "convolve_backward",
+        "wrong",
+        "a corner is in 4 windows, the middle in 9; without padding it is 1 and 9: padding evens out, not wholly",
+        see="convscope size 6 --kernel 3 --padding 1",
+    ),
+    _claim(
+        "pooling-doubles",
+        "field of two 3x3 layers after a pooling, which is said to double it",
+        2 * 5,
+        lambda: networks.fields("3", "3", "p")[-1],
+        "capture, propagate",
+        "wrong",
+        "the pooling adds one pixel here, 5 to 6; it is the stride that doubles, and with it what later layers add",
+    ),
+    _claim(
+        "invariance-baked-in",
+        "cells by which a convolution's map moves where the image moves by one pixel; invariance is said to be built in",
+        0,
+        lambda: arrays.cells_moved(arrays.convolved(1), 1),
+        "convolve",
+        "wrong",
+        "an invariant map would stay; this one moves with the image, which is equivariance, as the notes say further on",
+        stated_as="none",
+    ),
+    _claim(
+        "scale-invariance",
+        "strongest answers of a spot detector with max pooling to a spot and to one three times as large, as pooling is "
+        "said to bring some scale invariance",
+        [80, 80],
+        arrays.answers_to_a_larger_spot,
+        "convolve, max_pool",
+        "wrong",
+        "pooling forgives shifts within its window; what is larger by more than that meets other weights",
+        stated_as="the same",
+    ),
+    _claim(
+        "equivariant-convolution",
+        "cells by which a convolution's map moves where the image moves by one pixel",
+        1,
+        lambda: arrays.cells_moved(arrays.convolved(1), 1),
+        "convolve",
+        stated_as="as the image",
+    ),
+    _claim(
+        "pooling-shift-1",
+        "cells by which the map of a 2x2 max pooling moves where the image moves by 1 pixel, as pooling is said to "
+        "commute with shifts",
+        1,
+        lambda: arrays.cells_moved(arrays.pooled, 1),
+        "max_pool",
+        "wrong",
+        "pooling with stride 2 commutes with shifts by multiples of 2 alone; by one pixel its windows hold other values",
+        stated_as="as the image",
+    ),
+    _claim(
+        "pooling-shift-2",
+        "the same where the image moves by 2 pixels, the pooling's stride",
+        1,
+        lambda: arrays.cells_moved(arrays.pooled, 2),
+        "max_pool",
+        stated_as="as the image",
+    ),
+    _claim(
+        "field-of-three",
+        "field of three stacked 3x3 layers",
+        7,
+        lambda: networks.fields("3", "3", "3")[-1],
+        "capture, propagate",
+    ),
+    _claim(
+        "27-49-c-squared",
+        "weights of three 3x3 layers and of one 7x7 over C², for C = 64 and for C = 256",
+        None,
+        lambda: [n * conv_weights(c, c, k) // c**2 for c in (64, 256) for n, k in ((3, 3), (1, 7))],
+        "convolution_cost",
+        "answered",
+    ),
+    _claim(
+        "alexnet-2014-filters",
+        "filters of 3x11x11 in AlexNet's first layer (the form of 2014)",
+        64,
+        lambda: networks.first_filters("alexnet"),
+        "build",
+        see="convscope inspect alexnet --depth 1",
+    ),
+    _claim(
+        "alexnet-2012-filters",
+        "filters of 3x11x11 in AlexNet's first layer (the paper of 2012)",
+        64,
+        lambda: networks.first_filters("alexnet-2012"),
+        "build",
+        "wrong",
+        "the paper has 96, as the notes on output sizes say; 64 is the slimmer form that torchvision ships",
+        see="convscope inspect alexnet-2012 --depth 1",
+    ),
+    *(
+        _claim(
+            f"layers-{name}",
+            f"layers of {find(name).title}",
+            layers,
+            lambda name=name: find(name).layers or 0,
+            "the catalogue",
+            see=f"convscope models {name}",
+        )
+        for name, layers, _ in _TABLE
+        if layers is not None
+    ),
+    *(
+        _claim(
+            f"year-{name}",
+            f"year of {find(name).title}",
+            str(year),
+            lambda name=name: str(find(name).year),
+            "the catalogue",
+            see=f"convscope models {name}",
+        )
+        for name, _, year in _TABLE
+    ),
+    *(
+        _claim(
+            f"error-{percent}",
+            f"top-5 error of {title} in {year}, percent: {error_of(percent)[1]}",
+            percent,
+            lambda title=title, year=year: _error(title, year),
+            "the timeline",
+            see="convscope models --timeline",
+        )
+        for title, percent, year in _ERRORS
+    ),
+    _claim(
+        "error-11.7",
+        "whose top-5 error of 2013 is 11.7 %",
+        "ZFNet",
+        lambda: error_of(11.7)[0].title,
+        "the timeline",
+        "wrong",
+        "11.7 % is the entry of Clarifai, whose network grew from ZFNet; ZFNet's paper has 14.8 %, six networks averaged",
+        see="convscope models --timeline",
+    ),
+    _claim(
+        "error-18.2-to-15.4",
+        "AlexNet's top-5 errors on the validation images, percent: one network, and seven averaged",
+        [18.2, 15.4],
+        lambda: [figure.top5_error for figure in error_of(16.4)[0].others if "validation" in figure.measured],
+        "the timeline",
+        see="convscope models --timeline",
+    ),
+)

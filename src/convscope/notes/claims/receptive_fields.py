@@ -1,0 +1,247 @@
+"""Convolution arithmetic again, pooling, and how receptive fields grow."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from convscope.geometry.convolution import output_sizes, windows
+from convscope.notes import networks
+from convscope.notes.arithmetic import conv_macs, conv_parameters, conv_weights, size, steps_of
+from convscope.notes.claim import Claim
+from convscope.reference.pooling import average_pool
+
+_claim = partial(Claim, "fields")
+_GULSHAN = "Gulshan and others, JAMA 2016"
+_CHEXNET = "Rajpurkar and others: CheXNet. 2017, arXiv:1711.05225"
+
+CLAIMS = (
+    _claim(
+        "size-6-3-1",
+        "3x3 on 6x6: output size",
+        4,
+        lambda: size(6, 3),
+        "Window.output_size",
+        see="convscope size 6 --kernel 3",
+    ),
+    _claim(
+        "size-64-same",
+        "64x64, kernel 3, padding 1: output size",
+        64,
+        lambda: size(64, 3, 1, 1),
+        "Window.output_size",
+        see="convscope size 64 --kernel 3 --padding 1",
+    ),
+    _claim(
+        "size-64-2",
+        "64x64, kernel 3, stride 2, no padding: output size",
+        None,
+        lambda: size(64, 3, 2),
+        "Window.output_size",
+        "answered",
+        see="convscope size 64 --kernel 3 --stride 2",
+    ),
+    _claim(
+        "size-32-5",
+        "32x32, kernel 5, padding 2: output size",
+        None,
+        lambda: size(32, 5, 1, 2),
+        "Window.output_size",
+        "answered",
+        see="convscope size 32 --kernel 5 --padding 2",
+    ),
+    _claim(
+        "params-1792",
+        "parameters of 64 filters of 3x3 on RGB",
+        1_792,
+        lambda: conv_parameters(3, 64, 3),
+        "convolution_cost",
+        see="convscope size 64 --kernel 3 --padding 1 --in-channels 3 --out-channels 64",
+    ),
+    _claim(
+        "params-5-for-3",
+        "parameters that 5x5 instead of 3x3 adds",
+        None,
+        lambda: conv_parameters(3, 64, 5) - conv_parameters(3, 64, 3),
+        "convolution_cost",
+        "answered",
+    ),
+    _claim(
+        "size-32-unpadded",
+        "32x32 after one 3x3 without padding",
+        30,
+        lambda: size(32, 3),
+        "Window.output_size",
+        see="convscope size 32 --kernel 3",
+    ),
+    _claim(
+        "size-32-five-unpadded",
+        "32x32 after five of them",
+        22,
+        lambda: size(size(size(size(size(32, 3), 3), 3), 3), 3),
+        "Window.output_size",
+    ),
+    _claim(
+        "size-128",
+        "128x128 RGB, 32 filters of 5x5, padding 2, stride 2: output",
+        None,
+        lambda: (32, *output_sizes((128, 128), windows(2, 5, stride=2, padding=2))),
+        "output_sizes",
+        "answered",
+        see="convscope size 128 --kernel 5 --padding 2 --stride 2 --in-channels 3 --out-channels 32",
+    ),
+    _claim(
+        "retina-filters",
+        "filters in the first layer of the retina network, an Inception-v3",
+        64,
+        lambda: networks.first_filters("inception_v3"),
+        "build",
+        "wrong",
+        "Inception-v3 begins with 32 filters",
+        stated_as="about 64",
+        see="convscope inspect inception_v3 --depth 1",
+    ),
+    _claim(
+        "retina-authors",
+        "laboratory whose network was trained on 128,000 photographs of the retina",
+        "DeepMind",
+        None,
+        _GULSHAN,
+        "wrong",
+        "the work on 128,175 photographs is Google Research's; DeepMind's is of another kind of image",
+    ),
+    _claim(
+        "average-quadrant",
+        "average of the quadrant 1, 3, 4, 6",
+        None,
+        lambda: float(average_pool(np.array([[[[1.0, 3], [4, 6]]]]), 2)[0, 0, 0, 0]),
+        "average_pool",
+        "answered",
+    ),
+    _claim(
+        "three-3-one-7",
+        "receptive field of three 3x3 layers, and of one 7x7",
+        [7, 7],
+        lambda: [networks.fields("3", "3", "3")[-1], networks.fields("7")[-1]],
+        "capture, propagate",
+    ),
+    _claim(
+        "pixels-a-layer",
+        "pixels that each further 3x3 layer adds",
+        2,
+        lambda: networks.fields("3", "3", "3")[-1] - networks.fields("3", "3")[-1],
+        "capture, propagate",
+    ),
+    _claim(
+        "growth-of-fields",
+        "how the fields of 3x3 layers in a row grow",
+        "by multiplication",
+        lambda: steps_of(networks.fields(*["3"] * 5)),
+        "capture, propagate",
+        "wrong",
+        "each layer adds k − 1 times the product of the strides before it, as the notes' own formula has it: strides "
+        "multiply, fields add",
+        stated_as="multiplicatively",
+    ),
+    _claim(
+        "field-15",
+        "3x3 layers for a receptive field of 15",
+        None,
+        lambda: networks.fields(*["3"] * 10).index(15) + 1,
+        "capture, propagate",
+        "answered",
+    ),
+    _claim(
+        "weights-27-49",
+        "weights of three 3x3 layers and of one 7x7, one channel",
+        [27, 49],
+        lambda: [3 * conv_weights(1, 1, 3), conv_weights(1, 1, 7)],
+        "convolution_cost",
+    ),
+    _claim(
+        "weights-45-percent",
+        "fewer weights by, percent",
+        45,
+        lambda: round(100 * (1 - 3 * conv_weights(1, 1, 3) / conv_weights(1, 1, 7))),
+        "convolution_cost",
+    ),
+    _claim(
+        "modern-kernels",
+        "largest kernels of ResNet-50 and ConvNeXt-T, as virtually all modern networks are said to stack small ones",
+        [3, 3],
+        lambda: [networks.largest_kernel(name) for name in ("resnet50", "convnext_tiny")],
+        "build",
+        "wrong",
+        "ResNet begins with one 7x7, and ConvNeXt has 7x7 in every block",
+        stated_as="3x3, stacked",
+        see="convscope inspect convnext_tiny",
+    ),
+    _claim(
+        "pool-saves-4",
+        "times less work of a layer behind a 2x2 pooling",
+        4,
+        lambda: conv_macs(64, 64, 3, 56) // conv_macs(64, 64, 3, size(56, 2, 2)),
+        "convolution_cost",
+    ),
+    _claim(
+        "effective-field",
+        "times smaller in side the part of VGG-16's last field that half of its value comes from",
+        "2 to 3",
+        lambda: networks.field_over_its_half("vgg16", "features.30"),
+        "cell_field",
+        "not decidable",
+        "3.6 holds where all weights are equal; trained weights have another field each, and no definition of "
+        '"effective" is given',
+        see="convscope field vgg16 --layer features.30",
+    ),
+    _claim(
+        "field-18",
+        "receptive field of four 3x3, a 2x2 pooling and two 3x3",
+        None,
+        lambda: networks.fields("3", "3", "3", "3", "p", "3", "3")[-1],
+        "capture, propagate",
+        "answered",
+    ),
+    _claim(
+        "densenet-last-field",
+        "pixels of a field at the end of DenseNet-121's blocks",
+        224,
+        lambda: networks.last_field("densenet121"),
+        "capture, propagate",
+        compare="at least",
+        stated_as="nearly all of the 224",
+        see="convscope inspect densenet121 --depth 2",
+    ),
+    _claim(
+        "densenet-blocks",
+        "dense blocks of DenseNet-121",
+        5,
+        lambda: networks.dense_blocks("densenet121"),
+        "build",
+        "wrong",
+        "it has four; a fifth is counted only where the first convolution and its pooling are taken for one",
+        compare="at least",
+        stated_as="a fifth",
+        see="convscope inspect densenet121 --depth 2",
+    ),
+    _claim(
+        "densenet-block-that-spans",
+        "dense block in which a field first spans nearly all of the 224 pixels",
+        5,
+        lambda: networks.dense_block_that_spans("densenet121", 224),
+        "capture, propagate",
+        "wrong",
+        "a field of 224 pixels is reached within the second block already",
+        stated_as="the fifth",
+    ),
+    _claim(
+        "chexnet-14-diseases",
+        "diseases for which CheXNet was found to reach radiologists",
+        14,
+        None,
+        _CHEXNET,
+        "wrong",
+        "the comparison with radiologists is of pneumonia alone; for the 14 labels it is with earlier networks",
+    ),
+)
