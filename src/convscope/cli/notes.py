@@ -7,26 +7,24 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from convscope.notes.claim import NOTES, VERDICTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convscope.notes.claim import Proof, Verdict
 
 JSON_VERSION = 1
-SETS = ("sizes", "edges", "simple", "functional", "fields", "history", "exercises", "overview")
-KINDS = ("right", "answered", "wrong", "transcription noise", "convention", "not decidable")
 EXIT_NOT_PROVED = 1
 
 
-@click.command(
-    "notes", epilog="Examples: convscope notes --wrong; convscope notes crops-of-256; convscope notes pooling"
-)
+@click.command("notes", epilog="Examples: convscope notes --wrong; convscope notes crops-of-256")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--wrong", is_flag=True, help="What the notes state wrongly.")
 @click.option(
-    "--verdict", "verdicts", type=click.Choice(KINDS), multiple=True, help="Claims of this verdict; repeatable."
+    "--verdict", "verdicts", type=click.Choice(tuple(VERDICTS)), multiple=True, help="Claims of this verdict."
 )
-@click.option("--from", "sets", type=click.Choice(SETS), multiple=True, help="Claims of this set of notes; repeatable.")
+@click.option("--from", "sets", type=click.Choice(tuple(NOTES)), multiple=True, help="Claims of this set of notes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     words: tuple[str, ...], wrong: bool, verdicts: tuple[str, ...], sets: tuple[str, ...], as_json: bool

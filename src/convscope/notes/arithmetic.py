@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log2
 
 from convscope.geometry.convolution import output_sizes, windows
@@ -60,7 +60,7 @@ def mlp_weights(*widths: int) -> int:
     >>> mlp_weights(3072, 1024, 512, 10)
     3675136
     """
-    return sum(linear_cost(a, b, bias=False).weights for a, b in itertools.pairwise(widths))
+    return sum(linear_cost(a, b, bias=False).weights for a, b in pairwise(widths))
 
 
 def places_of_a_crop(crop: int, side: int) -> int:
@@ -78,11 +78,11 @@ def growth_with_the_side(sides: Sequence[int], counts: Sequence[int]) -> str:
     >>> growth_with_the_side([2, 4, 8], [4, 16, 64])
     'quadratic'
     """
-    assert all(b == 2 * a for a, b in itertools.pairwise(sides))
-    powers = {round(log2(b / a), 2) for a, b in itertools.pairwise(counts)}
-    return (
-        {1.0: "linear", 2.0: "quadratic", 3.0: "cubic"}[powers.pop()] if len(powers) == 1 else "faster than any power"
-    )
+    assert all(b == 2 * a for a, b in pairwise(sides))
+    powers = {round(log2(b / a), 2) for a, b in pairwise(counts)}
+    if len(powers) > 1:
+        return "no power of the side"
+    return {1.0: "linear", 2.0: "quadratic", 3.0: "cubic"}[powers.pop()]
 
 
 def steps_of(values: Sequence[int]) -> str:
@@ -91,7 +91,7 @@ def steps_of(values: Sequence[int]) -> str:
     >>> steps_of([3, 5, 7]), steps_of([3, 9, 27])
     ('by addition', 'by multiplication')
     """
-    pairs = list(itertools.pairwise(values))
+    pairs = list(pairwise(values))
     if len({b - a for a, b in pairs}) == 1:
         return "by addition"
     return "by multiplication" if len({b / a for a, b in pairs}) == 1 else "by neither"

@@ -75,7 +75,7 @@ def answers_to_a_turned_edge() -> list[object]:
 
 
 def answers_to_a_larger_spot() -> list[object]:
-    """Return a spot detector's strongest answer, pooled 2x2, to one bright pixel and to the same three times as large."""
+    """Return a spot detector's strongest answer, pooled 2x2, to a bright pixel and to one three times as large."""
     image = np.zeros((5, 5))
     image[2, 2] = 10
     larger = np.kron(image, np.ones((3, 3)))
@@ -98,7 +98,7 @@ def slaps_felt(at: int) -> int:
 
 
 def first_output_changed(second: int, ahead: int) -> int:
-    """Return the first second whose output an impulse changes, under a flipped kernel that reaches `ahead` seconds on."""
+    """Return the first second whose output an impulse changes, under a flipped kernel reaching `ahead` seconds on."""
     impulse = np.zeros((1, 1, 30))
     impulse[0, 0, second] = 1
     output = true_convolve(impulse, np.ones((1, 1, 3)), padding=((2 - ahead, ahead),))

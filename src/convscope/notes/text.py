@@ -50,10 +50,12 @@ def proof_table(proofs: Sequence[Proof]) -> Table:
     """Return the claims as a table, a heading for each set of notes."""
     columns = (Column("claim"), Column("what"), Column("notes"), Column("computed"), Column("verdict"))
     rows: list[Row] = []
+    notes = ""
     for proof in proofs:
         claim = proof.claim
-        if not rows or claim.notes != notes:
-            rows.append(Row((claim.notes, NOTES[claim.notes], "", "", ""), "group"))
+        if claim.notes != notes:
+            notes = claim.notes
+            rows.append(Row((notes, NOTES[notes], "", "", ""), "group"))
         rows.append(Row((claim.id, claim.says, stated_text(claim), computed_text(proof), claim.verdict)))
     return Table(columns, tuple(rows))
 

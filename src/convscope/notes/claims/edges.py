@@ -207,7 +207,7 @@ CLAIMS = (
         arrays.answers_to_a_turned_edge,
         "convolve",
         "wrong",
-        "shared weights bring equivariance to shifts, and nothing for rotations: another kernel must find the turned edge",
+        "shared weights bring equivariance to shifts and nothing for rotations: the turned edge needs another kernel",
         stated_as="the same",
     ),
 )

@@ -29,13 +29,19 @@ _FUNDUS_FIELDS = (
     (4, 144, "36 after the third pooling, then twice 2 · 8: 68 (76 after the pooling)"),
 )
 
+
+def _fundus_field(pooling: int) -> int:
+    """The field before one of the four poolings, counted from 1."""
+    return networks.fields(*_FUNDUS)[3 * pooling - 2]
+
+
 CLAIMS = (
     *(
         _claim(
             f"exercise-1{part}",
             f"({part}) input {w}, kernel {f}, stride {s}, padding {p}: output size",
             stated,
-            lambda w=w, f=f, s=s, p=p: size(w, f, s, p),
+            partial(size, w, f, s, p),
             "Window.output_size",
             see=f"convscope size {w} --kernel {f} --stride {s} --padding {p}",
         )
@@ -114,8 +120,8 @@ CLAIMS = (
         lambda: places_of_a_crop(224, 256),
         "Window.output_size",
         "wrong",
-        "256 − 224 + 1 = 33 places on each axis: 33² = 1,089, and 2,178 with flips; 2,048 = 32² · 2 has the flip in it and "
-        "forgets the last place of each axis",
+        "256 − 224 + 1 = 33 places on each axis: 33² = 1,089, and 2,178 with flips; 2,048 = 32² · 2 has the "
+        "flip in it already, and leaves out the last place on each axis",
         see="convscope size 256 --kernel 224",
     ),
     _claim(
@@ -176,7 +182,7 @@ CLAIMS = (
         "fundus-field-1",
         "fundus network: field before the first pooling, about",
         5,
-        lambda: networks.fields(*_FUNDUS)[1],
+        partial(_fundus_field, 1),
         "capture, propagate",
         see="convscope inspect notes-fundus",
     ),
@@ -185,7 +191,7 @@ CLAIMS = (
             f"fundus-field-{pooling}",
             f"fundus network: field before pooling {pooling}, about",
             stated,
-            lambda i=3 * pooling - 2: networks.fields(*_FUNDUS)[i],
+            partial(_fundus_field, pooling),
             "capture, propagate",
             "wrong",
             why,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,7 +48,7 @@ CLAIMS = (
         "mlp-parameters",
         "its parameters, biases with them",
         None,
-        lambda: sum(linear_cost(a, b).parameters for a, b in itertools.pairwise(_MLP)),
+        lambda: sum(linear_cost(a, b).parameters for a, b in pairwise(_MLP)),
         "linear_cost",
         "answered",
     ),
@@ -163,8 +163,8 @@ CLAIMS = (
         lambda: conv_parameters(3, 10, 5) - conv_weights(3, 10, 5),
         "convolution_cost",
         "transcription noise",
-        "one learned number for each output plane; the manual's sentence is of the padding: 0 by default, and (k − 1) / 2 "
-        "a good number",
+        "one learned number for each output plane; the manual says of the padding that it is 0 by default, and "
+        "(k − 1) / 2 a good number",
     ),
     _claim(
         "pool-224",

@@ -22,7 +22,7 @@ CLAIMS = (
             f"size-{w}-{f}-{s}-{p}",
             f"input {w}, kernel {f}, stride {s}, padding {p}: output size",
             stated,
-            lambda w=w, f=f, s=s, p=p: size(w, f, s, p),
+            partial(size, w, f, s, p),
             "Window.output_size",
             see=f"convscope size {w} --kernel {f} --stride {s} --padding {p}",
         )

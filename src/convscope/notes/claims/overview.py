@@ -40,6 +40,14 @@ def _error(title: str, year: int) -> float:
     return next(entrant.top5_error for entrant in ENTRANTS if (entrant.title, entrant.year) == (title, year))
 
 
+def _layers(name: str) -> int:
+    return find(name).layers or 0
+
+
+def _year(name: str) -> str:
+    return str(find(name).year)
+
+
 CLAIMS = (
     _claim(
         "lenet-year",
@@ -93,18 +101,19 @@ CLAIMS = (
     ),
     _claim(
         "invariance-baked-in",
-        "cells by which a convolution's map moves where the image moves by one pixel; invariance is said to be built in",
+        "cells by which a convolution's map moves where the image moves by one pixel: invariance is "
+        "said to be built in",
         0,
         lambda: arrays.cells_moved(arrays.convolved(1), 1),
         "convolve",
         "wrong",
-        "an invariant map would stay; this one moves with the image, which is equivariance, as the notes say further on",
+        "an invariant map would stay; this one moves with the image: equivariance, as the notes say further on",
         stated_as="none",
     ),
     _claim(
         "scale-invariance",
-        "strongest answers of a spot detector with max pooling to a spot and to one three times as large, as pooling is "
-        "said to bring some scale invariance",
+        "strongest answers of a spot detector with max pooling to a spot and to one three times as large, as pooling "
+        "is said to bring some scale invariance",
         [80, 80],
         arrays.answers_to_a_larger_spot,
         "convolve, max_pool",
@@ -128,7 +137,7 @@ CLAIMS = (
         lambda: arrays.cells_moved(arrays.pooled, 1),
         "max_pool",
         "wrong",
-        "pooling with stride 2 commutes with shifts by multiples of 2 alone; by one pixel its windows hold other values",
+        "pooling with stride 2 commutes with shifts by multiples of 2 alone; by 1 its windows hold other values",
         stated_as="as the image",
     ),
     _claim(
@@ -177,7 +186,7 @@ CLAIMS = (
             f"layers-{name}",
             f"layers of {find(name).title}",
             layers,
-            lambda name=name: find(name).layers or 0,
+            partial(_layers, name),
             "the catalogue",
             see=f"convscope models {name}",
         )
@@ -189,7 +198,7 @@ CLAIMS = (
             f"year-{name}",
             f"year of {find(name).title}",
             str(year),
-            lambda name=name: str(find(name).year),
+            partial(_year, name),
             "the catalogue",
             see=f"convscope models {name}",
         )
@@ -200,7 +209,7 @@ CLAIMS = (
             f"error-{percent}",
             f"top-5 error of {title} in {year}, percent: {error_of(percent)[1]}",
             percent,
-            lambda title=title, year=year: _error(title, year),
+            partial(_error, title, year),
             "the timeline",
             see="convscope models --timeline",
         )
@@ -213,7 +222,7 @@ CLAIMS = (
         lambda: error_of(11.7)[0].title,
         "the timeline",
         "wrong",
-        "11.7 % is the entry of Clarifai, whose network grew from ZFNet; ZFNet's paper has 14.8 %, six networks averaged",
+        "11.7 % is the entry of Clarifai, which grew from ZFNet; ZFNet's paper has 14.8 %, six networks averaged",
         see="convscope models --timeline",
     ),
     _claim(
