@@ -35,8 +35,10 @@ accuracies that exercises lead one to expect are measured in [experiments](exper
 def why(proof: Proof) -> str:
     """One line of a list: what is said, and what is right."""
     claim = proof.claim
-    right = f"; {computed_text(proof)}" if proof.computed is not None else f" ({claim.by})" if claim.by else ""
-    return f"- `{claim.id}`: {claim.says}. Stated: {stated_text(claim)}{right}. {claim.why[0].upper()}{claim.why[1:]}."
+    right = (
+        f"; computed: {computed_text(proof)}" if proof.computed is not None else f" ({claim.by})" if claim.by else ""
+    )
+    return f"- `{claim.id}`: {claim.says}. Notes: {stated_text(claim)}{right}. {claim.why[0].upper()}{claim.why[1:]}."
 
 
 def row(proof: Proof) -> str:

@@ -35,7 +35,7 @@ def test_the_filters_work_together_and_the_json_holds_what_the_text_says():
     assert found["version"] == 1 and len(found["claims"]) > 3
     by_id = {claim["id"]: claim for claim in found["claims"]}
     assert {(c["verdict"], c["notes"], c["holds"]) for c in by_id.values()} == {("wrong", "edges", True)}
-    assert by_id["rotation"]["computed"] == [30, 0] and by_id["rotation"]["stated_as"] == "the same"
+    assert by_id["rotation"]["computed"] == [30, 0] and by_id["rotation"]["stated_as"].startswith("the same")
     assert by_id["stride-parameters"]["computed"] == [36_928, 36_928]
     two = notes("--verdict", "convention", "--verdict", "not decidable").output
     assert "whole-number: convention" in two and "strided-values: not decidable" in two

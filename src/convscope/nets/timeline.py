@@ -166,7 +166,7 @@ def other_figures() -> list[tuple[str, str]]:
     """Return what else is quoted for each entrant: (entrant and year, the figures and what they are).
 
     >>> other_figures()[1]
-    ('Clarifai, 2013', '14.8 % (test, six networks averaged, in ZFNet\'s paper)')
+    ('Clarifai, 2013', "14.8 % (test, six networks averaged, in ZFNet's paper)")
     """
     return [
         (

@@ -54,7 +54,7 @@ CLAIMS = (
     ),
     _claim(
         "first-window-column",
-        "middle column of that window, as first written out",
+        "middle column of the 6x6 numbers' first window, as first written out",
         [0, 3, 7],
         lambda: [arrays.whole(n) for n in NUMBERS[:3, 1]],
         "NUMBERS",
@@ -142,7 +142,7 @@ CLAIMS = (
     ),
     _claim(
         "stride-macs",
-        "times fewer MACs of a 3x3 convolution of 64 channels on 56x56 at stride 2",
+        "times fewer MACs of a 3x3 convolution of 64 channels on 56x56 at stride 2 than at stride 1",
         None,
         lambda: _strided(1).macs // _strided(2).macs,
         "work_out",
@@ -150,7 +150,7 @@ CLAIMS = (
     ),
     _claim(
         "stride-parameters",
-        "parameters of that convolution at stride 1 and 2, where a stride is said to reduce them",
+        "parameters of a 3x3 convolution of 64 channels on 56x56 at stride 1 and 2",
         "fewer at stride 2",
         lambda: [_strided(stride).parameters for stride in (1, 2)],
         "work_out",
@@ -191,23 +191,23 @@ CLAIMS = (
     ),
     _claim(
         "flip-and-causality",
-        "the same under a flipped kernel that reaches one second ahead, where the flip is said to ensure causality",
+        "first output that an impulse at second 10 changes, under a flipped kernel that reaches one second ahead",
         10,
         lambda: arrays.first_output_changed(10, 1),
         "true_convolve",
         "wrong",
         "the flip gives each input the response of its age; that no output comes before its input follows from a "
         "response that is 0 before time 0",
+        stated_as="10: the flip ensures causality",
     ),
     _claim(
         "rotation",
-        "the vertical kernel's strongest answers to an edge and to the edge turned by 90°, as the same filters "
-        "everywhere are said to make a network invariant to shifts and rotations",
+        "the vertical kernel's strongest answers to an edge and to the edge turned by 90°",
         [30, 30],
         arrays.answers_to_a_turned_edge,
         "convolve",
         "wrong",
         "shared weights bring equivariance to shifts and nothing for rotations: the turned edge needs another kernel",
-        stated_as="the same",
+        stated_as="the same: invariant to shifts and rotations",
     ),
 )

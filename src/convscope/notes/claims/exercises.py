@@ -64,7 +64,7 @@ CLAIMS = (
     ),
     _claim(
         "field-47",
-        "the same with 2x2 pooling after layers 2 and 4, about",
+        "receptive field of five 3x3 layers with 2x2 pooling after layers 2 and 4, about",
         47,
         lambda: networks.fields("3", "3", "p", "3", "3", "p", "3")[-1],
         "capture, propagate",
@@ -91,16 +91,22 @@ CLAIMS = (
     ),
     _claim(
         "block-total",
-        "all of them together",
+        "parameters of the block",
         23_584,
         lambda: find("notes-block").parameters,
         "the catalogue",
         see="convscope inspect notes-block --input 4x3x64x64",
     ),
-    _claim("block-sizes", "64 after one and two poolings", [32, 16], lambda: halved(64, 2), "Window.output_size"),
+    _claim(
+        "block-sizes",
+        "64x64 after one and two 2x2 poolings: output sizes",
+        [32, 16],
+        lambda: halved(64, 2),
+        "Window.output_size",
+    ),
     _claim(
         "block-average",
-        "a batch of 4 after global average pooling",
+        "a batch of 4 times 64 maps after global average pooling: output",
         (4, 64, 1, 1),
         lambda: networks.averaged(4, 64),
         "torch",
@@ -145,7 +151,7 @@ CLAIMS = (
     ),
     _claim(
         "fc6-785",
-        "times larger, about",
+        "times as many parameters in AlexNet's FC6 as in LeNet's largest layer, about",
         785,
         lambda: round(linear_cost(9_216, 4_096).parameters / linear_cost(400, 120).parameters),
         "linear_cost",

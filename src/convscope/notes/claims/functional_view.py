@@ -46,7 +46,7 @@ CLAIMS = (
     ),
     _claim(
         "mlp-parameters",
-        "its parameters, biases with them",
+        "parameters of the MLP of 3072, 1024, 512 and 10 units, biases with them",
         None,
         lambda: sum(linear_cost(a, b).parameters for a, b in pairwise(_MLP)),
         "linear_cost",
@@ -90,7 +90,7 @@ CLAIMS = (
     ),
     _claim(
         "ten-filters",
-        "ten of them: output",
+        "10 filters of 5x5 with padding 2 on 32x32x3: output",
         (32, 32, 10),
         lambda: (*square(32, 5, 1, 2), 10),
         "output_sizes",
@@ -105,7 +105,7 @@ CLAIMS = (
     ),
     _claim(
         "filters-760",
-        "parameters of ten",
+        "parameters of ten 5x5x3 filters with bias",
         760,
         lambda: conv_parameters(3, 10, 5),
         "convolution_cost",
@@ -149,7 +149,7 @@ CLAIMS = (
     ),
     _claim(
         "tensor-of-four-sizes",
-        "sizes of what SpatialConvolution makes of one image, said to be a 3-D tensor and written with four",
+        "sizes of the 3-D tensor that SpatialConvolution makes of one image",
         4,
         lambda: int(_ten_filters().ndim),
         "convolve",
@@ -158,13 +158,14 @@ CLAIMS = (
     ),
     _claim(
         "bias-a-number",
-        "biases of ten filters, where the bias is said to be 0 by default and one global number",
+        "biases of ten filters",
         1,
         lambda: conv_parameters(3, 10, 5) - conv_weights(3, 10, 5),
         "convolution_cost",
         "transcription noise",
         "one learned number for each output plane; the manual says of the padding that it is 0 by default, and "
         "(k − 1) / 2 a good number",
+        stated_as="a global number, 0 by default",
     ),
     _claim(
         "pool-224",
@@ -176,7 +177,7 @@ CLAIMS = (
     ),
     _claim(
         "pool-hyperparameters",
-        "channels that pooling makes of 64 where a depth D₂ can be asked for, as for 32",
+        "channels of 64 maps after a pooling that is asked for a depth of 32",
         32,
         lambda: work_out((224, 224), 2, kind="pooling", in_channels=64).out_channels or 0,
         "work_out",
@@ -192,9 +193,7 @@ CLAIMS = (
         "transcription noise",
         "the summary is that of pooling, as D₂ = D₁ in it shows; a convolution has weights",
     ),
-    _claim(
-        "pool-parameters", "parameters of a pooling on the same input", 0, lambda: _parameters("pooling"), "work_out"
-    ),
+    _claim("pool-parameters", "parameters of a 5x5 pooling on 32x32x3", 0, lambda: _parameters("pooling"), "work_out"),
     _claim(
         "six-fields",
         "different receptive fields of six filters at one place",

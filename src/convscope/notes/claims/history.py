@@ -97,7 +97,7 @@ CLAIMS = (
     ),
     _claim(
         "sigmoid-slope-5",
-        "its gradient there, about",
+        "gradient of the sigmoid at 5, about",
         0.007,
         lambda: _slope(sigmoid_backward, 5.0),
         "sigmoid_backward",
@@ -149,11 +149,11 @@ CLAIMS = (
     _claim(
         "alexnet-reference",
         "year of the paper whose reference number 1404.5997 is given for AlexNet's",
-        2012,
-        lambda: next(entry.year for entry in ENTRIES if "1404.5997" in entry.paper),
+        "2012",
+        lambda: next(str(entry.year) for entry in ENTRIES if "1404.5997" in entry.paper),
         "the catalogue",
         "wrong",
-        "arXiv:1404.5997 is Krizhevsky's paper of 2014 on parallel training, with the slimmer network; the paper of "
+        "the number is that of Krizhevsky's paper of 2014 on parallel training, with the slimmer network; the paper of "
         "2012 has no number there",
         see="convscope models alexnet",
     ),

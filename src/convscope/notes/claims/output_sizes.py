@@ -38,7 +38,7 @@ CLAIMS = (
     ),
     _claim(
         "fc-100-units-224",
-        "parameters of 100 such units",
+        "parameters of 100 fully connected units on 224x224x3",
         15_000_000,
         lambda: linear_cost(3 * 224 * 224, 100).parameters,
         "linear_cost",
@@ -48,7 +48,7 @@ CLAIMS = (
     ),
     _claim(
         "fc-100-units-224-exact",
-        "the same in the notes' table",
+        "parameters of 100 fully connected units on 224x224x3, in the table",
         15_052_900,
         lambda: linear_cost(3 * 224 * 224, 100).parameters,
         "linear_cost",
@@ -56,7 +56,7 @@ CLAIMS = (
     ),
     _claim(
         "fc-100-units-32",
-        "parameters of 100 units on 32x32x3",
+        "parameters of 100 fully connected units on 32x32x3",
         307_300,
         lambda: linear_cost(3 * 32 * 32, 100).parameters,
         "linear_cost",

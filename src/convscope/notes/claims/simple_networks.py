@@ -27,7 +27,7 @@ CLAIMS = (
     ),
     _claim(
         "net-39-conv2",
-        "then twenty 5x5, stride 2: output",
+        "37x37x10, twenty 5x5, stride 2: output",
         (20, 17, 17),
         lambda: (20, *output_sizes((37, 37), windows(2, 5, stride=2))),
         "output_sizes",
@@ -35,13 +35,19 @@ CLAIMS = (
     ),
     _claim(
         "net-39-conv3",
-        "then forty 5x5, stride 2: output",
+        "17x17x20, forty 5x5, stride 2: output",
         (40, 7, 7),
         lambda: (40, *output_sizes((17, 17), windows(2, 5, stride=2))),
         "output_sizes",
         see="convscope size 17 --kernel 5 --stride 2 --in-channels 20 --out-channels 40",
     ),
-    _claim("net-39-flat", "flattened", 1_960, lambda: 40 * size(size(39 - 2, 5, 2), 5, 2) ** 2, "Window.output_size"),
+    _claim(
+        "net-39-flat",
+        "values of the 39x39 network's last map, flattened",
+        1_960,
+        lambda: 40 * size(size(39 - 2, 5, 2), 5, 2) ** 2,
+        "Window.output_size",
+    ),
     _claim(
         "pool-4",
         "2x2 pooling with stride 2 on 4x4: output size",
@@ -52,7 +58,7 @@ CLAIMS = (
     ),
     _claim(
         "pool-height-formula",
-        "the same by the pooling summary's formula for the height, ⌊(n − f + 1) / s⌋",
+        "2x2 pooling with stride 2 on 4x4 by the summary's formula for the height, ⌊(n − f + 1) / s⌋",
         (4 - 2 + 1) // 2,
         lambda: pooling_windows(2, 2)[0].output_size(4),
         "pooling_windows",
@@ -87,7 +93,7 @@ CLAIMS = (
     ),
     _claim(
         "lenet-parameters",
-        "parameters of the same layers",
+        "parameters CONV1, POOL1, CONV2, POOL2, FC3, FC4, softmax",
         [608, 0, 3_216, 0, 48_120, 10_164, 850],
         lambda: networks.parameters_by_row("lenet5-notes"),
         "build",
@@ -95,7 +101,7 @@ CLAIMS = (
     ),
     _claim(
         "filter-depth",
-        "weights of one filter of CONV2 where each filter is said to be f x f x (the layer's own number of filters)",
+        "weights of one filter of CONV2 by f x f x (the layer's own number of filters)",
         5 * 5 * 16,
         lambda: conv_weights(8, 1, 5),
         "convolution_cost",
@@ -114,7 +120,7 @@ CLAIMS = (
     _claim("fc-4704", "units of six 28x28 maps", 4_704, lambda: 6 * size(32, 5) ** 2, "Window.output_size"),
     _claim(
         "conv-156",
-        "parameters of six 5x5 filters on that 32x32x3 image",
+        "parameters of six 5x5 filters on 32x32x3",
         156,
         lambda: conv_parameters(3, 6, 5),
         "convolution_cost",
