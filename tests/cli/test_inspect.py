@@ -191,7 +191,9 @@ def test_a_batch_is_told_from_a_sample_by_the_network(tmp_path: Path, model: str
         assert run("inspect", named, "--input", f"1x{sample}").output == run("inspect", named, "--input", sample).output
 
 
-def test_a_batch_given_to_compare_and_field_is_said_to_be_one_sample(capsys: pytest.CaptureFixture[str]):
+def test_a_batch_given_to_compare_field_and_audit_is_said_to_be_one_sample(capsys: pytest.CaptureFixture[str]):
+    audited = run("audit", "lenet5", "--input", "4x1x32x32")
+    assert audited.exit_code == 0 and "a batch of 4 samples of 1×32×32: each error is that of one" in audited.stderr
     for arguments in (["compare", "notes-block", "tinyvgg"], ["field", "notes-block", "--layer", "conv3"]):
         told = run(*arguments, "--input", "4x3x64x64")
         assert told.exit_code == 0 and "a batch of 4 samples of 3×64×64" in told.stderr

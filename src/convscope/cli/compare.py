@@ -24,7 +24,7 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
     from convscope.look.inspection.record import inspect
     from convscope.report.table import print_table
 
-    inspections = []
+    inspections, batch = [], None
     for name in models:
         loaded = load(name)
         shapes = input_shapes(loaded, inputs)
@@ -32,7 +32,9 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
         if inspection.error:
             raise CaptureError(f"{loaded.name}: {inspection.error}")
         inspections.append(inspection)
-    say_batch(shapes, "each figure")
+        batch = shapes if shapes.batch_size > 1 else batch
+    if batch is not None:
+        say_batch(batch, "each figure")
     comparison = compare(*inspections)
     if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))

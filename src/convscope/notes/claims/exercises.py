@@ -131,6 +131,16 @@ CLAIMS = (
         see="convscope size 256 --kernel 224",
     ),
     _claim(
+        "crops-and-flips",
+        "views of a 256x256 image by 224 crops and a flip",
+        2 * 2_048,
+        lambda: 2 * places_of_a_crop(224, 256),
+        "Window.output_size",
+        "wrong",
+        "twice as many views as places; the paper's factor of 2,048 has the flip in it already",
+        stated_as="2,048, times the flip",
+    ),
+    _claim(
         "distinct-views",
         "distinct views of 1.2 million images, by crops and flips",
         1_000_000,
