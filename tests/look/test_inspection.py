@@ -71,7 +71,9 @@ def test_several_inputs_have_their_fields_by_name():
 def test_costs_are_for_one_sample_whatever_the_batch():
     one, eight = inspect(nn.Conv2d(3, 8, 3), (3, 9, 9)), inspect(nn.Conv2d(3, 8, 3), torch.zeros(8, 3, 9, 9))
     assert one.macs == eight.macs and one.activation_bytes == eight.activation_bytes
-    assert str(one) == str(eight)
+    assert one.table() == eight.table()
+    assert f"{one.macs:,} for one sample, {8 * one.macs:,} for 8" in str(eight)
+    assert str(eight).startswith("Conv2d on a batch of 8 samples of 3×9×9; the table is of one\n")
 
 
 def test_print_and_notebook_say_the_same_numbers():
