@@ -15,7 +15,7 @@ VERDICTS: Mapping[Verdict, str] = {
     "answered": "the notes ask, or leave the number out",
     "wrong": "the computed value, or the publication that is named, is another one",
     "transcription noise": "written otherwise than the source of the notes has it, by all signs when it was copied",
-    "convention": "a rule that one may adopt, and that not everybody does",
+    "convention": "a rule that one may adopt; frameworks compute without it",
     "not decidable": "nothing that can be computed decides it; where it was measured, the page is named",
 }
 

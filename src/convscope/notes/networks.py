@@ -96,7 +96,7 @@ def last_field(name: str) -> int:
 
 
 def dense_block_that_spans(name: str, pixels: int) -> int:
-    """Return the first dense block, counted from 1, with a receptive field of so many pixels or more."""
+    """Return the first dense block, counted from 1, with a receptive field of `pixels` or more."""
     module = next(module for module, field in _fields_by_module(name) if field >= pixels)
     return int(next(part for part in module.split(".") if part.startswith("denseblock")).removeprefix("denseblock"))
 

@@ -50,7 +50,7 @@ def select(
     ]
     ids = {claim.id for claim in found}
     for word in words:
-        found = [claim for claim in found if _speaks_of(claim, word, exactly=word in ids)]
+        found = [claim for claim in found if _mentions(claim, word, exactly=word in ids)]
         if not found:
             among = " among those asked for" if len(words) > 1 or notes or verdicts else ""
             hint = did_you_mean(word, [claim.id for claim in CLAIMS])
@@ -60,7 +60,7 @@ def select(
     return tuple(found)
 
 
-def _speaks_of(claim: Claim, word: str, *, exactly: bool) -> bool:
+def _mentions(claim: Claim, word: str, *, exactly: bool) -> bool:
     if exactly:
         return claim.id == word
     text = " ".join((claim.id, claim.notes, NOTES[claim.notes], claim.says, claim.why, claim.by))

@@ -117,7 +117,7 @@ CLAIMS = (
         arrays.answers_to_a_larger_spot,
         "convolve, max_pool",
         "wrong",
-        "pooling forgives shifts within its window; what is larger by more than that meets other weights",
+        "pooling evens out shifts within its window; a larger spot meets other weights",
         stated_as="the same: some scale invariance",
     ),
     _claim(
