@@ -7,6 +7,7 @@ import re
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.errors import GeometryError
 
 JSON_VERSION = 1
@@ -30,9 +31,9 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
     print_table(found.table())
-    click.echo()
+    echo()
     for line in found.summary():
-        click.echo(line)
+        echo(line)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

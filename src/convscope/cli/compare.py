@@ -6,6 +6,7 @@ import json
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.errors import CaptureError
 
 
@@ -34,9 +35,9 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
         inspections.append(inspection)
     comparison = compare(*inspections)
     if as_json:
-        click.echo(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(comparison.to_dict(), indent=2))
         return
     print_table(comparison.table())
     if comparison.differences:
-        click.echo("\nWhat differs, layer by layer")
+        echo("\nWhat differs, layer by layer")
         print_table(comparison.difference_table())
