@@ -151,7 +151,7 @@ def _from_import(text: str, place: str, attribute: str) -> Loaded:
     if not place or not attribute:
         raise CaptureError(f"{text!r} is not a model: {_FORMS}")
     path = Path(place)
-    folder = path.resolve().parent if place.endswith(".py") else Path.cwd()
+    folder = Path(os.path.realpath(path)).parent if place.endswith(".py") else Path.cwd()
     with _importable_from(folder):
         module = _module_from_file(path) if place.endswith(".py") else _module_by_name(place)
     if not hasattr(module, attribute):
@@ -251,6 +251,8 @@ def _load_weights(model: nn.Module, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    with refused_as(CaptureError, path):
+        require_regular(path)
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
         model.load_state_dict(tensors)

@@ -31,4 +31,4 @@ def write_output(path: str | Path, content: str, *, parents: bool = False) -> No
         write_text(path, content)
     except (Unreadable, OSError) as error:
         reason = explain_os_error(error) if isinstance(error, OSError) else error
-        raise ConvscopeError(f"can't write {path}: {reason}") from None
+        raise ConvscopeError(f"{path} can't be written: {reason}") from None

@@ -75,7 +75,7 @@ def write_shards(
         raise DataError(f"{shard_images} images a shard: give 1 or more")
     if folder.exists():
         raise DataError(f"{folder} is there already, and is never overwritten: give another name")
-    if listing.source != "digits" and folder.resolve().is_relative_to(Path(listing.source).resolve()):
+    if listing.source != "digits" and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(listing.source)):
         raise DataError(f"{folder} lies in the source itself: give a folder outside of it")
     beside = folder.with_name(f".new-{folder.name}-{os.getpid()}")
     problems = list(listing.problems)

@@ -124,7 +124,7 @@ def _loader(table: Pixels, version: Version) -> Callable[[], Pixels]:
 
 def _class_names(folder: Path, version: Version) -> tuple[str, ...]:
     path = folder / version.names_file
-    if _is_there(path):
+    if os.path.lexists(path):
         with refused_as(DataError, path):
             names = tuple(read_text(path, limit=LARGEST_NAMES).split())
         if len(names) == version.class_count and len(set(names)) == len(names):
