@@ -8,17 +8,19 @@ TEXT_LIMIT = 64 * 2**20
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_text(path: Name, *, limit: int = TEXT_LIMIT) -> str:
+def read_text(path: Name, *, limit: int = TEXT_LIMIT, names: bool = False) -> str:
     """Read a regular file of at most `limit` bytes as text.
+
+    Where it holds `names` of files, bytes that are not UTF-8 are kept as `os.fsdecode` keeps them.
 
     Raises:
         Unreadable: the file can't be read, or holds something else than text.
     """
-    return decode_text(read_bytes(path, limit=limit))
+    return decode_text(read_bytes(path, limit=limit), names=names)
 
 
-def decode_text(data: bytes) -> str:
-    r"""Return the text in a file's bytes.
+def decode_text(data: bytes, *, names: bool = False) -> str:
+    r"""Return the text in a file's bytes; `names` as `read_text` has it.
 
     Raises:
         Unreadable: they are neither UTF-8 nor UTF-16; the reason names the line and the byte.
@@ -32,7 +34,7 @@ def decode_text(data: bytes) -> str:
     """
     encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
-        text = data.decode(encoding)
+        text = data.decode(encoding, "surrogateescape" if names else "strict")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         name = encoding.removesuffix("-sig").upper()

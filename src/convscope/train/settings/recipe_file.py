@@ -45,7 +45,7 @@ def from_toml(text: str, *, where: str = "the recipe") -> Recipe:
 def load_recipe(path: Path) -> Recipe:
     """A recipe from a TOML file. Raises RunError."""
     with refused_as(RunError, f"the recipe {path} can't be read"):
-        text = read_text(path, limit=TOML_LIMIT)
+        text = read_text(path, limit=TOML_LIMIT, names=True)
     return from_toml(text, where=str(path))
 
 
