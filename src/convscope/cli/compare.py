@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.echo import echo, echo_json
 from convscope.errors import CaptureError
 
 
@@ -35,7 +33,7 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
         inspections.append(inspection)
     comparison = compare(*inspections)
     if as_json:
-        click.echo(json.dumps(comparison.to_dict(), indent=2))
+        echo_json(comparison.to_dict())
         return
     print_table(comparison.table())
     if comparison.differences:

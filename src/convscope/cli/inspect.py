@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo, write_output
+from convscope.cli.echo import echo, echo_json, write_output
 from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def command(
     _write_drawings(inspection, svg_file, field_file)
     if as_json:
         training = {"training_memory": needs.to_dict(batch, limit, optimizer)} if needs else {}
-        click.echo(json.dumps({**inspection.to_dict(), **training}, indent=2))
+        echo_json({**inspection.to_dict(), **training})
     else:
         table = inspection.table(depth, wide=wide, formulas=formulas, kept=needs.kept if needs else None)
         more = needs.lines(batch, limit, optimizer) if needs else []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from convscope.cli.echo import echo, write_output
+from convscope.cli.echo import echo, echo_json, write_output
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
 from convscope.nets.timeline import ENTRANTS, timeline_drawing, timeline_table
@@ -100,4 +98,4 @@ def _show_one(entry: Entry, *, as_json: bool) -> None:
 
 
 def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+    echo_json(value)
