@@ -8,6 +8,7 @@ from torch import nn
 
 from convscope.capture.build import build_without_memory
 from convscope.capture.load import load
+from convscope.data.records import Decoding
 from convscope.errors import CaptureError
 from convscope.nets import catalogue
 from convscope.nets.build import build
@@ -70,7 +71,9 @@ def test_a_run_directory_brings_its_weights(tmp_path):
     network = build("lenet5", num_classes=3, in_channels=1, image_size=(28, 28))
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     card = {"name": "lenet5", "num_classes": 3, "in_channels": 1, "image_size": [28, 28], "options": {}}
-    (tmp_path / "model.json").write_text(json.dumps({"format": 1, "network": card}))
+    preparation = {**Decoding(size=(28, 28), channels=1).to_dict(), "mean": [0.5], "std": [0.2]}
+    described = {"format": 1, "network": card, "classes": ["a", "b", "c"], "preprocessing": preparation}
+    (tmp_path / "model.json").write_text(json.dumps(described))
     loaded = load(str(tmp_path))
     assert loaded.input_shape == (1, 28, 28)
     built = loaded.build()
@@ -79,7 +82,7 @@ def test_a_run_directory_brings_its_weights(tmp_path):
     with pytest.raises(CaptureError, match="does not hold weights"):
         loaded.build()
     (tmp_path / "model.json").write_text('{"format": 1}')
-    with pytest.raises(CaptureError, match=r"model\.json can't be used: KeyError: 'network'"):
+    with pytest.raises(CaptureError, match=r"model\.json can't be used: it has no network"):
         load(str(tmp_path))
 
 
@@ -92,7 +95,7 @@ def test_a_run_directory_brings_its_weights(tmp_path):
         ("no.such.module:make", "no.such.module does not import: ModuleNotFoundError: No module named 'no'"),
         ("FILE", "is a file: say what in it makes the model"),
         ("FOLDER", "is not a run directory: it has no model.json"),
-        ("FOLDER/absent.py:make", "there is no file"),
+        ("FOLDER/absent.py:make", "absent.py: no such file"),
         ("FILE:mak", "has no 'mak'. Did you mean make?"),
         ("FILE:number", "number is a int: it must be a function or class"),
         ("FILE:Net", "needs num_classes: write a function without arguments beside it, such as "

@@ -131,7 +131,7 @@ def test_training_memory_for_a_batch_and_the_largest_that_fits():
         (["inspect", "NETS:Small", "-i", "1x32x32"], "conv (Conv2d)"),
         (["inspect", "NETS:Small", "-i", "32x32"], "conv (Conv2d)"),
         (["inspect", "NETS:Small", "-i", "3x2x2"], "conv (Conv2d)"),
-        (["inspect", "lenet5", "--html", "/no/such/folder/a.html"], "can't write"),
+        (["inspect", "lenet5", "--html", "/no/such/folder/a.html"], "can't be written"),
         (["inspect", "lenet5", "--memory", "8"], "8GB"),
         (["compare", "lenet5"], "two models or more"),
         (["compare", "NETS:Broken", "NETS:Small", "-i", "3x32x32"], "Broken: fc (Linear)"),

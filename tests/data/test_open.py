@@ -104,7 +104,7 @@ def test_bad_images_are_listed_and_kept_out(tmp_path: Path) -> None:
         open_dataset(str(tmp_path), decoding=SMALL, strict=True)
 
 
-def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+def test_names_that_are_no_text_stay_what_they_are(tmp_path: Path) -> None:
     made.fill(tmp_path, {"a": 3, "b": 3})
     for name in ("🐈.png", "new\nline.png", os.fsdecode(b"\xff\xfe.png")):
         try:
@@ -113,8 +113,7 @@ def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:
         except OSError:  # a file system that takes UTF-8 only
             (tmp_path / "a" / "x.png").unlink()
     names = {Path(name).name for name in everything(open_dataset(str(tmp_path), decoding=SMALL))}
-    assert {"🐈.png", "new\\nline.png"} <= names
-    assert all(name.encode() and "\n" not in name for name in names)
+    assert {"🐈.png", "new\nline.png"} <= names
 
 
 def test_links_are_followed_once_and_never_in_circles(tmp_path: Path) -> None:

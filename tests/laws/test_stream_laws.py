@@ -20,11 +20,11 @@ from convscope.data import streamed as stream_module
 from convscope.data.batches import Batches
 from convscope.data.course import draw_course
 from convscope.data.open import open_dataset, probe
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Dataset, Decoding, ImageSet
 from convscope.data.shards.write_shards import write_shards
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.errors import DataError
+from convscope.files.regular import Unreadable
 from convscope.train import train
 from convscope.train.events import EpochRow, Silent
 from convscope.train.loop import guarded_step

@@ -6,10 +6,10 @@ import ast
 import importlib
 import importlib.util
 import inspect
-import json
+import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from convscope.capture import model_file
+from convscope.capture.model_file import ModelFile, read_model_file
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
+from convscope.files.regular import Unreadable, refused_as, require_regular
+from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
 
-_CARD = "model.json"
 _WEIGHTS = "weights.safetensors"
+LARGEST_SOURCE = 2**24  # bytes of Python
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
 
 
@@ -37,14 +41,14 @@ class Loaded:
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
         weights: the file with its trained weights; None where there are none.
-        preprocessing: how an image becomes its input, as `model.json` has it; None where nothing says so.
+        preprocessing: says how an image becomes its input; None where nothing does.
     """
 
     name: str
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
-    preprocessing: Mapping[str, Any] | None = None
+    preprocessing: ModelFile | None = None
 
     def build(self) -> nn.Module:
         """The module, with its trained weights where it has any.
@@ -74,7 +78,7 @@ def load(text: str) -> Loaded:
     if colon:
         return _from_import(text, place, attribute)
     path = Path(text)
-    if text.endswith(".py") or path.is_file():
+    if text.endswith(".py") or (os.path.lexists(path) and not path.is_dir()):
         raise CaptureError(f"{text} is a file: say what in it makes the model, {_suggest_factory(path)}")
     if path.is_dir():
         return _from_run(path)
@@ -84,8 +88,8 @@ def load(text: str) -> Loaded:
 def _suggest_factory(path: Path) -> str:
     """What in a file could make a model, read from its text: nothing is run."""
     try:
-        statements = ast.parse(path.read_text(encoding="utf-8")).body
-    except (OSError, ValueError, SyntaxError):
+        statements = ast.parse(read_text(path, limit=LARGEST_SOURCE)).body
+    except (Unreadable, ValueError, SyntaxError, RecursionError, MemoryError):
         return f"such as {path}:make_model"
     makers = [
         s.name
@@ -109,30 +113,22 @@ def _from_catalogue(name: str) -> Loaded:
 
 
 def _from_run(path: Path) -> Loaded:
-    card = path / _CARD
-    if not card.is_file():
-        raise CaptureError(f"{path} is not a run directory: it has no {_CARD}")
-    try:
-        known: Mapping[str, Any] = json.loads(card.read_bytes())
-        if "ensemble" in known:
-            raise CaptureError(_one_of(path, [str(name) for name in known["ensemble"]["names"]]))
-        network: Mapping[str, Any] = known["network"]
-        name, size = str(network["name"]), tuple(int(side) for side in network["image_size"])
-        channels, classes = int(network["in_channels"]), int(network["num_classes"])
-        options = dict(network["options"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CaptureError(f"{card} can't be used: {type(error).__name__}: {error}") from None
+    if not os.path.lexists(path / model_file.NAME):
+        raise CaptureError(f"{path} is not a run directory: it has no {model_file.NAME}")
+    known = read_model_file(path / model_file.NAME, error=CaptureError)
+    if known.members is not None:
+        raise CaptureError(_one_of(path, known.members))
     weights = path / _WEIGHTS
     return Loaded(
-        name=path.name or name,
-        factory=lambda: build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
-        input_shape=(channels, *size),
-        weights=weights if weights.is_file() else None,
-        preprocessing=known.get("preprocessing"),
+        name=path.name or known.name,
+        factory=known.build,
+        input_shape=known.input_shape,
+        weights=weights if os.path.lexists(weights) else None,
+        preprocessing=known,
     )
 
 
-def _one_of(path: Path, members: list[str]) -> str:
+def _one_of(path: Path, members: tuple[str, ...]) -> str:
     """What to say where one network is wanted and several stand in the path."""
     named = f", such as {path / members[0]}" if members else ", once one is trained"
     return f"{path} is an ensemble of {len(members)} networks: name one of them{named}"
@@ -155,7 +151,7 @@ def _from_import(text: str, place: str, attribute: str) -> Loaded:
     if not place or not attribute:
         raise CaptureError(f"{text!r} is not a model: {_FORMS}")
     path = Path(place)
-    folder = path.resolve().parent if place.endswith(".py") else Path.cwd()
+    folder = Path(os.path.realpath(path)).parent if place.endswith(".py") else Path.cwd()
     with _importable_from(folder):
         module = _module_from_file(path) if place.endswith(".py") else _module_by_name(place)
     if not hasattr(module, attribute):
@@ -207,8 +203,8 @@ def _require_no_arguments(text: str, name: str, factory: Callable[..., Any]) -> 
 
 
 def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise CaptureError(f"there is no file {path}")
+    with refused_as(CaptureError, path):
+        require_regular(path, limit=LARGEST_SOURCE)
     spec = importlib.util.spec_from_file_location(f"_convscope_user_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -255,6 +251,8 @@ def _load_weights(model: nn.Module, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    with refused_as(CaptureError, path):
+        require_regular(path)
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
         model.load_state_dict(tensors)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.errors import RunError
+from convscope.report.printable import printable
 from convscope.report.shell import typed
 from convscope.report.units import seconds
 
@@ -103,10 +105,10 @@ def command(
         click.echo(json.dumps(found.to_dict(), indent=2))
         return found.exit_code
     if found.trials:
-        click.echo(str(found))
-        click.echo(f"report {found.report}")
+        echo(str(found))
+        echo(f"report {found.report}")
     if found.ending == "stopped":
-        click.echo(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
+        echo(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
     return found.exit_code
 
 
@@ -129,10 +131,10 @@ def _watching(*, quiet: bool) -> Iterator[Watcher]:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             yield _Terminal(bars)
@@ -148,7 +150,7 @@ class _Lines:
 
     def said(self, line: str) -> None:
         self._spoke = time.monotonic()
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
     def progressed(self, done: int, total: int, what: str) -> None:
         if time.monotonic() - self._spoke > EVERY_SECONDS / 6:
@@ -169,7 +171,7 @@ class _Terminal:
     def said(self, line: str) -> None:
         from rich.text import Text
 
-        self._bars.console.print(Text(line), soft_wrap=True)
+        self._bars.console.print(Text(printable(line)), soft_wrap=True)
 
     def progressed(self, done: int, total: int, what: str) -> None:
         self._update(what, done, total or None, "")
@@ -181,5 +183,5 @@ class _Terminal:
 
     def _update(self, what: str, done: float, total: float | None, note: str) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total, note=note)
+            self._tasks[what] = self._bars.add_task(printable(what), total=total, note=note)
         self._bars.update(self._tasks[what], completed=done, total=total, note=note)

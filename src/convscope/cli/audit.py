@@ -6,6 +6,8 @@ import json
 
 import click
 
+from convscope.cli.echo import echo
+
 JSON_VERSION = 1
 
 
@@ -31,6 +33,6 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
     print_table(found.table())
-    click.echo()
+    echo()
     for line in found.summary():
-        click.echo(line)
+        echo(line)

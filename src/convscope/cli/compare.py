@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from convscope.cli.echo import echo, echo_json
 from convscope.errors import CaptureError
 
 
@@ -37,9 +36,9 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
         say_batch(batch, "each figure")
     comparison = compare(*inspections)
     if as_json:
-        click.echo(json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False))
+        echo_json(comparison.to_dict())
         return
     print_table(comparison.table())
     if comparison.differences:
-        click.echo("\nWhat differs, layer by layer")
+        echo("\nWhat differs, layer by layer")
         print_table(comparison.difference_table())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.cli.train import outcome_lines
 from convscope.cli.watching import watching
 from convscope.report.shell import typed
@@ -39,16 +40,16 @@ def command(open_page: bool | None, runs_directory: str) -> int:
             RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
         )
     for line in outcome_lines(outcome):
-        click.echo(line)
+        echo(line)
     if outcome.exit_code:
         return outcome.exit_code
-    click.echo("\nNext:")
+    echo("\nNext:")
     for line, what in (
         (typed("convscope", "evaluate", outcome.run), "how good it is, class by class"),
         ("convscope inspect lenet5", "every layer's size, weights, operations and receptive field"),
         ("convscope train FOLDER", "your own images: a folder for each class"),
     ):
-        click.echo(f"  {line:<36} {what}")
+        echo(f"  {line:<36} {what}")
     if open_page if open_page is not None else on_a_desktop():
         click.launch(str(outcome.run.report.resolve()))
     return 0

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.errors import RunError
+from convscope.report.printable import printable
 from convscope.report.table import Column, Row, Table, print_table
 from convscope.report.units import byte_size, count, macs, percent, plural, shape
 
@@ -44,16 +46,16 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
         input_shape=_shape(input_text),
         batch_size=batch_size,
         device=device,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: print(printable(line), file=sys.stderr, flush=True),
     )
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
     for table in (machine_table(found), ceilings_table(found), time_table(found)):
         print_table(table)
-        click.echo()
+        echo()
     for line in (*reached_lines(found), *(f"warning: {warning}" for warning in found.warnings)):
-        click.echo(line)
+        echo(line)
 
 
 def machine_table(found: Checkup) -> Table:

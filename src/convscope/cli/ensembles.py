@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.cli.watching import watching
 from convscope.errors import RunError
 from convscope.report.shell import typed
@@ -67,7 +68,7 @@ def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
         click.echo(json.dumps(outcome.to_dict(), indent=2))
     else:
         for line in _lines(outcome):
-            click.echo(line)
+            echo(line)
     return outcome.exit_code
 
 

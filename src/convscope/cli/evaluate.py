@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli import label_tables
-from convscope.report.printable import printable
+from convscope.cli.echo import echo
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import exact, loss, percent, plural
@@ -53,19 +53,19 @@ def command(run: str, data: str | None, split: str | None, device: str, cache: s
     else:
         lines = headline(scores)
         tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
-    click.echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
+    echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
     for note in found.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     if found.kept_out:
-        click.echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+        echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
     if found.one_view is not None:
         lines.append(("with one view", percent(found.one_view, decimals=2)))
-    click.echo()
+    echo()
     for name, value in lines:
-        click.echo(f"{name:<20} {value}")
+        echo(f"{name:<20} {value}")
     for table in tables:
         if table is not None:
-            click.echo()
+            echo()
             print_table(table)
 
 
@@ -98,7 +98,7 @@ def matrix_table(scores: Scores) -> Table | None:
     if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
         heads = [str(number) for number, _ in enumerate(names, 1)]
         names = [f"{number} {name}" for number, name in enumerate(names, 1)]
-    columns = [Column("true \\ called"), *(Column(printable(head), numeric=True) for head in heads)]
+    columns = [Column("true \\ called"), *(Column(head, numeric=True) for head in heads)]
     rows = [
         (name, *(str(count) if count else "." for count in counts))
         for name, counts in zip(names, scores.confusion.tolist(), strict=True)

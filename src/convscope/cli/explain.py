@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo, write_output
 from convscope.errors import GeometryError
 
 if TYPE_CHECKING:
@@ -72,28 +73,26 @@ def command(
         return
     for number, one in enumerate(chain):
         if number:
-            click.echo(f"\n{'─' * 40}\n")
-        click.echo(str(one))
+            echo(f"\n{'─' * 40}\n")
+        echo(str(one))
     if html_path is not None:
-        click.echo(f"\nwrote {html_path}")
+        echo(f"\nwrote {html_path}")
 
 
 def _write_page(found: Explanation, path: Path, depth: int | None) -> None:
     from convscope.look.explanation.page import DOWN, explanation_page
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(explanation_page(found, depth=None if depth is None else max(depth, DOWN)), encoding="utf-8")
+    write_output(path, explanation_page(found, depth=None if depth is None else max(depth, DOWN)), parents=True)
 
 
 def _edges(html_path: Path | None, as_json: bool) -> None:
     from convscope.look.explanation.edges import edges_dict, edges_page, edges_text
 
     if html_path is not None:
-        html_path.parent.mkdir(parents=True, exist_ok=True)
-        html_path.write_text(edges_page(), encoding="utf-8")
+        write_output(html_path, edges_page(), parents=True)
     click.echo(json.dumps({"version": JSON_VERSION, **edges_dict()}, indent=1) if as_json else edges_text())
     if html_path is not None and not as_json:
-        click.echo(f"\nwrote {html_path}")
+        echo(f"\nwrote {html_path}")
 
 
 def _place(text: str) -> tuple[int, ...]:

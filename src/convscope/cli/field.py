@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from convscope.errors import CaptureError, ConvscopeError
+from convscope.cli.echo import echo, write_output
+from convscope.errors import CaptureError
 
 
 @click.command()
@@ -47,20 +48,15 @@ def command(
     if pixel is not None:
         changed = projective_field(inspection, layer, _position(pixel, "--pixel"))
         if as_json:
-            click.echo(
-                json.dumps({"layer": layer, "changed": int(changed.sum()), "mask": changed.astype(int).tolist()})
-            )
+            echo(json.dumps({"layer": layer, "changed": int(changed.sum()), "mask": changed.astype(int).tolist()}))
             return
         shape = "×".join(map(str, changed.shape))
-        click.echo(f"pixel {pixel} can change {int(changed.sum()):,} of the {shape} positions of {layer}")
+        echo(f"pixel {pixel} can change {int(changed.sum()):,} of the {shape} positions of {layer}")
         return
     found = cell_field(inspection, layer, None if at is None else _position(at, "--at"), channel=channel, source=source)
     if svg is not None:
-        try:
-            svg.write_text(found.drawing().document(), encoding="utf-8")
-        except OSError as error:
-            raise ConvscopeError(f"can't write {svg}: {error.strerror}") from None
-        click.echo(f"wrote {svg}", err=True)
+        write_output(svg, found.drawing().document())
+        echo(f"wrote {svg}", err=True)
     click.echo(json.dumps(found.to_dict()) if as_json else str(found))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo, echo_json, write_output
 from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def command(
     _write_drawings(inspection, svg_file, field_file)
     if as_json:
         training = {"training_memory": needs.to_dict(batch, limit, optimizer)} if needs else {}
-        click.echo(json.dumps({**inspection.to_dict(), **training}, indent=2, ensure_ascii=False))
+        echo_json({**inspection.to_dict(), **training})
     else:
         table = inspection.table(depth, wide=wide, formulas=formulas, kept=needs.kept if needs else None)
         more = needs.lines(batch, limit, optimizer) if needs else []
@@ -123,7 +123,7 @@ def say_batch(shapes: InputShapes, what: str) -> None:
 
     note = batch_note(shapes, what)
     if note:
-        click.echo(note, err=True)
+        echo(note, err=True)
 
 
 def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
@@ -151,23 +151,21 @@ def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: P
 
 
 def _write(path: Path, content: str) -> None:
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise ConvscopeError(f"can't write {path}: {error.strerror}") from None
-    click.echo(f"wrote {path}", err=True)
+    write_output(path, content)
+    echo(f"wrote {path}", err=True)
 
 
 def _print(inspection: Inspection, table: Table, more: list[tuple[str, str]], *, every: bool) -> None:
     from convscope.look.inspection.text import title, totals, warning_lines
+    from convscope.report.printable import printable
     from convscope.report.table import print_table
 
-    click.echo(click.style(title(inspection), bold=True) + "\n")
+    click.echo(click.style(printable(title(inspection)), bold=True) + "\n")
     print_table(table)
-    click.echo()
+    echo()
     for name, value in [*totals(inspection), *more]:
-        click.echo(f"{name:<12}{value}")
+        echo(f"{name:<12}{value}")
     if inspection.warnings:
-        click.echo()
+        echo()
     for style, line in warning_lines(inspection.warnings, every=every):
-        click.echo(click.style(line, fg=_COLOURS[style], dim=style == "faint"))
+        click.echo(click.style(printable(line), fg=_COLOURS[style], dim=style == "faint"))

@@ -12,6 +12,7 @@ import click
 
 from convscope import __version__
 from convscope.errors import ConvscopeError, PeerError, did_you_mean
+from convscope.report.printable import printable
 
 # command -> (its module in convscope.cli, the line that `--help` shows); the order is that of a newcomer's day.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -113,13 +114,13 @@ def main(arguments: list[str] | None = None) -> None:
     except PeerError:
         sys.exit(EXIT_USER_ERROR)
     except ConvscopeError as error:
-        click.echo(f"convscope: {error}", err=True)
+        click.echo(f"convscope: {printable(str(error))}", err=True)
         sys.exit(EXIT_USER_ERROR)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        click.echo(in_one_line(error), err=True)
+        click.echo(printable(in_one_line(error)), err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("convscope: interrupted", err=True)
@@ -130,7 +131,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        click.echo(f"convscope: {error.filename or 'the output'} can't be written: {error.strerror}", err=True)
+        name = printable(str(error.filename or "the output"))
+        click.echo(f"convscope: {name} can't be written: {error.strerror}", err=True)
         _write_no_more()
         sys.exit(EXIT_USER_ERROR)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import click
 
-from convscope.errors import ConvscopeError
+from convscope.cli.echo import echo, echo_json, write_output
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
 from convscope.nets.timeline import ENTRANTS, other_figures, timeline_drawing, timeline_table
@@ -57,24 +54,21 @@ def _show_all() -> None:
         for entry in catalogue.ENTRIES
     ]
     print_table(Table.of(columns, rows))
-    click.echo("\nMore of one: convscope models resnet50     The ImageNet years: convscope models --timeline")
+    echo("\nMore of one: convscope models resnet50     The ImageNet years: convscope models --timeline")
 
 
 def _show_timeline(svg_file: str | None, *, as_json: bool) -> None:
     if svg_file is not None:
-        try:
-            Path(svg_file).write_text(timeline_drawing().document(), encoding="utf-8")
-        except OSError as error:
-            raise ConvscopeError(f"{svg_file} can't be written: {error.strerror}; name another file") from error
+        write_output(svg_file, timeline_drawing().document())
     if as_json:
         _print_json([entrant.to_dict() for entrant in ENTRANTS])
         return
     print_table(timeline_table({entry.name: entry.parameters for entry in catalogue.ENTRIES}))
-    click.echo("\nOther figures that are quoted, and what they are:")
+    echo("\nOther figures that are quoted, and what they are:")
     for entrant, figures in other_figures():
-        click.echo(f"  {entrant}: {figures}")
+        echo(f"  {entrant}: {figures}")
     if svg_file is not None:
-        click.echo(f"\ndrawn into {svg_file}")
+        echo(f"\ndrawn into {svg_file}")
 
 
 def _show_one(entry: Entry, *, as_json: bool) -> None:
@@ -94,17 +88,17 @@ def _show_one(entry: Entry, *, as_json: bool) -> None:
         "settings": ", ".join(f"{name} {value}" for name, value in entry.settings),
         "options": "; ".join(f"{option.name}={option.default} ({option.kind})" for option in options),
     }
-    click.echo(f"{entry.title}{f' ({entry.year})' if entry.year else ''}: {entry.idea}\n")
+    echo(f"{entry.title}{f' ({entry.year})' if entry.year else ''}: {entry.idea}\n")
     for fact, value in facts.items():
         if value:
-            click.echo(f"  {fact:<16} {value}")
-    click.echo()
+            echo(f"  {fact:<16} {value}")
+    echo()
     if stages:
         print_table(Table.of([Column("stage"), Column("output")], [(module, units.shape(s)) for module, s in stages]))
-    click.echo(f"\nTry: convscope inspect {entry.name}")
+    echo(f"\nTry: convscope inspect {entry.name}")
     if len(entry.image_size) == 2 and not entry.per_pixel:
-        click.echo(f"     convscope train DATA --model {entry.name}")
+        echo(f"     convscope train DATA --model {entry.name}")
 
 
 def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo_json(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from convscope.cli.echo import echo, echo_json
 from convscope.notes.claim import NOTES, VERDICTS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(
         _print(proofs, in_full=bool(words or kinds or sets))
     failed = [proof.claim.id for proof in proofs if not proof.holds]
     if failed:
-        click.echo(f"convscope: the verdict does not follow from what is computed: {', '.join(failed)}", err=True)
+        echo(f"convscope: the verdict does not follow from what is computed: {', '.join(failed)}", err=True)
         click.get_current_context().exit(EXIT_NOT_PROVED)
 
 
@@ -54,19 +54,17 @@ def _print(proofs: Sequence[Proof], *, in_full: bool) -> None:
 
     if not in_full:
         print_table(proof_table(proofs))
-        click.echo()
+        echo()
     else:
         for proof in proofs:
             click.echo(click.style(f"{proof.claim.id}: {proof.claim.verdict}", bold=True))
             for name, text in proof_lines(proof):
-                click.echo(f"  {name:<10}{text}")
-            click.echo()
-    click.echo(summary(proofs))
+                echo(f"  {name:<10}{text}")
+            echo()
+    echo(summary(proofs))
 
 
 def _print_json(proofs: Sequence[Proof]) -> None:
     from convscope.notes.text import proof_dict
 
-    click.echo(
-        json.dumps({"version": JSON_VERSION, "claims": [proof_dict(p) for p in proofs]}, indent=1, ensure_ascii=False)
-    )
+    echo_json({"version": JSON_VERSION, "claims": [proof_dict(proof) for proof in proofs]})

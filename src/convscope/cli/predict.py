@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo
+from convscope.report.csv_table import csv_text
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent, plural
@@ -65,9 +65,9 @@ def command(
     elif found.images:
         print_table(_table_of_labels(found) if found.multi_label else _table(found, top or TOP))
     if found.problems:
-        click.echo(f"{plural(len(found.problems), 'image')} can't be read:", err=True)
+        echo(f"{plural(len(found.problems), 'image')} can't be read:", err=True)
         for problem in found.problems:
-            click.echo(f"  {problem.path}: {problem.reason}", err=True)
+            echo(f"  {problem.path}: {problem.reason}", err=True)
         return EXIT_UNREADABLE
     return 0
 
@@ -80,15 +80,15 @@ def _values(found: Predictions, top: int) -> dict[str, object]:
 
 
 def _write_csv(found: Predictions) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     if not found.multi_label:
-        writer.writerow(("image", "class", "confidence"))
-        writer.writerows((item.path, item.name, f"{item.confidence:.6f}") for item in found.images)
+        rows = [(item.path, item.name, f"{item.confidence:.6f}") for item in found.images]
+        click.echo(csv_text(("image", "class", "confidence"), rows), nl=False)
         return
-    writer.writerow(("image", "labels", *found.classes))
+    rows_of_labels = []
     for item in found.images:
         shares = dict(item.ranked)
-        writer.writerow((item.path, "|".join(item.labels), *(f"{shares[name]:.6f}" for name in found.classes)))
+        rows_of_labels.append((item.path, "|".join(item.labels), *(f"{shares[name]:.6f}" for name in found.classes)))
+    click.echo(csv_text(("image", "labels", *found.classes), rows_of_labels), nl=False)
 
 
 def _table_of_labels(found: Predictions) -> Table:

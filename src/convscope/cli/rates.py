@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.echo import echo, write_output
 from convscope.cli.settings import RecipeCommand, given_settings, option_name, read_recipe, recipe_options
 from convscope.cli.watching import watching
-from convscope.errors import ConvscopeError
 from convscope.report.shell import typed
 from convscope.report.table import Column, Table, print_table
 from convscope.train.settings.recipe import settings
@@ -59,17 +59,14 @@ def command(
             recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
         )
     if svg is not None:
-        try:
-            svg.write_text(test.drawing().document(), encoding="utf-8")
-        except OSError as error:
-            raise ConvscopeError(f"can't write {svg}: {error.strerror}") from None
-        click.echo(f"wrote {svg}", err=True)
+        write_output(svg, test.drawing().document())
+        echo(f"wrote {svg}", err=True)
     if as_json:
         click.echo(json.dumps(test.to_dict(), indent=2))
         return
     print_table(_table(test))
     for line in _lines(test, data, recipe_file, given):
-        click.echo(line)
+        echo(line)
 
 
 def _table(test: RateTest) -> Table:

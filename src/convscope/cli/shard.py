@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.report.progress import shown_progress
 from convscope.report.shell import typed
 from convscope.report.table import Column, Table, print_table
@@ -37,9 +38,9 @@ def command(data: str, out: Path, shard_size: str, images: int | None, seed: int
             found.listing, out, shard_bytes=shard_bytes, shard_images=images, seed=seed, progress=progress
         )
     for problem in made.problems[:SHOWN_PROBLEMS]:
-        click.echo(f"left out: {problem.path}: {problem.reason}")
+        echo(f"left out: {problem.path}: {problem.reason}")
     if len(made.problems) > SHOWN_PROBLEMS:
-        click.echo(f"left out: {plural(len(made.problems) - SHOWN_PROBLEMS, 'more image')}")
+        echo(f"left out: {plural(len(made.problems) - SHOWN_PROBLEMS, 'more image')}")
     columns = [
         Column("split"),
         Column("shards", numeric=True),
@@ -48,4 +49,4 @@ def command(data: str, out: Path, shard_size: str, images: int | None, seed: int
     ]
     rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in made.splits]
     print_table(Table.of(columns, rows))
-    click.echo(f"\nto train on them: {typed('convscope', 'train', made.folder)}")
+    echo(f"\nto train on them: {typed('convscope', 'train', made.folder)}")

@@ -10,6 +10,7 @@ from typing import Literal
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.errors import GeometryError
 from convscope.geometry.cost import Cost
 from convscope.geometry.layer import AxisArithmetic, LayerArithmetic, LayerKind, require_whole, work_out
@@ -152,7 +153,7 @@ def as_dict(layer: LayerArithmetic) -> dict[str, object]:
 
 
 def _print(layer: LayerArithmetic) -> None:
-    click.echo(f"{_named(layer)} on {units.shape(layer.input_shape)}\n")
+    echo(f"{_named(layer)} on {units.shape(layer.input_shape)}\n")
     names = AXES[len(layer.axes)]
     lines = [("output", _output(layer))]
     if len(set(layer.axes)) == 1:
@@ -169,12 +170,12 @@ def _print(layer: LayerArithmetic) -> None:
     lines.append(("each pixel", f"{verb} {what}" if least == most else f"{verb} {least} to {what}"))
     lines += _cost_lines(layer)
     for label, value in lines:
-        click.echo(f"{label:<12}{value}")
+        echo(f"{label:<12}{value}")
     if layer.units_cost is not None and layer.dense_cost is not None and layer.cost is not None:
-        click.echo("")
+        echo("")
         _print_rivals(layer, layer.cost, layer.units_cost, layer.dense_cost)
     elif layer.kind != "pooling":
-        click.echo("\nGive --in-channels and --out-channels for the output's depth, parameters and MACs.")
+        echo("\nGive --in-channels and --out-channels for the output's depth, parameters and MACs.")
 
 
 def _named(layer: LayerArithmetic) -> str:

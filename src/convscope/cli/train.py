@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
 from convscope.cli.watching import watching
@@ -96,7 +97,7 @@ def command(
         click.echo(json.dumps(outcome_values(outcome), indent=2))
     else:
         for line in outcome_lines(outcome):
-            click.echo(line)
+            echo(line)
     return outcome.exit_code
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from convscope.report.printable import printable
 from convscope.report.units import loss, percent, seconds
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Lines:
 
     def _write(self, line: str) -> None:
         self._spoke = time.monotonic()
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 class _Terminal(_Lines):
@@ -115,13 +116,13 @@ class _Terminal(_Lines):
 
     def _update(self, what: str, done: int, total: int, note: str) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total or None, note=note)
+            self._tasks[what] = self._bars.add_task(printable(what), total=total or None, note=note)
         self._bars.update(self._tasks[what], completed=done, total=total or None, note=note)
 
     def _write(self, line: str) -> None:
         from rich.text import Text
 
-        self._bars.console.print(Text(line), soft_wrap=True)
+        self._bars.console.print(Text(printable(line)), soft_wrap=True)
 
 
 def _left(duration: float) -> str:
@@ -135,10 +136,10 @@ def _bars() -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=8) as bars:
         yield bars

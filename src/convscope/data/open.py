@@ -18,7 +18,6 @@ from convscope.data.sources.folder import LAYOUT, list_folder
 from convscope.data.sources.idx import find_idx, list_idx
 from convscope.data.sources.table import find_tables, has_class_folders, is_table, list_table
 from convscope.errors import DataError, did_you_mean
-from convscope.report.printable import printable
 
 BUILT_IN = ("digits",)
 # Names that people type for data that has to be on the disk: what to give instead.
@@ -113,7 +112,7 @@ def probe(source: str, *, to_learn: bool = True) -> Probe:
         # An archive that lies beside class folders is somebody's backup.
         shards = [] if idx or cifar is not None or has_class_folders(path) else find_shards(source)
     except OSError as error:
-        raise DataError(f"{printable(source)} can't be read: {error.strerror}") from None
+        raise DataError(f"{source} can't be read: {error.strerror}") from None
     if idx:
         return Probe(list_idx(source, idx, to_learn=to_learn))
     if cifar is not None:
@@ -124,7 +123,7 @@ def probe(source: str, *, to_learn: bool = True) -> Probe:
         return Probe(list_table(_only_table(source, tables), to_learn=to_learn))
     listing = list_folder(source, to_learn=to_learn)
     if tables:
-        names = ", ".join(printable(table.name) for table in tables)
+        names = ", ".join(table.name for table in tables)
         listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
     return Probe(listing)
 
@@ -132,8 +131,8 @@ def probe(source: str, *, to_learn: bool = True) -> Probe:
 def _only_table(source: str, tables: list[Path]) -> str:
     """The one table of a folder without class folders; raises DataError where there are several."""
     if len(tables) > 1:
-        names = ", ".join(printable(table.name) for table in tables[:5])
-        raise DataError(f"{printable(source)} holds {len(tables)} tables ({names}) and no class folders: name the one")
+        names = ", ".join(table.name for table in tables[:5])
+        raise DataError(f"{source} holds {len(tables)} tables ({names}) and no class folders: name the one")
     return str(tables[0])
 
 
@@ -141,21 +140,20 @@ def _check_folder(path: Path, source: str) -> None:
     """Raise DataError unless the path is a folder."""
     if path.is_dir():
         return
-    shown = printable(source)
     if path.exists():
         raise DataError(
-            f"{shown} is a file; what is needed is a folder: {LAYOUT} (unpack others first), or a .csv or .tar"
+            f"{source} is a file; what is needed is a folder: {LAYOUT} (unpack others first), or a .csv or .tar"
         )
     wanted = _TO_FETCH.get(source.casefold().replace("_", "-")) or _TO_FETCH.get(source.casefold().replace("-", ""))
     if wanted:
-        raise DataError(f"there is no folder {shown} here, and nothing is downloaded: give {wanted}, or use digits")
+        raise DataError(f"there is no folder {source} here, and nothing is downloaded: give {wanted}, or use digits")
     near = ""
     if is_table(path):
         others = [other.name for other in find_tables(path.parent)] if path.parent.is_dir() else []
-        raise DataError(f"there is no file {shown}.{did_you_mean(path.name, others)}")
+        raise DataError(f"there is no file {source}.{did_you_mean(path.name, others)}")
     if path.parent.is_dir():
         near = did_you_mean(path.name, [*BUILT_IN, *(other.name for other in path.parent.iterdir() if other.is_dir())])
-    raise DataError(f"there is no folder {shown}: give {SOURCES}, which is built in.{near}")
+    raise DataError(f"there is no folder {source}: give {SOURCES}, which is built in.{near}")
 
 
 def open_dataset(

@@ -5,7 +5,7 @@ Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
 
@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.errors import DataError, did_you_mean
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -77,19 +79,19 @@ class Decoding:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Decoding:
-        """The settings that `to_dict` wrote; raises DataError where one is missing or out of range."""
+    def from_fields(cls, fields: Fields) -> Decoding:
+        """Return the settings that `to_dict` wrote; raises Unreadable where one is missing or out of range."""
+        size = fields.integers("size", at_least=1, at_most=LARGEST_SIDE)
+        background = fields.integers("background", at_least=0, at_most=255)
         try:
-            height, width = (int(side) for side in values["size"])
-            red, green, blue = (int(level) for level in values["background"])
             return cls(
-                size=(height, width),
-                channels=int(values["channels"]),
-                resize_mode=cast(ResizeMode, values["resize_mode"]),
-                background=(red, green, blue),
+                size=cast(tuple[int, int], size),
+                channels=fields.integer("channels"),
+                resize_mode=cast(ResizeMode, fields.text("resize_mode", one_of=get_args(ResizeMode))),
+                background=cast(tuple[int, int, int], background),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"decoding settings can't be read: {error!r} in {dict(values)}") from error
+        except DataError as error:
+            raise Unreadable(f"{fields.place}{error}") from None
 
 
 class Drawn(Protocol):

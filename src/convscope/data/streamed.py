@@ -22,9 +22,9 @@ import numpy.typing as npt
 from convscope.data.course import Course, draw_course
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Labels, Pixels, Problem
 from convscope.errors import DataError
+from convscope.files.regular import Unreadable
 
 # The window that images are shuffled in: so many of them, or fewer where that many take more than so many bytes.
 WINDOW_IMAGES = 10_000

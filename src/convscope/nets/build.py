@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -176,6 +177,8 @@ def _checked(what: str, value: object, hint: Any) -> object:
     if type(value) not in allowed:
         needed = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", NoneType: "nothing"}
         raise CaptureError(f"{what} takes {' or '.join(needed[kind] for kind in allowed)}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CaptureError(f"{what} takes a finite number, got {value}")
     return value
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.report.png import png_data_uri
+from convscope.report.printable import printable_lines
 from convscope.report.svg import STYLE, Drawing
 from convscope.report.table import Table
 
@@ -38,7 +39,7 @@ def escaped(text: str) -> Html:
     >>> escaped('<script>"&"')
     '&lt;script&gt;&quot;&amp;&quot;'
     """
-    return Html(escape(text))
+    return Html(escape(printable_lines(text), quote=True))
 
 
 def join(*blocks: Html) -> Html:
@@ -48,53 +49,53 @@ def join(*blocks: Html) -> Html:
 
 def paragraph(text: str) -> Html:
     """A paragraph of plain text."""
-    return Html(f"<p>{escape(text)}</p>")
+    return Html(f"<p>{escaped(text)}</p>")
 
 
 def heading(text: str) -> Html:
     """A heading inside a section."""
-    return Html(f"<h3>{escape(text)}</h3>")
+    return Html(f"<h3>{escaped(text)}</h3>")
 
 
 def code(text: str) -> Html:
     """Lines set in a fixed-width face."""
-    return Html(f"<pre>{escape(text)}</pre>")
+    return Html(f"<pre>{escaped(text)}</pre>")
 
 
 def section(title: str, *blocks: Html) -> Html:
     """A part of the page under its heading."""
-    return Html(f"<section><h2>{escape(title)}</h2>\n{join(*blocks)}\n</section>")
+    return Html(f"<section><h2>{escaped(title)}</h2>\n{join(*blocks)}\n</section>")
 
 
 def details(summary: str, *blocks: Html) -> Html:
     """Blocks that open on a click."""
-    return Html(f"<details><summary>{escape(summary)}</summary>\n{join(*blocks)}\n</details>")
+    return Html(f"<details><summary>{escaped(summary)}</summary>\n{join(*blocks)}\n</details>")
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     """Figures in large type, each under its name."""
-    inner = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+    inner = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
     return Html(f'<dl class="facts">{inner}</dl>')
 
 
 def callout(kind: Literal["note", "warning", "error"], text: str, *more: str) -> Html:
     """A remark that stands out; `more` are its further lines, in lesser type."""
-    lines = "".join(f'<p class="why">{escape(extra)}</p>' for extra in more)
-    return Html(f'<div class="call {kind}" role="note"><p>{escape(text)}</p>{lines}</div>')
+    lines = "".join(f'<p class="why">{escaped(extra)}</p>' for extra in more)
+    return Html(f'<div class="call {kind}" role="note"><p>{escaped(text)}</p>{lines}</div>')
 
 
 def table(content: Table) -> Html:
     """A table; wide ones scroll sideways inside the page."""
     classes = [' class="n"' if column.numeric else "" for column in content.columns]
     head = "".join(
-        f'<th scope="col"{css}{_note(c.note)}>{escape(c.header)}</th>'
+        f'<th scope="col"{css}{_note(c.note)}>{escaped(c.header)}</th>'
         for c, css in zip(content.columns, classes, strict=True)
     )
     rows = []
     for row in content.rows:
-        cells = "".join(f"<td{css}>{escape(_indented(c))}</td>" for c, css in zip(row.cells, classes, strict=True))
+        cells = "".join(f"<td{css}>{escaped(_indented(c))}</td>" for c, css in zip(row.cells, classes, strict=True))
         rows.append(f'<tr class="{row.role}">{cells}</tr>' if row.role != "body" else f"<tr>{cells}</tr>")
-    caption = f"<caption>{escape(content.title)}</caption>" if content.title else ""
+    caption = f"<caption>{escaped(content.title)}</caption>" if content.title else ""
     body = "\n".join(rows)
     return Html(
         f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
@@ -113,7 +114,7 @@ def image(
     height, across = pixels.shape[:2]
     css = ' class="sharp"' if max(height, across) < 160 else ""
     size = f' width="{width}"' if width is not None else ""
-    attributes = f'alt="{escape(alt)}"{css}{size}{_note(tip)}'
+    attributes = f'alt="{escaped(alt)}"{css}{size}{_note(tip)}'
     return Html(f'<figure><img src="{png_data_uri(pixels)}" {attributes}>{_caption(caption)}</figure>')
 
 
@@ -129,8 +130,8 @@ def columns(*blocks: Html) -> Html:
 
 def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
     """A whole page: a file that opens anywhere, loads nothing and runs nothing."""
-    intro = f'<p class="lead">{escape(lead)}</p>' if lead else ""
-    foot = f"<footer>{escape(footer)}</footer>" if footer else ""
+    intro = f'<p class="lead">{escaped(lead)}</p>' if lead else ""
+    foot = f"<footer>{escaped(footer)}</footer>" if footer else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -138,12 +139,12 @@ def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 <meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
+<title>{escaped(title)}</title>
 <style>{page_style()}</style>
 </head>
 <body class="cs">
 <main>
-<h1>{escape(title)}</h1>
+<h1>{escaped(title)}</h1>
 {intro}
 {join(*blocks)}
 {foot}
@@ -165,8 +166,8 @@ def _indented(cell: str) -> str:
 
 
 def _caption(text: str) -> str:
-    return f"<figcaption>{escape(text)}</figcaption>" if text else ""
+    return f"<figcaption>{escaped(text)}</figcaption>" if text else ""
 
 
 def _note(text: str) -> str:
-    return f' title="{escape(text)}"' if text else ""
+    return f' title="{escaped(text)}"' if text else ""

@@ -6,6 +6,8 @@ import unicodedata
 
 # Control and formatting characters, surrogates, line and paragraph separators.
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Formatting characters that belong to how words and emoji are spelled, and change nothing around them.
+JOINERS = "\u200c\u200d"
 
 
 def printable(name: str) -> str:
@@ -20,8 +22,26 @@ def printable(name: str) -> str:
     for character in name:
         if "\udc80" <= character <= "\udcff":
             shown.append(f"\\x{ord(character) - 0xDC00:02x}")
-        elif unicodedata.category(character) in UNPRINTABLE:
+        elif is_unprintable(character):
             shown.append(character.encode("unicode_escape").decode("ascii"))
         else:
             shown.append(character)
     return "".join(shown)
+
+
+def printable_lines(text: str) -> str:
+    r"""Return a text of several lines as it can be shown: only its line breaks stay.
+
+    >>> printable_lines("one\x1b[2J\ntwo")
+    'one\\x1b[2J\ntwo'
+    """
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
+def is_unprintable(character: str) -> bool:
+    """Return whether a character steers what shows it, or shows nothing.
+
+    >>> is_unprintable("\x1b"), is_unprintable("\u202e"), is_unprintable("é")
+    (True, True, False)
+    """
+    return character not in JOINERS and unicodedata.category(character) in UNPRINTABLE

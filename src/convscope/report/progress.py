@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from convscope.report.printable import printable
+
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; a total of 0 means that it is not known."""
 
@@ -49,7 +51,7 @@ def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotoni
     spoken: dict[str, float] = {}
 
     def progress(done: int, total: int, what: str) -> None:
-        now = clock()
+        now, what = clock(), printable(what)
         first = started.setdefault(what, now)
         ended = total > 0 and done >= total
         due = now - spoken.get(what, first) >= QUIET_SECONDS
@@ -69,13 +71,13 @@ def _bar(stream: TextIO) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=Console(file=stream), transient=True) as bars:
         tasks = {}
 
         def progress(done: int, total: int, what: str) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
+                tasks[what] = bars.add_task(printable(what), total=total or None)
             bars.update(tasks[what], completed=done, total=total or None)
 
         yield progress

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from convscope.report.printable import printable_lines
+
 Colour = Literal[
     "none", "ink", "muted", "faint", "paper", "panel",
     "blue", "orange", "green", "pink", "yellow", "sky", "violet", "grey",
@@ -62,10 +64,10 @@ class Element:
 
     def markup(self) -> str:
         """The element as SVG text."""
-        opened = self.tag + "".join(f' {name}="{escape(value)}"' for name, value in self.attributes)
+        opened = self.tag + "".join(f' {name}="{_escaped(value)}"' for name, value in self.attributes)
         if not self.children:
             return f"<{opened}/>"
-        inner = "".join(c.markup() if isinstance(c, Element) else escape(c, quote=False) for c in self.children)
+        inner = "".join(c.markup() if isinstance(c, Element) else _escaped(c) for c in self.children)
         return f"<{opened}>{inner}</{self.tag}>"
 
 
@@ -195,3 +197,7 @@ def _written(value: str | int | float) -> str:
     if isinstance(value, str):
         return value
     return f"{round(float(value), 2):g}" if abs(value) < 1e5 else str(round(value))
+
+
+def _escaped(text: str) -> str:
+    return escape(printable_lines(text))

@@ -32,6 +32,9 @@ class Column:
     numeric: bool = False
     note: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header", printable(self.header))
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -41,7 +44,7 @@ class Row:
     role: Role = "body"
 
     def __post_init__(self) -> None:
-        # A cell is one line, and nobody's class name steers the terminal.
+        # A cell is one line, and no class name in it steers the terminal.
         if not all(cell.isprintable() for cell in self.cells):
             object.__setattr__(self, "cells", tuple(map(printable, self.cells)))
 
@@ -60,6 +63,7 @@ class Table:
 
     def __post_init__(self) -> None:
         assert all(len(row.cells) == len(self.columns) for row in self.rows), "a cell per column"
+        object.__setattr__(self, "title", printable(self.title))
 
     @classmethod
     def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, title: str = "") -> Table:

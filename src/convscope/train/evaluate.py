@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,9 @@ from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_pro
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
-from convscope.report.printable import printable
+from convscope.files.regular import FILE_LIMIT, refused_as
+from convscope.files.text import read_text
+from convscope.report.csv_table import read_csv
 from convscope.report.shell import typed
 from convscope.train.answers.answer import scores_of_images
 from convscope.train.answers.measured import AnyScores, measure, one_measure
@@ -112,7 +114,7 @@ def _open(
         raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
     if own and _is_gone(recipe.data):
         raise DataError(
-            f"the images of {run} are no longer at {printable(recipe.data)}: put them there again, or name some to "
+            f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
     return open_dataset(
@@ -170,10 +172,11 @@ def _by_name(images: ImageSet, dataset: Dataset, card: ModelCard) -> ImageSet:
 
 def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
     """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
-    if not run.split_path.is_file():
+    if not os.path.lexists(run.split_path):
         return []
-    with run.split_path.open(encoding="utf-8", newline="") as file:
-        learned = {row["image"] for row in csv.DictReader(file) if row.get("split") == "train"}
+    with refused_as(RunError, run.split_path):
+        rows = read_csv(read_text(run.split_path, limit=FILE_LIMIT))
+    learned = {row.get("image") for row in rows if row.get("split") == "train"}
     seen = sum(short_name(name, dataset) in learned for name in dataset.splits[split].names)
     if not seen or split == "train":
         return []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Protocol
+
+from convscope.files.fields import Fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,24 @@ class EpochRow:
     data_wait: float
     best: bool
     multi_label: bool = False
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> EpochRow:
+        """Return the row that `asdict` made; raises Unreadable where it is none."""
+        fields.require_only(*(item.name for item in dataclass_fields(cls)))
+        return cls(
+            epoch=fields.integer("epoch", at_least=1),
+            seconds=fields.number("seconds", at_least=0),
+            train_loss=fields.number("train_loss"),
+            train_accuracy=fields.number("train_accuracy", at_least=0, at_most=1),
+            val_loss=fields.optional_number("val_loss"),
+            val_accuracy=fields.optional_number("val_accuracy"),
+            learning_rate=fields.number("learning_rate", at_least=0),
+            images_per_second=fields.number("images_per_second", at_least=0),
+            data_wait=fields.number("data_wait"),
+            best=fields.flag("best"),
+            multi_label="multi_label" in fields and fields.flag("multi_label"),
+        )
 
 
 # metrics.csv: its header, and where each column comes from.

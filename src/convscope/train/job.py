@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ import torch
 from convscope.data.augment import fitted
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.errors import RunError
+from convscope.files.regular import refused_as
 from convscope.report.units import plural
 from convscope.train.auto.choose import Settled
 from convscope.train.auto.streaming import unreadable
@@ -29,8 +29,9 @@ from convscope.train.directory.checkpoint import (
     optimizer_tensors,
     save_checkpoint,
 )
+from convscope.train.directory.progress import Progress
 from convscope.train.directory.run import ModelCard, Run, short_name
-from convscope.train.events import EpochRow, Listener, header, table_row
+from convscope.train.events import Listener, header, table_row
 from convscope.train.loop.state import Best, Settings, State, is_better
 from convscope.train.loss.objective import make_objective
 from convscope.train.settings.setting import plain
@@ -168,21 +169,21 @@ def _checkpoint(job: Job) -> Checkpoint:
     """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
-    values: dict[str, Any] = {
-        "step": state.step,
-        "epoch": state.epoch,
-        "seconds": state.seconds,
-        "best": state.best.measures,
-        "rows": [asdict(row) for row in state.rows],
-        "data": job.data_hash,
-        "bits_depend_on": _bits_depend_on(job),
-    }
+    progress = Progress(
+        step=state.step,
+        epoch=state.epoch,
+        seconds=state.seconds,
+        best=state.best.measures,
+        rows=tuple(state.rows),
+        data=job.data_hash,
+        bits_depend_on=_bits_depend_on(job),
+    )
     return Checkpoint(
         model=state.network.state_dict(),
         best=state.best.weights,
         average={} if state.average is None else state.average.network.state_dict(),
         optimizer=optimizer_tensors(state.network, state.optimizer),
-        values=values,
+        values=progress.to_dict(),
     )
 
 
@@ -198,29 +199,29 @@ def restore(job: Job) -> None:
     if saved is None:
         job.say(f"{job.run} has no checkpoint yet: it starts over")
         return
-    values, state = saved.values, job.state
-    if values["data"] != job.data_hash:
+    state, where = job.state, str(job.run.checkpoints)
+    with refused_as(RunError, where):
+        progress = Progress.of(saved.values)
+    depended = progress.bits_depend_on
+    if progress.data != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
-    if values["bits_depend_on"] != (here := _bits_depend_on(job)):
+    if depended != (here := _bits_depend_on(job)):
         differing = ", ".join(
-            f"{name} {values['bits_depend_on'].get(name)} -> {here[name]}"
-            for name in here
-            if values["bits_depend_on"].get(name) != here[name]
+            f"{name} {depended.get(name)} -> {here[name]}" for name in here if depended.get(name) != here[name]
         )
         job.say(f"the result may differ in its last digits from an unbroken run's: {differing}")
-        if values["bits_depend_on"].get("processes") != here["processes"]:
+        if depended.get("processes") != here["processes"]:
             job.say(
                 "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
                 "is over each one's share of a batch, unless --sync-batchnorm"
             )
-    where = str(job.run.checkpoints)
     load_weights(state.network, saved.model, where=where)
     if state.average is not None:
         load_weights(state.average.network, saved.average, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
-    state.epoch, state.step, state.seconds = values["epoch"], values["step"], values["seconds"]
-    state.best = _kept_best(job.run, Best(weights=saved.best, **values["best"]))
-    state.rows = [EpochRow(**row) for row in values["rows"]]
+    state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
+    state.best = _kept_best(job.run, Best(weights=saved.best, **progress.best))
+    state.rows = list(progress.rows)
 
 
 def _kept_best(run: Run, saved: Best) -> Best:

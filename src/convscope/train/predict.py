@@ -16,7 +16,6 @@ from convscope.data.records import ImageSet, Problem, Progress, no_progress
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
-from convscope.report.printable import printable
 from convscope.report.shell import typed
 from convscope.train.answers.answer import EVALUATION_BATCH, answer
 from convscope.train.answers.multi_label import THRESHOLD
@@ -104,10 +103,9 @@ def predict(
         for path in paths[start : start + EVALUATION_BATCH]:
             try:
                 pixels.append(decode_image(path, card.decoding))
-                names.append(printable(path))
+                names.append(path)
             except DataError as error:
-                shown = printable(path)
-                problems.append(Problem(shown, str(error).removeprefix(f"{shown}: ")))
+                problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
             probabilities = answer(
@@ -144,14 +142,14 @@ def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str
             if not found and find_shards(text):
                 raise _names_shards(text)
             if not found and not walk.problems:
-                raise DataError(f"there are no images below {printable(text)}")
+                raise DataError(f"there are no images below {text}")
             yield from sorted(file.path for file in found)
         elif names_shards(text):
             raise _names_shards(text)
         elif glob.has_magic(text) and not os.path.lexists(text):
             matched = _matches(text)
             if not matched:
-                raise DataError(f"nothing matches {printable(text)}")
+                raise DataError(f"nothing matches {text}")
             yield from matched
         else:
             yield text
@@ -160,7 +158,7 @@ def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str
 def _names_shards(text: str) -> DataError:
     measure = typed("convscope", "evaluate", "RUN", text)
     return DataError(
-        f"{printable(text)} holds its images in shards (.tar), and predict takes image files or folders of them; "
+        f"{text} holds its images in shards (.tar), and predict takes image files or folders of them; "
         f"to measure a run on labelled shards: {measure}"
     )
 

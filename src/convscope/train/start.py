@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_start(recipe: Recipe, *, classes: int, decoding: Decoding) -> Weights |
 
 def lasting_start(recipe: Recipe) -> str:
     """The weights' path as it can be found again from another folder."""
-    return str(Path(recipe.weights).resolve()) if recipe.weights else ""
+    return os.path.realpath(recipe.weights) if recipe.weights else ""
 
 
 def starting_network(

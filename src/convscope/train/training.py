@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -363,7 +364,7 @@ def _introduction(job: Job) -> Iterator[str]:
 
 def lasting_source(found: Probe) -> str:
     """The source as it can be found again from another folder."""
-    return found.source if found.source in BUILT_IN else str(Path(found.source).resolve())
+    return found.source if found.source in BUILT_IN else os.path.realpath(found.source)
 
 
 @contextmanager

@@ -291,7 +291,7 @@ def test_folders_of_shards_that_can_not_be_trained_on(tmp_path: Path, files: dic
     ("name", "text", "message"),
     [
         ("classes.txt", "cat\ncat\n", "is no list of different class names"),
-        ("classes.json", "{", "can't be read"),
+        ("classes.json", "{", "not JSON"),
         ("dataset.json", '{"classes": ["cat", 3]}', "is no list of different class names"),
         ("classes.txt", "cat\ndog\nowl\n", "no image that is learned from shows the class 'owl'"),
     ],

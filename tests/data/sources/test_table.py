@@ -228,7 +228,7 @@ BAD = [
         r"test shows classes that train does not: dgo. Did you mean dog\?",
     ),
     (rows(["0,1,train", "1,1,val"], head="image,a,b,split"), "val shows classes that train does not: a"),
-    (rows(["cat", "dog", "café"]).encode("latin-1"), "not UTF-8: line 4 holds the byte 0xe9; save it as CSV UTF-8"),
+    (rows(["cat", "dog", "café"]).encode("latin-1"), "not UTF-8: line 4 holds the byte 0xe9; save it as UTF-8"),
     (b"image,label\n\0\0", "bytes that are zero"),
     (
         rows(["cat", "dog"]).replace("00", "99"),

@@ -122,7 +122,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"mine.toml can't be read"):
         load_recipe(path)
     path.write_text("epochs = = 3")
-    with pytest.raises(RunError, match=r"mine.toml is not TOML"):
+    with pytest.raises(RunError, match=r"mine.toml: not TOML"):
         load_recipe(path)
     path.write_text("epoch = 3")
     with pytest.raises(RunError, match=r"mine.toml: a recipe has no setting 'epoch'. Did you mean epochs"):

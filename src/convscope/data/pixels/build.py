@@ -26,8 +26,8 @@ import numpy.typing as npt
 from convscope.data.listing import Listing
 from convscope.data.pixels.cache import NewEntry, Outcome, checksum, entry_key, open_entry
 from convscope.data.pixels.room import cache_limit
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Pixels, Progress
+from convscope.files.regular import Unreadable
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
 TASK_ROWS = 64

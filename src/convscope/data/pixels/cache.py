@@ -31,6 +31,9 @@ import numpy.typing as npt
 from convscope.data.pixels.room import cache_limit, require_room
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
+from convscope.files.checked import read_json
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable, read_bytes, require_regular
 
 # Raise it whenever the same file and decoding would give other pixels than before.
 FORMAT = 1
@@ -91,21 +94,29 @@ def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool
 
 def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> Entry | None:
     try:
-        described = json.loads((path / "entry.json").read_text(encoding="utf-8"))
-        checksums = np.fromfile(path / "checksums.bin", np.uint32)
+        described = read_json(path / "entry.json")
+        checksums = np.frombuffer(read_bytes(path / "checksums.bin"), np.uint32)
+        require_regular(path / "pixels.bin")
         pixels = map_pixels(path / "pixels.bin", shape)
-        if described["shape"] != list(shape) or zlib.crc32(checksums.data) != described["checksum"]:
+        whole = described.integers("shape") == shape and zlib.crc32(checksums.data) == described.integer("checksum")
+        if not whole or pixels is None or len(checksums) != shape[0] or (check and not _is_sound(pixels, checksums)):
             return None
-        if pixels is None or len(checksums) != shape[0] or (check and not _is_sound(pixels, checksums)):
-            return None
-        outcome = Outcome(
-            bad={int(row): str(reason) for row, reason in described["bad"].items()},
-            remarks={str(remark): int(count) for remark, count in described["remarks"].items()},
-            same=[(int(row), int(first)) for row, first in described["same"]],
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        outcome = _outcome(described, rows=shape[0])
+    except (Unreadable, OSError, ValueError):
         return None
     return Entry(path, pixels, outcome)
+
+
+def _outcome(fields: Fields, *, rows: int) -> Outcome:
+    """What an entry.json says that decoding found; raises Unreadable where it is no such thing."""
+    bad, remarks = fields.object("bad"), fields.object("remarks")
+    if not all(row.isdecimal() and int(row) < rows for row in bad.values):
+        raise Unreadable("its bad rows are no rows")
+    return Outcome(
+        bad={int(row): bad.text(row) for row in bad.values},
+        remarks={remark: remarks.integer(remark, at_least=0) for remark in remarks.values},
+        same=fields.pairs("same", at_least=0, at_most=rows - 1),
+    )
 
 
 def map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels | None:
@@ -243,9 +254,9 @@ def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> 
         if path.name == key:
             continue
         try:
-            other = json.loads((path / "entry.json").read_text(encoding="utf-8"))
-            superseded = all(other[name] == described[name] for name in ("source", "decoding"))
-        except (OSError, ValueError, KeyError, TypeError):
+            other = read_json(path / "entry.json")
+            superseded = all(other.value(name) == described[name] for name in ("source", "decoding"))
+        except Unreadable:
             continue
         if superseded:
             _remove(path)

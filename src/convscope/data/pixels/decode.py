@@ -12,21 +12,19 @@ from __future__ import annotations
 import functools
 import io
 import os
-import stat
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.pixels.sniff import Header, Unreadable, check_size, read_header
+from convscope.data.pixels.sniff import Header, check_size, read_header
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.regular import Unreadable, read_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FILE_LIMIT = 512 * 2**20
 # What is worth saying of an image that was read all the same; counted over a dataset.
 FIRST_FRAME = "several frames or pages, of which the first was read"
 DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
@@ -48,7 +46,7 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
             warnings.simplefilter("ignore")
             pixels, _ = decode_file(os.fspath(path), decoding)
     except Unreadable as reason:
-        raise DataError(f"{printable(os.fspath(path))}: {reason}") from None
+        raise DataError(f"{os.fspath(path)}: {reason}") from None
     return pixels
 
 
@@ -58,43 +56,6 @@ def decode_file(path: str, decoding: Decoding) -> tuple[Pixels, str | None]:
     Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
     """
     return decode_bytes(read_bytes(path), decoding)
-
-
-def read_bytes(path: str) -> bytes:
-    """The whole of a regular file; raises Unreadable. A pipe or a device is never waited for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
-        if status.st_size > FILE_LIMIT:
-            raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
-        data = os.read(descriptor, status.st_size)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    finally:
-        os.close(descriptor)
-    if len(data) != status.st_size:
-        raise Unreadable("the file changed while it was read")
-    return data
-
-
-def explain_os_error(error: OSError) -> str:
-    """The system's reason in plain words."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    return (error.strerror or str(error)).lower()
-
-
-def kind_of_file(mode: int) -> str:
-    """What a path that is no regular file is: "a folder", "a pipe" ..."""
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a broken link"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
@@ -173,7 +134,7 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
         reason = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify" in reason:
             reason = "damaged: its header can't be read"
-        raise Unreadable(printable(reason[:200])) from None
+        raise Unreadable(reason[:200]) from None
 
 
 def from_array(pixels: Pixels) -> Image.Image:

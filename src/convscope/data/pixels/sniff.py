@@ -11,15 +11,12 @@ import re
 import zlib
 from typing import NamedTuple
 
+from convscope.files.regular import Unreadable
 from convscope.report.file_kinds import kind_by_start
 
 PIXEL_LIMIT = 50_000_000
 SCAN_LIMIT = 200
 READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
-
-
-class Unreadable(Exception):
-    """An image can't be read as it should be; the text is the reason, without the path."""
 
 
 class Header(NamedTuple):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.shards.shard_reader import read_member
 from convscope.data.shards.tar_index import Member
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.checked import parse_json
+from convscope.files.regular import Unreadable, read_bytes, refused_as
+from convscope.files.text import decode_text
 
 CARD = "dataset.json"
 CLASS_FILES = ("classes.json", "classes.txt")
 LABEL_FIELDS = ("label", "labels", "cls", "class", "class_name")
 # Bytes of one image's label, and of the list of all classes.
 LARGEST_LABEL = 2**20
+LONGEST_NUMBER = 18
 LARGEST_CARD = 64 * 2**20
 # Begins what is said of an image with a list of labels.
 SEVERAL_SAID = "\0several"
@@ -38,13 +40,15 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
         word = _small(shard, member).decode("utf-8", "replace").strip()
         if not word:
             raise Unreadable("its label is empty")
+        if word.isdecimal() and len(word) > LONGEST_NUMBER:
+            raise Unreadable(f"its label is a number of {len(word):,} digits")
         return (int(word) if word.isdecimal() else word,)
     if (member := parts.get("json")) is None:
         raise Unreadable("no label: there is no KEY.cls and no KEY.json beside it")
     try:
-        described = json.loads(_small(shard, member))
-    except (ValueError, RecursionError):
-        raise Unreadable("no label: its KEY.json can't be read") from None
+        described = parse_json(_small(shard, member))
+    except Unreadable as reason:
+        raise Unreadable(f"no label: its KEY.json can't be read ({reason})") from None
     if not isinstance(described, dict):
         raise Unreadable("no label: its KEY.json is not an object")
     for name in LABEL_FIELDS:
@@ -67,15 +71,11 @@ def said_classes(folder: Path) -> list[str] | None:
     """The classes as a file beside the shards has them, in order; None where there is none. Raises DataError."""
     for name in (CARD, *CLASS_FILES):
         path = folder / name
-        if not path.is_file():
+        if not os.path.lexists(path):
             continue
-        try:
-            if path.stat().st_size > LARGEST_CARD:
-                raise DataError(f"{printable(str(path))} is too large to be a list of classes")
-            text = path.read_text(encoding="utf-8")
-            said = text.splitlines() if name.endswith(".txt") else json.loads(text)
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{printable(str(path))} can't be read: {error}") from None
+        with refused_as(DataError, path):
+            data = read_bytes(path, limit=LARGEST_CARD)
+            said = decode_text(data).splitlines() if name.endswith(".txt") else parse_json(data)
         if name == CARD and isinstance(said, dict):
             said = said.get("classes")
         if isinstance(said, dict):  # {"0": "cat", "1": "dog"}, or {"cat": 0, "dog": 1}
@@ -85,7 +85,7 @@ def said_classes(folder: Path) -> list[str] | None:
         if isinstance(said, list) and name.endswith(".txt"):
             words, said = [word for word in words if word], [word for word in words if word]
         if not words or len(words) != len(said) or not all(words) or len(set(words)) != len(words):
-            raise DataError(f"{printable(str(path))} is no list of different class names, one for each number from 0")
+            raise DataError(f"{path} is no list of different class names, one for each number from 0")
         return words
     return None
 

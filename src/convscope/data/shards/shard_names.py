@@ -13,7 +13,6 @@ from convscope.data.listing import WHOLE
 from convscope.data.sources.folder import SPLIT_NAMES
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError
-from convscope.report.printable import printable
 
 ENDING = ".tar"
 MOST_SHARDS = 100_000
@@ -60,7 +59,7 @@ def find_shards(source: str) -> list[Shard]:
         # Path.glob has no patterns in absolute paths.
         matched = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
         if not matched or not all(map(os.path.lexists, matched)):
-            raise DataError(f"there is no shard {printable(pattern)}: give .tar files, or a folder that holds them")
+            raise DataError(f"there is no shard {pattern}: give .tar files, or a folder that holds them")
         paths += matched
     return [Shard(path, split_of(Path(path).name)) for path in dict.fromkeys(paths)]
 
@@ -81,13 +80,13 @@ def expand(pattern: str) -> list[str]:
         if found := _RANGE.fullmatch(piece):
             first, last = int(found[1]), int(found[2])
             if last - first >= MOST_SHARDS:
-                raise DataError(f"{printable(pattern)} names more than {MOST_SHARDS:,} shards")
+                raise DataError(f"{pattern} names more than {MOST_SHARDS:,} shards")
             options.append([str(number).zfill(len(found[1])) for number in range(first, last + 1)])
         else:
             options.append(piece.split(","))
         total *= len(options[-1])
         if total > MOST_SHARDS:
-            raise DataError(f"{printable(pattern)} names more than {MOST_SHARDS:,} shards")
+            raise DataError(f"{pattern} names more than {MOST_SHARDS:,} shards")
     return ["".join(words) for words in itertools.product(*options)]
 
 

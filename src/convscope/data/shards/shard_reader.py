@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-from convscope.data.pixels.decode import FILE_LIMIT, decode_bytes, explain_os_error
-from convscope.data.pixels.sniff import Unreadable
+from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding, Pixels
 from convscope.data.shards.tar_index import Member
 from convscope.data.sources.measure import ending_of
+from convscope.files.regular import FILE_LIMIT, Unreadable, read_part, size_in_words
 
 
 @dataclass
@@ -31,17 +30,5 @@ class ShardReader:
 def read_member(shard: str, member: Member) -> bytes:
     """The bytes of one member; raises Unreadable."""
     if member.size > FILE_LIMIT:
-        raise Unreadable(f"{member.size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
-    try:
-        descriptor = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    try:
-        data = os.pread(descriptor, member.size, member.offset)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    finally:
-        os.close(descriptor)
-    if len(data) != member.size:
-        raise Unreadable("the shard changed while it was read")
-    return data
+        raise Unreadable(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
+    return read_part(shard, member.offset, member.size)

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import SEVERAL, SPLITS, Problem
 from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
 from convscope.data.shards.shard_names import Shard
@@ -28,7 +27,7 @@ from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
-from convscope.report.printable import printable
+from convscope.files.regular import Unreadable
 from convscope.report.units import plural
 
 KIND = "shards"
@@ -61,16 +60,17 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
 
     Where nothing is to be learned from it, a class may have no image, and there may be one class alone.
     """
-    shown = printable(source)
     parts = {shard.split for shard in shards}
     if WHOLE in parts and len(parts) > 1:
         other = next(shard for shard in shards if shard.split == WHOLE)
         raise DataError(
-            f"{shown}: {Path(other.path).name} names no split and others do: "
+            f"{source}: {Path(other.path).name} names no split and others do: "
             "begin every name with train-, val- or test-"
         )
     if WHOLE not in parts and "train" not in parts:
-        raise DataError(f"{shown} has shards of {' and '.join(sorted(parts))} but none of train: name them train-*.tar")
+        raise DataError(
+            f"{source} has shards of {' and '.join(sorted(parts))} but none of train: name them train-*.tar"
+        )
     found: dict[str, _Found] = {split: _Found() for split in (WHOLE, *SPLITS) if split in parts}
     for shard in shards:
         _index(shard, found[shard.split])
@@ -79,10 +79,10 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
     images = sum(images_of.values())
     unlabelled = [problem for part in found.values() for problem in part.unlabelled]
     if any(part.samples for part in found.values()):
-        _check_labelled(shown, unlabelled, images)
+        _check_labelled(source, unlabelled, images)
     root = Path(shards[0].path).parent
     listed = said_classes(root) or said_classes(root.parent)
-    classes, several = _classes(shown, listed, found, to_learn=to_learn)
+    classes, several = _classes(source, listed, found, to_learn=to_learn)
     places: list[tuple[str, Member]] = []
     rows_said: list[list[int]] = []
     counts: dict[str, int] = {}
@@ -104,8 +104,8 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
     problems += unlabelled
     if not places:
         first = f"; the first is {problems[0].path}: {problems[0].reason}" if problems else ""
-        raise DataError(f"{shown} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
-    _check_labelled(shown, unlabelled, images)
+        raise DataError(f"{source} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
+    _check_labelled(source, unlabelled, images)
     labels = np.array([SEVERAL if several else row[0] for row in rows_said], np.int64)
     targets = None
     if several:
@@ -116,7 +116,9 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
     seen = np.bincount(labels[:learned], minlength=len(classes)) if targets is None else targets[:learned].sum(0)
     if to_learn and not seen.all():
         missing = classes[int(np.argmin(seen))]
-        raise DataError(f"{shown}: no image that is learned from shows the class {missing!r}: add some, or take it out")
+        raise DataError(
+            f"{source}: no image that is learned from shows the class {missing!r}: add some, or take it out"
+        )
     files = [found_file(Path(shard.path)) for shard in shards]
     files = [Found(str(Path(file.path).absolute()), file.size, file.time) for file in files]
     number_of_shard = {shard.path: number for number, shard in enumerate(shards)}
@@ -127,7 +129,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
         classes=classes,
         parts=counts,
         labels=labels,
-        names=[printable(f"{shard}:{member.name}") for shard, member in places],
+        names=[f"{shard}:{member.name}" for shard, member in places],
         read=ShardReader(places),
         # Labels stand in the archives, so a change of the class list alone changes no pixel.
         identity=identity_of(os.sep, files),
@@ -233,7 +235,7 @@ def _notes(shards: list[Shard], found: dict[str, _Found]) -> list[str]:
 
 
 def _shown(shard: str, member: Member) -> str:
-    return printable(f"{shard}:{member.name}")
+    return f"{shard}:{member.name}"
 
 
 def _name(sample: _Sample) -> str:

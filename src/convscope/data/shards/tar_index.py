@@ -7,15 +7,13 @@ nothing is ever unpacked. Formats: ustar, GNU and pax (POSIX.1-2001), as the sta
 from __future__ import annotations
 
 import os
-import stat
 import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.regular import open_regular, refused_as
 
 # A shard of more members than this is no data set; the index of them all must fit into memory.
 MOST_MEMBERS = 20_000_000
@@ -48,26 +46,17 @@ def index_tar(path: str) -> TarIndex:
     Raises:
         DataError: no regular file, no tar archive, or one that is cut short.
     """
-    shown = printable(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise DataError(f"{shown}: {explain_os_error(error)}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{shown} is not a regular file but {kind_of_file(status.st_mode)}")
-        return _read(file, path, status.st_size)
+    with refused_as(DataError, path), open_regular(path, limit=None) as file:
+        return _read(file, path, os.fstat(file.fileno()).st_size)
 
 
 def _read(file: BinaryIO, path: str, size: int) -> TarIndex:
-    shown = printable(path)
     if not size:
-        raise DataError(f"{shown} is empty: what is needed is a tar archive")
+        raise DataError(f"{path} is empty: what is needed is a tar archive")
     start = file.read(BLOCK)
     file.seek(0)
     if start[:2] == b"\x1f\x8b" or start[:3] == b"BZh" or start[:4] == b"\x28\xb5\x2f\xfd":
-        raise DataError(f"{shown} is compressed, and its images can't be reached one by one: unpack it to a plain .tar")
+        raise DataError(f"{path} is compressed, and its images can't be reached one by one: unpack it to a plain .tar")
     index = TarIndex(path, [], [])
     try:
         with tarfile.TarFile(fileobj=_Guarded(file, path), mode="r", errorlevel=0) as archive:  # type: ignore[arg-type]
@@ -76,21 +65,21 @@ def _read(file: BinaryIO, path: str, size: int) -> TarIndex:
                 # The archive keeps every entry that it has met: a million of them are not ours to hold twice.
                 archive.members = []  # type: ignore[attr-defined]
                 if len(index.members) > MOST_MEMBERS:
-                    raise DataError(f"{shown} has more than {MOST_MEMBERS:,} members: cut it into several shards")
+                    raise DataError(f"{path} has more than {MOST_MEMBERS:,} members: cut it into several shards")
             end = archive.offset
     except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError(f"{shown} is not a whole tar archive ({printable(reason)}): make or copy it again") from None
+        raise DataError(f"{path} is not a whole tar archive ({reason}): make or copy it again") from None
     # Zeros end an archive; tarfile stops without a word at anything else as well.
     file.seek(end)
     if file.read(BLOCK) != bytes(BLOCK):
-        raise DataError(f"{shown} is cut short or damaged at byte {end:,} of {size:,}: make or copy it again")
+        raise DataError(f"{path} is cut short or damaged at byte {end:,} of {size:,}: make or copy it again")
     return index
 
 
 def _take(entry: tarfile.TarInfo, index: TarIndex, size: int) -> None:
     """Add a member, or the reason why not; raises DataError where the archive ends before it does."""
-    shown = f"{printable(index.path)}:{printable(entry.name)}"
+    shown = f"{index.path}:{entry.name}"
     if entry.size < 0:
         raise DataError(f"{shown} claims {entry.size:,} bytes: the archive is damaged; make or copy it again")
     if entry.isdir():
@@ -122,7 +111,7 @@ class _Guarded:
 
     def read(self, count: int = -1) -> bytes:
         if not 0 <= count <= LARGEST_EXTENSION:
-            raise DataError(f"{printable(self._path)} has a header of {count:,} bytes: it is damaged, or no data set")
+            raise DataError(f"{self._path} has a header of {count:,} bytes: it is damaged, or no data set")
         return self._file.read(count)
 
     def seek(self, position: int, whence: int = 0) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from convscope.data.listing import MISSING_SHARE
-from convscope.data.shards.shard_labels import CARD
+from convscope.data.shards.shard_labels import CARD, LARGEST_CARD
 from convscope.data.shards.shard_names import ENDING, Shard, names_shards
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.checked import read_json
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural
 
@@ -33,7 +34,7 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
     if missing > MISSING_SHARE * whole:
         pattern = typed("convscope", "train", str(Path(source) / f"*{ENDING}"))
         raise DataError(
-            f"{printable(source)}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
+            f"{source}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
             f"shards, to take what there is: {pattern}"
         )
     yield f"{line}: {missing:,} are missing"
@@ -42,7 +43,11 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
 def _written(card: Path) -> dict[str, tuple[int, int]]:
     """The shards and images of each split as dataset.json has them; empty where it is another's, or none."""
     try:
-        splits = json.loads(card.read_text(encoding="utf-8"))["splits"]
-        return {split: (int(counts["shards"]), int(counts["images"])) for split, counts in splits.items()}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        splits = read_json(card, limit=LARGEST_CARD).object("splits")
+        return {split: _counts(splits.object(split)) for split in splits.values}
+    except Unreadable:
         return {}
+
+
+def _counts(fields: Fields) -> tuple[int, int]:
+    return fields.integer("shards", at_least=0), fields.integer("images", at_least=0)

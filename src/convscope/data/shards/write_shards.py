@@ -22,13 +22,12 @@ import numpy as np
 
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Problem, Progress, no_progress
 from convscope.data.shards.shard_labels import CARD
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.regular import Unreadable
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6
@@ -75,9 +74,9 @@ def write_shards(
     if shard_images is not None and shard_images < 1:
         raise DataError(f"{shard_images} images a shard: give 1 or more")
     if folder.exists():
-        raise DataError(f"{printable(str(folder))} is there already, and is never overwritten: give another name")
-    if listing.source != "digits" and folder.resolve().is_relative_to(Path(listing.source).resolve()):
-        raise DataError(f"{printable(str(folder))} lies in the source itself: give a folder outside of it")
+        raise DataError(f"{folder} is there already, and is never overwritten: give another name")
+    if listing.source != "digits" and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(listing.source)):
+        raise DataError(f"{folder} lies in the source itself: give a folder outside of it")
     beside = folder.with_name(f".new-{folder.name}-{os.getpid()}")
     problems = list(listing.problems)
     try:
@@ -97,7 +96,7 @@ def write_shards(
         _write_through(beside / CARD, _card(listing, splits))
         beside.rename(folder)
     except OSError as error:
-        raise DataError(f"{printable(str(folder))} can't be written: {error.strerror or error}") from error
+        raise DataError(f"{folder} can't be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Sharded(folder=folder, splits=tuple(splits), problems=tuple(problems))

@@ -5,6 +5,7 @@ The Python version is pickled, and a pickle can run any code when it is loaded: 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,12 @@ from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Pixels
 from convscope.data.sources.arrays import ArrayReader, Block, found_file
 from convscope.errors import DataError
+from convscope.files.regular import refused_as, require_regular
+from convscope.files.text import read_text
 
 SIZE = (32, 32)
+# Bytes of the file of class names.
+LARGEST_NAMES = 2**16
 _PIXELS = 3 * 32 * 32
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -56,7 +61,7 @@ VERSIONS = (
 def find_cifar(folder: Path) -> Version | None:
     """Which binary version lies in a folder, or None; raises DataError for the pickled one."""
     for version in VERSIONS:
-        if any((folder / name).is_file() for name in (*version.train, version.test)):
+        if any(_is_there(folder / name) for name in (*version.train, version.test)):
             return version
     pickled = (folder / "data_batch_1").is_file() or all(
         (folder / name).is_file() for name in ("meta", "train", "test")
@@ -72,20 +77,20 @@ def find_cifar(folder: Path) -> Version | None:
 def list_cifar(source: str, version: Version) -> Listing:
     """What CIFAR's binary files hold; raises DataError where they are not whole."""
     folder = Path(source)
-    training = [folder / name for name in version.train if (folder / name).is_file()]
+    training = [folder / name for name in version.train if _is_there(folder / name)]
     if not training:
         raise DataError(f"{source} has {version.test} but no {version.train[0]}")
     notes = []
     if len(training) < len(version.train):
         notes.append(f"{len(training)} of the {len(version.train)} training files are there")
     test = folder / version.test
-    files = training + ([test] if test.is_file() else [])
+    files = training + ([test] if _is_there(test) else [])
     records = [_records(path, version) for path in files]
     labels = np.concatenate([table[:, version.label_bytes - 1] for table in records]).astype(np.int64)
     if labels.max() >= version.class_count:
         raise DataError(f"{source} has a label of {labels.max()}, but {version.kind} has {version.class_count} classes")
     parts = {"train": sum(len(table) for table in records[: len(training)])}
-    if test.is_file():
+    if _is_there(test):
         parts["test"] = len(records[-1])
     return Listing(
         source=source,
@@ -105,7 +110,8 @@ def list_cifar(source: str, version: Version) -> Listing:
 def _records(path: Path, version: Version) -> Pixels:
     """The records of a file, (N, label bytes + 3072), mapped rather than read."""
     length = version.label_bytes + _PIXELS
-    size = path.stat().st_size
+    with refused_as(DataError, path):
+        size = require_regular(path)
     if not size or size % length:
         raise DataError(f"{path} is cut short or not of {version.kind}: {size} bytes are no multiple of {length}")
     return np.memmap(path, np.uint8, mode="r").reshape(-1, length)
@@ -118,10 +124,16 @@ def _loader(table: Pixels, version: Version) -> Callable[[], Pixels]:
 
 def _class_names(folder: Path, version: Version) -> tuple[str, ...]:
     path = folder / version.names_file
-    if path.is_file():
-        names = tuple(path.read_text(encoding="utf-8", errors="replace").split())
+    if os.path.lexists(path):
+        with refused_as(DataError, path):
+            names = tuple(read_text(path, limit=LARGEST_NAMES).split())
         if len(names) == version.class_count and len(set(names)) == len(names):
             return names
     if version.kind == "cifar10":
         return CIFAR10_CLASSES
     return tuple(f"class {number:02d}" for number in range(version.class_count))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path has anything but a folder: what is no regular file is refused when it is read."""
+    return os.path.lexists(path) and not path.is_dir()

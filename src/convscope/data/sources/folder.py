@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.listing import WHOLE, Found, Listing, identity_of
-from convscope.data.pixels.decode import explain_os_error
 from convscope.data.records import SPLITS
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.walk import IMAGE_ENDINGS, Walk, is_hidden
 from convscope.errors import DataError, did_you_mean
-from convscope.report.printable import printable
+from convscope.files.regular import explain_os_error
 from convscope.report.units import plural
 
 SPLIT_NAMES = {
@@ -72,7 +71,7 @@ def list_folder(source: str, *, to_learn: bool = True) -> Listing:
         classes=classes,
         parts=parts,
         labels=np.array(labels, dtype=np.int64),
-        names=_printable_all([file.path for file in files]),
+        names=[file.path for file in files],
         read=FileReader([file.path for file in files]),
         identity=identity_of(source, files),
         image_size=size,
@@ -88,7 +87,7 @@ def _subfolders(folder: Path) -> dict[str, str]:
         with os.scandir(folder) as entries:
             return {entry.name: entry.path for entry in sorted(entries, key=lambda e: e.name) if _is_folder(entry)}
     except OSError as error:
-        raise DataError(f"{printable(str(folder))}: {explain_os_error(error)}") from None
+        raise DataError(f"{folder}: {explain_os_error(error)}") from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -131,7 +130,7 @@ def _by_class_name(folder: Path, below: dict[str, str]) -> dict[str, str]:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise DataError(f"class folder {printable(path)} has a name that is not UTF-8: rename it") from None
+            raise DataError(f"class folder {path} has a name that is not UTF-8: rename it") from None
         composed = unicodedata.normalize("NFC", name)
         key = unicodedata.normalize("NFC", composed.casefold())
         if key in folded:
@@ -177,7 +176,7 @@ def _no_class_folders(where: Path) -> str:
 
 def _no_images(folder: str, walk: Walk) -> str:
     others = f" (it holds {_count_endings(walk.passed_over)})" if walk.passed_over else ""
-    return f"class folder {printable(folder)} has no images{others}: add some or remove the folder"
+    return f"class folder {folder} has no images{others}: add some or remove the folder"
 
 
 def _collect(walk: Walk, folders: dict[str, str]) -> dict[str, list[Found]]:
@@ -220,8 +219,3 @@ def _few(names: list[str]) -> str:
     """Up to five names, and how many more there are."""
     shown = ", ".join(names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
-def _printable_all(paths: list[str]) -> list[str]:
-    # One test over all of them: nearly always there is nothing to escape.
-    return paths if "".join(paths).isprintable() else [printable(path) for path in paths]

@@ -5,10 +5,8 @@ A file is four bytes of type and number of axes, the axes as big-endian 32-bit i
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +16,15 @@ from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Labels, Pixels
 from convscope.data.sources.arrays import ArrayReader, Block, found_file
 from convscope.errors import DataError
+from convscope.files.regular import read_start, refused_as
+from convscope.files.zipped import read_gzip
 
 _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _UBYTE = 0x08
 # A byte of deflate grows to 1,032 at the most (zlib's technical notes).
 _DEFLATE_RATIO = 1032
+# The names and labels of all of them must fit into memory.
+MOST_IMAGES = 20_000_000
 
 
 def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
@@ -58,11 +60,14 @@ def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool 
             raise DataError(f"{path} has no labels: {path.name.replace('images-idx3', 'labels-idx1')} is missing")
         shape = _read_shape(path, axes=3)
         labels_path = found[split, "labels"]
-        labels = _read(labels_path, _read_shape(labels_path, axes=1)).astype(np.int64)
-        if len(labels) != shape[0]:
-            raise DataError(f"{path} holds {shape[0]} images, but {labels_path.name} {len(labels)} labels")
-        if not shape[0] or 0 in shape:
+        (count,) = _read_shape(labels_path, axes=1)
+        if count != shape[0]:
+            raise DataError(f"{path} holds {shape[0]} images, but {labels_path.name} {count} labels")
+        if 0 in shape:
             raise DataError(f"{path} holds no images")
+        if count > MOST_IMAGES:
+            raise DataError(f"{path} states {count:,} images: at most {MOST_IMAGES:,} are read")
+        labels = _read(labels_path, (count,)).astype(np.int64)
         sizes.add(shape[1:])
         parts[split] = shape[0]
         digits.append(labels)
@@ -120,11 +125,5 @@ def _read(path: Path, shape: tuple[int, ...]) -> Pixels:
 
 def _read_bytes(path: Path, count: int) -> bytes:
     """The first bytes of a file, unzipped, at most `count`."""
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                return file.read(count)
-        with path.open("rb") as plain:
-            return plain.read(count)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} can't be read: {error}") from None
+    with refused_as(DataError, path):
+        return read_gzip(path, count) if path.suffix == ".gz" else read_start(path, count)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from convscope.data.sources.sheet import Row, Sheet, plain_name
 from convscope.errors import DataError
-from convscope.report.printable import printable
 from convscope.report.units import plural
 
 IMAGE = ("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path")
@@ -56,22 +55,22 @@ def find_columns(sheet: Sheet) -> Columns:
     names = [plain_name(name) for name in sheet.header]
     for place, name in enumerate(names):
         if name and name in names[:place]:
-            raise DataError(f"{sheet.shown} has two columns {sheet.header[place]!r}: keep one")
-    there = ", ".join(printable(name) or "(no name)" for name in sheet.header[:12])
+            raise DataError(f"{sheet.path} has two columns {sheet.header[place]!r}: keep one")
+    there = ", ".join(name or "(no name)" for name in sheet.header[:12])
     there += ", ..." if len(sheet.header) > 12 else ""
     image = _place(names, IMAGE)
     if image is None:
-        raise DataError(f"{sheet.shown} has no column of images (found: {there}): {NEEDED}")
+        raise DataError(f"{sheet.path} has no column of images (found: {there}): {NEEDED}")
     said = [place for name in (*ONE_LABEL, *MANY_LABELS) for place in (_place(names, (name,)),) if place is not None]
     if len(said) > 1:
         both = " and ".join(sheet.header[place] for place in said[:2])
-        raise DataError(f"{sheet.shown} has both {both}: keep one, label for one class, labels for several")
+        raise DataError(f"{sheet.path} has both {both}: keep one, label for one class, labels for several")
     label, labels, split = _place(names, ONE_LABEL), _place(names, MANY_LABELS), _place(names, SPLIT)
     taken = {image, split, label, labels}
     others = [place for place, name in enumerate(names) if name and place not in taken]
     classes = () if said else tuple(place for place in others if names[place] not in IMAGE and _is_class(sheet, place))
     if not said and not classes:
-        raise DataError(f"{sheet.shown} has no column of labels (found: {there}): {NEEDED}")
+        raise DataError(f"{sheet.path} has no column of labels (found: {there}): {NEEDED}")
     unread = tuple(sheet.header[place] for place in others if place not in classes)
     return Columns(image, split, label, labels, classes, unread)
 
@@ -90,7 +89,7 @@ def _is_class(sheet: Sheet, place: int) -> bool:
     if len(strange) > len(sheet.rows) / 2:
         return False
     raise DataError(
-        f"{sheet.shown}: column {sheet.header[place]!r} is 0 or 1, but row {strange[0].number} "
+        f"{sheet.path}: column {sheet.header[place]!r} is 0 or 1, but row {strange[0].number} "
         f"has {strange[0].cells[place]!r}{_of(len(strange))}: write 0 or 1"
     )
 
@@ -119,7 +118,7 @@ def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True) -> Lab
             notes.append(f"no image shows {', '.join(absent[:5])}: what is 0 everywhere is no class")
     _check_names(sheet, order)
     if not order:
-        raise DataError(f"{sheet.shown}: no image has a label")
+        raise DataError(f"{sheet.path}: no image has a label")
     if to_learn:
         _check_enough(sheet, order, shown, several=columns.multi_label)
     if columns.unread:
@@ -131,7 +130,7 @@ def _one_each(sheet: Sheet, place: int, notes: list[str]) -> list[frozenset[str]
     empty = [row for row in sheet.rows if not row.cells[place]]
     if empty:
         raise DataError(
-            f"{sheet.shown}: row {empty[0].number} has no label{_of(len(empty))}: write one, or take the row out "
+            f"{sheet.path}: row {empty[0].number} has no label{_of(len(empty))}: write one, or take the row out "
             "(in a column named labels an image may have none)"
         )
     if any("|" in cell for cell in sheet.column(place)):
@@ -162,7 +161,7 @@ def _check_names(sheet: Sheet, classes: list[str]) -> None:
         key = unicodedata.normalize("NFC", name.casefold())
         if key in folded:
             raise DataError(
-                f"{sheet.shown} has two classes whose names differ in case or accents only, "
+                f"{sheet.path} has two classes whose names differ in case or accents only, "
                 f"{folded[key]!r} and {name!r}: write both alike, or rename one"
             )
         folded[key] = name
@@ -172,15 +171,15 @@ def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]],
     if len(classes) > 1:
         return
     if not several:
-        raise DataError(f"{sheet.shown} has one class only, {classes[0]!r}: a classifier needs two or more")
+        raise DataError(f"{sheet.path} has one class only, {classes[0]!r}: a classifier needs two or more")
     if all(shown):
-        raise DataError(f"{sheet.shown}: every image shows {classes[0]!r}, the only class: there is nothing to tell")
+        raise DataError(f"{sheet.path}: every image shows {classes[0]!r}, the only class: there is nothing to tell")
 
 
 def conflict(sheet: Sheet, first: Row, second: Row) -> DataError:
     """Two rows that say different things of one image."""
     return DataError(
-        f"{sheet.shown}: rows {first.number} and {second.number} give one image different labels or splits: keep one "
+        f"{sheet.path}: rows {first.number} and {second.number} give one image different labels or splits: keep one "
         "row for an image (several labels stand in one row, in a column labels: a|b)"
     )
 

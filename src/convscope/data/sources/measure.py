@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from convscope.data.pixels.decode import decode_file, open_with_pillow, read_bytes
-from convscope.data.pixels.sniff import Unreadable, check_size, read_header
+from convscope.data.pixels.decode import decode_file, open_with_pillow
+from convscope.data.pixels.sniff import check_size, read_header
 from convscope.data.records import Decoding, Pixels
+from convscope.files.regular import Unreadable, read_bytes
 
 Item = TypeVar("Item")
 

@@ -9,10 +9,9 @@ import csv
 import io
 from dataclasses import dataclass
 
-from convscope.data.pixels.decode import read_bytes
-from convscope.data.pixels.sniff import Unreadable
 from convscope.errors import DataError
-from convscope.report.printable import printable
+from convscope.files.regular import FILE_LIMIT, refused_as
+from convscope.files.text import read_text
 
 # Excel writes semicolons where the comma is the decimal sign.
 DELIMITERS = (",", ";", "\t")
@@ -29,9 +28,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text; `shown` is its path, ready to print."""
+    """A table of text, and its path."""
 
-    shown: str
+    path: str
     header: tuple[str, ...]
     rows: tuple[Row, ...]
 
@@ -54,43 +53,22 @@ def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
 
     Raises DataError where the file is no table of text, or a row does not fit its header.
     """
-    shown = printable(path)
-    text = _text(path, shown)
+    with refused_as(DataError, path):
+        text = read_text(path, limit=FILE_LIMIT)
     first, _, after = text.partition("\n")
     # Excel's own line above the header.
     if first.strip().casefold() in {f"sep={sign}" for sign in DELIMITERS}:
         delimiter, text, start = first.strip()[4:], after, 2
     else:
         delimiter, start = _delimiter(text, needed), 1
-    found = _parsed(text, delimiter, shown, start)
+    found = _parsed(text, delimiter, path, start)
     if not found:
-        raise DataError(f"{shown} is empty: what is needed is a header, and a row for each image")
+        raise DataError(f"{path} is empty: what is needed is a header, and a row for each image")
     header = tuple(cell.strip() for cell in found[0].cells)
-    rows = tuple(_fitted(row, len(header), shown) for row in found[1:])
+    rows = tuple(_fitted(row, len(header), path) for row in found[1:])
     if not rows:
-        raise DataError(f"{shown} has a header and no row: what is needed is a row for each image")
-    return Sheet(shown, header, rows)
-
-
-def _text(path: str, shown: str) -> str:
-    try:
-        data = read_bytes(path)
-    except Unreadable as reason:
-        raise DataError(f"{shown}: {reason}") from None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{shown} is not UTF-8: line {line} holds the byte 0x{data[error.start]:02x}; save it as CSV UTF-8"
-        ) from None
-    if "\0" in text:
-        raise DataError(f"{shown} is not a table of text: it holds bytes that are zero")
-    return text
+        raise DataError(f"{path} has a header and no row: what is needed is a row for each image")
+    return Sheet(path, header, rows)
 
 
 def _delimiter(text: str, needed: frozenset[str]) -> str:
@@ -99,7 +77,7 @@ def _delimiter(text: str, needed: frozenset[str]) -> str:
     return max(DELIMITERS, key=lambda sign: (not needed.isdisjoint(headers[sign]), len(headers[sign])))
 
 
-def _parsed(text: str, delimiter: str, shown: str, start: int) -> list[Row]:
+def _parsed(text: str, delimiter: str, path: str, start: int) -> list[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows: list[Row] = []
     number = start - 1
@@ -109,15 +87,15 @@ def _parsed(text: str, delimiter: str, shown: str, start: int) -> list[Row]:
             if any(cell.strip() for cell in cells):
                 rows.append(Row(number, tuple(cell.strip() for cell in cells)))
     except csv.Error as error:
-        raise DataError(f"{shown}: row {number + 1} can't be read: {error}") from None
+        raise DataError(f"{path}: row {number + 1} can't be read: {error}") from None
     return rows
 
 
-def _fitted(row: Row, columns: int, shown: str) -> Row:
+def _fitted(row: Row, columns: int, path: str) -> Row:
     """The row without the empty cells that some programs add at its end."""
     if len(row.cells) < columns or any(row.cells[columns:]):
         raise DataError(
-            f"{shown}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
+            f"{path}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
             "a comma inside a cell needs quotes around the cell"
         )
     return Row(row.number, row.cells[:columns])

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
-from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.data.records import SEVERAL, SPLITS, Problem, Targets
 from convscope.data.sources.folder import SPLIT_NAMES
 from convscope.data.sources.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
@@ -24,7 +23,7 @@ from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.sheet import ENDINGS, Row, Sheet, read_sheet
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
-from convscope.report.printable import printable
+from convscope.files.regular import explain_os_error, kind_of_file
 from convscope.report.units import plural
 
 KIND = "table"
@@ -72,7 +71,7 @@ def list_table(source: str, *, to_learn: bool = True) -> Listing:
     entries = _entries(sheet, columns, labelling, Path(source).parent, problems, notes)
     parts = [WHOLE] if columns.split is None else [split for split in SPLITS if any(e.split == split for e in entries)]
     if "train" not in (WHOLE, *parts) and WHOLE not in parts:
-        raise DataError(f"{sheet.shown}: no row has the split train: what is learned from is named so")
+        raise DataError(f"{sheet.path}: no row has the split train: what is learned from is named so")
     ordered = [entry for part in parts for entry in entries if entry.split == part]
     _check_learned(sheet, labelling, ordered, parts[0])
     notes += _missing_classes(labelling, ordered, parts)
@@ -88,7 +87,7 @@ def list_table(source: str, *, to_learn: bool = True) -> Listing:
         classes=labelling.classes,
         parts={part: sum(entry.split == part for entry in ordered) for part in parts},
         labels=np.array([SEVERAL if several else label_of[next(iter(e.shown))] for e in ordered], np.int64),
-        names=[printable(path) for path in paths],
+        names=paths,
         read=FileReader(paths),
         identity=identity_of(os.sep, files),
         image_size=size,
@@ -117,7 +116,7 @@ def _entries(
     splits = _splits(sheet, columns)
     for row, shown, split in zip(sheet.rows, labelling.shown, splits, strict=True):
         if not row.cells[columns.image]:
-            raise DataError(f"{sheet.shown}: row {row.number} names no image")
+            raise DataError(f"{sheet.path}: row {row.number} names no image")
         path = _path(folder, row.cells[columns.image])
         try:
             status = path.stat()
@@ -137,10 +136,10 @@ def _entries(
     if len(lost) > MISSING_SHARE * len(sheet.rows):
         row, lost_path, reason = lost[0]
         raise DataError(
-            f"{sheet.shown}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
-            f"{row.number}, {printable(lost_path)}: {reason} (paths begin at the table's folder, or at /)"
+            f"{sheet.path}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
+            f"{row.number}, {lost_path}: {reason} (paths begin at the table's folder, or at /)"
         )
-    problems += [Problem(printable(path), f"row {row.number}: {reason}") for row, path, reason in lost]
+    problems += [Problem(path, f"row {row.number}: {reason}") for row, path, reason in lost]
     if again:
         notes.append(f"an image named a second time, with the same labels, counts once: {plural(again, 'row')}")
     return list(known.values())
@@ -164,7 +163,7 @@ def _splits(sheet: Sheet, columns: Columns) -> list[str]:
         split = SPLIT_NAMES.get(cell.casefold())
         if split is None:
             raise DataError(
-                f"{sheet.shown}: row {row.number} has the split {cell!r}: it is one of train, val, test."
+                f"{sheet.path}: row {row.number} has the split {cell!r}: it is one of train, val, test."
                 f"{did_you_mean(cell, SPLIT_NAMES)}"
             )
         found.append(split)
@@ -178,9 +177,9 @@ def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], le
         holders = [split for split in SPLITS if any(strangers[0] in e.shown for e in entries if e.split == split)]
         shown = ", ".join(strangers[:5])
         if not holders:
-            raise DataError(f"{sheet.shown}: none of the images of {shown} can be opened")
+            raise DataError(f"{sheet.path}: none of the images of {shown} can be opened")
         near = did_you_mean(strangers[0], there)
-        raise DataError(f"{sheet.shown}: {holders[0]} shows classes that train does not: {shown}.{near}")
+        raise DataError(f"{sheet.path}: {holders[0]} shows classes that train does not: {shown}.{near}")
 
 
 def _missing_classes(labelling: Labelling, entries: list[_Entry], parts: list[str]) -> Iterator[str]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convscope.data.listing import Found
-from convscope.data.pixels.decode import explain_os_error, kind_of_file
 from convscope.data.records import Problem
-from convscope.report.printable import printable
+from convscope.files.regular import explain_os_error, kind_of_file
 
 # Read by content, whatever the name says; these endings (and none at all) make a file a candidate.
 _READ = "jpg jpeg jpe jfif png webp gif bmp dib tif tiff ppm pgm pbm pnm mpo"
@@ -47,7 +46,7 @@ class Walk:
                 status = Path(path).stat()
             except OSError as error:
                 reason = "a link to nothing" if isinstance(error, FileNotFoundError) else explain_os_error(error)
-                self.problems.append(Problem(printable(path), reason))
+                self.problems.append(Problem(path, reason))
                 continue
             key = (status.st_dev, status.st_ino)
             if stat.S_ISDIR(status.st_mode):
@@ -72,7 +71,7 @@ class Walk:
                     for entry in entries:
                         self._meet(entry, pending, found)
             except OSError as error:
-                self.problems.append(Problem(printable(folder), explain_os_error(error)))
+                self.problems.append(Problem(folder, explain_os_error(error)))
 
     def _meet(self, entry: os.DirEntry[str], pending: list[str], found: list[Found]) -> None:
         name = entry.name
@@ -102,7 +101,7 @@ class Walk:
 
     def _add(self, path: str, status: os.stat_result, found: list[Found]) -> None:
         if not stat.S_ISREG(status.st_mode):
-            self.problems.append(Problem(printable(path), f"not a regular file but {kind_of_file(status.st_mode)}"))
+            self.problems.append(Problem(path, f"not a regular file but {kind_of_file(status.st_mode)}"))
             return
         self._files.add((status.st_dev, status.st_ino))
         found.append(Found(path, status.st_size, status.st_mtime_ns))

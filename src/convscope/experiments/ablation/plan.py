@@ -10,9 +10,8 @@ report.html  log.txt
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,12 +24,18 @@ from convscope.capture.capture import capture
 from convscope.errors import RunError
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_variant
+from convscope.files.checked import read_json
+from convscope.files.fields import Fields
+from convscope.files.regular import FILE_LIMIT, Unreadable, refused_as
+from convscope.files.text import read_text
 from convscope.nets.build import build
+from convscope.report.csv_table import read_csv
 from convscope.train.auto.choose import Settled
 from convscope.train.auto.fitting import Surgery
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Run
 from convscope.train.events import COLUMNS, EpochRow, table_row
+from convscope.train.settings.seeds import SEEDS
 from convscope.train.start import network_options
 
 FORMAT = 1
@@ -86,20 +91,22 @@ class Plan:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote; raises RunError."""
-        try:
-            values = json.loads(text)
-            if values["format"] != FORMAT:
-                raise RunError(f"it has format {values['format']}, and this version reads {FORMAT}")
-            return cls(
-                variants=tuple(find_variant(str(name)) for name in values["variants"]),
-                seeds=tuple(int(seed) for seed in values["seeds"]),
-                costs={str(name): Cost(**cost) for name, cost in values["costs"].items()},
-                data_hash=str(values["data"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"it lacks or garbles {error}") from error
+    def of(cls, fields: Fields) -> Plan:
+        """Return the plan that `to_json` wrote; raises Unreadable or RunError where it is none."""
+        if (version := fields.integer("format")) != FORMAT:
+            raise Unreadable(f"it has format {version}, and this version reads {FORMAT}")
+        costs = fields.object("costs")
+        return cls(
+            variants=tuple(find_variant(name) for name in fields.texts("variants")),
+            seeds=fields.integers("seeds", at_least=0, at_most=SEEDS - 1),
+            costs={name: _cost_of(costs.object(name)) for name in costs.values},
+            data_hash=fields.text("data"),
+        )
+
+
+def _cost_of(fields: Fields) -> Cost:
+    macs = None if fields.value("macs") is None else fields.integer("macs", at_least=0)
+    return Cost(parameters=fields.integer("parameters", at_least=0), macs=macs)
 
 
 def _without_images(variant: Variant) -> Surgery:
@@ -158,7 +165,7 @@ def write_results(run: Run, trials: Sequence[Trial]) -> None:
 
 def read_results(run: Run) -> list[Trial]:
     """The trainings that are complete; none where no file is there yet. Raises RunError for a file that is damaged."""
-    if not (run.path / RESULTS).is_file():
+    if not os.path.lexists(run.path / RESULTS):
         return []
     try:
         rows = _table(run.path / RESULTS)
@@ -178,16 +185,17 @@ def write_plan(run: Run, plan: Plan) -> None:
 def read_plan(run: Run) -> Plan:
     """The plan of an ablation's directory; raises RunError where it is none."""
     path = run.path / PLAN
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
     try:
-        return Plan.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RunError) as error:
-        raise RunError(f"{path} can't be used: {error}") from error
+        return Plan.of(read_json(path))
+    except (Unreadable, RunError) as error:
+        raise RunError(f"{path} can't be used: {error}") from None
 
 
 def _table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    with refused_as(RunError, path):
+        return read_csv(read_text(path, limit=FILE_LIMIT))
 
 
 def _trial(row: Mapping[str, str], rows: tuple[EpochRow, ...]) -> Trial:

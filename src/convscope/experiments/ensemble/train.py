@@ -14,11 +14,13 @@ from convscope.data.open import Probe, probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
+from convscope.files.regular import refused_as
 from convscope.report.shell import typed
 from convscope.report.units import percent
 from convscope.train.auto.choose import settle
 from convscope.train.directory.checkpoint import load_checkpoint
 from convscope.train.directory.files import write_file
+from convscope.train.directory.progress import Progress
 from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, require_name, run_name
 from convscope.train.events import Listener, Silent
 from convscope.train.hardware.device import require_threads
@@ -212,7 +214,10 @@ def _train_member(run: Run, recipe: Recipe, listener: Listener, cache: Path | No
 def _is_complete(member: Run) -> bool:
     """Whether a member was trained to its end, though the ensemble was killed before it took note."""
     saved = load_checkpoint(member.checkpoints)
-    return saved is not None and saved.values["epoch"] >= int(member.recipe().epochs)
+    if saved is None:
+        return False
+    with refused_as(RunError, member.checkpoints):
+        return Progress.of(saved.values).epoch >= int(member.recipe().epochs)
 
 
 def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listener: Listener) -> EnsembleOutcome:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from convscope.capture.load import Loaded, load
+from convscope.capture.model_file import ModelFile
 from convscope.data.pixels.decode import decode_image, fit, from_array
 from convscope.data.records import Decoding
 from convscope.errors import CaptureError, DataError
@@ -80,7 +80,7 @@ def lens(model: str | nn.Module, image: Image, *, input_shape: Sequence[int] | N
 
 
 def prepared(
-    image: Image, input_shape: Sequence[int] | None, preprocessing: Mapping[str, Any] | None
+    image: Image, input_shape: Sequence[int] | None, preprocessing: ModelFile | None
 ) -> tuple[torch.Tensor, Array | None]:
     """An image as the network's input `(1, C, H, W)`, and its pixels as they are drawn.
 
@@ -93,7 +93,7 @@ def prepared(
     pixels = _pixels(image, input_shape, preprocessing)
     numbers = pixels.astype(np.float64) / 255
     if preprocessing is not None:
-        mean, std = preprocessing["mean"], preprocessing["std"]
+        mean, std = preprocessing.mean, preprocessing.std
     else:
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pixels.shape[2] == 3 else ((0.0,), (1.0,))
     numbers = (numbers - np.asarray(mean)) / np.asarray(std)
@@ -110,7 +110,7 @@ def drawn(planes: Array) -> Array | None:
     return pixels
 
 
-def _pixels(image: str | Path | Array, input_shape: Sequence[int] | None, card: Mapping[str, Any] | None) -> Array:
+def _pixels(image: str | Path | Array, input_shape: Sequence[int] | None, card: ModelFile | None) -> Array:
     if isinstance(image, np.ndarray):
         given = image[:, :, None] if image.ndim == 2 else image
         if given.dtype != np.uint8 or given.ndim != 3:
@@ -118,7 +118,7 @@ def _pixels(image: str | Path | Array, input_shape: Sequence[int] | None, card: 
                 f"pixels are uint8 of shape (H, W) or (H, W, C), got {image.dtype} {image.shape}: give a tensor instead"
             )
         return given if input_shape is None or given.shape == _hwc(input_shape) else _fitted(given, input_shape)
-    decoding = Decoding.from_dict(card) if card is not None else _decoding(input_shape)
+    decoding = card.decoding if card is not None else _decoding(input_shape)
     digit = re.fullmatch(r"digits/(\d+)", str(image))
     if digit:
         from convscope.data.sources.digits import COUNT, load_digits

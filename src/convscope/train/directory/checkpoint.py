@@ -22,6 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import RunError
+from convscope.files.checked import parse_json
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable, refused_as, require_regular
 from convscope.train.directory.files import read_folder, write_folder
 
 FORMAT = 1
@@ -84,9 +87,10 @@ def read_note(path: Path) -> str:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             return str((file.metadata() or {}).get(NOTE, ""))
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, Unreadable):
         return ""
 
 
@@ -178,17 +182,15 @@ def _read(path: Path) -> Checkpoint:
     files = read_folder(path)
     if files.keys() != {TENSORS, STATE}:
         raise RunError(f"{path} is not a checkpoint: it holds {', '.join(sorted(files)) or 'nothing'}")
-    try:
-        values = json.loads(files[STATE])
-    except ValueError as error:
-        raise RunError(f"{path / STATE} can't be read: {error}") from error
-    if values.get("format") != FORMAT:
-        raise RunError(f"{path} has checkpoint format {values.get('format')}, and this version reads {FORMAT}")
+    with refused_as(RunError, path / STATE):
+        values = Fields.of(parse_json(files[STATE]))
+        if (version := values.integer("format")) != FORMAT:
+            raise Unreadable(f"it has checkpoint format {version}, and this version reads {FORMAT}")
     tensors = read_tensors(files[TENSORS], where=str(path / TENSORS))
 
     def part(prefix: str) -> Weights:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     return Checkpoint(
-        model=part(MODEL), best=part(BEST), optimizer=part(OPTIMIZER), values=values, average=part(AVERAGE)
+        model=part(MODEL), best=part(BEST), optimizer=part(OPTIMIZER), values=dict(values.values), average=part(AVERAGE)
     )

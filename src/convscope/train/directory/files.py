@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from convscope.errors import RunError
+from convscope.files.checked import read_json
+from convscope.files.regular import FILE_LIMIT, read_bytes, refused_as
 
 MANIFEST = "MANIFEST.json"
+LARGEST_MANIFEST = 2**20
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -54,17 +57,18 @@ def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
 
 def read_folder(path: Path) -> dict[str, bytes]:
     """The files of a folder, each checked against the manifest. Raises RunError where one is missing or altered."""
-    try:
-        manifest: dict[str, dict[str, Any]] = json.loads((path / MANIFEST).read_bytes())
-        files = {}
-        for name, entry in manifest.items():
-            if Path(name).name != name:
-                raise RunError(f"{path / MANIFEST} names a file outside its folder: {name!r}")
-            files[name] = (path / name).read_bytes()
-            if _entry(files[name]) != entry:
-                raise RunError(f"{path / name} is not what was written: its size or its hash differs")
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(f"{path} can't be read: {error}") from error
+    with refused_as(RunError, path / MANIFEST):
+        manifest = read_json(path / MANIFEST, limit=LARGEST_MANIFEST)
+        entries = {name: manifest.object(name) for name in manifest.values}
+        sizes = {name: entry.integer("bytes", at_least=0) for name, entry in entries.items()}
+    files = {}
+    for name, entry in entries.items():
+        if Path(name).name != name:
+            raise RunError(f"{path / MANIFEST} names a file outside its folder: {name!r}")
+        with refused_as(RunError, path / name):
+            files[name] = read_bytes(path / name, limit=max(sizes[name], FILE_LIMIT))
+        if _entry(files[name]) != entry.values:
+            raise RunError(f"{path / name} is not what was written: its size or its hash differs")
     return files
 
 

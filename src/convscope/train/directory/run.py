@@ -7,9 +7,8 @@ It is never overwritten: a new run takes the next free name.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,25 +21,31 @@ from typing import Any
 import torch
 from torch import nn
 
+from convscope.capture.model_file import FORMAT, ModelFile, read_model_file
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
 from convscope.data.sources.table import KIND, is_table
 from convscope.errors import ConvscopeError, RunError
+from convscope.files.checked import parse_json
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable, append_bytes, read_bytes, refused_as
 from convscope.nets.build import build
+from convscope.report.csv_table import csv_text
+from convscope.report.printable import printable
 from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
 from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
 from convscope.train.directory.files import write_file
+from convscope.train.directory.progress import measures
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import load_recipe
 
-FORMAT = 1
 SHOWN = 5  # runs that an error names
 # How the log says that a training diverged.
 DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
-LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
+LARGEST_WEIGHTS = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +54,6 @@ class Members:
 
     names: tuple[str, ...]
     planned: int
-
-    def __post_init__(self) -> None:
-        for name in self.names:
-            if name != Path(name).name or name in ("", ".", ".."):
-                raise RunError(f"its member {name!r} is not the name of a folder in it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,31 +109,24 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
         """The card that `to_dict` wrote. Raises RunError where something is missing or does not fit."""
-        try:
-            if values["format"] != FORMAT:
-                raise RunError(f"it has format {values['format']}, and this version reads {FORMAT}")
-            network, preparation = values["network"], values["preprocessing"]
-            card = cls(
-                name=str(network["name"]),
-                options=dict(network["options"]),
-                classes=tuple(str(name) for name in values["classes"]),
-                # Cards from before there was a choice say nothing: it was softmax.
-                loss=str(values.get("loss", "softmax")),
-                members=_members(values.get("ensemble")),
-                views=require_views(str(preparation.get("views", ONE))),
-                decoding=Decoding.from_dict(preparation),
-                normalization=Normalization(
-                    mean=tuple(float(level) for level in preparation["mean"]),
-                    std=tuple(float(level) for level in preparation["std"]),
-                ),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"it lacks or garbles {error}") from error
+        with refused_as(RunError, "the model card"):
+            return cls.of(ModelFile.of(Fields(values)))
+
+    @classmethod
+    def of(cls, file: ModelFile) -> ModelCard:
+        """Return the card that a model.json holds; raises RunError for a loss or views that do not exist."""
+        card = cls(
+            name=file.name,
+            options=file.options,
+            classes=file.classes,
+            # Cards from before there was a choice say nothing: it was softmax, and one view.
+            loss=file.loss or "softmax",
+            members=None if file.members is None else Members(names=file.members, planned=file.planned),
+            views=require_views(file.views or ONE),
+            decoding=file.decoding,
+            normalization=Normalization(mean=file.mean, std=file.std),
+        )
         _ = card.objective  # a loss that does not exist is refused here
-        if not card.classes:
-            raise RunError("it names no classes")
-        if not len(card.normalization.mean) == len(card.normalization.std) == card.decoding.channels:
-            raise RunError("its mean and std are not one number per channel")
         return card
 
 
@@ -190,8 +183,8 @@ class Run:
     def has_diverged(self) -> bool:
         """Whether the last that the log tells of the training is that a loss or gradient stopped being a number."""
         try:
-            told = self.log_path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            told = read_bytes(self.log_path).decode("utf-8", "replace")
+        except Unreadable:
             return False
         return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
 
@@ -201,8 +194,9 @@ class Run:
 
     def card(self) -> ModelCard:
         """The architecture, classes and preprocessing; raises RunError."""
+        file = read_model_file(self.card_path, error=RunError)
         try:
-            return ModelCard.from_dict(self._card_values())
+            return ModelCard.of(file)
         except ConvscopeError as error:
             raise RunError(f"{self.card_path} can't be used: {error}") from error
 
@@ -219,17 +213,15 @@ class Run:
 
     def read_weights(self) -> dict[str, torch.Tensor]:
         """The best weights; raises RunError."""
-        if not self.weights.is_file():
+        if not os.path.lexists(self.weights):
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
                 if self.has_diverged
                 else f"go on training with {typed('--resume', self)}, which writes them"
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
-        try:
-            content = self.weights.read_bytes()
-        except OSError as error:
-            raise RunError(f"{self.weights} can't be read: {error}") from error
+        with refused_as(RunError, self.weights):
+            content = read_bytes(self.weights, limit=LARGEST_WEIGHTS)
         return read_tensors(content, where=str(self.weights))
 
     def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
@@ -260,24 +252,19 @@ class Run:
     def measures_of_weights(self) -> dict[str, Any] | None:
         """How good the best weights are, as `write_weights` was told; None where that is not known."""
         try:
-            measures = json.loads(read_note(self.weights))
-        except ValueError:
+            return measures(Fields.of(parse_json(read_note(self.weights))))
+        except Unreadable:
             return None
-        return measures if isinstance(measures, dict) else None
 
     def write_table(self, path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a CSV file, whole."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-        write_file(path, text.getvalue())
+        write_file(path, csv_text(header, rows))
 
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with self.log_path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{stamp}  {line}\n")
+        with refused_as(RunError, self.log_path):
+            append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -287,8 +274,6 @@ class Run:
         except ImportError:  # no such locks on this system: two processes are then the user's own affair
             yield
             return
-        import os
-
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             try:
@@ -298,23 +283,6 @@ class Run:
             yield
         finally:
             os.close(descriptor)
-
-    def _card_values(self) -> dict[str, Any]:
-        try:
-            if self.card_path.stat().st_size > LARGEST_CARD:
-                raise RunError(f"{self.card_path} is too large to be a model's description")
-            values = json.loads(self.card_path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{self.card_path} can't be read: {error}") from error
-        if not isinstance(values, dict):
-            raise RunError(f"{self.card_path} is not a model's description")
-        return values
-
-
-def _members(values: Any) -> Members | None:
-    if values is None:
-        return None
-    return Members(names=tuple(str(name) for name in values["names"]), planned=int(values["planned"]))
 
 
 def require_name(name: str | None) -> None:
@@ -347,7 +315,7 @@ def open_run(path: Path) -> Run:
         there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path)
-    if not run.card_path.is_file():
+    if not os.path.lexists(run.card_path):
         raise RunError(f"{path} is not a run directory: it has no model.json")
     return run
 

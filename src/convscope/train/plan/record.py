@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any, cast
 
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable
 from convscope.report.units import percent, times
-from convscope.train.descent.mode import Mode
+from convscope.train.descent.mode import Compile, MemoryFormat, Mode, Precision
 from convscope.train.settings.recipe import choices
+from convscope.train.settings.setting import AUTO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class Trial:
         images_per_second: by the median step; 0 where the mode did not run.
         spread: the slowest step's time above the fastest one's, as a share of the median: how busy the machine was.
         first_step: seconds of the first step, which compiles and takes memory; it is in no other figure.
-        losses: of the first steps, from the same weights on the same images in every mode.
+        losses: of the first steps, from the same weights on the same images in every mode; none where not finite.
         dropped: why the mode can't be taken; "" where it can.
     """
 
@@ -87,17 +89,17 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote. Raises ValueError, KeyError or TypeError where it is not one."""
+    def from_fields(cls, fields: Fields) -> Plan:
+        """Return the plan that `to_dict` wrote; raises Unreadable where it is none."""
         plan = cls(
-            mode=_mode(values["mode"]),
-            trials=tuple(_trial(trial) for trial in values["trials"]),
-            stopped=bool(values["stopped"]),
+            mode=_mode(fields.object("mode")),
+            trials=tuple(_trial(trial) for trial in fields.objects("trials")),
+            stopped=fields.flag("stopped"),
         )
         if plan.mode not in [trial.mode for trial in plan.trials if not trial.dropped]:
-            raise ValueError("the mode that was taken was not tried")
+            raise Unreadable("the mode that was taken was not tried")
         if not plan.plain.images_per_second > 0:
-            raise ValueError("nothing to compare with")
+            raise Unreadable("nothing to compare with")
         return plan
 
 
@@ -105,22 +107,26 @@ class Plan:
 NOISE = 0.5
 
 
-def _mode(values: Mapping[str, Any]) -> Mode:
-    mode = Mode(**{item.name: values[item.name] for item in fields(Mode)})
-    known = all(values[name] in choices(name) for name in ("precision", "memory_format", "compile"))
-    if not known or "auto" in asdict(mode).values() or type(mode.threads) is not int or mode.threads < 1:
-        raise ValueError(f"no mode: {values}")
-    return mode
+def _mode(fields: Fields) -> Mode:
+    def word(name: str) -> str:
+        return fields.text(name, one_of=[known for known in choices(name) if known != AUTO])
+
+    fields.require_only(*(item.name for item in dataclass_fields(Mode)))
+    return Mode(
+        precision=cast(Precision, word("precision")),
+        memory_format=cast(MemoryFormat, word("memory_format")),
+        compile=cast(Compile, word("compile")),
+        threads=fields.integer("threads", at_least=1),
+    )
 
 
-def _trial(values: Mapping[str, Any]) -> Trial:
-    numbers = {name: float(values[name]) for name in ("images_per_second", "spread", "first_step")}
-    if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
-        raise ValueError(f"no measurement: {numbers}")
+def _trial(fields: Fields) -> Trial:
     return Trial(
-        mode=_mode(values["mode"]),
-        images=int(values["images"]),
-        losses=tuple(float(loss) for loss in values["losses"]),
-        dropped=str(values["dropped"]),
-        **numbers,
+        mode=_mode(fields.object("mode")),
+        images=fields.integer("images", at_least=0),
+        images_per_second=fields.number("images_per_second", at_least=0),
+        spread=fields.number("spread", at_least=0),
+        first_step=fields.number("first_step", at_least=0),
+        losses=fields.numbers("losses"),
+        dropped=fields.text("dropped"),
     )

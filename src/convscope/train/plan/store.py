@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from convscope.errors import RunError
+from convscope.files.checked import read_json
+from convscope.files.regular import Unreadable
 from convscope.train.directory.files import write_file
 from convscope.train.plan.record import Plan
 
@@ -30,14 +32,12 @@ def read_plan(directory: Path, key: Mapping[str, object]) -> Plan | None:
     """The plan that was kept for this machine and work, or None."""
     path = plan_path(directory, key)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            return None
-        values = json.loads(path.read_bytes())
+        kept = read_json(path, limit=LARGEST_FILE)
         # JSON makes lists of tuples: both sides are compared as JSON has them.
-        if values["format"] != FORMAT or values["key"] != json.loads(json.dumps(key)):
+        if kept.integer("format") != FORMAT or kept.value("key") != json.loads(json.dumps(key)):
             return None
-        return Plan.from_dict(values["plan"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Plan.from_fields(kept.object("plan"))
+    except Unreadable:
         return None
 
 

@@ -63,14 +63,15 @@ def run_trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
         )
     first, *later = taken
     median = statistics.median(later)
+    finite = all(map(math.isfinite, losses[:LEAST_STEPS]))
     return Trial(
         mode=mode,
         images=images,
         images_per_second=images / max(median, 1e-9),
         spread=(max(later) - min(later)) / max(median, 1e-9),
         first_step=first,
-        losses=tuple(losses[:LEAST_STEPS]),
-        dropped="" if all(map(math.isfinite, losses[:LEAST_STEPS])) else "its loss is not a number",
+        losses=tuple(losses[:LEAST_STEPS]) if finite else (),
+        dropped="" if finite else "its loss is not a number",
     )
 
 

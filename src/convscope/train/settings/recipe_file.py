@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
 from convscope.errors import RunError
+from convscope.files.checked import TOML_LIMIT, parse_toml
+from convscope.files.regular import refused_as
+from convscope.files.text import read_text
 from convscope.train.settings.recipe import Recipe, choices, settings
 
 
@@ -32,21 +34,18 @@ def to_toml(recipe: Recipe) -> str:
 
 def from_toml(text: str, *, where: str = "the recipe") -> Recipe:
     """A recipe from TOML; `where` names the file in errors. Raises RunError."""
+    with refused_as(RunError, where):
+        values = parse_toml(text)
     try:
-        return Recipe.from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RunError(f"{where} is not TOML: {error}") from error
+        return Recipe.from_dict(values)
     except RunError as error:
         raise RunError(f"{where}: {error}") from error
 
 
 def load_recipe(path: Path) -> Recipe:
     """A recipe from a TOML file. Raises RunError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"the recipe {path} can't be read: {reason}") from error
+    with refused_as(RunError, f"the recipe {path} can't be read"):
+        text = read_text(path, limit=TOML_LIMIT, names=True)
     return from_toml(text, where=str(path))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from convscope.errors import RunError
+from convscope.files.checked import parse_toml
+from convscope.files.regular import Unreadable
 
 LARGEST_SIDE = 8192
 
@@ -38,7 +38,7 @@ def parse_options(text: str) -> dict[str, object]:
         if not (name and sign and value):
             raise RunError(f"model_options {text!r}: {part!r} is not NAME=VALUE")
         try:
-            options[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            options[name] = parse_toml(f"value = {value}")["value"]
+        except Unreadable:
             options[name] = value
     return options

@@ -1,0 +1,217 @@
+"""Open files by name: regular files of limited size alone, and every refusal in a few words.
+
+A pipe, a socket or a device such as /dev/zero makes a reader wait or read for ever; a sparse file of a few bytes can
+claim terabytes. So a file is opened without waiting, and looked at before it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from convscope.errors import ConvscopeError
+
+FILE_LIMIT = 512 * 2**20
+# Absent on Windows, whose pipes have no place in a folder.
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+Name = str | os.PathLike[str]
+
+
+class Unreadable(Exception):
+    """Why a file can't be read or used, without its path, which the caller adds."""
+
+
+@contextmanager
+def refused_as(kind: type[ConvscopeError], where: object) -> Iterator[None]:
+    """Raise what is unreadable inside as an error of the user's: its path, then the reason.
+
+    >>> with refused_as(ConvscopeError, "labels.csv"):
+    ...     raise Unreadable("no such file")
+    Traceback (most recent call last):
+    ...
+    convscope.errors.ConvscopeError: labels.csv: no such file
+    """
+    try:
+        yield
+    except Unreadable as reason:
+        raise kind(f"{where}: {reason}") from None
+
+
+def open_regular(path: Name, *, limit: int | None = FILE_LIMIT) -> BinaryIO:
+    """Open a regular file of at most `limit` bytes (None: of any size) for reading.
+
+    Raises:
+        Unreadable: there is no such file, it is a folder, a pipe, a socket or a device, or it is too large.
+    """
+    descriptor, _ = _opened(path, os.O_RDONLY, limit)
+    return os.fdopen(descriptor, "rb")
+
+
+def require_regular(path: Name, *, limit: int | None = None) -> int:
+    """Return the size in bytes of a regular file, for a library that opens it by its name.
+
+    Raises:
+        Unreadable: as `open_regular` does.
+
+    >>> require_regular("/")
+    Traceback (most recent call last):
+    ...
+    convscope.files.regular.Unreadable: not a regular file but a folder
+    """
+    descriptor, size = _opened(path, os.O_RDONLY, limit)
+    os.close(descriptor)
+    return size
+
+
+def read_bytes(path: Name, *, limit: int = FILE_LIMIT) -> bytes:
+    """Read the whole of a regular file of at most `limit` bytes.
+
+    Raises:
+        Unreadable: as `open_regular` does, or the file changed meanwhile.
+    """
+    descriptor, size = _opened(path, os.O_RDONLY, limit)
+    try:
+        data = os.read(descriptor, size)
+        while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more  # the system reads 2 GiB at once
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    finally:
+        os.close(descriptor)
+    if len(data) != size:
+        raise Unreadable("the file changed while it was read")
+    return data
+
+
+def read_start(path: Name, count: int) -> bytes:
+    """Read the first `count` bytes of a regular file; fewer where it has fewer.
+
+    Raises:
+        Unreadable: as `open_regular` does.
+    """
+    with open_regular(path, limit=None) as file:
+        try:
+            return file.read(count)
+        except OSError as error:
+            raise Unreadable(explain_os_error(error)) from None
+
+
+def read_part(path: Name, start: int, count: int) -> bytes:
+    """Read `count` bytes of a regular file from byte `start` on.
+
+    Raises:
+        Unreadable: as `open_regular` does, or the file is shorter.
+    """
+    descriptor, _ = _opened(path, os.O_RDONLY, None)
+    try:
+        data = os.pread(descriptor, count, start)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    finally:
+        os.close(descriptor)
+    if len(data) != count:
+        raise Unreadable(f"it ends before byte {start + count:,}: it is cut short, or changed while it was read")
+    return data
+
+
+def append_bytes(path: Name, data: bytes) -> None:
+    """Add to the end of a regular file, which is made where there is none.
+
+    Raises:
+        Unreadable: something else than a regular file has this name, or it can't be written.
+        OSError: the disk is full.
+    """
+    descriptor, _ = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, None)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(data)
+
+
+def write_text(path: Name, text: str) -> None:
+    """Write a file that a user asked for, in UTF-8. A terminal, or a pipe that is being read, takes it as well.
+
+    Raises:
+        Unreadable: it can't be written, or is a pipe without a reader.
+    """
+    descriptor = _descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.set_blocking(descriptor, True)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return the system's reason in plain words.
+
+    >>> explain_os_error(FileNotFoundError())
+    'no such file'
+    """
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return (error.strerror or str(error)).lower()
+
+
+def kind_of_file(mode: int) -> str:
+    """Return what a path that is no regular file is, by its mode: "a folder", "a pipe" ...
+
+    >>> kind_of_file(os.stat("/").st_mode)
+    'a folder'
+    """
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a broken link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def size_in_words(size: int) -> str:
+    """Return a size in bytes as MiB, or as bytes below one.
+
+    >>> size_in_words(10 * 2**30), size_in_words(1000)
+    ('10,240 MiB', '1,000 bytes')
+    """
+    return f"{size / 2**20:,.0f} MiB" if size >= 2**20 else f"{size:,} bytes"
+
+
+def _opened(path: Name, flags: int, limit: int | None) -> tuple[int, int]:
+    """A regular file's descriptor and its size; raises Unreadable."""
+    descriptor = _descriptor(path, flags)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
+        if limit is not None and status.st_size > limit:
+            raise Unreadable(f"{size_in_words(status.st_size)}; the limit is {size_in_words(limit)}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def _descriptor(path: Name, flags: int) -> int:
+    """Open without waiting for a pipe's other end; raises Unreadable."""
+    try:
+        return os.open(path, flags | _NONBLOCK | _CLOEXEC | _BINARY, 0o644)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a pipe that is opened for writing and has no reader
+            raise Unreadable(f"not a regular file but {_kind_at(path)}") from None
+        if isinstance(error, PermissionError) and flags != os.O_RDONLY:
+            raise Unreadable("no permission to write it") from None
+        raise Unreadable(explain_os_error(error)) from None
+    except ValueError:  # a zero character, or half of a surrogate pair
+        raise Unreadable("no file can have this name") from None
+
+
+def _kind_at(path: Name) -> str:
+    try:
+        return kind_of_file(Path(path).stat().st_mode)
+    except OSError:
+        return "a device"

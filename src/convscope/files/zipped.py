@@ -1,0 +1,40 @@
+"""Read the start of a gzip file: as many bytes as are asked for, however much it would inflate to."""
+
+from __future__ import annotations
+
+import zlib
+
+from convscope.files.regular import Name, Unreadable, explain_os_error, open_regular
+
+_GZIP = 16 + zlib.MAX_WBITS
+_MAGIC = b"\x1f\x8b"
+_PIECE = 2**20
+
+
+def read_gzip(path: Name, count: int) -> bytes:
+    """Return the first `count` bytes of what a gzip file holds; fewer where it holds fewer.
+
+    Neither what follows them nor zeros behind the last member (which Python's gzip reads one by one) are read.
+
+    Raises:
+        Unreadable: the file can't be read, or is damaged.
+    """
+    found = bytearray()
+    with open_regular(path, limit=None) as file:
+        try:
+            held = file.read(_PIECE)
+            while held.startswith(_MAGIC) and len(found) < count:
+                member = zlib.decompressobj(_GZIP)
+                while len(found) < count and not member.eof:
+                    if not held:
+                        raise Unreadable("cut short: its compressed data ends early")
+                    found += member.decompress(held, count - len(found))
+                    held = member.unconsumed_tail or (b"" if member.eof else file.read(_PIECE))
+                held = member.unused_data
+                if len(held) < len(_MAGIC):
+                    held += file.read(_PIECE)
+        except OSError as error:
+            raise Unreadable(explain_os_error(error)) from None
+        except zlib.error as error:
+            raise Unreadable(f"its compressed data is damaged ({error})") from None
+    return bytes(found)

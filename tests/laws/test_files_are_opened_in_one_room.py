@@ -1,0 +1,77 @@
+"""Files that a user names are opened by `convscope.files` alone; what else opens one stands here, with the reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import convscope
+
+ROOT = Path(convscope.__file__).parent
+ROOM = "files"
+OPENERS = frozenset(
+    {
+        "fromfile", "loadtxt", "genfromtxt", "load_file", "memmap", "open", "read_bytes", "read_text", "safe_open",
+        "DictReader", "TarFile", "ZipFile",
+    }
+)  # fmt: skip
+# json.load, tomllib.loads, np.load, torch.load, pickle.load ...: what reads any bytes as values.
+PARSERS = frozenset({"json", "tomllib", "np", "numpy", "torch", "pickle", "csv"})
+PARSING = frozenset({"load", "loads", "reader"})
+
+ALLOWED = {
+    "cli/main.py": {"open"},  # the null device
+    "data/pixels/cache.py": {"open", "memmap"},  # writes an entry; maps one, which is a regular file by then
+    "data/pixels/decode.py": {"Image.open"},  # bytes in memory
+    "data/shards/tar_index.py": {"tarfile.TarFile"},  # a file that is open already
+    "data/shards/write_shards.py": {"open", "tarfile.open"},  # writes into a folder that it has made
+    "data/sources/cifar.py": {"memmap"},  # after require_regular
+    "data/sources/sheet.py": {"csv.reader"},  # text in memory
+    "report/csv_table.py": {"csv.reader"},  # text in memory
+    "capture/load.py": {"load_file"},  # after require_regular
+    "train/directory/checkpoint.py": {"safe_open"},  # after require_regular
+    "train/directory/files.py": {"open"},  # writes beside the place, and flushes folders
+    "train/directory/run.py": {"open"},  # the folder, for its lock
+    "train/plan/store.py": {"json.loads"},  # what json.dumps has just made
+    "train/hardware/allocator.py": {"read_text"},  # /proc
+    "train/hardware/machine.py": {"read_text"},  # /proc and /sys
+    "report/html.py": {"read_text"},  # the package's own style sheet
+    "nets/catalogue.py": {"read_text"},  # the package's own source
+    "nets/weights.py": {"open", "load_file", "ZipFile", "torch.load"},  # after is_file
+    "experiments/ablation/crew.py": {"json.loads"},  # lines of its own worker
+    "experiments/ablation/worker.py": {"json.loads"},  # lines of its own crew
+}
+
+
+def openings(path: Path) -> Iterator[tuple[int, str]]:
+    """The calls in a module that open a file or read values, as they are written: (line, name)."""
+    imported: dict[str, str] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("convscope.files"):
+            imported |= {alias.name: node.module for alias in node.names}
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        if isinstance(called, ast.Name) and called.id in OPENERS and called.id not in imported:
+            yield node.lineno, called.id
+        elif isinstance(called, ast.Attribute):
+            of = called.value.id if isinstance(called.value, ast.Name) else ""
+            if called.attr in PARSING and of in PARSERS:
+                yield node.lineno, f"{of}.{called.attr}"
+            elif called.attr in OPENERS:
+                yield node.lineno, f"{of}.{called.attr}" if of in ("Image", "tarfile") else called.attr
+
+
+def test_no_other_room_opens_a_file_by_name() -> None:
+    found: dict[str, set[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name.startswith(f"{ROOM}/"):
+            continue
+        for line, call in openings(path):
+            allowed = call in ALLOWED.get(name, ())
+            assert allowed, f"{name}:{line} calls {call}: read by convscope.files, or say here why it need not"
+            found.setdefault(name, set()).add(call)
+    gone = {name: calls - found.get(name, set()) for name, calls in ALLOWED.items() if calls - found.get(name, set())}
+    assert not gone, f"nothing of the kind is left there: {gone}"
