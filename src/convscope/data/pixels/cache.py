@@ -33,7 +33,7 @@ from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 
 # Raise it whenever the same file and decoding would give other pixels than before.
-FORMAT = 1
+FORMAT = 2
 STALE_SECONDS = 24 * 3600
 # So much of an entry is checked against its checksums on opening: all of most, a sample of the largest.
 CHECKED_BYTES = 256 * 2**20

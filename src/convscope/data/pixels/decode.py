@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
 from convscope.data.pixels.sniff import Header, Unreadable, check_size, read_header
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
@@ -247,14 +248,10 @@ def fit(image: Image.Image, decoding: Decoding) -> Pixels:
             case "squash":
                 image = image.resize((width, height), bilinear)
             case "crop":
-                scale = min(image.width / width, image.height / height)
-                left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
-                box = (left, top, min(left + width * scale, image.width), min(top + height * scale, image.height))
-                image = image.resize((width, height), bilinear, box=box)
+                image = image.resize((width, height), bilinear, box=crop_box(image.size, (width, height)))
             case "letterbox":
-                scale = min(width / image.width, height / image.height)
-                inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+                inner = letterbox_size(image.size, (width, height))
                 frame = Image.new("RGB", (width, height), decoding.background).convert(image.mode)
-                frame.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+                frame.paste(image.resize(inner, bilinear), centred_box(inner, (width, height)))
                 image = frame
     return np.array(image, dtype=np.uint8).reshape(decoding.image_shape)
