@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import hostile_images as made
-from convscope.data.pixels import decode
+from convscope.data.pixels import decode, jpeg
 from convscope.data.pixels.decode import decode_image
 from convscope.data.records import Decoding, ResizeMode
 from convscope.errors import DataError
@@ -26,7 +26,7 @@ NATIVE = Decoding(size=(made.HEIGHT, made.WIDTH))
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The two ways to decode a JPEG; both must answer the same."""
     if request.param == "Pillow alone":
-        monkeypatch.setattr(decode, "_fast_jpeg", lambda: None)
+        monkeypatch.setattr(jpeg, "_fast_jpeg", lambda: None)
     return str(request.param)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import hostile_images as made
-from convscope.data.pixels import decode
+from convscope.data.pixels import jpeg
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size, matching_side
 from convscope.data.records import Decoding, ResizeMode
@@ -61,7 +61,7 @@ def check_limiting_sides(sides: np.ndarray, targets: np.ndarray, acrosses: np.nd
         matched = matching_side(side, along, across)
         # The other side is at least side * across / along where this one limits.
         shortest_other = -(-side * across // along)
-        assert (1 <= matched).all() and (matched <= shortest_other).all()
+        assert (matched >= 1).all() and (matched <= shortest_other).all()
         error = np.abs(2 * (matched * along - side * across))
         assert ((error <= along) | (matched == 1)).all()
 
@@ -97,7 +97,7 @@ def test_every_shape_to_common_targets_through_the_function_itself(target: int) 
             left, top, right, bottom = crop_box((width, height), (target, target))
             short = min(width, height)
             assert (right - left, bottom - top) == (short, short)
-            assert 0 <= left and right <= width and 0 <= top and bottom <= height
+            assert left >= 0 and right <= width and top >= 0 and bottom <= height
 
 
 def shapes_that_failed() -> list[tuple[int, int]]:
@@ -110,7 +110,7 @@ def decoded_both_ways(data: bytes, decoding: Decoding, monkeypatch: pytest.Monke
     """The pixels by simplejpeg and by Pillow alone."""
     with monkeypatch.context() as patch:
         first = decode_bytes(data, decoding)[0]
-        patch.setattr(decode, "_fast_jpeg", lambda: None)
+        patch.setattr(jpeg, "_fast_jpeg", lambda: None)
         return [first, decode_bytes(data, decoding)[0]]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from convscope.data.pixels.decode import decode_file, open_with_pillow, read_bytes
-from convscope.data.pixels.sniff import Unreadable, check_size, read_header
+from convscope.data.pixels.sniff import Unreadable
+from convscope.data.pixels.structure import read_header
 from convscope.data.records import Decoding, Pixels
 
 Item = TypeVar("Item")
@@ -66,11 +67,12 @@ def typical_of(items: Sequence[Item], read: Callable[[Item], bytes]) -> tuple[tu
 def _header_of(data: bytes) -> tuple[int, int, bool]:
     """Height, width, and whether it is grey; raises Unreadable."""
     header = read_header(data)
+    if header.format == "WEBP":
+        # It has no grey, and opening it would take memory for all of its pixels.
+        return header.height, header.width, False
     try:
-        with open_with_pillow(data, header.format) as image:
-            check_size(*image.size)
-            return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info
-    except Unreadable:
-        raise
+        image = open_with_pillow(data, header.format)
     except Exception as error:
         raise Unreadable(str(error)) from None
+    with image:
+        return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info
