@@ -55,10 +55,11 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="write the table to this file too")
     options = parser.parse_args()
     lines = [
-        f"{options.files} files with one wrong byte and {options.files} with a hole of 1 to {HOLE} zero bytes, {WIDTH}x{HEIGHT} pixels, seed {options.seed}",
+        f"{options.files} files with one wrong byte and {options.files} with a hole of 1 to {HOLE} zero bytes,",
+        f"{WIDTH}x{HEIGHT} pixels, seed {options.seed}",
         "",
         f"{'':<24}{'bytes':>8}  {'one byte wrong':^25}{'a hole':^25}",
-        f"{'kind':<24}{'':>8}  {'refused':>9}{'same':>7}{'silent':>8} {'refused':>9}{'same':>7}{'silent':>8}  format can know",
+        f"{'kind':<24}{'':>8}  " + f"{'refused':>9}{'same':>7}{'silent':>8} " * 2 + " format can know",
     ]
     for kind, (_, _, _, knows) in KINDS.items():
         whole = encoded(kind)

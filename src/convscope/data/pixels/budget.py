@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from convscope.data.pixels.sniff import PIXEL_LIMIT
+
+_UNCOUNTED = nullcontext()
 
 
 class Budget:
@@ -28,18 +33,23 @@ class Budget:
         self.reserved = 0
         self._changed = threading.Condition()
 
+    def reserve(self, units: int) -> AbstractContextManager[None]:
+        """Wait until the units are free, and hold them while the block runs. A thread may not reserve twice.
+
+        What the block made must be out of reach when it ends, results aside, or its memory is not free by then.
+        """
+        return _UNCOUNTED if units < self.small else self._hold(units)
+
     @contextmanager
-    def reserve(self, units: int) -> Iterator[None]:
-        """Wait until the units are free, and hold them while the block runs. A thread may not reserve twice."""
-        if units < self.small:
-            yield
-            return
+    def _hold(self, units: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: self.reserved == 0 or self.reserved + units <= self.capacity)
             self.reserved += units
         try:
             yield
         finally:
+            if 8 * units > self.capacity:
+                _give_back_memory()
             with self._changed:
                 self.reserved -= units
                 self._changed.notify_all()
@@ -49,3 +59,20 @@ class Budget:
 PIXELS = Budget(PIXEL_LIMIT, small=2**18)
 # Bytes of large files in memory at once. Reserved before pixels, never after.
 FILE_BYTES = Budget(2**28, small=2**22)
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system: glibc keeps blocks of up to 32 MiB in an arena of each thread."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], Any] | None:
+    """glibc's malloc_trim, or None with another C library."""
+    try:
+        trim: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return None
+    return trim

@@ -13,17 +13,18 @@ import io
 import os
 import stat
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.pixels.budget import PIXELS
+from convscope.data.listing import Image, content_digest
+from convscope.data.pixels.budget import FILE_BYTES, PIXELS
 from convscope.data.pixels.flatten import flatten
 from convscope.data.pixels.jpeg import decode_jpeg
 from convscope.data.pixels.libtiff import complaints, listens
 from convscope.data.pixels.png import check_rows, is_interlaced
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
-from convscope.data.pixels.sniff import Header, Unreadable
+from convscope.data.pixels.sniff import Header, Unreadable, format_of
 from convscope.data.pixels.structure import read_header
 from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import Decoding, Pixels
@@ -31,9 +32,10 @@ from convscope.errors import DataError
 from convscope.report.printable import printable
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image as Pillow
 
 FILE_LIMIT = 512 * 2**20
+HEAD_BYTES = 4096
 # What is worth saying of an image that was read all the same; counted over a dataset.
 FIRST_FRAME = "several frames or pages, of which the first was read"
 DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
@@ -52,38 +54,65 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels, _ = decode_file(os.fspath(path), decoding)
+            pixels = decode_file(os.fspath(path), decoding).pixels
     except Unreadable as reason:
         raise DataError(f"{printable(os.fspath(path))}: {reason}") from None
     return pixels
 
 
-def decode_file(path: str, decoding: Decoding) -> tuple[Pixels, str | None]:
-    """One file's pixels, and a remark on them or None; raises Unreadable.
+def decode_file(path: str, decoding: Decoding) -> Image:
+    """One file's pixels, a remark on them or None, and the digest of its bytes; raises Unreadable.
 
     Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
     """
-    return decode_bytes(read_bytes(path), decoding)
+    descriptor, size = _open_regular(path)
+    try:
+        if size >= FILE_BYTES.small:
+            # A large file that is no image is not read to its end.
+            format_of(_read(descriptor, HEAD_BYTES))
+        with FILE_BYTES.reserve(size):
+            data = _read_whole(descriptor, size)
+            return Image(*decode_bytes(data, decoding), content_digest(data))
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(path: str) -> bytes:
     """The whole of a regular file; raises Unreadable. A pipe or a device is never waited for."""
+    descriptor, size = _open_regular(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
-        if status.st_size > FILE_LIMIT:
-            raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
-        data = os.read(descriptor, status.st_size)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
+        return _read_whole(descriptor, size)
     finally:
         os.close(descriptor)
-    if len(data) != status.st_size:
+
+
+def _open_regular(path: str) -> tuple[int, int]:
+    """A regular file's descriptor, open for reading, and its size in bytes; raises Unreadable."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    if stat.S_ISREG(status.st_mode) and status.st_size <= FILE_LIMIT:
+        return descriptor, status.st_size
+    os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
+    raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """The first bytes of a file; raises Unreadable."""
+    try:
+        return os.pread(descriptor, size, 0)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+
+
+def _read_whole(descriptor: int, size: int) -> bytes:
+    """All bytes of a file; raises Unreadable where there are fewer by now."""
+    data = _read(descriptor, size)
+    if len(data) != size:
         raise Unreadable("the file changed while it was read")
     return data
 
@@ -110,16 +139,19 @@ def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
     """
     header = read_header(data)
     with PIXELS.reserve(header.width * header.height):
-        if header.format == "JPEG":
-            pixels = decode_jpeg(data, header.components)
-            if pixels is not None:
-                if pixels.shape == decoding.image_shape and not header.has_metadata:
-                    return pixels, None
-                image = from_array(pixels)
-                del pixels
-                orientation = _jpeg_orientation(data) if header.has_metadata else 1
-                return fit(_turn(image, orientation), decoding), None
+        return _decode(data, header, decoding)
+
+
+def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
+    pixels = decode_jpeg(data, header.components) if header.format == "JPEG" else None
+    if pixels is None:
         return _decode_with_pillow(data, header, decoding)
+    if pixels.shape == decoding.image_shape and not header.has_metadata:
+        return pixels, None
+    image = from_array(pixels)
+    del pixels  # as large as the image
+    orientation = _jpeg_orientation(data) if header.has_metadata else 1
+    return fit(_turn(image, orientation), decoding), None
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -132,7 +164,7 @@ def _jpeg_orientation(data: bytes) -> int:
         return _orientation(image)
 
 
-def open_with_pillow(data: bytes, name: str) -> Image.Image:
+def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
     """An image file's bytes, opened as the one format that they begin with: no other decoder of Pillow's sees them.
 
     Raises what Pillow raises, which may be any exception.
@@ -153,7 +185,7 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
     return fit(_turn(flat, orientation), decoding), DARK_16_BIT if dark else remark
 
 
-def _load(data: bytes, header: Header) -> tuple[Image.Image, bool]:
+def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
     """An image decoded by Pillow, and whether it is the first of several; raises Unreadable."""
     if header.unchecked and not listens():
         raise Unreadable("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
@@ -165,6 +197,7 @@ def _load(data: bytes, header: Header) -> tuple[Image.Image, bool]:
             # A GIF's frame may be larger than its screen, and Pillow enlarges the image then.
             if image.width * image.height > header.width * header.height:
                 raise Unreadable(f"damaged: {image.width}x{image.height} pixels in {header.width}x{header.height}")
+            first = _mark_last_row(image) if header.format == "PNG" else None
             several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             image.load()
         except Unreadable:
@@ -177,17 +210,25 @@ def _load(data: bytes, header: Header) -> tuple[Image.Image, bool]:
             raise Unreadable(printable(reason[:200])) from None
     if said:
         raise Unreadable(f"{header.format} damaged: {printable(said[0])}")
-    if header.format == "PNG" and (is_interlaced(data) or _is_last_row_empty(image)):
+    if first is not None and (is_interlaced(data) or image.getpixel((0, image.height - 1)) == first):
         check_rows(data)
     return image, several
 
 
-def _is_last_row_empty(image: Image.Image) -> bool:
-    """Whether the last row is all zeros, as Pillow leaves the rows of a PNG that its data does not reach."""
-    return not any(image.crop((0, image.height - 1, image.width, image.height)).tobytes())
+def _mark_last_row(image: Pillow.Image) -> Any:
+    """Give the first pixel of the last row a value, before the image is decoded, and return it.
+
+    Pillow leaves the rows that a PNG's data does not reach as they are, and says nothing.
+    """
+    image.load_prepare()  # type: ignore[attr-defined]
+    place = 0, image.height - 1
+    bands = len(image.getbands())
+    access = image.im.pixel_access(False)
+    access[place] = 1 if bands == 1 else (1, *[0] * (bands - 1))
+    return access[place]
 
 
-def from_array(pixels: Pixels) -> Image.Image:
+def from_array(pixels: Pixels) -> Pillow.Image:
     """uint8 (H, W, 1), (H, W, 3) or (H, W, 4), the last as CMYK in JPEG's inverted form, as an image."""
     from PIL import Image
 
@@ -198,7 +239,7 @@ def from_array(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Pillow.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 (as it stands) where it is missing or broken."""
     try:
         found = image.getexif().get(_ORIENTATION, 1)
@@ -208,7 +249,7 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
+def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
     """The image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
     from PIL import Image
 
@@ -224,7 +265,7 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def fit(image: Image.Image, decoding: Decoding) -> Pixels:
+def fit(image: Pillow.Image, decoding: Decoding) -> Pixels:
     """An image of mode L or RGB, resized (bilinear, antialiased) as the decoding says: uint8 (H, W, C)."""
     from PIL import Image
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from convscope.data.pixels.sniff import Unreadable
 
@@ -61,13 +63,8 @@ def _from_16_bits(image: Image.Image, background: Background) -> tuple[Image.Ima
         values = np.asarray(rows).astype(np.uint32)
         brightest = max(brightest, int(values.max()))
         levels = ((values + 128) // 257).astype(np.uint8)
-        if white_is_zero:
-            levels = 255 - levels
-        if not isinstance(key, int):
-            return Image.fromarray(levels)
-        colours = np.repeat(levels[:, :, None], 3, axis=2)
-        colours[values == key] = background
-        return Image.fromarray(colours)
+        grey = Image.fromarray(255 - levels if white_is_zero else levels)
+        return grey if not isinstance(key, int) else _painted(grey, values == key, background)
 
     flat = _by_bands(image, render, "RGB" if isinstance(key, int) else "L")
     return flat, 255 < brightest < 4096
@@ -144,15 +141,21 @@ def _colour_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
 
 def _without_key(image: Image.Image, key: tuple[int, ...] | None, background: Background) -> Image.Image:
     """An image of mode L or RGB with the pixels of one colour replaced by the background."""
-    from PIL import Image
-
     if key is None:
         return image
 
     def render(rows: Image.Image) -> Image.Image:
-        pixels = np.asarray(rows).reshape(rows.height, rows.width, -1)
-        colours = np.array(np.broadcast_to(pixels, (rows.height, rows.width, 3)))
-        colours[(pixels == np.array(key, np.uint8)).all(axis=2)] = background
-        return Image.fromarray(colours)
+        bands = zip(rows.split(), key, strict=True)
+        transparent = functools.reduce(np.logical_and, (np.asarray(band) == level for band, level in bands))
+        return _painted(rows, transparent, background)
 
     return _by_bands(image, render, "RGB")
+
+
+def _painted(image: Image.Image, where: npt.NDArray[np.bool_], background: Background) -> Image.Image:
+    """An image of mode L or RGB as RGB, with some pixels (H, W) replaced by the background."""
+    from PIL import Image
+
+    colour = image.convert("RGB")
+    colour.paste(background, (0, 0, *image.size), Image.fromarray(where))
+    return colour

@@ -18,6 +18,8 @@ SCAN_LIMIT = 200
 # Each scan visits all pixels, however few bytes it has. Photographs have up to 12 scans: so many of 50 megapixels.
 SCAN_PIXEL_LIMIT = 600_000_000
 SEGMENT_LIMIT = 20_000
+# Fewer bytes than any table or scan has. More of them between segments, unless they are zeros, are a lost segment.
+HARMLESS_GAP = 16
 # So often a decoder's complaint about padding is answered by removing it.
 _PADDED_SCANS = 8
 
@@ -69,10 +71,10 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
         while True:
             marker = data[position + 1]
             if data[position] != 0xFF or marker in (0, 0xFF):
-                # Filling, or bytes between two segments.
                 found = _NEXT_MARKER.search(data, position)
                 if found is None:
                     raise Unreadable(_CUT_SHORT)
+                _check_gap(data[position : found.start()])
                 position = found.start()
                 marker = data[position + 1]
             if marker == _EOI:
@@ -123,6 +125,13 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
             f"{scans} scans of {width}x{height} pixels; the limit of all is {SCAN_PIXEL_LIMIT // 10**6} megapixels"
         )
     return Header("JPEG", width, height, components, has_metadata)
+
+
+def _check_gap(gap: bytes) -> None:
+    """Raise Unreadable where the bytes between two segments may be a segment or a scan whose marker is damaged."""
+    rest = gap.lstrip(b"\xff")
+    if len(rest) > HARMLESS_GAP and rest.strip(b"\0"):
+        raise Unreadable(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
 
 
 @functools.cache
@@ -194,8 +203,8 @@ def _without_harmless(data: bytes, components: int) -> bytes:
         if marker == _APP0 and part[4:9] == b"JFIF\0" and len(part) >= 16:
             part[9:11] = b"\x01\x01"
         elif marker == _APP14 and part[4:9] == b"Adobe" and len(part) >= 16:
-            known, assumed = ((0, 2), 2) if components == 4 else ((0, 1), 1)
-            part[15] = part[15] if part[15] in known else assumed
+            # Three components are YCbCr unless it says otherwise; of four, none is more likely.
+            part[15] = 1 if components == 3 and part[15] > 1 else part[15]
         elif marker in _METADATA:
             continue
         elif marker == _SOS and sequential:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import lzma
 import zlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from convscope.data.pixels.jpeg import decode_jpeg, walk_jpeg
 from convscope.data.pixels.lzw import decoded_length, is_old_style
 from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, Unreadable, check_size
 
-PART_LIMIT = 400_000
+PART_LIMIT = 200_000
 # Bytes that are inflated at once where they are only counted.
 _PIECE = 2**18
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -29,7 +30,8 @@ _WANTED = frozenset(
 )
 # Types of integers: 1 byte, short, long; byte strings; long8 and the offset of BigTIFF.
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 16: "u8", 18: "u8"}
-_RAW, _LZW, _JPEG, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA = 1, 5, 7, 8, 32946, 32773, 34925
+_RAW, _GROUP_4, _LZW, _JPEG = 1, 4, 5, 7
+_DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA = 8, 32946, 32773, 34925
 _CHECKED = frozenset({_RAW, _LZW, _JPEG, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA})
 # Its samples are stored with the colour planes made smaller, so that a strip's bytes are not those of its pixels.
 _YCBCR = 6
@@ -103,7 +105,7 @@ def _number(tags: _Tags, tag: int, default: int) -> int:
     return int(tags[tag][0]) if tag in tags and len(tags[tag]) else default
 
 
-def _parts(data: bytes, tags: _Tags, width: int, height: int) -> list[_Part]:
+def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]:
     """All strips or tiles, in order; raises Unreadable where one is missing from the file."""
     samples, tiled = _number(tags, _SAMPLES, 1), _TILES in tags
     bits = [int(number) for number in tags.get(_BITS, [1])][:samples]
@@ -125,7 +127,6 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> list[_Part]:
     if offsets is None or len(offsets) < count:
         raise Unreadable(f"TIFF damaged: {0 if offsets is None else len(offsets)} of {count} strips are there")
     view = memoryview(data)
-    parts = []
     for number in range(count):
         plane, place = divmod(number, columns * rows)
         plane_bits = bits[plane] if planes > 1 else sum(bits)
@@ -139,34 +140,41 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> list[_Part]:
             size = 0
         if start + size > len(data):
             raise Unreadable(f"TIFF cut short: strip {number + 1} of {count} ends behind the file's end")
-        parts.append(part._replace(data=view[start : start + size]))
-    return parts
+        yield part._replace(data=view[start : start + size])
 
 
 def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
     """Raise Unreadable where a strip or tile is not whole, as far as its compression can say."""
-    if compression not in _CHECKED or compression == _RAW:
+    if compression == _RAW:
         return
     if not part.data:
         raise Unreadable(f"TIFF damaged: strip {part.number + 1} is empty")
+    # No code of group 4, and no two that follow one another, have 16 zero bits in a row.
+    if compression == _GROUP_4 and b"\0\0" in bytes(part.data).rstrip(b"\0"):
+        raise Unreadable(f"TIFF damaged: strip {part.number + 1} has zero bytes among its codes")
+    if compression not in _CHECKED:
+        return
     if compression == _JPEG:
         _check_jpeg(part, tags)
         return
     if compression == _LZW and is_old_style(part.data):
         return
+    wanted, full = part.sizes()
+    most = 2 * full + _PIECE
     try:
         match compression:
             case 8 | 32946:  # zlib, by its two numbers
-                length = _inflated_length(part.data)
+                length = _inflated_length(part.data, most)
             case 34925:
-                length = _xz_length(part.data)
+                length = _xz_length(part.data, most)
             case 5:
                 length = decoded_length(part.data)
             case _:
                 length = _packbits_length(part.data)
     except (zlib.error, lzma.LZMAError, EOFError) as error:
         raise Unreadable(f"TIFF damaged: strip {part.number + 1}: {error}") from None
-    wanted, full = part.sizes()
+    if length > most:
+        raise Unreadable(f"TIFF damaged: strip {part.number + 1} holds more than {most:,} bytes of {wanted:,}")
     if _number(tags, _PHOTOMETRIC, 0) == _YCBCR or length in (wanted, full):
         return
     # A checksum was right: what is more than the pixels is some writer's padding.
@@ -174,12 +182,12 @@ def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
         raise Unreadable(f"TIFF damaged: strip {part.number + 1} holds {length:,} bytes of {wanted:,}")
 
 
-def _inflated_length(data: memoryview) -> int:
-    """How many bytes a zlib stream holds, to its end and with its checksum; raises zlib.error."""
+def _inflated_length(data: memoryview, most: int) -> int:
+    """How many bytes a zlib stream holds, to its end and with its checksum, or more than `most`; raises zlib.error."""
     inflate = zlib.decompressobj()
     length = 0
     waiting: bytes | memoryview = data
-    while not inflate.eof:
+    while not inflate.eof and length <= most:
         piece = inflate.decompress(waiting, _PIECE)
         waiting = inflate.unconsumed_tail
         if not piece and not waiting and not inflate.eof:
@@ -188,12 +196,12 @@ def _inflated_length(data: memoryview) -> int:
     return length
 
 
-def _xz_length(data: memoryview) -> int:
-    """How many bytes an xz stream holds; raises lzma.LZMAError or EOFError."""
+def _xz_length(data: memoryview, most: int) -> int:
+    """How many bytes an xz stream holds, or more than `most`; raises lzma.LZMAError or EOFError."""
     decoder = lzma.LZMADecompressor(memlimit=2**28)
     length = 0
     waiting: bytes | memoryview = data
-    while not decoder.eof:
+    while not decoder.eof and length <= most:
         piece = decoder.decompress(waiting, _PIECE)
         waiting = b""
         if not piece and decoder.needs_input and not decoder.eof:

@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from convscope.data.listing import Image, content_digest
 from convscope.data.pixels.decode import decode_file, open_with_pillow, read_bytes
 from convscope.data.pixels.sniff import Unreadable
 from convscope.data.pixels.structure import read_header
-from convscope.data.records import Decoding, Pixels
+from convscope.data.records import Decoding
 
 Item = TypeVar("Item")
 
@@ -23,12 +24,18 @@ UNKNOWN = ((224, 224), 3)
 class FileReader:
     """Reads the rows of a listing of files."""
 
+    reads_single_rows = True
+
     def __init__(self, paths: list[str]) -> None:
         self.paths = paths
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
-        """The pixels of one file, and a remark or None; raises Unreadable."""
+    def __call__(self, row: int, decoding: Decoding) -> Image:
+        """One file, decoded; raises Unreadable."""
         return decode_file(self.paths[row], decoding)
+
+    def digest(self, row: int) -> int:
+        """The digest of one file's bytes; raises Unreadable."""
+        return content_digest(read_bytes(self.paths[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
         """One file's bytes and the ending of its name; raises Unreadable."""
