@@ -197,7 +197,8 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             # A GIF's frame may be larger than its screen, and Pillow enlarges the image then.
             if image.width * image.height > header.width * header.height:
                 raise Unreadable(f"damaged: {image.width}x{image.height} pixels in {header.width}x{header.height}")
-            first = _mark_last_row(image) if header.format == "PNG" else None
+            in_order = header.format == "PNG" and not is_interlaced(data)
+            mark = _mark_last_row(image) if in_order else None
             several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             image.load()
         except Unreadable:
@@ -210,7 +211,7 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             raise Unreadable(printable(reason[:200])) from None
     if said:
         raise Unreadable(f"{header.format} damaged: {printable(said[0])}")
-    if first is not None and (is_interlaced(data) or image.getpixel((0, image.height - 1)) == first):
+    if header.format == "PNG" and (not in_order or image.getpixel((0, image.height - 1)) == mark):
         check_rows(data)
     return image, several
 
@@ -218,7 +219,8 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
 def _mark_last_row(image: Pillow.Image) -> Any:
     """Give the first pixel of the last row a value, before the image is decoded, and return it.
 
-    Pillow leaves the rows that a PNG's data does not reach as they are, and says nothing.
+    Pillow leaves the rows that a PNG's data does not reach as they are, and says nothing. So where the mark is still
+    there, the rows are worth counting; interlaced ones, which this does not suit, always are.
     """
     image.load_prepare()  # type: ignore[attr-defined]
     place = 0, image.height - 1
