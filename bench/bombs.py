@@ -1,6 +1,6 @@
 """What small files that claim much cost: peak memory with eight decoded at once, and seconds of CPU for each.
 
-    python bench/bombs.py [--at-once 8] [--only NAME] [--record docs/benchmarks/bombs.txt]
+    python bench/bombs.py [--at-once 8] [--only NAME]
 
 Each kind runs in a process of its own. The baseline is that process with everything imported and one small image
 decoded. `refused` means kept out with a reason; `decoded` that the pixels are honest, and were resized to 224.
@@ -184,7 +184,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--at-once", type=int, default=8, help="threads that decode the same file")
     parser.add_argument("--only", help="measure this kind alone")
-    parser.add_argument("--record", type=Path, help="write the table to this file too")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
@@ -206,8 +205,6 @@ def main() -> None:
         f"the most CPU for one file {worst[1]:.2f} s"
     )
     print(lines[-1])
-    if options.record is not None:
-        options.record.write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.exit(worst[0] > MEMORY_ASKED or worst[1] > SECONDS_ASKED)
 
 

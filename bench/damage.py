@@ -1,6 +1,6 @@
 """What becomes of damaged image files: 200 with one wrong byte and 200 with a hole, of each kind of file.
 
-    python bench/damage.py [--files 200] [--seed 0] [--record docs/benchmarks/damage.txt]
+    python bench/damage.py [--files 200] [--seed 0]
 
 An outcome is one of three: refused (kept out with a reason), same (the pixels are those of the whole file), or silent
 (other pixels, and no reason). A hole is 1 to 512 zero bytes, as a lost disk sector leaves them.
@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -52,7 +51,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=200, help="damaged files of each kind and sort of damage")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--record", type=Path, help="write the table to this file too")
     options = parser.parse_args()
     lines = [
         f"{options.files} files with one wrong byte and {options.files} with a hole of 1 to {HOLE} zero bytes,",
@@ -68,8 +66,6 @@ def main() -> None:
         lines.append(f"{kind:<24}{len(whole):>8}  {cells}  {knows}")
         print(lines[-1], file=sys.stderr, flush=True)
     print("\n".join(lines))
-    if options.record is not None:
-        options.record.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def encoded(kind: str) -> bytes:
