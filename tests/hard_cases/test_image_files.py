@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import hostile_images as made
-from convscope.data.pixels import decode
+from convscope.data.pixels import decode, jpeg
 from convscope.data.pixels.decode import decode_image
 from convscope.data.records import Decoding, ResizeMode
 from convscope.errors import DataError
@@ -27,7 +27,7 @@ NATIVE = Decoding(size=(made.HEIGHT, made.WIDTH))
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The two ways to decode a JPEG; both must answer the same."""
     if request.param == "Pillow alone":
-        monkeypatch.setattr(decode, "_fast_jpeg", lambda: None)
+        monkeypatch.setattr(jpeg, "_fast_jpeg", lambda: None)
     return str(request.param)
 
 
@@ -103,7 +103,7 @@ def test_16_bit_grey_is_divided_by_257(kind: str, tmp_path: Path) -> None:
 
 def test_12_bit_data_in_16_bits_is_remarked_on(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(np.full((8, 8), 4000, np.uint16)))
-    _, remark = decode.decode_file(str(path), Decoding(size=(8, 8)))
+    remark = decode.decode_file(str(path), Decoding(size=(8, 8))).remark
     assert remark == decode.DARK_16_BIT
 
 
@@ -149,7 +149,7 @@ def test_an_animation_gives_its_first_frame_and_says_so(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         path = saved(tmp_path, frames[0], kind, save_all=True, append_images=frames[1:])
-        seen, remark = decode.decode_file(str(path), Decoding(size=(8, 8)))
+        seen, remark, _ = decode.decode_file(str(path), Decoding(size=(8, 8)))
         assert remark == decode.FIRST_FRAME
         assert seen[4, 4, 0] > 200 and seen[4, 4, 2] < 60
 

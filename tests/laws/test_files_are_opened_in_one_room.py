@@ -24,6 +24,7 @@ ALLOWED = {
     "cli/main.py": {"open"},  # the null device
     "data/pixels/cache.py": {"open", "memmap"},  # writes an entry; maps one, which is a regular file by then
     "data/pixels/decode.py": {"Image.open"},  # bytes in memory
+    "data/pixels/libtiff.py": {"read_text"},  # /proc
     "data/shards/tar_index.py": {"tarfile.TarFile"},  # a file that is open already
     "data/shards/write_shards.py": {"open", "tarfile.open"},  # writes into a folder that it has made
     "data/sources/cifar.py": {"memmap"},  # after require_regular

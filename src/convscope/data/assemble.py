@@ -24,6 +24,12 @@ def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
 
 def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
     """What is worth knowing of images that were decoded: remarks, equal pictures in two splits or of two classes."""
+    if decoded.changed:
+        looked_at = f"{len(decoded.changed):,} of {plural(decoded.compared, 'file')} read again"
+        yield (
+            f"{looked_at} had changed with size and time kept, the first {listing.names[decoded.changed[0]]}: "
+            "all images were decoded anew"
+        )
     for remark, count in decoded.outcome.remarks.items():
         yield f"{plural(count, 'image')}: {remark}"
     size = f"{decoding.size[0]}x{decoding.size[1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -26,11 +27,28 @@ class Found(NamedTuple):
     time: int
 
 
+class Image(NamedTuple):
+    """One decoded row: its pixels, uint8 (H, W, C), a remark or None, and the digest of what it was decoded from."""
+
+    pixels: Pixels
+    remark: str | None
+    digest: int
+
+
 class Reader(Protocol):
     """Decodes one row of a listing; called from many threads at once."""
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
-        """The row's pixels, uint8 (H, W, C), and a remark or None; raises Unreadable."""
+    @property
+    def reads_single_rows(self) -> bool:
+        """Whether a few rows can be read without reading all of them."""
+        ...
+
+    def __call__(self, row: int, decoding: Decoding) -> Image:
+        """The row, decoded; raises Unreadable."""
+        ...
+
+    def digest(self, row: int) -> int:
+        """The digest of what the row is decoded from, without decoding it; raises Unreadable."""
         ...
 
     def original(self, row: int) -> tuple[bytes, str]:
@@ -77,6 +95,15 @@ class Listing:
                 return np.arange(start, start + count)
             start += count
         return np.arange(0)
+
+
+def content_digest(content: bytes | memoryview) -> int:
+    """Return the CRC-32 of an image's bytes: it tells changed ones by chance in all but one of 4 billion cases.
+
+    >>> content_digest(b"the bytes of an image")
+    2707761240
+    """
+    return zlib.crc32(content)
 
 
 def identity_of(source: str, files: Iterable[Found]) -> str:

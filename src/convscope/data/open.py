@@ -168,12 +168,16 @@ def open_dataset(
     progress: Progress = no_progress,
     stream: bool = False,
     processes: int = 1,
+    verify: bool = False,
 ) -> Dataset:
     """Open a source as splits of uint8 images (N, H, W, C), decoded once and kept in the cache.
 
     A source without splits is cut into train, val and test in memory; one without val gets it from train. Both are
     stratified by class and decided by `seed`. Images that can't be read are kept out and listed in `problems`; with
     `strict` the first of them raises. Raises DataError for anything that can't be trained on.
+
+    Where images are found decoded, a few files are read again and compared, with `verify` all of them: a file whose
+    content has changed, though its size and time have not, has them all decoded anew, and is noted.
 
     With `stream` the training images are decoded whenever they are asked for and kept nowhere; `processes` of this
     machine do so at once. What can't be read among them is found on the way.
@@ -198,6 +202,7 @@ def open_dataset(
             directory=directory,
             progress=progress,
             processes=processes,
+            verify=verify,
         )
     return open_cached(
         listing,
@@ -208,4 +213,5 @@ def open_dataset(
         strict=strict,
         directory=directory,
         progress=progress,
+        verify=verify,
     )

@@ -24,13 +24,16 @@ def open_cached(
     strict: bool,
     directory: Path,
     progress: Progress,
+    verify: bool,
 ) -> Dataset:
     """Decode every image, or find it decoded in `directory`, and split those that could be read.
+
+    With `verify` every file is read again and compared with what was decoded, else a few of them are.
 
     Raises:
         DataError: bad images leave a class with none to learn from; or with `strict` the first bad image.
     """
-    decoded = decode_rows(listing, decoding, directory=directory, progress=progress)
+    decoded = decode_rows(listing, decoding, directory=directory, progress=progress, verify=verify)
     problems = listing.problems + tuple(
         Problem(listing.names[row], reason) for row, reason in decoded.outcome.bad.items()
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.listing import Listing, Reader
+from convscope.data.listing import Image, Listing, Reader
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
 from convscope.data.pixels.cache import Outcome
-from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Pixels, Problem, Progress
+from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Problem, Progress
 from convscope.data.streamed import Streamed
 from convscope.report.units import plural
 
@@ -27,8 +27,15 @@ class _Some:
     whole: Reader
     rows: Labels
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+    @property
+    def reads_single_rows(self) -> bool:
+        return self.whole.reads_single_rows
+
+    def __call__(self, row: int, decoding: Decoding) -> Image:
         return self.whole(int(self.rows[row]), decoding)
+
+    def digest(self, row: int) -> int:
+        return self.whole.digest(int(self.rows[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
         return self.whole.original(int(self.rows[row]))
@@ -45,6 +52,7 @@ def open_streamed(
     directory: Path,
     progress: Progress,
     processes: int,
+    verify: bool,
 ) -> Dataset:
     """Split the rows as `open_dataset` does, but decode no training image.
 
@@ -68,7 +76,7 @@ def open_streamed(
     held = {name: split.rows[name] for name in HELD if name in split.rows}
     if held:
         part = _part(listing, held)
-        decoded = decode_rows(part, decoding, directory=directory, progress=progress)
+        decoded = decode_rows(part, decoding, directory=directory, progress=progress, verify=verify)
         bad = decoded.outcome.bad
         problems += tuple(Problem(part.names[row], reason) for row, reason in bad.items())
         refuse_any(problems, strict=strict)

@@ -77,15 +77,34 @@ def read_bytes(path: Name, *, limit: int = FILE_LIMIT) -> bytes:
     Raises:
         Unreadable: as `open_regular` does, or the file changed meanwhile.
     """
-    descriptor, size = _opened(path, os.O_RDONLY, limit)
+    descriptor, size = open_descriptor(path, limit=limit)
     try:
-        data = os.read(descriptor, size)
-        while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
+        return read_whole(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def open_descriptor(path: Name, *, limit: int = FILE_LIMIT) -> tuple[int, int]:
+    """Return a regular file's descriptor, which the caller closes, and its size in bytes: what `read_whole` takes.
+
+    Raises:
+        Unreadable: as `open_regular` does.
+    """
+    return _opened(path, os.O_RDONLY, limit)
+
+
+def read_whole(descriptor: int, size: int) -> bytes:
+    """Read all bytes of a file from its descriptor.
+
+    Raises:
+        Unreadable: the file can't be read, or has fewer bytes by now.
+    """
+    try:
+        data = os.pread(descriptor, size, 0)
+        while 0 < len(data) < size and (more := os.pread(descriptor, size - len(data), len(data))):
             data += more  # the system reads 2 GiB at once
     except OSError as error:
         raise Unreadable(explain_os_error(error)) from None
-    finally:
-        os.close(descriptor)
     if len(data) != size:
         raise Unreadable("the file changed while it was read")
     return data

@@ -62,12 +62,14 @@ def evaluate(
     device: str = "cpu",
     cache_directory: str | Path | None = None,
     progress: Progress = no_progress,
+    verify: bool = False,
 ) -> Evaluation:
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
     Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
     is taken unless `split` says otherwise; or a CSV table names them. Classes go by name; `data` may lack all but one
-    of the run's: of several labels an image, one that is never named counts as absent.
+    of the run's: of several labels an image, one that is never named counts as absent. With `verify` every file whose
+    image is found decoded is read again, and all are decoded anew where one has changed.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -78,7 +80,7 @@ def evaluate(
     card, recipe = opened.card(), opened.recipe()
     network = opened.network().to(device)
     cache = None if cache_directory is None else Path(cache_directory)
-    dataset = _open(opened, str(data) if data is not None else None, recipe, card.decoding, cache, progress)
+    dataset = _open(opened, str(data) if data is not None else None, recipe, card.decoding, cache, progress, verify)
     name, images = _choose(dataset, split)
     notes = list(dataset.notes)
     if data is None:
@@ -106,7 +108,13 @@ def evaluate(
 
 
 def _open(
-    run: Run, data: str | None, recipe: Recipe, decoding: Decoding, cache: Path | None, progress: Progress
+    run: Run,
+    data: str | None,
+    recipe: Recipe,
+    decoding: Decoding,
+    cache: Path | None,
+    progress: Progress,
+    verify: bool,
 ) -> Dataset:
     """The run's own data as it was split for training, or other data, from which nothing is held back."""
     own = data is None
@@ -125,6 +133,7 @@ def _open(
         seed=recipe.seed_of_split,
         cache_directory=cache,
         progress=progress,
+        verify=verify,
         stream=own and recipe.stream == "yes",
     )
 

@@ -334,6 +334,7 @@ def open_images(
             test_fraction=recipe.test_fraction,
             seed=recipe.seed_of_split,
             strict=recipe.strict,
+            verify=recipe.verify,
             cache_directory=cache_directory,
             progress=listener.progressed,
             stream=streamed,

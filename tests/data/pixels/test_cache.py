@@ -77,7 +77,9 @@ def test_a_change_of_the_files_decodes_again(change: str, data: Path, store: Pat
     assert len(list(store.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["flipped", "short", "no json", "half json", "other json", "no checksums"])
+@pytest.mark.parametrize(
+    "damage", ["flipped", "short", "no json", "half json", "other json", "no checksums", "no digests"]
+)
 def test_a_damaged_entry_is_made_again(damage: str, data: Path, store: Path) -> None:
     whole = pixels(opened(data, store))
     (entry,) = store.iterdir()
@@ -97,9 +99,80 @@ def test_a_damaged_entry_is_made_again(damage: str, data: Path, store: Path) -> 
             (entry / "entry.json").write_text(json.dumps([1, 2]))
         case "no checksums":
             (entry / "checksums.bin").write_bytes(b"")
+        case "no digests":
+            (entry / "digests.bin").write_bytes(b"")
     again = opened(data, store)
     assert not again.cache_hit and pixels(again) == whole
     assert opened(data, store).cache_hit
+
+
+def changed_in_secret(path: Path) -> None:
+    """Write another image of the same size in bytes over a file, and give it back its time."""
+    before = path.stat()
+    other = made.image(501)
+    other.save(path, "BMP")
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.fixture
+def bitmaps(tmp_path: Path) -> Path:
+    made.fill(tmp_path / "bitmaps", {"a": 5, "b": 5}, ending="bmp")
+    return tmp_path / "bitmaps"
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_file_changed_with_size_and_time_kept_is_noticed(verify: bool, bitmaps: Path, store: Path) -> None:
+    first = open_dataset(str(bitmaps), cache_directory=store, verify=verify)
+    again = open_dataset(str(bitmaps), cache_directory=store, verify=verify)
+    assert again.cache_hit and not any("had changed" in note for note in again.notes)
+    changed_in_secret(bitmaps / "a" / "003.bmp")
+    third = open_dataset(str(bitmaps), cache_directory=store, verify=verify)
+    assert not third.cache_hit and pixels(third) != pixels(first)
+    (note,) = [note for note in third.notes if "had changed" in note]
+    assert note.startswith("1 of 10 files read again had changed") and "003.bmp" in note
+    assert open_dataset(str(bitmaps), cache_directory=store, verify=verify).cache_hit
+
+
+def test_of_many_files_a_sample_is_compared_and_verify_compares_all(
+    bitmaps: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "COMPARED_ROWS", 0)
+    monkeypatch.setattr(build, "COMPARED_AT_ONCE", 3)
+    open_dataset(str(bitmaps), cache_directory=store)
+    changed_in_secret(bitmaps / "b" / "004.bmp")
+    assert open_dataset(str(bitmaps), cache_directory=store).cache_hit
+    assert not open_dataset(str(bitmaps), cache_directory=store, verify=True).cache_hit
+
+
+def test_an_image_that_was_bad_and_is_mended_is_noticed_too(bitmaps: Path, store: Path) -> None:
+    path = bitmaps / "a" / "001.bmp"
+    whole, status = path.read_bytes(), path.stat()
+    path.write_bytes(b"no image".ljust(len(whole), b"!"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len(open_dataset(str(bitmaps), cache_directory=store).problems) == 1
+    assert open_dataset(str(bitmaps), cache_directory=store).cache_hit
+    path.write_bytes(whole)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not open_dataset(str(bitmaps), cache_directory=store).problems
+
+
+def test_arrays_and_streams_are_verified_as_well(tmp_path: Path, store: Path, bitmaps: Path) -> None:
+    made.mnist_folder(tmp_path / "mnist", zipped=False)
+    source = tmp_path / "mnist" / "train-images-idx3-ubyte"
+    for verify in (False, True):
+        open_dataset(str(tmp_path / "mnist"), cache_directory=store, verify=verify)
+    status, content = source.stat(), bytearray(source.read_bytes())
+    content[-1] ^= 1
+    source.write_bytes(content)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert open_dataset(str(tmp_path / "mnist"), cache_directory=store).cache_hit
+    assert not open_dataset(str(tmp_path / "mnist"), cache_directory=store, verify=True).cache_hit
+    streamed = open_dataset(str(bitmaps), cache_directory=store, stream=True, verify=True, validation_fraction=0.4)
+    held = streamed.splits["val"].names[0]
+    changed_in_secret(Path(held))
+    again = open_dataset(str(bitmaps), cache_directory=store, stream=True, verify=True, validation_fraction=0.4)
+    assert any("had changed" in note for note in again.notes)
 
 
 def test_an_interrupt_leaves_nothing_behind(data: Path, store: Path) -> None:

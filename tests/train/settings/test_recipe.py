@@ -26,6 +26,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "validation_fraction": st.floats(0, 0.49),
     "test_fraction": st.floats(0, 0.49),
     "strict": st.booleans(),
+    "verify": st.booleans(),
     "flip": st.one_of(_OR_AUTO, st.booleans()),
     "flip_mode": st.sampled_from(choices("flip_mode")),
     "average": st.one_of(_OR_AUTO, st.floats(0, 10)),

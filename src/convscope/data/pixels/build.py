@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import statistics
 import threading
 import time
@@ -19,12 +20,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from convscope.data.listing import Listing
-from convscope.data.pixels.cache import NewEntry, Outcome, checksum, entry_key, open_entry
+from convscope.data.pixels.cache import Entry, NewEntry, Outcome, checksum, entry_key, open_entry, remove_entry
 from convscope.data.pixels.room import cache_limit
 from convscope.data.records import Decoding, Pixels, Progress
 from convscope.files.regular import Unreadable
@@ -36,7 +38,14 @@ MOST_THREADS = 32
 # An image holds the interpreter's lock for some 15 microseconds; with less than this for each thread they queue for it.
 SECONDS_FOR_A_THREAD = 30e-6
 TIMED_ROWS = 32
+# Of images that are found decoded, so many files are read again and compared.
+COMPARED_ROWS = 64
+COMPARED_AT_ONCE = 1024
 TIMED_SECONDS = 0.5
+
+
+# Digests of what rows were decoded from, uint32 (rows,).
+Digests: TypeAlias = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -48,17 +57,24 @@ class Decoded:
     hit: bool
     path: Path | None
     seconds: float
+    # Of what was found decoded: how many files were read again, and the rows of those that had changed.
+    compared: int = 0
+    changed: tuple[int, ...] = ()
 
 
-def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progress: Progress) -> Decoded:
-    """Open the listing's cache entry, or decode its rows and make it; raises DataError where there is no room."""
+def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progress: Progress, verify: bool) -> Decoded:
+    """Open the listing's cache entry, or decode its rows and make it; raises DataError where there is no room.
+
+    An entry is found by its files' sizes and times. A few files, or with `verify` all, are compared with the digests
+    in the entry, which is made anew where one has changed all the same.
+    """
     began = time.perf_counter()
     shape = (len(listing.labels), *decoding.image_shape)
     if listing.identity is None:
         pixels = np.zeros(shape, np.uint8)
         checksums = np.zeros(len(pixels), np.uint32)
 
-        def store(first_row: int, block: Pixels) -> None:
+        def store(first_row: int, block: Pixels, _: Digests) -> None:
             pixels[first_row : first_row + len(block)] = block
             checksums[first_row : first_row + len(block)] = [checksum(row) for row in block]
 
@@ -69,17 +85,60 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
     cache_limit()  # a setting that is no number is said also where nothing is to be written
     key = entry_key(listing.identity, decoding)
     entry = open_entry(directory, key, shape)
+    compared, changed = ([], []) if entry is None else _changed_rows(listing, entry, verify=verify, progress=progress)
+    if entry is not None and changed:
+        remove_entry(entry.path)
+        entry = None
     hit = entry is not None
     if entry is None:
         with NewEntry(directory, key, shape) as new:
             outcome = _decode_all(listing, decoding, new.write, progress)
             outcome.same = _equal_rows(new.pixels(), new.checksums, outcome.bad)
             entry = new.keep(outcome, source=listing.source, decoding=decoding)
-    return Decoded(entry.pixels, entry.outcome, hit=hit, path=entry.path, seconds=time.perf_counter() - began)
+    return Decoded(
+        entry.pixels,
+        entry.outcome,
+        hit=hit,
+        path=entry.path,
+        seconds=time.perf_counter() - began,
+        compared=len(compared),
+        changed=tuple(changed),
+    )
+
+
+def _changed_rows(listing: Listing, entry: Entry, *, verify: bool, progress: Progress) -> tuple[list[int], list[int]]:
+    """The rows that were read again, and those of them whose content is not what was decoded."""
+    count = len(listing.labels)
+    if verify:
+        rows = list(range(count))
+    elif listing.read.reads_single_rows:
+        # Others each time, so that a change is found sooner or later.
+        rows = sorted(random.SystemRandom().sample(range(count), min(COMPARED_ROWS, count)))
+    else:
+        rows = []
+    changed: list[int] = []
+    what = "comparing files with what was decoded"
+    threads = _cores() if verify else 1
+    with ThreadPoolExecutor(threads, "convscope-compare") as pool:
+        for start in range(0, len(rows), COMPARED_AT_ONCE):
+            some = rows[start : start + COMPARED_AT_ONCE]
+            digests = pool.map(lambda row: _digest(listing, row), some)
+            changed += [row for row, digest in zip(some, digests, strict=True) if digest != int(entry.digests[row])]
+            if verify:
+                progress(start + len(some), count, what)
+    return rows, changed
+
+
+def _digest(listing: Listing, row: int) -> int:
+    """The digest of what a row is decoded from, 0 where it can't be read."""
+    try:
+        return listing.read.digest(row)
+    except Unreadable:
+        return 0
 
 
 def _decode_all(
-    listing: Listing, decoding: Decoding, store: Callable[[int, Pixels], None], progress: Progress
+    listing: Listing, decoding: Decoding, store: Callable[[int, Pixels, Digests], None], progress: Progress
 ) -> Outcome:
     """Decode every row and store it, block by block; an interrupt or a full disk stops all threads."""
     count = len(listing.labels)
@@ -90,19 +149,22 @@ def _decode_all(
 
     def decode_block(first: int, last: int) -> tuple[int, dict[int, str], Counter[str]]:
         block = np.zeros((last - first, *decoding.image_shape), np.uint8)
+        digests = np.zeros(last - first, np.uint32)
         bad: dict[int, str] = {}
         said: Counter[str] = Counter()
         for row in range(first, last):
             if stopped.is_set():
                 break
             try:
-                block[row - first], remark = listing.read(row, decoding)
+                image = listing.read(row, decoding)
             except Unreadable as reason:
                 bad[row] = str(reason)
+                digests[row - first] = _digest(listing, row)
             else:
-                if remark is not None:
-                    said[remark] += 1
-        store(first, block)
+                block[row - first], digests[row - first] = image.pixels, image.digest
+                if image.remark is not None:
+                    said[image.remark] += 1
+        store(first, block, digests)
         return last - first, bad, said
 
     rows = rows_of_a_task(decoding)
@@ -143,8 +205,12 @@ def threads_that_pay(listing: Listing, decoding: Decoding) -> int:
 
 def _threads(seconds: float) -> int:
     """How many threads pay where one image takes so long: never more than the cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, MOST_THREADS, int(seconds / SECONDS_FOR_A_THREAD)))
+    return max(1, min(_cores(), MOST_THREADS, int(seconds / SECONDS_FOR_A_THREAD)))
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _typical_seconds(listing: Listing, decoding: Decoding) -> float:

@@ -4,6 +4,7 @@ An entry is a folder named by its key, a digest of the source's identity and the
 
     pixels.bin     uint8 (N, H, W, C), row after row; rows that could not be read are zeros
     checksums.bin  a CRC-32 of each row, uint32
+    digests.bin    the digest of what each row was decoded from, uint32
     entry.json     the shape, the rows kept out and why, the rows that are equal; written last
 
 It is written in a folder of its own and renamed when it is whole, so neither a killed process nor a second one at
@@ -36,7 +37,7 @@ from convscope.files.fields import Fields
 from convscope.files.regular import Unreadable, read_bytes, require_regular
 
 # Raise it whenever the same file and decoding would give other pixels than before.
-FORMAT = 1
+FORMAT = 2
 STALE_SECONDS = 24 * 3600
 # So much of an entry is checked against its checksums on opening: all of most, a sample of the largest.
 CHECKED_BYTES = 256 * 2**20
@@ -61,6 +62,8 @@ class Entry:
     path: Path
     pixels: Pixels
     outcome: Outcome
+    # The digest of what each row was decoded from (N,).
+    digests: npt.NDArray[np.uint32]
 
 
 def entry_key(identity: str, decoding: Decoding) -> str:
@@ -96,15 +99,18 @@ def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> Entry | N
     try:
         described = read_json(path / "entry.json")
         checksums = np.frombuffer(read_bytes(path / "checksums.bin"), np.uint32)
+        digests = np.frombuffer(read_bytes(path / "digests.bin"), np.uint32)
         require_regular(path / "pixels.bin")
         pixels = map_pixels(path / "pixels.bin", shape)
         whole = described.integers("shape") == shape and zlib.crc32(checksums.data) == described.integer("checksum")
         if not whole or pixels is None or len(checksums) != shape[0] or (check and not _is_sound(pixels, checksums)):
             return None
+        if zlib.crc32(digests.data) != described.integer("digest") or len(digests) != shape[0]:
+            return None
         outcome = _outcome(described, rows=shape[0])
     except (Unreadable, OSError, ValueError):
         return None
-    return Entry(path, pixels, outcome)
+    return Entry(path, pixels, outcome, digests)
 
 
 def _outcome(fields: Fields, *, rows: int) -> Outcome:
@@ -148,6 +154,7 @@ class NewEntry:
         self.shape = shape
         self.path = directory / f".new-{os.getpid()}-{secrets.token_hex(4)}"
         self.checksums = np.zeros(shape[0], np.uint32)
+        self.digests = np.zeros(shape[0], np.uint32)
         self._descriptor = -1
 
     def __enter__(self) -> NewEntry:
@@ -166,8 +173,9 @@ class NewEntry:
             raise self._cannot_write(error) from None
         return self
 
-    def write(self, first_row: int, block: Pixels) -> None:
-        """Write consecutive rows; many threads may do so at once."""
+    def write(self, first_row: int, block: Pixels, digests: npt.NDArray[np.uint32]) -> None:
+        """Write consecutive rows and the digests of what they were decoded from; many threads may do so at once."""
+        self.digests[first_row : first_row + len(block)] = digests
         # Not through a map: there, a full disk kills the process.
         row_bytes = block[0].size
         for offset, row in enumerate(block):
@@ -195,12 +203,14 @@ class NewEntry:
             "decoding": decoding.to_dict(),
             "shape": list(self.shape),
             "checksum": zlib.crc32(self.checksums.data),
+            "digest": zlib.crc32(self.digests.data),
             **asdict(outcome),
         }
         final = self.directory / self.key
         try:
             os.fsync(self._descriptor)
             self.checksums.tofile(self.path / "checksums.bin")
+            self.digests.tofile(self.path / "digests.bin")
             (self.path / "entry.json").write_text(json.dumps(described), encoding="utf-8")
             try:
                 self.path.rename(final)
@@ -259,7 +269,7 @@ def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> 
         except Unreadable:
             continue
         if superseded:
-            _remove(path)
+            remove_entry(path)
 
 
 def _keep_below_limit(directory: Path, key: str, limit: int) -> None:
@@ -275,11 +285,11 @@ def _keep_below_limit(directory: Path, key: str, limit: int) -> None:
         if total <= limit:
             return
         if path.name != key:
-            _remove(path)
+            remove_entry(path)
             total -= size
 
 
-def _remove(path: Path) -> None:
+def remove_entry(path: Path) -> None:
     """Take an entry away at one stroke; a process that has it mapped keeps its pages."""
     hidden = path.with_name(f".new-removed-{secrets.token_hex(4)}")
     try:

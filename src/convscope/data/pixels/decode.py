@@ -9,7 +9,6 @@ Colour profiles are not applied. Of several frames or pages the first is taken.
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import warnings
@@ -17,20 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.pixels.sniff import Header, check_size, read_header
+from convscope.data.listing import Image, content_digest
+from convscope.data.pixels.budget import FILE_BYTES, PIXELS
+from convscope.data.pixels.flatten import flatten
+from convscope.data.pixels.jpeg import decode_jpeg
+from convscope.data.pixels.libtiff import complaints, listens
+from convscope.data.pixels.png import check_rows, is_interlaced
+from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
+from convscope.data.pixels.sniff import Header, format_of
+from convscope.data.pixels.structure import read_header
+from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
-from convscope.files.regular import Unreadable, read_bytes
+from convscope.files.regular import Unreadable, open_descriptor, read_whole
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image as Pillow
 
+HEAD_BYTES = 4096
 # What is worth saying of an image that was read all the same; counted over a dataset.
 FIRST_FRAME = "several frames or pages, of which the first was read"
 DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
 
 _ORIENTATION = 0x0112
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
@@ -44,73 +52,66 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels, _ = decode_file(os.fspath(path), decoding)
+            pixels = decode_file(os.fspath(path), decoding).pixels
     except Unreadable as reason:
         raise DataError(f"{os.fspath(path)}: {reason}") from None
     return pixels
 
 
-def decode_file(path: str, decoding: Decoding) -> tuple[Pixels, str | None]:
-    """One file's pixels, and a remark on them or None; raises Unreadable.
+def decode_file(path: str, decoding: Decoding) -> Image:
+    """One file's pixels, a remark on them or None, and the digest of its bytes; raises Unreadable.
 
     Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
     """
-    return decode_bytes(read_bytes(path), decoding)
+    descriptor, size = open_descriptor(path)
+    try:
+        if size >= FILE_BYTES.small:
+            # A large file that is no image is not read to its end.
+            format_of(read_whole(descriptor, HEAD_BYTES))
+        with FILE_BYTES.reserve(size):
+            data = read_whole(descriptor, size)
+            return Image(*decode_bytes(data, decoding), content_digest(data))
+    finally:
+        os.close(descriptor)
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
-    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises Unreadable."""
+    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises Unreadable.
+
+    Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an Unreadable of an exception.
+    """
     header = read_header(data)
-    if header.format == "JPEG" and header.components in (1, 3):
-        pixels = _decode_jpeg(data, header)
-        if pixels is not None:
-            if pixels.shape == decoding.image_shape and not header.has_metadata:
-                return pixels, None
-            orientation = _jpeg_orientation(data) if header.has_metadata else 1
-            return fit(_turn(from_array(pixels), orientation), decoding), None
-    return _decode_with_pillow(data, header, decoding)
+    with PIXELS.reserve(header.width * header.height):
+        return _decode(data, header, decoding)
+
+
+def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
+    pixels = decode_jpeg(data, header.components) if header.format == "JPEG" else None
+    if pixels is None:
+        return _decode_with_pillow(data, header, decoding)
+    if pixels.shape == decoding.image_shape and not header.has_metadata:
+        return pixels, None
+    image = from_array(pixels)
+    del pixels  # as large as the image
+    orientation = _jpeg_orientation(data) if header.has_metadata else 1
+    return fit(_turn(image, orientation), decoding), None
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    """The orientation in a JPEG's metadata; the pixels are not decoded."""
+    """The orientation in a JPEG's metadata, 1 where they can't be read; the pixels are not decoded."""
     try:
-        with open_with_pillow(data, "JPEG") as image:
-            return _orientation(image)
+        image = open_with_pillow(data, "JPEG")
     except Exception:
         return 1
+    with image:
+        return _orientation(image)
 
 
-@functools.cache
-def _fast_jpeg() -> Any:
-    """The simplejpeg module, or None where it is missing or broken."""
-    try:
-        import simplejpeg
-    except Exception:
-        return None
-    return simplejpeg
+def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
+    """An image file's bytes, opened as the one format that they begin with: no other decoder of Pillow's sees them.
 
-
-def _decode_jpeg(data: bytes, header: Header) -> Pixels | None:
-    """(H, W, 1) or (H, W, 3) as it lies in the file, or None where Pillow has to do it; raises Unreadable.
-
-    Strict: libjpeg's warnings, which mean damaged scan data, are errors. Pillow can't see them.
+    Raises what Pillow raises, which may be any exception.
     """
-    fast = _fast_jpeg()
-    if fast is None:
-        return None
-    try:
-        pixels: Pixels = fast.decode_jpeg(data, "GRAY" if header.components == 1 else "RGB")
-    except ValueError as error:
-        reason = str(error)
-        if "Invalid SOS parameters" in reason or "Adobe" in reason or "subsampling" in reason:
-            # Some cameras write these; the pixels are right all the same.
-            return None
-        raise Unreadable(f"JPEG damaged: {reason}") from None
-    return pixels
-
-
-def open_with_pillow(data: bytes, name: str) -> Image.Image:
-    """An image file's bytes, opened as the one format that they begin with: no other decoder of Pillow's sees them."""
     # Imported by name: Pillow's own search for plugins is not safe among threads.
     from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registers the formats
 
@@ -119,32 +120,71 @@ def open_with_pillow(data: bytes, name: str) -> Image.Image:
 
 
 def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
-    try:
-        with open_with_pillow(data, header.format) as image:
-            check_size(*image.size)
-            several = image.format != "MPO" and getattr(image, "is_animated", False)
+    image, several = _load(data, header)
+    with image:
+        orientation = _orientation(image)
+        flat, dark = flatten(image, decoding.background, depth=header.depth)
+    remark = FIRST_FRAME if several else None
+    return fit(_turn(flat, orientation), decoding), DARK_16_BIT if dark else remark
+
+
+def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
+    """An image decoded by Pillow, and whether it is the first of several; raises Unreadable."""
+    if header.unchecked and not listens():
+        raise Unreadable("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
+    if header.format == "TIFF":
+        check_strips(data)
+    with complaints() as said:
+        try:
+            image = open_with_pillow(data, header.format)
+            # A GIF's frame may be larger than its screen, and Pillow enlarges the image then.
+            if image.width * image.height > header.width * header.height:
+                raise Unreadable(f"damaged: {image.width}x{image.height} pixels in {header.width}x{header.height}")
+            in_order = header.format == "PNG" and not is_interlaced(data)
+            mark = _mark_last_row(image) if in_order else None
+            several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             image.load()
-            remark = FIRST_FRAME if several else None
-            flat, dark = flatten(image, decoding.background)
-            return fit(_turn(flat, _orientation(image)), decoding), DARK_16_BIT if dark else remark
-    except Unreadable:
-        raise
-    except Exception as error:
-        # Whatever a decoder raises on bytes from strangers, its meaning is that they can't be read.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "cannot identify" in reason:
-            reason = "damaged: its header can't be read"
-        raise Unreadable(reason[:200]) from None
+        except Unreadable:
+            raise
+        except Exception as error:
+            # Whatever a decoder raises on bytes from strangers, its meaning is that they can't be read.
+            reason = said[0] if said else " ".join(str(error).split()) or type(error).__name__
+            if "cannot identify" in reason:
+                reason = "damaged: its header can't be read"
+            raise Unreadable(reason[:200]) from None
+    if said:
+        raise Unreadable(f"{header.format} damaged: {said[0]}")
+    if header.format == "PNG" and (not in_order or image.getpixel((0, image.height - 1)) == mark):
+        check_rows(data)
+    return image, several
 
 
-def from_array(pixels: Pixels) -> Image.Image:
-    """uint8 (H, W, 1) or (H, W, 3) as an image of mode L or RGB."""
+def _mark_last_row(image: Pillow.Image) -> Any:
+    """Give the first pixel of the last row a value, before the image is decoded, and return it.
+
+    Pillow leaves the rows that a PNG's data does not reach as they are, and says nothing. So where the mark is still
+    there, the rows are worth counting; interlaced ones, which this does not suit, always are.
+    """
+    image.load_prepare()  # type: ignore[attr-defined]
+    place = 0, image.height - 1
+    bands = len(image.getbands())
+    access = image.im.pixel_access(False)
+    access[place] = 1 if bands == 1 else (1, *[0] * (bands - 1))
+    return access[place]
+
+
+def from_array(pixels: Pixels) -> Pillow.Image:
+    """uint8 (H, W, 1), (H, W, 3) or (H, W, 4), the last as CMYK in JPEG's inverted form, as an image."""
     from PIL import Image
 
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    height, width, channels = pixels.shape
+    if channels == 4:
+        cmyk = Image.frombytes("CMYK", (width, height), pixels.tobytes(), "raw", "CMYK;I")
+        return cmyk.convert("RGB")
+    return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Pillow.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 (as it stands) where it is missing or broken."""
     try:
         found = image.getexif().get(_ORIENTATION, 1)
@@ -154,7 +194,7 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
+def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
     """The image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
     from PIL import Image
 
@@ -170,52 +210,24 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def flatten(image: Image.Image, background: tuple[int, int, int]) -> tuple[Image.Image, bool]:
-    """Any mode as L or RGB, transparency laid over the background; and whether it is 16-bit and dark.
-
-    16-bit grey is divided by 257, so that 65,535 becomes 255. Raises Unreadable for modes whose range nobody stated.
-    """
-    from PIL import Image
-
-    mode = image.mode
-    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
-        values = np.asarray(image).astype(np.uint32)
-        brightest = int(values.max())
-        levels = ((values + 128) // 257).astype(np.uint8)
-        if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-            levels = 255 - levels
-        return Image.fromarray(levels), 255 < brightest < 4096
-    if mode in ("I", "F"):
-        numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
-        raise Unreadable(f"its pixels are {numbers}, whose range is not known: convert it to 8 or 16 bits")
-    if "A" in mode or "a" in mode or "transparency" in image.info:
-        top = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", top.size, (*background, 255)), top).convert("RGB"), False
-    if mode in ("1", "L"):
-        return image.convert("L"), False
-    return image.convert("RGB"), False
-
-
-def fit(image: Image.Image, decoding: Decoding) -> Pixels:
+def fit(image: Pillow.Image, decoding: Decoding) -> Pixels:
     """An image of mode L or RGB, resized (bilinear, antialiased) as the decoding says: uint8 (H, W, C)."""
     from PIL import Image
 
     height, width = decoding.size
-    image = image.convert("L" if decoding.channels == 1 else "RGB")
+    mode = "L" if decoding.channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     if image.size != (width, height):
         bilinear = Image.Resampling.BILINEAR
         match decoding.resize_mode:
             case "squash":
                 image = image.resize((width, height), bilinear)
             case "crop":
-                scale = min(image.width / width, image.height / height)
-                left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
-                box = (left, top, min(left + width * scale, image.width), min(top + height * scale, image.height))
-                image = image.resize((width, height), bilinear, box=box)
+                image = image.resize((width, height), bilinear, box=crop_box(image.size, (width, height)))
             case "letterbox":
-                scale = min(width / image.width, height / image.height)
-                inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+                inner = letterbox_size(image.size, (width, height))
                 frame = Image.new("RGB", (width, height), decoding.background).convert(image.mode)
-                frame.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+                frame.paste(image.resize(inner, bilinear), centred_box(inner, (width, height)))
                 image = frame
     return np.array(image, dtype=np.uint8).reshape(decoding.image_shape)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from convscope.data.listing import Image, content_digest
+from convscope.data.pixels.budget import FILE_BYTES
 from convscope.data.pixels.decode import decode_bytes
-from convscope.data.records import Decoding, Pixels
+from convscope.data.records import Decoding
 from convscope.data.shards.tar_index import Member
 from convscope.data.sources.measure import ending_of
 from convscope.files.regular import FILE_LIMIT, Unreadable, read_part, size_in_words
@@ -17,9 +20,18 @@ class ShardReader:
 
     places: list[tuple[str, Member]]
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
-        """The pixels of one member, and a remark or None; raises Unreadable."""
-        return decode_bytes(read_member(*self.places[row]), decoding)
+    reads_single_rows: ClassVar[bool] = True
+
+    def __call__(self, row: int, decoding: Decoding) -> Image:
+        """One member, decoded; raises Unreadable."""
+        shard, member = self.places[row]
+        with FILE_BYTES.reserve(member.size):
+            data = read_member(shard, member)
+            return Image(*decode_bytes(data, decoding), content_digest(data))
+
+    def digest(self, row: int) -> int:
+        """The digest of one member's bytes; raises Unreadable."""
+        return content_digest(read_member(*self.places[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
         """One member's bytes and the ending of its name; raises Unreadable."""

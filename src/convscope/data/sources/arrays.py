@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from convscope.data.listing import Found
+from convscope.data.listing import Found, Image, content_digest
 from convscope.data.pixels.decode import fit, from_array
 from convscope.data.records import Decoding, Pixels
 
@@ -29,12 +30,19 @@ class ArrayReader:
     _loaded: dict[int, Pixels] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
+    # A block is loaded as a whole.
+    reads_single_rows: ClassVar[bool] = False
+
+    def __call__(self, row: int, decoding: Decoding) -> Image:
         """One row, fitted to the decoding; there is never a remark."""
         pixels = self._row(row)
-        if pixels.shape == decoding.image_shape:
-            return pixels, None
-        return fit(from_array(pixels), decoding), None
+        digest = content_digest(pixels.tobytes())
+        fitted = pixels if pixels.shape == decoding.image_shape else fit(from_array(pixels), decoding)
+        return Image(fitted, None, digest)
+
+    def digest(self, row: int) -> int:
+        """The digest of one row's pixels."""
+        return content_digest(self._row(row).tobytes())
 
     def original(self, row: int) -> tuple[bytes, str]:
         """One row as a PNG file, which keeps every pixel, and its ending."""

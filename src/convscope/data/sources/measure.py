@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from convscope.data.listing import Image, content_digest
 from convscope.data.pixels.decode import decode_file, open_with_pillow
-from convscope.data.pixels.sniff import check_size, read_header
-from convscope.data.records import Decoding, Pixels
+from convscope.data.pixels.structure import read_header
+from convscope.data.records import Decoding
 from convscope.files.regular import Unreadable, read_bytes
 
 Item = TypeVar("Item")
@@ -23,12 +24,18 @@ UNKNOWN = ((224, 224), 3)
 class FileReader:
     """Reads the rows of a listing of files."""
 
+    reads_single_rows = True
+
     def __init__(self, paths: list[str]) -> None:
         self.paths = paths
 
-    def __call__(self, row: int, decoding: Decoding) -> tuple[Pixels, str | None]:
-        """The pixels of one file, and a remark or None; raises Unreadable."""
+    def __call__(self, row: int, decoding: Decoding) -> Image:
+        """One file, decoded; raises Unreadable."""
         return decode_file(self.paths[row], decoding)
+
+    def digest(self, row: int) -> int:
+        """The digest of one file's bytes; raises Unreadable."""
+        return content_digest(read_bytes(self.paths[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
         """One file's bytes and the ending of its name; raises Unreadable."""
@@ -67,11 +74,12 @@ def typical_of(items: Sequence[Item], read: Callable[[Item], bytes]) -> tuple[tu
 def _header_of(data: bytes) -> tuple[int, int, bool]:
     """Height, width, and whether it is grey; raises Unreadable."""
     header = read_header(data)
+    if header.format == "WEBP":
+        # It has no grey, and opening it would take memory for all of its pixels.
+        return header.height, header.width, False
     try:
-        with open_with_pillow(data, header.format) as image:
-            check_size(*image.size)
-            return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info
-    except Unreadable:
-        raise
+        image = open_with_pillow(data, header.format)
     except Exception as error:
         raise Unreadable(str(error)) from None
+    with image:
+        return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info

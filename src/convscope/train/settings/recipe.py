@@ -63,6 +63,10 @@ class Recipe:
         ),
     )
     strict: bool = field(default=False, metadata=about("stop at the first image that can't be read", "images"))
+    verify: bool = field(
+        default=False,
+        metadata=about("read every file of decoded images again, and decode anew where one has changed", "images"),
+    )
 
     model: str = field(
         default=AUTO,

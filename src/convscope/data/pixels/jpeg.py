@@ -1,0 +1,231 @@
+"""JPEG (ITU-T T.81, annex B): its markers walked before a decoder sees it, and its scans decoded strictly.
+
+Pillow fills up a JPEG whose tail was lost with grey, and drops libjpeg's warnings, which mean damaged scans. So the
+markers are walked here, and simplejpeg, which passes the warnings on, decodes. A warning is harmless where it goes
+away with the metadata and the padding (`_without_harmless`); any other refuses the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, NamedTuple
+
+from convscope.data.pixels.sniff import Header, check_size
+from convscope.data.records import Pixels
+from convscope.files.regular import Unreadable
+
+SCAN_LIMIT = 200
+# Each scan visits all pixels, however few bytes it has. Photographs have up to 12 scans: so many of 50 megapixels.
+SCAN_PIXEL_LIMIT = 600_000_000
+SEGMENT_LIMIT = 20_000
+# Fewer bytes than any table or scan has. More of them between segments, unless they are zeros, are a lost segment.
+HARMLESS_GAP = 16
+# So often a decoder's complaint about padding is answered by removing it.
+_PADDED_SCANS = 8
+
+# A marker inside scan data: FF followed by something that is neither stuffing (00), filling (FF) nor a restart (D0-D7).
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# A marker outside scan data; everything before it is skipped, as libjpeg does.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_CUT_SHORT = "JPEG cut short: it has no end-of-image marker"
+_EOI, _SOS, _APP0, _APP1, _APP14, _COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
+_SOF_NAMES = {
+    0xC3: "lossless",
+    0xC5: "hierarchical",
+    0xC6: "hierarchical",
+    0xC7: "hierarchical",
+    0xC9: "arithmetic-coded",
+    0xCA: "arithmetic-coded",
+    0xCB: "arithmetic-coded",
+    0xCD: "hierarchical",
+    0xCE: "hierarchical",
+    0xCF: "hierarchical",
+}
+# Segments that say nothing here: tables, comments, application data but EXIF's and XMP's.
+_PASSED = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, _APP0, *range(0xE2, 0xF0), _COM})
+_METADATA = frozenset({_COM, *range(_APP0, 0xF0)})
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+
+
+class _Segment(NamedTuple):
+    """A marker segment: data[start:end] is all of it, from the FF on; a scan's coded data reaches to `scan_end`."""
+
+    marker: int
+    start: int
+    end: int
+    scan_end: int
+
+
+def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
+    """Walk the markers from the first to the end-of-image; what follows (a second picture, garbage) is no matter.
+
+    `segments` is filled with what was met. Raises Unreadable for what is cut short, not of a kind that is read, or
+    larger, or of more scans, than its bytes can honestly hold.
+    """
+    position = 2
+    width = height = components = scans = met = 0
+    has_metadata = False
+    try:
+        while True:
+            marker = data[position + 1]
+            if data[position] != 0xFF or marker in (0, 0xFF):
+                found = _NEXT_MARKER.search(data, position)
+                if found is None:
+                    raise Unreadable(_CUT_SHORT)
+                _check_gap(data[position : found.start()])
+                position = found.start()
+                marker = data[position + 1]
+            if marker == _EOI:
+                break
+            met += 1
+            if met > SEGMENT_LIMIT:
+                raise Unreadable(f"a JPEG of more than {SEGMENT_LIMIT:,} segments")
+            if marker in _STANDALONE:
+                position += 2
+                continue
+            first, start = position, position + 4
+            position = scan_end = first + 2 + (data[first + 2] << 8 | data[first + 3])
+            if marker in _PASSED:
+                pass
+            elif marker == _SOS:
+                scans += 1
+                if scans > SCAN_LIMIT:
+                    raise Unreadable(f"a JPEG of more than {SCAN_LIMIT} scans")
+                found = _MARKER.search(data, position)
+                if found is None:
+                    raise Unreadable(_CUT_SHORT)
+                scan_end = found.start()
+            elif marker == _APP1:
+                has_metadata = True
+            elif marker in _SOF_NAMES:
+                raise Unreadable(f"a {_SOF_NAMES[marker]} JPEG, which is not read")
+            elif 0xC0 <= marker <= 0xC2:
+                if width:
+                    raise Unreadable("JPEG damaged: two frame headers in one picture")
+                if data[start] != 8:
+                    raise Unreadable(f"a JPEG of {data[start]} bits per sample; 8 are read")
+                height = data[start + 1] << 8 | data[start + 2]
+                width = data[start + 3] << 8 | data[start + 4]
+                components = data[start + 5]
+                check_size(width, height)
+            if segments is not None:
+                segments.append(_Segment(marker, first, position, scan_end))
+            position = scan_end
+    except IndexError:
+        raise Unreadable(_CUT_SHORT) from None
+    if not width or not scans:
+        raise Unreadable("JPEG damaged: it holds no picture")
+    # Huffman coding spends a bit or more on each 8x8 block of the first scan.
+    if 8 * len(data) < -(-width // 8) * -(-height // 8):
+        raise Unreadable(f"JPEG damaged: {len(data)} bytes can't hold {width}x{height} pixels")
+    if scans * width * height > SCAN_PIXEL_LIMIT:
+        raise Unreadable(
+            f"{scans} scans of {width}x{height} pixels; the limit of all is {SCAN_PIXEL_LIMIT // 10**6} megapixels"
+        )
+    return Header("JPEG", width, height, components, has_metadata)
+
+
+def _check_gap(gap: bytes) -> None:
+    """Raise Unreadable where the bytes between two segments may be a segment or a scan whose marker is damaged."""
+    rest = gap.lstrip(b"\xff")
+    if len(rest) > HARMLESS_GAP and rest.strip(b"\0"):
+        raise Unreadable(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
+
+
+@functools.cache
+def _fast_jpeg() -> Any:
+    """The simplejpeg module, or None where it is missing or broken."""
+    try:
+        import simplejpeg
+    except Exception:
+        return None
+    return simplejpeg
+
+
+def decode_jpeg(data: bytes, components: int) -> Pixels | None:
+    """Decode a JPEG strictly: uint8 (H, W, components) as stored, a CMYK JPEG's inverted or not as Adobe left it.
+
+    Returns None where Pillow has to decode it: simplejpeg is missing, or does not know the sampling factors. Raises
+    Unreadable where libjpeg complains of the scans.
+    """
+    fast = _fast_jpeg()
+    if fast is None or components not in _SPACES:
+        return None
+    space = _SPACES[components]
+    pixels, complaint = _try_strictly(fast, data, space)
+    if pixels is None and complaint != _UNKNOWN_SAMPLING:
+        pixels, complaint = _try_mended(fast, data, space, components, complaint)
+    if pixels is None and complaint != _UNKNOWN_SAMPLING:
+        raise Unreadable(f"JPEG damaged: {complaint}")
+    return pixels
+
+
+_UNKNOWN_SAMPLING = "unknown sampling factors"
+
+
+def _try_strictly(fast: Any, data: bytes, space: str) -> tuple[Pixels | None, str]:
+    """The pixels, or None and what libjpeg complains of."""
+    try:
+        pixels: Pixels = fast.decode_jpeg(data, space)
+    except ValueError as error:
+        complaint = str(error)
+        return None, _UNKNOWN_SAMPLING if "determine subsampling" in complaint else complaint
+    return pixels, ""
+
+
+def _try_mended(fast: Any, data: bytes, space: str, components: int, complaint: str) -> tuple[Pixels | None, str]:
+    """Decode again without what is harmless, and without the zero bytes that libjpeg finds behind a scan's end."""
+    mended = _without_padding(_without_harmless(data, components), complaint)
+    for _ in range(_PADDED_SCANS):
+        if mended == data:
+            break
+        data = mended
+        pixels, complaint = _try_strictly(fast, data, space)
+        if pixels is not None:
+            return pixels, ""
+        mended = _without_padding(data, complaint)
+    return None, complaint
+
+
+def _without_harmless(data: bytes, components: int) -> bytes:
+    """The JPEG without metadata and bytes between its segments; with an APP0, APP14 and SOS that libjpeg knows.
+
+    What libjpeg assumes of a marker that it does not know is written into it, so the pixels are the same.
+    """
+    segments: list[_Segment] = []
+    walk_jpeg(data, segments)
+    sequential = any(segment.marker in (0xC0, 0xC1) for segment in segments)
+    parts = [b"\xff\xd8"]
+    for marker, start, end, scan_end in segments:
+        part = bytearray(data[start:end])
+        if marker == _APP0 and part[4:9] == b"JFIF\0" and len(part) >= 16:
+            part[9:11] = b"\x01\x01"
+        elif marker == _APP14 and part[4:9] == b"Adobe" and len(part) >= 16:
+            # Three components are YCbCr unless it says otherwise; of four, none is more likely.
+            part[15] = 1 if components == 3 and part[15] > 1 else part[15]
+        elif marker in _METADATA:
+            continue
+        elif marker == _SOS and sequential:
+            part[-3:] = b"\x00\x3f\x00"
+        parts += [bytes(part), data[end:scan_end]]
+    parts.append(b"\xff\xd9")
+    return b"".join(parts)
+
+
+def _without_padding(data: bytes, complaint: str) -> bytes:
+    """The JPEG without the zero bytes that libjpeg found behind the last block of a scan; as it is for other bytes."""
+    found = _EXTRANEOUS.search(complaint)
+    if found is None:
+        return data
+    count, marker = int(found[1]), int(found[2], 16)
+    segments: list[_Segment] = []
+    walk_jpeg(data, segments)
+    followers = [segment.marker for segment in segments[1:]] + [_EOI]
+    for segment, follower in zip(reversed(segments), reversed(followers), strict=True):
+        padding = data[max(segment.end, segment.scan_end - count) : segment.scan_end]
+        if segment.marker == _SOS and follower == marker and padding == bytes(count):
+            return data[: segment.scan_end - count] + data[segment.scan_end :]
+    return data
