@@ -16,15 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.nets.weights.digest import is_sealed
+from convscope.nets.weights.read import WEIGHTS, as_tensor, read_weights
 
 _CARD = "model.json"
-_WEIGHTS = "weights.safetensors"
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
 
 
@@ -37,6 +37,7 @@ class Loaded:
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
         weights: the file with its trained weights; None where there are none.
+        sealed: whether that file must carry a digest.
         preprocessing: how an image becomes its input, as `model.json` has it; None where nothing says so.
     """
 
@@ -44,6 +45,7 @@ class Loaded:
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
+    sealed: bool = False
     preprocessing: Mapping[str, Any] | None = None
 
     def build(self) -> nn.Module:
@@ -54,7 +56,7 @@ class Loaded:
         """
         model = self.factory()
         if self.weights is not None:
-            _load_weights(model, self.weights)
+            _load_weights(model, self.weights, sealed=self.sealed)
         return model
 
 
@@ -122,12 +124,13 @@ def _from_run(path: Path) -> Loaded:
         options = dict(network["options"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CaptureError(f"{card} can't be used: {type(error).__name__}: {error}") from None
-    weights = path / _WEIGHTS
+    weights = path / WEIGHTS
     return Loaded(
         name=path.name or name,
         factory=lambda: build(name, num_classes=classes, in_channels=channels, image_size=size, options=options),
         input_shape=(channels, *size),
         weights=weights if weights.is_file() else None,
+        sealed=is_sealed(known),
         preprocessing=known.get("preprocessing"),
     )
 
@@ -251,13 +254,10 @@ def _in_one_line(error: BaseException) -> str:
     return lines[0].strip() if lines else type(error).__name__
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+def _load_weights(model: nn.Module, path: Path, *, sealed: bool) -> None:
+    tensors = read_weights(path, sealed=sealed).tensors
     try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-        model.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as error:
+        model.load_state_dict({name: as_tensor(tensor) for name, tensor in tensors.items()})
+    except RuntimeError as error:
         first = str(error).strip().splitlines()[0]
         raise CaptureError(f"{path} does not hold weights for this network: {first}") from error

@@ -25,12 +25,14 @@ from torch import nn
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import ConvscopeError, RunError
+from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.nets.build import build
+from convscope.nets.weights.digest import SEALED_CARD, is_sealed
+from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
-from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
+from convscope.train.directory.checkpoint import load_weights, read_note, sealed_bytes
 from convscope.train.directory.files import write_file
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
@@ -97,6 +99,7 @@ class ModelCard:
             },
             "classes": list(self.classes),
             "loss": self.loss,
+            **({} if self.members else SEALED_CARD),
             **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
             "preprocessing": {
                 **self.decoding.to_dict(),
@@ -218,7 +221,7 @@ class Run:
         return network.eval()
 
     def read_weights(self) -> dict[str, torch.Tensor]:
-        """The best weights; raises RunError."""
+        """The best weights, checked against their digest. Raises RunError where they are missing or damaged."""
         if not self.weights.is_file():
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
@@ -227,10 +230,17 @@ class Run:
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
         try:
-            content = self.weights.read_bytes()
-        except OSError as error:
-            raise RunError(f"{self.weights} can't be read: {error}") from error
-        return read_tensors(content, where=str(self.weights))
+            tensors = read_weights(self.weights, sealed=self._has_sealed_weights()).tensors
+        except CaptureError as error:
+            raise RunError(str(error)) from error
+        return {name: as_tensor(tensor) for name, tensor in tensors.items()}
+
+    def _has_sealed_weights(self) -> bool:
+        """Whether model.json says that the weights carry a digest, as it has since they do."""
+        try:
+            return is_sealed(self._card_values())
+        except RunError:
+            return False
 
     def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
         """The members of an ensemble as one network; they must have learned the same classes from images alike."""
@@ -255,7 +265,7 @@ class Run:
 
     def write_weights(self, weights: Mapping[str, torch.Tensor], measures: Mapping[str, object]) -> None:
         """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
-        write_file(self.weights, tensor_bytes(weights, note=json.dumps(measures)))
+        write_file(self.weights, sealed_bytes(weights, note=json.dumps(measures)))
 
     def measures_of_weights(self) -> dict[str, Any] | None:
         """How good the best weights are, as `write_weights` was told; None where that is not known."""
