@@ -21,6 +21,7 @@ from torch import nn
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.nets.from_timm import import_timm, require_name
 from convscope.nets.weights.digest import is_sealed
 from convscope.nets.weights.read import WEIGHTS, as_tensor, read_weights
 
@@ -142,13 +143,8 @@ def _one_of(path: Path, members: list[str]) -> str:
 
 
 def _from_timm(name: str) -> Loaded:
-    try:
-        timm = importlib.import_module("timm")
-    except Exception as error:  # a broken torchvision behind it raises anything
-        raise CaptureError(f"timm/{name} needs timm, which does not import here ({_in_one_line(error)}): "
-                           "pip install timm torchvision") from None  # fmt: skip
-    if not timm.is_model(name):
-        raise CaptureError(f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}")
+    timm = import_timm()
+    require_name(f"timm/{name}")
     settings = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
     shape = None if settings is None else tuple(settings.input_size)
     return Loaded(f"timm/{name}", lambda: _made(f"timm/{name}", lambda: timm.create_model(name)), shape)

@@ -22,6 +22,8 @@ from convscope.report.units import percent, plural, shape
 LEAST_SHARE = 0.6
 LISTED = 6  # names that a message lists before it says how many more there are
 
+Weights = dict[str, Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:

@@ -68,7 +68,7 @@ def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
 def _rank(
     prefix: str, names: Mapping[str, str], file: WeightsFile, own: Mapping[str, Tensor]
 ) -> tuple[int, int, bool, int]:
-    """How well a place fits: numbers that the network gets, names, whether it is an average, and the shortest prefix."""
+    """How well a place fits: numbers that the network gets, names, an average or not, and a short prefix."""
     numbers = sum(own[name].numel() for name, full in names.items() if fits(own[name], file.tensors[full]))
     return numbers, len(names), bool(AVERAGED.search(prefix)), -len(prefix.split("."))
 

@@ -266,7 +266,7 @@ def _called(function: object, arguments: Any) -> object:
 
 def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None) -> Stored:
     storage, content = held
-    dtype = storage.dtype
+    dtype: Any = storage.dtype
     if max(len(shape), len(strides)) > MOST_AXES:
         raise CaptureError(f"it holds a tensor of more than {MOST_AXES} axes")
     if kind is not None:
@@ -308,6 +308,10 @@ def _pop(machine: _Machine, _: object) -> None:
         machine.since_mark()
 
 
+def _pop_mark(machine: _Machine, _: object) -> None:
+    machine.since_mark()
+
+
 def _pair(machine: _Machine, _: object) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
     machine.set_items([key, value])
@@ -340,7 +344,7 @@ _STEPS: dict[str, Step] = {
     "EMPTY_SET": lambda machine, _: machine.push([]),
     "MARK": _Machine.mark,
     "POP": _pop,
-    "POP_MARK": lambda machine, _: machine.since_mark() and None,
+    "POP_MARK": _pop_mark,
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
     "TUPLE1": _tuple_of(1),
     "TUPLE2": _tuple_of(2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 
 from convscope.errors import RunError
 
@@ -42,3 +43,14 @@ def parse_options(text: str) -> dict[str, object]:
         except tomllib.TOMLDecodeError:
             options[name] = value
     return options
+
+
+def options_text(options: Mapping[str, object]) -> str:
+    """Return a network's own settings in the text that `parse_options` reads.
+
+    >>> options_text({"variant": "notes", "width": 2, "bias": True})
+    'variant=notes,width=2,bias=true'
+    """
+    return ",".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()
+    )
