@@ -76,7 +76,7 @@ def test_a_run_directory_brings_its_weights(tmp_path):
     built = loaded.build()
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), built.parameters(), strict=True))
     (tmp_path / "weights.safetensors").write_bytes(b"torn")
-    with pytest.raises(CaptureError, match="does not hold weights"):
+    with pytest.raises(CaptureError, match="is no file of weights: it is text"):
         loaded.build()
     (tmp_path / "model.json").write_text('{"format": 1}')
     with pytest.raises(CaptureError, match=r"model\.json can't be used: KeyError: 'network'"):
@@ -136,5 +136,5 @@ def test_timm_when_it_is_there():
 
 def test_timm_when_it_is_not_there(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(CaptureError, match="needs timm, which does not import here"):
+    with pytest.raises(CaptureError, match="timm is not installed: pip install"):
         load("timm/resnet18")

@@ -17,7 +17,6 @@ from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
-from convscope.nets.weights import read_weights
 from convscope.train.descent.mode import Mode
 from convscope.train.descent.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.directory.run import ModelCard, Run
@@ -26,7 +25,7 @@ from convscope.train.loop.loop import fit
 from convscope.train.loop.state import Settings, new_state
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
-from convscope.train.start import network_options, starting_network, starts_trained
+from convscope.train.start import Start, network_options, read_start, starting_network, starts_trained
 from torchvision_oracle import timm_or_skip
 
 
@@ -102,11 +101,11 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
     weights = card.build().state_dict()
     given = weights.pop("whiten.weight")
     fresh, _ = starting_network(card, Recipe(model="cifarnet"), None, train)
-    lacking, lines = starting_network(card, Recipe(model="cifarnet", weights="x.pth"), weights, train)
+    recipe = Recipe(model="cifarnet", weights="x.pth")
+    lacking, lines = starting_network(card, recipe, Start(weights=weights, lines=(), freeze=""), train)
     assert torch.equal(lacking.whiten.weight, fresh.whiten.weight) and "left fresh: whiten.weight" in lines[1]
-    whole, _ = starting_network(
-        card, Recipe(model="cifarnet", weights="x.pth"), {**weights, "whiten.weight": given}, train
-    )
+    start = Start(weights={**weights, "whiten.weight": given}, lines=(), freeze="")
+    whole, _ = starting_network(card, recipe, start, train)
     assert torch.equal(whole.whiten.weight, given)
 
 
@@ -123,12 +122,13 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     run.write_card(card("cat", "dog"))
     torch.manual_seed(3)
     learned = card("cat", "dog").build().state_dict()
-    save_file(learned, run.weights)
+    run.write_weights(learned, {})
     save_file(learned, tmp_path / "beside.safetensors")
 
     def kept(start: Path, *classes: str) -> tuple[set[str], list[str]]:
         recipe = Recipe(model="lenet5", weights=str(start))
-        network, lines = starting_network(card(*classes), recipe, read_weights(start), train)
+        begun = read_start(recipe, classes=2, decoding=card(*classes).decoding)
+        network, lines = starting_network(card(*classes), recipe, begun, train)
         same = {name for name, value in network.state_dict().items() if torch.equal(value, learned.get(name))}
         return same, lines
 

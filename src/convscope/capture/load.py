@@ -61,6 +61,12 @@ class Loaded:
         return model
 
 
+    def require_intact_weights(self) -> None:
+        """Raise CaptureError where the file with the trained weights, if there is one, is damaged."""
+        if self.weights is not None:
+            read_weights(self.weights, sealed=self.sealed)
+
+
 def load(text: str) -> Loaded:
     """Find a model; nothing is built yet.
 

@@ -73,6 +73,7 @@ def command(
 
     limit = None if memory is None else parse_byte_size(memory)
     loaded = load(model)
+    loaded.require_intact_weights()
     shapes = input_shapes(loaded, inputs)
     given = shapes[0] if len(shapes) == 1 else list(shapes)
     inspection = inspect(loaded.factory, given, name=loaded.name, mode=mode, object_size=object_size)

@@ -32,6 +32,7 @@ from convscope.train.hardware.device import require_threads
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
+    damage_of_weights,
     in_short,
     keep_epoch,
     keep_reached,
@@ -180,8 +181,12 @@ def _train_on(
         network = _network_to_go_on(run, card, settled, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
+        damaged = damage_of_weights(run)
         restore(job)
-        _require_epochs_to_go(job, asked="epochs" in changes)
+        if damaged and job.state.best is not None:
+            job.say(f"{run.weights.name}: missing or damaged, written anew from the checkpoint")
+        if "epochs" in changes or not damaged or job.state.best is None:
+            _require_epochs_to_go(job, asked="epochs" in changes)
         if team.first:
             write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:

@@ -41,7 +41,7 @@ def require_intact(content: memoryview, metadata: Mapping[str, str], *, required
     stated = metadata.get(DIGEST)
     if stated is None:
         if required or VERSION in metadata:
-            raise CaptureError("its digest is missing")
+            raise CaptureError("its digest is missing: it was altered since it was written")
         return
     if len(stated) != len(PLACEHOLDER) or not stated.isascii():
         raise CaptureError("its digest is damaged")

@@ -22,12 +22,13 @@ from convscope.nets.weights.safetensors_file import begins_as_safetensors, parse
 from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older
 from convscope.report.file_kinds import HEAD, kind_by_start
+from convscope.report.shell import typed
 
 WEIGHTS = "weights.safetensors"
 PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written
-DEEPEST = 40  # tables within tables
+DEEPEST = 32  # tables within tables
 LONGEST_NAME = 300
-MOST_ENTRIES = 500_000
+MOST_ENTRIES = 200_000
 # What a saved module, as opposed to its state_dict, has its tensors and its parts in.
 _OF_MODULES = ("_parameters", "_buffers", "_modules")
 NEEDED = "name a .safetensors, .pth or .pt file, or a run directory"
@@ -93,7 +94,7 @@ _SAVE = "download it again, or save network.state_dict() alone, or as safetensor
 
 def _remedy(path: Path) -> str:
     if (path.parent / "checkpoint").is_dir():
-        return "go on from the run's checkpoint with --resume and one more epoch, which writes it anew"
+        return f"{typed('convscope', 'train', '--resume', path.parent)} writes it anew from its checkpoint"
     return "download it again, or take a copy"
 
 
@@ -129,37 +130,39 @@ def _flattened(path: Path, value: Any) -> tuple[dict[str, Stored], dict[str, str
     tensors: dict[str, Stored] = {}
     tables: dict[str, str] = {}
     entries = 0
+    above: set[int] = set()
 
-    def follow(value: Any, table: tuple[str, ...], of_module: tuple[str, ...], above: tuple[int, ...]) -> None:
+    def follow(value: Any, table: str, name: str) -> None:
+        """Take the tensors of a value that lies in a table, under its full name."""
         nonlocal entries
-        if id(value) in above or len(above) > DEEPEST:
+        if id(value) in above or len(above) > DEEPEST or len(name) > LONGEST_NAME:
             return
-        is_module = isinstance(value, Inert) and isinstance(value.values, dict)
-        if is_module:
-            parts = [value.values.get(name) for name in _OF_MODULES]
-            pairs = [pair for part in parts if isinstance(part, dict) for pair in part.items()]
-        else:
-            pairs = list(value.items()) if isinstance(value, dict) else []
+        is_module, pairs = _entries(value)
         entries += len(pairs)
         if entries > MOST_ENTRIES:
             raise CaptureError(f"{path} holds more than {MOST_ENTRIES:,} values: save network.state_dict() alone")
+        above.add(id(value))
         for key, inner in pairs:
-            name = (*table, *of_module, str(key))
-            if sum(map(len, name)) > LONGEST_NAME:
-                continue
+            full = f"{name}.{key}" if name else str(key)
             if isinstance(inner, NotPlain):
                 raise CaptureError(
-                    f"{path} holds sparse, nested or quantized tensors, such as {'.'.join(name)} ({inner.kind}): save "
-                    "plain ones"
+                    f"{path} holds sparse, nested or quantized tensors, such as {full} ({inner.kind}): save plain ones"
                 )
             if isinstance(inner, Stored):
-                tensors[".".join(name)] = inner
+                tensors[full] = inner
                 if table:
-                    tables[".".join(name)] = ".".join(table)
-            elif is_module:
-                follow(inner, table, (*of_module, str(key)), (*above, id(value)))
+                    tables[full] = table
             else:
-                follow(inner, name, (), (*above, id(value)))
+                follow(inner, table if is_module else full, full)
+        above.remove(id(value))
 
-    follow(value, (), (), ())
+    follow(value, "", "")
     return tensors, tables
+
+
+def _entries(value: Any) -> tuple[bool, list[tuple[Any, Any]]]:
+    """Whether a value is a saved module, and what it has by name: of a module, its tensors and its parts."""
+    if isinstance(value, Inert) and isinstance(value.values, dict):
+        parts = (value.values.get(name) for name in _OF_MODULES)
+        return True, [pair for part in parts if isinstance(part, dict) for pair in part.items()]
+    return False, list(value.items()) if isinstance(value, dict) else []
