@@ -104,14 +104,18 @@ def with_code(canary: str) -> Iterator[tuple[str, bytes]]:
     yield "STACK_GLOBAL", zipped(table(text("posix") + text("mkdir") + b"\x93(" + argument + b"tR"))
     yield "a reconstructor", zipped(table(b"ccopyreg\n_reconstructor\n(" + mkdir + b"cbuiltins\nobject\nNtR"))
     yield "__setstate__", zipped(table(b"cbuiltins\nobject\n)\x81}" + text("__setstate__") + mkdir + b"sb"))
-    yield "a parameter of a call", zipped(
-        table(b"ctorch._utils\n_rebuild_parameter\n(" + mkdir + b"(" + argument + b"tR\x88}tR")
+    yield (
+        "a parameter of a call",
+        zipped(table(b"ctorch._utils\n_rebuild_parameter\n(" + mkdir + b"(" + argument + b"tR\x88}tR")),
     )
     yield "an extension", zipped(table(b"\x82\x01"))
     yield "a persistent name", zipped(table(b"Pposix.mkdir\n"))
     yield "a module's source", zipped(table(b"(" + text("module") + mkdir + text(source) + text(source) + b"tQ"))
-    yield "a TorchScript program", archive(
-        {"a/data.pkl": PROTO + b"}.", "a/constants.pkl": PROTO + b").", "a/code/__torch__.py": source.encode()}
+    yield (
+        "a TorchScript program",
+        archive(
+            {"a/data.pkl": PROTO + b"}.", "a/constants.pkl": PROTO + b").", "a/code/__torch__.py": source.encode()}
+        ),
     )
 
 
@@ -122,8 +126,8 @@ def without_end_or_measure() -> Iterator[tuple[str, bytes]]:
     yield "an older table that holds itself", _older(loop)
     deep = b"}" + text("a") + b"}" + text("a")
     yield "tables too deep", zipped(deep * 20_000 + b"}" + b"s" * 40_000)
-    twice = b"".join(b"}q" + bytes([n + 1]) + text("a") + b"h" + bytes([n]) + b"s" + text("b") + b"h" + bytes([n]) + b"s"
-                     for n in range(60))  # fmt: skip
+    both = (b"h%c" % n for n in range(60))
+    twice = b"".join(b"}q%c" % (n + 1) + text("a") + it + b"s" + text("b") + it + b"s" for n, it in enumerate(both))
     yield "2^60 ways to one table", zipped(b"}q\x00" + twice)
     yield "a place in the memo of 2^31", PROTO + b"}r\xff\xff\xff\x7f."
     yield "bytes that are not there", PROTO + b"\x8e" + struct.pack("<Q", 2**40) + b"."

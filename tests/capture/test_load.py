@@ -130,7 +130,7 @@ def test_timm_when_it_is_there():
     loaded = load("timm/resnet18")
     assert loaded.input_shape == (3, 224, 224)
     assert sum(p.numel() for p in build_without_memory(loaded.factory).parameters()) == 11_689_512
-    with pytest.raises(CaptureError, match="timm has no model 'resnet19'"):
+    with pytest.raises(CaptureError, match="timm has no network 'resnet19'"):
         load("timm/resnet19")
 
 

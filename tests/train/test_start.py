@@ -185,3 +185,73 @@ def test_a_network_of_timms_is_trained_and_its_run_predicts_without_fetching(of_
     card = json.loads((of_three_classes / "runs/timms/model.json").read_text())["network"]
     assert card["name"] == "timm/lcnet_050" and card["options"] == {}
     assert CliRunner().invoke(cli, ["evaluate", str(of_three_classes / "runs/timms")]).exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def of_large_images(tmp_path_factory) -> Path:
+    """Weights of a network with the stem for large images, in a table and under a prefix."""
+    path = tmp_path_factory.mktemp("large") / "large.pth"
+    torch.manual_seed(3)
+    network = build("resnet18", num_classes=5)
+    torch.save({"state_dict": {f"module.{name}": value for name, value in network.state_dict().items()}}, path)
+    return path
+
+
+def begun(weights: Path, **settings: str):
+    recipe = Recipe(model="resnet18", weights=str(weights), **settings)
+    return read_start(recipe, classes=10, decoding=Decoding(size=(30, 30), channels=3))
+
+
+def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large_images):
+    start = begun(of_large_images, freeze="backbone")
+    assert start.freeze == "layer1,layer2,layer3,layer4"
+    assert start.lines == (
+        "names: conv1.weight is state_dict.module.conv1.weight in the file, and so on",
+        "--model-options stem=imagenet takes more of the file",
+        "not frozen, for they got no weights that fit: conv1, bn1",
+    )
+    fitting = begun(of_large_images, freeze="backbone", model_options="stem=imagenet")
+    assert fitting.freeze == "conv1,bn1,layer1,layer2,layer3,layer4" and len(fitting.lines) == 1
+
+
+def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
+    with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet .*, or leave them out"):
+        begun(of_large_images, freeze="conv1,layer1")
+    with pytest.raises(RunError, match="without trained weights these parts would stay random: give --weights"):
+        read_start(Recipe(model="lenet5", freeze="backbone"), classes=2, decoding=Decoding(size=(28, 28), channels=1))
+
+
+def test_what_is_frozen_stands_in_the_recipe_so_that_a_resumed_run_freezes_the_same(of_three_classes):
+    runs = of_three_classes / "runs"
+    weights = load_file(of_three_classes / "three.safetensors")
+    del weights["c3.weight"]
+    save_file(weights, of_three_classes / "lacking.safetensors")
+    lacking = str(of_three_classes / "lacking.safetensors")
+    ended = train(of_three_classes, "--weights", lacking, "--freeze", "backbone", "--name", "partly")
+    assert "weights: not frozen, for they got no weights that fit: c3" in ended.output
+    assert Run(runs / "partly").recipe().freeze == "c1,c5,f6"
+    first = load_file(runs / "partly/weights.safetensors")
+    assert torch.equal(first["c1.weight"], weights["c1.weight"])
+    resumed = CliRunner().invoke(cli, ["train", "--resume", str(runs / "partly"), "--epochs", "2"])
+    assert resumed.exit_code == 0, resumed.output
+    second = load_file(runs / "partly/weights.safetensors")
+    assert [
+        name for name in first if name.startswith(("c1", "c5", "f6")) and not torch.equal(first[name], second[name])
+    ] == []
+
+
+def test_finetuning_a_run_takes_its_network_and_another_is_refused(of_three_classes):
+    runs = ["--runs", str(of_three_classes / "runs")]
+    options = ["--model-options", "activation=relu,c1_maps=4", "--image-size", "20"]
+    assert train(of_three_classes, *options, "--name", "relu").exit_code == 0
+    weights = str(of_three_classes / "runs/relu")
+    ended = CliRunner().invoke(
+        cli, ["train", "digits", "--recipe", "finetune", "--weights", weights, "--epochs", "1", "--name", "on", *runs]
+    )
+    assert ended.exit_code == 0, ended.output
+    assert f"model lenet5: the network of {weights}, with images at 20x20 pixels" in ended.output
+    assert "weights: 10 tensors taken from the file" in ended.output
+    card = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
+    assert card["options"] == {"activation": "relu", "c1_maps": 4} and card["image_size"] == [20, 20]
+    ended = train(of_three_classes, "--weights", weights, "--model", "alexnet-mini", "--name", "refused")
+    assert "it is of lenet5, and --model is alexnet-mini: leave --model out" in str(ended.exception)

@@ -60,7 +60,6 @@ class Loaded:
             _load_weights(model, self.weights, sealed=self.sealed)
         return model
 
-
     def require_intact_weights(self) -> None:
         """Raise CaptureError where the file with the trained weights, if there is one, is damaged."""
         if self.weights is not None:
