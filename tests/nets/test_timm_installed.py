@@ -40,7 +40,7 @@ def installed(tmp_path, monkeypatch):
     ("sources", "message"),
     [
         ({"timm": USES}, "timm is installed, and torchvision, which it imports, is not: pip install torchvision"),
-        ({"timm": USES, "torchvision": BROKEN}, r"does not fit torch .*nms does not exist\): pip install --force-reinstall"),
+        ({"timm": USES, "torchvision": BROKEN}, r"does not fit torch .*nms does not exist\): pip install"),
         ({"timm": "import no_such.part"}, "no_such, which it imports, is not: pip install no_such"),
         ({"timm": "raise ValueError('odd')"}, "timm is installed, and fails when it is imported .*odd.*: reinstall it"),
     ],

@@ -9,109 +9,16 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from convscope.errors import CaptureError
-from convscope.nets.weights.stored import MOST_AXES, Stored
+from convscope.nets.weights.described import EMPTY_TABLES, STORAGES, FindBytes, Global, Inert, Storage, called, named
 
 # More than a checkpoint of 25,000 tensors has; a hostile file is refused after some two seconds.
 MOST_OPCODES = 1_500_000
 LARGEST_PICKLE = 64_000_000  # bytes
 LONGEST_NAME = 1_000
 LARGEST_KEY = 2**31  # whole numbers beyond it could be chosen so that a table of them takes hours to fill
-
-STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "ComplexDoubleStorage": torch.complex128,
-    "ComplexFloatStorage": torch.complex64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8,
-}
-_EMPTY_TABLES = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
-_LISTS = {"builtins.list", "builtins.set", "builtins.frozenset", "torch.Size"}
-# Calls that make plain values which lie beside weights in checkpoints; they are kept as records and not followed.
-_VALUES = {
-    "_codecs.encode",
-    "argparse.Namespace",
-    "builtins.bytearray",
-    "builtins.complex",
-    "builtins.slice",
-    "copyreg._reconstructor",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "decimal.Decimal",
-    "fractions.Fraction",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.PurePosixPath",
-    "pathlib.WindowsPath",
-    "torch.device",
-    "torch._utils._rebuild_meta_tensor_no_storage",
-    "uuid.UUID",
-}
-_TENSORS = {
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor_v3",
-}
-_NOT_PLAIN = {
-    "torch._utils._rebuild_sparse_tensor": "sparse",
-    "torch._utils._rebuild_sparse_csr_tensor": "sparse",
-    "torch._utils._rebuild_nested_tensor": "nested",
-    "torch._utils._rebuild_qtensor": "quantized",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A function or class that a pickle names; it is never looked up."""
-
-    name: str
-
-
-@dataclass(slots=True)
-class Inert:
-    """An object that was not made: what it would be, and the values that it would get."""
-
-    name: str
-    values: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotPlain:
-    """A tensor that is not read: sparse, nested or quantized."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """A storage that a pickle names: how to find its bytes, and the type of its elements."""
-
-    key: str
-    dtype: torch.dtype
-    count: int
-
-
-FindBytes = Callable[[Storage], memoryview]
 
 
 def read_pickle(content: memoryview, find: FindBytes | None = None) -> tuple[Any, int]:
@@ -192,12 +99,12 @@ class _Machine:
         name, module = self.stack.pop(), self.stack.pop()
         if not isinstance(name, str) or not isinstance(module, str) or len(module) + len(name) > LONGEST_NAME:
             raise CaptureError("its pickle is damaged (a name that is no name)")
-        self.push(_named(f"{module} {name}"))
+        self.push(named(f"{module} {name}"))
 
     def new_object(self, _: object) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
         name = kind.name if isinstance(kind, Global | Inert) else ""
-        if name in _EMPTY_TABLES:
+        if name in EMPTY_TABLES:
             self.push({})
         else:
             self.push(Inert(name, arguments))
@@ -213,7 +120,7 @@ class _Machine:
 
     def call(self, _: object) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        self.push(_called(function, arguments))
+        self.push(called(function, arguments))
 
     def persistent(self, _: object) -> None:
         """A storage as torch names it: ("storage", type, key, device, elements), older files with a sixth entry."""
@@ -232,48 +139,6 @@ class _Machine:
             raise CaptureError("it is of a torch before 0.4: load it with that torch and save its state_dict() again")
         storage = Storage(key, STORAGES[name], count)
         self.push((storage, self.find(storage)))
-
-
-def _named(text: object) -> Global:
-    """A global by "module name", under the module's name of today."""
-    module, _, name = str(text).partition(" ")
-    return Global(f"{'builtins' if module == '__builtin__' else module}.{name}")
-
-
-def _called(function: object, arguments: Any) -> object:
-    """What a call of a known function is; refuses every other."""
-    name = function.name if isinstance(function, Global | Inert) else type(function).__name__
-    if not isinstance(arguments, tuple):
-        raise CaptureError("its pickle is damaged (a call without arguments)")
-    if name in _TENSORS:
-        return _tensor(*arguments[:4], *arguments[6:7] if name.endswith("_v3") else ())
-    if name in ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"):
-        return arguments[0]
-    if name == "torch._tensor._rebuild_from_type_v2":
-        return _called(arguments[0], arguments[2])
-    if name in _NOT_PLAIN:
-        return NotPlain(_NOT_PLAIN[name])
-    if name in _EMPTY_TABLES:
-        return {}
-    if name in _LISTS:
-        return arguments[0] if arguments and isinstance(arguments[0], list | tuple) else []
-    if name in _VALUES:
-        return Inert(name, arguments)
-    raise CaptureError(
-        f"it holds code or objects beside weights (it would call {name[:60]}), and convscope runs no code from files"
-    )
-
-
-def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None) -> Stored:
-    storage, content = held
-    dtype: Any = storage.dtype
-    if max(len(shape), len(strides)) > MOST_AXES:
-        raise CaptureError(f"it holds a tensor of more than {MOST_AXES} axes")
-    if kind is not None:
-        dtype = getattr(torch, kind.name.removeprefix("torch."), None)
-        if not kind.name.startswith("torch.") or not isinstance(dtype, torch.dtype):
-            raise CaptureError(f"it holds numbers of the type {kind.name[:40]!r}, which this torch does not have")
-    return Stored(content, dtype, tuple(shape), tuple(strides), offset)
 
 
 Step = Callable[[_Machine, Any], None]
@@ -356,7 +221,7 @@ _STEPS: dict[str, Step] = {
     "ADDITEMS": lambda machine, _: machine.append(machine.since_mark()),
     "SETITEM": _pair,
     "SETITEMS": _pairs,
-    "GLOBAL": lambda machine, name: machine.push(_named(name)),
+    "GLOBAL": lambda machine, name: machine.push(named(name)),
     "STACK_GLOBAL": _Machine.global_by_stack,
     "NEWOBJ": _Machine.new_object,
     "NEWOBJ_EX": _Machine.new_object_by_name,

@@ -16,8 +16,8 @@ from typing import Any
 from torch import Tensor
 
 from convscope.errors import CaptureError
+from convscope.nets.weights.described import Inert, NotPlain
 from convscope.nets.weights.digest import require_intact
-from convscope.nets.weights.pickled import Inert, NotPlain
 from convscope.nets.weights.safetensors_file import begins_as_safetensors, parse_safetensors
 from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older

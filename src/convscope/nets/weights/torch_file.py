@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convscope.errors import CaptureError
-from convscope.nets.weights.pickled import Storage, read_pickle
+from convscope.nets.weights.described import Storage
+from convscope.nets.weights.pickled import read_pickle
 from convscope.nets.weights.zip_records import zip_records
 
 _MAGIC = 0x1950A86A20F9469CFC6C
