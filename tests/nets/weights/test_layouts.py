@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -72,6 +76,14 @@ LAYOUTS = {
     "params": {"params": WANTED, "params_ema_of": 1},
     "nested twice": {"model": {"net": under("module.")}},
     "FSDP": under("_fsdp_wrapped_module."),
+    "objects beside the weights": {
+        "state_dict": WANTED,
+        "best": np.float64(0.5),
+        "history": np.arange(5.0),
+        "folder": Path("runs"),
+        "when": datetime(2024, 5, 1, tzinfo=UTC),
+        "metrics": {"seen": {1, 2}, "counts": Counter("ab"), "tables": defaultdict(list)},
+    },
 }
 
 

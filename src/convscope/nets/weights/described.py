@@ -39,6 +39,7 @@ _VALUES = {
     "datetime.date",
     "datetime.datetime",
     "datetime.timedelta",
+    "datetime.timezone",
     "decimal.Decimal",
     "fractions.Fraction",
     "numpy.core.multiarray._reconstruct",

@@ -89,7 +89,7 @@ def read_weights(path: str | Path, *, sealed: bool = False) -> WeightsFile:
     return WeightsFile(where=str(path), tensors=tensors, tables=tables)
 
 
-_SAVE = "download it again, or save network.state_dict() alone, or as safetensors"
+_SAVE = "save network.state_dict() alone, or download it again"
 
 
 def _remedy(path: Path) -> str:
