@@ -129,19 +129,35 @@ def errors() -> str:
 WEIGHTS = """## Weights from elsewhere
 
 Parameters are named as in torchvision (in timm for `seresnet50` and `senet154`), so files that you downloaded load as
-they are; `.pth` files are read without running any code in them.
+they are. So do the checkpoints of other trainers: a prefix (`module.`, `model.`, `backbone.`, `_orig_mod.`), a table
+(`state_dict`, `model_ema`), and both in one another are found by the names and shapes that fit best, and the run says
+where. Where two places fit alike, averaged weights are taken (`state_dict_ema`, DINO's teacher).
 
 ```
 convscope train DATA --model resnet50 --weights resnet50.pth                    # a fresh classifier for DATA's classes
 convscope train DATA --model resnet50 --weights resnet50.pth --freeze backbone  # train the classifier alone
 convscope train DATA --model resnet50 --weights resnet50.pth --depth-decay 0.7  # earlier parts learn more slowly
+convscope train DATA --recipe finetune --weights runs/flowers                   # the network and options of that run
 convscope train DATA --model timm/resnet50 --model-options pretrained=true      # timm fetches its own, if installed
+convscope train DATA --model timm/vit_tiny_patch16_224 --model-options img_size=64,drop_path_rate=0.1
 ```
 
 What did not fit is listed: the classifier made anew, other shapes, names that only one side has. A network of grey
 images takes the weights of a colour one, its first convolution added up over the channels. Weights that were trained
 before start at a fifth of the usual learning rate. With less than 60 % of the numbers fitting, the file is refused as
 another network's.
+
+`--freeze` never freezes a part that got no weights. A file for large images does not fit the small stem that residual
+networks take below 64 pixels: the run then trains the stem, says so, and names the setting with which it fits
+(`--model-options stem=imagenet`).
+
+Files are read without running any code in them. A `.pth` file is followed step by step by a small reader of our own,
+which knows the functions that rebuild tensors and calls none; any other call is refused by name, as are compressed
+records, checksums that differ, and sizes that the file does not have. A safetensors header may have 8 MB and 100,000
+tensors.
+
+Every network's smallest input is known before an image is read, and so are the sizes of timm's networks that take one
+size or multiples of a number. `--model-options` reaches the settings of timm's own classes.
 """
 
 

@@ -79,7 +79,7 @@ def test_a_run_directory_brings_its_weights(tmp_path):
     built = loaded.build()
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), built.parameters(), strict=True))
     (tmp_path / "weights.safetensors").write_bytes(b"torn")
-    with pytest.raises(CaptureError, match="does not hold weights"):
+    with pytest.raises(CaptureError, match="is no file of weights: it is text"):
         loaded.build()
     (tmp_path / "model.json").write_text('{"format": 1}')
     with pytest.raises(CaptureError, match=r"model\.json can't be used: it has no network"):
@@ -133,11 +133,11 @@ def test_timm_when_it_is_there():
     loaded = load("timm/resnet18")
     assert loaded.input_shape == (3, 224, 224)
     assert sum(p.numel() for p in build_without_memory(loaded.factory).parameters()) == 11_689_512
-    with pytest.raises(CaptureError, match="timm has no model 'resnet19'"):
+    with pytest.raises(CaptureError, match="timm has no network 'resnet19'"):
         load("timm/resnet19")
 
 
 def test_timm_when_it_is_not_there(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(CaptureError, match="needs timm, which does not import here"):
+    with pytest.raises(CaptureError, match="timm is not installed: pip install"):
         load("timm/resnet18")

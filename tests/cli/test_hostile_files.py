@@ -67,7 +67,8 @@ PLAIN = {
     "all_warnings", "as_csv", "as_json", "at", "batch", "batch_size", "channel", "demo", "depth", "device", "ensemble",
     "formulas", "help", "images_per_shard", "input_text", "inputs", "jobs", "layer", "memory", "mode", "object_size",
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
-    "sets", "threshold", "timeline", "top", "verdicts", "version", "verify", "wide", "without", "words", "wrong", "epilog",
+    "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
+    "epilog",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convscope.files.checked import DEEPEST, LARGEST_INTEGER, TOML_LIMIT, parse_json, parse_toml, read_json
@@ -34,14 +34,14 @@ TOML = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_what_can_be_held_is_read_exactly(value: object) -> None:
     assert parse_json(json.dumps(value)) == value
     assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(), TOML, max_size=4))
 def test_toml_that_is_whole_is_read_exactly(values: dict[str, object]) -> None:
     text = tomli_w.dumps(values)

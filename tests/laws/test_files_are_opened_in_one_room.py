@@ -30,8 +30,6 @@ ALLOWED = {
     "data/sources/cifar.py": {"memmap"},  # after require_regular
     "data/sources/sheet.py": {"csv.reader"},  # text in memory
     "report/csv_table.py": {"csv.reader"},  # text in memory
-    "capture/load.py": {"load_file"},  # after require_regular
-    "train/directory/checkpoint.py": {"safe_open"},  # after require_regular
     "train/directory/files.py": {"open"},  # writes beside the place, and flushes folders
     "train/directory/run.py": {"open"},  # the folder, for its lock
     "train/plan/store.py": {"json.loads"},  # what json.dumps has just made
@@ -39,7 +37,6 @@ ALLOWED = {
     "train/hardware/machine.py": {"read_text"},  # /proc and /sys
     "report/html.py": {"read_text"},  # the package's own style sheet
     "nets/catalogue.py": {"read_text"},  # the package's own source
-    "nets/weights.py": {"open", "load_file", "ZipFile", "torch.load"},  # after is_file
     "experiments/ablation/crew.py": {"json.loads"},  # lines of its own worker
     "experiments/ablation/worker.py": {"json.loads"},  # lines of its own crew
 }

@@ -17,7 +17,6 @@ from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
-from convscope.nets.weights import read_weights
 from convscope.train.descent.mode import Mode
 from convscope.train.descent.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.train.directory.run import ModelCard, Run
@@ -26,7 +25,7 @@ from convscope.train.loop.loop import fit
 from convscope.train.loop.state import Settings, new_state
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
-from convscope.train.start import network_options, starting_network, starts_trained
+from convscope.train.start import Start, network_options, read_start, starting_network, starts_trained
 from torchvision_oracle import timm_or_skip
 
 
@@ -57,7 +56,7 @@ def test_a_frozen_backbone_is_kept_and_the_classifier_made_anew(of_three_classes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--weights", "nowhere.pth"), "there are no weights at"),
+        (("--weights", "nowhere.pth"), "weights can't be read from"),
         (("--weights", "{}/three.safetensors", "--model", "resnet18"), "holds the weights of another network"),
         (("--freeze", "c2"), "the network has no part 'c2'. Did you mean"),
         (("--model", "unet"), "answers for every pixel"),
@@ -102,11 +101,11 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
     weights = card.build().state_dict()
     given = weights.pop("whiten.weight")
     fresh, _ = starting_network(card, Recipe(model="cifarnet"), None, train)
-    lacking, lines = starting_network(card, Recipe(model="cifarnet", weights="x.pth"), weights, train)
+    recipe = Recipe(model="cifarnet", weights="x.pth")
+    lacking, lines = starting_network(card, recipe, Start(weights=weights, lines=(), freeze=""), train)
     assert torch.equal(lacking.whiten.weight, fresh.whiten.weight) and "left fresh: whiten.weight" in lines[1]
-    whole, _ = starting_network(
-        card, Recipe(model="cifarnet", weights="x.pth"), {**weights, "whiten.weight": given}, train
-    )
+    start = Start(weights={**weights, "whiten.weight": given}, lines=(), freeze="")
+    whole, _ = starting_network(card, recipe, start, train)
     assert torch.equal(whole.whiten.weight, given)
 
 
@@ -123,12 +122,13 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     run.write_card(card("cat", "dog"))
     torch.manual_seed(3)
     learned = card("cat", "dog").build().state_dict()
-    save_file(learned, run.weights)
+    run.write_weights(learned, {})
     save_file(learned, tmp_path / "beside.safetensors")
 
     def kept(start: Path, *classes: str) -> tuple[set[str], list[str]]:
         recipe = Recipe(model="lenet5", weights=str(start))
-        network, lines = starting_network(card(*classes), recipe, read_weights(start), train)
+        begun = read_start(recipe, classes=2, decoding=card(*classes).decoding)
+        network, lines = starting_network(card(*classes), recipe, begun, train)
         same = {name for name, value in network.state_dict().items() if torch.equal(value, learned.get(name))}
         return same, lines
 
@@ -185,3 +185,73 @@ def test_a_network_of_timms_is_trained_and_its_run_predicts_without_fetching(of_
     card = json.loads((of_three_classes / "runs/timms/model.json").read_text())["network"]
     assert card["name"] == "timm/lcnet_050" and card["options"] == {}
     assert CliRunner().invoke(cli, ["evaluate", str(of_three_classes / "runs/timms")]).exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def of_large_images(tmp_path_factory) -> Path:
+    """Weights of a network with the stem for large images, in a table and under a prefix."""
+    path = tmp_path_factory.mktemp("large") / "large.pth"
+    torch.manual_seed(3)
+    network = build("resnet18", num_classes=5)
+    torch.save({"state_dict": {f"module.{name}": value for name, value in network.state_dict().items()}}, path)
+    return path
+
+
+def begun(weights: Path, **settings: str):
+    recipe = Recipe(model="resnet18", weights=str(weights), **settings)
+    return read_start(recipe, classes=10, decoding=Decoding(size=(30, 30), channels=3))
+
+
+def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large_images):
+    start = begun(of_large_images, freeze="backbone")
+    assert start.freeze == "layer1,layer2,layer3,layer4"
+    assert start.lines == (
+        "names: conv1.weight is state_dict.module.conv1.weight in the file, and so on",
+        "--model-options stem=imagenet takes more of the file",
+        "not frozen, for they got no weights that fit: conv1, bn1",
+    )
+    fitting = begun(of_large_images, freeze="backbone", model_options="stem=imagenet")
+    assert fitting.freeze == "conv1,bn1,layer1,layer2,layer3,layer4" and len(fitting.lines) == 1
+
+
+def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
+    with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet .*, or leave them out"):
+        begun(of_large_images, freeze="conv1,layer1")
+    with pytest.raises(RunError, match="without trained weights these parts would stay random: give --weights"):
+        read_start(Recipe(model="lenet5", freeze="backbone"), classes=2, decoding=Decoding(size=(28, 28), channels=1))
+
+
+def test_what_is_frozen_stands_in_the_recipe_so_that_a_resumed_run_freezes_the_same(of_three_classes):
+    runs = of_three_classes / "runs"
+    weights = load_file(of_three_classes / "three.safetensors")
+    del weights["c3.weight"]
+    save_file(weights, of_three_classes / "lacking.safetensors")
+    lacking = str(of_three_classes / "lacking.safetensors")
+    ended = train(of_three_classes, "--weights", lacking, "--freeze", "backbone", "--name", "partly")
+    assert "weights: not frozen, for they got no weights that fit: c3" in ended.output
+    assert Run(runs / "partly").recipe().freeze == "c1,c5,f6"
+    first = load_file(runs / "partly/weights.safetensors")
+    assert torch.equal(first["c1.weight"], weights["c1.weight"])
+    resumed = CliRunner().invoke(cli, ["train", "--resume", str(runs / "partly"), "--epochs", "2"])
+    assert resumed.exit_code == 0, resumed.output
+    second = load_file(runs / "partly/weights.safetensors")
+    assert [
+        name for name in first if name.startswith(("c1", "c5", "f6")) and not torch.equal(first[name], second[name])
+    ] == []
+
+
+def test_finetuning_a_run_takes_its_network_and_another_is_refused(of_three_classes):
+    runs = ["--runs", str(of_three_classes / "runs")]
+    options = ["--model-options", "activation=relu,c1_maps=4", "--image-size", "20"]
+    assert train(of_three_classes, *options, "--name", "relu").exit_code == 0
+    weights = str(of_three_classes / "runs/relu")
+    ended = CliRunner().invoke(
+        cli, ["train", "digits", "--recipe", "finetune", "--weights", weights, "--epochs", "1", "--name", "on", *runs]
+    )
+    assert ended.exit_code == 0, ended.output
+    assert f"model lenet5: the network of {weights}, with images at 20x20 pixels" in ended.output
+    assert "weights: 10 tensors taken from the file" in ended.output
+    card = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
+    assert card["options"] == {"activation": "relu", "c1_maps": 4} and card["image_size"] == [20, 20]
+    ended = train(of_three_classes, "--weights", weights, "--model", "alexnet-mini", "--name", "refused")
+    assert "it is of lenet5, and --model is alexnet-mini: leave --model out" in str(ended.exception)

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from convscope.capture import model_file
@@ -26,8 +25,9 @@ from convscope.files.regular import Unreadable, refused_as, require_regular
 from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.nets.from_timm import import_timm, require_name
+from convscope.nets.weights.read import WEIGHTS, as_tensor, read_weights
 
-_WEIGHTS = "weights.safetensors"
 LARGEST_SOURCE = 2**24  # bytes of Python
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
 
@@ -41,6 +41,7 @@ class Loaded:
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
         weights: the file with its trained weights; None where there are none.
+        sealed: whether that file must carry a digest.
         preprocessing: says how an image becomes its input; None where nothing does.
     """
 
@@ -48,6 +49,7 @@ class Loaded:
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...] | None = None
     weights: Path | None = None
+    sealed: bool = False
     preprocessing: ModelFile | None = None
 
     def build(self) -> nn.Module:
@@ -58,8 +60,13 @@ class Loaded:
         """
         model = self.factory()
         if self.weights is not None:
-            _load_weights(model, self.weights)
+            _load_weights(model, self.weights, sealed=self.sealed)
         return model
+
+    def require_intact_weights(self) -> None:
+        """Raise CaptureError where the file with the trained weights, if there is one, is damaged."""
+        if self.weights is not None:
+            read_weights(self.weights, sealed=self.sealed)
 
 
 def load(text: str) -> Loaded:
@@ -118,12 +125,13 @@ def _from_run(path: Path) -> Loaded:
     known = read_model_file(path / model_file.NAME, error=CaptureError)
     if known.members is not None:
         raise CaptureError(_one_of(path, known.members))
-    weights = path / _WEIGHTS
+    weights = path / WEIGHTS
     return Loaded(
         name=path.name or known.name,
         factory=known.build,
         input_shape=known.input_shape,
         weights=weights if os.path.lexists(weights) else None,
+        sealed=known.sealed,
         preprocessing=known,
     )
 
@@ -135,13 +143,8 @@ def _one_of(path: Path, members: tuple[str, ...]) -> str:
 
 
 def _from_timm(name: str) -> Loaded:
-    try:
-        timm = importlib.import_module("timm")
-    except Exception as error:  # a broken torchvision behind it raises anything
-        raise CaptureError(f"timm/{name} needs timm, which does not import here ({_in_one_line(error)}): "
-                           "pip install timm torchvision") from None  # fmt: skip
-    if not timm.is_model(name):
-        raise CaptureError(f"timm has no model {name!r}.{did_you_mean(name, timm.list_models())}")
+    timm = import_timm()
+    require_name(f"timm/{name}")
     settings = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
     shape = None if settings is None else tuple(settings.input_size)
     return Loaded(f"timm/{name}", lambda: _made(f"timm/{name}", lambda: timm.create_model(name)), shape)
@@ -247,15 +250,10 @@ def _in_one_line(error: BaseException) -> str:
     return lines[0].strip() if lines else type(error).__name__
 
 
-def _load_weights(model: nn.Module, path: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    with refused_as(CaptureError, path):
-        require_regular(path)
+def _load_weights(model: nn.Module, path: Path, *, sealed: bool) -> None:
+    tensors = read_weights(path, sealed=sealed).tensors
     try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-        model.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as error:
+        model.load_state_dict({name: as_tensor(tensor) for name, tensor in tensors.items()})
+    except RuntimeError as error:
         first = str(error).strip().splitlines()[0]
         raise CaptureError(f"{path} does not hold weights for this network: {first}") from error

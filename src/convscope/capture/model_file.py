@@ -21,6 +21,7 @@ from convscope.files.regular import Unreadable, refused_as
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.entry import TIMM
+from convscope.nets.weights.digest import is_sealed
 
 NAME = "model.json"
 FORMAT = 1
@@ -50,6 +51,7 @@ class ModelFile:
         loss: what it was trained with; "" where the file does not say.
         members: the folders of an ensemble's networks; None for one network.
         planned: how many members the ensemble is to have.
+        sealed: whether the weights beside it must carry a digest.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ModelFile:
     loss: str = ""
     members: tuple[str, ...] | None = None
     planned: int = 0
+    sealed: bool = False
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -130,6 +133,7 @@ class ModelFile:
             loss=fields.text("loss", default=""),
             members=members,
             planned=planned,
+            sealed=is_sealed(fields.values),
         )
 
 

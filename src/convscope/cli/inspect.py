@@ -73,6 +73,7 @@ def command(
 
     limit = None if memory is None else parse_byte_size(memory)
     loaded = load(model)
+    loaded.require_intact_weights()
     shapes = input_shapes(loaded, inputs)
     inspection = inspect(
         loaded.factory,

@@ -13,11 +13,15 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError, GeometryError, did_you_mean
-from convscope.nets import catalogue
-from convscope.nets.entry import Entry
+from convscope.nets import catalogue, from_timm
+from convscope.nets.entry import TIMM, Entry
+from convscope.nets.from_timm import IMAGE_SIZE
 from convscope.nets.shapes import VanishedError, trace_shapes
 
 Factory = Callable[..., nn.Module]
+
+# Networks that do not take every size above their smallest take multiples of one of these.
+STEPS = (8, 14, 16, 32, 64)
 
 
 def build(
@@ -47,14 +51,32 @@ def build(
     """
     entry = catalogue.find(name)
     arguments = _arguments(entry, num_classes, in_channels, options)
-    sizes = _image_size(entry, image_size)
+    sizes = _image_size(entry, image_size, options)
+    known = own_size(entry, options)
+    check = sizes != known or (options is not None and not is_timms(name))
     try:
-        return _built(entry, arguments, sizes, check=sizes != entry.image_size or options is not None)
+        return _built(entry, arguments, sizes, check=check)
     except VanishedError as vanished:
-        smallest = smallest_input(name, options=options)
         raise GeometryError(
-            f"{name} can't take an input of {_by(sizes)}: {vanished}; the smallest that works is {_by(smallest)}"
+            f"{name} can't take an input of {_by(sizes)}: {vanished}; {_what_works(entry, sizes, options)}"
         ) from None
+
+
+def is_timms(name: str) -> bool:
+    """Return whether a network's name is one of timm's: "timm/NAME"."""
+    return name.startswith(TIMM)
+
+
+def own_size(entry: Entry, options: Mapping[str, object] | None = None) -> tuple[int, ...]:
+    """Return the image size, in pixels per axis, that a network is made for: its paper's, or that of its options.
+
+    >>> own_size(catalogue.find("resnet18"))
+    (224, 224)
+    """
+    given = (options or {}).get(IMAGE_SIZE) if is_timms(entry.name) else None
+    if type(given) is int and given > 0:
+        return (given,) * len(entry.image_size)
+    return entry.image_size
 
 
 def smallest_input(name: str, *, options: Mapping[str, object] | None = None) -> tuple[int, ...]:
@@ -64,6 +86,43 @@ def smallest_input(name: str, *, options: Mapping[str, object] | None = None) ->
     (1, 1)
     """
     entry = catalogue.find(name)
+    works = _trial(entry, options)
+    sizes = own_size(entry, options)
+    if len(set(sizes)) == 1:
+        return (_least(lambda side: works((side,) * len(sizes)), sizes[0]),) * len(sizes)
+
+    def works_on(axis: int) -> Callable[[int], bool]:
+        return lambda size: works((*sizes[:axis], size, *sizes[axis + 1 :]))
+
+    return tuple(_least(works_on(axis), sizes[axis]) for axis in range(len(sizes)))
+
+
+def nearest_input(
+    name: str, sizes: Sequence[int], *, options: Mapping[str, object] | None = None
+) -> tuple[int, ...] | None:
+    """Return the nearest size, in pixels per axis and not below `sizes`, that passes through the network.
+
+    It is `sizes` itself where that passes, and the network's own size where it takes no other one near. None where
+    every size that passes is smaller.
+
+    >>> nearest_input("lenet5", (9, 9)), nearest_input("lenet5", (28, 28))
+    ((12, 12), (28, 28))
+    """
+    entry = catalogue.find(name)
+    works, own = _trial(entry, options), own_size(entry, options)
+    if works(tuple(sizes)):
+        return tuple(sizes)
+    least = smallest_input(name, options=options)
+    if not is_timms(name) and all(small >= size for small, size in zip(least, sizes, strict=True)):
+        return least
+    steps = {*STEPS, max(least)}
+    rounded = {tuple(-(-max(pair) // step) * step for pair in zip(sizes, least, strict=True)) for step in steps}
+    larger = sorted(rounded | {own})
+    return next((size for size in larger if all(map(int.__ge__, size, sizes)) and works(size)), None)
+
+
+def _trial(entry: Entry, options: Mapping[str, object] | None) -> Callable[[tuple[int, ...]], bool]:
+    """Whether an input of some sizes passes through the network, tried on shapes alone."""
     arguments = _arguments(entry, None, None, options)
     fits_itself = "image_size" in inspect.signature(_factory(entry)).parameters
     with torch.device("meta"):
@@ -78,14 +137,29 @@ def smallest_input(name: str, *, options: Mapping[str, object] | None = None) ->
             return False
         return True
 
-    sizes = entry.image_size
-    if len(set(sizes)) == 1:
-        return (_least(lambda side: works((side,) * len(sizes)), sizes[0]),) * len(sizes)
+    return works
 
-    def works_on(axis: int) -> Callable[[int], bool]:
-        return lambda size: works((*sizes[:axis], size, *sizes[axis + 1 :]))
 
-    return tuple(_least(works_on(axis), sizes[axis]) for axis in range(len(sizes)))
+def _what_works(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, object] | None) -> str:
+    """Which sizes a network takes that does not take `sizes`, for an error."""
+    if not is_timms(entry.name):
+        return f"the smallest that works is {_by(smallest_input(entry.name, options=options))}"
+    own, works = own_size(entry, options), _trial(entry, options)
+    if works(tuple(2 * size for size in own)):
+        return f"the nearest that works is {_by(nearest_input(entry.name, sizes, options=options) or own)}"
+    return f"it takes {_by(own)} only{_other_size(entry, sizes, options)}"
+
+
+def _other_size(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, object] | None) -> str:
+    """The option that makes one of timm's networks for other images, for an error; empty where it has none."""
+    if IMAGE_SIZE not in from_timm.option_names(entry.name):
+        return ""
+    given = {**(options or {}), IMAGE_SIZE: max(sizes)}
+    try:
+        works = _trial(entry, given)((max(sizes),) * len(sizes))
+    except CaptureError:
+        works = False
+    return f": leave the image size out, or give --model-options {IMAGE_SIZE}={max(sizes)}" if works else ""
 
 
 def _least(works: Callable[[int], bool], known: int) -> int:
@@ -121,7 +195,8 @@ def _factory(entry: Entry) -> Factory:
 def _arguments(
     entry: Entry, num_classes: int | None, in_channels: int | None, options: Mapping[str, object] | None
 ) -> dict[str, Any]:
-    arguments: dict[str, Any] = {**dict(entry.settings), **_options(entry, options or {})}
+    own = _timms_options(entry, options or {}) if is_timms(entry.name) else _options(entry, options or {})
+    arguments: dict[str, Any] = {**dict(entry.settings), **own}
     common = {"num_classes": (num_classes, entry.num_classes), "in_channels": (in_channels, entry.in_channels)}
     for argument, (given, default) in common.items():
         value = default if given is None else given
@@ -131,10 +206,12 @@ def _arguments(
     return arguments
 
 
-def _image_size(entry: Entry, image_size: int | Sequence[int] | None) -> tuple[int, ...]:
+def _image_size(
+    entry: Entry, image_size: int | Sequence[int] | None, options: Mapping[str, object] | None
+) -> tuple[int, ...]:
     axes = len(entry.image_size)
     if image_size is None:
-        return entry.image_size
+        return own_size(entry, options)
     sizes = (image_size,) * axes if isinstance(image_size, int) else tuple(image_size)
     if len(sizes) != axes:
         raise CaptureError(f"{entry.name} takes {axes} spatial axes, like {_by(entry.image_size)}; got {_by(sizes)}")
@@ -149,12 +226,43 @@ def _options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
     known = [name for name in hints if name not in fixed]
     checked = {}
     for option, value in options.items():
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            near = did_you_mean(option, known)
-            raise CaptureError(f"{entry.name} has no option {option!r}: {has}{near and '.' + near}")
+        _require_option(entry, option, known)
         checked[option] = _checked(f"{entry.name}'s option {option}", value, hints[option])
     return checked
+
+
+def option_values(name: str) -> list[tuple[str, object]]:
+    """Return the settings of a network that are a choice or a switch, each with every value that it can have.
+
+    >>> option_values("resnet18")[:3]
+    [('stem', 'auto'), ('stem', 'imagenet'), ('stem', 'small')]
+    """
+    entry = catalogue.find(name)
+    if is_timms(name):
+        return []
+    fixed = {*catalogue.COMMON, *(setting for setting, _ in entry.settings), "return"}
+    values: list[tuple[str, object]] = []
+    for option, hint in get_type_hints(_factory(entry)).items():
+        if option not in fixed:
+            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            values += [(option, value) for value in choices or ((True, False) if hint is bool else ())]
+    return values
+
+
+def _timms_options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of timm's factory: its own settings apart from those of the network."""
+    known = from_timm.option_names(entry.name) if options else ()
+    for option in options:
+        _require_option(entry, option, known)
+    own = {option: value for option, value in options.items() if option != "pretrained"}
+    return {"options": own, "pretrained": _checked("pretrained", options.get("pretrained", False), bool)}
+
+
+def _require_option(entry: Entry, option: str, known: Sequence[str]) -> None:
+    if option not in known:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        near = did_you_mean(option, known)
+        raise CaptureError(f"{entry.name} has no option {option!r}: {has}{near and '.' + near}")
 
 
 def _checked(what: str, value: object, hint: Any) -> object:

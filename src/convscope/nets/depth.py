@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from torch import nn
 
 from convscope.errors import CaptureError, did_you_mean
@@ -46,6 +48,22 @@ def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
     >>> freeze(build("lenet5"), "backbone")
     ('c1', 'c3', 'c5', 'f6')
     """
+    names, found = part_names(network, what), parts(network)
+    for name in names:
+        found[name].requires_grad_(False)
+    return names
+
+
+def part_names(network: nn.Module, what: str) -> tuple[str, ...]:
+    """Return the parts that `what` means, as `freeze` takes it; the network is left as it is.
+
+    Raises:
+        CaptureError: no part has such a name, or nothing would be left to train.
+
+    >>> from convscope.nets.build import build
+    >>> part_names(build("lenet5"), "backbone")
+    ('c1', 'c3', 'c5', 'f6')
+    """
     found = parts(network)
     if what == ALL_BUT_LAST:
         names = list(found)[:-1]
@@ -59,9 +77,26 @@ def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
             )
     if found and len(names) == len(found):
         raise CaptureError("freeze: nothing would be left to train: leave at least the last part out")
-    for name in names:
-        found[name].requires_grad_(False)
     return tuple(names)
+
+
+def parts_with(network: nn.Module, names: Iterable[str], have: Collection[str]) -> tuple[str, ...]:
+    """Return those of some parts whose every weight and statistic is among `have`.
+
+    A normalization after a part without them is left out too: its statistics are those of other outputs.
+
+    >>> from convscope.nets.build import build
+    >>> network = build("resnet18", num_classes=2)
+    >>> parts_with(network, ("conv1", "bn1", "layer1"), network.state_dict().keys() - {"conv1.weight"})
+    ('layer1',)
+    """
+    found = parts(network)
+    whole: dict[str, bool] = {}
+    for name, part in found.items():
+        own = [key for key in part.state_dict() if not key.endswith("num_batches_tracked")]
+        follows = not whole or not isinstance(part, NORMALIZATIONS) or whole[next(reversed(whole))]
+        whole[name] = follows and all(f"{name}.{key}" in have for key in own)
+    return tuple(name for name in names if whole[name])
 
 
 def train_mode(network: nn.Module) -> None:

@@ -42,7 +42,8 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
     than once keeps its last shape; one that does not answer with a tensor is left out.
 
     Raises:
-        VanishedError: the input is too small; the message names the layer at which it vanishes.
+        VanishedError: the input is too small, or of a size that the network does not take; the message names the
+            layer.
 
     >>> trace_shapes(nn.Sequential(nn.Conv2d(3, 8, 5), nn.MaxPool2d(2)), (3, 32, 32))
     {'0': (8, 28, 28), '1': (8, 14, 14), '': (8, 14, 14)}
@@ -72,7 +73,7 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
             stack.callback(after.remove)
         try:
             functional_call(network, state, (probe,))
-        except RuntimeError as error:
+        except Exception as error:  # networks of other libraries raise AssertionError and more for a size
             raise VanishedError(_where(inside, error)) from error
     return shapes
 
@@ -89,7 +90,7 @@ def flat_features(features: nn.Module, input_shape: Sequence[int], *, name: str 
     return prod(trace_shapes(whole, input_shape)[""])
 
 
-def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: RuntimeError) -> str:
+def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: Exception) -> str:
     """Which layer the run stopped in, and why in our own words where the layer is a window."""
     name, module, shape = inside[-1]
     layer = f"layer {name!r} ({type(module).__name__})" if name else type(module).__name__
@@ -114,4 +115,5 @@ def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: RuntimeE
             convolution.output_sizes(shape[2:], windows)
     except GeometryError as misfit:
         return f"the input vanishes at {layer}: {str(misfit).rsplit(': ', 1)[0]}"
-    return f"the input does not fit at {layer}: {str(error).splitlines()[0]}"
+    said = str(error).splitlines() or [type(error).__name__]
+    return f"the input does not fit at {layer}: {said[0].rstrip('.')}"

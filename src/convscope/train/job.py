@@ -234,7 +234,18 @@ def _kept_best(run: Run, saved: Best) -> Best:
         return saved
     if not is_better(measures["accuracy"], measures["loss"], saved):
         return saved
+    if damage_of_weights(run):
+        return saved
     return Best(weights=run.read_weights(), **measures)
+
+
+def damage_of_weights(run: Run) -> str:
+    """Return what is wrong with a run's best weights, missing or damaged; empty where they are whole."""
+    try:
+        run.read_weights()
+    except RunError as error:
+        return str(error)
+    return ""
 
 
 def write_split(run: Run, dataset: Dataset) -> None:

@@ -148,12 +148,12 @@ def find_learning_rate(
     settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
     for note in settled.notes:
         listener.said(note)
-    weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
+    start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = open_images(found, settled, listener, cache_directory)
     card = card_of(settled, dataset, train)
     with own_torch(settled):
         torch.default_generator.manual_seed(settled.recipe.seed)
-        network, _ = starting_network(card, settled.recipe, weights, train)
+        network, _ = starting_network(card, settled.recipe, start, train)
         settings = loop_settings(settled, card, train)
         rates, losses, smoothed, exploded = _sweep(settings, network, train, steps, listener)
     if not rates:

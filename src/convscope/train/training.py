@@ -33,6 +33,7 @@ from convscope.train.hardware.device import require_threads
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
 from convscope.train.job import (
     Job,
+    damage_of_weights,
     in_short,
     keep_epoch,
     keep_reached,
@@ -48,7 +49,14 @@ from convscope.train.plan.make import make_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
 from convscope.train.settings.setting import Value
-from convscope.train.start import lasting_start, network_options, read_start, resumed_network, starting_network
+from convscope.train.start import (
+    Start,
+    lasting_start,
+    network_options,
+    read_start,
+    resumed_network,
+    starting_network,
+)
 from convscope.train.team.distributed import joined
 from convscope.train.team.place import Place
 from convscope.train.team.shared_batch_norm import share_batch_norm
@@ -101,10 +109,7 @@ def _train_new(
     require_threads(recipe.threads)
     found = probe(recipe.data)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
-    settled, of_memory = team.decided(
-        lambda: fit_to_memory(settle(lasting, found, cache_directory), found, processes=team.size)
-    )
-    weights = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
+    settled, of_memory, start = _settled_start(team, lasting, found, cache_directory)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
     card = card_of(settled, dataset, train)
     planned = team.decided(
@@ -114,7 +119,7 @@ def _train_new(
     run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
         torch.default_generator.manual_seed(settled.recipe.seed)
-        network, of_weights = starting_network(card, settled.recipe, weights, train)
+        network, of_weights = starting_network(card, settled.recipe, start, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         if team.first:
@@ -128,6 +133,24 @@ def _train_new(
         for line in (*_introduction(job), *told, *of_weights):
             job.say(line)
         return _train(job, request, found)
+
+
+def _settled_start(
+    team: Team, recipe: Recipe, found: Probe, cache_directory: Path | None
+) -> tuple[Settled, tuple[str, ...], Start | None]:
+    """The recipe with nothing left open, what there is to say of the memory, and what the run starts from.
+
+    The weights decide which parts can be frozen, and that changes what a step needs: the recipe is settled again.
+    """
+
+    def settled_for(recipe: Recipe) -> tuple[Settled, tuple[str, ...]]:
+        return team.decided(lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size))
+
+    settled, of_memory = settled_for(recipe)
+    start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
+    if start is not None and start.freeze != settled.recipe.freeze:
+        settled, of_memory = settled_for(recipe.changed({"freeze": start.freeze}))
+    return settled, of_memory, start
 
 
 def _train_on(
@@ -159,8 +182,12 @@ def _train_on(
         network = _network_to_go_on(run, card, settled, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
+        damaged = damage_of_weights(run)
         restore(job)
-        _require_epochs_to_go(job, asked="epochs" in changes)
+        if damaged and job.state.best is not None:
+            job.say(f"{run.weights.name}: missing or damaged, written anew from the checkpoint")
+        if "epochs" in changes or not damaged or job.state.best is None:
+            _require_epochs_to_go(job, asked="epochs" in changes)
         if team.first:
             write_file(run.recipe_path, to_toml(settled.recipe))
         for line in of_memory:
@@ -224,8 +251,8 @@ def _network_to_go_on(run: Run, card: ModelCard, settled: Settled, train: ImageS
     """What the newest checkpoint is put into; where there is none yet, what the run began with."""
     if saved_checkpoints(run.checkpoints):
         return resumed_network(card, settled.recipe)
-    weights = read_start(settled.recipe, classes=len(card.classes), decoding=settled.decoding)
-    network, _ = starting_network(card, settled.recipe, weights, train)
+    start = read_start(settled.recipe, classes=len(card.classes), decoding=settled.decoding)
+    network, _ = starting_network(card, settled.recipe, start, train)
     return network
 
 

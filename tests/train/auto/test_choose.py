@@ -10,6 +10,9 @@ from PIL import Image
 
 from convscope.data.open import Probe, probe
 from convscope.errors import CaptureError, GeometryError, RunError
+from convscope.nets import catalogue
+from convscope.nets.build import smallest_input
+from convscope.nets.entry import Entry
 from convscope.train.auto.choose import settle
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO
@@ -120,3 +123,32 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
 def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         settle(recipe, probe("digits"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [1, 8, 11])
+def test_the_network_that_is_chosen_takes_the_size_that_is_asked_for(side: int, channels: int) -> None:
+    found = probe("digits")
+    for recipe in ("fast", "classic"):
+        asked = Recipe(data="digits", recipe=recipe, image_size=str(side), channels=channels)
+        assert settle(asked, found).decoding.size == (side, side)
+
+
+def test_it_is_said_why_it_is_not_the_usual_network() -> None:
+    reasons = settle(Recipe(data="digits", image_size="8"), probe("digits")).reasons
+    assert reasons[0] == "model alexnet-mini: for images of about 8 pixels, and lenet5 does not take 8x8"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("entry", [e for e in catalogue.ENTRIES if len(e.image_size) == 2 and not e.per_pixel])
+def test_the_size_that_is_chosen_fits_every_network(tmp_path: Path, entry: Entry) -> None:
+    found = _folder(tmp_path, side=30, colour=True)
+    settled = settle(Recipe(model=entry.name), found)
+    assert all(least <= side for least, side in zip(smallest_input(entry.name), settled.decoding.size, strict=True))
+
+
+def test_a_network_of_larger_images_gets_the_smallest_that_it_takes(tmp_path: Path) -> None:
+    found = _folder(tmp_path, side=30, colour=True)
+    settled = settle(Recipe(model="alexnet"), found)
+    assert settled.decoding.size == (63, 63)
+    assert "images at 63x63 pixels: they are about 30x30, and alexnet takes no smaller ones" in settled.reasons

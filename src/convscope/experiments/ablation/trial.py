@@ -106,12 +106,12 @@ def run_trial(
     The seed decides initial weights, order and augmentation; the split stays the bench's own.
     """
     settled = settle(variant.recipe(bench.recipe.changed({"seed": seed})), bench.found)
-    weights = read_start(settled.recipe, classes=len(bench.card.classes), decoding=settled.decoding)
+    start = read_start(settled.recipe, classes=len(bench.card.classes), decoding=settled.decoding)
     images = variant.images(bench.train, settled.recipe.seed_of_split)
     settings = loop_settings(settled, bench.card, images)
     with own_torch(settled):
         torch.default_generator.manual_seed(seed)
-        network, _ = starting_network(bench.card, settled.recipe, weights, images)
+        network, _ = starting_network(bench.card, settled.recipe, start, images)
         first = images.images[np.arange(min(len(images), settled.batch_size))]
         usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
         variant.surgery(network, to_floats(first, bench.card.normalization))

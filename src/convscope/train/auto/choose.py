@@ -17,7 +17,7 @@ from convscope.data.open import Probe
 from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets import catalogue
-from convscope.nets.build import build
+from convscope.nets.build import build, nearest_input, own_size, smallest_input
 from convscope.nets.depth import freeze
 from convscope.report.units import plural
 from convscope.train.auto.dosing import choose_dose, validation_fraction
@@ -33,8 +33,8 @@ from convscope.train.settings.class_weights import require_known
 from convscope.train.settings.named import MODEL_INSTEAD, completed
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO, plain, taken
-from convscope.train.settings.text_values import parse_size
-from convscope.train.start import network_options, starts_trained
+from convscope.train.settings.text_values import options_text, parse_size
+from convscope.train.start import network_options, run_of_weights, starts_trained
 from convscope.train.team.place import Place, threads_for
 
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
@@ -129,6 +129,7 @@ def _with_what_images_decide(recipe: Recipe, found: Probe, reasons: list[str]) -
     """The recipe with the share that is held back, the channels, the network and the loss."""
     share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
     recipe = recipe.changed({"validation_fraction": share, "channels": channels})
+    recipe = _with_network_of_weights(recipe, reasons)
     recipe = recipe.changed({"model": _model(recipe, found, reasons)})
     return recipe.changed({"loss": _loss(recipe, found, reasons)})
 
@@ -188,14 +189,41 @@ def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Mo
     return recipe.changed({"weight_decay": decay, "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer])})
 
 
+def _with_network_of_weights(recipe: Recipe, reasons: list[str]) -> Recipe:
+    """The recipe with the network, options and image size of the run whose weights it starts from, where left open."""
+    card = run_of_weights(recipe.weights) if recipe.model == AUTO else None
+    if card is None:
+        return recipe
+    size = "x".join(map(str, card.decoding.size))
+    reasons.append(f"model {card.name}: the network of {recipe.weights}, with images at {size} pixels")
+    return recipe.changed(
+        {
+            "model": card.name,
+            "model_options": recipe.model_options or options_text(card.options),
+            "image_size": size if recipe.image_size == AUTO else recipe.image_size,
+        }
+    )
+
+
 def _model(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
     if recipe.model != AUTO:
         return recipe.model
     side = min(found.image_size)
-    model = catalogue.choose(side, channels=plain(recipe.channels))
-    model = MODEL_INSTEAD.get((recipe.recipe, model), model)
-    reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}")
+    usual = catalogue.choose(side, channels=plain(recipe.channels))
+    usual = MODEL_INSTEAD.get((recipe.recipe, usual), usual)
+    others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_OTHERWISE)
+    model = next((name for name in (usual, *others) if _takes_size(name, recipe)), usual)
+    why = "" if model == usual else f", and {usual} does not take {recipe.image_size}"
+    reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}{why}")
     return model
+
+
+def _takes_size(model: str, recipe: Recipe) -> bool:
+    """Whether a network takes images of the size that the recipe asks for; any does where that is left open."""
+    if recipe.image_size == AUTO:
+        return True
+    size = parse_size(recipe.image_size)
+    return all(least <= side for least, side in zip(smallest_input(model), size, strict=True))
 
 
 def _loss(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
@@ -217,7 +245,7 @@ def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, 
     """The images' own size within the network's; tiny pictures are enlarged."""
     model = recipe.model
     entry = catalogue.find(model)
-    own = entry.image_size
+    own = own_size(entry, network_options(recipe))
     if entry.per_pixel:
         raise RunError(f"{model} answers for every pixel, and class folders have one class an image: choose another")
     if len(own) != 2:
@@ -228,12 +256,14 @@ def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, 
         return parse_size(recipe.image_size)
     side = min(found.image_size)
     taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, max(own))
-    if (taken, taken) != found.image_size:
+    height, width = taken, taken
+    if own != (taken, taken):
+        height, width = nearest_input(model, (taken, taken), options=network_options(recipe)) or own
+    if (height, width) != found.image_size:
         shown = "x".join(map(str, found.image_size))
-        reasons.append(
-            f"images at {taken}x{taken} pixels: they are about {shown}, and {model} was made for {own[0]}x{own[1]}"
-        )
-    return taken, taken
+        made = f"was made for {own[0]}x{own[1]}" if height == taken else "takes no smaller ones"
+        reasons.append(f"images at {height}x{width} pixels: they are about {shown}, and {model} {made}")
+    return height, width
 
 
 def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode:

@@ -21,10 +21,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convscope.errors import RunError
+from convscope.errors import CaptureError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable, refused_as, require_regular
+from convscope.files.regular import Unreadable, open_regular, refused_as
+from convscope.nets.weights.digest import metadata_to_seal, sealed
+from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
 from convscope.train.directory.files import read_folder, write_folder
 
 FORMAT = 1
@@ -60,37 +62,44 @@ def _copied(tensors: Mapping[str, Tensor]) -> Weights:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor], *, note: str = "") -> bytes:
-    """Tensors as a safetensors file; tied weights and strided ones are written out in full. `note` goes along."""
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors as a safetensors file; tied weights and strided ones are written out in full."""
+    return _written(tensors, None)
+
+
+def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
+    """Return tensors as a safetensors file with a note, and a digest over every byte in its metadata.
+
+    >>> len(sealed_bytes({"bias": torch.zeros(2)}, note="epoch 3")) > 200
+    True
+    """
+    return sealed(_written(tensors, {NOTE: note, **metadata_to_seal()}))
+
+
+def _written(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None) -> bytes:
     from safetensors.torch import save
 
     # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    content: bytes = save(plain, {NOTE: note} if note else None)
+    content: bytes = save(plain, metadata)
     return content
 
 
 def read_tensors(content: bytes, *, where: str) -> Weights:
     """The tensors of a safetensors file. Raises RunError where it is not one."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     try:
-        tensors: Weights = load(content)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise RunError(f"{where} is not a safetensors file: {error}") from error
-    return tensors
+        tensors = parse_safetensors(memoryview(content)).tensors
+    except CaptureError as error:
+        raise RunError(f"{where} is damaged: {error}") from error
+    return {name: tensor.tensor() for name, tensor in tensors.items()}
 
 
 def read_note(path: Path) -> str:
     """The note of a safetensors file; empty where the file has none, or can't be read."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        require_regular(path)
-        with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {}).get(NOTE, ""))
-    except (OSError, SafetensorError, Unreadable):
+        with open_regular(path, limit=None) as file:
+            return read_metadata(file).get(NOTE, "")
+    except (OSError, CaptureError, Unreadable):
         return ""
 
 

@@ -25,17 +25,19 @@ from convscope.capture.model_file import FORMAT, ModelFile, read_model_file
 from convscope.data.batches import Normalization
 from convscope.data.records import Dataset, Decoding
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import ConvscopeError, RunError
+from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import Unreadable, append_bytes, read_bytes, refused_as
 from convscope.nets.build import build
+from convscope.nets.weights.digest import SEALED_CARD
+from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import printable
 from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
-from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
+from convscope.train.directory.checkpoint import load_weights, read_note, sealed_bytes
 from convscope.train.directory.files import write_file
 from convscope.train.directory.progress import measures
 from convscope.train.loss.objective import Objective
@@ -45,7 +47,6 @@ from convscope.train.settings.recipe_file import load_recipe
 SHOWN = 5  # runs that an error names
 # How the log says that a training diverged.
 DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
-LARGEST_WEIGHTS = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class ModelCard:
             },
             "classes": list(self.classes),
             "loss": self.loss,
+            **({} if self.members else SEALED_CARD),
             **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
             "preprocessing": {
                 **self.decoding.to_dict(),
@@ -212,7 +214,7 @@ class Run:
         return network.eval()
 
     def read_weights(self) -> dict[str, torch.Tensor]:
-        """The best weights; raises RunError."""
+        """The best weights, checked against their digest. Raises RunError where they are missing or damaged."""
         if not os.path.lexists(self.weights):
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
@@ -220,9 +222,18 @@ class Run:
                 else f"go on training with {typed('--resume', self)}, which writes them"
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
-        with refused_as(RunError, self.weights):
-            content = read_bytes(self.weights, limit=LARGEST_WEIGHTS)
-        return read_tensors(content, where=str(self.weights))
+        try:
+            tensors = read_weights(self.weights, sealed=self._has_sealed_weights()).tensors
+        except CaptureError as error:
+            raise RunError(str(error)) from error
+        return {name: as_tensor(tensor) for name, tensor in tensors.items()}
+
+    def _has_sealed_weights(self) -> bool:
+        """Whether model.json says that the weights carry a digest, as it has since they do."""
+        try:
+            return read_model_file(self.card_path, error=RunError).sealed
+        except RunError:
+            return False
 
     def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
         """The members of an ensemble as one network; they must have learned the same classes from images alike."""
@@ -247,7 +258,7 @@ class Run:
 
     def write_weights(self, weights: Mapping[str, torch.Tensor], measures: Mapping[str, object]) -> None:
         """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
-        write_file(self.weights, tensor_bytes(weights, note=json.dumps(measures)))
+        write_file(self.weights, sealed_bytes(weights, note=json.dumps(measures)))
 
     def measures_of_weights(self) -> dict[str, Any] | None:
         """How good the best weights are, as `write_weights` was told; None where that is not known."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from convscope.errors import RunError
 from convscope.files.checked import parse_toml
 from convscope.files.regular import Unreadable
@@ -42,3 +44,14 @@ def parse_options(text: str) -> dict[str, object]:
         except Unreadable:
             options[name] = value
     return options
+
+
+def options_text(options: Mapping[str, object]) -> str:
+    """Return a network's own settings in the text that `parse_options` reads.
+
+    >>> options_text({"variant": "notes", "width": 2, "bias": True})
+    'variant=notes,width=2,bias=true'
+    """
+    return ",".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()
+    )

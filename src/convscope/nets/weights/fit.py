@@ -1,14 +1,10 @@
-"""Weights from elsewhere: a file that the user downloaded, put into a network, with a list of what did not fit.
+"""A file's weights put into a network, with a list of what did not fit.
 
 Names of parameters match torchvision's (timm's for the squeeze-and-excitation networks), so its files load directly.
-Nothing is unpickled: `.pth` files are read with `weights_only=True`, which refuses code.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import CaptureError
-from convscope.report.file_kinds import HEAD, kind_by_start
+from convscope.nets.weights.match import fits, match_weights
+from convscope.nets.weights.read import read_weights
 from convscope.report.units import percent, plural, shape
 
-# Under these names trainers wrap what they save.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "model_state", "net", "params")
-# torchvision's first DenseNet files write norm.1 where its code, and ours, says norm1.
-RENAMED = ((re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),)
 # Two networks of one family share half of their numbers by chance of name and shape. Below this share of both the file
 # and the network it is another network; a file of features alone is all used, though the network has more.
 LEAST_SHARE = 0.6
 LISTED = 6  # names that a message lists before it says how many more there are
-
-
-PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written
 
 Weights = dict[str, Tensor]
 
@@ -88,40 +78,6 @@ class Fit:
         return lines
 
 
-def read_weights(path: str | Path) -> Weights:
-    """Tensors by name from a `.safetensors`, `.pth` or `.pt` file, or from a run directory.
-
-    A wrapper such as {"state_dict": ...} and the prefix "module." of a parallel run are taken off.
-
-    Raises:
-        CaptureError: no such file, a damaged one, one that holds code, or one without tensors.
-    """
-    path = Path(path)
-    if path.is_dir():
-        members = sorted(path.glob("*/weights.safetensors"))
-        path = path / "weights.safetensors"
-        if members and not path.is_file():
-            raise CaptureError(f"{path.parent} holds several networks' weights: name one, such as {members[0].parent}")
-    if not path.is_file():
-        raise CaptureError(f"there are no weights at {path}: name a .safetensors, .pth or .pt file, or a run directory")
-    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    if not isinstance(content, Mapping):
-        raise CaptureError(f"{path} holds a {type(content).__name__}, not tensors by name: save network.state_dict()")
-    tensors = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
-    if not tensors or not all(isinstance(name, str) for name in tensors):
-        raise CaptureError(f"{path} holds no tensors by name: save network.state_dict()")
-    if strange := [name for name, tensor in tensors.items() if tensor.layout != torch.strided or tensor.is_quantized]:
-        raise CaptureError(f"{path} holds sparse or quantized tensors, such as {strange[0]}: save plain ones")
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return {_renamed(name): tensor for name, tensor in tensors.items()}
-
-
 def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str, fresh: Collection[str] = ()) -> Fit:
     """Put weights into a network by name, and list what did not fit; `where` names their source in errors.
 
@@ -139,14 +95,14 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
     changes: dict[str, Tensor] = {}
     for name in own.keys() & weights.keys() - set(fresh):
         ours, theirs = own[name], weights[name]
-        if ours.shape == theirs.shape:
-            changes[name] = theirs
-        elif ours.dim() == theirs.dim() >= 3 and ours.shape[1] == 1 and _but_channels(ours) == _but_channels(theirs):
-            changes[name] = theirs.sum(1, keepdim=True)
-            summed.append(name)
-        else:
+        if not fits(ours, theirs):
             remakes = ours.shape[1:] == theirs.shape[1:] and ours.shape[0] == classes
             (remade if remakes else misfits).append(Misfit(name, tuple(theirs.shape), tuple(ours.shape)))
+        elif ours.shape == theirs.shape:
+            changes[name] = theirs
+        else:
+            changes[name] = theirs.sum(1, keepdim=True)
+            summed.append(name)
     taken = [name for name in own if name in changes]
     other = tuple(name for name in own if name in weights and name in fresh)
     missing = tuple(name for name in own if name not in weights and not name.endswith("num_batches_tracked"))
@@ -176,65 +132,9 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
 
 
 def load_weights_file(network: nn.Module, path: str | Path) -> Fit:
-    """Read a file and put its weights into a network; see `read_weights` and `fit_weights`."""
-    return fit_weights(network, read_weights(path), where=str(path))
-
-
-def _safetensors(path: Path) -> object:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path, device="cpu")
-    except (SafetensorError, OSError) as error:
-        _refuse_other_kinds(path)
-        raise CaptureError(f"{path} is not a whole safetensors file ({error}): download it again") from error
-
-
-def _pickled(path: Path) -> object:
-    _refuse_other_kinds(path)
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()  # torch itself loads flipped bits without a word
-            if damaged is not None:
-                raise CaptureError(f"{path} is damaged (in {damaged}): download it again")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CaptureError(
-            f"{path} holds code or objects beside weights, and convscope runs no code from files: "
-            "save network.state_dict() alone, or as safetensors"
-        ) from error
-    except CaptureError:
-        raise
-    except Exception as error:
-        # Whatever an unpickler raises on bytes from strangers, its meaning is that they can't be read.
-        raise CaptureError(f"{path} can't be read as weights ({_first_line(error)})") from error
-
-
-def _refuse_other_kinds(path: Path) -> None:
-    """Raise CaptureError for a file that begins as none of weights does."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(HEAD)
-    except OSError:
-        return
-    if start.startswith((b"PK", PICKLED)) or start[8:9] == b"{":  # torch's archives and older files; safetensors
-        return
-    kind = kind_by_start(start) or "of no format that is known"
-    raise CaptureError(
-        f"{path} is no file of weights: it is {kind}; name a .safetensors, .pth or .pt file, or a run directory"
-    ) from None
-
-
-def _renamed(name: str) -> str:
-    for old, new in RENAMED:
-        name = old.sub(new, name)
-    return name
-
-
-def _but_channels(tensor: Tensor) -> tuple[int, ...]:
-    return (tensor.shape[0], *tensor.shape[2:])
+    """Read a file and put its weights into a network; see `read_weights`, `match_weights` and `fit_weights`."""
+    matched = match_weights(read_weights(path), network.state_dict())
+    return fit_weights(network, matched.weights, where=str(path))
 
 
 def _classes(network: nn.Module) -> int | None:
@@ -245,10 +145,6 @@ def _classes(network: nn.Module) -> int | None:
 
 def _numbers(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:
     return sum(tensors[name].numel() for name in names)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _some(names: tuple[object, ...], *, listed: int = LISTED) -> str:

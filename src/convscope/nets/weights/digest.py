@@ -1,0 +1,70 @@
+"""The SHA-256 digest that a weights file carries in its own metadata, over every byte of the file.
+
+The digest's own place counts as zeros. A second entry says that there is one, so that damage to the first entry's name
+does not make the file one without a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from convscope.errors import CaptureError
+
+DIGEST, VERSION = "convscope.sha256", "convscope.version"
+# The first version of our weights files that carries a digest; older ones have neither entry.
+WITH_DIGEST = "2"
+PLACEHOLDER = "0" * 64
+# What model.json says of weights beside it that carry a digest: without one they were altered.
+SEALED_CARD: Mapping[str, object] = {"weights": {"digest": "sha256"}}
+
+
+def metadata_to_seal() -> dict[str, str]:
+    """Return the metadata of a file that `sealed` will complete."""
+    return {DIGEST: PLACEHOLDER, VERSION: WITH_DIGEST}
+
+
+def sealed(content: bytes) -> bytes:
+    """Return a safetensors file with its digest in the place that `metadata_to_seal` reserved."""
+    at = _place(content, PLACEHOLDER)
+    return content[:at] + _digest(memoryview(content), at).encode() + content[at + len(PLACEHOLDER) :]
+
+
+def require_intact(content: memoryview, metadata: Mapping[str, str], *, required: bool) -> None:
+    """Raise CaptureError unless the file's digest is that of its bytes.
+
+    A file without one passes: an older file, or one of another library; not where it is `required`.
+
+    Raises:
+        CaptureError: the bytes are not those that were written.
+    """
+    stated = metadata.get(DIGEST)
+    if stated is None:
+        if required or VERSION in metadata:
+            raise CaptureError("its digest is missing: it was altered since it was written")
+        return
+    if len(stated) != len(PLACEHOLDER) or not stated.isascii():
+        raise CaptureError("its digest is damaged")
+    if _digest(content, _place(content, stated)) != stated:
+        raise CaptureError("its SHA-256 digest is not that of its bytes")
+
+
+def is_sealed(card: Mapping[str, object]) -> bool:
+    """Return whether a model.json says that the weights beside it carry a digest."""
+    return all(card.get(name) == value for name, value in SEALED_CARD.items())
+
+
+def _place(content: bytes | memoryview, digest: str) -> int:
+    header = bytes(content[: 8 + int.from_bytes(content[:8], "little")])
+    text = f'"{DIGEST}":"{digest}"'.encode()
+    at = header.find(text)
+    if at < 0:
+        raise CaptureError("its digest is damaged")
+    return at + len(text) - len(digest) - 1
+
+
+def _digest(content: memoryview, at: int) -> str:
+    found = hashlib.sha256(content[:at])
+    found.update(PLACEHOLDER.encode())
+    found.update(content[at + len(PLACEHOLDER) :])
+    return found.hexdigest()

@@ -1,0 +1,145 @@
+"""Which of a file's tensors are a network's: those whose names end as the network's do, in the place that fits best.
+
+Trainers save a network under a prefix ("module.", "model.", "backbone."), in a table ("state_dict", "model_ema"), or
+both. So every place of a file is a prefix of full names, and the one is taken that gives the network most numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convscope.nets.weights.read import WeightsFile, as_tensor
+from convscope.nets.weights.stored import Stored
+
+# Wrappers' own attribute names, which may also stand inside a name: torch.compile, DataParallel, FSDP, checkpointing.
+TRANSPARENT = frozenset({"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+# torchvision's first DenseNet files write norm.1 where its code, and ours, says norm1.
+RENAMED = ((re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2."),)
+# Where two places of a file fit as well, averaged weights are taken: as timm does, and DINO for its teacher.
+AVERAGED = re.compile(r"(^|[._])(ema|teacher|averaged?|swa|best)([._]|$)")
+
+Places = dict[str, dict[str, str]]  # by prefix: the network's names, and the file's full ones
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A file's weights under a network's names.
+
+    Args:
+        weights: what the network has by its names, then what else is in the same table of the file by its own.
+        line: where they were found, for the user; empty where the file's names are the network's.
+    """
+
+    weights: dict[str, Tensor]
+    line: str = ""
+
+
+def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
+    """Return the file's weights under the names of a network's own state.
+
+    >>> import torch
+    >>> network = torch.nn.Linear(2, 1)
+    >>> saved = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    >>> found = match_weights(WeightsFile(where="x.pth", tensors=saved), network.state_dict())
+    >>> list(found.weights), found.line
+    (['weight', 'bias'], 'names: weight is module.weight in the file, and so on')
+    """
+    places = _places(file, own)
+    if not places:
+        return Matched(weights={name: _on_meta(tensor) for name, tensor in file.tensors.items()})
+    ranks = {prefix: _rank(prefix, names, file, own) for prefix, names in places.items()}
+    best = max(ranks, key=ranks.__getitem__)
+    chosen = {**_beside(places, best, file, own), **places[best]}
+    weights = {name: as_tensor(file.tensors[chosen[name]]) for name in own if name in chosen}
+    used = set(chosen.values())
+    tables = {file.tables.get(full, "") for full in used}
+    for full, tensor in file.tensors.items():
+        if full not in used and file.tables.get(full, "") in tables:
+            weights.setdefault(full, _on_meta(tensor))
+    alike = [prefix for prefix in ranks if ranks[prefix][:2] == ranks[best][:2] and prefix != best]
+    return Matched(weights=weights, line=_line(chosen, alike))
+
+
+def _rank(
+    prefix: str, names: Mapping[str, str], file: WeightsFile, own: Mapping[str, Tensor]
+) -> tuple[int, int, bool, int]:
+    """How well a place fits: numbers that the network gets, names, an average or not, and a short prefix."""
+    numbers = sum(own[name].numel() for name, full in names.items() if fits(own[name], file.tensors[full]))
+    return numbers, len(names), bool(AVERAGED.search(prefix)), -len(prefix.split("."))
+
+
+def fits(ours: Tensor, theirs: Stored | Tensor) -> bool:
+    """Return whether a tensor of a file can be a network's: the same shape and kind of number, or a colour filter.
+
+    A first convolution for colour images fits one for grey images: it is added up over its channels.
+    """
+    if ours.dtype.is_floating_point != theirs.dtype.is_floating_point:
+        return False
+    mine, other = tuple(ours.shape), tuple(theirs.shape)
+    return mine == other or (len(mine) == len(other) >= 3 and mine[1] == 1 and _grey(other) == mine)
+
+
+def _grey(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], 1, *shape[2:])
+
+
+def _places(file: WeightsFile, own: Mapping[str, Tensor]) -> Places:
+    """The network's names found in the file, by the prefix that they have there."""
+    kept = {part for name in own for part in name.split(".")}
+    passed = TRANSPARENT - kept
+    places: Places = {}
+    for full in file.tensors:
+        parts = [part for part in _plain(full).split(".") if part not in passed]
+        for begin in range(len(parts)):
+            if (suffix := ".".join(parts[begin:])) in own:
+                places.setdefault(".".join(parts[:begin]), {}).setdefault(suffix, full)
+    return places
+
+
+def _beside(places: Places, best: str, file: WeightsFile, own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names that lie beside the best place, as a head lies beside its backbone: "head.fc" beside "backbone"."""
+    above = _above(best)
+    found: dict[str, str] = {}
+    for prefix, names in places.items():
+        near = best and prefix != best and (prefix == above or (_above(prefix) == above and prefix != ""))
+        if near and not names.keys() & places[best].keys():
+            for name, full in names.items():
+                if name not in found and _may_be(own[name], file.tensors[full]):
+                    found[name] = full
+    return found
+
+
+def _may_be(ours: Tensor, theirs: Stored | Tensor) -> bool:
+    """Whether a tensor is of the same layer, for as many classes or for others."""
+    return tuple(ours.shape[1:]) == tuple(theirs.shape[1:]) and len(ours.shape) == len(theirs.shape)
+
+
+def _above(prefix: str) -> str:
+    return prefix.rpartition(".")[0]
+
+
+def _line(chosen: Mapping[str, str], alike: list[str]) -> str:
+    """Where the weights were found, and which other places would have fitted as well."""
+    example = next(((name, full) for name, full in chosen.items() if _plain(full) != name), None)
+    if example is None:
+        return ""
+    others = ", ".join(repr(prefix) if prefix else "no prefix" for prefix in alike)
+    return f"names: {example[0]} is {example[1]} in the file, and so on" + (f"; {others} fits too" if alike else "")
+
+
+def _plain(full: str) -> str:
+    """A file's name with the separators and the spelling of ours."""
+    name = full.replace("/", ".")
+    for old, new in RENAMED:
+        name = old.sub(new, name)
+    return name
+
+
+def _on_meta(tensor: Stored | Tensor) -> Tensor:
+    """The shape alone, of a tensor that is not taken."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
