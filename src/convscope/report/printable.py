@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 # Control and formatting characters, surrogates, line and paragraph separators.
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -25,3 +26,26 @@ def printable(name: str) -> str:
         else:
             shown.append(character)
     return "".join(shown)
+
+
+def few(names: Iterable[str], *, most: int = 5) -> str:
+    """Return up to `most` names, printable, with commas between, and how many more there are.
+
+    >>> few("abcdefg")
+    'a, b, c, d, e and 2 more'
+    """
+    names = list(names)
+    shown = ", ".join(map(printable, names[:most]))
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def first_and_last(names: Iterable[str], *, first: int = 10, last: int = 3) -> str:
+    """Return names, printable, with commas between; of more than `first` + `last`, the first and the last ones.
+
+    >>> first_and_last(map(str, range(100)), first=3, last=2)
+    '0, 1, 2, ..., 98, 99'
+    """
+    shown = list(map(printable, names))
+    if len(shown) > first + last:
+        shown[first:-last] = ["..."]
+    return ", ".join(shown)
