@@ -26,10 +26,13 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 @click.argument("run")
 @click.argument("data", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
 @click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
 @click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run: str, data: str | None, split: str | None, device: str, cache: str | None, as_json: bool) -> None:
+def command(
+    run: str, data: str | None, split: str | None, layout: str, device: str, cache: str | None, as_json: bool
+) -> None:
     """Measure RUN on the held-out part of its own images, or on DATA.
 
     DATA has a folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their
@@ -42,7 +45,9 @@ def command(run: str, data: str | None, split: str | None, device: str, cache: s
     from convscope.train.evaluate import evaluate
 
     with shown_progress() as progress:
-        found = evaluate(Path(run), data, split=split, device=device, cache_directory=cache, progress=progress)
+        found = evaluate(
+            Path(run), data, layout=layout, split=split, device=device, cache_directory=cache, progress=progress
+        )
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
         return
