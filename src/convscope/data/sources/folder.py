@@ -97,8 +97,9 @@ def _classes(reading: Reading, *, to_learn: bool, earlier: tuple[str, ...]) -> t
         raise DataError(no_classes(where))
     if len(learned) == 1 and to_learn:
         only = next(iter(learned))
+        but = f" (no images in {few(branch.name + '/' for branch in where.empty)})" if where.empty else ""
         raise DataError(
-            f"{printable(where.path)} has one class only, {only!r}: a classifier needs the folders of two or more"
+            f"{printable(where.path)} has one class only, {only!r}{but}: a classifier needs the folders of two or more"
         )
     for split, by_class in reading.classes.items():
         strangers = [name for name in by_class if name not in learned]

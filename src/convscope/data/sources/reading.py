@@ -65,7 +65,9 @@ def by_splits(root: Branch) -> Reading:
     if "train" not in chosen:
         there = " and ".join(f"{printable(branch.name)}/" for branch in chosen.values())
         has = f"has {there} but no train/" if chosen else "has no folder named train/"
-        raise DataError(f"{printable(root.path)} {has}: name the folder of training images train, or --layout train=IT")
+        raise DataError(
+            f"{printable(root.path)} {has}: name the folder of training images train, or --layout train=FOLDER"
+        )
     holders: dict[str, list[Branch]] = {}
     notes: list[str] = []
     for split, branch in chosen.items():

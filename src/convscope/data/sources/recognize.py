@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convscope.data.layout import is_split_name, split_in_name
+from convscope.data.layout import SPLITS, is_split_name, split_in_name
 from convscope.data.sources.reading import Reading, by_class_first, by_classes, by_splits
-from convscope.data.sources.split_folders import find_splits, is_beside, named_alike, option_of, unwrapped
+from convscope.data.sources.split_folders import find_splits, is_beside, loose_images, named_alike, option_of, unwrapped
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few, printable
@@ -76,13 +76,18 @@ def _refuse_splits_that_could_be_classes(root: Branch, chosen: dict[str, Branch]
     plain = {split for split, branch in chosen.items() if is_split_name(branch.name)}
     others = [branch for branch in root.below if branch not in chosen.values() and not is_beside(branch)]
     sure = "train" in plain and len(plain) > 1
-    learned = unwrapped(chosen["train"]).names_below
+    learned = _class_names(chosen["train"])
     if others and not sure:
         _refuse_splits(root, chosen, learned)
     for split, branch in chosen.items():
-        names = unwrapped(branch).names_below
+        names = _class_names(branch)
         if split not in plain and names and 2 * len(names & learned) < min(len(names), len(learned)):
             _refuse_splits(root, chosen, learned)
+
+
+def _class_names(branch: Branch) -> frozenset[str]:
+    """The classes that a split's folder holds; none where its images lie in no class folder."""
+    return unwrapped(branch).names_below if loose_images(branch) is None else frozenset()
 
 
 def _refuse_splits(root: Branch, chosen: dict[str, Branch], learned: frozenset[str]) -> None:
@@ -94,22 +99,23 @@ def _refuse_splits(root: Branch, chosen: dict[str, Branch], learned: frozenset[s
 
 def _without_train(root: Branch, chosen: dict[str, Branch]) -> Reading | None:
     """Raise DataError where a folder named as val or test holds class folders, for there is no train to go with it."""
-    held = {split: branch for split, branch in chosen.items() if unwrapped(branch).has_classes}
+    held = {split: branch for split, branch in chosen.items() if _class_names(branch)}
     if not held:
         return None
-    names = unwrapped(next(iter(held.values()))).names_below
+    names = _class_names(next(iter(held.values())))
     others = [branch for branch in root.below if branch not in chosen.values()]
-    alike = [branch for branch in others if 2 * len(unwrapped(branch).names_below & names) >= len(names)]
+    alike = [branch for branch in others if 2 * len(_class_names(branch) & names) >= len(names)]
     if len(alike) == 1:
-        named = {"train": alike[0], **held}
-        option = option_of({split: _path_below(root, unwrapped(branch)) for split, branch in named.items()})
-        way = f"as splits of the classes {few(sorted(names))} (add --layout {option})"
+        named = [("train", alike[0]), *held.items()]
+        option = option_of((split, _path_below(root, unwrapped(branch))) for split, branch in named)
+        way = f"as splits of the classes {few(sorted(names))} (add {option})"
         raise _two_ways(root, way, _as_classes(root))
     if any(is_split_name(branch.name) for branch in held.values()):
         if others:
-            way = "as classes (add --layout classes), or as splits, of which the training images must be named"
+            said = [("train", "FOLDER"), *((split, branch.name) for split, branch in held.items())]
             raise DataError(
-                f"{printable(root.path)} can be read {way}: --layout train=FOLDER,{option_of(_names(held))}"
+                f"{printable(root.path)} has no train/: say which folder it is ({option_of(said)}), or read all "
+                f"{_as_classes(root)}"
             )
         return by_splits(root)  # which says that there is no train/
     return None
@@ -123,9 +129,8 @@ def _refuse_splits_without_classes(root: Branch) -> None:
     if named and (not others or len(plain) > 1) and not _is_split_inside(root.below):
         held = " and ".join(f"{printable(branch.name)}/" for branch in named[:3])
         raise DataError(
-            f"{printable(root.path)}: {held} hold no class folders: put their images into a folder for each class, "
-            f"or name a CSV file with their labels; if {few(branch.name for branch in root.below)} are the classes: "
-            "--layout classes"
+            f"{printable(root.path)}: no class folders in {held}: put the images into a folder for each class, or give "
+            f"a CSV file with their labels; if {_names_of(root)} are the classes: --layout classes"
         )
 
 
@@ -134,7 +139,8 @@ def _is_split_inside(branches: Sequence[Branch]) -> bool:
 
 
 def _splits_in(branch: Branch) -> set[str]:
-    return {split for inner in branch.below if (split := split_in_name(inner.name))}
+    """The splits that a folder, or the only one in it, holds by their names."""
+    return {split for inner in unwrapped(branch).below if (split := split_in_name(inner.name))}
 
 
 def _is_class_first(root: Branch) -> bool:
@@ -142,39 +148,45 @@ def _is_class_first(root: Branch) -> bool:
     signed = [branch for branch in root.below if len(_splits_in(branch)) > 1]
     if not signed:
         return False
-    first = signed[0]
-    names = few(branch.name for branch in root.below)
+    first = unwrapped(signed[0])
     there = " and ".join(f"{printable(inner.name)}/" for inner in first.below if split_in_name(inner.name))
     here = f"{printable(first.path)} holds {there}"
     alone = f"give {typed(first.path)} to read it alone"
     without = [branch.name for branch in root.below if "train" not in _splits_in(branch)]
     if without:
-        raise DataError(f"{here}, but {few(without)} holds no train/: {alone}, or --layout classes for classes {names}")
-    if all(unwrapped(find_splits(branch)["train"]).has_classes for branch in root.below):
+        raise DataError(f"{here}, and no train/ is in {few(without)}: {alone}, or read all {_as_classes(root)}")
+    if first is not signed[0] or all(_class_names(find_splits(branch)["train"]) for branch in root.below):
         raise DataError(
-            f"{here} with class folders in them: {alone}, or --layout class-first to read {names} as the classes"
+            f"{here} with class folders in them: {alone}, or --layout class-first to read {_names_of(root)} as classes"
         )
     return True
 
 
+def _names_of(root: Branch) -> str:
+    return few(branch.name for branch in root.below)
+
+
 def _as_classes(root: Branch) -> str:
-    return f"as the classes {few(branch.name for branch in root.below)} (add --layout classes)"
+    return f"as the classes {_names_of(root)} (add --layout classes)"
 
 
 def _option_of_parts(parts: Sequence[Branch]) -> str:
-    """The layout that takes the last of some parts for the test."""
+    """The layout that takes each part for the split that its name begins or ends with, or else the last to test."""
     if len(parts) > 5:
-        return "--layout train=...,train=...,test=... to keep some for the test"
-    names = [f"train={branch.name}" for branch in parts[:-1]]
-    return f"--layout {printable(','.join(names))},test={printable(parts[-1].name)} to test on the last"
+        return "--layout train=...,train=...,test=... to test on some of them"
+    named = [(_split_at_an_end(part.name) or "train", part.name) for part in parts]
+    if len(dict(named)) == 1:
+        named[-1] = ("test", parts[-1].name)
+    return option_of(named)
+
+
+def _split_at_an_end(name: str) -> str | None:
+    folded = name.casefold()
+    return next((split for split in SPLITS if folded.startswith(split) or folded.endswith(split)), None)
 
 
 def _path_below(root: Branch, branch: Branch) -> str:
     return branch.path[len(root.path) :].lstrip("/")
-
-
-def _names(branches: dict[str, Branch]) -> dict[str, str]:
-    return {split: branch.name for split, branch in branches.items()}
 
 
 def _two_ways(root: Branch, first: str, second: str) -> DataError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from convscope.data.layout import SPLIT_NAMES, SPLITS, is_evaluation, is_split_name, split_in_name, words_of
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import printable
+from convscope.report.shell import typed
 
 # Words of folders that lie beside splits or classes and are neither.
 _BESIDE = re.compile(r"(un|non)label+ed|(extra|pred|prediction|mask|annotation|label|sample|output|result|run|log)s?")
@@ -47,18 +48,19 @@ def _one(root: Branch, split: str, candidates: Mapping[str, Sequence[Branch]]) -
         named = {other: found[0].name for other, found in candidates.items()} | {split: there[0].name}
         raise DataError(
             f"{printable(root.path)} has both {first}/ and {second}/ for one split: keep one, or name it: "
-            f"--layout {option_of(named)}"
+            f"{option_of(named.items())}"
         )
     return there[0]
 
 
-def option_of(named: Mapping[str, str]) -> str:
-    """Return the layout that names a folder for each split, ready to print.
+def option_of(named: Iterable[tuple[str, str]]) -> str:
+    """Return the option that names folders, (split, folder) pairs, as it is typed; training images come first.
 
-    >>> option_of({"test": "b", "train": "a"})
-    'train=a,test=b'
+    >>> option_of([("test", "b"), ("train", "set a")])
+    "--layout 'train=set a,test=b'"
     """
-    return printable(",".join(f"{split}={named[split]}" for split in SPLITS if split in named))
+    ordered = sorted(named, key=lambda pair: SPLITS.index(pair[0]))
+    return typed("--layout", ",".join(f"{split}={folder}" for split, folder in ordered))
 
 
 def unwrapped(branch: Branch) -> Branch:
