@@ -116,6 +116,15 @@ def split_in_name(name: str) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
+def words_beside_split(name: str) -> tuple[str, ...]:
+    """Return the words of a name that tell of no split: folders of one data set differ in the others alone.
+
+    >>> words_beside_split("seg_train"), words_beside_split("testset")
+    (('seg',), ())
+    """
+    return tuple(word for word in words_of(name) if not _COMPOUND.fullmatch(word))
+
+
 def is_evaluation(name: str) -> bool:
     """Return whether a folder's name says eval or evaluation, which is a test set or a validation set.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convscope.data.layout import SPLITS, is_split_name, split_in_name
+from convscope.data.layout import SPLITS, is_split_name, split_in_name, words_beside_split
 from convscope.data.sources.reading import Reading, by_class_first, by_classes, by_splits
 from convscope.data.sources.split_folders import find_splits, is_beside, loose_images, named_alike, option_of, unwrapped
 from convscope.data.sources.tree import Branch
@@ -45,6 +45,8 @@ def has_class_folders(folder: Path) -> bool:
 
 
 def _recognized(root: Branch) -> Reading:
+    if _holds_plain_splits(root.below) and _is_class_first(root):
+        return by_class_first(root)
     chosen = find_splits(root)
     if "train" in chosen:
         train = unwrapped(chosen["train"])
@@ -125,8 +127,8 @@ def _refuse_splits_without_classes(root: Branch) -> None:
     """Raise DataError where all that there is are splits without class folders."""
     named = [branch for branch in root.below if split_in_name(branch.name)]
     others = [branch for branch in root.below if branch not in named and not is_beside(branch)]
-    plain = [branch for branch in named if is_split_name(branch.name)]
-    if named and (not others or len(plain) > 1) and not _is_split_inside(root.below):
+    beside = [words_beside_split(branch.name) for branch in named]
+    if named and (not others or len(set(beside)) < len(beside)) and not _is_split_inside(root.below):
         held = " and ".join(f"{printable(branch.name)}/" for branch in named[:3])
         raise DataError(
             f"{printable(root.path)}: no class folders in {held}: put the images into a folder for each class, or give "
@@ -136,6 +138,13 @@ def _refuse_splits_without_classes(root: Branch) -> None:
 
 def _is_split_inside(branches: Sequence[Branch]) -> bool:
     return any(len(_splits_in(branch)) > 1 for branch in branches)
+
+
+def _holds_plain_splits(branches: Sequence[Branch]) -> bool:
+    """Whether each folder holds two splits or more and nothing else, and the folders themselves are no splits."""
+    names = [[inner.name for inner in unwrapped(branch).below] for branch in branches]
+    plain = all(len(inner) > 1 and all(map(is_split_name, inner)) for inner in names)
+    return bool(branches) and plain and not all(is_split_name(branch.name) for branch in branches)
 
 
 def _splits_in(branch: Branch) -> set[str]:
