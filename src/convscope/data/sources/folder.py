@@ -115,9 +115,8 @@ def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:
     """Say which folders hold no images; raises DataError for one with files that may be images of an unknown kind."""
     empty = [branch for holders in reading.holders.values() for holder in holders for branch in holder.empty]
     for branch in empty:
-        unknown = Counter(
-            ending for name in branch.files() if (ending := Path(name).suffix.lower())[1:] not in _BESIDE_IMAGES
-        )
+        endings = (Path(name).suffix.lower() for name in branch.files())
+        unknown = Counter(ending for ending in endings if ending and ending[1:] not in _BESIDE_IMAGES)
         if unknown and to_learn:
             raise DataError(
                 f"class folder {printable(branch.path)} has no images (it holds {_count_endings(unknown)}): add some "
