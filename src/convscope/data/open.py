@@ -20,6 +20,7 @@ from convscope.data.sources.idx import find_idx, list_idx
 from convscope.data.sources.reading import LAYOUT
 from convscope.data.sources.recognize import has_class_folders
 from convscope.data.sources.table import find_tables, is_table, list_table
+from convscope.data.sources.tree import Branch
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import printable
 
@@ -120,12 +121,13 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
     # The same folder with and without a slash at its end is one source.
     source = str(path)
     if by_layout:
-        return Probe(list_folder(source, layout=laid_out, to_learn=to_learn, earlier=earlier))
+        return Probe(list_folder(Branch(source), layout=laid_out, to_learn=to_learn, earlier=earlier))
+    root = Branch(source)
     try:
         idx = find_idx(path)
         cifar = find_cifar(path)
         tables = [] if idx or cifar is not None else find_tables(path)
-        by_folders = laid_out.word == AUTO and not idx and cifar is None and has_class_folders(path)
+        by_folders = laid_out.word == AUTO and not idx and cifar is None and has_class_folders(root)
         # An archive that lies beside class folders is a backup of them.
         shards = [] if idx or cifar is not None or by_folders else find_shards(source)
     except OSError as error:
@@ -140,7 +142,7 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
         return Probe(list_table(_only_table(source, tables), to_learn=to_learn, earlier=earlier))
     if laid_out.word == NONE:
         raise DataError(f"layout none: {printable(source)} holds no table and no shards: leave the layout at auto")
-    listing = list_folder(source, to_learn=to_learn, earlier=earlier)
+    listing = list_folder(root, to_learn=to_learn, earlier=earlier)
     if tables:
         names = ", ".join(printable(table.name) for table in tables)
         listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))

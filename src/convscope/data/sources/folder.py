@@ -29,12 +29,12 @@ _BESIDE_IMAGES = frozenset(_TEXTS.split()) | frozenset(_ARCHIVES.split())
 
 
 def list_folder(
-    source: str, *, layout: Layout | None = None, to_learn: bool = True, earlier: tuple[str, ...] = ()
+    root: Branch, *, layout: Layout | None = None, to_learn: bool = True, earlier: tuple[str, ...] = ()
 ) -> Listing:
     """Return everything that a folder of images holds, in a fixed order.
 
     Args:
-        source: the folder.
+        root: the folder.
         layout: what its folders are; None recognizes it.
         to_learn: whether it must hold what a training needs; else one class alone will do, and may have no image.
         earlier: the classes of a run, in whose order they are listed where they are the same.
@@ -42,7 +42,6 @@ def list_folder(
     Raises:
         DataError: it can't be trained on, or two layouts are possible.
     """
-    root = Branch(source)
     reading = recognized(root) if layout is None or layout.word == AUTO else read_by(root, layout)
     source = reading.root.path
     notes = [*reading.notes, *_notes_on_empty(reading, to_learn=to_learn)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from convscope.data.layout import SPLITS, is_split_name, split_in_name, words_beside_split
 from convscope.data.sources.reading import Reading, by_class_first, by_classes, by_splits
@@ -32,12 +31,11 @@ def recognized(root: Branch) -> Reading:
     return replace(reading, notes=(note, *reading.notes))
 
 
-def has_class_folders(folder: Path) -> bool:
+def has_class_folders(root: Branch) -> bool:
     """Return whether a folder of images is read by its folders, where a table or shards lie beside them.
 
     Several folders with images are, but for splits without class folders: a table names their images.
     """
-    root = Branch(str(folder))
     chosen = find_splits(root)
     if chosen:
         return any(unwrapped(branch).below for branch in chosen.values()) or len(root.below) > len(chosen)

@@ -31,11 +31,10 @@ class Branch:
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
-                    if is_hidden(entry.name):
-                        continue
                     if _is_folder(entry):
-                        folders.append(Branch(entry.path, above=self))
-                    elif could_be_image(entry.name):
+                        if not is_hidden(entry.name):
+                            folders.append(Branch(entry.path, above=self))
+                    elif could_be_image(entry.name) and not is_hidden(entry.name):
                         images += 1
         except OSError:
             images += 1
