@@ -85,3 +85,19 @@ def shapes_table(folder: Path, count: int, *, seed: int = 0, name: str = "labels
         lines.append(f"{path},{'|'.join(shape for shape, there in zip(SHAPES, row, strict=True) if there)}")
     (folder / name).write_text("\n".join(lines) + "\n")
     return folder / name, targets
+
+
+def folders(root: Path, *paths: str, images: int = 3, size: int = 8) -> Path:
+    """Folders below `root` with so many images in each; one whose path ends with / holds none. Returns `root`."""
+    seed = 0
+    for path in paths:
+        (root / path).mkdir(parents=True, exist_ok=True)
+        for number in range(0 if path.endswith("/") else images):
+            image(seed, size).save(root / path / f"{number}.png")
+            seed += 1
+    return root
+
+
+def each(outer: str, inner: str) -> list[str]:
+    """Every path a/b of the words of two texts."""
+    return [f"{first}/{second}" for first in outer.split() for second in inner.split()]

@@ -51,15 +51,12 @@ def test_one_class(tmp_path: Path) -> None:
     refused(tmp_path, "one class only, 'cats'")
 
 
-def test_one_folder_too_high(tmp_path: Path) -> None:
-    made.fill(tmp_path / "inner" / "train", {"a": 1, "b": 1})
-    refused(tmp_path, "holds only the folder 'inner': did you mean .*inner?")
-
-
 def test_a_class_without_images(tmp_path: Path) -> None:
     made.fill(tmp_path, {"a": 3, "b": 0})
-    (tmp_path / "b" / "list.csv").write_text("x")
-    refused(tmp_path, r"class folder .*/b has no images \(it holds 1 file \(.csv\)\): add some or remove the folder")
+    refused(tmp_path, r"has one class only, 'a' \(no images in b/\)")
+    made.fill(tmp_path, {"c": 3}, first_seed=9)
+    (tmp_path / "b" / "volume.npy").write_bytes(b"x")
+    refused(tmp_path, r"class folder .*/b has no images \(it holds 1 file \(.npy\)\): add some or remove the folder")
 
 
 def test_no_training_split(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convscope.cli.echo import echo
-from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
+from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 from convscope.report.printable import printable
 from convscope.report.shell import typed
@@ -86,8 +86,7 @@ def command(
                 resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, watcher=watcher
             )
         else:
-            recipe = read_recipe(recipe_file)
-            recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
+            recipe = recipe_for(recipe_file, settings, data)
             if not recipe.data:
                 raise RunError(f"there is nothing to train on: name {SOURCES}")
             found = ablate(

@@ -26,12 +26,20 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 @click.argument("run")
 @click.argument("data", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
 @click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
 @click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
 @click.option("--verify", is_flag=True, help="Read every file again, and decode anew where one has changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    run: str, data: str | None, split: str | None, device: str, cache: str | None, verify: bool, as_json: bool
+    run: str,
+    data: str | None,
+    split: str | None,
+    layout: str,
+    device: str,
+    cache: str | None,
+    verify: bool,
+    as_json: bool,
 ) -> None:
     """Measure RUN on the held-out part of its own images, or on DATA.
 
@@ -46,7 +54,14 @@ def command(
 
     with shown_progress() as progress:
         found = evaluate(
-            Path(run), data, split=split, device=device, cache_directory=cache, progress=progress, verify=verify
+            Path(run),
+            data,
+            layout=layout,
+            split=split,
+            device=device,
+            cache_directory=cache,
+            progress=progress,
+            verify=verify,
         )
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

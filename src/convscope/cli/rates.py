@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.echo import echo, write_output
-from convscope.cli.settings import RecipeCommand, given_settings, option_name, read_recipe, recipe_options
+from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
 from convscope.cli.watching import watching
 from convscope.report.shell import typed
 from convscope.report.table import Column, Table, print_table
@@ -53,7 +53,7 @@ def command(
     from convscope.train.rates import find_learning_rate
 
     given = given_settings(context)
-    recipe = read_recipe(recipe_file).changed({**given, "data": data})
+    recipe = recipe_for(recipe_file, given, data)
     with watching(quiet=as_json) as listener:
         test = find_learning_rate(
             recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import click
 from convscope.errors import RunError, did_you_mean
 from convscope.train.settings.recipe import Recipe, choices, parse_setting, placeholder, settings
 from convscope.train.settings.recipe_file import load_recipe
-from convscope.train.settings.setting import Value
+from convscope.train.settings.setting import AUTO, Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
@@ -66,6 +66,18 @@ def given_settings(context: click.Context) -> dict[str, Value]:
     """The settings that were typed, parsed; raises RunError where a value can't be one."""
     typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
     return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
+
+
+def recipe_for(name_or_file: str | None, given: Mapping[str, Value], data: str | None) -> Recipe:
+    """Return the recipe of that name or file with the settings that were typed, for the data that was named.
+
+    The layout of a recipe that was written for other data is left at auto. Raises RunError.
+    """
+    recipe = read_recipe(name_or_file)
+    of_data: dict[str, Value] = {} if data is None else {"data": data}
+    if data is not None and recipe.data and Path(recipe.data).resolve() != Path(data).resolve():
+        of_data["layout"] = AUTO
+    return recipe.changed({**of_data, **given})
 
 
 def read_recipe(name_or_file: str | None) -> Recipe:

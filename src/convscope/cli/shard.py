@@ -19,11 +19,12 @@ SHOWN_PROBLEMS = 3
 @click.argument("data")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--shard-size", default="256MB", show_default=True, metavar="SIZE", help="Most bytes of a shard.")
+@click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Most images of a shard.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides the order of the images."
 )
-def command(data: str, out: Path, shard_size: str, images: int | None, seed: int) -> None:
+def command(data: str, out: Path, shard_size: str, layout: str, images: int | None, seed: int) -> None:
     """Write DATA, any source that `train` reads, as shards into the new folder OUT.
 
     Image files are taken as they are, byte for byte; what can't be read is left out and listed.
@@ -32,7 +33,9 @@ def command(data: str, out: Path, shard_size: str, images: int | None, seed: int
     from convscope.data.shards.write_shards import write_shards
 
     shard_bytes = parse_byte_size(shard_size)
-    found = probe(data)
+    found = probe(data, layout=layout)
+    for note in found.listing.notes:
+        click.echo(f"note: {note}", err=True)
     with shown_progress() as progress:
         made = write_shards(
             found.listing, out, shard_bytes=shard_bytes, shard_images=images, seed=seed, progress=progress

@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
-from convscope.cli.settings import RecipeCommand, given_settings, read_recipe, recipe_options
+from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.cli.watching import watching
 from convscope.errors import RunError
 from convscope.report.shell import typed
@@ -77,8 +77,7 @@ def command(
         with watching(quiet=as_json or not first) as listener:
             outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
     else:
-        recipe = read_recipe(recipe_file)
-        recipe = recipe.changed({**settings, **({} if data is None else {"data": data})})
+        recipe = recipe_for(recipe_file, settings, data)
         if ensemble is not None:
             return train_members(
                 recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from convscope.data.layout import NONE
 from convscope.data.records import Decoding, Labels, Pixels, Problem, Targets
 
 # The part that is cut into splits in memory, where the source has no splits of its own.
@@ -62,6 +65,7 @@ class Listing:
 
     `parts` gives each split's number of rows, in the order in which they follow one another. `identity` changes when
     any file's name, size or time does: it is what the cache is keyed by; None means that no cache is needed.
+    `layout` is the setting that reads the same class folders again, "none" where there are none.
     `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone,
     `archives` (rows,), which archive each row lies in, for shards alone.
     """
@@ -80,6 +84,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     targets: Targets | None = None
     archives: Labels | None = None
+    layout: str = NONE
 
     def class_counts(self, rows: Labels) -> Labels:
         """How many of some rows show each class, int64 (classes,)."""
@@ -113,3 +118,26 @@ def identity_of(source: str, files: Iterable[Found]) -> str:
     lines = [f"{file.path[start:]}\0{file.size}\0{file.time}" for file in files]
     digest.update("\0".join(lines).encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
+
+
+def class_order(names: Iterable[str], *, earlier: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return class names in order: numbers as numbers, then the others by their text.
+
+    A run's labels are places in its list of classes: `earlier` is the list of a run, which is kept where its names are
+    the same.
+
+    >>> class_order(["10", "9", "unknown", "1"]), class_order(["1", "2", "10"], earlier=("1", "10", "2"))
+    (('1', '9', '10', 'unknown'), ('1', '10', '2'))
+    """
+    names = set(names)
+    if names == set(earlier):
+        return earlier
+
+    def key(name: str) -> tuple[bool, Fraction, str]:
+        is_number = _NUMBER.fullmatch(name) is not None
+        return not is_number, Fraction(name) if is_number else Fraction(0), name
+
+    return tuple(sorted(names, key=key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from convscope.data.layout import AUTO, NONE, Layout
 from convscope.data.listing import Listing
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
@@ -14,9 +15,12 @@ from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards
 from convscope.data.sources.cifar import find_cifar, list_cifar
 from convscope.data.sources.digits import list_digits
-from convscope.data.sources.folder import LAYOUT, list_folder
+from convscope.data.sources.folder import list_folder
 from convscope.data.sources.idx import find_idx, list_idx
-from convscope.data.sources.table import find_tables, has_class_folders, is_table, list_table
+from convscope.data.sources.reading import LAYOUT
+from convscope.data.sources.recognize import has_class_folders
+from convscope.data.sources.table import find_tables, is_table, list_table
+from convscope.data.sources.tree import Branch
 from convscope.errors import DataError, did_you_mean
 
 BUILT_IN = ("digits",)
@@ -68,6 +72,11 @@ class Probe:
         return dict(self.listing.parts)
 
     @property
+    def layout(self) -> str:
+        """The setting that reads the same class folders again; "none" where the source has none."""
+        return self.listing.layout
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """The typical (height, width)."""
         return self.listing.image_size
@@ -83,34 +92,43 @@ class Probe:
         return Decoding(size=(height, width), channels=self.channels)
 
 
-def probe(source: str, *, to_learn: bool = True) -> Probe:
+def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Probe:
     """Tell cheaply the kind, classes, counts, typical size and channels of a source.
 
     `source` is a folder of images, of WebDataset shards, of IDX files or of CIFAR's binary files, a CSV table or a
-    folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. Where nothing is to be
-    learned from it, one class alone will do. Raises DataError with what was found, what is needed and what to do.
+    folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. `layout` says what the
+    folders of a folder of images are, as `Layout.parse` reads it. Where nothing is to be learned from it, one class
+    alone will do. `earlier` are the classes of a run, in whose order they are listed where they are the same. Raises
+    DataError with what was found, what is needed and what to do.
 
     >>> found = probe("digits")
     >>> found.counts, found.image_size, found.channels
     ({'all': 1797}, (8, 8), 1)
     """
     path = Path(source)
+    laid_out = Layout.parse(layout)
+    by_layout = laid_out.word not in (AUTO, NONE)
+    if by_layout and not path.is_dir() and (path.exists() or source in BUILT_IN or names_shards(source)):
+        raise DataError(f"layout {layout}: {source} is no folder, and only folders of images have a layout")
     if source in BUILT_IN and not path.is_dir():
         return Probe(list_digits())
     if is_table(path) and path.exists():
-        return Probe(list_table(source, to_learn=to_learn))
+        return Probe(list_table(source, to_learn=to_learn, earlier=earlier))
     if names_shards(source) and not path.is_dir():
-        return Probe(list_shards(source, find_shards(source), to_learn=to_learn))
+        return Probe(list_shards(source, find_shards(source), to_learn=to_learn, earlier=earlier))
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
     source = str(path)
+    if by_layout:
+        return Probe(list_folder(Branch(source), layout=laid_out, to_learn=to_learn, earlier=earlier))
+    root = Branch(source)
     try:
         idx = find_idx(path)
         cifar = find_cifar(path)
         tables = [] if idx or cifar is not None else find_tables(path)
-        by_table = bool(tables) and not has_class_folders(path)
-        # An archive that lies beside class folders is somebody's backup.
-        shards = [] if idx or cifar is not None or has_class_folders(path) else find_shards(source)
+        by_folders = laid_out.word == AUTO and not idx and cifar is None and has_class_folders(root)
+        # An archive that lies beside class folders is a backup of them.
+        shards = [] if idx or cifar is not None or by_folders else find_shards(source)
     except OSError as error:
         raise DataError(f"{source} can't be read: {error.strerror}") from None
     if idx:
@@ -118,10 +136,12 @@ def probe(source: str, *, to_learn: bool = True) -> Probe:
     if cifar is not None:
         return Probe(list_cifar(source, cifar))
     if shards:
-        return Probe(list_shards(source, shards, to_learn=to_learn))
-    if by_table:
-        return Probe(list_table(_only_table(source, tables), to_learn=to_learn))
-    listing = list_folder(source, to_learn=to_learn)
+        return Probe(list_shards(source, shards, to_learn=to_learn, earlier=earlier))
+    if tables and not by_folders:
+        return Probe(list_table(_only_table(source, tables), to_learn=to_learn, earlier=earlier))
+    if laid_out.word == NONE:
+        raise DataError(f"layout none: {source} holds no table and no shards: leave the layout at auto")
+    listing = list_folder(root, to_learn=to_learn, earlier=earlier)
     if tables:
         names = ", ".join(table.name for table in tables)
         listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))

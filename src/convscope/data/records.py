@@ -25,7 +25,6 @@ ResizeMode: TypeAlias = Literal["crop", "letterbox", "squash"]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
 WHITE = (255, 255, 255)
-SPLITS = ("train", "val", "test")
 LARGEST_SIDE = 8192
 # Stands for the label of an image that has a row of targets instead: as an index it fits no class.
 SEVERAL = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 # Control and formatting characters, surrogates, line and paragraph separators.
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -45,3 +46,26 @@ def is_unprintable(character: str) -> bool:
     (True, True, False)
     """
     return character not in JOINERS and unicodedata.category(character) in UNPRINTABLE
+
+
+def few(names: Iterable[str], *, most: int = 5) -> str:
+    """Return up to `most` names with commas between, and how many more there are.
+
+    >>> few("abcdefg")
+    'a, b, c, d, e and 2 more'
+    """
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def first_and_last(names: Iterable[str], *, first: int = 10, last: int = 3) -> str:
+    """Return names with commas between; of more than `first` + `last`, the first and the last ones.
+
+    >>> first_and_last(map(str, range(100)), first=3, last=2)
+    '0, 1, 2, ..., 98, 99'
+    """
+    shown = list(names)
+    if len(shown) > first + last:
+        shown[first:-last] = ["..."]
+    return ", ".join(shown)

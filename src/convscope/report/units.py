@@ -73,7 +73,7 @@ def parse_byte_size(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGTPE])(i?)[bB]?|[bB])\s*", text)
     if not found:
-        raise ConvscopeError(f"{text!r} is not an amount of memory: write it like 8GB, 512MB or 16GiB")
+        raise ConvscopeError(f"{text!r} is not a size in bytes: write it like 8GB, 512MB or 16GiB")
     digits, prefix, binary = found.groups()
     if prefix is None:
         return int(Fraction(digits))

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE
 from convscope.data.open import BUILT_IN, open_dataset, probe
-from convscope.data.records import Dataset, Decoding, ImageSet, Progress, no_progress
+from convscope.data.records import Dataset, ImageSet, Progress, no_progress
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
@@ -58,6 +59,7 @@ def evaluate(
     run: str | Path,
     data: str | Path | None = None,
     *,
+    layout: str = AUTO,
     split: str | None = None,
     device: str = "cpu",
     cache_directory: str | Path | None = None,
@@ -67,7 +69,8 @@ def evaluate(
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
     Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
-    is taken unless `split` says otherwise; or a CSV table names them. Classes go by name; `data` may lack all but one
+    is taken unless `split` says otherwise; or a CSV table names them. `layout` says what their folders are, as the
+    recipe's setting does for the run's own. Classes go by name; `data` may lack all but one
     of the run's: of several labels an image, one that is never named counts as absent. With `verify` every file whose
     image is found decoded is read again, and all are decoded anew where one has changed.
 
@@ -80,7 +83,10 @@ def evaluate(
     card, recipe = opened.card(), opened.recipe()
     network = opened.network().to(device)
     cache = None if cache_directory is None else Path(cache_directory)
-    dataset = _open(opened, str(data) if data is not None else None, recipe, card.decoding, cache, progress, verify)
+    other = None if data is None else str(data)
+    if other is None and layout != AUTO:
+        raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
+    dataset = _open(opened, other, layout, recipe, card, cache, progress, verify)
     name, images = _choose(dataset, split)
     notes = list(dataset.notes)
     if data is None:
@@ -110,8 +116,9 @@ def evaluate(
 def _open(
     run: Run,
     data: str | None,
+    layout: str,
     recipe: Recipe,
-    decoding: Decoding,
+    card: ModelCard,
     cache: Path | None,
     progress: Progress,
     verify: bool,
@@ -125,9 +132,14 @@ def _open(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
+    found = (
+        probe(recipe.data, layout=recipe.layout, earlier=card.classes)
+        if data is None
+        else probe(data, layout=layout, to_learn=False)
+    )
     return open_dataset(
-        probe(recipe.data if data is None else data, to_learn=own),
-        decoding=decoding,
+        found,
+        decoding=card.decoding,
         validation_fraction=recipe.held_back if own else 0.0,
         test_fraction=recipe.test_fraction if own else 0.0,
         seed=recipe.seed_of_split,

@@ -35,7 +35,7 @@ from convscope.train.loop.state import Settings, new_state
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO
 from convscope.train.start import read_start, starting_network
-from convscope.train.training import card_of, open_images, own_torch
+from convscope.train.training import card_of, data_lines, open_images, own_torch
 
 if TYPE_CHECKING:
     from convscope.report.svg import Drawing
@@ -144,12 +144,14 @@ def find_learning_rate(
         raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_threads(recipe.threads)
     listener = listener or Silent()
-    found = probe(recipe.data)
+    found = probe(recipe.data, layout=recipe.layout)
     settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
     for note in settled.notes:
         listener.said(note)
     start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
     dataset, train = open_images(found, settled, listener, cache_directory)
+    for line in data_lines(dataset):
+        listener.said(line)
     card = card_of(settled, dataset, train)
     with own_torch(settled):
         torch.default_generator.manual_seed(settled.recipe.seed)

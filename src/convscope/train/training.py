@@ -18,6 +18,7 @@ from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.room import LackOfRoom
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
+from convscope.report.printable import first_and_last
 from convscope.report.shell import typed
 from convscope.report.units import plural
 from convscope.train.auto.choose import Settled, settle
@@ -70,10 +71,17 @@ THE_RUN = "run"
 
 
 def train_new(
-    recipe: Recipe, *, listener: Listener, name: str | None, runs_directory: Path, cache_directory: Path | None
+    recipe: Recipe,
+    *,
+    listener: Listener,
+    name: str | None,
+    runs_directory: Path,
+    cache_directory: Path | None,
+    earlier: tuple[str, ...] = (),
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
+    `earlier` are the classes of a run that this one belongs to: they are kept in its order.
     Processes that torchrun started train together: each is given its share of every batch, and the first one writes.
     Once torchrun has started them again, they go on with the run that they were at.
     """
@@ -82,7 +90,13 @@ def train_new(
         if at := team.remembered(THE_RUN):
             return _train_on(team, Path(at), {}, listener=heard, cache_directory=cache_directory)
         return _train_new(
-            team, recipe, listener=heard, name=name, runs_directory=runs_directory, cache_directory=cache_directory
+            team,
+            recipe,
+            listener=heard,
+            name=name,
+            runs_directory=runs_directory,
+            cache_directory=cache_directory,
+            earlier=earlier,
         )
 
 
@@ -102,12 +116,13 @@ def _train_new(
     name: str | None,
     runs_directory: Path,
     cache_directory: Path | None,
+    earlier: tuple[str, ...],
 ) -> Outcome:
     if not recipe.data:
         raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_name(name)
     require_threads(recipe.threads)
-    found = probe(recipe.data)
+    found = probe(recipe.data, layout=recipe.layout, earlier=earlier)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
     settled, of_memory, start = _settled_start(team, lasting, found, cache_directory)
     dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
@@ -169,11 +184,11 @@ def _train_on(
     recipe = recipe.changed(changes)
     if "threads" in changes:  # a run of a larger machine is gone on with as it is
         require_threads(recipe.threads)
-    found = probe(recipe.data)
+    card = run.card()
+    found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
     settled, of_memory = team.decided(
         lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size)
     )
-    card = run.card()
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
     with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
@@ -375,11 +390,18 @@ def open_images(
     return dataset, dataset.train
 
 
-def _introduction(job: Job) -> Iterator[str]:
-    dataset, settled = job.dataset, job.settled
+def data_lines(dataset: Dataset) -> Iterator[str]:
+    """Say what was read: the source, its images, its classes, and what the reader should know of them."""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
-    yield from (*dataset.notes, *dataset.notes_on_training)
+    yield f"classes: {first_and_last(dataset.classes)}"
+    yield from dataset.notes
+
+
+def _introduction(job: Job) -> Iterator[str]:
+    dataset, settled = job.dataset, job.settled
+    yield from data_lines(dataset)
+    yield from dataset.notes_on_training
     if dataset.problems:
         yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
     together = f"{job.team.size} processes, each " if job.team.size > 1 else ""

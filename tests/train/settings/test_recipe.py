@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convscope.data.layout import WORDS as LAYOUTS
 from convscope.errors import RunError
 from convscope.train.settings.recipe import Recipe, choices, names, parse_setting, placeholder, settings
 from convscope.train.settings.recipe_file import from_toml, load_recipe, to_toml
@@ -22,6 +23,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "model_options": st.sampled_from(["", "variant=notes", "width=2,bias=true"]),
     "image_size": st.one_of(_OR_AUTO, st.integers(1, 8192).map(lambda side: f"{side}x{side}")),
     "channels": st.sampled_from([AUTO, 1, 3]),
+    "layout": st.sampled_from([*LAYOUTS, "train=a,b,train=a b=c/d,test=ünïcode"]),
     "resize_mode": st.sampled_from(choices("resize_mode")),
     "validation_fraction": st.floats(0, 0.49),
     "test_fraction": st.floats(0, 0.49),
@@ -106,6 +108,8 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"optimizer": "adam"}, "optimizer is 'adam': it is one of auto, sgd, adamw, muon. Did you mean adamw?"),
         ({"resolution_start": 1.5}, "images begin at most at their own size"),
         ({"channels": 2}, "channels is 2: images have 1"),
+        ({"layout": "class"}, "train=training_set,test=test_set. Did you mean classes?"),
+        ({"layout": "train=a,test=../b"}, "'../b' is not the name of a folder inside the source"),
         ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from convscope.data.layout import SPLIT_NAMES
 from convscope.data.listing import WHOLE
-from convscope.data.sources.folder import SPLIT_NAMES
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError
 

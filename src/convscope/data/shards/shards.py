@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
-from convscope.data.records import SEVERAL, SPLITS, Problem
+from convscope.data.layout import SPLITS
+from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, class_order, identity_of
+from convscope.data.records import SEVERAL, Problem
 from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
 from convscope.data.shards.shard_names import Shard
 from convscope.data.shards.shard_reader import ShardReader, read_member
@@ -55,10 +56,11 @@ class _Found:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> Listing:
+def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Listing:
     """Everything that some shards hold, split after split; raises DataError where it can't be trained on.
 
-    Where nothing is to be learned from it, a class may have no image, and there may be one class alone.
+    Where nothing is to be learned from it, a class may have no image, and there may be one class alone. `earlier` are
+    the classes of a run, in whose order they are listed where they are the same and no file beside the shards says.
     """
     parts = {shard.split for shard in shards}
     if WHOLE in parts and len(parts) > 1:
@@ -82,7 +84,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True) -> L
         _check_labelled(source, unlabelled, images)
     root = Path(shards[0].path).parent
     listed = said_classes(root) or said_classes(root.parent)
-    classes, several = _classes(source, listed, found, to_learn=to_learn)
+    classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
     places: list[tuple[str, Member]] = []
     rows_said: list[list[int]] = []
     counts: dict[str, int] = {}
@@ -198,7 +200,7 @@ def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
 
 
 def _classes(
-    shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool
+    shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool, earlier: tuple[str, ...]
 ) -> tuple[tuple[str, ...], bool]:
     """The classes in the order of their numbers, and whether images have several."""
     kinds = {sample.said[:1] == (SEVERAL_SAID,) for part in found.values() for sample in part.samples}
@@ -212,10 +214,7 @@ def _classes(
     if from_file is not None:
         classes = tuple(from_file)
     else:
-        said = {word for sample in learned.samples for word in sample.said}
-        numbers = sorted(word for word in said if isinstance(word, int))
-        words = sorted(word for word in said if isinstance(word, str))
-        classes = tuple(dict.fromkeys((*map(str, numbers), *words)))
+        classes = class_order({str(word) for sample in learned.samples for word in sample.said}, earlier=earlier)
     if to_learn and len(classes) == 1:
         raise DataError(f"{shown} has one class only, {classes[0]!r}: a classifier needs two or more")
     return classes, several

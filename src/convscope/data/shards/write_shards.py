@@ -28,9 +28,11 @@ from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
 from convscope.files.regular import Unreadable
+from convscope.report.units import byte_size
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6
+SMALLEST_SHARD = tarfile.RECORDSIZE
 LONGEST_STEM = 48
 # Images that are read and looked at together, ahead of being written.
 AHEAD = 256
@@ -69,8 +71,11 @@ def write_shards(
     """Write every image of a source into shards of at most so many bytes and images (a large image has its own).
 
     Raises:
-        DataError: the folder is there already, or can't be written.
+        DataError: the folder is there already, or can't be written; shards smaller than any archive, or of no image.
     """
+    if shard_bytes < SMALLEST_SHARD:
+        smallest = byte_size(SMALLEST_SHARD)
+        raise DataError(f"shards of {byte_size(shard_bytes)}: no archive is smaller than {smallest}, give that or more")
     if shard_images is not None and shard_images < 1:
         raise DataError(f"{shard_images} images a shard: give 1 or more")
     if folder.exists():

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from convscope.data.listing import class_order
 from convscope.data.sources.sheet import Row, Sheet, plain_name
 from convscope.errors import DataError
 from convscope.report.units import plural
@@ -94,18 +95,18 @@ def _is_class(sheet: Sheet, place: int) -> bool:
     )
 
 
-def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True) -> Labelling:
-    """The classes of each row, two or more where they are to be learned.
+def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Labelling:
+    """The classes of each row, two or more where they are to be learned; in `earlier` order, as `class_order` says.
 
     Raises DataError for labels that are empty, or that an eye can't tell apart.
     """
     notes: list[str] = []
     if columns.label is not None:
         shown = _one_each(sheet, columns.label, notes)
-        order = sorted(set().union(*shown))
+        order = list(class_order(frozenset().union(*shown), earlier=earlier))
     elif columns.labels is not None:
         shown = _several(sheet, columns.labels, notes)
-        order = sorted(set().union(*shown))
+        order = list(class_order(frozenset().union(*shown), earlier=earlier))
     else:
         heads = {place: _class_name(sheet.header[place]) for place in columns.classes}
         shown = [

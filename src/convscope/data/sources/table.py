@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from convscope.data.layout import SPLIT_NAMES, SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
-from convscope.data.records import SEVERAL, SPLITS, Problem, Targets
-from convscope.data.sources.folder import SPLIT_NAMES
+from convscope.data.records import SEVERAL, Problem, Targets
 from convscope.data.sources.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.sheet import ENDINGS, Row, Sheet, read_sheet
@@ -49,23 +49,15 @@ def find_tables(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_table(path) and not is_hidden(path.name))
 
 
-def has_class_folders(folder: Path) -> bool:
-    """Whether a folder is laid out as a folder for each class, or as splits with such folders."""
-    below = [path for path in folder.iterdir() if not is_hidden(path.name) and path.is_dir()]
-    splits = [path for path in below if path.name.casefold() in SPLIT_NAMES]
-    if splits:
-        return any(inner.is_dir() and not is_hidden(inner.name) for path in splits for inner in path.iterdir())
-    return len(below) > 1
-
-
-def list_table(source: str, *, to_learn: bool = True) -> Listing:
+def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Listing:
     """Everything that a table names, split after split; raises DataError where it can't be trained on.
 
-    Where nothing is to be learned from it, there may be one class alone.
+    Where nothing is to be learned from it, there may be one class alone. `earlier` are the classes of a run, in whose
+    order they are listed where they are the same.
     """
     sheet = read_sheet(source, needed=frozenset(IMAGE))
     columns = find_columns(sheet)
-    labelling = read_labels(sheet, columns, to_learn=to_learn)
+    labelling = read_labels(sheet, columns, to_learn=to_learn, earlier=earlier)
     notes = list(labelling.notes)
     problems: list[Problem] = []
     entries = _entries(sheet, columns, labelling, Path(source).parent, problems, notes)

@@ -17,7 +17,13 @@ _READ = "jpg jpeg jpe jfif png webp gif bmp dib tif tiff ppm pgm pbm pnm mpo"
 # Images that can't be read are listed with the reason, rather than passed over.
 _NOT_READ = "heic heif avif jxl jp2 j2k svg eps psd tga ico dcm dng cr2 nef arw exr hdr raw"
 IMAGE_ENDINGS = frozenset(_READ.split()) | frozenset(_NOT_READ.split())
-SYSTEM_NAMES = frozenset({"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"})
+# Names without an ending that are not images.
+_TEXTS = "readme license licence copying authors changelog notes makefile dockerfile md5sums sha256sums"
+TEXT_NAMES = frozenset(_TEXTS.split())
+SYSTEM_NAMES = frozenset(
+    {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
+    | {"thumbs.db", "ehthumbs.db", "desktop.ini", "_ds_store", "icon\r"}
+)
 
 
 @dataclass
@@ -32,10 +38,11 @@ class Walk:
     _files: set[tuple[int, int]] = field(default_factory=set)
     _links: list[tuple[str, list[Found]]] = field(default_factory=list)
 
-    def collect(self, folder: str) -> list[Found]:
-        """The image files below a folder; `follow_links` later adds, to the same list, what links lead to."""
+    def collect(self, *folders: str) -> list[Found]:
+        """The image files below some folders; `follow_links` later adds, to the same list, what links lead to."""
         found: list[Found] = []
-        self._descend(folder, found)
+        for folder in folders:
+            self._descend(folder, found)
         return found
 
     def follow_links(self) -> None:
@@ -93,10 +100,10 @@ class Walk:
             return False
 
     def _is_candidate(self, name: str) -> bool:
-        _, dot, ending = name.rpartition(".")
-        if not dot or ending.lower() in IMAGE_ENDINGS:
+        if could_be_image(name):
             return True
-        self.passed_over["." + ending.lower()] += 1
+        _, dot, ending = name.rpartition(".")
+        self.passed_over[dot + ending.lower() if dot else name] += 1
         return False
 
     def _add(self, path: str, status: os.stat_result, found: list[Found]) -> None:
@@ -107,6 +114,20 @@ class Walk:
         found.append(Found(path, status.st_size, status.st_mtime_ns))
 
 
+def could_be_image(name: str) -> bool:
+    """Return whether a file of this name is looked into: it ends as an image's does, or has no ending.
+
+    >>> could_be_image("0001.JPG"), could_be_image("0001"), could_be_image("README"), could_be_image("labels.csv")
+    (True, True, False, False)
+    """
+    _, dot, ending = name.rpartition(".")
+    return ending.lower() in IMAGE_ENDINGS if dot else name.casefold() not in TEXT_NAMES
+
+
 def is_hidden(name: str) -> bool:
-    """Whether a name is passed over without a word: hidden, or the system's own."""
-    return name[0] == "." or name in SYSTEM_NAMES
+    """Return whether a name is passed over in silence: hidden, or the system's own.
+
+    >>> is_hidden(".DS_Store"), is_hidden("Thumbs.db"), is_hidden("rose.jpg")
+    (True, True, False)
+    """
+    return name[0] == "." or name.casefold() in SYSTEM_NAMES

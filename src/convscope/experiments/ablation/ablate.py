@@ -10,11 +10,11 @@ from pathlib import Path
 from convscope.data.open import Probe, probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.halving import train_halving
-from convscope.experiments.ablation.plan import baseline_network, make_plan, read_plan, read_results, write_plan
+from convscope.experiments.ablation.plan import Plan, baseline_network, make_plan, read_plan, read_results, write_plan
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.series import Series
 from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
-from convscope.experiments.ablation.trial import open_bench
+from convscope.experiments.ablation.trial import Bench, open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.experiments.ablation.watcher import Telling, Unwatched, Watcher
 from convscope.report.units import plural
@@ -22,6 +22,7 @@ from convscope.train.auto.choose import settle
 from convscope.train.auto.fitting import fit_to_memory
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Run, create_run, require_name, run_name
+from convscope.train.events import Listener
 from convscope.train.hardware.device import require_threads
 from convscope.train.job import hash_of
 from convscope.train.plan.make import make_plan as make_training_plan
@@ -31,7 +32,7 @@ from convscope.train.settings.seeds import following_seeds
 from convscope.train.settings.setting import AUTO, Auto, Value
 from convscope.train.start import lasting_start
 from convscope.train.team.place import Place
-from convscope.train.training import lasting_source
+from convscope.train.training import data_lines, lasting_source
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"
@@ -80,7 +81,7 @@ def ablate(
     require_name(name)
     require_threads(recipe.threads)
     all_seeds = following_seeds(recipe.seed, seeds)
-    found = probe(recipe.data)
+    found = probe(recipe.data, layout=recipe.layout)
     _check_labels(found)
     cache = None if cache_directory is None else Path(cache_directory)
     settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
@@ -110,7 +111,7 @@ def ablate(
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
         told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
-        for line in (*notes, *chain(*told), f"directory: {run}"):
+        for line in (*data_lines(bench.dataset), *notes, *chain(*told), f"directory: {run}"):
             watcher.said(line)
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         return train_halving(series, [])
@@ -141,16 +142,14 @@ def ablate_on(
     all_seeds = following_seeds(recipe.seed, count)
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
-        found = probe(recipe.data)
+        found = probe(recipe.data, layout=recipe.layout)
         settled = settle(recipe, found, cache)
         classes = len(found.classes)
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]
         variants = choose_variants(wanted, recipe, lambda: baseline_network(settled, classes))
         plan = replace(make_plan(settled, classes, variants, all_seeds), data_hash=plan.data_hash)
-        bench = open_bench(recipe, found, Telling(watcher), cache)
-        if hash_of(bench.dataset) != plan.data_hash:
-            raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
+        bench = _bench_as_begun(run, plan, recipe, found, Telling(watcher), cache)
         done = read_results(run)
         jobs, _ = shared_out(jobs, recipe.threads, plan, settled, classes)
         if done:
@@ -165,6 +164,21 @@ def ablate_on(
         watcher.said(f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done")
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         return train_halving(series, done)
+
+
+def _bench_as_begun(
+    run: Run, plan: Plan, recipe: Recipe, found: Probe, listener: Listener, cache: Path | None
+) -> Bench:
+    """The images as they were when the ablation was begun; raises RunError where they have changed since."""
+    bench = open_bench(recipe, found, listener, cache)
+    in_text_order = tuple(sorted(found.classes))
+    if hash_of(bench.dataset) != plan.data_hash and in_text_order != found.classes:
+        # Classes named by numbers were once ordered as text, and the order decides the split.
+        found = probe(recipe.data, layout=recipe.layout, earlier=in_text_order)
+        bench = open_bench(recipe, found, listener, cache)
+    if hash_of(bench.dataset) != plan.data_hash:
+        raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
+    return bench
 
 
 def _check_alone() -> None:

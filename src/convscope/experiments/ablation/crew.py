@@ -23,6 +23,7 @@ from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, run_tri
 from convscope.experiments.ablation.variants import Variant
 from convscope.train.events import Silent, Step
 from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.setting import Auto
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"
@@ -46,7 +47,7 @@ def trials(
     if jobs <= 1 or len(tasks) <= 1:
         yield from _one_by_one(tasks, bench, moved, stop)
     else:
-        yield from _at_once(tasks, recipe, cache_directory, min(jobs, len(tasks)), moved, stop)
+        yield from _at_once(tasks, recipe, bench.card.classes, cache_directory, min(jobs, len(tasks)), moved, stop)
 
 
 class _Moving(Silent):
@@ -73,6 +74,7 @@ def _one_by_one(tasks: Sequence[Task], bench: Bench, moved: Moved, stop: Callabl
 def _at_once(
     tasks: Sequence[Task],
     recipe: Recipe,
+    classes: tuple[str, ...],
     cache_directory: Path | None,
     jobs: int,
     moved: Moved,
@@ -83,7 +85,12 @@ def _at_once(
     waiting = list(range(len(tasks)))[::-1]
     busy: dict[int, int] = {}
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(number, heard, recipe, cache_directory)) for number in range(jobs)]
+        setup = {
+            "recipe": recipe.to_dict(),
+            "classes": list(classes),
+            "cache": None if cache_directory is None else str(cache_directory),
+        }
+        workers = [stack.enter_context(_Worker(number, heard, setup, recipe.threads)) for number in range(jobs)]
         # Each is started and told what to open before any has answered.
         left = len(tasks)
         while left:
@@ -123,12 +130,11 @@ class _Worker:
         self,
         number: int,
         heard: SimpleQueue[tuple[int, dict[str, Any] | None]],
-        recipe: Recipe,
-        cache_directory: Path | None,
+        setup: dict[str, Any],
+        threads: int | Auto,
     ) -> None:
-        self._number, self._heard = number, heard
-        self._setup = {"recipe": recipe.to_dict(), "cache": None if cache_directory is None else str(cache_directory)}
-        self._threads = str(recipe.threads)
+        self._number, self._heard, self._setup = number, heard, setup
+        self._threads = str(threads)
 
     def __enter__(self) -> _Worker:
         self._errors: IO[bytes] = tempfile.TemporaryFile()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from convscope.data.batches import to_floats
-from convscope.data.open import Probe, probe
+from convscope.data.open import Probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import trained_as
@@ -90,9 +90,8 @@ class Trial:
         return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
 
 
-def open_bench(recipe: Recipe, found: Probe | None, listener: Listener, cache_directory: Path | None) -> Bench:
+def open_bench(recipe: Recipe, found: Probe, listener: Listener, cache_directory: Path | None) -> Bench:
     """Open the images of a recipe that has nothing left open."""
-    found = found or probe(recipe.data)
     settled = settle(recipe, found)
     dataset, train = open_images(found, settled, listener, cache_directory)
     return Bench(recipe=recipe, found=found, dataset=dataset, train=train, card=card_of(settled, dataset, train))

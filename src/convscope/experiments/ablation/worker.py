@@ -39,13 +39,16 @@ def work(tasks: SimpleQueue[dict[str, Any]], answers: IO[str]) -> None:
     from convscope.train.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
+    from convscope.data.open import probe
     from convscope.experiments.ablation.trial import open_bench, run_trial
     from convscope.experiments.ablation.variants import find_variant
     from convscope.train.settings.recipe import Recipe
 
     setup = tasks.get()
     cache = None if setup["cache"] is None else Path(setup["cache"])
-    bench = open_bench(Recipe.from_dict(setup["recipe"]), None, Silent(), cache)
+    recipe = Recipe.from_dict(setup["recipe"])
+    found = probe(recipe.data, layout=recipe.layout, earlier=tuple(setup["classes"]))
+    bench = open_bench(recipe, found, Silent(), cache)
     tell(answers, {"ready": True})
     while True:
         task = tasks.get()

@@ -96,7 +96,7 @@ def train_ensemble(
     require_name(name)
     require_threads(recipe.threads)
     following_seeds(recipe.seed, members)
-    found = probe(recipe.data)
+    found = probe(recipe.data, layout=recipe.layout)
     if found.multi_label:
         raise RunError(
             f"{found.source} has several labels an image: members are compared by the one class they call; "
@@ -148,7 +148,7 @@ def train_ensemble_on(
         raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
     following_seeds(recipe.seed, planned)
     cache = None if cache_directory is None else Path(cache_directory)
-    found = probe(recipe.data)
+    found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
     with run.locked():
         dataset = _same_images(run, recipe, found, card, listener, cache)
         card = replace(card, members=replace(card.members, planned=planned))
@@ -180,7 +180,7 @@ def _go_on(
 
     for number, seed in enumerate(following_seeds(recipe.seed, planned)[len(names) :], len(names)):
         say(f"member {number + 1} of {planned}, seed {seed}, of the ensemble {run}")
-        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), listener, cache)
+        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), card.classes, listener, cache)
         if member is None:
             go_on = typed("convscope", "train", "--resume", run)
             say(f"{len(names)} of {planned} members are trained; to go on: {go_on}")
@@ -198,7 +198,9 @@ def _go_on(
     return _finish(run, recipe, card, dataset, listener)
 
 
-def _train_member(run: Run, recipe: Recipe, listener: Listener, cache: Path | None) -> tuple[int, Run | None]:
+def _train_member(
+    run: Run, recipe: Recipe, classes: tuple[str, ...], listener: Listener, cache: Path | None
+) -> tuple[int, Run | None]:
     """Train a member, or go on with it, or find that it is complete; None where it was stopped."""
     name = f"seed-{recipe.seed}"
     begun = Run(run.path / name)
@@ -207,7 +209,9 @@ def _train_member(run: Run, recipe: Recipe, listener: Listener, cache: Path | No
             return 0, begun
         outcome = train_on(begun.path, {}, listener=listener, cache_directory=cache)
     else:
-        outcome = train_new(recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache)
+        outcome = train_new(
+            recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=classes
+        )
     return outcome.exit_code, None if outcome.ending == "stopped" else outcome.run
 
 

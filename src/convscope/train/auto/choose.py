@@ -126,9 +126,9 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
 
 
 def _with_what_images_decide(recipe: Recipe, found: Probe, reasons: list[str]) -> Recipe:
-    """The recipe with the share that is held back, the channels, the network and the loss."""
+    """The recipe with the layout, the share that is held back, the channels, the network and the loss."""
     share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
-    recipe = recipe.changed({"validation_fraction": share, "channels": channels})
+    recipe = recipe.changed({"validation_fraction": share, "channels": channels, "layout": found.layout})
     recipe = _with_network_of_weights(recipe, reasons)
     recipe = recipe.changed({"model": _model(recipe, found, reasons)})
     return recipe.changed({"loss": _loss(recipe, found, reasons)})

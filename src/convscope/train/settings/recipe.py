@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
-from convscope.errors import RunError, did_you_mean
+from convscope.data.layout import Layout
+from convscope.errors import DataError, RunError, did_you_mean
 from convscope.train.settings.class_weights import parse_class_weights
 from convscope.train.settings.contradictions import refuse_contradictions
 from convscope.train.settings.seeds import SEEDS
@@ -40,6 +41,14 @@ class Recipe:
     )
 
     data: str = field(default="", metadata=about("what is trained on: a folder, a file, or digits", "images"))
+    layout: str = field(
+        default=AUTO,
+        metadata=about(
+            "what the folders of data are: splits (train/CLASS), classes (CLASS), class-first (CLASS/train), groups "
+            "(ANY/CLASS, read together), folders by name (train=FOLDER,test=FOLDER), none (no class folders), or auto",
+            "images",
+        ),
+    )
     resize_mode: Literal["crop", "letterbox", "squash"] = field(
         default="crop", metadata=about("how a picture of another shape is made to fit", "images")
     )
@@ -317,6 +326,10 @@ class Recipe:
             )
         if self.resolution_start != AUTO and self.resolution_start > 1:
             raise RunError(f"resolution_start is {self.resolution_start}: images begin at most at their own size, 1")
+        try:
+            object.__setattr__(self, "layout", str(Layout.parse(self.layout)))
+        except DataError as error:
+            raise RunError(str(error)) from error
         parse_options(self.model_options)
         parse_class_weights(self.class_weights)
         refuse_contradictions(self)

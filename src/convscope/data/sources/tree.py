@@ -1,0 +1,101 @@
+"""The folders below a source that hold images, looked at no deeper than a question needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from convscope.data.sources.walk import could_be_image, is_hidden
+
+
+class Branch:
+    """A folder and, when they are asked for, those in it; one that can't be read counts as holding images.
+
+    `name` is its own name, `path` where it is. Hidden folders and the system's are left out, links are followed.
+    """
+
+    def __init__(self, path: str, *, above: Branch | None = None) -> None:
+        self.path = path
+        self.name = Path(path).name
+        self._key = _identity(path)
+        self._above: frozenset[tuple[int, int]] = frozenset() if above is None else above._above | {above._key}
+        # Whether a folder holds images, by its identity: through links it may be met several times.
+        self._known: dict[tuple[int, int], bool] = {} if above is None else above._known
+
+    @cached_property
+    def _entries(self) -> tuple[int, tuple[Branch, ...]]:
+        """How many images lie in the folder itself, and the folders in it in order of their names."""
+        images, folders = 0, []
+        try:
+            with os.scandir(self.path) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        if not is_hidden(entry.name):
+                            folders.append(Branch(entry.path, above=self))
+                    elif could_be_image(entry.name) and not is_hidden(entry.name):
+                        images += 1
+        except OSError:
+            images += 1
+        return images, tuple(sorted(folders, key=lambda branch: branch.name))
+
+    @property
+    def images(self) -> int:
+        """How many images lie in the folder itself."""
+        return self._entries[0]
+
+    @property
+    def folders(self) -> tuple[Branch, ...]:
+        """The folders in it, in order of their names."""
+        return self._entries[1]
+
+    @cached_property
+    def holds_images(self) -> bool:
+        """Whether there is an image in it or anywhere below."""
+        if self._key in self._above:  # a link to a folder that it lies in
+            return False
+        if self._key not in self._known:
+            self._known[self._key] = self.images > 0 or any(folder.holds_images for folder in self.folders)
+        return self._known[self._key]
+
+    @cached_property
+    def below(self) -> tuple[Branch, ...]:
+        """The folders in it that hold images."""
+        return tuple(folder for folder in self.folders if folder.holds_images)
+
+    @cached_property
+    def empty(self) -> tuple[Branch, ...]:
+        """The folders in it that hold none."""
+        return tuple(folder for folder in self.folders if not folder.holds_images)
+
+    @property
+    def names_below(self) -> frozenset[str]:
+        """The names of the folders in it that hold images."""
+        return frozenset(folder.name for folder in self.below)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there are folders with images in it, and no image beside them."""
+        return not self.images and bool(self.below)
+
+    def files(self) -> Iterator[str]:
+        """The names of all files in it and below, hidden ones left out."""
+        for _, folders, names in os.walk(self.path):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            yield from (name for name in names if not is_hidden(name))
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
