@@ -12,7 +12,6 @@ there is no generator to restore.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import RunError
-from convscope.train.directory.files import read_folder, write_folder
+from convscope.train.directory.files import read_folder, remove_folder, write_folder
 
 FORMAT = 1
 KEPT = 2
@@ -145,7 +144,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     target = folder / f"step-{checkpoint.values['step']:09d}"
     write_folder(target, {TENSORS: tensor_bytes(tensors), STATE: json.dumps(values, indent=2, allow_nan=False)})
     for old in saved_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     return target
 
 

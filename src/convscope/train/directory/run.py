@@ -31,7 +31,8 @@ from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
 from convscope.train.directory.checkpoint import load_weights, read_note, read_tensors, tensor_bytes
-from convscope.train.directory.files import write_file
+from convscope.train.directory.files import Unwritten, remove_left_over, write_file
+from convscope.train.directory.lock import locked
 from convscope.train.loss.objective import Objective
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import load_recipe
@@ -40,6 +41,8 @@ FORMAT = 1
 SHOWN = 5  # runs that an error names
 # How the log says that a training diverged.
 DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
+# Names of files and checkpoints while they are written or removed.
+LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
 LARGEST_CARD = 8_000_000  # bytes of model.json: a hundred thousand class names, and not a flood
 
 
@@ -274,30 +277,25 @@ class Run:
         write_file(path, text.getvalue())
 
     def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time."""
+        """Add a line to log.txt, with the time; raises Unwritten."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with self.log_path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{stamp}  {line}\n")
+        try:
+            with self.log_path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{stamp}  {line}\n")
+        except OSError as error:
+            raise Unwritten(f"{self.log_path} can't be written: {error.strerror or error}") from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from training in this directory meanwhile; raises RunError where one does."""
-        try:
-            import fcntl
-        except ImportError:  # no such locks on this system: two processes are then the user's own affair
-            yield
-            return
-        import os
+        """Keep every other process from training in this directory meanwhile; raises RunError where one does.
 
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"{self} is being trained by another process: wait for it, or start a new run") from None
+        Temporary files that a killed process left here are removed: while the lock is held, no other process writes.
+        """
+        with locked(self.path) as held:
+            if held:
+                for folder in (self.path, self.checkpoints):
+                    remove_left_over(folder, LEFT_OVER)
             yield
-        finally:
-            os.close(descriptor)
 
     def _card_values(self) -> dict[str, Any]:
         try:
