@@ -20,8 +20,8 @@ from convscope.errors import RunError
 from convscope.experiments.ablation import crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
-from convscope.experiments.ablation.plan import read_results
 from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.watcher import Unwatched
 from convscope.train import train
 
@@ -124,7 +124,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(
         watcher=_StopsAfter(2),
     )
     assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
-    done = {(trial.variant, trial.seed) for trial in read_results(stopped.run)}
+    done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}
     assert len(done) == 2
     trained: list[tuple[str, int]] = []
     run_trial = crew.run_trial

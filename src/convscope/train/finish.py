@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,14 +84,13 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     )
 
 
-def is_finished(job: Job) -> bool:
-    """Whether a run that has all of its epochs has its best weights and a report of them as well.
+def is_finished(run: Run, best: Mapping[str, object]) -> bool:
+    """Whether a run that has all of its epochs has its best weights, of these measures, and the report of them as well.
 
     A process that is killed after the last checkpoint leaves neither, or those of an earlier epoch.
     """
-    run, best = job.run, job.state.best
     saved = saved_checkpoints(run.checkpoints)
-    if best is None or not saved or run.measures_of_weights() != best.measures:
+    if not saved or run.measures_of_weights() != best:
         return False
     try:
         run.read_weights()

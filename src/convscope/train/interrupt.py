@@ -46,8 +46,8 @@ def heeded() -> tuple[int, ...]:
 def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -> Iterator[StopRequest]:
     """While inside, a first SIGINT, SIGTERM or SIGHUP fills the request and calls `on_first`; a second raises.
 
-    What comes within `one_wish` seconds of the first counts as the first, within 5 seconds where that was SIGHUP. SIGHUP
-    is never a second.
+    What comes within `one_wish` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP itself is
+    never a second.
 
     Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back.
     """

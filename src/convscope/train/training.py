@@ -167,7 +167,7 @@ def _go_on(
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
         restore(job)
-        unfinished = team.decided(lambda: job.state.epoch >= settled.epochs and not is_finished(job))
+        unfinished = team.decided(lambda: _has_all_epochs_alone(job))
         if not unfinished or "epochs" in changes:
             _require_epochs_to_go(job, asked="epochs" in changes)
         if team.first:
@@ -180,6 +180,12 @@ def _go_on(
             job.say(f"{run} has all of its {plural(settled.epochs, 'epoch')}, but was stopped before it was measured")
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
         return _train(job, request, found)
+
+
+def _has_all_epochs_alone(job: Job) -> bool:
+    """Whether all epochs are trained, but the weights or the report of them are not written."""
+    best = job.state.best
+    return job.state.epoch >= job.settled.epochs and best is not None and not is_finished(job.run, best.measures)
 
 
 def _require_epochs_to_go(job: Job, *, asked: bool) -> None:

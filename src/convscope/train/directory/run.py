@@ -57,6 +57,8 @@ class Members:
         for name in self.names:
             if name != Path(name).name or name in ("", ".", ".."):
                 raise RunError(f"its member {name!r} is not the name of a folder in it")
+        if len(set(self.names)) < len(self.names) or len(self.names) > self.planned:
+            raise RunError(f"it names {len(self.names)} members of {self.planned}, or one of them twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,12 +246,16 @@ class Run:
             )
         networks = []
         for name in members.names:
-            member = open_run(self.path / name)
+            try:
+                member = open_run(self.path / name)
+                networks.append(member.network())
+            except RunError as error:
+                on = typed("convscope", "train", "--resume", self)
+                raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
             if replace(member.card(), members=None) != replace(card, members=None):
                 raise RunError(
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )
-            networks.append(member.network())
         return Averaged(networks, independent=card.objective.independent).eval()
 
     def write_card(self, card: ModelCard) -> None:
