@@ -34,7 +34,7 @@ from convscope.train.directory.checkpoint import load_weights, read_note, read_t
 from convscope.train.directory.files import Unwritten, remove_left_over, write_file
 from convscope.train.directory.lock import locked
 from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe import Recipe, settings
 from convscope.train.settings.recipe_file import load_recipe
 
 FORMAT = 1
@@ -201,8 +201,12 @@ class Run:
         return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
 
     def recipe(self) -> Recipe:
-        """The settings; raises RunError."""
-        return load_recipe(self.recipe_path)
+        """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
+        recipe = load_recipe(self.recipe_path)
+        last = settings()[-1].name
+        if not re.search(rf"^{last} *=", self.recipe_path.read_text(encoding="utf-8"), re.MULTILINE):
+            raise RunError(f"{self.recipe_path} is cut off: it ends before {last!r}, the last setting")
+        return recipe
 
     def card(self) -> ModelCard:
         """The architecture, classes and preprocessing; raises RunError."""
