@@ -213,7 +213,8 @@ LOST = ("weights", "checkpoints")
 # One damage, and each together with lost weights.
 PAIRS = [
     *[(one,) for one in DAMAGES],
-    *[(of_weights, other) for of_weights in ("no weights", "weights") for other in DAMAGES if of_weights != other],
+    *[("no weights", other) for other in DAMAGES if other not in ("no weights", "weights")],
+    *[("weights", other) for other in DAMAGES if other not in ("no weights", "weights")],
 ]
 
 

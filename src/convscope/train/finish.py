@@ -106,8 +106,12 @@ def finish_unwritten(job: Job, error: Unwritten) -> str:
     """
     kept = []
     run, best = job.run, job.state.best
-    if best is not None and _fits(lambda: run.write_weights(best.weights, best.measures)):
-        kept.append(f"the weights of epoch {best.epoch}, the best")
+    if best is not None:
+        _fits(lambda: run.write_weights(best.weights, best.measures))
+    # Those of an earlier epoch, where there is room for one file of weights, and not for two while they are replaced.
+    if measures := run.measures_of_weights():
+        is_best = best is not None and measures == best.measures
+        kept.append(f"the weights of epoch {measures['epoch']}{', the best' if is_best else ''}")
     if _fits(lambda: write_report(_story(job, UNWRITTEN, reason=str(error)))):
         kept.append("the report")
     _fits(lambda: keep_reached(job))

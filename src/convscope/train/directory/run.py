@@ -34,7 +34,7 @@ from convscope.train.directory.checkpoint import load_weights, read_note, read_t
 from convscope.train.directory.files import Unwritten, remove_left_over, write_file
 from convscope.train.directory.lock import locked
 from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe, settings
+from convscope.train.settings.recipe import Recipe, names
 from convscope.train.settings.recipe_file import load_recipe
 
 FORMAT = 1
@@ -203,7 +203,7 @@ class Run:
     def recipe(self) -> Recipe:
         """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
         recipe = load_recipe(self.recipe_path)
-        last = settings()[-1].name
+        last = names()[-1]
         if not re.search(rf"^{last} *=", self.recipe_path.read_text(encoding="utf-8"), re.MULTILINE):
             raise RunError(f"{self.recipe_path} is cut off: it ends before {last!r}, the last setting")
         return recipe
