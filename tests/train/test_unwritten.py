@@ -64,8 +64,13 @@ class _FullAfter(Silent):
         # As shares of a checkpoint: weights fit, then nothing but small files, then nothing at all.
         (1, 0.6, "kept: the weights of epoch 1, the best, the report; make room, and start a new run with", False),
         (2, 0.6, r"kept: the weights of epoch \d, the best, the report, the checkpoint of epoch 1; make room,", True),
-        (2, 0.2, "kept: the report, the checkpoint of epoch 1; make room, and go on with convscope train", True),
-        (2, 0.0, "kept: the checkpoint of epoch 1; make room, and go on with convscope train --resume", True),
+        (
+            2,
+            0.2,
+            "kept: the weights of epoch 1, the report, the checkpoint of epoch 1; make room, and go on with",
+            True,
+        ),
+        (2, 0.0, "kept: the weights of epoch 1, the checkpoint of epoch 1; make room, and go on with convscope", True),
         (1, 0.0, "kept: nothing; make room, and go on with convscope train --resume", True),
     ],
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from convscope.errors import ConvscopeError
 
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
@@ -46,6 +49,9 @@ def heeded() -> tuple[int, ...]:
 def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -> Iterator[StopRequest]:
     """While inside, a first SIGINT, SIGTERM or SIGHUP fills the request and calls `on_first`; a second raises.
 
+    `on_first` runs in a thread of its own, which has ended when the block is left: a signal handler interrupts whatever
+    the main thread does, and what it prints while that is printing would raise RuntimeError.
+
     What comes within `one_wish` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP itself is
     never a second.
 
@@ -57,6 +63,14 @@ def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -
         return
 
     first_at = 0.0
+    told = threading.Event()
+
+    def tell() -> None:
+        try:
+            with suppress(ConvscopeError):  # of a full disk, the files that matter will tell
+                on_first()
+        finally:
+            told.set()
 
     def heed(number: int, frame: FrameType | None) -> None:
         nonlocal first_at, one_wish
@@ -68,11 +82,14 @@ def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -
         if number == HANG_UP:
             number, one_wish = signal.SIGTERM, max(one_wish, ONE_WISH_SECONDS)
         request.signal_number = number
-        on_first()
+        # Not by threading.Thread: its start takes a lock that the interrupted code may hold.
+        _thread.start_new_thread(tell, ())
 
     before = {number: signal.signal(number, heed) for number in heeded()}
     try:
         yield request
     finally:
+        if request:
+            told.wait(ONE_WISH_SECONDS)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -329,8 +329,7 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
         line = "stopping: the best weights and the report are being written (again to stop at once)"
         listener.said(line)
         if team.first:
-            with suppress(Unwritten):  # of a full disk, the files that matter will tell
-                run.log(line)
+            run.log(line)
 
     with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if team.place.launched else 0.0) as request:
         yield request
