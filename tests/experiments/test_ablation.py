@@ -20,8 +20,8 @@ from convscope.errors import RunError
 from convscope.experiments.ablation import crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
-from convscope.experiments.ablation.plan import read_results
 from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.watcher import Unwatched
 from convscope.train import train
 
@@ -124,7 +124,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(
         watcher=_StopsAfter(2),
     )
     assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
-    done = {(trial.variant, trial.seed) for trial in read_results(stopped.run)}
+    done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}
     assert len(done) == 2
     trained: list[tuple[str, int]] = []
     run_trial = crew.run_trial
@@ -194,9 +194,25 @@ def test_what_can_not_be_is_said_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_results_that_are_damaged_are_refused(whole: Ablation, tmp_path: Path) -> None:
-    copied = tmp_path / "copy"
-    shutil.copytree(whole.run.path, copied)
-    (copied / "results.csv").write_text("variant,seed\nbaseline,one\n")
-    with pytest.raises(RunError, match=r"the results in .* can't be read"):
-        ablate_on(copied)
+def test_a_training_whose_row_is_cut_off_is_done_again(
+    whole: Ablation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = shutil.copytree(whole.run.path, tmp_path / "copy")
+    table = copied / "results.csv"
+    rows = table.read_text()
+    table.write_text(rows[:-30])
+    with pytest.raises(SystemExit) as ended:
+        main(["ablate", "--resume", str(copied), "--jobs", "1"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 0
+    assert f"{table}: its last row is cut off, and that training is done again" in said
+    assert "5 of 6 trainings are done" in said and "Traceback" not in said
+
+    def measured(text: str) -> list[list[str]]:
+        return [line.split(",")[:-1] for line in text.splitlines()]  # the last is a time
+
+    assert measured(table.read_text()) == measured(rows)
+    assert said.splitlines()[-1] in (copied / "log.txt").read_text()
+    table.write_text(rows.replace("0,done,0.", "0,done,zero.", 1))
+    with pytest.raises(RunError, match=r"results\.csv, row 2: accuracy is 'zero\.\d+', not a number; remove the row"):
+        ablate_on(copied, jobs=1)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,112 @@ def test_members_that_do_not_fit_are_refused(
     (copied / "model.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(ConvscopeError, match=message):
         convscope.evaluate(copied)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "folder": shutil.rmtree,
+    "no model.json": lambda member: (member / "model.json").unlink(),
+    "model.json": lambda member: cut(member / "model.json"),
+    "no recipe.toml": lambda member: (member / "recipe.toml").unlink(),
+    "recipe.toml": lambda member: cut(member / "recipe.toml"),
+    "no weights": lambda member: (member / "weights.safetensors").unlink(),
+    "weights": lambda member: cut(member / "weights.safetensors"),
+    "no checkpoint": lambda member: shutil.rmtree(member / "checkpoint"),
+    "checkpoints": lambda member: [cut(path) for path in member.glob("checkpoint/*/state.json")],
+    "no split.csv": lambda member: (member / "split.csv").unlink(),
+}
+OF_SETTINGS = ("no model.json", "recipe.toml", "no split.csv")
+LOST = ("weights", "checkpoints")
+# One damage, and each together with lost weights.
+PAIRS = [
+    *[(one,) for one in DAMAGES],
+    *[("no weights", other) for other in DAMAGES if other not in ("no weights", "weights")],
+    *[("weights", other) for other in DAMAGES if other not in ("no weights", "weights")],
+]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damaged(whole: EnsembleOutcome, folder: Path, *damages: tuple[int, str]) -> Path:
+    """A copy of an ensemble, with the members damaged so."""
+    copied = shutil.copytree(whole.run.path, folder, ignore=shutil.ignore_patterns("x"))
+    for number, damage in damages:
+        if (member := copied / f"seed-{number}").is_dir():
+            DAMAGES[damage](member)
+    return copied
+
+
+def test_damaged_members_are_mended_or_trained_again_as_they_were(
+    whole: EnsembleOutcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_first, of_second = ("weights", *OF_SETTINGS), LOST
+    copied = damaged(whole, tmp_path / "copy", *((0, one) for one in of_first), *((1, one) for one in of_second))
+    code, _, err = told(capsys, "evaluate", copied)
+    assert code == 2 and f"train its member again: convscope train --resume {copied}" in err
+    code, _, err = told(capsys, "train", "--resume", copied)
+    assert code == 0 and "Traceback" not in err, err
+    first = copied / "seed-0"
+    for line in (
+        f"{first / 'model.json'} is missing: it is written again",
+        "recipe.toml",
+        "the weights are taken from its checkpoint",
+        "the member is trained again, and what is left of it is kept in seed-1.damaged",
+        "member 2 of 2, seed 1",
+    ):
+        assert line in err and line in (copied / "log.txt").read_text()
+    assert "member 1 of 2" not in err
+    for member in whole.members:
+        for name in ("weights.safetensors", "model.json", "recipe.toml", "split.csv"):
+            assert (copied / member.path.name / name).read_bytes() == (member.path / name).read_bytes()
+    again = json.loads((copied / "model.json").read_text())
+    assert again == json.loads(whole.run.card_path.read_text())
+    code, _, err = told(capsys, "train", "--resume", copied)
+    assert code == 2 and "has all of its 2 members" in err
+
+
+def test_members_are_checked_before_another_is_trained(
+    whole: EnsembleOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Recipe] = []
+    monkeypatch.setattr("convscope.experiments.ensemble.train.train_new", lambda recipe, **_: trained.append(recipe))
+    copied = damaged(whole, tmp_path / "copy")
+    card = json.loads((copied / "seed-1" / "model.json").read_text())
+    (copied / "seed-1" / "model.json").write_text(json.dumps({**card, "classes": card["classes"][::-1]}))
+    with pytest.raises(RunError, match=r"seed-1 does not belong to the ensemble .*: move it|differ; move it"):
+        train_ensemble_on(copied, members=3)
+    (copied / "seed-1").rename(copied / "mine")
+    listed = json.loads((copied / "model.json").read_text())
+    listed["ensemble"]["names"][1] = "mine"
+    (copied / "model.json").write_text(json.dumps(listed))
+    with pytest.raises(RunError, match=r"lists a member 'mine', and the members of this ensemble are seed-0 to seed-2"):
+        train_ensemble_on(copied, members=3)
+    assert not trained
+
+
+def test_an_ensemble_that_was_killed_before_it_was_measured_is_measured(whole: EnsembleOutcome, tmp_path: Path) -> None:
+    copied = damaged(whole, tmp_path / "copy")
+    (copied / "report.html").unlink()
+    assert whole.scores is not None
+    outcome = train_ensemble_on(copied)
+    assert outcome.scores is not None and outcome.scores.alone == whole.scores.alone
+    assert outcome.run.report.is_file()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("damages", PAIRS, ids=" and ".join)
+def test_every_damaged_combination_comes_out_as_it_was(
+    whole: EnsembleOutcome, tmp_path: Path, damages: tuple[str, ...]
+) -> None:
+    copied = damaged(whole, tmp_path / "copy", *((1, one) for one in damages))
+    assert whole.scores is not None
+    if set(damages) <= {"no checkpoint", "checkpoints", "no split.csv"}:  # a complete member needs its weights only
+        with pytest.raises(RunError, match="has all of its 2 members"):
+            train_ensemble_on(copied)
+    else:
+        scores = train_ensemble_on(copied).scores
+        assert scores is not None and scores.alone == whole.scores.alone
+    for member in whole.members:
+        assert (copied / member.path.name / "weights.safetensors").read_bytes() == member.weights.read_bytes()
+    assert convscope.evaluate(copied).scores.accuracy_top1 == whole.scores.together.accuracy_top1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +31,56 @@ def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> No
     with heeding_interrupts(count, one_wish=60) as request:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
-        assert request.exit_code == 143 and told == 1
+        assert request.exit_code == 143
+    assert told == 1
     with heeding_interrupts(count, one_wish=1e-9):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_stops_as_sigterm_does_however_many_signals_it_sends() -> None:
+    with heeding_interrupts(lambda: None) as request:
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+        assert request.exit_code == 143 and request.signal_number == signal.SIGTERM
+    with heeding_interrupts(lambda: None) as request:
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as the service that ends a session sends them
+            signal.raise_signal(number)
+        assert request.exit_code == 143
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_under_nohup_a_closed_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with heeding_interrupts(lambda: None) as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert not request
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_while_a_line_is_printed_does_not_print_into_it() -> None:
+    lines: list[bytes] = []
+
+    class Interrupted(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, content: Any) -> int:
+            lines.append(bytes(content))
+            if len(lines) == 1:
+                signal.raise_signal(signal.SIGINT)
+            return len(content)
+
+    stream = io.TextIOWrapper(io.BufferedWriter(Interrupted()), line_buffering=True)
+    with heeding_interrupts(lambda: print("stopping", file=stream)) as request:
+        print("an epoch", file=stream)
+        assert request.exit_code == 130
+    assert lines == [b"an epoch\n", b"stopping\n"]
 
 
 class _TerminatedByEachThread(Silent):

@@ -6,13 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convscope.cli.echo import echo
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
+from convscope.cli.watching import log_lines
 from convscope.errors import RunError
 from convscope.report.printable import printable
 from convscope.report.shell import typed
@@ -72,11 +74,16 @@ def command(
 
     prepare_memory()  # before torch is imported
     from convscope.data.open import SOURCES
-    from convscope.experiments.ablation.ablate import ablate, ablate_on
+    from convscope.train.directory.lock import locked_early
 
     settings = given_settings(context)
     parts = None if without is None else [part.strip() for part in without.split(",") if part.strip()]
-    with _watching(quiet=as_json) as watcher:
+    with (
+        nullcontext() if resume is None else locked_early(Path(resume)),
+        _watching(quiet=as_json) as watcher,
+    ):
+        from convscope.experiments.ablation.ablate import ablate, ablate_on
+
         if resume is not None:
             if data is not None or recipe_file is not None or name is not None or settings:
                 raise RunError(
@@ -100,14 +107,15 @@ def command(
                 cache_directory=cache,
                 watcher=watcher,
             )
+    lines = [str(found), f"report {found.report}"] if found.trials else []
+    if found.ending == "stopped":
+        lines.append(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
+    log_lines(found.run, "\n".join(lines).splitlines())
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
-        return found.exit_code
-    if found.trials:
-        echo(str(found))
-        echo(f"report {found.report}")
-    if found.ending == "stopped":
-        echo(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
+    else:
+        for line in lines:
+            echo(line)
     return found.exit_code
 
 

@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.cli.train import outcome_lines
-from convscope.cli.watching import watching
+from convscope.cli.watching import log_lines, watching
 from convscope.report.shell import typed
 from convscope.train.settings.recipe import Recipe
 
@@ -39,7 +39,9 @@ def command(open_page: bool | None, runs_directory: str) -> int:
         outcome = train_new(
             RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
         )
-    for line in outcome_lines(outcome):
+    lines = outcome_lines(outcome)
+    log_lines(outcome.run, lines)
+    for line in lines:
         echo(line)
     if outcome.exit_code:
         return outcome.exit_code

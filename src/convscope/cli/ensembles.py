@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.echo import echo
-from convscope.cli.watching import watching
+from convscope.cli.watching import log_lines, watching
 from convscope.errors import RunError
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural
@@ -64,10 +64,12 @@ def resume_members(
 
 
 def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
+    lines = _lines(outcome)
+    log_lines(outcome.run, lines)
     if as_json:
         click.echo(json.dumps(outcome.to_dict(), indent=2))
     else:
-        for line in _lines(outcome):
+        for line in lines:
             echo(line)
     return outcome.exit_code
 

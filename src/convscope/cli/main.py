@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
-from pathlib import Path
 
 import click
 
 from convscope import __version__
+from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
 
@@ -37,9 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-
+# What these make lies in a directory, whatever became of the lines that they print.
+LEAVE_A_RUN = (["demo"], ["train"], ["ablate"])
 # What the machine lacks, not the program: room on the disk, the right to write.
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class LazyGroup(click.Group):
@@ -66,36 +66,16 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command and write all that it said; click would call a closed pipe a failure."""
-        try:
-            code = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _write_no_more()
-            raise PipeClosedError from None
-        return code
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the one-line helps from the table, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-class PipeClosedError(Exception):
-    """Who read the output has stopped reading."""
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="convscope")
 def cli() -> None:
     """See through convolutional networks: exact sizes, costs and receptive fields; training on any machine."""
-
-
-def _write_no_more() -> None:
-    """Let what is still held back go nowhere, so that the interpreter's last flush does not fail again."""
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def in_one_line(error: click.ClickException) -> str:
@@ -108,31 +88,43 @@ def in_one_line(error: click.ClickException) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted."""
+    """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted.
+
+    Output that can't be written does not end the command. Where a file was left incomplete, stderr and the exit code
+    say so; the exit code of a training stays its own, for what it made is in its directory.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    stdout = guard_output()
+    code = _exit_code(arguments)
+    if (loss := finish_output(stdout)) is not None:
+        click.echo(f"convscope: the output can't be written: {loss.strerror}", err=True)
+        if words[:1] not in LEAVE_A_RUN or "--json" in words:
+            code = code or EXIT_USER_ERROR
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    """Run a command; an error becomes one line on stderr."""
     try:
         code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False)
     except PeerError:
-        sys.exit(EXIT_USER_ERROR)
+        return EXIT_USER_ERROR
     except ConvscopeError as error:
         click.echo(f"convscope: {printable(str(error))}", err=True)
-        sys.exit(EXIT_USER_ERROR)
+        return EXIT_USER_ERROR
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         click.echo(printable(in_one_line(error)), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("convscope: interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except PipeClosedError:
-        # `convscope ... | head` closed the pipe: nothing left to say, and nothing wrong.
-        sys.exit(0)
+        return EXIT_INTERRUPTED
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
         name = printable(str(error.filename or "the output"))
         click.echo(f"convscope: {name} can't be written: {error.strerror}", err=True)
-        _write_no_more()
-        sys.exit(EXIT_USER_ERROR)
-    sys.exit(code if isinstance(code, int) else 0)
+        return EXIT_USER_ERROR
+    return code if isinstance(code, int) else 0

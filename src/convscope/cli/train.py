@@ -11,13 +11,14 @@ import click
 from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
-from convscope.cli.watching import watching
+from convscope.cli.watching import log_lines, watching
 from convscope.errors import RunError
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
     from convscope.train.finish import Outcome
+    from convscope.train.settings.setting import Value
 
 
 @click.command(
@@ -58,44 +59,61 @@ def command(
     built-in digits. What is left at auto follows from the images. To train in several processes, start it with
     torchrun --nproc-per-node N -m convscope.
     """
+    from convscope.train.directory.lock import locked_early
     from convscope.train.hardware.allocator import prepare_memory
     from convscope.train.team.place import Place
 
     prepare_memory()  # before torch is imported
-    from convscope.train.training import train_new, train_on
-
-    first = Place.of().first
     settings = given_settings(context)
-    cache_directory = None if cache is None else Path(cache)
+    first = Place.of().first
     if resume is not None:
         if data is not None or recipe_file is not None or name is not None:
             raise RunError(
                 "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
             )
-        if ensemble is not None or is_ensemble(resume):
-            return resume_members(resume, settings, ensemble, cache=cache, as_json=as_json)
-        with watching(quiet=as_json or not first) as listener:
-            outcome = train_on(Path(resume), settings, listener=listener, cache_directory=cache_directory)
-    else:
-        recipe = recipe_for(recipe_file, settings, data)
-        if ensemble is not None:
-            return train_members(
-                recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json
-            )
-        with watching(quiet=as_json or not first) as listener:
-            outcome = train_new(
-                recipe,
-                listener=listener,
-                name=name,
-                runs_directory=Path(runs_directory),
-                cache_directory=cache_directory,
-            )
+        with locked_early(Path(resume), writes=first):
+            return _go_on(resume, settings, ensemble, cache=cache, as_json=as_json, first=first)
+    recipe = recipe_for(recipe_file, settings, data)
+    if ensemble is not None:
+        return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
+    from convscope.train.training import train_new
+
+    with watching(quiet=as_json or not first) as listener:
+        outcome = train_new(
+            recipe,
+            listener=listener,
+            name=name,
+            runs_directory=Path(runs_directory),
+            cache_directory=None if cache is None else Path(cache),
+        )
+    return _show(outcome, as_json=as_json, first=first)
+
+
+def _go_on(
+    run: str, settings: dict[str, Value], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
+) -> int:
+    """Go on with a run or an ensemble, whose lock is held."""
+    from convscope.train.training import train_on
+
+    if ensemble is not None or is_ensemble(run):
+        return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
+    with watching(quiet=as_json or not first) as listener:
+        outcome = train_on(
+            Path(run), settings, listener=listener, cache_directory=None if cache is None else Path(cache)
+        )
+    return _show(outcome, as_json=as_json, first=first)
+
+
+def _show(outcome: Outcome, *, as_json: bool, first: bool) -> int:
+    """Print what came out, and put it into the log: a terminal may be gone. Return the exit code."""
     if not first:
         return outcome.exit_code
+    lines = outcome_lines(outcome)
+    log_lines(outcome.run, lines)
     if as_json:
         click.echo(json.dumps(outcome_values(outcome), indent=2))
     else:
-        for line in outcome_lines(outcome):
+        for line in lines:
             echo(line)
     return outcome.exit_code
 

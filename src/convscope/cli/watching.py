@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from convscope.report.printable import printable
 from convscope.report.units import loss, percent, seconds
 
 if TYPE_CHECKING:
+    from convscope.train.directory.run import Run
     from convscope.train.events import EpochRow, Listener, Step
 
 QUIET_SECONDS = 30.0  # a log gets a line within long epochs no more often than this
@@ -30,6 +31,15 @@ def watching(*, quiet: bool = False) -> Iterator[Listener]:
             yield _Terminal(bars)
     else:
         yield _Lines(plain_progress(sys.stderr))
+
+
+def log_lines(run: Run, lines: Iterable[str]) -> None:
+    """Add lines to a run's log; a disk that has become full since the run was written changes nothing of it."""
+    from convscope.train.directory.files import Unwritten
+
+    with suppress(Unwritten):
+        for line in lines:
+            run.log(line)
 
 
 def header_line(row: EpochRow) -> str:

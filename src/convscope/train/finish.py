@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,17 +11,20 @@ import numpy.typing as npt
 import torch
 
 from convscope.data.records import ImageSet
+from convscope.errors import RunError
+from convscope.report.shell import typed
 from convscope.train.answers.answer import EVALUATION_BATCH, scores_of_images
 from convscope.train.answers.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.auto.streaming import unreadable
-from convscope.train.directory.checkpoint import load_weights
+from convscope.train.directory.checkpoint import STATE, load_weights, saved_checkpoints
+from convscope.train.directory.files import Unwritten
 from convscope.train.directory.run import Run
 from convscope.train.interrupt import EXIT_OFFSET, StopRequest
 from convscope.train.job import Job, keep_reached, tell_unreadable
 from convscope.train.loop.divergence import remark_on
 from convscope.train.loop.state import Best
-from convscope.train.page.report import Story, write_report
+from convscope.train.page.report import UNWRITTEN, Story, write_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,28 +68,8 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         # Not through the store: torchrun may be gone.
         if not team.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
-    story = Story(
-        run=run,
-        recipe=job.settled.recipe,
-        reasons=(*job.settled.notes, *job.settled.reasons),
-        weights=job.settled.weights,
-        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
-        card=job.card,
-        augmentation=job.settings.augmentation,
-        batch_size=job.settled.batch_size,
-        rows=tuple(state.rows),
-        best_epoch=state.best.epoch if state.best else None,
-        best_accuracy=state.best.accuracy if state.best else None,
-        best_weights=state.best.weights if state.best else None,
-        ending=ending,
-        reason=reason,
-        advice=advice,
-        remark=remark,
-        scores=scores,
-        one_view=one_view,
-    )
     if team.first:
-        write_report(story)
+        write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
     return Outcome(
         run=run,
         ending=ending,
@@ -96,6 +80,91 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         seconds=state.seconds,
         scores=scores,
         measured=name_of_measure(multi_label=job.dataset.multi_label),
+        one_view=one_view,
+    )
+
+
+def is_finished(run: Run, best: Mapping[str, object]) -> bool:
+    """Whether a run that has all of its epochs has its best weights, of these measures, and the report of them as well.
+
+    A process that is killed after the last checkpoint leaves neither, or those of an earlier epoch.
+    """
+    saved = saved_checkpoints(run.checkpoints)
+    if not saved or run.measures_of_weights() != best:
+        return False
+    try:
+        run.read_weights()
+        return run.report.stat().st_mtime_ns >= (saved[-1] / STATE).stat().st_mtime_ns
+    except (OSError, RunError):
+        return False
+
+
+def finish_unwritten(job: Job, error: Unwritten) -> str:
+    """Write what still fits where the disk refused a file: the best weights, then the report, then the checkpoint.
+
+    Returns the error with what is kept and how to go on, for the user and the log.
+    """
+    kept = []
+    run, best = job.run, job.state.best
+    if best is not None:
+        _fits(lambda: run.write_weights(best.weights, best.measures))
+    # Those of an earlier epoch, where there is room for one file of weights, and not for two while they are replaced.
+    if measures := run.measures_of_weights():
+        is_best = best is not None and measures == best.measures
+        kept.append(f"the weights of epoch {measures['epoch']}{', the best' if is_best else ''}")
+    if _fits(lambda: write_report(_story(job, UNWRITTEN, reason=str(error)))):
+        kept.append("the report")
+    _fits(lambda: keep_reached(job))
+    if job.saved_epoch:
+        kept.append(f"the checkpoint of epoch {job.saved_epoch}")
+    if not saved_checkpoints(run.checkpoints) and run.weights.exists():
+        on = f"start a new run with {typed('--recipe', run.recipe_path)}"
+    else:
+        on = f"go on with {typed('convscope', 'train', '--resume', run)}"
+    line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
+    _fits(lambda: run.log(line))
+    return line
+
+
+def _fits(write: Callable[[], object]) -> bool:
+    """Whether the disk takes what `write` writes."""
+    try:
+        write()
+    except Unwritten:
+        return False
+    return True
+
+
+def _story(
+    job: Job,
+    ending: str,
+    *,
+    reason: str = "",
+    advice: str = "",
+    remark: str | None = None,
+    scores: AnyScores | None = None,
+    one_view: float | None = None,
+) -> Story:
+    """What the report shows of a run that ended so."""
+    best = job.state.best
+    return Story(
+        run=job.run,
+        recipe=job.settled.recipe,
+        reasons=(*job.settled.notes, *job.settled.reasons),
+        weights=job.settled.weights,
+        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
+        card=job.card,
+        augmentation=job.settings.augmentation,
+        batch_size=job.settled.batch_size,
+        rows=tuple(job.state.rows),
+        best_epoch=best.epoch if best else None,
+        best_accuracy=best.accuracy if best else None,
+        best_weights=best.weights if best else None,
+        ending=ending,
+        reason=reason,
+        advice=advice,
+        remark=remark,
+        scores=scores,
         one_view=one_view,
     )
 

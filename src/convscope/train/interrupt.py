@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from convscope.errors import ConvscopeError
 
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
-HEEDED = (signal.SIGINT, signal.SIGTERM)
-# One wish to stop may reach a process that was launched by another several times: from the terminal and from the
-# launcher, or, where Linux tells that the launcher is gone, from each of its threads.
+# One wish to stop may reach a process several times. Under torchrun: from the terminal and from the launcher, or, where
+# Linux tells that the launcher is gone, from each of its threads. When a terminal is closed: SIGHUP from the kernel and
+# from the shell, SIGTERM from the service that ends the session.
 ONE_WISH_SECONDS = 5.0
+# The terminal is gone; None on systems that have no such signal.
+HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 
 
 class StopRequest:
-    """Whether somebody asked to stop, and with which signal."""
+    """Whether a stop was asked for, and by which signal: SIGINT, or SIGTERM, which SIGHUP counts as."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -28,15 +33,27 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, 0 when nobody asked."""
+        """130 after Ctrl-C, 143 after SIGTERM and SIGHUP, 0 while no stop was asked for."""
         return 0 if self.signal_number is None else EXIT_OFFSET + self.signal_number
+
+
+def heeded() -> tuple[int, ...]:
+    """The signals that ask for a stop; SIGHUP is not among them where it is ignored, as under nohup."""
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    if HANG_UP is None or signal.getsignal(HANG_UP) is signal.SIG_IGN:
+        return numbers
+    return (*numbers, HANG_UP)
 
 
 @contextmanager
 def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -> Iterator[StopRequest]:
-    """While inside, a first SIGINT or SIGTERM fills the request and calls `on_first`; a second raises.
+    """While inside, a first SIGINT, SIGTERM or SIGHUP fills the request and calls `on_first`; a second raises.
 
-    What comes within `one_wish` seconds of the first counts as the first.
+    `on_first` runs in a thread of its own, which has ended when the block is left: a signal handler interrupts whatever
+    the main thread does, and what it prints while that is printing would raise RuntimeError.
+
+    What comes within `one_wish` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP itself is
+    never a second.
 
     Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back.
     """
@@ -46,20 +63,33 @@ def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -
         return
 
     first_at = 0.0
+    told = threading.Event()
+
+    def tell() -> None:
+        try:
+            with suppress(ConvscopeError):  # of a full disk, the files that matter will tell
+                on_first()
+        finally:
+            told.set()
 
     def heed(number: int, frame: FrameType | None) -> None:
-        nonlocal first_at
+        nonlocal first_at, one_wish
         if request:
-            if time.monotonic() - first_at < one_wish:
+            if number == HANG_UP or time.monotonic() - first_at < one_wish:
                 return
             raise KeyboardInterrupt
         first_at = time.monotonic()
+        if number == HANG_UP:
+            number, one_wish = signal.SIGTERM, max(one_wish, ONE_WISH_SECONDS)
         request.signal_number = number
-        on_first()
+        # Not by threading.Thread: its start takes a lock that the interrupted code may hold.
+        _thread.start_new_thread(tell, ())
 
-    before = {number: signal.signal(number, heed) for number in HEEDED}
+    before = {number: signal.signal(number, heed) for number in heeded()}
     try:
         yield request
     finally:
+        if request:
+            told.wait(ONE_WISH_SECONDS)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -57,6 +57,8 @@ class Job:
     saved_at: float = -math.inf
     # The end of the last complete epoch, while that is not on the disk yet.
     unsaved: Checkpoint | None = None
+    # The epoch of the newest checkpoint on the disk.
+    saved_epoch: int = 0
     # Images that could not be read, of those that have been told.
     unreadable_told: int = 0
 
@@ -118,12 +120,13 @@ def keep_epoch(job: Job) -> None:
     """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
     if not job.team.first:
         return
+    # First, so that a disk that refuses one of the small files does not cost the epoch.
+    job.unsaved = _checkpoint(job)
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
     tell_unreadable(job)
     write_metrics(job)
-    job.unsaved = _checkpoint(job)
     if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
         keep_reached(job)
     else:
@@ -136,7 +139,7 @@ def keep_reached(job: Job) -> None:
     # The checkpoint first: weights ahead of it are a run that nothing can go on with, or that would lose them again.
     if job.unsaved is not None:
         save_checkpoint(job.run.checkpoints, job.unsaved)
-        job.unsaved = None
+        job.saved_epoch, job.unsaved = job.unsaved.values["epoch"], None
     if job.state.best is not None:
         job.run.write_weights(job.state.best.weights, job.state.best.measures)
     job.saved_at = time.monotonic()
@@ -220,23 +223,27 @@ def restore(job: Job) -> None:
         load_weights(state.average.network, saved.average, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
-    state.best = _kept_best(job.run, Best(weights=saved.best, **progress.best))
+    job.saved_epoch = state.epoch
+    state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
     state.rows = list(progress.rows)
 
 
-def _kept_best(run: Run, saved: Best) -> Best:
+def _kept_best(job: Job, saved: Best) -> Best:
     """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
 
     They are later where the newest checkpoint can't be read, and training goes on from the one before.
     """
+    run = job.run
     measures = run.measures_of_weights()
     if measures is None or measures["epoch"] <= saved.epoch:
         return saved
     if not is_better(measures["accuracy"], measures["loss"], saved):
         return saved
-    if damage_of_weights(run):
+    try:
+        return Best(weights=run.read_weights(), **measures)
+    except RunError as error:
+        job.say(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
         return saved
-    return Best(weights=run.read_weights(), **measures)
 
 
 def damage_of_weights(run: Run) -> str:

@@ -25,10 +25,10 @@ from convscope.train.auto.choose import Settled, settle
 from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
 from convscope.train.descent.mode import computing
 from convscope.train.directory.checkpoint import saved_checkpoints
-from convscope.train.directory.files import write_file
+from convscope.train.directory.files import Unwritten, write_file
 from convscope.train.directory.run import ModelCard, Run, create_run, open_run, require_name, run_name
 from convscope.train.events import Listener, Silent
-from convscope.train.finish import Outcome, finish
+from convscope.train.finish import Outcome, finish, finish_unwritten, is_finished
 from convscope.train.hardware.allocator import prepare_memory
 from convscope.train.hardware.device import require_threads
 from convscope.train.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
@@ -172,6 +172,14 @@ def _train_on(
     team: Team, path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None
 ) -> Outcome:
     run = open_run(path)
+    # At once, so that a run that another process trains is refused before an image is read.
+    with _locked(run, team):
+        return _go_on(team, run, changes, listener=listener, cache_directory=cache_directory)
+
+
+def _go_on(
+    team: Team, run: Run, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None
+) -> Outcome:
     recipe = run.recipe()
     if run.card().members is not None:
         raise RunError(
@@ -191,24 +199,35 @@ def _train_on(
     )
     if found.classes != card.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
-    with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
+    with own_torch(settled), _heeding(run, listener, team) as request:
         dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
         torch.default_generator.manual_seed(settled.recipe.seed)
         network = _network_to_go_on(run, card, settled, train)
         settings = loop_settings(settled, card, train)
         job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
-        damaged = damage_of_weights(run)
+        damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
         restore(job)
-        if damaged and job.state.best is not None:
-            job.say(f"{run.weights.name}: missing or damaged, written anew from the checkpoint")
-        if "epochs" in changes or not damaged or job.state.best is None:
+        if damage and job.state.best is not None:
+            job.say(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
+        unfinished = team.decided(lambda: _has_all_epochs_alone(job))
+        if not unfinished or "epochs" in changes:
             _require_epochs_to_go(job, asked="epochs" in changes)
         if team.first:
             write_file(run.recipe_path, to_toml(settled.recipe))
+            if not run.split_path.exists():
+                write_split(run, dataset)
         for line in of_memory:
             job.say(f"memory: {line}")
+        if unfinished and not damage:
+            job.say(f"{run} has all of its {plural(settled.epochs, 'epoch')}, but was stopped before it was measured")
         job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
         return _train(job, request, found)
+
+
+def _has_all_epochs_alone(job: Job) -> bool:
+    """Whether all epochs are trained, but the weights or the report of them are not written."""
+    best = job.state.best
+    return job.state.epoch >= job.settled.epochs and best is not None and not is_finished(job.run, best.measures)
 
 
 def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
@@ -231,6 +250,8 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
     while True:
         try:
             ending = _fit(job, request)
+        except Unwritten as error:
+            raise Unwritten(finish_unwritten(job, error)) from error
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -239,9 +260,16 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
                 _log(job, line := f"the memory does not hold a step of {size} images: lower --batch-size")
                 raise RunError(line) from error
         else:
-            return finish(job, ending, request)
+            return _finish(job, ending, request)
         # Out of the handler, where the error no longer holds what was in memory.
         job = _with_half_the_batch(job, found)
+
+
+def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
+    try:
+        return finish(job, ending, request)
+    except Unwritten as error:
+        raise Unwritten(finish_unwritten(job, error)) from error
 
 
 def _with_half_the_batch(job: Job, found: Probe) -> Job:
@@ -337,7 +365,7 @@ def _locked(run: Run, team: Team) -> AbstractContextManager[None]:
 
 @contextmanager
 def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
-    """Heed Ctrl-C and SIGTERM from the moment that there is a run directory."""
+    """Heed Ctrl-C, SIGTERM and SIGHUP from the moment that there is a run directory."""
 
     def warn() -> None:
         line = "stopping: the best weights and the report are being written (again to stop at once)"

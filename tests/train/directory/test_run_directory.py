@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,8 @@ from convscope.train.directory.checkpoint import (
     saved_checkpoints,
 )
 from convscope.train.directory.files import write_file
-from convscope.train.directory.run import create_run, open_run
+from convscope.train.directory.lock import locked_early
+from convscope.train.directory.run import Run, create_run, open_run
 
 
 def _checkpoint(step: int) -> Checkpoint:
@@ -104,12 +108,91 @@ def test_the_next_free_name_is_taken(tmp_path: Path) -> None:
     assert names == ["digits-lenet5", "digits-lenet5-2", "digits-lenet5-3"]
 
 
-def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
-    run = create_run(tmp_path, "run")
-    with run.locked(), pytest.raises(RunError, match="is being trained by another process"), run.locked():
-        pass
+def _in_a_thread(work: Callable[[], object]) -> None:
+    """Elsewhere in this process, where the lock is not held."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+def _lock(run: Run) -> None:
     with run.locked():
         pass
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "run")
+    with locked_early(run.path), run.locked():
+        with run.locked():  # whoever holds it may ask again
+            pass
+        with pytest.raises(RunError, match="is being trained by another process"):
+            _in_a_thread(lambda: _lock(run))
+    _in_a_thread(lambda: _lock(run))
+    with locked_early(tmp_path / "none"), locked_early(run.path, writes=False):
+        _in_a_thread(lambda: _lock(run))
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no locks here")
+
+    run = create_run(tmp_path, "run")
+    (run.path / ".tmp-model.json-7").write_text("")
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with run.locked():
+        assert (run.path / ".tmp-model.json-7").exists()  # it may be that of another process
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    run, other = create_run(tmp_path, "run"), create_run(tmp_path, "other")
+    step = save_checkpoint(run.checkpoints, _checkpoint(1))
+    ours = [
+        run.path / ".tmp-weights.safetensors-77",
+        run.path / ".tmp-report.html-1234567",
+        run.checkpoints / ".tmp-step-000000002-77",
+        run.checkpoints / ".old-step-000000001-77",
+    ]
+    others = [
+        run.path / ".tmp-notes-77",
+        run.path / ".tmp-mine.txt-77",
+        run.path / "tmp-model.json-77",
+        run.path / ".tmp-model.json-old",
+        run.path / "seed-0" / ".tmp-model.json-77",
+        run.checkpoints / ".tmp-step-2-77",
+        other.path / ".tmp-model.json-77",
+    ]
+    for path in (*ours[:2], *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    for path in ours[2:]:
+        path.mkdir()
+        (path / "tensors.safetensors").write_text("half")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (run.path / ".tmp-split.csv-7").symlink_to(kept, target_is_directory=True)
+    with run.locked():
+        pass
+    assert not any(path.exists() for path in ours) and all(path.exists() for path in others)
+    assert kept.is_dir() and not (run.path / ".tmp-split.csv-7").is_symlink() and step.is_dir()
+
+
+def test_a_checkpoint_that_is_removed_has_no_name_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, _checkpoint(step))
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path: Path, **_: object) -> None:
+        if path.exists():
+            raise Killed
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(Killed):
+        save_checkpoint(tmp_path, _checkpoint(4))
+    assert [path.name for path in saved_checkpoints(tmp_path)] == ["step-000000003", "step-000000004"]
 
 
 def test_a_missing_run_names_those_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

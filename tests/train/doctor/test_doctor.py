@@ -114,6 +114,25 @@ def test_a_shape_that_is_none_is_refused(text: str) -> None:
     assert done.exception is not None and isinstance(done.exception, RunError)
 
 
+@pytest.mark.parametrize(
+    ("model", "shape", "message"),
+    [
+        ("lenet5", (5, 32, 32), "--input is 5x32x32, so 5 channels: images have 1 (grey) or 3 (colour); give another"),
+        ("lenet5", (3, 0, 32), "--input is 3x0x32: a side is outside 1 to 8192 pixels; give another"),
+        ("c3d", None, "the input of c3d is 3x16x112x112: training is measured on channels, height and width"),
+        ("unet", None, "unet answers for every pixel, and training needs one answer an image: choose another"),
+        ("resnet18", (3, 8192, 8192), "halving does not help"),
+    ],
+)
+def test_what_is_not_measured_is_said_in_the_words_of_the_command(
+    model: str, shape: tuple[int, ...] | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.train.auto.fitting.available_memory", lambda: 2**31)
+    with pytest.raises(RunError) as refused:
+        check_up(model, input_shape=shape, device="cpu", scale=0.01)
+    assert message in str(refused.value)
+
+
 def test_a_rate_is_of_the_median() -> None:
     rate = measure_rate(lambda: None, amount=10, seconds=0.0)
     assert rate.per_second > 0 and rate.spread >= 0

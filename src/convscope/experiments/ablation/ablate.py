@@ -10,8 +10,9 @@ from pathlib import Path
 from convscope.data.open import Probe, probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.halving import train_halving
-from convscope.experiments.ablation.plan import Plan, baseline_network, make_plan, read_plan, read_results, write_plan
+from convscope.experiments.ablation.plan import PLAN, Plan, baseline_network, make_plan, read_plan, write_plan
 from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import Series
 from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
 from convscope.experiments.ablation.trial import Bench, open_bench
@@ -111,9 +112,9 @@ def ablate(
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
         told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
-        for line in (*data_lines(bench.dataset), *notes, *chain(*told), f"directory: {run}"):
-            watcher.said(line)
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
+        for line in (*data_lines(bench.dataset), *notes, *chain(*told), f"directory: {run}"):
+            series.say(line)
         return train_halving(series, [])
 
 
@@ -142,6 +143,7 @@ def ablate_on(
     all_seeds = following_seeds(recipe.seed, count)
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
+        results = read_results(run)
         found = probe(recipe.data, layout=recipe.layout)
         settled = settle(recipe, found, cache)
         classes = len(found.classes)
@@ -150,7 +152,13 @@ def ablate_on(
         variants = choose_variants(wanted, recipe, lambda: baseline_network(settled, classes))
         plan = replace(make_plan(settled, classes, variants, all_seeds), data_hash=plan.data_hash)
         bench = _bench_as_begun(run, plan, recipe, found, Telling(watcher), cache)
-        done = read_results(run)
+        done = list(results.trials)
+        planned = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
+        if other := next(((t.variant, t.seed) for t in done if (t.variant, t.seed) not in planned), None):
+            raise RunError(
+                f"{run} has a result of {other[0]} with seed {other[1]}, which {PLAN} does not plan: add it by "
+                "--without or --seeds, or remove its row"
+            )
         jobs, _ = shared_out(jobs, recipe.threads, plan, settled, classes)
         if done:
             jobs, of_memory = jobs_that_fit(jobs, plan, settled, classes)
@@ -158,11 +166,11 @@ def ablate_on(
             settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
             bench = replace(bench, recipe=settled.recipe)
             write_file(run.recipe_path, to_toml(settled.recipe))
-        for line in of_memory:
-            watcher.said(f"memory: {line}")
         write_plan(run, plan)
-        watcher.said(f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done")
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
+        of_done = f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done"
+        for line in (*(f"memory: {line}" for line in of_memory), *results.notes, of_done):
+            series.say(line)
         return train_halving(series, done)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convscope.errors import RunError
-from convscope.experiments.ablation.plan import read_results
 from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import Series
 from convscope.experiments.ablation.trial import NoMemory, Trial
 from convscope.train.auto.choose import settle
@@ -30,7 +30,7 @@ def train_halving(series: Series, done: list[Trial]) -> Ablation:
         except NoMemory as error:
             # Only the words are kept: the error itself holds on to all that was in memory.
             refused = str(error)
-        if read_results(series.run):
+        if read_results(series.run).trials:
             raise RunError(f"{refused}, and the complete trainings had such steps: free memory")
         series = _with_half_the_batch(series, refused)
 
@@ -40,7 +40,7 @@ def _with_half_the_batch(series: Series, refused: str) -> Series:
     bench = series.bench
     before = settle(bench.recipe, bench.found)
     if before.batch_size < 2 * LEAST_BATCH:
-        raise RunError(f"{refused}: take a smaller image_size or network")
+        raise RunError(f"{refused}: take smaller images or a smaller network")
     settled = with_batch(before, bench.found, before.batch_size // 2)
     series.say(f"memory: {refused}: {followed(settled, before)}")
     write_file(series.run.recipe_path, to_toml(settled.recipe))

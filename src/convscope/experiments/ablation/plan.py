@@ -14,8 +14,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -26,30 +24,18 @@ from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_variant
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import FILE_LIMIT, Unreadable, refused_as
-from convscope.files.text import read_text
+from convscope.files.regular import Unreadable
 from convscope.nets.build import build
-from convscope.report.csv_table import read_csv
+from convscope.report.shell import typed
 from convscope.train.auto.choose import Settled
 from convscope.train.auto.fitting import Surgery
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Run
-from convscope.train.events import COLUMNS, EpochRow, table_row
 from convscope.train.settings.seeds import SEEDS
 from convscope.train.start import network_options
 
 FORMAT = 1
-RESULTS, EPOCHS, PLAN = "results.csv", "epochs.csv", "ablation.json"
-RESULT_COLUMNS = (
-    "variant",
-    "seed",
-    "ending",
-    "accuracy",
-    "train_accuracy",
-    "best_val_accuracy",
-    "best_epoch",
-    "seconds",
-)
+PLAN = "ablation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,28 +141,6 @@ def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> C
     return Cost(parameters=graph.parameter_count, macs=graph.macs if known else None)
 
 
-def write_results(run: Run, trials: Sequence[Trial]) -> None:
-    """Write results.csv and epochs.csv, each whole or not at all."""
-    results = [[_cell(getattr(trial, name)) for name in RESULT_COLUMNS] for trial in trials]
-    epochs = [[t.variant, str(t.seed), *table_row(row)] for t in trials for row in t.rows]
-    run.write_table(run.path / EPOCHS, ("variant", "seed", *(name for name, _ in COLUMNS)), epochs)
-    run.write_table(run.path / RESULTS, RESULT_COLUMNS, results)
-
-
-def read_results(run: Run) -> list[Trial]:
-    """The trainings that are complete; none where no file is there yet. Raises RunError for a file that is damaged."""
-    if not os.path.lexists(run.path / RESULTS):
-        return []
-    try:
-        rows = _table(run.path / RESULTS)
-        epochs: dict[tuple[str, int], list[EpochRow]] = {}
-        for line in _table(run.path / EPOCHS):
-            epochs.setdefault((line["variant"], int(line["seed"])), []).append(_epoch(line))
-        return [_trial(row, tuple(epochs.get((row["variant"], int(row["seed"])), ()))) for row in rows]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"the results in {run} can't be read: {error}") from error
-
-
 def write_plan(run: Run, plan: Plan) -> None:
     """Write ablation.json."""
     write_file(run.path / PLAN, plan.to_json())
@@ -190,36 +154,6 @@ def read_plan(run: Run) -> Plan:
     try:
         return Plan.of(read_json(path))
     except (Unreadable, RunError) as error:
-        raise RunError(f"{path} can't be used: {error}") from None
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    with refused_as(RunError, path):
-        return read_csv(read_text(path, limit=FILE_LIMIT))
-
-
-def _trial(row: Mapping[str, str], rows: tuple[EpochRow, ...]) -> Trial:
-    return Trial(
-        variant=row["variant"],
-        seed=int(row["seed"]),
-        ending=row["ending"],
-        accuracy=_number(row["accuracy"]),
-        train_accuracy=_number(row["train_accuracy"]),
-        best_val_accuracy=_number(row["best_val_accuracy"]),
-        best_epoch=int(row["best_epoch"]) if row["best_epoch"] else None,
-        seconds=float(row["seconds"]),
-        rows=rows,
-    )
-
-
-def _epoch(line: Mapping[str, str]) -> EpochRow:
-    values: dict[str, Any] = {field: _number(line[name]) for name, field in COLUMNS}
-    return EpochRow(**{**values, "epoch": int(line["epoch"]), "best": line["best"] == "1"})
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+        raise RunError(
+            f"{path} can't be used: {error}; start a new ablation with {typed('--recipe', run.recipe_path)}"
+        ) from None

@@ -10,14 +10,16 @@ from pathlib import Path
 from convscope.experiments.ablation.crew import trials
 from convscope.experiments.ablation.filter_scale import changes_told
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
-from convscope.experiments.ablation.plan import Plan, baseline_network, write_results
+from convscope.experiments.ablation.plan import Plan, baseline_network
 from convscope.experiments.ablation.record import Ablation
+from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Bench, Trial
 from convscope.experiments.ablation.watcher import Watcher
+from convscope.report.shell import typed
 from convscope.report.units import percent, plural, seconds
 from convscope.train.auto.choose import settle
 from convscope.train.descent.optimizers import against_divergence
-from convscope.train.directory.files import write_file
+from convscope.train.directory.files import Unwritten, write_file
 from convscope.train.directory.run import Run
 from convscope.train.interrupt import StopRequest, heeding_interrupts
 
@@ -68,9 +70,18 @@ class Series:
                 for trial in coming:
                     everything.append(trial)
                     everything.sort(key=self._place)
-                    write_results(self.run, everything)
+                    self._write(everything)
                     self.say(self._line(trial, len(everything), clock.left))
             return self._finish(everything, request)
+
+    def _write(self, trials: list[Trial]) -> None:
+        """Write all results; where the disk refuses, say what is kept."""
+        try:
+            write_results(self.run, trials)
+        except Unwritten as error:
+            kept = f"{plural(len(read_results(self.run).trials), 'training')} in {self.run.path / RESULTS}"
+            on = typed("convscope", "ablate", "--resume", self.run)
+            raise Unwritten(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:
         """What is trained with settings of its own, in words."""

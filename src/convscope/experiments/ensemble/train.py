@@ -6,6 +6,7 @@ seed-0/  seed-1/ ...   each member's run directory
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,12 @@ from typing import Any
 from convscope.data.open import Probe, probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
+from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
-from convscope.files.regular import refused_as
 from convscope.report.shell import typed
 from convscope.report.units import percent
 from convscope.train.auto.choose import settle
-from convscope.train.directory.checkpoint import load_checkpoint
 from convscope.train.directory.files import write_file
-from convscope.train.directory.progress import Progress
 from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, require_name, run_name
 from convscope.train.events import Listener, Silent
 from convscope.train.hardware.device import require_threads
@@ -34,6 +33,7 @@ from convscope.train.team.place import Place
 from convscope.train.training import card_of, lasting_source, open_images, train_new, train_on
 
 FEWEST = 2
+MEMBERS = "members.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def train_ensemble(
         ):
             listener.said(line)
             run.log(line)
-        return _go_on(run, settled.recipe, card, dataset, listener, cache)
+        return _go_on(run, settled.recipe, card, {}, dataset, listener, cache)
 
 
 def train_ensemble_on(
@@ -132,28 +132,43 @@ def train_ensemble_on(
 ) -> EnsembleOutcome:
     """Go on with an ensemble that was stopped, or add members to one; what is trained is not trained again.
 
+    Members are checked first: what was damaged is written again where it follows from the rest, else trained again.
+
     Raises:
         RunError: not an ensemble, fewer members than there are, or one that is complete.
     """
     listener = listener or Silent()
     run = open_run(Path(path))
-    recipe, card = run.recipe(), run.card()
-    if card.members is None:
-        raise RunError(f"{run} is one network's run, not an ensemble: leave --ensemble out")
-    planned = card.members.planned if members is None else members
-    _check_count(planned)
-    if planned < len(card.members.names):
-        raise RunError(f"{run} has {len(card.members.names)} members already: give more, not {planned}")
-    if planned == len(card.members.names):
-        raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
-    following_seeds(recipe.seed, planned)
-    cache = None if cache_directory is None else Path(cache_directory)
-    found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
     with run.locked():
-        dataset = _same_images(run, recipe, found, card, listener, cache)
-        card = replace(card, members=replace(card.members, planned=planned))
+        recipe, card = run.recipe(), run.card()
+        if card.members is None:
+            raise RunError(f"{run} is one network's run, not an ensemble: leave --ensemble out")
+        listed = card.members.names
+        planned = card.members.planned if members is None else members
+        _check_count(planned)
+        if planned < len(listed):
+            raise RunError(f"{run} has {len(listed)} members already: give more, not {planned}")
+        trained = usable_members(run, recipe, card, following_seeds(recipe.seed, planned))
+        if planned == len(trained.names) and not trained.notes and _is_measured(run):
+            raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
+        card = with_members(card, trained.names, planned)
         run.write_card(card)
-        return _go_on(run, recipe, card, dataset, listener, cache)
+        for note in trained.notes:
+            _say(run, listener, note)
+        cache = None if cache_directory is None else Path(cache_directory)
+        found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
+        dataset = _same_images(run, recipe, found, card, listener, cache)
+        return _go_on(run, recipe, card, trained.names, dataset, listener, cache)
+
+
+def _is_measured(run: Run) -> bool:
+    """Whether the ensemble's page and its members' accuracies are there."""
+    return run.report.is_file() and (run.path / MEMBERS).is_file()
+
+
+def _say(run: Run, listener: Listener, line: str) -> None:
+    listener.said(line)
+    run.log(line)
 
 
 def _same_images(
@@ -169,59 +184,60 @@ def _same_images(
 
 
 def _go_on(
-    run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listener: Listener, cache: Path | None
+    run: Run,
+    recipe: Recipe,
+    card: ModelCard,
+    names: Mapping[int, str],
+    dataset: Dataset,
+    listener: Listener,
+    cache: Path | None,
 ) -> EnsembleOutcome:
+    """Train the members that are not among the names by seed, then measure all of them."""
     assert card.members is not None
-    names, planned = list(card.members.names), card.members.planned
-
-    def say(line: str) -> None:
-        listener.said(line)
-        run.log(line)
-
-    for number, seed in enumerate(following_seeds(recipe.seed, planned)[len(names) :], len(names)):
-        say(f"member {number + 1} of {planned}, seed {seed}, of the ensemble {run}")
-        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), card.classes, listener, cache)
+    planned = card.members.planned
+    trained = dict(names)
+    for number, seed in enumerate(following_seeds(recipe.seed, planned), 1):
+        if seed in trained:
+            continue
+        _say(run, listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
+        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), card, listener, cache)
         if member is None:
             go_on = typed("convscope", "train", "--resume", run)
-            say(f"{len(names)} of {planned} members are trained; to go on: {go_on}")
+            _say(run, listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
             return EnsembleOutcome(
                 run=run,
                 ending="stopped",
                 exit_code=exit_code,
-                members=tuple(Run(run.path / name) for name in names),
+                members=tuple(Run(run.path / name) for name in in_order(trained)),
                 planned=planned,
                 scores=None,
             )
-        names.append(member.path.name)
-        card = replace(card, members=Members(names=tuple(names), planned=planned))
+        trained[seed] = member.path.name
+        card = with_members(card, trained, planned)
         run.write_card(card)
     return _finish(run, recipe, card, dataset, listener)
 
 
 def _train_member(
-    run: Run, recipe: Recipe, classes: tuple[str, ...], listener: Listener, cache: Path | None
+    run: Run, recipe: Recipe, card: ModelCard, listener: Listener, cache: Path | None
 ) -> tuple[int, Run | None]:
     """Train a member, or go on with it, or find that it is complete; None where it was stopped."""
     name = f"seed-{recipe.seed}"
     begun = Run(run.path / name)
-    if begun.card_path.is_file() and begun.recipe_path.is_file():
-        if _is_complete(begun):
+    if begun.path.is_dir():
+        with begun.locked():
+            state, notes = look_at_begun(begun, run, recipe, card)
+        for note in notes:
+            _say(run, listener, note)
+        if state == "complete":
             return 0, begun
-        outcome = train_on(begun.path, {}, listener=listener, cache_directory=cache)
-    else:
-        outcome = train_new(
-            recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=classes
-        )
+        if state == "begun":
+            outcome = train_on(begun.path, {}, listener=listener, cache_directory=cache)
+            return outcome.exit_code, None if outcome.ending == "stopped" else begun
+    outcome = train_new(
+        recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=card.classes
+    )
     return outcome.exit_code, None if outcome.ending == "stopped" else outcome.run
-
-
-def _is_complete(member: Run) -> bool:
-    """Whether a member was trained to its end, though the ensemble was killed before it took note."""
-    saved = load_checkpoint(member.checkpoints)
-    if saved is None:
-        return False
-    with refused_as(RunError, member.checkpoints):
-        return Progress.of(saved.values).epoch >= int(member.recipe().epochs)
 
 
 def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listener: Listener) -> EnsembleOutcome:
@@ -241,7 +257,7 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
             (member.path.name, member.recipe().seed, f"{alone:.6g}")
             for member, alone in zip(members, scores.alone, strict=True)
         ]
-        run.write_table(run.path / "members.csv", header, rows)
+        run.write_table(run.path / MEMBERS, header, rows)
         run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
         write_file(run.report, ensemble_page(run, recipe, members, scores, images))
     return EnsembleOutcome(

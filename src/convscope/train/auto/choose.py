@@ -247,7 +247,7 @@ def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, 
     entry = catalogue.find(model)
     own = own_size(entry, network_options(recipe))
     if entry.per_pixel:
-        raise RunError(f"{model} answers for every pixel, and class folders have one class an image: choose another")
+        raise RunError(f"{model} answers for every pixel, and training needs one answer an image: choose another")
     if len(own) != 2:
         raise RunError(
             f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"

@@ -92,7 +92,7 @@ def fit_to_memory(
     if not taken:
         fewer = "fewer --jobs, " if at_once > 1 else ""
         raise RunError(
-            f"{shown}, {room}, and halving does not help: take {fewer}a smaller image_size or network, or free memory"
+            f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
         )
     smaller = with_batch(settled, found, taken)
     return smaller, (f"{shown}, and {room}: {followed(smaller, settled)}",)

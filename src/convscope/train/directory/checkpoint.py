@@ -12,7 +12,6 @@ there is no generator to restore.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from convscope.files.fields import Fields
 from convscope.files.regular import Unreadable, open_regular, refused_as
 from convscope.nets.weights.digest import metadata_to_seal, sealed
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
-from convscope.train.directory.files import read_folder, write_folder
+from convscope.train.directory.files import read_folder, remove_folder, write_folder
 
 FORMAT = 1
 KEPT = 2
@@ -158,7 +157,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     target = folder / f"step-{checkpoint.values['step']:09d}"
     write_folder(target, {TENSORS: tensor_bytes(tensors), STATE: json.dumps(values, indent=2, allow_nan=False)})
     for old in saved_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     return target
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,29 @@ MANIFEST = "MANIFEST.json"
 LARGEST_MANIFEST = 2**20
 
 
+class Unwritten(RunError):
+    """A file that the disk refuses: it is full, or may not be written to."""
+
+
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that its name never stands for half of it. Raises RunError where the disk refuses."""
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    """Write a file so that its name never stands for half of it. Raises Unwritten where the disk refuses."""
+    beside = _beside(path)
     try:
         _write_through(beside, content)
         beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path} can't be written: {error.strerror or error}") from error
+        with suppress(OSError):
+            beside.unlink()
+        raise Unwritten(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
     """Write a folder of files with a manifest of their sizes and hashes, so that it appears whole or not at all.
 
-    A folder of that name is put in its place only when the new one is complete.
+    A folder of that name is replaced when the new one is complete. Raises Unwritten where the disk refuses.
     """
-    beside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    beside = _beside(path)
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -47,12 +54,35 @@ def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
         _write_through(beside / MANIFEST, json.dumps({name: _entry(_bytes(c)) for name, c in files.items()}, indent=2))
         _sync_folder(beside)
         if path.exists():
-            shutil.rmtree(path)
+            remove_folder(path)
         beside.rename(path)
         _sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        raise RunError(f"{path} can't be written: {error.strerror or error}") from error
+        raise Unwritten(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of files; its name is gone before the first of them is."""
+    hidden = path.with_name(f".old-{path.name}-{os.getpid()}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    with suppress(OSError):
+        path.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def remove_left_over(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove the temporary files and folders of these names; only the holder of the folder's lock may."""
+    try:
+        found = [path for path in folder.iterdir() if names.fullmatch(path.name)]
+    except OSError:
+        return
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 def read_folder(path: Path) -> dict[str, bytes]:
@@ -70,6 +100,11 @@ def read_folder(path: Path) -> dict[str, bytes]:
         if _entry(files[name]) != entry.values:
             raise RunError(f"{path / name} is not what was written: its size or its hash differs")
     return files
+
+
+def _beside(path: Path) -> Path:
+    """Where a file or folder is written before it is renamed into place."""
+    return path.with_name(f".tmp-{path.name}-{os.getpid()}")
 
 
 def _bytes(content: bytes | str) -> bytes:

@@ -38,15 +38,18 @@ from convscope.report.shell import typed
 from convscope.train.answers.members import Averaged
 from convscope.train.answers.views import ONE, require_views
 from convscope.train.directory.checkpoint import load_weights, read_note, sealed_bytes
-from convscope.train.directory.files import write_file
+from convscope.train.directory.files import Unwritten, remove_left_over, write_file
+from convscope.train.directory.lock import locked
 from convscope.train.directory.progress import measures
 from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe import Recipe, names
 from convscope.train.settings.recipe_file import load_recipe
 
 SHOWN = 5  # runs that an error names
 # How the log says that a training diverged.
 DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
+# Names of files and checkpoints while they are written or removed.
+LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,13 @@ class Members:
 
     names: tuple[str, ...]
     planned: int
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name != Path(name).name or name in ("", ".", ".."):
+                raise RunError(f"its member {name!r} is not the name of a folder in it")
+        if len(set(self.names)) < len(self.names) or len(self.names) > self.planned:
+            raise RunError(f"it names {len(self.names)} members of {self.planned}, or one of them twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +201,12 @@ class Run:
         return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
 
     def recipe(self) -> Recipe:
-        """The settings; raises RunError."""
-        return load_recipe(self.recipe_path)
+        """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
+        recipe = load_recipe(self.recipe_path)
+        last = names()[-1]
+        if not re.search(rf"^{last} *=", self.recipe_path.read_text(encoding="utf-8"), re.MULTILINE):
+            raise RunError(f"{self.recipe_path} is cut off: it ends before {last!r}, the last setting")
+        return recipe
 
     def card(self) -> ModelCard:
         """The architecture, classes and preprocessing; raises RunError."""
@@ -244,12 +258,16 @@ class Run:
             )
         networks = []
         for name in members.names:
-            member = open_run(self.path / name)
+            try:
+                member = open_run(self.path / name)
+                networks.append(member.network())
+            except RunError as error:
+                on = typed("convscope", "train", "--resume", self)
+                raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
             if replace(member.card(), members=None) != replace(card, members=None):
                 raise RunError(
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )
-            networks.append(member.network())
         return Averaged(networks, independent=card.objective.independent).eval()
 
     def write_card(self, card: ModelCard) -> None:
@@ -272,28 +290,22 @@ class Run:
         write_file(path, csv_text(header, rows))
 
     def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time."""
+        """Add a line to log.txt, with the time; raises Unwritten."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with refused_as(RunError, self.log_path):
+        with refused_as(Unwritten, self.log_path):
             append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from training in this directory meanwhile; raises RunError where one does."""
-        try:
-            import fcntl
-        except ImportError:  # no such locks on this system: two processes are then the user's own affair
+        """Keep every other process from training in this directory meanwhile; raises RunError where one does.
+
+        Temporary files that a killed process left here are removed: while the lock is held, no other process writes.
+        """
+        with locked(self.path) as held:
+            if held:
+                for folder in (self.path, self.checkpoints):
+                    remove_left_over(folder, LEFT_OVER)
             yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(f"{self} is being trained by another process: wait for it, or start a new run") from None
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def require_name(name: str | None) -> None:

@@ -13,11 +13,12 @@ from convscope.capture.capture import capture
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
 from convscope.data.pixels.room import cache_directory
-from convscope.data.records import ImageSet
+from convscope.data.records import LARGEST_SIDE, ImageSet
 from convscope.errors import RunError
 from convscope.graph.training_cost import TrainingMacs, training_macs
 from convscope.nets import catalogue
 from convscope.train.auto.choose import Settled, settle
+from convscope.train.auto.fitting import fit_to_memory
 from convscope.train.directory.run import ModelCard
 from convscope.train.doctor.breakdown import time_by_kind
 from convscope.train.doctor.ceilings import Ceilings, measure_ceilings
@@ -32,6 +33,8 @@ from convscope.train.settings.recipe import Recipe
 from convscope.train.start import network_options, resumed_network
 
 MODEL = "cifarnet"
+# Images are grey or coloured.
+CHANNELS = (1, 3)
 # A set that is worth training fast.
 MANY_IMAGES = 50_000
 # From this difference between runs of one thing on, and this load a core, figures are said to be of a busy machine.
@@ -105,7 +108,7 @@ def check_up(
     allocation = prepare_memory()
     device = usable_device(device)
     load = load_of_others()
-    settled = _settled(model, input_shape, batch_size, device)
+    settled = _settled(model, input_shape, batch_size, device, say)
     say("measuring the machine")
     ceilings = measure_ceilings(cache_directory(), device=device, scale=scale)
     say(f"training {model}")
@@ -136,11 +139,12 @@ _BACKENDS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _settled(model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str) -> Settled:
+def _settled(
+    model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str, say: Callable[[str], None]
+) -> Settled:
     """The network with the settings that a run on many images would have; the built-in digits stand for them."""
     shape = input_shape or catalogue.find(model).input_shape
-    if len(shape) != 3:
-        raise RunError(f"the input is {'x'.join(map(str, shape))}: give channels, height and width, like 3x224x224")
+    _require_image(model, shape, given=input_shape is not None)
     recipe = Recipe(
         data="digits",
         model=model,
@@ -151,7 +155,23 @@ def _settled(model: str, input_shape: tuple[int, ...] | None, batch_size: int | 
         plan="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has looked
     )
-    return settle(recipe, probe("digits"))
+    found = probe("digits")
+    settled, of_memory = fit_to_memory(settle(recipe, found), found)
+    for line in of_memory:
+        say(f"memory: {line}")
+    return settled
+
+
+def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
+    """Raise RunError unless the shape is that of an image that a network can be trained on."""
+    told = "x".join(map(str, shape))
+    whose, remedy = ("--input is", "give another") if given else (f"the input of {model} is", "choose another network")
+    if len(shape) != 3:
+        raise RunError(f"{whose} {told}: training is measured on channels, height and width, like 3x224x224; {remedy}")
+    if shape[0] not in CHANNELS:
+        raise RunError(f"{whose} {told}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
+    if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
+        raise RunError(f"{whose} {told}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
 
 
 def _reached(settled: Settled, ceilings: Ceilings, scale: float) -> Reached:

@@ -32,6 +32,8 @@ from convscope.train.settings.setting import plain
 
 FIRST = 18
 PROBLEMS_SHOWN = 200
+# The ending of a run whose files the disk no longer took.
+UNWRITTEN = "unwritten"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,8 @@ def _remarks(story: Story) -> Iterator[Html]:
             f"The loss stopped being a number, and the run ended there: {story.reason}.",
             *([f"What to do: {story.advice}."] if story.advice else []),
         )
+    if story.ending == UNWRITTEN:
+        yield html.callout("error", f"A file could not be written, and the run ended there: {story.reason}.")
     if story.remark:
         yield html.callout("error", f"{story.remark[:1].upper()}{story.remark[1:]}.")
     if story.ending == "early":

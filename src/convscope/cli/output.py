@@ -1,0 +1,129 @@
+"""stdout and stderr whose writes never fail: a terminal, pipe or file that refuses them does not end the work.
+
+A failed write would otherwise raise wherever something is printed: by a bar, by the warnings module, by the flush of
+Python's exit (which then exits 120). Here the lowest layer, the one that every print goes through, takes the error, and
+the descriptor is pointed at the null device, so that what C libraries print goes there as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+# The reader has closed its end: `| head` has seen enough.
+READER_GONE = (errno.EPIPE, errno.ECONNRESET)
+
+
+class Outlet(io.FileIO):
+    """A file descriptor whose writes never fail; from the first failure on, they go to the null device.
+
+    `error` is that first failure, None while there is none.
+
+    >>> reading, writing = os.pipe()
+    >>> os.close(reading)
+    >>> outlet = Outlet(writing)
+    >>> outlet.write(b"to no reader"), outlet.error.errno == errno.EPIPE, outlet.write(b"more")
+    (12, True, 4)
+    >>> os.close(writing)
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self.error: OSError | None = None
+        self.terminal = self.isatty()
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        """Write some of the bytes, and return how many; all of them where the descriptor refuses."""
+        while True:
+            try:
+                written: int | None = super().write(content)
+            except OSError as error:
+                self.error = self.error or error
+                with suppress(OSError):
+                    _point_at_null(self.fileno())
+                return memoryview(content).nbytes
+            if written is not None:
+                return written
+            # A descriptor that another program has set not to block, and that is full.
+            select.select([], [self], [])
+
+    @property
+    def loss(self) -> OSError | None:
+        """The failure that left a file incomplete; None where the reader, or the terminal, was gone instead."""
+        gone = self.error is None or self.terminal or self.error.errno in READER_GONE
+        return None if gone else self.error
+
+
+def guard_output() -> Outlet | None:
+    """Let writes to sys.stdout and sys.stderr never fail from now on, and return the outlet below stdout.
+
+    A stream that is closed leads nowhere. One that a test or a host program has put there stays as it is: None is
+    returned for that.
+    """
+    _open_closed()
+    stdout, stderr = _outlet(sys.stdout, sys.__stdout__, STDOUT), _outlet(sys.stderr, sys.__stderr__, STDERR)
+    if stdout is not None:
+        sys.stdout = _text(stdout, sys.stdout)
+    if stderr is not None:
+        sys.stderr = _text(stderr, sys.stderr)
+    if sys.stdin is None:
+        sys.stdin = open(STDIN, encoding="utf-8", closefd=False)  # noqa: SIM115
+    return stdout
+
+
+def finish_output(stdout: Outlet | None) -> OSError | None:
+    """Write what is still buffered, and return what left stdout incomplete, if anything did."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    return None if stdout is None else stdout.loss
+
+
+def _open_closed() -> None:
+    """Open the null device in the place of closed standard descriptors.
+
+    The next file that is opened would take their numbers, and what a library prints would go into it.
+    """
+    for descriptor in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _point_at_null(descriptor)
+
+
+def _point_at_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+    os.set_inheritable(descriptor, True)
+
+
+def _outlet(stream: TextIO | None, original: TextIO | None, descriptor: int) -> Outlet | None:
+    """The outlet for a standard stream that is the interpreter's own; None for any other."""
+    if stream is not original:
+        return None
+    if stream is not None:
+        with suppress(OSError):
+            stream.flush()
+    return Outlet(descriptor)
+
+
+def _text(outlet: Outlet, like: TextIO | None) -> TextIO:
+    """A text stream into the outlet, encoded as the stream that it replaces."""
+    shape = like if isinstance(like, io.TextIOWrapper) else None
+    return io.TextIOWrapper(
+        io.BufferedWriter(outlet),
+        encoding=shape.encoding if shape else "utf-8",
+        errors=shape.errors if shape else "backslashreplace",
+        line_buffering=shape is None or shape.line_buffering or shape.write_through,
+    )

@@ -1,0 +1,177 @@
+"""Members of an ensemble that were damaged: what can be written again is, what can't is set aside and trained again.
+
+A member's recipe and model.json follow from the ensemble's and from the member's seed; its weights are in its
+checkpoint as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from convscope.errors import RunError
+from convscope.train.directory.checkpoint import Weights, load_checkpoint, load_weights
+from convscope.train.directory.files import write_file
+from convscope.train.directory.run import Members, ModelCard, Run
+from convscope.train.finish import is_finished
+from convscope.train.settings.recipe import Recipe
+from convscope.train.settings.recipe_file import to_toml
+
+State = Literal["complete", "begun", "gone"]
+# A member that can't be used keeps its files under its name and this.
+SET_ASIDE = ".damaged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The members that can be used, by seed, and a line for everything that was mended or set aside."""
+
+    names: dict[int, str]
+    notes: tuple[str, ...]
+
+
+def in_order(names: Mapping[int, str]) -> tuple[str, ...]:
+    """The names of members by their seeds, the lowest first."""
+    return tuple(name for _, name in sorted(names.items()))
+
+
+def with_members(card: ModelCard, names: Mapping[int, str], planned: int) -> ModelCard:
+    """The ensemble's card with these members, by seed."""
+    return replace(card, members=Members(names=in_order(names), planned=planned))
+
+
+def usable_members(run: Run, recipe: Recipe, card: ModelCard, seeds: Sequence[int]) -> Trained:
+    """Check every member that an ensemble lists, and mend what follows from the rest of its files.
+
+    A member whose weights are lost is left out, its folder renamed, so that it is trained again.
+
+    Raises:
+        RunError: a member that is not one of the seeds, that has another network, classes or preprocessing, or that
+            another process trains.
+    """
+    assert card.members is not None
+    names: dict[int, str] = {}
+    notes: list[str] = []
+    for name in card.members.names:
+        seed = _seed_of(run, name, seeds)
+        if seed in names:
+            raise RunError(f"{run.card_path} lists two members of seed {seed}, {names[seed]} and {name}: remove one")
+        member = Run(run.path / name)
+        if not member.path.is_dir():
+            notes.append(f"member {name} is missing: it is trained again")
+            continue
+        with member.locked():
+            notes += mend_settings(member, run, recipe.changed({"seed": seed}), card)
+            lost, note = _mend_weights(member)
+        notes += filter(None, [note])
+        if lost:
+            notes.append(f"{lost}: {_set_aside(member.path)}")
+        else:
+            names[seed] = name
+    return Trained(names=names, notes=tuple(notes))
+
+
+def look_at_begun(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> tuple[State, list[str]]:
+    """Look at a member's folder that the ensemble does not list yet, and mend its settings.
+
+    Returns whether it is "complete", "begun" (its training goes on), or "gone": nothing in it can be gone on with, and
+    it was renamed; and a line for everything that was mended.
+    """
+    notes = mend_settings(member, run, recipe, card)
+    try:
+        saved = load_checkpoint(member.checkpoints)
+        lost = "" if saved or not member.weights.exists() else f"{member} has weights but no checkpoint"
+    except RunError as error:
+        saved, lost = None, str(error)
+    if lost:
+        return "gone", [*notes, f"{lost}: {_set_aside(member.path)}"]
+    if saved is None or saved.values["epoch"] < int(member.recipe().epochs):
+        return "begun", notes
+    return "complete" if is_finished(member, saved.values["best"]) else "begun", notes
+
+
+def mend_settings(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> list[str]:
+    """Write a member's model.json, recipe.toml and split.csv again where they are missing or can't be read.
+
+    Returns a line for each of the first two.
+
+    Raises:
+        RunError: the member has another network, classes or preprocessing than the ensemble.
+    """
+    alone = replace(card, members=None)
+    notes = []
+    if trouble := _trouble(member.card_path, member.card):
+        member.write_card(alone)
+        notes.append(f"{trouble}: it is written again")
+    elif member.card() != alone:
+        raise RunError(
+            f"{member} does not belong to the ensemble {run}: its network, classes or preprocessing differ; move it "
+            "elsewhere, and it is trained again"
+        )
+    if trouble := _trouble(member.recipe_path, member.recipe):
+        write_file(member.recipe_path, to_toml(recipe))
+        notes.append(f"{trouble}: it is written again")
+    if run.split_path.is_file() and not member.split_path.is_file():
+        write_file(member.split_path, run.split_path.read_bytes())
+    return notes
+
+
+def _mend_weights(member: Run) -> tuple[str, str]:
+    """Why the weights are lost, empty where they can be used; and a line where they came from the checkpoint."""
+    trouble = _trouble(member.weights, lambda: _require_fit(member, member.read_weights()))
+    if not trouble:
+        return "", ""
+    try:
+        saved = load_checkpoint(member.checkpoints)
+        if saved is None:
+            return f"{trouble}, and there is no checkpoint", ""
+        _require_fit(member, saved.best)
+    except RunError as error:
+        return f"{trouble}, and {error}", ""
+    member.write_weights(saved.best, saved.values["best"])
+    return "", f"{trouble}: the weights are taken from its checkpoint"
+
+
+def _require_fit(member: Run, weights: Weights) -> None:
+    with torch.device("meta"):
+        network = member.card().build()
+    empty = {name: tensor.to("meta") for name, tensor in weights.items()}
+    load_weights(network, empty, where=str(member.weights))
+
+
+def _trouble(path: Path, read: Callable[[], object]) -> str:
+    """Why a file of a run can't be read; empty where it can."""
+    if not path.is_file():
+        return f"{path} is missing"
+    try:
+        read()
+    except RunError as error:
+        return str(error)
+    return ""
+
+
+def _seed_of(run: Run, name: str, seeds: Sequence[int]) -> int:
+    """The seed of a member by its folder's name: seed-3, or seed-3-2 where seed-3 was taken."""
+    found = re.fullmatch(r"seed-(\d{1,19})(-\d+)?", name)
+    if found is None or int(found[1]) not in seeds:
+        raise RunError(
+            f"{run.card_path} lists a member {name!r}, and the members of this ensemble are seed-{seeds[0]} to "
+            f"seed-{seeds[-1]}: remove it from the list"
+        )
+    return int(found[1])
+
+
+def _set_aside(folder: Path) -> str:
+    """Rename a folder to the next free name, and return what there is to say of it."""
+    for number in count(1):
+        aside = folder.with_name(f"{folder.name}{SET_ASIDE}{'' if number == 1 else f'-{number}'}")
+        if not aside.exists():
+            folder.rename(aside)
+            return f"the member is trained again, and what is left of it is kept in {aside.name}"
+    raise AssertionError("unreachable: count() does not end")
