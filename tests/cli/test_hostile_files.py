@@ -16,7 +16,7 @@ from convscope.cli.main import COMMANDS, cli
 from convscope.train.settings.recipe import names
 from hostile_files import KINDS, put, untrained_run
 
-LONGEST_SECONDS = 5
+LONGEST_SECONDS = 60  # on a machine that is busy with other work too
 FITTING = ("--model", "lenet5", "--image-size", "32", "--epochs", "1")
 
 # What is put in the place of a file, and the command line that reads it; and what is no mistake there.
@@ -96,7 +96,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def at_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in that folder; what takes longer than a few seconds fails there."""
+    """Work in that folder; what would wait for ever fails there."""
 
     def too_long(*_: object) -> None:
         raise AssertionError("it waits")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.files.checked import DEEPEST, LARGEST_INTEGER, TOML_LIMIT, parse_json, parse_toml, read_json
@@ -24,9 +24,13 @@ PLAIN = st.one_of(
     st.booleans(),
     st.integers(-LARGEST_INTEGER, LARGEST_INTEGER),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
-JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+JSON = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
 TOML = st.recursive(
     PLAIN.filter(lambda value: value is not None and not (type(value) is int and abs(value) >= 2**63)),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -34,14 +38,14 @@ TOML = st.recursive(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None)
 @given(JSON)
 def test_what_can_be_held_is_read_exactly(value: object) -> None:
     assert parse_json(json.dumps(value)) == value
     assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(), TOML, max_size=4))
 def test_toml_that_is_whole_is_read_exactly(values: dict[str, object]) -> None:
     text = tomli_w.dumps(values)

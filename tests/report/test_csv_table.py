@@ -6,7 +6,7 @@ import csv
 import io
 import unicodedata
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convscope.report.csv_table import cell, csv_text, read_csv
@@ -14,6 +14,7 @@ from convscope.report.csv_table import cell, csv_text, read_csv
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("=+-@'\\\n\r\t\x1b\u202e,\"nx0")), max_size=12)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=4, unique=True), st.data())
 @example(["image"], None)
 def test_what_is_written_is_read_back(header: list[str], data: st.DataObject | None) -> None:
