@@ -312,7 +312,7 @@ def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: p
     (run / "model.json").write_bytes((work / "runs" / "colours" / "model.json").read_bytes())
     assert "has no weights.safetensors" in told(capsys, "predict", run, "a.png")[2]
     (run / "weights.safetensors").write_bytes(b"not weights")
-    assert "is not a safetensors file" in told(capsys, "predict", run, "a.png")[2]
+    assert "is no file of weights: it is text" in told(capsys, "predict", run, "a.png")[2]
     assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
 
 

@@ -206,7 +206,7 @@ def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large
     start = begun(of_large_images, freeze="backbone")
     assert start.freeze == "layer1,layer2,layer3,layer4"
     assert start.lines == (
-        "names: conv1.weight is state_dict.module.conv1.weight in the file, and so on",
+        "conv1.weight is state_dict.module.conv1.weight in the file, and so on",
         "--model-options stem=imagenet takes more of the file",
         "not frozen, for they got no weights that fit: conv1, bn1",
     )

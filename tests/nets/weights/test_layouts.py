@@ -119,9 +119,7 @@ def test_where_they_were_found_is_said_in_one_line(tmp_path):
     torch.save({"state_dict": under("module.", OTHER), "state_dict_ema": under("module.")}, tmp_path / "x.pth")
     found = match_weights(read_weights(tmp_path / "x.pth"), WANTED)
     first = next(iter(WANTED))
-    assert found.line == (
-        f"names: {first} is state_dict_ema.module.{first} in the file, and so on; 'state_dict' fits too"
-    )
+    assert found.line == (f"{first} is state_dict_ema.module.{first} in the file, and so on; 'state_dict' fits too")
     torch.save(WANTED, tmp_path / "x.pth")
     assert match_weights(read_weights(tmp_path / "x.pth"), WANTED).line == ""
 

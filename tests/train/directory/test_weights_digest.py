@@ -17,6 +17,7 @@ from convscope.cli.main import cli
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.nets.weights.digest import DIGEST, VERSION
 from convscope.nets.weights.read import read_weights
+from convscope.train.directory.checkpoint import sealed_bytes
 from convscope.train.directory.run import Run
 
 
@@ -142,6 +143,11 @@ def test_every_command_refuses_a_flipped_bit_and_resuming_writes_the_file_anew(r
     assert run.weights.read_bytes()[-4000:] == whole[-4000:]
     ended = CliRunner().invoke(cli, ["train", "--resume", path])
     assert "has all of its 1 epoch" in str(ended.exception)
+
+
+def test_equal_weights_give_equal_files(run):
+    written = {sealed_bytes(run.read_weights(), note="{}") for _ in range(8)}
+    assert len(written) == 1 and len(sealed_bytes({}, note="none")) % 8 == 0
 
 
 def test_older_weights_and_those_of_others_have_no_digest_and_load(run):

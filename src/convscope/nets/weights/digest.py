@@ -7,6 +7,7 @@ does not make the file one without a digest.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 
 from convscope.errors import CaptureError
@@ -19,15 +20,21 @@ PLACEHOLDER = "0" * 64
 SEALED_CARD: Mapping[str, object] = {"weights": {"digest": "sha256"}}
 
 
-def metadata_to_seal() -> dict[str, str]:
-    """Return the metadata of a file that `sealed` will complete."""
-    return {DIGEST: PLACEHOLDER, VERSION: WITH_DIGEST}
+def sealed(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file that has no metadata with some, and a digest over every byte among it.
 
-
-def sealed(content: bytes) -> bytes:
-    """Return a safetensors file with its digest in the place that `metadata_to_seal` reserved."""
-    at = _place(content, PLACEHOLDER)
-    return content[:at] + _digest(memoryview(content), at).encode() + content[at + len(PLACEHOLDER) :]
+    Equal tensors and metadata give equal bytes: safetensors itself writes several entries in any order.
+    """
+    size = int.from_bytes(content[:8], "little")
+    entries = content[8 + 1 : 8 + size].rstrip()  # without the brace that opens them
+    whole = json.dumps({**metadata, DIGEST: PLACEHOLDER, VERSION: WITH_DIGEST}, separators=(",", ":")).encode()
+    header = b'{"__metadata__":' + whole + (b"" if entries == b"}" else b",") + entries
+    header += b" " * (-len(header) % 8)
+    start = len(header).to_bytes(8, "little") + header
+    numbers = memoryview(content)[8 + size :]
+    at = _place(start, PLACEHOLDER)
+    digest = _digest(memoryview(start), numbers, at)
+    return b"".join((start[:at], digest.encode(), start[at + len(PLACEHOLDER) :], numbers))
 
 
 def require_intact(content: memoryview, metadata: Mapping[str, str], *, required: bool) -> None:
@@ -45,7 +52,7 @@ def require_intact(content: memoryview, metadata: Mapping[str, str], *, required
         return
     if len(stated) != len(PLACEHOLDER) or not stated.isascii():
         raise CaptureError("its digest is damaged")
-    if _digest(content, _place(content, stated)) != stated:
+    if _digest(content, memoryview(b""), _place(content, stated)) != stated:
         raise CaptureError("its SHA-256 digest is not that of its bytes")
 
 
@@ -63,8 +70,10 @@ def _place(content: bytes | memoryview, digest: str) -> int:
     return at + len(text) - len(digest) - 1
 
 
-def _digest(content: memoryview, at: int) -> str:
-    found = hashlib.sha256(content[:at])
+def _digest(start: memoryview, rest: memoryview, at: int) -> str:
+    """The digest of a file in two pieces, with zeros in the place of its own."""
+    found = hashlib.sha256(start[:at])
     found.update(PLACEHOLDER.encode())
-    found.update(content[at + len(PLACEHOLDER) :])
+    found.update(start[at + len(PLACEHOLDER) :])
+    found.update(rest)
     return found.hexdigest()

@@ -47,7 +47,7 @@ def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
     >>> saved = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
     >>> found = match_weights(WeightsFile(where="x.pth", tensors=saved), network.state_dict())
     >>> list(found.weights), found.line
-    (['weight', 'bias'], 'names: weight is module.weight in the file, and so on')
+    (['weight', 'bias'], 'weight is module.weight in the file, and so on')
     """
     places = _places(file, own)
     if not places:
@@ -129,7 +129,7 @@ def _line(chosen: Mapping[str, str], alike: list[str]) -> str:
     if example is None:
         return ""
     others = ", ".join(repr(prefix) if prefix else "no prefix" for prefix in alike)
-    return f"names: {example[0]} is {example[1]} in the file, and so on" + (f"; {others} fits too" if alike else "")
+    return f"{example[0]} is {example[1]} in the file, and so on" + (f"; {others} fits too" if alike else "")
 
 
 def _plain(full: str) -> str:

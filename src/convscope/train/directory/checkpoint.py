@@ -24,7 +24,7 @@ from convscope.errors import CaptureError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import Unreadable, open_regular, refused_as
-from convscope.nets.weights.digest import metadata_to_seal, sealed
+from convscope.nets.weights.digest import sealed
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
 from convscope.train.directory.files import read_folder, remove_folder, write_folder
 
@@ -63,7 +63,12 @@ def _copied(tensors: Mapping[str, Tensor]) -> Weights:
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """Return tensors as a safetensors file; tied weights and strided ones are written out in full."""
-    return _written(tensors, None)
+    from safetensors.torch import save
+
+    # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    content: bytes = save(plain)
+    return content
 
 
 def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
@@ -72,16 +77,7 @@ def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
     >>> len(sealed_bytes({"bias": torch.zeros(2)}, note="epoch 3")) > 200
     True
     """
-    return sealed(_written(tensors, {NOTE: note, **metadata_to_seal()}))
-
-
-def _written(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None) -> bytes:
-    from safetensors.torch import save
-
-    # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    content: bytes = save(plain, metadata)
-    return content
+    return sealed(tensor_bytes(tensors), {NOTE: note})
 
 
 def read_tensors(content: bytes, *, where: str) -> Weights:
