@@ -83,10 +83,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONVSCOPE_CACHE"] = str(Path(folder) / "cache")
         whole = unbroken(Path(folder) / "whole")
-        for name, signals, share, codes in WAYS:
+        for number, (name, signals, share, codes) in enumerate(WAYS):
             draw = random.Random(f"{given.seed} {name}")
             kills = max(1, round(given.kills * share))
-            tallies[name] = stopped(Path(folder) / name, signals, kills, codes, draw, whole)
+            tallies[name] = stopped(Path(folder) / f"way-{number}", signals, kills, codes, draw, whole)
+            print(name, tallies[name], file=sys.stderr, flush=True)
         tallies["a disk that fills up"] = full_disks(Path(folder) / "disk")
         for words in COMMANDS:
             tallies[f"{words.split()[0]}{' --ensemble' if '--ensemble' in words else ''}, output closed"] = closed(

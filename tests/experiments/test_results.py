@@ -65,7 +65,7 @@ def test_what_is_written_is_read(run: Run) -> None:
     assert list(read_results(run).trials) == TRIALS
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from([RESULTS, EPOCHS]))
 def test_a_file_that_is_cut_off_anywhere_loses_its_end_and_says_so(run: Run, data: st.DataObject, name: str) -> None:
     write_results(run, TRIALS)
@@ -82,7 +82,7 @@ def test_a_file_that_is_cut_off_anywhere_loses_its_end_and_says_so(run: Run, dat
         assert list(found.trials) == TRIALS[: max(0, whole[:length].count(b"\n") - 1)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from([RESULTS, EPOCHS]))
 def test_a_byte_that_was_changed_is_read_or_named_and_nothing_else(run: Run, data: st.DataObject, name: str) -> None:
     write_results(run, TRIALS)
