@@ -13,6 +13,7 @@ import io
 import os
 import stat
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 FILE_LIMIT = 512 * 2**20
 HEAD_BYTES = 4096
+# A pipe or a device is not waited for.
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 # What is worth saying of an image that was read all the same; counted over a dataset.
 FIRST_FRAME = "several frames or pages, of which the first was read"
 DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
@@ -65,54 +68,54 @@ def decode_file(path: str, decoding: Decoding) -> Image:
 
     Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
     """
-    descriptor, size = _open_regular(path)
+    data = _read_regular(path, FILE_BYTES.small)
+    if data is not None:
+        return decode_content(data, decoding)
+    with FILE_BYTES.reserve(_size_of(path)):
+        return decode_content(read_bytes(path), decoding)
+
+
+def _size_of(path: str) -> int:
     try:
-        if size >= FILE_BYTES.small:
-            # A large file that is no image is not read to its end.
-            format_of(_read(descriptor, HEAD_BYTES))
-        with FILE_BYTES.reserve(size):
-            data = _read_whole(descriptor, size)
-            return Image(*decode_bytes(data, decoding), content_digest(data))
-    finally:
-        os.close(descriptor)
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+
+
+def decode_content(data: bytes, decoding: Decoding) -> Image:
+    """An image file's bytes decoded, with a remark on them or None and their digest; raises Unreadable."""
+    pixels, remark = decode_bytes(data, decoding)
+    return Image(pixels, remark, content_digest(data))
 
 
 def read_bytes(path: str) -> bytes:
     """The whole of a regular file; raises Unreadable. A pipe or a device is never waited for."""
-    descriptor, size = _open_regular(path)
+    data = _read_regular(path, FILE_LIMIT + 1)
+    assert data is not None
+    return data
+
+
+def _read_regular(path: str, large: int) -> bytes | None:
+    """The whole of a regular file, None where it begins as an image and has so many bytes; raises Unreadable."""
     try:
-        return _read_whole(descriptor, size)
+        descriptor = os.open(path, _TO_READ)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
+        if status.st_size > FILE_LIMIT:
+            raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
+        if status.st_size >= large:
+            format_of(os.read(descriptor, HEAD_BYTES))
+            return None
+        data = os.read(descriptor, status.st_size)
+    except OSError as error:
+        raise Unreadable(explain_os_error(error)) from None
     finally:
         os.close(descriptor)
-
-
-def _open_regular(path: str) -> tuple[int, int]:
-    """A regular file's descriptor, open for reading, and its size in bytes; raises Unreadable."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        status = os.fstat(descriptor)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-    if stat.S_ISREG(status.st_mode) and status.st_size <= FILE_LIMIT:
-        return descriptor, status.st_size
-    os.close(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
-    raise Unreadable(f"{status.st_size / 2**20:.0f} MiB; the limit is {FILE_LIMIT // 2**20} MiB")
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    """The first bytes of a file; raises Unreadable."""
-    try:
-        return os.pread(descriptor, size, 0)
-    except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
-
-
-def _read_whole(descriptor: int, size: int) -> bytes:
-    """All bytes of a file; raises Unreadable where there are fewer by now."""
-    data = _read(descriptor, size)
-    if len(data) != size:
+    if len(data) != status.st_size:
         raise Unreadable("the file changed while it was read")
     return data
 
@@ -138,7 +141,10 @@ def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
     Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an Unreadable of an exception.
     """
     header = read_header(data)
-    with PIXELS.reserve(header.width * header.height):
+    pixels = header.width * header.height
+    if pixels < PIXELS.small:
+        return _decode(data, header, decoding)
+    with PIXELS.reserve(pixels):
         return _decode(data, header, decoding)
 
 
