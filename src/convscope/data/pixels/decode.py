@@ -68,11 +68,18 @@ def decode_file(path: str, decoding: Decoding) -> Image:
         if size >= FILE_BYTES.small:
             # A large file that is no image is not read to its end.
             format_of(read_whole(descriptor, HEAD_BYTES))
-        with FILE_BYTES.reserve(size):
-            data = read_whole(descriptor, size)
-            return Image(*decode_bytes(data, decoding), content_digest(data))
+            with FILE_BYTES.reserve(size):
+                return decode_content(read_whole(descriptor, size), decoding)
+        data = read_whole(descriptor, size)
     finally:
         os.close(descriptor)
+    return decode_content(data, decoding)
+
+
+def decode_content(data: bytes, decoding: Decoding) -> Image:
+    """An image file's bytes decoded, with a remark on them or None and their digest; raises Unreadable."""
+    pixels, remark = decode_bytes(data, decoding)
+    return Image(pixels, remark, content_digest(data))
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
@@ -81,7 +88,10 @@ def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
     Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an Unreadable of an exception.
     """
     header = read_header(data)
-    with PIXELS.reserve(header.width * header.height):
+    pixels = header.width * header.height
+    if pixels < PIXELS.small:
+        return _decode(data, header, decoding)
+    with PIXELS.reserve(pixels):
         return _decode(data, header, decoding)
 
 

@@ -66,10 +66,10 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
     larger, or of more scans, than its bytes can honestly hold.
     """
     position = 2
-    width = height = components = scans = met = 0
+    width = height = components = scans = 0
     has_metadata = False
     try:
-        while True:
+        for _ in range(SEGMENT_LIMIT):
             marker = data[position + 1]
             if data[position] != 0xFF or marker in (0, 0xFF):
                 found = _NEXT_MARKER.search(data, position)
@@ -80,14 +80,12 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
                 marker = data[position + 1]
             if marker == _EOI:
                 break
-            met += 1
-            if met > SEGMENT_LIMIT:
-                raise Unreadable(f"a JPEG of more than {SEGMENT_LIMIT:,} segments")
             if marker in _STANDALONE:
                 position += 2
                 continue
             first, start = position, position + 4
-            position = scan_end = first + 2 + (data[first + 2] << 8 | data[first + 3])
+            position += 2 + (data[position + 2] << 8 | data[position + 3])
+            scan_end = position
             if marker in _PASSED:
                 pass
             elif marker == _SOS:
@@ -114,6 +112,8 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
             if segments is not None:
                 segments.append(_Segment(marker, first, position, scan_end))
             position = scan_end
+        else:
+            raise Unreadable(f"a JPEG of more than {SEGMENT_LIMIT:,} segments")
     except IndexError:
         raise Unreadable(_CUT_SHORT) from None
     if not width or not scans:
@@ -155,8 +155,14 @@ def decode_jpeg(data: bytes, components: int) -> Pixels | None:
     if fast is None or components not in _SPACES:
         return None
     space = _SPACES[components]
-    pixels, complaint = _try_strictly(fast, data, space)
-    if pixels is None and complaint != _UNKNOWN_SAMPLING:
+    pixels: Pixels | None
+    try:
+        pixels = fast.decode_jpeg(data, space)
+        return pixels
+    except ValueError as error:
+        complaint = _complaint(error)
+    pixels = None
+    if complaint != _UNKNOWN_SAMPLING:
         pixels, complaint = _try_mended(fast, data, space, components, complaint)
     if pixels is None and complaint != _UNKNOWN_SAMPLING:
         raise Unreadable(f"JPEG damaged: {complaint}")
@@ -171,9 +177,14 @@ def _try_strictly(fast: Any, data: bytes, space: str) -> tuple[Pixels | None, st
     try:
         pixels: Pixels = fast.decode_jpeg(data, space)
     except ValueError as error:
-        complaint = str(error)
-        return None, _UNKNOWN_SAMPLING if "determine subsampling" in complaint else complaint
+        return None, _complaint(error)
     return pixels, ""
+
+
+def _complaint(error: ValueError) -> str:
+    """What libjpeg complains of."""
+    said = str(error)
+    return _UNKNOWN_SAMPLING if "determine subsampling" in said else said
 
 
 def _try_mended(fast: Any, data: bytes, space: str, components: int, complaint: str) -> tuple[Pixels | None, str]:

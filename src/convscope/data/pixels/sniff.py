@@ -32,9 +32,10 @@ class Header(NamedTuple):
     unchecked: bool = False
 
 
+JPEG_START = b"\xff\xd8\xff"
 # (offset, bytes, Pillow's name)
 _SIGNATURES = (
-    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, JPEG_START, "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (8, b"WEBP", "WEBP"),
     (0, b"GIF87a", "GIF"),

@@ -10,7 +10,7 @@ import re
 
 from convscope.data.pixels.jpeg import walk_jpeg
 from convscope.data.pixels.png import walk_png
-from convscope.data.pixels.sniff import Header, check_size, format_of
+from convscope.data.pixels.sniff import JPEG_START, Header, check_size, format_of
 from convscope.data.pixels.tiff import walk_tiff
 from convscope.files.regular import Unreadable
 
@@ -23,9 +23,9 @@ _PPM = re.compile(rb"P([1-6])(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\
 
 def read_header(data: bytes) -> Header:
     """Return the format and size of an image file's bytes, its structure checked; raise Unreadable with the reason."""
+    if data.startswith(JPEG_START):
+        return walk_jpeg(data)
     match format_of(data):
-        case "JPEG":
-            header = walk_jpeg(data)
         case "PNG":
             header = walk_png(data)
         case "WEBP":

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from convscope.data.listing import Image, content_digest
 from convscope.data.pixels.budget import FILE_BYTES
-from convscope.data.pixels.decode import decode_bytes
+from convscope.data.pixels.decode import decode_content
 from convscope.data.records import Decoding
 from convscope.data.shards.tar_index import Member
 from convscope.data.sources.measure import ending_of
@@ -26,8 +26,7 @@ class ShardReader:
         """One member, decoded; raises Unreadable."""
         shard, member = self.places[row]
         with FILE_BYTES.reserve(member.size):
-            data = read_member(shard, member)
-            return Image(*decode_bytes(data, decoding), content_digest(data))
+            return decode_content(read_member(shard, member), decoding)
 
     def digest(self, row: int) -> int:
         """The digest of one member's bytes; raises Unreadable."""
