@@ -11,6 +11,7 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.train.answers.answer import EVALUATION_BATCH, scores_of_images
+from convscope.train.answers.cautions import caution_on_validation, cautions
 from convscope.train.answers.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.auto.streaming import unreadable
@@ -40,6 +41,8 @@ class Outcome:
     measured: str = "accuracy"
     # The same with one view of each image, where the recipe tests with several.
     one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
@@ -64,6 +67,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         # Not through the store: torchrun may be gone.
         if not team.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
+    said = _cautions(job, scores)
     story = Story(
         run=run,
         recipe=job.settled.recipe,
@@ -83,6 +87,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         remark=remark,
         scores=scores,
         one_view=one_view,
+        cautions=said,
     )
     if team.first:
         write_report(story)
@@ -97,7 +102,16 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         scores=scores,
         measured=name_of_measure(multi_label=job.dataset.multi_label),
         one_view=one_view,
+        cautions=said,
     )
+
+
+def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
+    """What the scores hide; classes that no validation image shows are named once."""
+    if scores is None:
+        return ()
+    of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
+    return (*of_validation, *cautions(scores, class_weights=job.settled.recipe.class_weights))
 
 
 def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:

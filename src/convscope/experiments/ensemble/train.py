@@ -16,6 +16,7 @@ from convscope.errors import RunError
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.report.shell import typed
 from convscope.report.units import percent
+from convscope.train.answers.cautions import cautions
 from convscope.train.auto.choose import settle
 from convscope.train.directory.checkpoint import load_checkpoint
 from convscope.train.directory.files import write_file
@@ -44,6 +45,8 @@ class EnsembleOutcome:
     members: tuple[Run, ...]
     planned: int
     scores: EnsembleScores | None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON can hold it."""
@@ -53,6 +56,7 @@ class EnsembleOutcome:
             "members": [str(member) for member in self.members],
             "planned": self.planned,
             "scores": self.scores.to_dict() if self.scores else None,
+            "cautions": list(self.cautions),
             "report": str(self.run.report),
         }
 
@@ -223,6 +227,7 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
     parts = {"test": dataset.test, "val": dataset.val}
     split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
     scores = None
+    hidden: tuple[str, ...] = ()
     if images is not None:
         scores = measure(
             run, members, images, card=card, split=split, device=str(recipe.device), progress=listener.progressed
@@ -234,9 +239,16 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
         ]
         run.write_table(run.path / "members.csv", header, rows)
         run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
-        write_file(run.report, ensemble_page(run, recipe, members, scores, images))
+        hidden = cautions(scores.together, class_weights=recipe.class_weights)
+        write_file(run.report, ensemble_page(run, recipe, members, scores, images, cautions=hidden))
     return EnsembleOutcome(
-        run=run, ending="done", exit_code=0, members=members, planned=card.members.planned, scores=scores
+        run=run,
+        ending="done",
+        exit_code=0,
+        members=members,
+        planned=card.members.planned,
+        scores=scores,
+        cautions=hidden,
     )
 
 

@@ -14,17 +14,19 @@ from collections.abc import Iterator, Sequence
 LEFT_RIGHT = (
     ("left", "right"), ("leftward", "rightward"), ("port", "starboard"), ("sinistral", "dextral"), ("levo", "dextro"),
     ("clockwise", "counterclockwise"), ("clockwise", "anticlockwise"), ("east", "west"),
-    ("links", "rechts"), ("linke", "rechte"), ("linker", "rechter"), ("imuhrzeigersinn", "gegendenuhrzeigersinn"),
+    ("links", "rechts"), ("linke", "rechte"), ("linker", "rechter"),
+    ("imuhrzeigersinn", "gegendenuhrzeigersinn"), ("imuhrzeigersinn", "gegenuhrzeigersinn"),
     ("izquierda", "derecha"), ("izquierdo", "derecho"), ("izq", "der"), ("este", "oeste"),
     ("gauche", "droite"), ("gauche", "droit"), ("sinistra", "destra"), ("sinistro", "destro"), ("ovest", "est"),
     ("esquerda", "direita"), ("esquerdo", "direito"), ("stanga", "dreapta"),
-    ("vanster", "hoger"), ("venstre", "hoyre"), ("venstre", "højre"), ("vasen", "oikea"), ("vasemmalle", "oikealle"),
+    ("vanster", "hoger"), ("venstre", "høyre"), ("venstre", "højre"), ("vasen", "oikea"), ("vasemmalle", "oikealle"),
     ("lewo", "prawo"), ("lewa", "prawa"), ("lewy", "prawy"), ("leva", "prava"), ("levy", "pravy"), ("vlevo", "vpravo"),
     ("bal", "jobb"), ("sol", "sag"), ("kiri", "kanan"), ("trai", "phai"),
     ("левыи", "правыи"), ("левая", "правая"), ("лево", "право"), ("влево", "вправо"), ("налево", "направо"),
     ("αριστερα", "δεξια"), ("שמאל", "ימין"), ("يسار", "يمين"),
     ("左", "右"), ("东", "西"), ("東", "西"), ("ひたり", "みき"), ("왼쪽", "오른쪽"), ("좌", "우"),
-    ("←", "→"), ("⇐", "⇒"), ("⬅", "➡"), ("↖", "↗"), ("↙", "↘"), ("↰", "↱"), ("↶", "↷"), ("↺", "↻"), ("<", ">"),
+    ("←", "→"), ("⇐", "⇒"), ("⬅", "➡"), ("↖", "↗"), ("↙", "↘"), ("↰", "↱"), ("↶", "↷"), ("↺", "↻"),
+    ("👈", "👉"), ("<", ">"),
 )  # fmt: skip
 # Found as whole words only.
 SHORT_LEFT_RIGHT = (
@@ -36,32 +38,37 @@ SHORT_LEFT_RIGHT = (
 INITIALS = ((("l", "r"), frozenset("lrcmsudfbn")), (("e", "w"), frozenset("news")))
 # Found within words where they have so many letters, or where their script sets no spaces.
 LONG_WORD = 4
+# Of all classes, more than this part must be concerned: a flip helps the others.
+LEAST_SHARE = 0.01
 MIRRORED = (
     "mirrored", "flipped", "hflip", "fliplr", "gespiegelt", "spiegelverkehrt", "gespiegeld", "reflejad", "specchiat",
     "espelhad", "spejlvend", "spegelvan", "zrcadlov", "зеркальн", "镜像", "鏡像", "反転",
 )  # fmt: skip
 UP_DOWN = (
     ("up", "down"), ("upward", "downward"), ("top", "bottom"), ("upper", "lower"), ("north", "south"),
-    ("oben", "unten"), ("arriba", "abajo"), ("haut", "bas"), ("上", "下"), ("↑", "↓"), ("⬆", "⬇"),
+    ("oben", "unten"), ("arriba", "abajo"), ("haut", "bas"), ("上", "下"), ("↑", "↓"), ("⬆", "⬇"), ("👆", "👇"),
 )  # fmt: skip
 
-CHARACTER_WORDS = frozenset(
-    "letter letters char chars character characters digit digits number num upper lower uppercase lowercase capital "
-    "small cap big sign glyph symbol buchstabe ziffer zahl lettre chiffre letra cifra lettera numero".split()
-)
-NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten null eins zwei drei vier funf fuenf sechs sieben acht neun "
-    "zehn un deux trois quatre cinq sept huit neuf dix cero uno dos tres cuatro cinco seis siete ocho nueve diez due "
-    "tre quattro cinque sei sette otto nove dieci um dois quatro sete oito dez nul een twee drie zes zeven negen "
-    "tien".split()
-)
-# Around the number of an angle; a name that is a number alone is an angle among multiples of ANGLE_STEP alone.
+CHARACTER_WORDS = frozenset((
+    "letter", "letters", "char", "chars", "character", "characters", "digit", "digits", "number", "num", "upper",
+    "lower", "uppercase", "lowercase", "capital", "small", "cap", "big", "sign", "glyph", "symbol", "buchstabe",
+    "ziffer", "zahl", "lettre", "chiffre", "letra", "cifra", "lettera", "numero",
+))  # fmt: skip
+NUMBER_WORDS = frozenset((
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "null", "eins", "zwei",
+    "drei", "vier", "funf", "fuenf", "sechs", "sieben", "acht", "neun", "zehn", "un", "deux", "trois", "quatre",
+    "cinq", "sept", "huit", "neuf", "dix", "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho",
+    "nueve", "diez", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "um", "dois",
+    "quatro", "sete", "oito", "dez", "nul", "een", "twee", "drie", "zes", "zeven", "negen", "tien",
+))  # fmt: skip
+# Around the number of an angle, which is a multiple of 5; a name that is a number alone, of ANGLE_STEP.
 _ANGLE = re.compile(
     r"(?P<before>rot|rotate|rotated|rotation|angle|ang|turn|turned|deg|degree|degrees|orientation|heading|yaw|azimuth|"
     r"winkel|grad|r)?[\s_:=]*(?P<number>[-+]?\d{1,3})(?:\.0+)?[\s_-]*(?P<after>deg|degree|degrees|grad|°|º|cw|r)?"
 )
-ANGLE_STEP = 15
-_TOKENS = re.compile(r"[^\W\d_]+|\d+|[←→⇐⇒⬅➡↖↗↙↘↰↱↶↷↺↻↑↓⬆⬇<>]+")
+TOLD_STEP, ANGLE_STEP = 5, 15
+_SYMBOLS = "".join(word for pair in LEFT_RIGHT + UP_DOWN for word in pair if not word.isalnum())
+_TOKENS = re.compile(rf"[^\W\d_]+|\d+|[{_SYMBOLS}]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -75,11 +82,19 @@ def changed_by_mirror(classes: Sequence[str]) -> str | None:
     """
     if are_characters(classes):
         return "characters"
-    for name in classes:
-        if any(word in "".join(tokens_of(name)) for word in MIRRORED):
-            return f"by its name {name!r} is a mirror image"
-    pair = angles_swapped(classes) or opposites(classes, LEFT_RIGHT, SHORT_LEFT_RIGHT, INITIALS)
-    return None if pair is None else f"by their names a mirror turns {pair[0]!r} into {pair[1]!r}"
+    named = [name for name in classes if any(word in "".join(tokens_of(name)) for word in MIRRORED)]
+    if _are_enough(len(named), classes):
+        return f"by its name {named[0]!r} is a mirror image"
+    pairs = [*angles_swapped(classes), *opposites(classes, LEFT_RIGHT, SHORT_LEFT_RIGHT, INITIALS)]
+    concerned = {name for pair in pairs for name in pair}
+    if not _are_enough(len(concerned), classes):
+        return None
+    return f"by their names a mirror turns {pairs[0][0]!r} into {pairs[0][1]!r}"
+
+
+def _are_enough(concerned: int, classes: Sequence[str]) -> bool:
+    """Whether so many classes of all are worth doing without flips: "lefteye flounder" is not, among 21,000."""
+    return concerned > LEAST_SHARE * len(classes)
 
 
 def changed_by_turning(classes: Sequence[str]) -> str | None:
@@ -90,10 +105,12 @@ def changed_by_turning(classes: Sequence[str]) -> str | None:
     """
     if are_characters(classes):
         return "characters"
-    angles = next((found for found in _readings(classes) if len(set(found)) > 1), None)
-    pair = None if angles is None else (classes[0], classes[1])
-    pair = pair or opposites(classes, UP_DOWN + LEFT_RIGHT, SHORT_LEFT_RIGHT, INITIALS)
-    return None if pair is None else f"by their names a turn makes {pair[0]!r} into {pair[1]!r}"
+    angles = [(classes[0], classes[1]) for found in _readings(classes) if len(found) > 1]
+    pairs = angles or list(opposites(classes, UP_DOWN + LEFT_RIGHT, SHORT_LEFT_RIGHT, INITIALS))
+    concerned = len(classes) if angles else len({name for pair in pairs for name in pair})
+    if not _are_enough(concerned, classes):
+        return None
+    return f"by their names a turn makes {pairs[0][0]!r} into {pairs[0][1]!r}"
 
 
 def tokens_of(name: str) -> tuple[str, ...]:
@@ -127,21 +144,20 @@ def _is_character(name: str) -> bool:
     return bool(rest) and single <= 1 and number <= 1 and single + number == len(rest)
 
 
-def angles_swapped(classes: Sequence[str]) -> tuple[str, str] | None:
-    """Return two classes that are angles of which a mirror makes one into the other; None where there are none.
+def angles_swapped(classes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of classes that are angles of which a mirror makes one into the other.
 
-    >>> angles_swapped(["0", "90", "180", "270"]), angles_swapped(["rot_-90", "rot_0", "rot_90"])
+    >>> next(angles_swapped(["0", "90", "180", "270"])), next(angles_swapped(["rot_-90", "rot_0", "rot_90"]))
     (('90', '270'), ('rot_-90', 'rot_90'))
-    >>> angles_swapped(["0", "1", "2"]), angles_swapped(["0", "180"])
-    (None, None)
+    >>> list(angles_swapped(["0", "1", "2"])), list(angles_swapped(["0", "180"]))
+    ([], [])
     """
     for angles in _readings(classes):
-        place = {angle: name for angle, name in zip(angles, classes, strict=True)}
+        place = dict(zip(angles, classes, strict=True))
         for angle, name in place.items():
             other = place.get(-angle % 360)
             if other is not None and other != name:
-                return name, other
-    return None
+                yield name, other
 
 
 def _readings(classes: Sequence[str]) -> Iterator[list[int]]:
@@ -153,9 +169,11 @@ def _readings(classes: Sequence[str]) -> Iterator[list[int]]:
             continue
         values = [int(each["number"]) for each in read]
         told = all(each["before"] or each["after"] for each in read)
-        alike = all(value % ANGLE_STEP == 0 and -180 <= value <= 360 for value in values)
+        step = TOLD_STEP if told else ANGLE_STEP
+        if any(value % step or not -180 <= value <= 360 for value in values):
+            continue
         angles = [value % 360 for value in values]
-        if len(set(angles)) == len(angles) and (told or (alike and {90, 270} <= set(angles))):
+        if len(set(angles)) == len(angles) and (told or {90, 270} <= set(angles)):
             yield angles
 
 
@@ -164,31 +182,31 @@ def opposites(
     words: Sequence[tuple[str, str]],
     short: Sequence[tuple[str, str]] = (),
     initials: Sequence[tuple[tuple[str, str], frozenset[str]]] = (),
-) -> tuple[str, str] | None:
-    """Return two classes whose names differ in a word and its opposite alone, in any order of words; else None.
+) -> Iterator[tuple[str, str]]:
+    """Yield pairs of classes whose names differ in a word and its opposite alone, in any order of words.
 
-    >>> opposites(["arrow_L", "R-arrow", "stop"], LEFT_RIGHT, initials=INITIALS)
+    >>> next(opposites(["arrow_L", "R-arrow", "stop"], LEFT_RIGHT, initials=INITIALS))
     ('arrow_L', 'R-arrow')
-    >>> opposites(["Linksabbieger", "Rechtsabbieger"], LEFT_RIGHT), opposites(["left", "cleft"], LEFT_RIGHT)
-    (('Linksabbieger', 'Rechtsabbieger'), None)
+    >>> next(opposites(["Linksabbieger", "Rechtsabbieger"], LEFT_RIGHT)), list(opposites(["left", "cleft"], LEFT_RIGHT))
+    (('Linksabbieger', 'Rechtsabbieger'), [])
     """
     tokens = {name: tokens_of(name) for name in classes}
     in_any_order = {tuple(sorted(found)): name for name, found in tokens.items()}
     joined = {"".join(found): name for name, found in tokens.items()}
-    for name, found in tokens.items():
-        for one, other in (*words, *short):
-            swapped = {one: other, other: one}
-            if one in found or other in found:
-                there = in_any_order.get(tuple(sorted(swapped.get(token, token) for token in found)))
-                if there not in (None, name):
-                    return name, str(there)
-        for one, other in words:
-            if min(len(one), len(other)) < LONG_WORD and one.isascii():
-                continue
-            there = joined.get(_exchanged("".join(found), one, other))
-            if there not in (None, name):
-                return name, str(there)
-    return _initials_swapped(tokens, in_any_order, initials)
+    every = "\n".join(joined)
+    for one, other in (*words, *short):
+        if one not in every or other not in every:
+            continue
+        within = (one, other) not in short and (min(len(one), len(other)) >= LONG_WORD or not one.isascii())
+        for name, found in tokens.items():
+            swapped = tuple(sorted({one: other, other: one}.get(token, token) for token in found))
+            there = in_any_order.get(swapped) if swapped != tuple(sorted(found)) else None
+            text = "".join(found)
+            if there is None and within and (one in text or other in text):
+                there = joined.get(_exchanged(text, one, other))
+            if there is not None and tokens[there] != found:
+                yield name, there
+    yield from _initials_swapped(tokens, in_any_order, initials)
 
 
 def _exchanged(text: str, one: str, other: str) -> str:
@@ -202,10 +220,10 @@ def _initials_swapped(
     tokens: dict[str, tuple[str, ...]],
     in_any_order: dict[tuple[str, ...], str],
     initials: Sequence[tuple[tuple[str, str], frozenset[str]]],
-) -> tuple[str, str] | None:
-    """Two classes that differ in a single letter and its opposite, where no letter of an enumeration takes its place.
+) -> Iterator[tuple[str, str]]:
+    """Pairs of classes that differ in a single letter and its opposite: arrow_l and arrow_r.
 
-    A class may have one of these letters once: type_l and type_r among type_a to type_z are no sides.
+    Where other letters take its place too, it is an enumeration: type_l and type_r among type_a to type_z are no sides.
     """
     fillings: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for found in tokens.values():
@@ -220,5 +238,4 @@ def _initials_swapped(
                     continue
                 there = in_any_order.get(tuple(sorted((*rest, other))))
                 if there is not None and there != name:
-                    return name, there
-    return None
+                    yield name, there
