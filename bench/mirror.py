@@ -1,11 +1,11 @@
 """Labels that a mirror changes: what the default recipe decides about flips, and the accuracy that comes of it.
 
-    python bench/mirror.py [--folder FOLDER] [--count 150] [--check]
+    python bench/mirror.py [--folder FOLDER] [--images 400] [--only TEXT] [--check]
 
-Draws arrows (left, right), shapes turned by 0, 90, 180 and 270 degrees, letters and their mirror images, and b, d, p, q:
-at varied position, size, colour and noise, once in folders whose names say what they hold and once in folders whose
-names do not. Trains each by `convscope train FOLDER`, without another setting. With --check nothing is trained: only
-what is decided about flips, and in what time, is printed.
+Draws arrows (left, right), figures turned by 0, 90, 180 and 270 degrees, letters and mirrored letters, and b, d, p, q,
+at varied position, size, colour and noise: in folders whose names say what they hold, and in folders whose names do
+not. Trains each by `convscope train FOLDER`, without another setting; with --flip yes as it would be with flips. With
+--check nothing is trained: only what is decided about flips, and in what time, is printed.
 """
 
 from __future__ import annotations
@@ -126,3 +126,99 @@ def make(folder: Path, work: Work, names: tuple[str, ...], *, side: int, count: 
         (folder / name).mkdir(parents=True)
         for number in range(count):
             image_of(work, label, side, draw).save(folder / name / f"{number:04}.png")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder to train on."""
+
+    work: Work
+    names: tuple[str, ...]
+    side: int
+
+    @property
+    def folder(self) -> str:
+        """What the folder is called."""
+        return f"{self.work.name.replace(' ', '-').replace(',', '')}-{self.side}-{self.names[0].replace(' ', '-')}"
+
+
+# Names that tell are decided by themselves, whatever the size; large images take minutes to train on.
+CASES = tuple(
+    Case(work, names, side)
+    for work in WORKS
+    for names, side in ((work.telling, 40), (work.neutral, 40), (work.neutral, 75))
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="where images and runs go; a temporary folder unless given")
+    parser.add_argument("--images", type=int, default=400, help="images of all classes together")
+    parser.add_argument("--only", default="", help="folders whose names hold this, like rotations-40")
+    parser.add_argument("--flip", choices=("auto", "yes"), default="auto", help="yes: what flips would do")
+    parser.add_argument("--check", action="store_true", help="train nothing, only decide")
+    given = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = given.folder or Path(place)
+        for case in CASES:
+            if given.only in case.folder:
+                rows.append(measure(case, folder, given))
+                print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
+    columns = [
+        Column("labels"),
+        Column("class names"),
+        Column("side", numeric=True),
+        Column("images", numeric=True),
+        Column("flips"),
+        Column("decided in", numeric=True),
+        Column("network"),
+        Column("test accuracy", numeric=True),
+        Column("in all", numeric=True),
+    ]
+    print_table(Table.of(columns, rows))
+
+
+def measure(case: Case, folder: Path, given: argparse.Namespace) -> tuple[str, ...]:
+    """A row of the table: what was decided, and what came of it."""
+    data = folder / "images" / case.folder
+    if not data.exists():
+        make(data, case.work, case.names, side=case.side, count=given.images // len(case.names))
+    flips, decided = decision(data)
+    row = (case.work.name, ", ".join(case.names), str(case.side), str(given.images))
+    if given.check:
+        return (*row, flips, in_words(decided), "", "", "")
+    began = time.perf_counter()
+    command = ["train", str(data), "--runs", str(folder / "runs"), "--cache", str(folder / "cache"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "convscope", *command, *(["--flip", "yes"] if given.flip == "yes" else [])],
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seconds = time.perf_counter() - began
+    found = json.loads(done.stdout)
+    network = json.loads((Path(found["run"]) / "model.json").read_text())["architecture"]["name"]
+    accuracy = found["scores"]["accuracy_top1"]
+    flips = "as asked" if given.flip == "yes" else flips
+    return (*row, flips, in_words(decided), network, percent(accuracy, decimals=2), in_words(seconds))
+
+
+def decision(data: Path) -> tuple[str, float]:
+    """Whether images are mirrored by default, in words, and the seconds that this took in all."""
+    from convscope.data.open import probe
+    from convscope.train.auto.choose import settle
+    from convscope.train.settings.recipe import Recipe
+
+    found = probe(str(data))
+    began = time.perf_counter()
+    settled = settle(Recipe(data=str(data)), found)
+    seconds = time.perf_counter() - began
+    if settled.recipe.flip:
+        return "on", seconds
+    (reason,) = (line for line in settled.reasons if line.startswith("no flips"))
+    return "off, by the images" if "look like" in reason else "off, by the names", seconds
+
+
+if __name__ == "__main__":
+    main()

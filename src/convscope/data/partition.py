@@ -55,7 +55,7 @@ def partition(
 
 
 def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
-    """The classes that a part could not be given any image of: nothing is chosen by them, or measured of them, there."""
+    """The classes of which a part could not be given an image: nothing is chosen by them there, or measured of them."""
     for name, rows in made.items():
         if len(rows):
             counts = listing.class_counts(rows)

@@ -1,4 +1,4 @@
-"""What a headline number hides, in sentences: classes without images, unequal classes, classes that are hardly found."""
+"""What an accuracy hides, in sentences: classes without images, unequal classes, classes that are hardly found."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def cautions(scores: AnyScores, *, class_weights: str) -> tuple[str, ...]:
     >>> import numpy as np
     >>> from convscope.train.answers.metrics import score
     >>> always_a = np.tile([0.9, 0.05, 0.05], (10, 1))
-    >>> for line in cautions(score(always_a, np.array([0] * 8 + [1] * 2), classes=("a", "b", "c")), class_weights="none"):
-    ...     print(line)
+    >>> found = score(always_a, np.array([0] * 8 + [1] * 2), classes=("a", "b", "c"))
+    >>> print(*cautions(found, class_weights="none"), sep="\n")
     no test images of 'c': nothing is measured of it
     80.0 % of the test images are of class 'a': predicting it always has that accuracy
     hardly found: 'b' (0 of 2): to weigh rare classes more, train with --class-weights balanced

@@ -1,4 +1,4 @@
-"""How good the answers are: accuracy, balanced accuracy, macro F1, top-5, per class, confusion matrix, calibration, worst mistakes.
+"""How good the answers are: accuracy, balanced accuracy and F1, confusions, calibration, worst mistakes.
 
 Everything is computed from one array of probabilities and one of labels, so `train`, `evaluate` and the report agree.
 scikit-learn's definitions are used where it has them.
