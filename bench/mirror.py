@@ -198,7 +198,7 @@ def measure(case: Case, folder: Path, given: argparse.Namespace) -> tuple[str, .
     )
     seconds = time.perf_counter() - began
     found = json.loads(done.stdout)
-    network = json.loads((Path(found["run"]) / "model.json").read_text())["architecture"]["name"]
+    network = json.loads((Path(found["run"]) / "model.json").read_text())["network"]["name"]
     accuracy = found["scores"]["accuracy_top1"]
     flips = "as asked" if given.flip == "yes" else flips
     return (*row, flips, in_words(decided), network, percent(accuracy, decimals=2), in_words(seconds))

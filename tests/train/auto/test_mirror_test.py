@@ -134,7 +134,7 @@ def settled_on(source: str, **said: object) -> Settled:
 
 def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path: Path) -> None:
     arrows = {
-        f"{name}7": [figure(turns, 50, 100 * turns + n) for n in range(30)] for name, turns in (("a", 3), ("b", 1))
+        f"{name}7": [figure(turns, 50, 100 * turns + n) for n in range(20)] for name, turns in (("a", 3), ("b", 1))
     }
     source = folder_of(tmp_path / "arrows", arrows)
     (tmp_path / "arrows" / "a7" / "0.png").write_bytes(b"no image")
@@ -152,7 +152,7 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
 
 
 def test_turns_of_trivial_augment_are_said_to_change_labels(tmp_path: Path) -> None:
-    turns = {f"{name}7": [figure(turn, 40, 100 * turn + n) for n in range(30)] for turn, name in enumerate("ab")}
+    turns = {f"{name}7": [figure(turn, 40, 100 * turn + n) for n in range(20)] for turn, name in enumerate("ab")}
     source = folder_of(tmp_path, turns)
     settled = settled_on(source, trivial_augment=True)
     assert settled.recipe.trivial_augment and settled.recipe.flip
