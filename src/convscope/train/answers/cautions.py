@@ -51,7 +51,7 @@ def caution_on_validation(dataset: Dataset) -> tuple[str, ...]:
     if dataset.val is None or not len(dataset.val):
         return ()
     lacking = [name for name, count in dataset.class_counts("val").items() if not count]
-    return (f"no validation images of {_named(lacking)}: the best weights were chosen without",) if lacking else ()
+    return (f"no validation images of {_named(lacking)}: the best weights were chosen without them",) if lacking else ()
 
 
 def _named(names: Sequence[str]) -> str:

@@ -15,12 +15,14 @@ photograph's mirror image is not another photograph.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from convscope.data.listing import Listing
@@ -98,17 +100,19 @@ def read_sample(listing: Listing, rows: Labels, decoding: Decoding, *, seed: int
     if np.bincount(places, minlength=len(classes)).min() < FOLDS:
         return None
     names = tuple(listing.classes[label] for label in classes.tolist())
-    return Sample(images=reduced(pixels), labels=places, classes=names)
+    with one_thread():
+        return Sample(images=reduced(pixels), labels=places, classes=names)
 
 
 def find_confusion(sample: Sample, change: Callable[[Tensor], Tensor], *, seed: int) -> Confusion | None:
     """Return the two classes that a change of the images (N, C, H, W) confuses most surely; None where it does not."""
-    plain = shape_features(sample.images)
-    changed = shape_features(change(sample.images).contiguous())
-    if plain.shape != changed.shape:
-        return None
     count, labels = len(sample.classes), sample.labels
-    scores = _held_out_scores(plain, changed, labels, count, seed)
+    with one_thread():
+        plain = shape_features(sample.images)
+        changed = shape_features(change(sample.images).contiguous())
+        if plain.shape != changed.shape:
+            return None
+        scores = _held_out_scores(plain, changed, labels, count, seed)
     least = CHANCE / math.comb(count, 2)
     worst: Confusion | None = None
     for first, second in permutations(range(count), 2):
@@ -174,13 +178,29 @@ def _held_out_scores(plain: Floats, changed: Floats, labels: Labels, classes: in
         rest = np.concatenate(
             [plain[learned] - means[labels[learned]], changed[learned] - means[classes + labels[learned]]]
         )
-        covariance = rest.T @ rest / len(rest)
-        features = len(covariance)
-        covariance[np.diag_indices(features)] += RIDGE * np.trace(covariance) / features + 1e-9
-        weights = np.linalg.solve(covariance, means.T)
+        weights = _discriminants(torch.from_numpy(rest), torch.from_numpy(means))
         offsets = -0.5 * (means.T * weights).sum(0)
         of_plain[held], of_changed[held] = plain[held] @ weights + offsets, changed[held] @ weights + offsets
     return of_plain, of_changed
+
+
+def _discriminants(rest: Tensor, means: Tensor) -> Floats:
+    """The linear discriminants (D, classes) of class means (classes, D), from what images differ from theirs (N, D)."""
+    covariance = rest.T @ rest / len(rest)
+    features = len(covariance)
+    covariance.diagonal().add_(RIDGE * covariance.trace() / features + 1e-9)
+    return np.asarray(torch.linalg.solve(covariance, means.T).numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: on small arrays several wait for each other, and their sums may differ."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _told_apart(first: Floats, second: Floats, own: int, other: int) -> Booleans:
