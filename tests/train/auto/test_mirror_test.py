@@ -16,7 +16,15 @@ from scipy.stats import binomtest
 from convscope.data.open import probe
 from convscope.data.records import Decoding
 from convscope.train.auto.choose import Settled, settle
-from convscope.train.auto.mirror_test import FEWEST, MOST_CLASSES, Sample, _sign_test, find_confusion, read_sample
+from convscope.train.auto.mirror_test import (
+    FEWEST,
+    MOST_CLASSES,
+    Sample,
+    _sign_test,
+    find_confusion,
+    one_thread,
+    read_sample,
+)
 from convscope.train.auto.shape_features import reduced, shape_features
 from convscope.train.settings.recipe import Recipe
 
@@ -106,9 +114,10 @@ def test_photographs_and_figures_that_no_class_mirrors_keep_their_flips() -> Non
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from((1, 3)), st.integers(0, 9))
 def test_features_of_any_size_are_numbers_that_ignore_the_sign_of_contrast(height, width, channels, seed) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (2, height, width, channels), dtype=np.uint8)
-    images = reduced(pixels)
+    with one_thread():
+        images = reduced(pixels)
+        found, inverted = shape_features(images), shape_features(1 - images)
     assert max(images.shape[2:]) <= 48 and images.shape[:2] == (2, channels)
-    found, inverted = shape_features(images), shape_features(1 - images)
     assert np.isfinite(found).all()
     colours = 16 * channels
     assert np.allclose(found[:, colours:], inverted[:, colours:], atol=1e-3)
@@ -143,8 +152,7 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
     (reason,) = (line for line in settled.reasons if line.startswith("no flips"))
     assert reason.startswith("no flips in training or in test views: mirrored images of 'a7' look like 'b7' (")
     assert reason.endswith("; --flip yes turns them on")
-    assert settled_on(source).recipe == settled.recipe
-    assert settled_on(source, seed=5).recipe.flip is False
+    assert settled_on(source).reasons == settled.reasons
     # What is settled is not decided again; what was said is not decided at all.
     assert settle(settled.recipe, probe(source)).reasons == ()
     asked = settled_on(source, flip=True)
