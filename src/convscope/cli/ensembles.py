@@ -89,5 +89,8 @@ def _lines(outcome: EnsembleOutcome) -> list[str]:
         f"{plural(len(outcome.members), 'member')}, {split} accuracy of each: {alone}",
         f"their mean {percent(scores.mean, decimals=2)}, averaged {percent(scores.together.accuracy_top1, decimals=2)} "
         f"({gain:+.2f} points); two of them agree on {percent(scores.mean_agreement)}",
+        f"averaged, balanced accuracy {percent(scores.together.balanced_accuracy, decimals=2)}, "
+        f"macro F1 {percent(scores.together.macro_f1, decimals=2)}",
+        *(f"note: {caution}" for caution in outcome.cautions),
         f"report {outcome.run.report}",
     ]

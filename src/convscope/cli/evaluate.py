@@ -74,7 +74,7 @@ def command(
         lines = headline(scores)
         tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
     echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
-    for note in found.notes:
+    for note in (*found.notes, *found.cautions):
         echo(f"note: {note}")
     if found.kept_out:
         echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
@@ -93,6 +93,8 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
     """The figures that sum a run up, as text."""
     right = int(scores.confusion.trace())
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
+    lines.append(("balanced accuracy", percent(scores.balanced_accuracy, decimals=2)))
+    lines.append(("macro F1", percent(scores.macro_f1, decimals=2)))
     if scores.accuracy_top5 is not None:
         lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
     lines.append(("cross-entropy", loss(scores.loss)))

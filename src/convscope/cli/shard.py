@@ -35,7 +35,7 @@ def command(data: str, out: Path, shard_size: str, layout: str, images: int | No
     shard_bytes = parse_byte_size(shard_size)
     found = probe(data, layout=layout)
     for note in found.listing.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     with shown_progress() as progress:
         made = write_shards(
             found.listing, out, shard_bytes=shard_bytes, shard_images=images, seed=seed, progress=progress

@@ -144,11 +144,13 @@ def outcome_lines(outcome: Outcome) -> list[str]:
         right = round(outcome.scores.accuracy_top1 * outcome.scores.images)
         lines.append(
             f"test accuracy {percent(outcome.scores.accuracy_top1, decimals=2)} "
-            f"({right:,} of {outcome.scores.images:,} images)"
+            f"({right:,} of {outcome.scores.images:,} images), "
+            f"balanced {percent(outcome.scores.balanced_accuracy, decimals=2)}, "
+            f"macro F1 {percent(outcome.scores.macro_f1, decimals=2)}"
         )
     if outcome.one_view is not None and outcome.scores and outcome.scores.split == "test":
         lines[-1] += f"; with one view of each, {percent(outcome.one_view, decimals=2)}"
-    return [*lines, f"report {outcome.run.report}"]
+    return [*lines, *(f"note: {caution}" for caution in outcome.cautions), f"report {outcome.run.report}"]
 
 
 def outcome_values(outcome: Outcome) -> dict[str, Any]:
@@ -164,5 +166,6 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         measured: best.accuracy if best else None,
         "scores": outcome.scores.to_dict(mistakes=0) if outcome.scores else None,
         "one_view": outcome.one_view,
+        "cautions": list(outcome.cautions),
         "report": str(outcome.run.report),
     }

@@ -11,6 +11,10 @@ from convscope.data.listing import WHOLE, Listing
 from convscope.data.pixels.cache import Outcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
+from convscope.report.units import few
+
+# Classes that a note names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,12 @@ def partition(
 
 
 def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
-    """Where images have several labels: the classes that a part could not be given, since no mean counts them there."""
+    """The classes of which a part could not be given an image: nothing is chosen by them there, or measured of them."""
     for name, rows in made.items():
-        if listing.targets is not None and len(rows):
+        if len(rows):
             counts = listing.class_counts(rows)
             if missing := [label for label, count in zip(listing.classes, counts, strict=True) if not count]:
-                yield f"{name} has no images of {', '.join(missing[:5])}" + (" ..." if len(missing) > 5 else "")
+                yield f"{name} has no images of {few(missing, MOST_NAMED)}"
 
 
 def split_rows(listing: Listing, rows: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:

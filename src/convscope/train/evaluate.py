@@ -22,6 +22,7 @@ from convscope.files.text import read_text
 from convscope.report.csv_table import read_csv
 from convscope.report.shell import typed
 from convscope.train.answers.answer import scores_of_images
+from convscope.train.answers.cautions import cautions
 from convscope.train.answers.measured import AnyScores, measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.directory.run import ModelCard, Run, open_run, short_name
@@ -42,6 +43,8 @@ class Evaluation:
     notes: tuple[str, ...]
     # The measure when each image is seen once, where the run looks at several views of it.
     one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The measures as JSON can hold them."""
@@ -52,6 +55,7 @@ class Evaluation:
             "one_view": self.one_view,
             "images_kept_out": self.kept_out,
             "notes": list(self.notes),
+            "cautions": list(self.cautions),
         }
 
 
@@ -88,7 +92,9 @@ def evaluate(
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
     dataset = _open(opened, other, layout, recipe, card, cache, progress, verify)
     name, images = _choose(dataset, split)
-    notes = list(dataset.notes)
+    # Classes without images are named of what is measured, by `cautions`.
+    lacking = tuple(f"{each} has no images of " for each in SPLITS)
+    notes = [note for note in dataset.notes if not note.startswith(lacking)]
     if data is None:
         notes += _split_has_moved(opened, dataset, name)
     images = _by_name(images, dataset, card)
@@ -103,13 +109,15 @@ def evaluate(
         progress=progress,
         what=f"measuring on {name}",
     )
+    scores = measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective)
     return Evaluation(
         run=opened,
         data=dataset.source,
-        scores=measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective),
+        scores=scores,
         kept_out=len(dataset.problems),
         notes=tuple(notes),
         one_view=None if card.views == ONE else one_measure(card.objective.probabilities_of(both[:, 0]), images),
+        cautions=cautions(scores, class_weights=recipe.class_weights),
     )
 
 

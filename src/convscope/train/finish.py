@@ -14,6 +14,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.report.shell import typed
 from convscope.train.answers.answer import EVALUATION_BATCH, scores_of_images
+from convscope.train.answers.cautions import caution_on_validation, cautions
 from convscope.train.answers.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.train.answers.views import ONE
 from convscope.train.auto.streaming import unreadable
@@ -44,6 +45,8 @@ class Outcome:
     measured: str = "accuracy"
     # The same with one view of each image, where the recipe tests with several.
     one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
@@ -81,6 +84,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         scores=scores,
         measured=name_of_measure(multi_label=job.dataset.multi_label),
         one_view=one_view,
+        cautions=_cautions(job, scores),
     )
 
 
@@ -166,7 +170,16 @@ def _story(
         remark=remark,
         scores=scores,
         one_view=one_view,
+        cautions=_cautions(job, scores),
     )
+
+
+def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
+    """What the scores hide; classes that no validation image shows are named once."""
+    if scores is None:
+        return ()
+    of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
+    return (*of_validation, *cautions(scores, class_weights=job.settled.recipe.class_weights))
 
 
 def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:

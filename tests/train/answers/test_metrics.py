@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import (
     accuracy_score,
+    balanced_accuracy_score,
     confusion_matrix,
+    f1_score,
     log_loss,
     precision_recall_fscore_support,
     top_k_accuracy_score,
 )
 
 from convscope.errors import DataError
+from convscope.train.answers.cautions import cautions
 from convscope.train.answers.metrics import Scores, calibration_bins, calibration_error, score, top_k
 
 _CASES = (st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 12))
@@ -35,6 +41,12 @@ def test_measures_equal_scikit_learns(seed: int, count: int, classes: int) -> No
     every = list(range(classes))
     predicted = probabilities.argmax(1)
     assert found.accuracy_top1 == pytest.approx(accuracy_score(labels, predicted))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are predicted and have no images
+        assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert found.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0))
+    constant = DummyClassifier(strategy="most_frequent").fit(probabilities, labels)
+    assert found.largest_share == pytest.approx(constant.score(probabilities, labels))
     assert found.confusion.tolist() == confusion_matrix(labels, predicted, labels=every).tolist()
     assert found.loss == pytest.approx(log_loss(labels, probabilities, labels=every))
     if classes > 5:
@@ -82,3 +94,36 @@ def test_nan_is_not_class_0() -> None:
 def test_nothing_to_measure_is_an_error() -> None:
     with pytest.raises(DataError, match="no images"):
         score(np.zeros((0, 2)), np.zeros(0, np.int64), classes=("cat", "dog"))
+
+
+def test_equal_classes_have_one_accuracy() -> None:
+    draw = np.random.default_rng(3)
+    labels = np.repeat(np.arange(4), 25)
+    found = score(draw.dirichlet(np.ones(4), 100), labels, classes=tuple("abcd"))
+    assert found.balanced_accuracy == pytest.approx(found.accuracy_top1)
+    assert not found.unequal and found.unmeasured == ()
+    assert not any("of class" in line or "hardly" in line for line in cautions(found, class_weights="none"))
+
+
+def test_what_an_accuracy_hides_is_said() -> None:
+    labels = np.array([0] * 90 + [1] * 6 + [2] * 4)
+    predicted = np.array([0] * 90 + [0] * 6 + [2] * 4)
+    found = score(np.eye(4)[predicted], labels, classes=("big", "rare", "small", "none\x1b[2J"))
+    assert (found.accuracy_top1, found.balanced_accuracy) == (0.94, pytest.approx(2 / 3))
+    assert [item.name for item in found.hidden] == ["rare"] and found.unequal and found.largest.name == "big"
+    lines = cautions(found, class_weights="none")
+    assert lines == (
+        "no test images of 'none\\x1b[2J': nothing is measured of it",
+        "90.0 % of the test images are of class 'big': predicting it always has that accuracy",
+        "hardly found: 'rare' (0 of 6): to weigh rare classes more, train with --class-weights balanced",
+    )
+    assert not any("--class-weights" in line for line in cautions(found, class_weights="balanced"))
+    values = found.to_dict()
+    assert (values["largest_class"], values["largest_class_share"]) == ("big", 0.9)
+    assert values["classes_without_images"] == ["none\x1b[2J"]
+
+
+def test_many_classes_without_images_are_named_in_few_words() -> None:
+    found = score(np.eye(50)[:2], np.array([0, 1]), classes=tuple(f"c{number}" for number in range(50)), split="val")
+    (line,) = cautions(found, class_weights="none")
+    assert line == "no validation images of 'c2', 'c3', 'c4' and 45 more: nothing is measured of them"

@@ -78,7 +78,7 @@ def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[objec
 def test_coloured_characters_are_not_mirrored(tmp_path: Path) -> None:
     settled = settle(Recipe(), _folder(tmp_path, side=32, colour=True, classes=("b", "d")))
     assert not settled.augmentation.flip
-    assert any("not mirrored: characters" in reason for reason in settled.reasons)
+    assert any("no flips in training or in test views: characters;" in reason for reason in settled.reasons)
     assert settle(Recipe(flip=True), probe(str(tmp_path))).augmentation.flip
 
 
@@ -99,7 +99,7 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     said = settle(Recipe(flip=True, flip_mode="random", crop_padding=3), found).reasons
     assert not any("training images are" in reason for reason in said)
     grey = settle(Recipe(channels=1, crop_padding=0), found).reasons
-    assert "training images are not mirrored: grey" in grey
+    assert "no flips in training or in test views: grey; --flip yes turns them on" in grey
     growing = Recipe(resolution_start=0.5, resolution_share=0.5)
     assert any("images grow" in reason for reason in plain)
     assert not any("images grow" in reason for reason in settle(growing, found).reasons)

@@ -25,13 +25,23 @@ LARGEST_AGREEMENT = 12  # members whose agreements fit a table
 SPLIT_NAMES = {"test": "test", "val": "validation"}
 
 
-def ensemble_page(run: Run, recipe: Recipe, members: Sequence[Run], scores: EnsembleScores, images: ImageSet) -> str:
-    """The page as HTML; `images` are those that were measured."""
+def ensemble_page(
+    run: Run,
+    recipe: Recipe,
+    members: Sequence[Run],
+    scores: EnsembleScores,
+    images: ImageSet,
+    *,
+    cautions: Sequence[str] = (),
+) -> str:
+    """The page as HTML; `images` are those that were measured, `cautions` what is to be said beside the scores."""
     together = scores.together
     gain = 100 * (together.accuracy_top1 - scores.mean)
     what = SPLIT_NAMES[together.split]
     figures = [
         (f"{what.capitalize()} accuracy", percent(together.accuracy_top1, decimals=2)),
+        ("Balanced accuracy", percent(together.balanced_accuracy, decimals=2)),
+        ("Macro F1", percent(together.macro_f1, decimals=2)),
         ("Mean of its members", percent(scores.mean, decimals=2)),
         ("Gained by averaging", f"{gain:+.2f} points"),
         ("Two members agree on", percent(scores.mean_agreement)),
@@ -45,6 +55,7 @@ def ensemble_page(run: Run, recipe: Recipe, members: Sequence[Run], scores: Ense
     return html.page(
         f"An ensemble of {recipe.model} on {PurePath(recipe.data).name}",
         html.facts(figures),
+        *(html.callout("warning", f"{caution[:1].upper()}{caution[1:]}.") for caution in cautions),
         html.section("Alone and together", html.columns(html.figure(_plot(scores)), html.figure(_growth(scores)))),
         _members(members, scores),
         scored.confusion(together),

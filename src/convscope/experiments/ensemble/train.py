@@ -18,6 +18,7 @@ from convscope.experiments.ensemble.mending import in_order, look_at_begun, usab
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.report.shell import typed
 from convscope.report.units import percent
+from convscope.train.answers.cautions import cautions
 from convscope.train.auto.choose import settle
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, require_name, run_name
@@ -46,6 +47,8 @@ class EnsembleOutcome:
     members: tuple[Run, ...]
     planned: int
     scores: EnsembleScores | None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON can hold it."""
@@ -55,6 +58,7 @@ class EnsembleOutcome:
             "members": [str(member) for member in self.members],
             "planned": self.planned,
             "scores": self.scores.to_dict() if self.scores else None,
+            "cautions": list(self.cautions),
             "report": str(self.run.report),
         }
 
@@ -248,6 +252,7 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
     parts = {"test": dataset.test, "val": dataset.val}
     split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
     scores = None
+    hidden: tuple[str, ...] = ()
     if images is not None:
         scores = measure(
             run, members, images, card=card, split=split, device=str(recipe.device), progress=listener.progressed
@@ -259,9 +264,16 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
         ]
         run.write_table(run.path / MEMBERS, header, rows)
         run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
-        write_file(run.report, ensemble_page(run, recipe, members, scores, images))
+        hidden = cautions(scores.together, class_weights=recipe.class_weights)
+        write_file(run.report, ensemble_page(run, recipe, members, scores, images, cautions=hidden))
     return EnsembleOutcome(
-        run=run, ending="done", exit_code=0, members=members, planned=card.members.planned, scores=scores
+        run=run,
+        ending="done",
+        exit_code=0,
+        members=members,
+        planned=card.members.planned,
+        scores=scores,
+        cautions=hidden,
     )
 
 

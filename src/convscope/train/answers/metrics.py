@@ -1,4 +1,4 @@
-"""How good the answers are: accuracy, top-5, per class, confusion matrix, calibration, worst mistakes.
+"""How good the answers are: accuracy, balanced accuracy and F1, confusions, calibration, worst mistakes.
 
 Everything is computed from one array of probabilities and one of labels, so `train`, `evaluate` and the report agree.
 scikit-learn's definitions are used where it has them.
@@ -20,6 +20,7 @@ Integers = npt.NDArray[np.int64]
 
 SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2
+UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,47 @@ class Scores:
         """The one number that runs are compared by: top-1 accuracy."""
         return self.accuracy_top1
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have images (scikit-learn's balanced_accuracy_score)."""
+        return float(np.mean([item.recall for item in self.per_class if item.recall is not None]))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have images or are predicted (f1_score, average="macro")."""
+        return float(np.mean([item.f1 for item in self.per_class if item.f1 is not None]))
+
+    @property
+    def largest(self) -> ClassScore:
+        """The class with the most images; to predict it always would have its share as the accuracy."""
+        return max(self.per_class, key=lambda item: item.images)
+
+    @property
+    def largest_share(self) -> float:
+        """The share of the images that are of the largest class (DummyClassifier, strategy "most_frequent")."""
+        return self.largest.images / self.images
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The classes without images, of which no measure says anything."""
+        return tuple(item.name for item in self.per_class if not item.images)
+
+    @property
+    def unequal(self) -> bool:
+        """Whether the largest class has at least UNEQUAL times as many images as the smallest that has any."""
+        counts = [item.images for item in self.per_class if item.images]
+        return max(counts) >= UNEQUAL * min(counts) and max(counts) - min(counts) > 1
+
+    @property
+    def hidden(self) -> tuple[ClassScore, ...]:
+        """The classes that a good accuracy hides: fewer images than the average, and at most half of its recall."""
+        average = self.images / (len(self.per_class) - len(self.unmeasured))
+        return tuple(
+            item
+            for item in self.per_class
+            if item.recall is not None and item.images < average and item.recall <= HIDDEN * self.accuracy_top1
+        )
+
     def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
         """The measures as JSON can hold them."""
         return {
@@ -85,6 +127,11 @@ class Scores:
             "images": self.images,
             "accuracy_top1": self.accuracy_top1,
             "accuracy_top5": self.accuracy_top5,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "largest_class": self.largest.name,
+            "largest_class_share": self.largest_share,
+            "classes_without_images": list(self.unmeasured),
             "loss": self.loss,
             "calibration_error": self.calibration_error,
             "classes": list(self.classes),
@@ -122,6 +169,8 @@ def score(
     >>> found = score(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]), classes=("cat", "dog"))
     >>> found.accuracy_top1, found.accuracy_top5, found.confusion.tolist()
     (0.5, None, [[1, 0], [1, 0]])
+    >>> found.balanced_accuracy, round(found.macro_f1, 2), found.largest.name, found.largest_share
+    (0.5, 0.33, 'cat', 0.5)
 
     Raises:
         DataError: no images, or probabilities that are not numbers.

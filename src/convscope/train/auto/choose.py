@@ -1,7 +1,8 @@
 """What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
 
 The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
-recipe, before any image is read.
+recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`train.auto.mirroring`),
+after all that can be refused without.
 """
 
 from __future__ import annotations
@@ -87,10 +88,10 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
     weights = sum(parameter.numel() for parameter in network.parameters())
     recipe = choose_dose(recipe, found, network, reasons, notes)
     recipe = _with_what_its_optimizer_takes(asked, recipe, network)
-    augmentation = choose_augmentation(asked, recipe, found, decoding, reasons)
-    views = choose_views(asked, recipe, augmentation, decoding, reasons)
     device = usable_device(recipe.device)
     require_one_each(Place.of(), device)
+    augmentation = choose_augmentation(asked, recipe, found, decoding, reasons, notes)
+    views = choose_views(asked, recipe, augmentation, decoding, reasons)
     mode = _mode(recipe, device, weights, reasons)
     complete = recipe.changed(
         {

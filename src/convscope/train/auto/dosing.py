@@ -10,6 +10,7 @@ from torch import nn
 from convscope.data.listing import WHOLE
 from convscope.data.open import Probe
 from convscope.data.partition import split_rows
+from convscope.data.records import Labels
 from convscope.errors import RunError
 from convscope.train.descent.optimizers import default_learning_rate
 from convscope.train.settings.named import table
@@ -32,15 +33,23 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
 
 def training_images(found: Probe, recipe: Recipe) -> int:
     """About how many images will be trained on, told from the counts before anything is split."""
+    return max(1, len(training_rows(found, recipe)))
+
+
+def training_rows(found: Probe, recipe: Recipe) -> Labels:
+    """The rows of the listing that will be trained on, but for what is known once they are decoded.
+
+    Images that can't be read are among them, and equal ones may lie in two parts.
+    """
     held_back = validation_fraction(found, recipe)
     fractions: tuple[float, ...] = (held_back, recipe.test_fraction)
     part = WHOLE
     if "train" in found.counts:
         if found.counts.get("val") or not held_back:
-            return max(1, found.counts["train"])
+            return found.listing.rows_of("train")
         part, fractions = "train", (held_back,)
     rows = found.listing.rows_of(part)
-    return max(1, len(split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0]))
+    return rows[split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0]]
 
 
 def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[str], notes: list[str]) -> Recipe:

@@ -18,6 +18,7 @@ from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.train.answers.views import ONE
+from convscope.train.auto.mirroring import choose_flip
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO, plain, taken
 
@@ -29,21 +30,17 @@ SHIFT = {3: 1 / 8, 1: 1 / 16}
 
 
 def choose_augmentation(
-    asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str]
+    asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str], notes: list[str]
 ) -> Augmentation:
-    """How training images are changed, by their size, channels and classes; characters are never mirrored.
+    """How training images are changed, by their size, channels and classes; see `choose_flip` for what is not mirrored.
 
     Raises:
         RunError: a change that these images can't take.
     """
     side = min(decoding.size)
-    characters = all(len(name) == 1 for name in found.classes)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
     windows = taken(recipe.random_resized_crop, scenes)
-    flip = taken(recipe.flip, colour and not characters)
-    if asked.flip_mode == "alternating" and not flip:
-        raise RunError("flip_mode alternating says how images are mirrored, and these are not: give flip yes")
     padding = taken(recipe.crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
@@ -56,6 +53,11 @@ def choose_augmentation(
     jitter = 0.0 if asked.color_jitter_pca == AUTO and not colour else plain(recipe.color_jitter_pca)
     if jitter and not colour:
         raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
+    # Last of all: images are read for it.
+    flip, why_not = choose_flip(recipe, found, decoding, notes)
+    if asked.flip_mode == "alternating" and not flip:
+        because = f" ({why_not})" if why_not else ""
+        raise RunError(f"flip_mode alternating says how images are mirrored, and these are not{because}: give flip yes")
     chosen = Augmentation(
         flip=flip,
         flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
@@ -66,7 +68,6 @@ def choose_augmentation(
         color_jitter_pca=jitter,
         mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
     )
-    why_not = ("characters" if characters else "grey") if recipe.flip == AUTO and not flip else ""
     reasons += _shown_so(asked, chosen, not_mirrored=why_not)
     return chosen
 
@@ -81,10 +82,11 @@ def _shown_so(asked: Recipe, chosen: Augmentation, *, not_mirrored: str) -> Iter
         (asked.color_jitter_pca, "shifted in colour" if chosen.color_jitter_pca else ""),
     )
     of_ourselves = [what for setting, what in done if setting == AUTO and what]
-    if not_mirrored:
-        of_ourselves.append(f"not mirrored: {not_mirrored}")
     if of_ourselves:
         yield f"training images are {' and '.join(of_ourselves)}"
+    if not_mirrored:
+        where = "in training or in test views" if asked.test_views == AUTO else "in training"
+        yield f"no flips {where}: {not_mirrored}; --flip yes turns them on"
 
 
 def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, reasons: list[str]) -> float:

@@ -55,6 +55,8 @@ class Story:
     ending: str
     scores: AnyScores | None
     one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
     # Why the run could not go on, and what to do about it; empty where it could.
     reason: str = ""
     advice: str = ""
@@ -111,6 +113,8 @@ def _headline(story: Story) -> Iterator[tuple[str, str]]:
         name = "Test accuracy" if scores.split == "test" else "Validation accuracy"
         yield name, percent(scores.accuracy_top1, decimals=2)
         yield "Right", f"{int(scores.confusion.trace()):,} of {scores.images:,}"
+        yield "Balanced accuracy", percent(scores.balanced_accuracy, decimals=2)
+        yield "Macro F1", percent(scores.macro_f1, decimals=2)
         if scores.accuracy_top5 is not None:
             yield "Among the first five", percent(scores.accuracy_top5, decimals=2)
     if story.one_view is not None:
@@ -143,6 +147,8 @@ def _remarks(story: Story) -> Iterator[Html]:
         yield html.callout("error", f"{story.remark[:1].upper()}{story.remark[1:]}.")
     if story.ending == "early":
         yield html.callout("note", f"Stopped early: {story.recipe.patience} epochs brought no better validation.")
+    for caution in story.cautions:
+        yield html.callout("warning", f"{caution[:1].upper()}{caution[1:]}.")
     if story.dataset.problems:
         kept_out = plural(len(story.dataset.problems), "image")
         yield html.callout("warning", f"{kept_out} could not be read and were kept out; they are listed below.")

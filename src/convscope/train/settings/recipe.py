@@ -101,7 +101,9 @@ class Recipe:
 
     flip: bool | Auto = field(
         default=AUTO,
-        metadata=about("mirror half of the images; auto: colour images, never characters", "augmentation"),
+        metadata=about(
+            "mirror half of the images; auto: colour images whose labels a mirror does not change", "augmentation"
+        ),
     )
     flip_mode: Literal["auto", "random", "alternating"] = field(
         default=AUTO,
