@@ -10,7 +10,7 @@ import pytest
 NAMES = (
     "explanation.address",
     "explanation.explain",
-    "explanation.record",
+    "explanation.lens",
     "explanation.text",
     "replay.audit",
 )

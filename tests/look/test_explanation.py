@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
-from convscope.look.explanation.record import Lens
+from convscope.look.explanation.lens import Lens
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 
@@ -132,7 +132,7 @@ def test_names_of_layers() -> None:
         ("pool", 6, (0, 0), GeometryError, "pool has 6 channels, 0 to 5: channel 6 is outside"),
         ("pool", 0, (5, 0), GeometryError, "pool's map is 5×5: 5,0 is outside; the last cell is 4,4"),
         ("pool", 0, (-1, 0), GeometryError, "pool's map is 5×5: -1,0 is outside"),
-        ("pool", 0, (1,), GeometryError, "say where with 2 numbers, y,x; got 1"),
+        ("pool", 0, (1,), GeometryError, "say where with 2 numbers, Y,X, from 0,0 to 4,4; got 1"),
         ("head", 0, (1,), GeometryError, "head has 5 units and no map: leave the place out"),
     ],
 )

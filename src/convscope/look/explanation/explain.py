@@ -15,7 +15,8 @@ from convscope.capture.load import Loaded, load
 from convscope.data.pixels.decode import decode_image, fit, from_array
 from convscope.data.records import Decoding
 from convscope.errors import CaptureError, DataError
-from convscope.look.explanation.record import Explanation, Lens
+from convscope.look.explanation.lens import Lens
+from convscope.look.explanation.record import Explanation
 from convscope.look.explanation.worked import Array
 
 Image = str | Path | Array | torch.Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convscope.look.explanation.matrix import matrix, row_of_matrices
-from convscope.look.explanation.record import LISTED, Contributor, Explanation, spoken_operation
+from convscope.look.explanation.record import LISTED, Contributor, Explanation
 from convscope.look.explanation.text import box_text, ink, place, signed
 from convscope.look.explanation.worked import Array, Operands
 from convscope.report import html
@@ -40,7 +40,7 @@ def explanation_blocks(explanation: Explanation) -> list[Html]:
     """The explanation as blocks of a page or of a notebook's cell."""
     facts = [
         ("value", ink(explanation.torch_value)),
-        ("operation", spoken_operation(explanation.node)),
+        ("operation", explanation.operation),
         ("layer's output", shape(explanation.shape[1:])),
         ("difference from torch", f"{explanation.difference:.0e}".replace("-", "−")),
     ]
@@ -82,7 +82,7 @@ def _products(explanation: Explanation) -> list[Html]:
     operands = explanation.worked.operands[0]
     assert operands.weights is not None
     channels = explanation.by_channel()
-    first = int(np.asarray(operands.positions[-operands.numbers.ndim]).reshape(-1)[0])
+    index_of = {channel: index for index, channel in enumerate(operands.channels)}
     source = explanation.label_of(operands)
     many = len(channels) > 1
     blocks = [html.paragraph(
@@ -90,7 +90,7 @@ def _products(explanation: Explanation) -> list[Html]:
         + (f"; the {min(GRIDS, len(channels))} channels that add the most are drawn." if many else ".")
     )]  # fmt: skip
     for channel, added in channels[:GRIDS]:
-        blocks.append(html.figure(_drawn_channel(operands, channel - first, channel, added)))
+        blocks.append(html.figure(_drawn_channel(operands, index_of[channel], channel, added)))
     if many:
         blocks.append(html.table(_channel_table(channels)))
     return blocks
@@ -196,7 +196,7 @@ def _way_down(chain: list[Explanation]) -> Html:
     """The largest contributor of each cell, one inside the other."""
     inner = Html("")
     for one in reversed(chain):
-        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {spoken_operation(one.node)}"
+        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {one.operation}"
         blocks = [*_worked(one), *_steps(one)]
         pixel = _pixel(one)
         inner = html.details(summary, *blocks, *([html.paragraph(pixel)] if pixel else []), *([inner] if inner else []))

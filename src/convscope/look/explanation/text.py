@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from convscope.look.explanation.record import LISTED, Explanation, spoken_operation
+from convscope.look.explanation.record import LISTED, Explanation
 from convscope.look.explanation.worked import Array, Operands
 from convscope.report.table import display_width
 from convscope.report.units import plural, shape
@@ -47,7 +47,7 @@ def explanation_text(explanation: Explanation) -> str:
 def heading(explanation: Explanation) -> list[str]:
     """What is explained, and where in the input it came from."""
     lines = [
-        f"{explanation.lens.graph.name} · {explanation.layer} · {spoken_operation(explanation.node)}",
+        f"{explanation.lens.graph.name} · {explanation.layer} · {explanation.operation}",
         f"{place(explanation.position)}, of {shape(explanation.shape[1:])}",
     ]
     if explanation.box is not None:
@@ -131,12 +131,12 @@ def _products(explanation: Explanation) -> list[str]:
     if operands.numbers.ndim < 2:
         return _row(explanation, operands, source)
     channels = explanation.by_channel()
-    first = int(np.asarray(operands.positions[-operands.numbers.ndim]).reshape(-1)[0])
+    index_of = {channel: index for index, channel in enumerate(operands.channels)}
     lines = [f"{plural(len(channels), 'channel')} of {source}, the largest first" if len(channels) > 1
              else f"from {source}, channel {channels[0][0]}"]  # fmt: skip
     for channel, added in channels[:GRIDS]:
         lines += ["", f"channel {channel} adds {signed(added)}"] if len(channels) > 1 else [""]
-        lines += [f"  {line}" for line in _worked_channel(operands, channel - first)]
+        lines += [f"  {line}" for line in _worked_channel(operands, index_of[channel])]
     lines += [f"channel {channel} adds {signed(added)}" for channel, added in channels[GRIDS:LISTED]]
     others = channels[LISTED:]
     if others:
