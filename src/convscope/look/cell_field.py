@@ -124,9 +124,7 @@ class CellField:
             return picture(image, title=title, description=description, boxes=boxes, width=480)
         indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))
         framed = dict.fromkeys(indices, boxes)
-        return slices_drawing(
-            [image[i] for i in indices], indices, boxes=framed, title=title, description=description
-        )
+        return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
 
     def _repr_html_(self) -> str:
         return self.drawing().document()

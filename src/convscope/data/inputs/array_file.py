@@ -92,7 +92,11 @@ def _only_member(data: bytes) -> bytes:
             if len(arrays) > 1:
                 raise DataError(f"{len(arrays)} arrays, {_listed(names)}: {_SAVE}")
             if arrays[0].file_size > BYTE_LIMIT + 2**16:
-                raise DataError(f"an array of {arrays[0].file_size / 2**20:,.0f} MiB: the limit is {BYTE_LIMIT // 2**20}")
+                raise DataError(
+                    f"an array of {arrays[0].file_size / 2**20:,.0f} MiB: the limit is {BYTE_LIMIT // 2**20}"
+                )
+            if arrays[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError("an array packed in a way that NumPy does not write: save it with numpy.savez")
             return archive.read(arrays[0])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
         raise DataError(f"a zip archive that is damaged or encrypted: {str(error).splitlines()[0]}") from None

@@ -104,7 +104,9 @@ def _sound(header: bytes, frames: bytes) -> Sound:
     if encoding == _EXTENSIBLE and len(header) >= 26:
         (encoding,) = struct.unpack_from("<H", header, 24)
     if encoding not in (_PCM, _FLOAT):
-        raise DataError(f"a WAV file in {_ENCODINGS.get(encoding, f'encoding {encoding}')}, which is not read: {_CONVERT}")
+        raise DataError(
+            f"a WAV file in {_ENCODINGS.get(encoding, f'encoding {encoding}')}, which is not read: {_CONVERT}"
+        )
     if bits not in ((8, 16, 24, 32) if encoding == _PCM else (32, 64)):
         raise DataError(f"a WAV file of {bits} bits a sample, which is not read: {_CONVERT}")
     if not channels or not rate:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convscope.geometry.axis_names import axis_letters
 from convscope.errors import GeometryError
+from convscope.geometry.axis_names import axis_letters
 from convscope.graph.layer_names import LayerNodes, find_layer, layers_of
 from convscope.graph.records import Graph, Node
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -70,9 +69,7 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
     given = network_input(image, network)
     module = network.module
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    return Lens(
-        module, [given.tensor.to(dtype)], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes]
-    )
+    return Lens(module, [given.tensor.to(dtype)], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
 
 
 def _built(loaded: Loaded, seed: int) -> nn.Module:

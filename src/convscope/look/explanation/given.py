@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from convscope.capture.capture import capture
 from convscope.data.inputs.array_file import is_array_file, read_array
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
 from convscope.data.pixels.decode import decode_image, fit, from_array, read_bytes
@@ -27,6 +26,7 @@ from convscope.report.printable import printable
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
 
+T = TypeVar("T")
 Given = str | Path | Array | torch.Tensor
 
 # What most published weights expect (Krizhevsky et al. 2012 onwards: the means and deviations of ImageNet's pixels).
@@ -91,25 +91,23 @@ def network_input(given: Given, network: Network) -> NetworkInput:
     except Unreadable as reason:
         raise DataError(f"{shown}: {reason}") from None
     ending = Path(given).suffix.lower()
+    if is_sound(data) or ending == ".wav":
+        return _from_sound(_named(shown, lambda: read_sound(data)), network, shown)
+    if is_array_file(data) or ending in (".npy", ".npz"):
+        return _from_array(_named(shown, lambda: read_array(data)), network, shown)
+    if ending in _PICKLES:
+        raise DataError(f"{shown}: a pickle, which is not loaded: save the input alone, as an array file: "
+                        "numpy.save('input.npy', tensor.numpy())")  # fmt: skip
+    kind = kind_by_start(data) or "of a format that is not known"
+    return _from_image(given, network, f"{shown} is {kind}")
+
+
+def _named(shown: str, read: Callable[[], T]) -> T:
+    """What is read, with the file's name before the reason where it can't be."""
     try:
-        if is_sound(data) or ending == ".wav":
-            return _from_sound(read_sound(data), network, shown)
-        if is_array_file(data) or ending in (".npy", ".npz"):
-            array = read_array(data)
-        elif ending in _PICKLES:
-            raise DataError("a pickle, which is not loaded: save the input alone: numpy.save('input.npy', tensor.numpy())")
-        else:
-            kind = kind_by_start(data) or "of a format that is not known"
-            return _from_image(given, network, f"{shown} is {kind}")
-    except _Named:
-        raise
+        return read()
     except DataError as reason:
         raise DataError(f"{shown}: {reason}") from None
-    return _from_array(array, network, shown)
-
-
-class _Named(DataError):
-    """An error whose text has the file's name already."""
 
 
 def _from_tensor(tensor: torch.Tensor, network: Network) -> NetworkInput:
@@ -121,87 +119,85 @@ def _from_tensor(tensor: torch.Tensor, network: Network) -> NetworkInput:
 
 def _batched(tensor: torch.Tensor, network: Network) -> torch.Tensor:
     """A tensor with its batch axis, which is added where the network's layers say that it is missing."""
-    ranks = {len(network.input_shape) - 1} if network.input_shape is not None else spatial_axes(network.module)
+    shape = network.input_shape
+    ranks = spatial_axes(network.module) if shape is None else (len(shape) - 1,)
+    for rank in ranks:
+        if tensor.ndim - rank in (1, 2):
+            return tensor if tensor.ndim - rank == 2 else tensor[None]
     if ranks:
-        whole, single = tensor.ndim - 2 in ranks, tensor.ndim - 1 in ranks
-        if not whole and not single:
-            wanted = " or ".join(f"({axes}) or (N, {axes})" for axes in map(_axes, sorted(ranks)))
-            raise DataError(f"a tensor of {sizes_text(tensor.shape)} is no input of {network.name}: give {wanted}")
-    else:
-        # No layer says how many axes a map has; a tensor of three is taken for an image, as it always was.
-        whole, single = tensor.ndim not in (1, 3), True
-    if whole and single:
-        # Both can be meant: what runs is.
-        return tensor if capture(network.module, [tensor]).error is None else tensor[None]
-    return tensor if whole else tensor[None]
+        wanted = " or ".join(f"({axes}) or (N, {axes})" for axes in map(_axes, ranks))
+        raise DataError(f"a tensor of {sizes_text(tensor.shape)} is no input of {network.name}: give {wanted}")
+    # No layer says how many axes a map has: three are taken for an image, and one for a vector.
+    return tensor[None] if tensor.ndim in (1, 3) else tensor
 
 
 def _axes(dimensions: int) -> str:
     return ", ".join(("C", *{1: "L", 2: "HW", 3: "DHW"}.get(dimensions, "S" * dimensions)))
 
 
-def spatial_axes(module: nn.Module) -> set[int]:
-    """Return how many spatial axes the maps of a network have, by its layers: {2} for one of images.
+def spatial_axes(module: nn.Module) -> tuple[int, ...]:
+    """Return how many spatial axes the maps of a network have, by its layers, that of the first layer first.
 
     Batch normalisation of one dimension does not count: it takes vectors as well.
 
     >>> spatial_axes(nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2))), spatial_axes(nn.Linear(3, 2))
-    ({1}, set())
+    ((1,), ())
     """
-    return {_AXES_OF[type(layer)] for layer in module.modules() if type(layer) in _AXES_OF} or {
-        layer.weight.ndim - 2 for layer in module.modules() if isinstance(layer, nn.modules.conv._ConvNd)
-    }
+    return tuple(dict.fromkeys(
+        axes for layer in module.modules() for kinds, axes in _AXES_OF if isinstance(layer, kinds)
+    ))  # fmt: skip
 
 
 _LAYERS = ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "LPPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "InstanceNorm",
            "ReflectionPad", "ReplicationPad", "ZeroPad", "ConstantPad", "CircularPad")  # fmt: skip
-_AXES_OF: Mapping[type[nn.Module], int] = {
-    **{getattr(nn, f"{name}{axes}d"): axes for name in _LAYERS for axes in (1, 2, 3)},
-    nn.BatchNorm2d: 2,
-    nn.BatchNorm3d: 3,
-}
+_AXES_OF = tuple(
+    (tuple(getattr(nn, f"{name}{axes}d") for name in (*_LAYERS, *(["BatchNorm"] if axes > 1 else []))), axes)
+    for axes in (1, 2, 3)
+)
 
 
 def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
     wanted = network.input_shape
     if array.dtype.kind not in "fiu":
-        raise _Named(f"{name} holds {array.dtype}: give numbers, such as float32")
+        raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
     pixels = array.dtype == np.uint8
     if wanted is None:
-        if pixels and array.ndim in (2, 3) and spatial_axes(network.module) <= {2}:
+        if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
             return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return _from_tensor(tensor, network)
     if pixels and len(wanted) == 3:
         reading = understood(array, wanted, name=name, network=network.name, resizable=True)
-        note = f"{name}: uint8 of {sizes_text(array.shape)}, read as pixels {reading.words}, brought to the network's size"
-        return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (f"{note} and normalised",))
+        note = (
+            f"{_last(name)}: uint8 of {sizes_text(array.shape)}, read as pixels {reading.words}, resized and normalised"
+        )
+        return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)
     sample = np.ascontiguousarray(reading.sample)
-    note = f"{name}: {array.dtype} of {sizes_text(array.shape)}, read as {reading.words}; its numbers are used as they are"
+    note = f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}, read as {reading.words}; its numbers are used as they are"
     tensor = torch.from_numpy(sample.astype(np.float64 if sample.dtype.kind != "f" else sample.dtype)[None])
     return NetworkInput(tensor, drawn(sample.astype(np.float64)) if len(wanted) == 3 else None, (note,))
 
 
 def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
     wanted = network.input_shape
-    told = f"{name}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
+    told = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
     told += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
     if wanted is None:
         ranks = spatial_axes(network.module)
         if ranks and 1 not in ranks:
-            raise _Named(f"{name} is a WAV file, and {network.name} has maps of {min(ranks)} axes: give an array file")
-        return NetworkInput(torch.from_numpy(sound.samples()[None]), notes=(f"{told}, not resampled",))
+            raise DataError(f"{name} is a WAV file, and {network.name} has maps of {ranks[0]} axes: give an array file")
+        return NetworkInput(torch.from_numpy(_named(name, sound.samples)[None]), notes=(f"{told}, not resampled",))
     if len(wanted) != 2:
-        raise _Named(f"{name} is a WAV file, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
+        raise DataError(f"{name} is a WAV file, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
     channels, length = wanted
     notes = [f"{told}, numbers from −1 to 1, not resampled"]
-    samples = sound.samples(length)
+    samples = _named(name, lambda: sound.samples(length))
     if channels == 1 < sound.channels:
         samples = samples.mean(axis=0, keepdims=True)
         notes.append(f"its {sound.channels} channels are averaged to 1")
     elif channels != sound.channels:
-        raise _Named(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes {network.shape_text}: "
+        raise DataError(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes {network.shape_text}: "
                      f"give a file of {channels} channels")  # fmt: skip
     if sound.length > length:
         notes.append(f"cut to the first {length:,} of its samples, which is what {network.name} takes")
@@ -214,6 +210,10 @@ def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
     return NetworkInput(torch.from_numpy(samples[None]), notes=tuple(notes))
 
 
+def _last(path: str) -> str:
+    return path.rpartition("/")[2] or path
+
+
 def _needed(wanted: Sequence[int]) -> str:
     return f"{_TAKES.get(len(wanted) - 1, 'an array file (.npy, .npz) of')} {sizes_text(wanted)}"
 
@@ -221,14 +221,11 @@ def _needed(wanted: Sequence[int]) -> str:
 def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
-        raise _Named(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
+        raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
     decoding = Decoding.from_dict(network.preprocessing) if network.preprocessing is not None else _decoding(network)
     digit = re.fullmatch(r"digits/(\d+)", str(image))
     if digit is None:
-        try:
-            return _normalised(np.asarray(decode_image(image, decoding)), network, ())
-        except DataError as error:
-            raise _Named(str(error)) from None
+        return _normalised(np.asarray(decode_image(image, decoding)), network, ())
     from convscope.data.sources.digits import COUNT, load_digits
 
     if int(digit[1]) >= COUNT:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.look.explanation.text import decimals
+from convscope.look.explanation.patch_text import decimals
 from convscope.look.explanation.worked import Array
 from convscope.report.svg import Colour, Drawing, Element, element, group, line, rectangle, text, text_width
 
@@ -100,6 +100,22 @@ def row_of_matrices(
         placed.append(text(x + 16, LABEL + (height - LABEL) / 2 + 5, after, size=14, bold=True))
         x += 20 + 1.1 * text_width(after, 14)
     return Drawing.of(x + 2, height + 2, placed, title=title, description=description)
+
+
+def column_of_matrices(
+    parts: Sequence[tuple[Element, float, float]], *, title: str, description: str, after: str = ""
+) -> Drawing:
+    """Return matrices one under the other, and a remark below the last."""
+    placed: list[Element | None] = []
+    y = 0.0
+    for drawn, _, height in parts:
+        placed.append(group(drawn, x=1, y=y))
+        y += height + 6
+    if after:
+        placed.append(text(1, y + 14, after, size=14, bold=True))
+        y += 20
+    width = max(width for _, width, _ in parts)
+    return Drawing.of(max(width, 1.1 * text_width(after, 14)) + 4, y, placed, title=title, description=description)
 
 
 def _padding(x: float, y: float, width: float, height: float) -> Element:
