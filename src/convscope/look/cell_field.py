@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -123,7 +123,8 @@ class CellField:
         if self.share.ndim == 2:
             return picture(image, title=title, description=description, boxes=boxes, width=480)
         indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))
-        framed = dict.fromkeys(indices, boxes)
+        # The size stands on the first slice; it is the same on the others.
+        framed = {i: [replace(box, label=box.label if i == indices[0] else "") for box in boxes] for i in indices}
         return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
 
     def _repr_html_(self) -> str:
@@ -198,9 +199,9 @@ def cell_field(
     Args:
         inspection: what `convscope.inspect` returned.
         layer: name of the layer, or of a module, whose output it then is.
-        at: the cell's spatial position: (position,), (row, column) or (depth, row, column); the middle one unless given.
+        at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
         channel: one channel; all of them together unless given.
-        source: name of an earlier layer to ask about instead of the image.
+        source: name of an earlier layer to ask about instead of the input.
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.

@@ -44,13 +44,15 @@ def signal_drawing(
     parts: list[Element | None] = []
     y = 0.0
     for name, low, high in signals:
-        largest = float(max(np.abs(low).max(), np.abs(high).max())) or 1.0
-        bottom = min(0.0, float(low.min())) / largest
         for first, stop in windows:
-            remark = "" if (first, stop) == (0, length) else f", positions {first} to {stop - 1}"
-            parts.append(text(0, y + 12, f"{name}{remark}", size=11, colour="muted"))
+            lows, highs = low[first:stop], high[first:stop]
+            largest = float(max(np.abs(lows).max(), np.abs(highs).max())) or 1.0
+            bottom = min(0.0, float(lows.min())) / largest
+            place = "" if (first, stop) == (0, length) else f", positions {first} to {stop - 1}"
+            remark = f"{name}{place}, {'±' if bottom < 0 else 'up to '}{largest:.3g}"
+            parts.append(text(0, y + 12, remark, size=11, colour="muted"))
             top = y + _LABEL
-            parts += _panel(low[first:stop] / largest, high[first:stop] / largest, top, bottom)
+            parts += _panel(lows / largest, highs / largest, top, bottom)
             parts += _frame(span, first, stop, top)
             parts.append(text(0, top + HEIGHT + 12, str(first), size=10, colour="muted"))
             parts.append(text(WIDTH, top + HEIGHT + 12, str(stop - 1), size=10, anchor="end", colour="muted"))

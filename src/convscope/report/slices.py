@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.report.charts import Box, picture
-from convscope.report.svg import Drawing, Element, group, text
+from convscope.report.svg import Drawing, Element, group, rectangle, text
 
 MOST = 12  # slices that are drawn
 _WIDTH, _ACROSS, _GAP, _LABEL = 150.0, 4, 10.0, 18.0
@@ -50,7 +50,7 @@ def slices_drawing(
         drawn = picture(plane, title=title, description="", boxes=boxes.get(index, ()), width=_WIDTH)
         x, y = column * (_WIDTH + _GAP), row * (high + _LABEL + _GAP)
         parts.append(text(x, y + 12, f"depth {index}", size=11, colour="muted"))
-        parts.append(group(*drawn.children, x=x, y=y + _LABEL))
+        parts.append(group(*drawn.children, rectangle(0, 0, _WIDTH, high, stroke="muted"), x=x, y=y + _LABEL))
     rows = -(-len(planes) // across)
     return Drawing.of(
         across * (_WIDTH + _GAP), rows * (high + _LABEL + _GAP), parts, title=title, description=description

@@ -1,12 +1,13 @@
 """A `.npy` file, or a `.npz` with one array, becomes numbers. Nothing in it is ever unpickled.
 
-Source: NumPy's format, numpy.org/doc/stable/reference/generated/numpy.lib.format.html. The header is checked against the
-bytes that follow before any memory is taken for them.
+Source: NumPy's format, numpy.org/doc/stable/reference/generated/numpy.lib.format.html. The header is checked against
+the bytes that follow before any memory is taken for them.
 """
 
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from math import prod
@@ -51,8 +52,9 @@ def read_array(data: bytes) -> Array:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, dtype = read(stream)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
-        raise DataError(f"an array file whose header is damaged: {str(error).splitlines()[0]}") from None
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError, tokenize.TokenError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"an array file whose header is damaged: {printable(reason)}") from None
     if dtype.hasobject:
         raise DataError("an array of Python objects, which is a pickle and is not loaded: save numbers")
     if dtype.kind not in "fiu":
@@ -62,9 +64,9 @@ def read_array(data: bytes) -> Array:
         raise DataError(f"an array of {_sizes(shape)}: the limit is {BYTE_LIMIT // 2**20} MiB")
     if not needed:
         raise DataError(f"an array of {_sizes(shape)}: it holds no numbers")
-    if len(data) - start != needed:
-        raise DataError(f"an array of {_sizes(shape)} {dtype} needs {needed:,} bytes, and {len(data) - start:,} are there: "
-                        "the file is damaged")  # fmt: skip
+    held = len(data) - start
+    if held != needed:
+        raise DataError(f"an array of {_sizes(shape)} {dtype} has {needed:,} bytes, not {held:,}: the file is damaged")
     numbers = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if by_columns else "C")
     _require_finite(numbers)
     return numbers.astype(dtype.newbyteorder("="))
@@ -99,7 +101,7 @@ def _only_member(data: bytes) -> bytes:
                 raise DataError("an array packed in a way that NumPy does not write: save it with numpy.savez")
             return archive.read(arrays[0])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
-        raise DataError(f"a zip archive that is damaged or encrypted: {str(error).splitlines()[0]}") from None
+        raise DataError(f"a zip archive that is damaged or encrypted: {printable(str(error))}") from None
 
 
 def _listed(names: list[str]) -> str:

@@ -1,8 +1,8 @@
 """A WAV file becomes samples: PCM of 8, 16, 24 or 32 bits, or floating point of 32 or 64.
 
-Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM and Microsoft, 1991), and the extensible form
-of 2001, in which most programs write more than 16 bits. Python's `wave` is not used because before 3.12 it refuses that
-form, it refuses floating point, and a file whose end was lost it reads without a word.
+Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM and Microsoft, 1991), and the extensible
+form of 2001, in which most programs write more than 16 bits. Python's `wave` is not used: before 3.12 it refuses that
+form, it refuses floating point, and a file whose end is missing is read as if it were whole.
 """
 
 from __future__ import annotations

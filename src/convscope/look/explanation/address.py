@@ -1,4 +1,4 @@
-"""Names for every operation of a Graph, beside the names of its layers; and the position of a cell by channel and place."""
+"""Names for every operation of a Graph, beside those of its layers; the position of a cell by channel and place."""
 
 from __future__ import annotations
 

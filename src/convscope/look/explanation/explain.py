@@ -7,10 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from convscope.capture.capture import capture
 from convscope.capture.load import Loaded, load
+from convscope.capture.smallest import smallest_input
+from convscope.errors import CaptureError
 from convscope.look.explanation.given import Given, Network, network_input
 from convscope.look.explanation.lens import Lens
 from convscope.look.explanation.record import Explanation
+from convscope.report.units import shape as shape_text
 
 
 def explain(
@@ -44,6 +48,7 @@ def explain(
         DataError: the input can't be read, or does not have the network's channels or sizes.
         GeometryError: a cell outside the map; the message has the map's size.
 
+    >>> import numpy as np
     >>> found = explain(nn.Conv2d(1, 1, 3, bias=False), np.zeros((5, 5), np.uint8), layer="convolution", at=(0, 0))
     >>> found.kind, found.value
     ('products', 0.0)
@@ -69,7 +74,19 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
     given = network_input(image, network)
     module = network.module
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    return Lens(module, [given.tensor.to(dtype)], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
+    tensor = given.tensor.to(dtype)
+    try:
+        return Lens(module, [tensor], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
+    except CaptureError as error:
+        raise CaptureError(f"{error}{_smallest_that_works(network, tensor)}") from None
+
+
+def _smallest_that_works(network: Network, tensor: torch.Tensor) -> str:
+    """What to add where an input failed and a larger one does not."""
+    if network.input_shape is None or capture(network.module, [tensor]).error is None:
+        return ""
+    smallest = smallest_input(network.module, tuple(tensor.shape[1:]))
+    return f"; the smallest input that works is {shape_text(smallest)}" if smallest else ""
 
 
 def _built(loaded: Loaded, seed: int) -> nn.Module:

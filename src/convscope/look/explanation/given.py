@@ -148,8 +148,8 @@ def spatial_axes(module: nn.Module) -> tuple[int, ...]:
     ))  # fmt: skip
 
 
-_LAYERS = ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "LPPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "InstanceNorm",
-           "ReflectionPad", "ReplicationPad", "ZeroPad", "ConstantPad", "CircularPad")  # fmt: skip
+_LAYERS = ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "LPPool", "AdaptiveAvgPool", "AdaptiveMaxPool",
+           "InstanceNorm", "ReflectionPad", "ReplicationPad", "ZeroPad", "ConstantPad", "CircularPad")  # fmt: skip
 _AXES_OF = tuple(
     (tuple(getattr(nn, f"{name}{axes}d") for name in (*_LAYERS, *(["BatchNorm"] if axes > 1 else []))), axes)
     for axes in (1, 2, 3)
@@ -157,26 +157,30 @@ _AXES_OF = tuple(
 
 
 def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
-    wanted = network.input_shape
+    wanted, told = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
     if array.dtype.kind not in "fiu":
         raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
     pixels = array.dtype == np.uint8
     if wanted is None:
         if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
             return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return _from_tensor(tensor, network)
+        found = _from_tensor(_as_tensor(array), network)
+        note = f"{told}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
+        return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
     if pixels and len(wanted) == 3:
         reading = understood(array, wanted, name=name, network=network.name, resizable=True)
-        note = (
-            f"{_last(name)}: uint8 of {sizes_text(array.shape)}, read as pixels {reading.words}, resized and normalised"
-        )
+        note = f"{told}, read as pixels {reading.words}, resized and normalised"
         return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)
-    sample = np.ascontiguousarray(reading.sample)
-    note = f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}, read as {reading.words}; its numbers are used as they are"
-    tensor = torch.from_numpy(sample.astype(np.float64 if sample.dtype.kind != "f" else sample.dtype)[None])
-    return NetworkInput(tensor, drawn(sample.astype(np.float64)) if len(wanted) == 3 else None, (note,))
+    note = f"{told}, read as {reading.words}; its numbers are used as they are"
+    tensor = _as_tensor(reading.sample)[None]
+    return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
+
+
+def _as_tensor(array: Array) -> torch.Tensor:
+    """An array of any kind of numbers in float32, or in float64 where it has more digits."""
+    dtype = np.float64 if array.dtype.itemsize > 4 else np.float32
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=dtype))
 
 
 def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
@@ -197,8 +201,8 @@ def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
         samples = samples.mean(axis=0, keepdims=True)
         notes.append(f"its {sound.channels} channels are averaged to 1")
     elif channels != sound.channels:
-        raise DataError(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes {network.shape_text}: "
-                     f"give a file of {channels} channels")  # fmt: skip
+        raise DataError(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes "
+                        f"{network.shape_text}: give a file of {channels} channels")  # fmt: skip
     if sound.length > length:
         notes.append(f"cut to the first {length:,} of its samples, which is what {network.name} takes")
     elif sound.length < length:
@@ -206,7 +210,7 @@ def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
         samples = np.pad(samples, ((0, 0), (0, zeros)))
         notes.append(f"padded with {zeros:,} zeros to the {length:,} samples that {network.name} takes")
     if sound.length != length:
-        notes[-1] += f"; --input {channels}x{sound.length} takes it whole"
+        notes[-1] += f"; --input {channels}x{sound.length} takes it as it is"
     return NetworkInput(torch.from_numpy(samples[None]), notes=tuple(notes))
 
 

@@ -51,7 +51,7 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
     readings = [one for one in _readings(array, len(wanted) - 1) if one.sample.shape[0] == wanted[0]]
     exact = [one for one in readings if one.sample.shape == wanted]
     found = exact if len(exact) == 1 else readings
-    given = f"{name} is {sizes_text(array.shape)}"
+    given = f"{name} has the shape {sizes_text(array.shape)}"
     if len(found) > 1:
         words = " or ".join(one.words for one in found)
         raise DataError(f"{given}, which can be {words}: save it as 1×C×{_MAPS[len(wanted) - 1]}, channels first")
@@ -61,7 +61,7 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
     if found:
         shown = "x".join(map(str, found[0].sample.shape))
         raise DataError(f"{given}, and {needed}: cut or pad it to that, or give --input {shown}")
-    if array.ndim == len(wanted) + 1 and array.shape[0] > 1:
+    if array.shape[0] > 1 and array.shape[1:] == wanted:
         raise DataError(f"{given}, and {needed}: save one sample, without others beside it")
     swapped = " (its channels come first: transpose it)" if sorted(array.shape) == sorted(wanted) else ""
     raise DataError(f"{given}, and {needed}{swapped or ', with or without a batch axis of 1 before it'}")

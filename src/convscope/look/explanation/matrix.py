@@ -26,6 +26,7 @@ def matrix(
     marked: tuple[int, int] | None = None,
     largest: float | None = None,
     digits: int = 3,
+    wide: bool | None = None,
 ) -> tuple[Element, float, float]:
     """A matrix `(rows, columns)` with its title above, and its width and height.
 
@@ -36,11 +37,13 @@ def matrix(
         marked: the cell to frame.
         largest: the number that gets the full colour; the largest here unless given.
         digits: significant digits of the largest number.
+        wide: whether cells have room for them; decided by the number of columns unless given.
     """
     rows, columns = values.shape
-    width, height = NARROW if columns >= WIDE_FROM else CELL
+    narrow = columns >= WIDE_FROM if wide is None else not wide
+    width, height = NARROW if narrow else CELL
     shown = values if inside is None else values[inside]
-    places = decimals(shown, digits if columns < WIDE_FROM else digits - 1) if shown.size else None
+    places = decimals(shown, digits - 1 if narrow else digits) if shown.size else None
     scale = largest or float(np.abs(values).max()) or 1.0
     parts: list[Element | None] = [text(0, 14, title, size=12, colour="muted")] if title else []
     for i in range(rows):
@@ -56,7 +59,7 @@ def matrix(
                 rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=round(0.05 + 0.5 * strength, 3)
                           if number else 0.0, tip=f"{number:.7g}")
             )  # fmt: skip
-            size = 12 if columns < WIDE_FROM else 9
+            size = 9 if narrow else 12
             parts.append(
                 text(x + width / 2, y + height / 2 + size * 0.36, _written(number, places), size=size, anchor="middle")
             )

@@ -11,6 +11,7 @@ from convscope.look.explanation.patch_text import positions_along, shown_slices
 from convscope.look.explanation.worked import Array, Operands, Position
 from convscope.report.svg import Drawing
 
+ACROSS = 12  # numbers of a signal in a row
 LARGEST_GRID = 16  # rows or columns above which a window is not drawn cell by cell
 
 
@@ -74,10 +75,10 @@ def _rows(
     after: str,
     description: str,
 ) -> Drawing:
-    """Rows of numbers one under the other, in pieces of `LARGEST_GRID` columns that say their positions."""
+    """Rows of numbers one under the other, in pieces of `ACROSS` columns that say their positions."""
     parts = []
-    for start in range(0, len(positions), LARGEST_GRID):
-        stop = min(start + LARGEST_GRID, len(positions))
+    for start in range(0, len(positions), ACROSS):
+        stop = min(start + ACROSS, len(positions))
         read = [place for place in positions[start:stop] if place is not None]
         where = f"positions {read[0]} to {read[-1]}" if read else "in the padding"
         for number, (title, values, inside) in enumerate(rows):
@@ -85,6 +86,6 @@ def _rows(
             parts.append(matrix(
                 values[None, start:stop], title=f"{title}, {where}" if number == 0 else title,
                 inside=None if inside is None else inside[None, start:stop], marked=here,
-                largest=float(np.abs(values).max()) or None,
+                largest=float(np.abs(values).max()) or None, wide=True,
             ))  # fmt: skip
     return column_of_matrices(parts, title=rows[0][0].capitalize(), description=description, after=after)

@@ -45,7 +45,7 @@ def grid(
     digits: int = DIGITS,
     like: Array | None = None,
 ) -> list[str]:
-    """Return numbers as lines of columns; padding as a dot, the winner in brackets, as many decimals as `like` needs."""
+    """Return numbers as lines of columns: padding as a dot, the winner in brackets, the decimals of `like`."""
     rows = np.atleast_2d(values.reshape(-1, values.shape[-1]) if values.ndim > 1 else values)
     shown = np.broadcast_to(inside, values.shape).reshape(rows.shape)
     written_like = rows[shown] if like is None else like

@@ -1,8 +1,8 @@
 """A layer's one computation, seen through the moves before and after it, so that a cell has the layer's own positions.
 
 Torch runs a `MaxPool1d` as unsqueeze, a two-dimensional pooling, squeeze; a `Linear` on a map between two reshapes; a
-convolution with circular padding after writing the padded map. Each element of what the layer reads is given a code, the
-moves are run on the codes, and the codes that come out say where each number came from.
+convolution with circular padding after writing the padded map. Each element of what the layer reads is given a code,
+the moves are run on the codes, and the codes that come out say where each number came from.
 """
 
 from __future__ import annotations
