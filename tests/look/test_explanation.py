@@ -157,7 +157,7 @@ def test_the_verb_takes_pixels_a_digit_and_a_tensor() -> None:
     assert tensor.lens.pixels is not None and [m.training for m in module.modules()] == modes
     with pytest.raises(DataError, match="digits/0 to digits/1796"):
         convscope.explain("lenet5", "digits/1797", layer="c3", at=(0, 0))
-    with pytest.raises(DataError, match="the array is 4×4, and lenet5 takes 1×32×32"):
+    with pytest.raises(DataError, match="the array has the shape 4×4, and lenet5 takes 1×32×32"):
         convscope.explain("lenet5", np.zeros((4, 4)), layer="c3", at=(0, 0))
     with pytest.raises(DataError, match=r"nowhere\.jpg: no such file"):
         convscope.explain("m5", "nowhere.jpg", layer="conv1", at=(0,))

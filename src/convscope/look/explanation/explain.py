@@ -62,11 +62,12 @@ def explain(
 def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | None = None, seed: int = 0) -> Lens:
     """Return a network and an input of which any cell can be explained; arguments as for `explain`."""
     notes: list[str] = []
+    known: tuple[int, ...] | None = None
     shape = None if input_shape is None else tuple(input_shape)
     if isinstance(model, str):
         loaded = load(model)
-        module = _built(loaded, seed)
-        network = Network(loaded.name, module, shape or loaded.input_shape, loaded.preprocessing)
+        known = loaded.input_shape
+        network = Network(loaded.name, _built(loaded, seed), shape or known, loaded.preprocessing)
         if loaded.weights is None:
             notes.append(f"the weights are random (seed {seed})")
     else:
@@ -78,14 +79,14 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
     try:
         return Lens(module, [tensor], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
     except CaptureError as error:
-        raise CaptureError(f"{error}{_smallest_that_works(network, tensor)}") from None
+        raise CaptureError(f"{error}{_smallest_that_works(network, tensor, known)}") from None
 
 
-def _smallest_that_works(network: Network, tensor: torch.Tensor) -> str:
+def _smallest_that_works(network: Network, tensor: torch.Tensor, known: tuple[int, ...] | None) -> str:
     """What to add where an input failed and a larger one does not."""
     if network.input_shape is None or capture(network.module, [tensor]).error is None:
         return ""
-    smallest = smallest_input(network.module, tuple(tensor.shape[1:]))
+    smallest = smallest_input(network.module, tuple(tensor.shape[1:]), known)
     return f"; the smallest input that works is {shape_text(smallest)}" if smallest else ""
 
 

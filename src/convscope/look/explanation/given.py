@@ -168,7 +168,7 @@ def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
         note = f"{told}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
         return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
     if pixels and len(wanted) == 3:
-        reading = understood(array, wanted, name=name, network=network.name, resizable=True)
+        reading = understood(array, wanted, name=name, network=network.name, pixels=True)
         note = f"{told}, read as pixels {reading.words}, resized and normalised"
         return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)

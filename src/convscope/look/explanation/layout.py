@@ -27,7 +27,7 @@ class Reading:
     sample: Array
 
 
-def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str, resizable: bool = False) -> Reading:
+def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str, pixels: bool = False) -> Reading:
     """Return the one reading of an array that has the channels and the sizes of a network's input.
 
     An array may stand for one sample with or without its batch axis of 1, without its channel axis where there is one
@@ -38,7 +38,7 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
         wanted: the network's input for one sample, `(C, *S)`.
         name: what to call the array in an error.
         network: what to call the network.
-        resizable: whether other sizes than the network's are brought to them later.
+        pixels: whether the numbers are pixels, which are brought to the network's sizes and to grey or colour later.
 
     Raises:
         DataError: no reading fits, or two do.
@@ -48,14 +48,17 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
     >>> understood(np.zeros((1, 3, 16, 112, 112)), (3, 16, 112, 112), name="x.npy", network="c3d").words
     'N×C×D×H×W'
     """
-    readings = [one for one in _readings(array, len(wanted) - 1) if one.sample.shape[0] == wanted[0]]
+    possible = list(_readings(array, len(wanted) - 1))
+    readings = [one for one in possible if one.sample.shape[0] == wanted[0]]
+    if pixels and not readings:
+        readings = [one for one in possible if one.sample.shape[0] in (1, 3)]
     exact = [one for one in readings if one.sample.shape == wanted]
     found = exact if len(exact) == 1 else readings
     given = f"{name} has the shape {sizes_text(array.shape)}"
     if len(found) > 1:
         words = " or ".join(one.words for one in found)
         raise DataError(f"{given}, which can be {words}: save it as 1×C×{_MAPS[len(wanted) - 1]}, channels first")
-    if found and (exact or resizable):
+    if found and (exact or pixels):
         return found[0]
     needed = f"{network} takes {sizes_text(wanted)}"
     if found:
