@@ -13,7 +13,11 @@ from torch.nn import functional as F
 
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
+from convscope.look.explanation.address import Addresses
 from convscope.look.explanation.lens import Lens
+from convscope.look.inspection.record import inspect
+from convscope.nets.build import build
+from convscope.nets.catalogue import ENTRIES
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 
@@ -218,6 +222,37 @@ def test_a_second_call_is_named_as_inspect_names_it() -> None:
     assert lens.cell("conv", at=(1, 1)).node.call == 0
     with pytest.raises(CaptureError, match=r"has no layer 'conv#3'"):
         lens.cell("conv#3", at=(1, 1))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "densenet121", "mobilenet_v3_small", "m5", "lenet5-1998"])
+def test_every_name_that_inspect_prints_is_a_layer_to_explain(name: str) -> None:
+    shape = next(entry.input_shape for entry in ENTRIES if entry.name == name)
+    inspection = inspect(lambda: build(name), shape)
+    addresses = Addresses(inspection.graph)
+    for layer in inspection.layers:
+        value = addresses.find(layer.name)
+        assert value == layer.output and addresses.of_value(value) == layer.name
+    labels = [addresses.label(node) for node in addresses.nodes]
+    assert len(set(labels)) == len(labels)
+
+
+def test_an_addition_by_the_name_that_inspect_prints() -> None:
+    pixels = np.full((64, 64, 3), 100, np.uint8)
+    found = convscope.explain("resnet18", pixels, layer="layer1.0:add", at=(2, 3), input_shape=(3, 64, 64))
+    assert found.layer == "layer1.0:add" and found.value == pytest.approx(found.torch_value, abs=1e-5)
+    assert [found.label_of(operands) for operands in found.worked.operands] == ["layer1.0.bn2", "maxpool"]
+
+
+def test_the_second_part_of_a_split_is_explained_as_itself() -> None:
+    class Halves(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, second = x.chunk(2, dim=1)
+            return first * 0 + second
+
+    lens = lens_of(Halves(), 4, 5, 5)
+    down = lens.cell("add", channel=1, at=(2, 2)).down()
+    assert down is not None and down.position == (0, 1, 2, 2) and down.value == down.torch_value
+    assert down.contributors(1)[0].position == (0, 3, 2, 2)
 
 
 def test_complex_numbers_are_not_explained() -> None:
