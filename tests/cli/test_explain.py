@@ -58,6 +58,9 @@ from torch import nn
 
 def volume():
     return nn.Sequential(nn.Conv3d(2, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.MaxPool3d((1, 2, 2)))
+
+def signal():
+    return nn.Conv1d(1, 2, 5)
 """
 
 
@@ -122,15 +125,18 @@ def test_a_volume_through_a_network_of_three_dimensions(work: Path, capsys: pyte
         (["m5", "pipe.wav", "--layer", "conv1", "--at", "0"], "pipe.wav: not a regular file but a pipe"),
         (["m5", "wave.npy", "--layer", "conv1", "--at", "0"], "wave.npy has the shape 1×100, and m5 takes 1×32000"),
         (["m5", "tone.wav", "--layer", "conv1", "--at", "0", "--input", "2x900"], "tone.wav has 1 channel"),
-        (["m5", "tone.wav", "--layer", "conv1", "--at", "0", "--input", "1x900"], "smallest input that works is 1×1024"),
+        (["networks.py:signal", "tone.wav", "--layer", "convolution", "--at", "0", "--input", "1x3"],
+         "; the smallest input that works is 1×5"),
         (["m5", "tone.wav", "--layer", "conv1", "--at", "1,2"], "say where with 1 number, X, from 0 to 7999; got 2"),
         (["m5", "tone.wav", "--layer", "conv1"], "say where with 1 number, X, from 0 to 7999; got 0"),
         (["lenet5", "tone.wav", "--layer", "c3", "--at", "0,0"],
          "tone.wav is a WAV file, and lenet5 takes 1×32×32: give an image file, or an array file"),
-        (["lenet5", "volume.npy", "--layer", "c3", "--at", "0,0"], "volume.npy has the shape 2×4×7×9, and lenet5 takes"),
+        (["lenet5", "volume.npy", "--layer", "c3", "--at", "0,0"],
+         "volume.npy has the shape 2×4×7×9, and lenet5 takes 1×32×32"),
         (["networks.py:volume", "volume.npy", "--layer", "0", "--at", "1,2"],
          "say where with 3 numbers, D,Y,X, from 0,0,0 to 3,6,8; got 2"),
-        (["networks.py:volume", "tone.wav", "--layer", "0", "--at", "1,2"], "tone.wav is a WAV file, and volume has maps"),
+        (["networks.py:volume", "tone.wav", "--layer", "0", "--at", "1,2"],
+         "tone.wav is a WAV file, and volume has maps of 3 axes"),
     ],
 )  # fmt: skip
 def test_an_input_of_another_kind_is_one_line(

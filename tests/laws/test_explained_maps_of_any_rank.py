@@ -112,10 +112,7 @@ def require_torchs_number(found: Explanation) -> None:
     assert str(found) and found._repr_html_() and found.to_dict()
 
 
-@pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=4, deadline=None)
-@given(data=st.data(), rank=st.sampled_from([1, 3, 2]), seed=st.integers(0, 2**16))
-def test_a_layer_of_any_rank(name: str, data: st.DataObject, rank: int, seed: int) -> None:
+def require_explained(name: str, data: st.DataObject, rank: int, seed: int) -> None:
     torch.manual_seed(seed)
     network = nn.Sequential(LAYERS[name](data, rank)).eval()
     x = torch.randn(1, CHANNELS, *SIZES[rank])
@@ -129,3 +126,21 @@ def test_a_layer_of_any_rank(name: str, data: st.DataObject, rank: int, seed: in
     require_torchs_number(found)
     for deeper in found.to_pixels(12)[1:]:
         require_torchs_number(deeper)
+
+
+DRAWN = {"data": st.data(), "rank": st.sampled_from([1, 3, 2]), "seed": st.integers(0, 2**16)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=3, deadline=None)
+@given(**DRAWN)
+def test_a_layer_of_any_rank(name: str, data: st.DataObject, rank: int, seed: int) -> None:
+    require_explained(name, data, rank, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=150, deadline=None)
+@given(**DRAWN)
+def test_a_layer_of_any_rank_at_length(name: str, data: st.DataObject, rank: int, seed: int) -> None:
+    require_explained(name, data, rank, seed)

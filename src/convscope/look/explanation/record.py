@@ -152,9 +152,9 @@ class Explanation:
 
     def by_channel(self) -> list[tuple[int, float]]:
         """For a window over several channels: each channel of the input and what it adds, the largest first."""
-        operands = self.worked.operands[0]
-        if operands.numbers.ndim < 2 or self.kind != "products":
+        if self.kind != "products" or self.worked.operands[0].numbers.ndim < 2:
             return []
+        operands = self.worked.operands[0]
         sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
         channels = operands.channels
         order = np.argsort(-np.abs(sums), kind="stable")
