@@ -46,10 +46,11 @@ def totals(inspection: Inspection) -> list[tuple[str, str]]:
     if widest is not None and inspection.source is not None:
         fields = widest.field_along(inspection.source)
         size, stride = field_size(fields), field_stride(fields)
+        unit, whole = ("pixels", "image") if len(fields) == 2 else ("positions", "input")
         lines.append(
             (
                 "field",
-                f"{size} pixels at stride {stride}, at {widest.name}, the largest that is not the whole image",
+                f"{size} {unit} at stride {stride}, at {widest.name}, the largest that is not the whole {whole}",
             )
         )
     uncounted = [layer.name for layer in inspection.layers if layer.macs is None]
