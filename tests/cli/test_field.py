@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from convscope.cli.main import main
 from convscope.look.cell_field import cell_field, projective_field
@@ -47,6 +48,36 @@ def test_layer_to_layer_and_the_other_way(capsys: pytest.CaptureFixture[str]) ->
     assert "can change 9 of the 112×112" in out
 
 
+def test_one_and_three_dimensions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawing = tmp_path / "field.svg"
+    code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--at", "3", "--svg", str(drawing))
+    # Windows of 80 at stride 4 that start 38 before the input, and 4 of them: 80 + 3 * 4.
+    assert code == 0 and "reads        positions 10 to 101 (92) of the input, 1×32000" in out
+    svg = drawing.read_text()
+    assert "share of the input, positions 0 to 115" in svg and "<polygon" in svg
+    code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--pixel", "99")
+    assert code == 0 and "pixel 99 can change 6 of the 2000 positions of pool1" in out
+    code, out, _ = run(capsys, "field", "m5", "--layer", "fc", "--channel", "3")
+    assert code == 0 and "fc of m5, unit 3 of 10" in out
+    code, out, _ = run(
+        capsys, "field", "r3d_18", "--layer", "layer1.0.conv1", "--at", "0,0,0", "--input", "3x8x20x20",
+        "--svg", str(drawing)
+    )  # fmt: skip
+    assert code == 0 and "depth 0 to 2, rows 0 to 5, columns 0 to 5 (3×6×6) of the input" in out
+    assert [line for line in out.splitlines() if line.startswith("depth ")] == ["depth 0", "depth 1", "depth 2"]
+    assert drawing.read_text().count("<image") == 3
+
+
+def test_a_pooling_of_one_dimension_is_its_maxima_not_their_places() -> None:
+    inspection = inspect(lambda: nn.Sequential(nn.MaxPool1d(4)), (2, 18))
+    (layer,) = inspection.layers
+    assert inspection.graph.values[layer.output].spec.dtype == "float32"
+    assert [window.kernel_size for window in layer.windows] == [4]
+    (unread,) = [warning for warning in inspection.warnings if warning.kind == "never-read"]
+    assert "never reads 11 % of the 18 positions of its input" in unread.message
+    assert unread.evidence.startswith("positions 16, 17 of the map")
+
+
 def test_channels_of_an_inception_block_are_told_apart() -> None:
     inspection = inspect(lambda: build("googlenet"), (3, 224, 224))
     found = cell_field(inspection, "inception3a")
@@ -72,6 +103,12 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
         (("lenet5", "--layer", "c3", "--at", "10,0"), "outside c3, whose output is 16×10×10"),
         (("lenet5", "--layer", "c3", "--at", "x"), "whole numbers like 12,30"),
         (("lenet5", "--layer", "c3", "--channel", "16"), "channel 16 is outside c3"),
+        (("lenet5", "--layer", "c3", "--at", "1"), "c3's output is 16×10×10: give 2 numbers, Y,X; got 1"),
+        (("m5", "--layer", "pool1", "--at", "3,4"), "pool1's output is 128×2000: give 1 number, X; got 3,4"),
+        (("m5", "--layer", "pool1", "--at", "2000"), "whose output is 128×2000: the last is 1999"),
+        (("m5", "--layer", "pool1", "--pixel", "1,2"), "the input is 32000: give 1 number, X; got 1,2"),
+        (("m5", "--layer", "fc", "--at", "1"), "fc's output is 10: it has no positions, so leave --at out; got 1"),
+        (("m5", "--layer", "pool1", "--pixel", "1", "--at", "1"), "--at is about what a cell sees"),
         (("lenet5", "--layer", "c3", "--pixel", "32,0"), "pixel 32,0 is outside the image of 32×32: the last is 31,31"),
     ],
 )

@@ -11,7 +11,8 @@ import torch
 from convscope.capture.capture import capture
 from convscope.errors import ConvscopeError
 from convscope.graph.records import Node
-from convscope.look.explanation.record import Explanation, Lens
+from convscope.look.explanation.lens import Lens
+from convscope.look.explanation.record import Explanation
 from convscope.look.replay.interpret import interpret
 from convscope.look.replay.numbers import Replay, as_array
 from convscope.nets.build import build

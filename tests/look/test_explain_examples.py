@@ -10,7 +10,10 @@ import pytest
 NAMES = (
     "explanation.address",
     "explanation.explain",
-    "explanation.record",
+    "explanation.given",
+    "explanation.layout",
+    "explanation.lens",
+    "explanation.patch_text",
     "explanation.text",
     "replay.audit",
 )

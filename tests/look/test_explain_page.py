@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convscope.cli.main import main
@@ -20,6 +22,12 @@ def test_a_command_of_the_page(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with wave.open("three.wav", "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(np.arange(2400, dtype="<i2").tobytes())
+    np.save("clip.npy", np.linspace(0, 1, 3 * 8 * 32 * 32, dtype=np.float32).reshape(3, 8, 32, 32))
     with pytest.raises(SystemExit) as left:
         main(shlex.split(line))
     assert left.value.code == 0

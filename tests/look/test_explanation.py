@@ -13,7 +13,11 @@ from torch.nn import functional as F
 
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
-from convscope.look.explanation.record import Lens
+from convscope.look.explanation.address import Addresses
+from convscope.look.explanation.lens import Lens
+from convscope.look.inspection.record import inspect
+from convscope.nets.build import build
+from convscope.nets.catalogue import ENTRIES
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 
@@ -47,6 +51,14 @@ def test_padding_is_shown_as_padding_and_adds_nothing() -> None:
     assert "stroke-dasharray" in found._repr_html_()
     assert all(one.number in NUMBERS for one in found.contributors())
     assert found.box is not None and found.box.sizes == (2, 2)
+
+
+def test_a_cell_of_padding_alone() -> None:
+    found = lens_of(nn.Sequential(nn.ConstantPad1d(2, 0.5), nn.ReLU()), 1, 4).cell("0", at=(1,))
+    assert found.value == found.torch_value == 0.5
+    assert found.box is None and found.contributors() == [] and found.to_pixels() == [found]
+    assert "from the padding" in str(found) and "lies in the padding" in found._repr_html_()
+    assert found.to_dict()["channels"] == []
 
 
 def test_hundreds_of_channels_become_the_largest_and_the_others() -> None:
@@ -132,7 +144,7 @@ def test_names_of_layers() -> None:
         ("pool", 6, (0, 0), GeometryError, "pool has 6 channels, 0 to 5: channel 6 is outside"),
         ("pool", 0, (5, 0), GeometryError, "pool's map is 5×5: 5,0 is outside; the last cell is 4,4"),
         ("pool", 0, (-1, 0), GeometryError, "pool's map is 5×5: -1,0 is outside"),
-        ("pool", 0, (1,), GeometryError, "say where with 2 numbers, y,x; got 1"),
+        ("pool", 0, (1,), GeometryError, "say where with 2 numbers, Y,X, from 0,0 to 4,4; got 1"),
         ("head", 0, (1,), GeometryError, "head has 5 units and no map: leave the place out"),
     ],
 )
@@ -157,9 +169,9 @@ def test_the_verb_takes_pixels_a_digit_and_a_tensor() -> None:
     assert tensor.lens.pixels is not None and [m.training for m in module.modules()] == modes
     with pytest.raises(DataError, match="digits/0 to digits/1796"):
         convscope.explain("lenet5", "digits/1797", layer="c3", at=(0, 0))
-    with pytest.raises(DataError, match=r"uint8 of shape \(H, W\)"):
+    with pytest.raises(DataError, match="the array has the shape 4×4, and lenet5 takes 1×32×32"):
         convscope.explain("lenet5", np.zeros((4, 4)), layer="c3", at=(0, 0))
-    with pytest.raises(CaptureError, match="which no image file is"):
+    with pytest.raises(DataError, match=r"nowhere\.jpg: no such file"):
         convscope.explain("m5", "nowhere.jpg", layer="conv1", at=(0,))
 
 
@@ -213,10 +225,42 @@ def test_less_common_layers(layers: tuple[nn.Module, ...], name: str) -> None:
 
 def test_a_second_call_is_named_as_inspect_names_it() -> None:
     lens = lens_of(Scaled(), 3, 8, 8)
-    assert lens.cell("conv#2", at=(1, 1)).node is lens.cell("conv", at=(1, 1)).node
-    assert lens.cell("conv#1", at=(1, 1)).node.call == 0
+    assert lens.cell("conv#2", at=(1, 1)).node.call == 1
+    assert lens.cell("conv#1", at=(1, 1)).node is lens.cell("conv", at=(1, 1)).node
+    assert lens.cell("conv", at=(1, 1)).node.call == 0
     with pytest.raises(CaptureError, match=r"has no layer 'conv#3'"):
         lens.cell("conv#3", at=(1, 1))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "m5", "lenet5-1998"])
+def test_every_name_that_inspect_prints_is_a_layer_to_explain(name: str) -> None:
+    shape = next(entry.input_shape for entry in ENTRIES if entry.name == name)
+    inspection = inspect(lambda: build(name), shape)
+    addresses = Addresses(inspection.graph)
+    for layer in inspection.layers:
+        value = addresses.find(layer.name)
+        assert value == layer.output and addresses.of_value(value) == layer.name
+    labels = [addresses.label(node) for node in addresses.nodes]
+    assert len(set(labels)) == len(labels)
+
+
+def test_an_addition_by_the_name_that_inspect_prints() -> None:
+    pixels = np.full((64, 64, 3), 100, np.uint8)
+    found = convscope.explain("resnet18", pixels, layer="layer1.0:add", at=(2, 3), input_shape=(3, 64, 64))
+    assert found.layer == "layer1.0:add" and found.value == pytest.approx(found.torch_value, abs=1e-5)
+    assert [found.label_of(operands) for operands in found.worked.operands] == ["layer1.0.bn2", "maxpool"]
+
+
+def test_the_second_part_of_a_split_is_explained_as_itself() -> None:
+    class Halves(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, second = x.chunk(2, dim=1)
+            return first * 0 + second
+
+    lens = lens_of(Halves(), 4, 5, 5)
+    down = lens.cell("add", channel=1, at=(2, 2)).down()
+    assert down is not None and down.position == (0, 1, 2, 2) and down.value == down.torch_value
+    assert down.contributors(1)[0].position == (0, 3, 2, 2)
 
 
 def test_complex_numbers_are_not_explained() -> None:

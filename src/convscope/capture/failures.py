@@ -75,7 +75,7 @@ def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str |
     if failure.operator.base != "convolution" or not given:
         return None
     x, weight = failure.arguments["input"], failure.arguments["weight"]
-    axes = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, planes, rows and columns"}
+    axes = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, depth, rows and columns"}
     if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in axes:
         return None
     channels = weight[0] if failure.arguments["transposed"] else weight[1] * failure.arguments["groups"]

@@ -21,21 +21,22 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 
 @click.command("explain", epilog=EPILOG)
 @click.argument("model", required=False)
-@click.argument("image", required=False)
-@click.option("--layer", help="A module's path, layer1.0.conv1, or an operation in it, layer1.0:add.")
+@click.argument("given", metavar="[INPUT]", required=False)
+@click.option("--layer", help="A layer's name as inspect prints it: layer1.0.conv1, layer1.0:add.")
 @click.option("--channel", type=int, default=0, show_default=True, help="Which feature map, or which unit.")
-@click.option("--at", default="", help="Where on the map: Y,X.")
+@click.option("--at", default="", metavar="Y,X",
+              help="Where on the map; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
 @click.option("--input", "input_text", help="The input's shape, such as 3x224x224, where the model does not say it.")
 @click.option("--depth", type=click.IntRange(0), default=0, show_default=True,
               help="Explain the largest contributor too, this many steps down.")  # fmt: skip
-@click.option("--pixels", is_flag=True, help="Go down to the pixels, however deep.")
+@click.option("--pixels", is_flag=True, help="Go down to the input, however deep.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights, for a model without its own.")
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--demo", type=click.Choice(["edges"]), help="A first lesson instead: edge detection.")
 def command(
     model: str | None,
-    image: str | None,
+    given: str | None,
     layer: str | None,
     channel: int,
     at: str,
@@ -47,23 +48,24 @@ def command(
     as_json: bool,
     demo: str | None,
 ) -> None:
-    """Say where one number in MODEL comes from, given IMAGE: patch, kernel, products, sum, bias, activation.
+    """Say where one number in MODEL comes from, given INPUT: patch, kernel, products, sum, bias, activation.
 
     MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME.
-    IMAGE is a file, or digits/0 to digits/1796 for the built-in digits.
+    INPUT is an image file, or digits/0 to digits/1796 for the built-in digits; a WAV file for a 1-D network; an array
+    file (.npy, .npz) of one sample for any network.
     """
     if demo is not None:
         _edges(html_path, as_json)
         return
-    if model is None or image is None or layer is None:
+    if model is None or given is None or layer is None:
         missing = next(
-            name for name, given in (("MODEL", model), ("IMAGE", image), ("--layer", layer)) if given is None
+            name for name, value in (("MODEL", model), ("INPUT", given), ("--layer", layer)) if value is None
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
     from convscope.look.explanation.explain import explain
 
     found = explain(
-        model, image, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
+        model, given, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
     )
     chain = found.to_pixels(None if pixels else depth)
     if html_path is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -15,10 +16,12 @@ from convscope.errors import CaptureError
 @click.command()
 @click.argument("model")
 @click.option("--layer", required=True, help="Layer that holds the cell, as `convscope inspect` names it.")
-@click.option("--at", metavar="Y,X", help="The cell; the middle one unless given.")
+@click.option("--at", metavar="Y,X",
+              help="The cell, the middle one unless given; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
 @click.option("--channel", type=int, help="One channel; all together unless given.")
 @click.option("--from", "source", metavar="LAYER", help="What it sees of this layer's output, not of the image.")
-@click.option("--pixel", metavar="Y,X", help="The other way: which cells of the layer this pixel can change.")
+@click.option("--pixel", metavar="Y,X",
+              help="The other way: which cells of the layer this pixel of the input can change.")  # fmt: skip
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")
@@ -46,6 +49,7 @@ def command(
         raise CaptureError(inspection.error + smallest_that_works(loaded, shapes))
     say_batch(shapes, "the field")
     if pixel is not None:
+        _only_pixel({"--at": at, "--channel": channel, "--from": source, "--svg": svg})
         changed = projective_field(inspection, layer, _position(pixel, "--pixel"))
         if as_json:
             echo(json.dumps({"layer": layer, "changed": int(changed.sum()), "mask": changed.astype(int).tolist()}))
@@ -58,6 +62,13 @@ def command(
         write_output(svg, found.drawing().document())
         echo(f"wrote {svg}", err=True)
     click.echo(json.dumps(found.to_dict()) if as_json else str(found))
+
+
+def _only_pixel(others: Mapping[str, object]) -> None:
+    """Refuse the options that say what a cell sees beside the one that asks what a pixel changes."""
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise click.UsageError(f"{given[0]} is about what a cell sees, --pixel about what a pixel changes: give one")
 
 
 def _position(text: str, option: str) -> tuple[int, ...]:

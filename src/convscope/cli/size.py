@@ -12,13 +12,13 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.errors import GeometryError
+from convscope.geometry.axis_names import axis_names
 from convscope.geometry.cost import Cost
 from convscope.geometry.layer import AxisArithmetic, LayerArithmetic, LayerKind, require_whole, work_out
 from convscope.report import units
 from convscope.report.table import Column, Table, print_table
 
 JSON_VERSION = 1
-AXES = {1: ("positions",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
 FEW = 6  # this many positions are listed one by one
 
 
@@ -154,7 +154,7 @@ def as_dict(layer: LayerArithmetic) -> dict[str, object]:
 
 def _print(layer: LayerArithmetic) -> None:
     echo(f"{_named(layer)} on {units.shape(layer.input_shape)}\n")
-    names = AXES[len(layer.axes)]
+    names = axis_names(len(layer.axes))
     lines = [("output", _output(layer))]
     if len(set(layer.axes)) == 1:
         lines.append(("formula", layer.axes[0].formula))

@@ -174,10 +174,22 @@ def _shapes(steps: tuple[Step, ...], shape: Shape) -> list[Shape]:
 
 
 def _backward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure: Measure) -> Field:
+    steps = _mixes_last(steps)
     shapes = _shapes(steps, source_shape)
     for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
         array = _step_back(array, step, before, after, measure)
     return array
+
+
+def _mixes_last(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The same relation with its mixes last, where all steps are along axes of their own and so may change places.
+
+    A mix over channels, undone first, leaves one channel to spread along the other axes where there were hundreds.
+    """
+    axes = [step.axis for step in steps if isinstance(step, Taps | Mix)]
+    if len(axes) < len(steps) or len(set(axes)) < len(axes):
+        return steps
+    return tuple(sorted(steps, key=lambda step: isinstance(step, Mix)))
 
 
 def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:

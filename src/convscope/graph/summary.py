@@ -1,21 +1,19 @@
 """Layers: one row per call of a leaf module, or per operation that the forward pass wrote itself.
 
-A leaf module is one inside which no other module computed anything. A functional operation in a larger module has a
-row of its own, called "module:operation"; what weights go through before they are used belongs to the layer that uses
-them. A shared parameter is counted where it is used first.
+What weights go through before they are used belongs to the layer that uses them. A shared parameter is counted where it
+is used first. What a layer is, and what it is called, is decided in `layer_names`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.window import Window
+from convscope.graph.layer_names import LayerNodes, layers_of, reached_values
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph, Node
-from convscope.graph.vocabulary import COMPOSITES, COPIES, MOVES, RENAMED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,20 +76,8 @@ def summarise_layers(graph: Graph, fields: Sequence[Mapping[Source, ReceptiveFie
         graph: a captured network.
         fields: the receptive fields by value, as `receptive_field.summarise_all` gives them.
     """
-    kinds = {module.path: module.kind for module in graph.modules}
     ledger = _Ledger(graph)
-    layers: list[Layer] = []
-    calls: Counter[str] = Counter()
-    for group in _groups(graph, kinds, ledger):
-        layers.append(_layer(graph, group, kinds, fields, ledger, len(layers), calls))
-    return tuple(layers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    nodes: tuple[Node, ...]
-    main: Node
-    whole: bool  # a leaf module's call, rather than an operation in a larger module
+    return tuple(_layer(layer, graph, fields, ledger, index) for index, layer in enumerate(layers_of(graph)))
 
 
 class _Ledger:
@@ -99,7 +85,7 @@ class _Ledger:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.reached = [value.kind == "input" for value in graph.values]
+        self.reached = reached_values(graph)
         self.counted: set[int] = set()
         self.storages: set[int] = set()
         by_name = {name: i for i, record in enumerate(graph.parameters) for name in record.names}
@@ -111,18 +97,10 @@ class _Ledger:
         for value in graph.values:
             if value.kind in ("input", "parameter", "buffer"):
                 self.storages.add(value.storage)
-
-    def visit(self, node: Node) -> bool:
-        """Note what the node's outputs come from; whether it computes on the input."""
-        reached = any(self.reached[value] for value in node.inputs)
-        if reached:
-            for output in node.outputs:
-                self.reached[output] = True
-        else:
-            behind = self.used_by((node,))
+        for node in graph.nodes:
+            behind = frozenset() if any(self.reached[value] for value in node.inputs) else self.used_by((node,))
             if behind:
                 self.behind.update(dict.fromkeys(node.outputs, behind))
-        return reached
 
     def used_by(self, nodes: Iterable[Node]) -> frozenset[int]:
         """Parameters that stand behind the nodes' inputs."""
@@ -140,75 +118,53 @@ class _Ledger:
         return total
 
 
-def _groups(graph: Graph, kinds: Mapping[str, str], ledger: _Ledger) -> Iterable[_Group]:
-    nodes = [node for node in graph.nodes if ledger.visit(node)]
-    modules = {node.module for node in nodes}
-    inner = {module[:i] for module in modules for i, c in enumerate(module) if c == "."} | (
-        {""} if modules - {""} else set()
-    )
-    start = 0
-    while start < len(nodes):
-        first = nodes[start]
-        stop = start + 1
-        if first.module not in inner:
-            while stop < len(nodes) and (nodes[stop].module, nodes[stop].call) == (first.module, first.call):
-                stop += 1
-        yield from _split(tuple(nodes[start:stop]), first.module not in inner, kinds.get(first.module, ""))
-        start = stop
-
-
-def _split(nodes: tuple[Node, ...], leaf: bool, kind: str) -> Iterable[_Group]:
-    """A leaf module's call is one layer if one of its operations computes; else every operation is."""
-    computing = [node for node in nodes if node.op not in MOVES]
-    if leaf and nodes[0].module and (len(computing) <= 1 or kind in COMPOSITES):
-        yield _Group(nodes, computing[0] if computing else nodes[-1], whole=True)
-        return
-    for node in nodes:
-        if node.op not in COPIES:
-            yield _Group((node,), node, whole=False)
-
-
 def _layer(
+    layer: LayerNodes,
     graph: Graph,
-    group: _Group,
-    kinds: Mapping[str, str],
     fields: Sequence[Mapping[Source, ReceptiveField]],
     ledger: _Ledger,
     index: int,
-    calls: Counter[str],
 ) -> Layer:
-    main, last = group.main, group.nodes[-1]
-    kind = kinds.get(main.module, "") if group.whole else ""
-    op = COMPOSITES.get(kind) or RENAMED.get(kind, main.op)
-    plain = main.module if group.whole else f"{main.module}:{op}" if main.module else op
-    calls[plain] += 1
-    name = plain if calls[plain] == 1 else f"{plain}#{calls[plain]}"
-    used = ledger.used_by(group.nodes)
+    main = layer.main
+    used = ledger.used_by(layer.nodes)
     new = used - ledger.counted
     ledger.counted |= used
     records = [graph.parameters[i] for i in sorted(new)]
-    macs = [node.macs for node in group.nodes]
-    made = {output for node in group.nodes for output in node.outputs}
-    output = last.outputs[0] if last.outputs else main.inputs[0]
+    macs = [node.macs for node in layer.nodes]
+    made = {output for node in layer.nodes for output in node.outputs}
+    read = dict.fromkeys(v for n in layer.nodes for v in n.inputs if ledger.reached[v] and v not in made)
     return Layer(
         index=index,
-        name=name,
+        name=layer.name,
         module=main.module,
         call=main.call,
-        op=op,
-        kind=kind,
-        nodes=tuple(node.index for node in group.nodes),
-        inputs=tuple(dict.fromkeys(v for n in group.nodes for v in n.inputs if ledger.reached[v] and v not in made)),
-        output=output,
-        output_shape=graph.shape(output),
+        op=layer.op,
+        kind=layer.kind,
+        nodes=tuple(node.index for node in layer.nodes),
+        inputs=tuple(read),
+        output=layer.output,
+        output_shape=graph.shape(layer.output),
         parameters=sum(r.spec.elements for r in records if not r.buffer),
         buffers=sum(r.spec.elements for r in records if r.buffer),
         parameter_names=tuple(graph.parameters[i].names[0] for i in sorted(used)),
         shares=len(new) < len(used),
         macs=None if None in macs else sum(m or 0 for m in macs),
-        formula=" + ".join(node.formula for node in group.nodes if node.formula),
-        activation_bytes=ledger.new_bytes(group.nodes),
-        windows=main.windows,
+        formula=" + ".join(node.formula for node in layer.nodes if node.formula),
+        activation_bytes=ledger.new_bytes(layer.nodes),
+        windows=own_windows(main.windows, len(graph.shape(layer.output)) - 2),
         groups=main.groups,
-        fields=fields[output],
+        fields=fields[layer.output],
     )
+
+
+def own_windows(windows: tuple[Window, ...], dimensions: int) -> tuple[Window, ...]:
+    """Return the windows along the axes that a layer itself has.
+
+    Torch runs a one-dimensional pooling in two dimensions, on a map of one row: that axis is none of the layer's.
+
+    >>> pooling = (Window(kernel_size=1), Window(kernel_size=4, stride=4))
+    >>> [window.kernel_size for window in own_windows(pooling, 1)]
+    [4]
+    """
+    added = windows[: max(0, len(windows) - max(1, dimensions))]
+    return windows[len(added) :] if all(w.kernel_size == w.stride == 1 for w in added) else windows

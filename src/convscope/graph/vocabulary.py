@@ -10,6 +10,7 @@ MOVES = frozenset(
         *("roll", "flip", "rot90", "pad", "reflect_pad", "replicate_pad", "circular_pad"),
         *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "unfold", "im2col", "col2im"),
         *("diagonal", "as_strided", "clone", "cast", "copy", "contiguous", "lift_fresh_copy"),
+        "new_empty",  # memory that a circular padding is then written into
     }
 )
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from convscope.errors import CaptureError, GeometryError, did_you_mean
+from convscope.errors import CaptureError, GeometryError
+from convscope.geometry.axis_names import axis_letters, axis_names
 from convscope.geometry.relation import Status
 from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.json_form import Json
+from convscope.graph.layer_names import find_layer, layers_of
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.summary import Layer
 from convscope.look.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.charts import Box, picture
+from convscope.report.signals import signal_drawing
+from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
 
 Span = tuple[int, int]
 
 SHADES = " ░▒▓█"
+SLICES = 3  # of a volume, that a terminal shows
 _PAPER, _INK = np.array([255, 255, 255]), np.array([10, 106, 176])
 
 
@@ -36,7 +41,7 @@ class CellField:
         layer: the layer that holds the cell.
         position: the cell in the layer's output, batch included; None along an axis stands for all of it.
         shape: the output's shape, batch included.
-        source: "the image", or the name of the layer that is read.
+        source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
         source_shape: its shape, batch included.
         spans: first and last position per spatial axis, inside the source; None where it depends on nothing.
         endless: the same as if the source had no borders; None where that has no meaning.
@@ -98,22 +103,31 @@ class CellField:
         }
 
     def drawing(self) -> Drawing:
-        """The source's plane, each position as dark as its share, with the box around what is read."""
-        share = self.share if self.share.ndim > 1 else self.share[None]
-        while share.ndim > 2:
-            share = share.sum(axis=0)
-        strength = np.sqrt(share / share.max())[..., None] if share.max() > 0 else np.zeros((*share.shape, 1))
-        strength = np.where(share[..., None] > 0, 0.12 + 0.88 * strength, 0.0)
-        image = np.round(_PAPER + strength * (_INK - _PAPER)).astype(np.uint8)
-        boxes: Sequence[Box] = ()
-        if len(self.spans) == 2 and self.spans[0] and self.spans[1]:
-            (top, bottom), (left, right) = self.spans[0], self.spans[1]
-            boxes = [Box(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
-        title = f"what {self.layer} at {_cell(self.position)} sees of {self.source}"
+        """The source, each position as dark as its share, framed where it is read: an axis, an image, or slices."""
+        title = f"what {self.layer}, {self._where()}, sees of {self.source}"
         are = "is" if self.read == 1 else "are"
         read = f"{units.plural(self.read, 'position')} {are} read"
         description = f"{read}; half of a plain average comes from {self.half:,} of them"
-        return picture(image, title=title, description=description, boxes=boxes, width=480)
+        spans = [span for span in self.spans if span is not None]
+        whole = len(spans) == len(self.spans)
+        if self.share.ndim == 1:
+            nothing = np.zeros_like(self.share)
+            signals = [(f"share of {self.source}", nothing, self.share)]
+            return signal_drawing(signals, span=spans[0] if whole else None, title=title, description=description)
+        largest = self.share.max()
+        strength = np.sqrt(self.share / largest) if largest > 0 else np.zeros_like(self.share)
+        strength = np.where(self.share > 0, 0.12 + 0.88 * strength, 0.0)[..., None]
+        image = np.round(_PAPER + strength * (_INK - _PAPER)).astype(np.uint8)
+        boxes = []
+        if whole:
+            (top, bottom), (left, right) = spans[-2:]
+            boxes = [Box(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
+        if self.share.ndim == 2:
+            return picture(image, title=title, description=description, boxes=boxes, width=480)
+        indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))
+        # The size stands on the first slice; it is the same on the others.
+        framed = {i: [replace(box, label=box.label if i == indices[0] else "") for box in boxes] for i in indices}
+        return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
 
     def _repr_html_(self) -> str:
         return self.drawing().document()
@@ -122,6 +136,9 @@ class CellField:
         return "\n".join([f"{self.layer} of {self.network}, {self._where()}", "", *self._facts(), "", *self.shades()])
 
     def _where(self) -> str:
+        if not self.position[2:]:
+            what = "all units" if self.position[1] is None else f"unit {self.position[1]}"
+            return f"{what} of {units.shape(self.shape[1:])}"
         return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
 
     def _facts(self) -> list[str]:
@@ -149,17 +166,32 @@ class CellField:
         return lines
 
     def shades(self, *, widest: int = 48) -> list[str]:
-        """The share as rows of shaded blocks, no wider than a terminal."""
-        plane = self.share if self.share.ndim == 2 else self.share.reshape(-1, self.share.shape[-1])
-        step = max(1, -(-plane.shape[1] // widest))
-        rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
-        padded = np.zeros((rows * 2 * step, columns * step))
-        padded[: plane.shape[0], : plane.shape[1]] = plane
-        cells = padded.reshape(rows, 2 * step, columns, step).sum(axis=(1, 3))
-        if cells.max() <= 0:
+        """The share as rows of shaded blocks, no wider than a terminal; of a volume a few slices, each by its depth."""
+        largest = float(self.share.max())
+        if largest <= 0:
             return []
-        level = np.ceil(np.sqrt(cells / cells.max()) * (len(SHADES) - 1)).astype(int)
-        return ["".join(SHADES[i] for i in row) for row in level]
+        if self.share.ndim < 3:
+            cells = _coarse(np.atleast_2d(self.share), widest)
+            return _shaded(cells, cells.max())
+        read = np.flatnonzero(self.share.reshape(len(self.share), -1).any(axis=1))
+        slices = {index: _coarse(self.share[index], widest) for index in chosen(int(read[0]), int(read[-1]), SLICES)}
+        darkest = max(float(cells.max()) for cells in slices.values())
+        return [row for index, cells in slices.items() for row in (f"depth {index}", *_shaded(cells, darkest))]
+
+
+def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
+    """A plane summed over the blocks that a character stands for, each twice as high as it is wide."""
+    step = max(1, -(-plane.shape[1] // widest))
+    rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
+    padded = np.zeros((rows * 2 * step, columns * step))
+    padded[: plane.shape[0], : plane.shape[1]] = plane
+    cells: npt.NDArray[np.float64] = padded.reshape(rows, 2 * step, columns, step).sum(axis=(1, 3))
+    return cells
+
+
+def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
+    level = np.ceil(np.sqrt(cells / darkest) * (len(SHADES) - 1)).astype(int)
+    return ["".join(SHADES[i] for i in row) for row in level]
 
 
 def cell_field(
@@ -175,9 +207,9 @@ def cell_field(
     Args:
         inspection: what `convscope.inspect` returned.
         layer: name of the layer, or of a module, whose output it then is.
-        at: the cell's spatial position, such as (row, column); the middle one unless given.
+        at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
         channel: one channel; all of them together unless given.
-        source: name of an earlier layer to ask about instead of the image.
+        source: name of an earlier layer to ask about instead of the input.
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.
@@ -220,18 +252,22 @@ def cell_field(
 
 
 def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which positions of a layer's output one pixel of the image can change: (H, W) of (N, C, H, W).
+    """Which positions of a layer's output one position of the input can change: (H, W) of (N, C, H, W).
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.
-        GeometryError: the pixel is outside the image.
+        GeometryError: the position is outside the input.
     """
-    value, _ = _source(inspection, None)
+    value, source = _source(inspection, None)
     sizes = inspection.graph.shape(value)[2:]
-    if len(pixel) != len(sizes) or any(not 0 <= p < size for p, size in zip(pixel, sizes, strict=True)):
+    if len(pixel) != len(sizes):
+        raise GeometryError(
+            f"{source} is {units.shape(sizes)}: give {_numbers(len(sizes))}; got {','.join(map(str, pixel))}"
+        )
+    if any(not 0 <= p < size for p, size in zip(pixel, sizes, strict=True)):
         last = ",".join(str(size - 1) for size in sizes)
         raise GeometryError(
-            f"pixel {','.join(map(str, pixel))} is outside the image of {units.shape(sizes)}: the last is {last}"
+            f"pixel {','.join(map(str, pixel))} is outside {source} of {units.shape(sizes)}: the last is {last}"
         )
     walk = walk_on(inspection.graph, value, (0, None, *pixel))
     return walk.mask(_layer(inspection, layer).output)
@@ -239,26 +275,16 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
 
 def _layer(inspection: Inspection, name: str) -> Layer:
     """The layer of this name; a module of several layers stands for the last of them."""
-    names = [layer.name for layer in inspection.layers]
-    if name in names:
-        return inspection.layer(name)
-    inside = [layer for layer in inspection.layers if layer.module == name or layer.module.startswith(f"{name}.")]
-    if inside:
-        return inside[-1]
-    modules = [module.path for module in inspection.graph.modules if module.path and module.calls]
-    hint = (
-        did_you_mean(name, dict.fromkeys([*modules, *names]))
-        or f" Its layers: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}."
-    )
-    raise CaptureError(f"{inspection.graph.name} has no layer {name!r}.{hint}")
+    layers = layers_of(inspection.graph)
+    return inspection.layers[layers.index(find_layer(inspection.graph, layers, name))]
 
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
     if layer is not None:
         return _layer(inspection, layer).output, layer
     if inspection.source is None:
-        raise CaptureError(f"{inspection.graph.name} has no input with rows and columns to look at")
-    return inspection.source, "the image"
+        raise CaptureError(f"{inspection.graph.name} has no input with positions to look at: none of 3 axes or more")
+    return inspection.source, "the image" if len(inspection.graph.shape(inspection.source)) == 4 else "the input"
 
 
 def _position(layer: Layer, shape: tuple[int, ...], at: tuple[int, ...] | None, channel: int | None) -> Position:
@@ -266,15 +292,21 @@ def _position(layer: Layer, shape: tuple[int, ...], at: tuple[int, ...] | None, 
     if at is None:
         at = tuple(size // 2 for size in spatial)
     size = units.shape(shape[1:])
-    if len(at) != len(spatial) or any(not 0 <= p < limit for p, limit in zip(at, spatial, strict=True)):
-        last = ", ".join(str(limit - 1) for limit in spatial)
+    if len(at) != len(spatial):
+        needed = f"give {_numbers(len(spatial))}" if spatial else "it has no positions, so leave --at out"
+        raise GeometryError(f"{layer.name}'s output is {size}: {needed}; got {','.join(map(str, at))}")
+    if any(not 0 <= p < limit for p, limit in zip(at, spatial, strict=True)):
+        last = ",".join(str(limit - 1) for limit in spatial)
         raise GeometryError(
-            f"cell {','.join(map(str, at))} is outside {layer.name}, whose output is {size}: "
-            + (f"give a position up to {last}" if spatial else "it has no rows and columns, so leave --at out")
+            f"cell {','.join(map(str, at))} is outside {layer.name}, whose output is {size}: the last is {last}"
         )
     if channel is not None and not 0 <= channel < shape[1]:
         raise GeometryError(f"channel {channel} is outside {layer.name}, whose output is {size}: 0 to {shape[1] - 1}")
     return (0, channel, *at)
+
+
+def _numbers(dimensions: int) -> str:
+    return f"{units.plural(dimensions, 'number')}, {axis_letters(dimensions)}"
 
 
 def _hull(mask: npt.NDArray[np.bool_], axis: int) -> Span | None:
@@ -289,7 +321,7 @@ def _cell(position: Position) -> str:
 
 
 def _spans(spans: Sequence[Span | None]) -> str:
-    words = {1: ("positions",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}[len(spans)]
-    told = [f"{word} {span[0]} to {span[1]}" for word, span in zip(words, spans, strict=True) if span]
+    names = axis_names(len(spans))
+    told = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
     sizes = "×".join(str(span[1] - span[0] + 1) for span in spans if span)
     return f"{', '.join(told)} ({sizes})"

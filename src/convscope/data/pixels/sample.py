@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from convscope.data.listing import Listing
-from convscope.data.pixels.sniff import Unreadable
 from convscope.data.records import Decoding, Labels, Pixels
+from convscope.files.regular import Unreadable
 
 MOST_THREADS = 8
 

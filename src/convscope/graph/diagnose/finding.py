@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from convscope.geometry.window import Window
+from convscope.graph.layer_names import reached_values
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
-from convscope.graph.summary import Layer
+from convscope.graph.summary import Layer, own_windows
 
 Severity = Literal["warning", "note"]
 Kind = Literal[
@@ -69,17 +71,17 @@ class Subject:
     @cached_property
     def reached(self) -> list[bool]:
         """By value: whether it depends on the input."""
-        reached = [value.kind == "input" for value in self.graph.values]
-        for node in self.graph.nodes:
-            if any(reached[v] for v in node.inputs):
-                for output in node.outputs:
-                    reached[output] = True
-        return reached
+        return reached_values(self.graph)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The operations on the input, in order; what only prepares weights is left out."""
         return tuple(n for n in self.graph.nodes if any(self.reached[v] for v in n.inputs))
+
+    def windows(self, node: Node) -> tuple[Window, ...]:
+        """The node's windows along the axes that its layer has."""
+        layer = self.layer_of.get(node.index)
+        return node.windows if layer is None else own_windows(node.windows, len(layer.output_shape) - 2)
 
     def source(self, node: Node) -> int:
         """The first activation that an operation reads."""

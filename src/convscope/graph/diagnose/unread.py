@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from convscope.geometry.axis_names import axis_names
 from convscope.geometry.relation import Mix, Taps
 from convscope.geometry.taps import TapTable
 from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by, share
@@ -31,9 +32,11 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
         if root in said or not any(unread) or not any(unread_of.get(root, ())):
             continue
         said.add(root)
+        windows = subject.windows(node)
+        sizes, unread = sizes[-len(windows) :], unread[-len(windows) :]
         lost = prod(sizes) - prod(size - len(u) for size, u in zip(sizes, unread, strict=True))
         where = " and ".join(_positions(sorted(u), axis, len(sizes)) for axis, u in enumerate(unread) if u)
-        window, size = next((w, n) for w, n, u in zip(node.windows, sizes, unread, strict=True) if u)
+        window, size = next((w, n) for w, n, u in zip(windows, sizes, unread, strict=True) if u)
         inside = any(u and min(u) < n - window.stride for u, n in zip(unread, sizes, strict=True))
         short = window.stride - window.remainder(size)
         severity: Severity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
@@ -41,7 +44,7 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
             layer=subject.name(node),
             kind="never-read",
             severity=severity,
-            message=f"{subject.name(node)} never reads {share(lost, prod(sizes))} of its {by(sizes)} input",
+            message=f"{subject.name(node)} never reads {share(lost, prod(sizes))} of {_map(sizes)}",
             evidence=f"{where} of the map: kernel {window.kernel_size}, stride {window.stride}, padding "
             f"{window.padding_before}; no other layer reads them either",
             remedy="use a stride no larger than the kernel, or pool before striding"
@@ -131,10 +134,13 @@ def _taps_along(path: Path, axis: int) -> Taps | None:
     return None
 
 
+def _map(sizes: Sequence[int]) -> str:
+    return f"its {by(sizes)} input" if len(sizes) > 1 else f"the {sizes[0]} positions of its input"
+
+
 def _positions(positions: list[int], axis: int, dimensions: int) -> str:
-    names = {1: ("positions",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
-    name = names.get(dimensions, ("positions",) * dimensions)[axis]
+    name = axis_names(dimensions)[axis]
     if len(positions) == 1:
-        return f"{name[:-1]} {positions[0]}"
+        return f"{name.removesuffix('s')} {positions[0]}"
     shown = ", ".join(map(str, positions[:3]))
     return f"{name} {shown}" if len(positions) <= 3 else f"{name} {shown}, … ({len(positions)} in all)"

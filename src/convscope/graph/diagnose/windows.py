@@ -100,14 +100,15 @@ def aliasing(subject: Subject) -> Iterator[DesignWarning]:
         learned = node.op == "convolution" and overlapping and _is_learned(subject, node)
         if not (pooled or learned):
             continue
-        strides = by([w.stride for w in node.windows])
+        windows = subject.windows(node)
+        strides = by([w.stride for w in windows])
         what = "a max-pooling" if pooled else "a strided convolution"
         yield DesignWarning(
             layer=subject.name(node),
             kind="aliasing",
             severity="note",
             message=f"{subject.name(node)} downsamples by {strides} without a low-pass filter",
-            evidence=f"{what} of {by([w.kernel_size for w in node.windows])}: small shifts of the input change its "
+            evidence=f"{what} of {by([w.kernel_size for w in windows])}: small shifts of the input change its "
             "output more than need be (Zhang, 2019)",
             remedy="where small shifts must not matter: the same layer at stride 1, then a blur with the stride",
         )

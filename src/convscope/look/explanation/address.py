@@ -1,20 +1,19 @@
-"""Names for the layers of a Graph: the module's path where it is enough, and its operation where it is not."""
+"""Names for every operation of a Graph, beside those of its layers; the position of a cell by channel and place."""
 
 from __future__ import annotations
 
-from collections import Counter
-
-from convscope.errors import CaptureError, GeometryError, did_you_mean
+from convscope.errors import GeometryError
+from convscope.geometry.axis_names import axis_letters
+from convscope.graph.layer_names import LayerNodes, find_layer, layers_of
 from convscope.graph.records import Graph, Node
-
-LISTED = 8
 
 
 class Addresses:
-    """What to call each node of a graph, and which node a name means.
+    """Names for the operations of a graph.
 
-    A module that runs one operation lends it its path, "layer1.0.conv1"; where it runs several the operation is named
-    too, "layer1.0:add", and from the second of a kind on numbered, "layer1.0:add#2".
+    The operation that makes a layer's output has the layer's name, as `convscope inspect` prints it: "layer1.0.conv1",
+    "layer1.0:add". The layer's other operations are named after the module and themselves, "pool1:max_pool", from the
+    second of a name on numbered.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -23,61 +22,68 @@ class Addresses:
         self.nodes = [
             node for node in graph.nodes if any(graph.values[output].kind == "activation" for output in node.outputs)
         ]
-        runs = Counter(node.module for node in self.nodes)
-        seen: Counter[str] = Counter()
+        self.layers = layers_of(graph)
+        self._layer_of = {node.index: layer for layer in self.layers for node in layer.nodes}
         self._labels: dict[int, str] = {}
+        for layer in self.layers:
+            producer = graph.values[layer.output].producer
+            if producer is not None:
+                self._labels[producer] = layer.name
+        taken = set(self._labels.values())
         for node in self.nodes:
-            label = node.module
-            if runs[node.module] > 1 or not label:
-                label = f"{node.module}:{node.op}" if node.module else node.op
-            seen[label] += 1
-            self._labels[node.index] = label if seen[label] == 1 else f"{label}#{seen[label]}"
+            if node.index not in self._labels:
+                plain = f"{node.module}:{node.op}" if node.module else node.op
+                label, number = plain, 1
+                while label in taken:
+                    number += 1
+                    label = f"{plain}#{number}"
+                taken.add(label)
+                self._labels[node.index] = label
         self._by_label = {label: index for index, label in self._labels.items()}
 
     def label(self, node: Node) -> str:
-        """The name of a node."""
+        """Return the name of an operation."""
         return self._labels.get(node.index, node.module or node.op)
 
+    def layer_label(self, node: Node) -> str:
+        """Return the name of the layer that an operation computes alone, or else the operation's own name."""
+        layer = self._layer_of.get(node.index)
+        return layer.name if layer is not None and layer.main is node and not layer.composite else self.label(node)
+
+    def layer_of(self, node: Node) -> LayerNodes | None:
+        """Return the layer that an operation is part of; None where it does not depend on the input."""
+        return self._layer_of.get(node.index)
+
     def of_value(self, value: int) -> str:
-        """The name of what made a value: a layer, the input's own name, or a parameter's."""
+        """Return the name of what made a value: a layer, an operation, the input's own name, or a parameter's."""
         record = self.graph.values[value]
         return record.name if record.producer is None else self.label(self.graph.nodes[record.producer])
 
-    def find(self, name: str) -> Node:
-        """The node of a name; of a module that holds several, the one that made its output; "conv#2" is a second call.
+    def find(self, name: str) -> int:
+        """Return the output of the layer or operation of a name, as an index into `Graph.values`.
 
         Raises:
             CaptureError: there is no such layer; the message has the nearest names.
         """
         if name in self._by_label:
-            return self.graph.nodes[self._by_label[name]]
-        module, _, call = name.partition("#")
-        inside = [node for node in self.graph.nodes_of(module) if node.index in self._labels] if module else []
-        if call:
-            # "conv#2" is the second call of a module, as `convscope inspect` names it.
-            inside = [node for node in inside if node.module == module and str(node.call + 1) == call]
-        if inside:
-            return inside[-1]
-        known = [*self._by_label, *(m.path for m in self.graph.modules if m.path and m.calls)]
-        hint = did_you_mean(name, dict.fromkeys(known))
-        if not hint:
-            some = list(self._by_label)[:LISTED]
-            hint = f" Its layers: {', '.join(some)}{', ...' if len(self._by_label) > LISTED else ''}."
-        raise CaptureError(f"{self.graph.name} has no layer {name!r}.{hint}")
+            node = self.graph.nodes[self._by_label[name]]
+            layer = self._layer_of.get(node.index)
+            return layer.output if layer is not None and layer.name == name else node.outputs[0]
+        return find_layer(self.graph, self.layers, name).output
 
 
 def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, layer: str) -> tuple[int, ...]:
-    """The whole position of a cell in a value `(N, C, *S)`, of the first sample.
+    """Return the whole position of a cell in a value `(N, C, *S)`, of the first sample.
 
     Raises:
         GeometryError: the cell is outside the map, or has another number of coordinates; the message has the size.
 
     >>> cell_position((1, 64, 112, 112), 3, (10, 20), layer="conv1")
     (0, 3, 10, 20)
-    >>> cell_position((1, 64, 112, 112), 64, (10, 20), layer="conv1")
+    >>> cell_position((1, 128, 8000), 3, (10, 20), layer="conv1")
     Traceback (most recent call last):
     ...
-    convscope.errors.GeometryError: conv1 has 64 channels, 0 to 63: channel 64 is outside
+    convscope.errors.GeometryError: conv1's map is 8000: say where with 1 number, X, from 0 to 7999; got 2
     """
     if len(shape) < 2:
         raise GeometryError(f"{layer} gives {shape}: there is no channel to choose")
@@ -87,13 +93,14 @@ def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, 
     if len(at) != len(sizes):
         if not sizes:
             raise GeometryError(f"{layer} has {shape[1]} units and no map: leave the place out")
-        if prod_is_one(sizes) and not at:
-            at = (0,) * len(sizes)
-        else:
+        if at or not prod_is_one(sizes):
+            last = ",".join(str(size - 1) for size in sizes)
+            first = ",".join("0" for _ in sizes)
             raise GeometryError(
-                f"{layer}'s map is {_by(sizes)}: say where with {len(sizes)} numbers, "
-                f"{'y,x' if len(sizes) == 2 else 'one per axis'}; got {len(at)}"
+                f"{layer}'s map is {_by(sizes)}: say where with {len(sizes)} number{'s' if len(sizes) > 1 else ''}, "
+                f"{axis_letters(len(sizes))}, from {first} to {last}; got {len(at)}"
             )
+        at = (0,) * len(sizes)
     if any(not 0 <= place < size for place, size in zip(at, sizes, strict=True)):
         last = ",".join(str(size - 1) for size in sizes)
         raise GeometryError(
@@ -103,7 +110,7 @@ def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, 
 
 
 def prod_is_one(sizes: tuple[int, ...]) -> bool:
-    """Whether a map is a single cell."""
+    """Return whether a map is a single cell."""
     return all(size == 1 for size in sizes)
 
 

@@ -16,8 +16,10 @@ from convscope.look.explanation.worked import (
     Position,
     Worked,
     one,
+    ref,
 )
 from convscope.look.replay.interpret import RULES, aten_name, resolved
+from convscope.reference.activation import sigmoid
 
 
 def elementwise(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Worked:
@@ -36,6 +38,18 @@ def elementwise(graph: Graph, node: Node, numbers: Numbers, position: Position) 
     result = RULES[aten_name(node)](settings)
     assert isinstance(result, np.ndarray | np.generic)
     return Worked("chain", tuple(operands), (Line(_spoken(node), float(result)),))
+
+
+def gated(node: Node, numbers: Numbers, position: Position) -> Worked:
+    """A gated linear unit: a number of the first half of an axis, times the sigmoid of its partner in the second."""
+    value, axis = ref(node.arguments["self"]), node.arguments["dim"]
+    assert isinstance(axis, int)
+    x = numbers(value)
+    axis %= x.ndim
+    partner = tuple(p + (x.shape[axis] // 2 if i == axis else 0) for i, p in enumerate(position))
+    gate = float(sigmoid(x[partner]))
+    lines = (Line("sigmoid(b)", gate), Line("a · sigmoid(b)", float(x[position]) * gate))
+    return Worked("chain", (one(value, x, position), one(value, x, partner)), lines)
 
 
 SPOKEN: Mapping[str, str] = {
@@ -59,7 +73,7 @@ def _spoken(node: Node) -> str:
     return text
 
 
-def move(graph: Graph, node: Node, position: Position, numbers: Numbers) -> Worked:
+def move(graph: Graph, node: Node, position: Position, numbers: Numbers, *, which: int = 0) -> Worked:
     """Run the operation on the places themselves: what comes out at the cell is where its number came from."""
     codes: dict[int, Array] = {}
     first = 1  # 0 is left for padding
@@ -72,7 +86,7 @@ def move(graph: Graph, node: Node, position: Position, numbers: Numbers) -> Work
     settings = {name: resolved(argument, codes) for name, argument in node.arguments.items()}
     filling = settings.get("value")
     result = RULES[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
-    code = int((result[0] if isinstance(result, list) else result)[position])
+    code = int((result[which] if isinstance(result, list) else result)[position])
     if code == 0:
         return Worked("move", (), (Line("padding", float(filling or 0)),))
     start, value = max(pair for pair in starts if pair[0] <= code)

@@ -17,14 +17,15 @@ from convscope.look.explanation.worked import Numbers, Position, Way, Worked
 from convscope.look.replay.interpret import RULES, aten_name
 
 
-def worked(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Worked:
-    """Work out one cell of a node's first output.
+def worked(graph: Graph, node: Node, numbers: Numbers, position: Position, *, which: int = 0) -> Worked:
+    """Work out one cell of a node's output.
 
     Args:
         graph: the captured network.
         node: the operation.
         numbers: gives a value's numbers.
         position: the cell, one index per axis, batch included.
+        which: of several outputs, the one that holds the cell.
 
     Raises:
         CaptureError: an operator that we can't explain.
@@ -32,11 +33,13 @@ def worked(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Wo
     if any(graph.values[value].spec.dtype.startswith("complex") for value in (*node.inputs, *node.outputs)):
         raise CaptureError(f"{node.module or 'the model'}: {node.op} of complex numbers can't be explained yet")
     name = aten_name(node)
+    if name in by_place.MOVES:
+        return by_place.move(graph, node, position, numbers, which=which)
+    if which:
+        raise CaptureError(f"{node.module or 'the model'}: output {which} of {node.target} can't be explained yet")
     way = WAYS.get(name)
     if way is not None:
         return way(node, numbers, position)
-    if name in by_place.MOVES:
-        return by_place.move(graph, node, position, numbers)
     elementwise = node.paths is not None and all(
         all(isinstance(step, Expand) for step in path.steps) for path in node.paths
     )
@@ -55,6 +58,7 @@ WAYS: Mapping[str, Way] = {
     **{f"avg_pool{n}d": by_window.average_pool for n in (1, 2, 3)},
     **{f"{under}adaptive_avg_pool{n}d": by_window.adaptive_average for under in ("", "_") for n in (1, 2, 3)},
     **{f"adaptive_max_pool{n}d": by_window.adaptive_maximum for n in (1, 2, 3)},
+    "glu": by_place.gated,
     "mean": by_row.mean,
     "sum": by_row.total,
     "amax": by_row.maximum,

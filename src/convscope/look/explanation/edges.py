@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convscope.look.explanation.matrix import matrix, row_of_matrices
-from convscope.look.explanation.text import beside, grid, worked_example
+from convscope.look.explanation.patch_text import beside, grid, worked_example
 from convscope.look.explanation.worked import Array
 from convscope.reference.edges import (
     BRIGHT_LEFT,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.look.explanation.text import decimals
+from convscope.look.explanation.patch_text import decimals
 from convscope.look.explanation.worked import Array
 from convscope.report.svg import Colour, Drawing, Element, element, group, line, rectangle, text, text_width
 
@@ -26,6 +26,7 @@ def matrix(
     marked: tuple[int, int] | None = None,
     largest: float | None = None,
     digits: int = 3,
+    wide: bool | None = None,
 ) -> tuple[Element, float, float]:
     """A matrix `(rows, columns)` with its title above, and its width and height.
 
@@ -36,11 +37,13 @@ def matrix(
         marked: the cell to frame.
         largest: the number that gets the full colour; the largest here unless given.
         digits: significant digits of the largest number.
+        wide: whether cells have room for them; decided by the number of columns unless given.
     """
     rows, columns = values.shape
-    width, height = NARROW if columns >= WIDE_FROM else CELL
+    narrow = columns >= WIDE_FROM if wide is None else not wide
+    width, height = NARROW if narrow else CELL
     shown = values if inside is None else values[inside]
-    places = decimals(shown, digits if columns < WIDE_FROM else digits - 1) if shown.size else None
+    places = decimals(shown, digits - 1 if narrow else digits) if shown.size else None
     scale = largest or float(np.abs(values).max()) or 1.0
     parts: list[Element | None] = [text(0, 14, title, size=12, colour="muted")] if title else []
     for i in range(rows):
@@ -56,7 +59,7 @@ def matrix(
                 rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=round(0.05 + 0.5 * strength, 3)
                           if number else 0.0, tip=f"{number:.7g}")
             )  # fmt: skip
-            size = 12 if columns < WIDE_FROM else 9
+            size = 9 if narrow else 12
             parts.append(
                 text(x + width / 2, y + height / 2 + size * 0.36, _written(number, places), size=size, anchor="middle")
             )
@@ -100,6 +103,22 @@ def row_of_matrices(
         placed.append(text(x + 16, LABEL + (height - LABEL) / 2 + 5, after, size=14, bold=True))
         x += 20 + 1.1 * text_width(after, 14)
     return Drawing.of(x + 2, height + 2, placed, title=title, description=description)
+
+
+def column_of_matrices(
+    parts: Sequence[tuple[Element, float, float]], *, title: str, description: str, after: str = ""
+) -> Drawing:
+    """Return matrices one under the other, and a remark below the last."""
+    placed: list[Element | None] = []
+    y = 0.0
+    for drawn, _, height in parts:
+        placed.append(group(drawn, x=1, y=y))
+        y += height + 6
+    if after:
+        placed.append(text(1, y + 14, after, size=14, bold=True))
+        y += 20
+    width = max(width for _, width, _ in parts)
+    return Drawing.of(max(width, 1.1 * text_width(after, 14)) + 4, y, placed, title=title, description=description)
 
 
 def _padding(x: float, y: float, width: float, height: float) -> Element:

@@ -1,24 +1,20 @@
-"""The explained cell as HTML: the worked example drawn, the box on the image, and the way down to the pixels."""
+"""The explained cell as HTML: the worked example drawn, the box on the input, and the way down to its numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from convscope.look.explanation.matrix import matrix, row_of_matrices
-from convscope.look.explanation.record import LISTED, Contributor, Explanation, spoken_operation
-from convscope.look.explanation.text import box_text, ink, place, signed
-from convscope.look.explanation.worked import Array, Operands
+from convscope.look.explanation.input_drawing import input_drawing
+from convscope.look.explanation.patch_drawing import LARGEST_GRID, drawn_products, drawn_window
+from convscope.look.explanation.patch_text import ink, left_out
+from convscope.look.explanation.record import LISTED, Contributor, Explanation
+from convscope.look.explanation.text import box_text, place, signed
 from convscope.report import html
-from convscope.report.charts import Box as PictureBox
-from convscope.report.charts import picture
 from convscope.report.html import Html
-from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import plural, shape
 
 GRIDS = 3
-PICTURE = 380.0  # width of the image on the page
-LARGEST_GRID = 16  # rows or columns above which a window is not drawn cell by cell
 DOWN = 6  # steps down that a page shows unless told otherwise
 
 
@@ -27,7 +23,7 @@ def explanation_page(explanation: Explanation, *, depth: int | None = DOWN) -> s
     title = f"{explanation.layer}, {place(explanation.position)}"
     lead = (
         f"{explanation.lens.graph.name}: where the number {ink(explanation.torch_value)} comes from. "
-        "Every figure is computed from the network's own weights and this image."
+        "Every figure is computed from the network's own weights and this input."
     )
     chain = explanation.to_pixels(depth)[1:]
     blocks = [*explanation_blocks(explanation), *([_way_down(chain)] if chain else [])]
@@ -40,31 +36,15 @@ def explanation_blocks(explanation: Explanation) -> list[Html]:
     """The explanation as blocks of a page or of a notebook's cell."""
     facts = [
         ("value", ink(explanation.torch_value)),
-        ("operation", spoken_operation(explanation.node)),
+        ("operation", explanation.operation),
         ("layer's output", shape(explanation.shape[1:])),
         ("difference from torch", f"{explanation.difference:.0e}".replace("-", "−")),
     ]
     blocks = [html.facts(facts), *(html.callout("note", note) for note in explanation.lens.notes)]
-    drawn = picture_with_box(explanation)
+    drawn = input_drawing(explanation)
     if drawn is not None:
         blocks.append(html.figure(drawn, f"Made from {box_text(explanation)}."))
     return [*blocks, html.section("Worked out", *_worked(explanation), *_steps(explanation))]
-
-
-def picture_with_box(explanation: Explanation) -> Drawing | None:
-    """The input image with the box that the cell came from; None where the input is no picture."""
-    pixels, box = explanation.lens.pixels, explanation.box
-    if pixels is None or box is None or len(box.first) != 2:
-        return None
-    (top, left), (bottom, right) = box.first, box.last
-    frame = PictureBox(top, left, bottom + 1, right + 1)
-    return picture(
-        np.ascontiguousarray(pixels if pixels.shape[2] != 1 else pixels[:, :, 0]),
-        title="The input image",
-        description=f"The box that the cell came from: {box_text(explanation)}.",
-        boxes=[frame],
-        width=PICTURE,
-    )
 
 
 def _worked(explanation: Explanation) -> list[Html]:
@@ -82,7 +62,7 @@ def _products(explanation: Explanation) -> list[Html]:
     operands = explanation.worked.operands[0]
     assert operands.weights is not None
     channels = explanation.by_channel()
-    first = int(np.asarray(operands.positions[-operands.numbers.ndim]).reshape(-1)[0])
+    index_of = {channel: index for index, channel in enumerate(operands.channels)}
     source = explanation.label_of(operands)
     many = len(channels) > 1
     blocks = [html.paragraph(
@@ -90,29 +70,12 @@ def _products(explanation: Explanation) -> list[Html]:
         + (f"; the {min(GRIDS, len(channels))} channels that add the most are drawn." if many else ".")
     )]  # fmt: skip
     for channel, added in channels[:GRIDS]:
-        blocks.append(html.figure(_drawn_channel(operands, channel - first, channel, added)))
+        drawings = drawn_products(operands, index_of[channel], f"channel {channel}", f"adds {signed(added)}")
+        blocks += [html.figure(drawing) for drawing in drawings]
+        blocks += map(html.paragraph, left_out(len(operands.numbers[0])) if operands.numbers.ndim == 4 else [])
     if many:
         blocks.append(html.table(_channel_table(channels)))
     return blocks
-
-
-def _drawn_channel(operands: Operands, index: int, channel: int, added: float) -> Drawing:
-    assert operands.weights is not None
-    inside = _flat(np.broadcast_to(operands.inside, operands.numbers.shape)[index])
-    parts = [
-        matrix(_flat(operands.numbers[index]), title=f"patch, channel {channel}", inside=inside),
-        matrix(_flat(operands.weights[index]), title="kernel"),
-        matrix(_flat(operands.contributions[index]), title="products", inside=inside),
-    ]
-    return row_of_matrices(
-        parts, ("×", "="), after=f"adds {signed(added)}", title=f"Channel {channel}",
-        description=f"Patch times kernel of channel {channel}; the products add {signed(added)}.",
-    )  # fmt: skip
-
-
-def _flat(values: Array) -> Array:
-    """One, two or three axes as rows and columns."""
-    return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 
 
 def _channel_table(channels: list[tuple[int, float]]) -> Table:
@@ -142,19 +105,13 @@ def _row(explanation: Explanation) -> list[Html]:
 def _window(explanation: Explanation) -> list[Html]:
     operands, winner = explanation.worked.operands[0], explanation.worked.winner
     source = explanation.label_of(operands)
-    numbers = operands.numbers[0] if operands.numbers.ndim > 1 and len(operands.numbers) == 1 else operands.numbers
-    inside = np.broadcast_to(operands.inside, operands.numbers.shape).reshape(numbers.shape)
-    if max(numbers.shape) > LARGEST_GRID or numbers.ndim > 2:
+    numbers = operands.numbers
+    if max(numbers.shape[-2:]) > LARGEST_GRID or (numbers.ndim == 3 and len(numbers) > 1):
         return [html.paragraph(f"{numbers.size:,} numbers of {source}, from {ink(float(numbers.min()))} to "
                                f"{ink(float(numbers.max()))}.")]  # fmt: skip
-    marked = None
-    if winner is not None:
-        own = winner[-numbers.ndim :]
-        marked = (own[0], own[1]) if numbers.ndim == 2 else (0, own[0])
-    shown = np.where(inside, numbers, 0.0)
-    drawn = matrix(_flat(shown), title=f"window of {source}", inside=_flat(inside), marked=marked)
-    what = "the winner is framed" if marked else "all of them count alike"
-    return [html.figure(row_of_matrices([drawn], (), title="The window", description=what), f"{what.capitalize()}.")]
+    what = "all of them count alike" if winner is None else "the winner is framed"
+    drawings = drawn_window(operands, winner, f"window of {source}", what)
+    return [*map(html.figure, drawings), html.paragraph(f"{what.capitalize()}.")]
 
 
 def _scores(explanation: Explanation) -> list[Html]:
@@ -196,7 +153,7 @@ def _way_down(chain: list[Explanation]) -> Html:
     """The largest contributor of each cell, one inside the other."""
     inner = Html("")
     for one in reversed(chain):
-        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {spoken_operation(one.node)}"
+        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {one.operation}"
         blocks = [*_worked(one), *_steps(one)]
         pixel = _pixel(one)
         inner = html.details(summary, *blocks, *([html.paragraph(pixel)] if pixel else []), *([inner] if inner else []))
@@ -212,4 +169,5 @@ def _pixel(explanation: Explanation) -> str:
     if not found or explanation.lens.graph.values[found[0].value].producer is not None:
         return ""
     one = found[0]
-    return f"Here the pixels are reached: {one.label} {place(one.position)} is {ink(one.number)}."
+    reached = "the pixels are" if explanation.lens.pixels is not None else "the input is"
+    return f"Here {reached} reached: {one.label} {place(one.position)} is {ink(one.number)}."

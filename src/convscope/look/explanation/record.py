@@ -1,31 +1,23 @@
-"""The explained cell as a record, and the network under the lens that makes it, cell after cell, down to the pixels."""
+"""The explained cell as a record: what it was made of, step by step, and where in the input that lies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from convscope.capture.capture import capture
-from convscope.errors import CaptureError, GeometryError
-from convscope.geometry.relation import Status
-from convscope.graph.field import walk_back
-from convscope.graph.records import Graph, Node
-from convscope.look.explanation.address import Addresses, cell_position
-from convscope.look.explanation.cell import worked
-from convscope.look.explanation.worked import Array, Line, Operands, Position, Worked
+from convscope.errors import GeometryError
+from convscope.graph.records import Node
+from convscope.graph.summary import own_windows
+from convscope.look.explanation.worked import Line, Operands, Position, Worked
 from convscope.look.replay.interpret import aten_name
-from convscope.look.replay.numbers import Replay
+from convscope.report import units
 
-# After these nothing new is read: they are shown below a cell, as what becomes of it.
-_FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",
-                      "leaky_relu", "elu", "mish", "softplus"})  # fmt: skip
-FOLLOWING = 3
+if TYPE_CHECKING:
+    from convscope.look.explanation.lens import Lens
+
 LISTED = 8
 
 
@@ -72,120 +64,16 @@ class Box:
         return tuple(b - a + 1 for a, b in zip(self.first, self.last, strict=True))
 
 
-class Lens:
-    """A network and one input, of which any cell can be explained.
-
-    Args:
-        model: any module; it is left exactly as found.
-        inputs: the model's input tensors; the first sample of a batch is the one that is explained.
-        name: what to call the model.
-        pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
-        notes: what a reader should know, such as that the weights are random.
-
-    Raises:
-        CaptureError: the model does not run on these inputs.
-
-    >>> lens = Lens(nn.Conv2d(1, 2, 3), [torch.ones(1, 1, 5, 5)])
-    >>> lens.cell("convolution", channel=1, at=(0, 0)).box.sizes
-    (3, 3)
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        inputs: Sequence[torch.Tensor],
-        *,
-        name: str = "",
-        pixels: Array | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        self.graph: Graph = capture(model, list(inputs), name=name)
-        if self.graph.error is not None:
-            raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
-        self.replay = Replay(self.graph, model, inputs)
-        self.addresses = Addresses(self.graph)
-        self.pixels = pixels
-        self.notes = tuple(notes)
-        self._arrays: dict[int, Array] = {}
-
-    def numbers(self, value: int) -> Array:
-        """A value's numbers as torch computed them, as float64."""
-        if value not in self._arrays:
-            self._arrays[value] = self.replay.array(value)
-        return self._arrays[value]
-
-    def cell(self, layer: str, *, channel: int = 0, at: Sequence[int] = ()) -> Explanation:
-        """Explain one number of a layer's output.
-
-        Args:
-            layer: a module's path, or the name of an operation in it; see `Addresses`.
-            channel: which feature map or unit.
-            at: where on the map, one number per spatial axis (y, x); nothing for a fully connected layer.
-
-        Raises:
-            CaptureError: no such layer, or an operation that can't be explained.
-            GeometryError: a cell outside the map.
-        """
-        node = self.addresses.find(layer)
-        position = cell_position(
-            self.graph.shape(node.outputs[0]), channel, tuple(at), layer=self.addresses.label(node)
-        )
-        return self.at(node, position)
-
-    def at(self, node: Node, position: Position) -> Explanation:
-        """Explain one number of a node's output."""
-        # An operation with several outputs (a split) is explained by its first; the others are moves as well.
-        done = worked(self.graph, node, self.numbers, position)
-        return Explanation(
-            lens=self,
-            node=node,
-            layer=self.addresses.label(node),
-            position=position,
-            shape=self.graph.shape(node.outputs[0]),
-            worked=done,
-            torch_value=float(self.numbers(node.outputs[0])[position]),
-            following=tuple(self._following(node, position)),
-        )
-
-    def _following(self, node: Node, position: Position) -> list[Line]:
-        lines: list[Line] = []
-        while len(lines) < FOLLOWING:
-            readers = self.graph.consumers.get(node.outputs[0], ())
-            if len(readers) != 1 or self.graph.nodes[readers[0]].op not in _FOLLOWS:
-                break
-            node = self.graph.nodes[readers[0]]
-            label = self.addresses.label(node)
-            text = label if node.op in label else f"{label} ({node.op})"
-            lines.append(Line(text, float(self.numbers(node.outputs[0])[position])))
-        return lines
-
-    def box(self, value: int, position: Position) -> Box | None:
-        """Where in the input a cell of a value came from."""
-        if not self.graph.inputs:
-            return None
-        source = self.graph.inputs[0]
-        walk = walk_back(self.graph, value, position)
-        mask = walk.mask(source)
-        if len(self.graph.shape(source)) < 3 or not mask.any():
-            return None
-        where = [
-            np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
-        ]
-        first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
-        inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
-        status = walk.status(source)
-        return Box(first, last, float(inside.mean()), "exact" if status is Status.EXACT else status.label)
-
-
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """One number of a network, explained.
 
     Args:
         lens: the network and the input.
-        node: the operation that made it.
-        layer: the operation's name.
-        position: the cell, batch included.
+        node: the operation that computed it.
+        output: the value that holds it, as an index into the graph's values.
+        layer: the layer's name, or the operation's.
+        position: the cell in that value, batch included.
         shape: the shape of the layer's output.
         worked: operands and steps.
         torch_value: what torch computed.
@@ -194,6 +82,7 @@ class Explanation:
 
     lens: Lens = field(repr=False)
     node: Node = field(repr=False)
+    output: int = field(repr=False)
     layer: str
     position: Position
     shape: tuple[int, ...]
@@ -204,7 +93,7 @@ class Explanation:
     @cached_property
     def box(self) -> Box | None:
         """Where in the input it came from; None where it depends on no pixel."""
-        return self.lens.box(self.node.outputs[0], self.position)
+        return self.lens.box(self.output, self.position)
 
     @property
     def value(self) -> float:
@@ -220,6 +109,21 @@ class Explanation:
     def kind(self) -> str:
         """How it was made: products, choice, mean, sum, chain, softmax or move."""
         return self.worked.kind
+
+    @property
+    def operation(self) -> str:
+        """The operation in words, with its window along the axes of the layer: "max pool 3×3, stride 2"."""
+        layer = self.lens.addresses.layer_of(self.node)
+        single = layer is not None and layer.main is self.node and not layer.composite
+        name = (layer.op if layer is not None and single else self.node.op).replace("_", " ") or aten_name(self.node)
+        windows = own_windows(self.node.windows, len(self.shape) - 2)
+        if not windows:
+            return name
+        details = [units.shape([window.kernel_size for window in windows])]
+        for word, sizes in (("stride", [w.stride for w in windows]), ("dilation", [w.dilation for w in windows])):
+            details += [f"{word} {units.per_axis(sizes)}"] if max(sizes) > 1 else []
+        details += [f"groups {self.node.groups}"] if self.node.groups > 1 else []
+        return f"{name} {', '.join(details)}"
 
     def label_of(self, operands: Operands) -> str:
         """What made these operands."""
@@ -248,13 +152,13 @@ class Explanation:
 
     def by_channel(self) -> list[tuple[int, float]]:
         """For a window over several channels: each channel of the input and what it adds, the largest first."""
-        operands = self.worked.operands[0]
-        if operands.numbers.ndim < 2 or self.kind != "products":
+        if self.kind != "products" or self.worked.operands[0].numbers.ndim < 2:
             return []
+        operands = self.worked.operands[0]
         sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
-        channels = np.asarray(operands.positions[-operands.numbers.ndim]).reshape(-1)
+        channels = operands.channels
         order = np.argsort(-np.abs(sums), kind="stable")
-        return [(int(channels[i]), float(sums[i])) for i in order]
+        return [(channels[i], float(sums[i])) for i in order]
 
     def down(self, which: int = 0) -> Explanation | None:
         """Explain the `which`-th largest contributor in turn; None where it is a pixel or a parameter.
@@ -265,8 +169,9 @@ class Explanation:
         found = self.contributors(which + 1)
         if which >= len(found):
             raise GeometryError(f"{self.layer} has {len(found)} contributors here: {which} is none of them")
-        producer = self.lens.graph.values[found[which].value].producer
-        return None if producer is None else self.lens.at(self.lens.graph.nodes[producer], found[which].position)
+        if self.lens.graph.values[found[which].value].producer is None:
+            return None
+        return self.lens.number(found[which].value, found[which].position)
 
     def to_pixels(self, limit: int | None = None) -> list[Explanation]:
         """This cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
@@ -327,15 +232,3 @@ class Explanation:
         from convscope.report.html import fragment
 
         return fragment(*explanation_blocks(self))
-
-
-def spoken_operation(node: Node) -> str:
-    """An operation in words, with its window."""
-    name = node.op.replace("_", " ")
-    if node.windows:
-        kernels = "×".join(str(w.kernel_size) for w in node.windows)
-        details = [kernels, *(f"stride {w.stride}" for w in node.windows[:1] if w.stride > 1),
-                   *(f"dilation {w.dilation}" for w in node.windows[:1] if w.dilation > 1),
-                   *(f"groups {node.groups}" for _ in range(1) if node.groups > 1)]  # fmt: skip
-        return f"{name} {', '.join(details)}"
-    return name if name else aten_name(node)

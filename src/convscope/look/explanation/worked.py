@@ -42,6 +42,12 @@ class Operands:
         """What each number adds to the result."""
         return self.numbers if self.weights is None else self.numbers * self.weights
 
+    @property
+    def channels(self) -> list[int]:
+        """The channel of each first index of the numbers, where they are `(C, *kernel)`."""
+        along = np.broadcast_to(self.positions[-self.numbers.ndim], self.numbers.shape)
+        return [int(channel) for channel in along.reshape(len(self.numbers), -1)[:, 0]]
+
     def position(self, index: Position) -> Position:
         """Where one of the numbers is in the value."""
         shape = self.numbers.shape

@@ -53,13 +53,10 @@ def totals(inspection: Inspection) -> list[tuple[str, str]]:
     if widest is not None and inspection.source is not None:
         fields = widest.field_along(inspection.source)
         size, stride = field_size(fields), field_stride(fields)
-        pixels = "pixel" if size == "1" else "pixels"
-        lines.append(
-            (
-                "field",
-                f"{size} {pixels} at stride {stride}, at {widest.name}, the largest that is not the whole image",
-            )
-        )
+        unit, whole = ("pixel", "image") if len(fields) == 2 else ("position", "input")
+        unit += "" if size == "1" else "s"
+        where = f"at {widest.name}, the largest that is not the whole {whole}"
+        lines.append(("field", f"{size} {unit} at stride {stride}, {where}"))
     uncounted = [layer.name for layer in inspection.layers if layer.macs is None]
     if uncounted:
         lines.append(("uncounted", f"MACs of {named(uncounted)} are not known"))

@@ -202,7 +202,7 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
     agreement = 0.0
     for node in graph.nodes:
         for replay, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
-            _run(replay, node, names.label(node), precision)
+            _run(replay, node, names.layer_label(node), precision)
         if reads_left_out(graph, node, arrays):
             continue
         known = rule_of(node) is not None
@@ -220,7 +220,7 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
                 so_far[mode.name] = error_of(replay.array(output), result)
                 own[mode.name] = error_of(_alone(node, replay, exact, mode), result)
         if measured:
-            layers.append(LayerError(names.label(node), node.op, graph.shape(output), own, so_far, known))
+            layers.append(LayerError(names.layer_label(node), node.op, graph.shape(output), own, so_far, known))
         for value in [v for v in node.inputs if last_use[v] == node.index]:
             arrays.pop(value, None)
             for replay in (exact, *modes):

@@ -295,6 +295,12 @@ def _elu(s: Settings) -> Array:
     return np.asarray(s["scale"] * np.where(x > 0, x, curve))
 
 
+def _glu(s: Settings) -> Array:
+    first, second = np.split(s["self"], 2, axis=s["dim"])
+    gated: Array = first * activation.sigmoid(second)
+    return gated
+
+
 RULES: Mapping[str, Rule] = {
     "convolution": _convolution,
     "linear": lambda s: linear(s["input"], s["weight"], s["bias"]),
@@ -350,6 +356,8 @@ RULES: Mapping[str, Rule] = {
     "pow": lambda s: np.asarray(s["self"] ** s["exponent"]),
     "neg": _unary(np.negative),
     "abs": _unary(np.abs),
+    "sign": _unary(np.sign),
+    "glu": _glu,
     "exp": _unary(np.exp),
     "log": _unary(np.log),
     "sqrt": _unary(np.sqrt),

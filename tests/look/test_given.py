@@ -1,0 +1,122 @@
+"""What a network is given: which axes are understood, what is added, and what is refused with both sides named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.errors import DataError
+from convscope.look.explanation.given import Network, network_input
+from convscope.look.explanation.layout import understood
+
+CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_tensor_with_and_without_its_batch_axis(rank: int, normalised: bool) -> None:
+    layers = [CONV[rank](2, 3, 3), *([NORM[rank](3)] if normalised else [])]
+    network = nn.Sequential(*layers).eval()
+    sample = torch.randn(2, *(7, 6, 5)[:rank])
+    at = (1,) * rank
+    found = [convscope.explain(network, x, layer="0", channel=2, at=at) for x in (sample, sample[None])]
+    with torch.inference_mode():
+        expected = network[0](sample[None])[(0, 2, *at)]
+    for one in found:
+        assert one.torch_value == float(expected) and one.value == pytest.approx(one.torch_value, abs=1e-5)
+        assert one.shape == (1, 3, *(size - 2 for size in sample.shape[1:]))
+        assert one.box is not None and one.box.sizes == (3,) * rank
+    several = convscope.explain(network, torch.stack([sample, sample + 1]), layer="0", channel=2, at=at)
+    assert several.torch_value == float(expected)
+    assert several.lens.notes == ("the first of 2 samples is explained",)
+
+
+def test_the_first_layer_decides_between_networks_of_two_ranks() -> None:
+    class Attention(nn.Module):
+        """A convolution over the channels, as in efficient channel attention, in a network of images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.over_channels = nn.Conv1d(1, 1, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x)
+            weights = self.over_channels(x.mean((2, 3))[:, None])
+            scaled: torch.Tensor = x * weights[:, 0, :, None, None].sigmoid()
+            return scaled
+
+    found = convscope.explain(Attention(), torch.randn(3, 6, 6), layer="over_channels", at=(3,))
+    assert found.shape == (1, 1, 4) and found.value == pytest.approx(found.torch_value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "words"),
+    [
+        ((500,), (1, 500), "L"),
+        ((1, 500), (1, 500), "C×L"),
+        ((1, 2, 500), (2, 500), "N×C×L"),
+        ((32, 30), (1, 32, 30), "H×W"),
+        ((3, 32, 30), (3, 32, 30), "C×H×W"),
+        ((32, 30, 3), (3, 32, 30), "H×W×C"),
+        ((3, 4, 3), (3, 4, 3), "C×H×W"),
+        ((1, 3, 32, 30), (3, 32, 30), "N×C×H×W"),
+        ((8, 6, 7), (1, 8, 6, 7), "D×H×W"),
+        ((3, 8, 6, 7), (3, 8, 6, 7), "C×D×H×W"),
+        ((1, 3, 8, 6, 7), (3, 8, 6, 7), "N×C×D×H×W"),
+    ],
+)
+def test_the_axes_that_are_understood(shape: tuple[int, ...], wanted: tuple[int, ...], words: str) -> None:
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    found = understood(array, wanted, name="x.npy", network="net")
+    assert (found.words, found.sample.shape) == (words, wanted)
+    channels_last = np.moveaxis(array, -1, 0) if words.endswith("W×C") else array
+    assert np.array_equal(found.sample.reshape(-1), channels_last.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "words"),
+    [
+        ((3, 3, 3), (3, 3, 3), "which can be C×H×W or H×W×C: save it as 1×C×H×W, channels first"),
+        ((3, 5, 3), (3, 9, 9), "which can be C×H×W or H×W×C"),
+        ((1, 100), (1, 500), "has the shape 1×100, and net takes 1×500: cut or pad it to that, or give --input 1x100"),
+        ((2, 500), (1, 500), "has the shape 2×500, and net takes 1×500, with or without a batch axis of 1"),
+        ((500, 1), (1, 500), "its channels come first: transpose it"),
+        ((4, 1, 500), (1, 500), "save one sample, without others beside it"),
+        ((1, 32, 30, 3), (3, 32, 30), "its channels come first: transpose it|with or without a batch axis"),
+        ((32, 30), (3, 32, 30), "net takes 3×32×30, with or without a batch axis of 1"),
+    ],
+)
+def test_axes_that_are_not_understood(shape: tuple[int, ...], wanted: tuple[int, ...], words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        understood(np.zeros(shape), wanted, name="x.npy", network="net")
+    assert any(one in str(caught.value) for one in words.split("|"))
+
+
+def test_pixels_are_resized_and_normalised_and_numbers_are_not(tmp_path: Path) -> None:
+    network = Network("net", nn.Conv2d(3, 1, 1), (3, 8, 8))
+    pixels = np.full((10, 20, 3), 255, np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+    found = network_input(tmp_path / "pixels.npy", network)
+    assert found.tensor.shape == (1, 3, 8, 8) and found.pixels is not None
+    assert float(found.tensor[0, 0, 0, 0]) == pytest.approx((1 - 0.485) / 0.229, abs=1e-5)
+    assert found.notes == ("pixels.npy: uint8 of 10×20×3, read as pixels H×W×C, resized and normalised",)
+    grey = network_input(np.full((9, 9), 255, np.uint8), network)
+    assert torch.equal(grey.tensor, found.tensor)
+    np.save(tmp_path / "numbers.npy", np.full((3, 8, 8), 255, np.int16))
+    numbers = network_input(str(tmp_path / "numbers.npy"), network)
+    assert (numbers.tensor == 255).all()
+    assert numbers.notes == ("numbers.npy: int16 of 3×8×8, read as C×H×W; its numbers are used as they are",)
+
+
+def test_a_tensor_of_other_axes_is_named() -> None:
+    with pytest.raises(DataError, match=r"a tensor of 2×3×4×5×6 is no input of Conv1d: give \(C, L\) or \(N, C, L\)"):
+        convscope.explain(nn.Conv1d(2, 2, 3), torch.zeros(2, 3, 4, 5, 6), layer="convolution", at=(0,))
+    with pytest.raises(DataError, match=r"give \(C, D, H, W\) or \(N, C, D, H, W\)"):
+        convscope.explain(nn.Conv3d(2, 2, 3), torch.zeros(5, 6), layer="convolution", at=(0, 0, 0))
