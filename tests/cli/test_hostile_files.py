@@ -72,7 +72,7 @@ PLAIN = {
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
-    "cache", "data", "field_file", "html_file", "html_path", "image", "images", "model", "models", "name", "out",
+    "cache", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name", "out",
     "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights",
 }  # fmt: skip
 

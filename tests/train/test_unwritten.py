@@ -129,7 +129,7 @@ def test_a_recipe_that_is_cut_off_is_not_taken_for_one(whole: Outcome, tmp_path:
 def test_a_log_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     run = create_run(tmp_path, "run")
     run.log_path.mkdir()
-    with pytest.raises(Unwritten, match=r"log\.txt can't be written: Is a directory"):
+    with pytest.raises(Unwritten, match=r"log\.txt can't be written: is a directory"):
         run.log("a line")
 
 

@@ -139,7 +139,7 @@ def test_every_command_refuses_a_flipped_bit_and_resuming_writes_the_file_anew(r
         assert isinstance(ended.exception, ConvscopeError) and again in str(ended.exception), command
     ended = CliRunner().invoke(cli, ["train", "--resume", path, "--cache", str(tmp_path / "cache")])
     assert ended.exit_code == 0, ended.output
-    assert "weights.safetensors: missing or damaged, written anew from the checkpoint" in ended.output
+    assert "weights.safetensors is damaged: it is written anew from the checkpoint" in ended.output
     assert run.weights.read_bytes()[-4000:] == whole[-4000:]
     ended = CliRunner().invoke(cli, ["train", "--resume", path])
     assert "has all of its 1 epoch" in str(ended.exception)

@@ -42,7 +42,7 @@ from convscope.train.directory.files import Unwritten, remove_left_over, write_f
 from convscope.train.directory.lock import locked
 from convscope.train.directory.progress import measures
 from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe, names
+from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import load_recipe
 
 SHOWN = 5  # runs that an error names
@@ -202,11 +202,7 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
-        recipe = load_recipe(self.recipe_path)
-        last = names()[-1]
-        if not re.search(rf"^{last} *=", self.recipe_path.read_text(encoding="utf-8"), re.MULTILINE):
-            raise RunError(f"{self.recipe_path} is cut off: it ends before {last!r}, the last setting")
-        return recipe
+        return load_recipe(self.recipe_path, whole=True)
 
     def card(self) -> ModelCard:
         """The architecture, classes and preprocessing; raises RunError."""
@@ -292,7 +288,7 @@ class Run:
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time; raises Unwritten."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with refused_as(Unwritten, self.log_path):
+        with refused_as(Unwritten, f"{self.log_path} can't be written"):
             append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))
 
     @contextmanager

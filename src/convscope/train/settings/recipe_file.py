@@ -10,7 +10,7 @@ from convscope.errors import RunError
 from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.regular import refused_as
 from convscope.files.text import read_text
-from convscope.train.settings.recipe import Recipe, choices, settings
+from convscope.train.settings.recipe import Recipe, choices, names, settings
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -32,21 +32,28 @@ def to_toml(recipe: Recipe) -> str:
     return "\n".join(lines).lstrip() + "\n"
 
 
-def from_toml(text: str, *, where: str = "the recipe") -> Recipe:
-    """A recipe from TOML; `where` names the file in errors. Raises RunError."""
+def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> Recipe:
+    """Return the recipe in a TOML text; `where` names the file in errors.
+
+    Raises:
+        RunError: it is no recipe; or it lacks the last setting, where a `whole` one is needed: half a file is a recipe.
+    """
     with refused_as(RunError, where):
         values = parse_toml(text)
+    last = names()[-1]
+    if whole and last not in values:
+        raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting")
     try:
         return Recipe.from_dict(values)
     except RunError as error:
         raise RunError(f"{where}: {error}") from error
 
 
-def load_recipe(path: Path) -> Recipe:
-    """A recipe from a TOML file. Raises RunError."""
+def load_recipe(path: Path, *, whole: bool = False) -> Recipe:
+    """Return the recipe in a TOML file; raises RunError as `from_toml` does."""
     with refused_as(RunError, f"the recipe {path} can't be read"):
         text = read_text(path, limit=TOML_LIMIT, names=True)
-    return from_toml(text, where=str(path))
+    return from_toml(text, where=str(path), whole=whole)
 
 
 def _words(item: Field[Any]) -> str:
