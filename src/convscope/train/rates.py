@@ -32,10 +32,10 @@ from convscope.train.events import Listener, Silent
 from convscope.train.hardware.device import require_threads
 from convscope.train.job import loop_settings
 from convscope.train.loop.state import Settings, new_state
+from convscope.train.opening import card_of, data_lines, open_images, own_torch
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.setting import AUTO
 from convscope.train.start import read_start, starting_network
-from convscope.train.training import card_of, data_lines, open_images, own_torch
 
 if TYPE_CHECKING:
     from convscope.report.svg import Drawing

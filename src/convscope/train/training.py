@@ -13,17 +13,13 @@ import torch
 from torch import nn
 
 from convscope import __version__
-from convscope.data.batches import measure_normalization
-from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
-from convscope.data.pixels.room import LackOfRoom
-from convscope.data.records import Dataset, ImageSet
+from convscope.data.open import SOURCES, Probe, probe
+from convscope.data.records import ImageSet
 from convscope.errors import DataError, RunError
-from convscope.report.printable import first_and_last
 from convscope.report.shell import typed
 from convscope.report.units import plural
 from convscope.train.auto.choose import Settled, settle
 from convscope.train.auto.fitting import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.train.descent.mode import computing
 from convscope.train.directory.checkpoint import saved_checkpoints
 from convscope.train.directory.files import Unwritten, write_file
 from convscope.train.directory.run import ModelCard, Run, create_run, open_run, require_name, run_name
@@ -46,6 +42,7 @@ from convscope.train.loop.divergence import advice_for
 from convscope.train.loop.guarded_step import Diverged
 from convscope.train.loop.loop import fit
 from convscope.train.loop.state import new_state
+from convscope.train.opening import card_of, data_lines, lasting_source, open_images, own_torch
 from convscope.train.plan.make import make_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
@@ -53,13 +50,11 @@ from convscope.train.settings.setting import Value
 from convscope.train.start import (
     Start,
     lasting_start,
-    network_options,
     read_start,
     resumed_network,
     starting_network,
 )
 from convscope.train.team.distributed import joined
-from convscope.train.team.place import Place
 from convscope.train.team.shared_batch_norm import share_batch_norm
 from convscope.train.team.team import Lost, Team
 
@@ -377,55 +372,6 @@ def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
         yield request
 
 
-def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
-    """What is to be trained, and how images are prepared for it."""
-    return ModelCard(
-        name=str(settled.recipe.model),
-        options=network_options(settled.recipe),
-        classes=dataset.classes,
-        decoding=settled.decoding,
-        normalization=measure_normalization(train),
-        loss=settled.recipe.loss,
-        views=settled.recipe.test_views,
-    )
-
-
-def open_images(
-    found: Probe, settled: Settled, listener: Listener, cache_directory: Path | None
-) -> tuple[Dataset, ImageSet]:
-    """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
-    recipe = settled.recipe
-    streamed = recipe.stream == "yes"
-    try:
-        dataset = open_dataset(
-            found,
-            decoding=settled.decoding,
-            validation_fraction=recipe.held_back,
-            test_fraction=recipe.test_fraction,
-            seed=recipe.seed_of_split,
-            strict=recipe.strict,
-            verify=recipe.verify,
-            cache_directory=cache_directory,
-            progress=listener.progressed,
-            stream=streamed,
-            processes=Place.of().local_size,
-        )
-    except LackOfRoom as error:
-        kept = "hold back fewer" if streamed else "train with --stream yes, which keeps no training image decoded"
-        raise DataError(f"{error}, or {kept}") from None
-    if dataset.train is None or not len(dataset.train):
-        raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")
-    return dataset, dataset.train
-
-
-def data_lines(dataset: Dataset) -> Iterator[str]:
-    """Say what was read: the source, its images, its classes, and what the reader should know of them."""
-    counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
-    yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
-    yield f"classes: {first_and_last(dataset.classes)}"
-    yield from dataset.notes
-
-
 def _introduction(job: Job) -> Iterator[str]:
     dataset, settled = job.dataset, job.settled
     yield from data_lines(dataset)
@@ -438,16 +384,3 @@ def _introduction(job: Job) -> Iterator[str]:
     for reason in settled.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"
-
-
-def lasting_source(found: Probe) -> str:
-    """The source as it can be found again from another folder."""
-    return found.source if found.source in BUILT_IN else os.path.realpath(found.source)
-
-
-@contextmanager
-def own_torch(settled: Settled) -> Iterator[None]:
-    """Our own generators, thread count and arithmetic inside; the user's are put back."""
-    devices = list(range(torch.cuda.device_count())) if settled.device == "cuda" else []
-    with torch.random.fork_rng(devices=devices), computing(settled.mode, settled.device):
-        yield

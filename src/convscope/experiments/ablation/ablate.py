@@ -26,6 +26,7 @@ from convscope.train.directory.run import Run, create_run, require_name, run_nam
 from convscope.train.events import Listener
 from convscope.train.hardware.device import require_threads
 from convscope.train.job import hash_of
+from convscope.train.opening import data_lines, lasting_source
 from convscope.train.plan.make import make_plan as make_training_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
@@ -33,7 +34,6 @@ from convscope.train.settings.seeds import following_seeds
 from convscope.train.settings.setting import AUTO, Auto, Value
 from convscope.train.start import lasting_start
 from convscope.train.team.place import Place
-from convscope.train.training import data_lines, lasting_source
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"

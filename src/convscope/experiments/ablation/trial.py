@@ -28,9 +28,9 @@ from convscope.train.job import loop_settings
 from convscope.train.loop.guarded_step import Diverged
 from convscope.train.loop.loop import fit
 from convscope.train.loop.state import Settings, State, new_state
+from convscope.train.opening import card_of, open_images, own_torch
 from convscope.train.settings.recipe import Recipe
 from convscope.train.start import read_start, starting_network
-from convscope.train.training import card_of, open_images, own_torch
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000

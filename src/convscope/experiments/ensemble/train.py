@@ -25,13 +25,14 @@ from convscope.train.directory.run import Members, ModelCard, Run, create_run, o
 from convscope.train.events import Listener, Silent
 from convscope.train.hardware.device import require_threads
 from convscope.train.job import write_split
+from convscope.train.opening import card_of, lasting_source, open_images
 from convscope.train.plan.make import make_plan
 from convscope.train.settings.recipe import Recipe
 from convscope.train.settings.recipe_file import to_toml
 from convscope.train.settings.seeds import following_seeds
 from convscope.train.start import lasting_start
 from convscope.train.team.place import Place
-from convscope.train.training import card_of, lasting_source, open_images, train_new, train_on
+from convscope.train.training import train_new, train_on
 
 FEWEST = 2
 MEMBERS = "members.csv"
