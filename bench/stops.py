@@ -106,10 +106,11 @@ def main() -> None:
 
 def forked(words: Sequence[str], output: Path) -> int:
     """Start a command in a process of its own, its output in a file; returns the process's number."""
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     number = os.fork()
     if number:
+        os.close(descriptor)
         return number
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     code: object = 1
