@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import hostile_images as made
 from convscope.data.pixels import decode, libtiff
@@ -185,6 +185,16 @@ def test_what_can_not_be_told_of_a_colour_is_refused() -> None:
     data = made.png(2, 1, palette, made.png_chunk(b"IDAT", zlib.compress(b"\0\1\2")), colour=3)
     with pytest.raises(Unreadable, match="colour 2 of a palette of 2"):
         decode_bytes(data, NATIVE)
+
+
+@pytest.mark.parametrize("where", ["iCCP", "iTXt"])
+def test_a_large_profile_or_text_refuses_no_png(where: str) -> None:
+    large = bytes(1_500_000)
+    image, info = made.picture(), PngImagePlugin.PngInfo()
+    if where == "iTXt":
+        info.add_itxt("XML:com.adobe.xmp", "x" * len(large), zip=True)
+    whole = made.encode(image, "PNG", pnginfo=info, icc_profile=large if where == "iCCP" else None)
+    assert np.array_equal(decode_bytes(whole, NATIVE)[0], decode_bytes(made.encode(image, "PNG"), NATIVE)[0])
 
 
 @pytest.mark.long

@@ -21,9 +21,9 @@ from convscope.data.pixels.budget import FILE_BYTES, PIXELS
 from convscope.data.pixels.flatten import flatten
 from convscope.data.pixels.jpeg import decode_jpeg
 from convscope.data.pixels.libtiff import complaints, listens
-from convscope.data.pixels.png import check_rows, is_interlaced
+from convscope.data.pixels.png import check_rows, is_interlaced, without_texts
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
-from convscope.data.pixels.sniff import Header, format_of
+from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, format_of
 from convscope.data.pixels.structure import read_header
 from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import Decoding, Pixels
@@ -139,7 +139,20 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
 
 
 def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
-    """An image decoded by Pillow, and whether it is the first of several; raises Unreadable."""
+    """An image decoded by Pillow, and whether it is the first of several; raises Unreadable.
+
+    Pillow refuses a PNG for a large colour profile or text, which are not used here: it is tried again without.
+    """
+    try:
+        return _load_as_it_is(data, header)
+    except Unreadable:
+        bare = without_texts(data) if header.format == "PNG" else data
+        if len(bare) == len(data):
+            raise
+    return _load_as_it_is(bare, header)
+
+
+def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
     if header.unchecked and not listens():
         raise Unreadable("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
     if header.format == "TIFF":
@@ -161,6 +174,8 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             reason = said[0] if said else " ".join(str(error).split()) or type(error).__name__
             if "cannot identify" in reason:
                 reason = "damaged: its header can't be read"
+            if type(error).__name__ == "DecompressionBombError":
+                reason = f"it claims more than {PIXEL_LIMIT // 10**6} megapixels, the limit"
             raise Unreadable(reason[:200]) from None
     if said:
         raise Unreadable(f"{header.format} damaged: {said[0]}")

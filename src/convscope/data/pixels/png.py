@@ -12,6 +12,7 @@ from convscope.files.regular import Unreadable
 CHUNK_LIMIT = 200_000
 # Bytes that are inflated at once where they are only counted.
 _PIECE = 2**18
+_TEXTS = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Adam7: the first column and row, and the steps between columns and rows, of each pass.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -59,6 +60,17 @@ def _read_ihdr(data: bytes) -> Header:
 def is_interlaced(data: bytes) -> bool:
     """Whether the rows come in seven passes."""
     return data[28] == 1
+
+
+def without_texts(data: bytes) -> bytes:
+    """Return a PNG whose chunks are whole without its colour profile and texts, the same bytes where it has none."""
+    kept, position = [data[:8]], 8
+    while position < len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4])
+        if data[position + 4 : position + 8] not in _TEXTS:
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def check_rows(data: bytes) -> None:
