@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from convscope.cli.main import cli, main
 from convscope.cli.output import Outlet
 
 FULL = Path("/dev/full")
@@ -86,3 +88,15 @@ def test_what_a_library_prints_below_goes_nowhere_as_well() -> None:
     assert outlet.error is not None and outlet.error.errno == errno.EPIPE
     assert os.write(writing, b"after") == 5
     os.close(writing)
+
+
+def test_a_hang_up_before_a_run_exists_ends_as_a_termination(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "main", lambda **_: os.kill(os.getpid(), signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["models"])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert stopped.value.code == 143

@@ -205,7 +205,7 @@ def test_a_training_whose_row_is_cut_off_is_done_again(
         main(["ablate", "--resume", str(copied), "--jobs", "1"])
     said = capsys.readouterr().err
     assert ended.value.code == 0
-    assert f"{table}: its last row is cut off, and that training is done again" in said
+    assert f"{table}: its last row is cut off, and is dropped" in said
     assert "5 of 6 trainings are done" in said and "Traceback" not in said
 
     def measured(text: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.window import Window
 from convscope.report.units import plural
+
+# The axes of a sample, by how many its batch has.
+AXES = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, depth, rows and columns"}
 
 
 def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> str:
@@ -26,7 +30,7 @@ def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> 
     where = f"{path} ({kind})" if path else kind
     if failure is None or not _is_cause(failure.problem, problem):
         shapes = f" on {written(given)}" if given else ""
-        return f"{where} failed{shapes}: {first_line(problem)}"
+        return f"{where} failed{shapes}: {_too_many_axes(problem, given) or first_line(problem)}"
     operation = failure.operator.base.lstrip("_").removesuffix("_with_indices")
     reason = _missing_axis(failure, given) or _reason(failure) or first_line(failure.problem)
     return f"{where}: {operation} of {written(failure.shapes)} failed: {reason}"
@@ -70,16 +74,23 @@ def _reason(failure: Failure) -> str | None:
     return None
 
 
+def _too_many_axes(problem: Exception, given: tuple[tuple[int, ...], ...]) -> str | None:
+    """What to say where torch's convolution refuses an input of more axes than a batch of maps has."""
+    found = re.match(r"Expected \dD \(unbatched\) or (\d)D \(batched\) input to conv", first_line(problem))
+    if found is None or len(given) != 1 or int(found[1]) not in AXES:
+        return None
+    return f"each sample needs {AXES[int(found[1])]}; it gets {written((given[0][1:],))}"
+
+
 def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str | None:
     """What to say where a convolution took the first axis for the channels, because one axis is missing."""
     if failure.operator.base != "convolution" or not given:
         return None
     x, weight = failure.arguments["input"], failure.arguments["weight"]
-    axes = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, depth, rows and columns"}
-    if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in axes:
+    if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in AXES:
         return None
     channels = weight[0] if failure.arguments["transposed"] else weight[1] * failure.arguments["groups"]
-    return f"each sample needs {axes[len(x)]}, {plural(channels, 'channel')} first; it gets {written((given[0][1:],))}"
+    return f"each sample needs {AXES[len(x)]}, {plural(channels, 'channel')} first; it gets {written((given[0][1:],))}"
 
 
 def _convolution(settings: Mapping[str, Any]) -> str | None:

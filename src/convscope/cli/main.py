@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -35,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 # What these make lies in a directory, whatever became of the lines that they print.
 LEAVE_A_RUN = (["demo"], ["train"], ["ablate"])
@@ -95,12 +101,35 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     stdout = guard_output()
-    code = _exit_code(arguments)
+    with _ended_by_hang_up():
+        code = _exit_code(arguments)
     if (loss := finish_output(stdout)) is not None:
         click.echo(f"convscope: the output can't be written: {loss.strerror}", err=True)
         if words[:1] not in LEAVE_A_RUN or "--json" in words:
             code = code or EXIT_USER_ERROR
     sys.exit(code)
+
+
+@contextmanager
+def _ended_by_hang_up() -> Iterator[None]:
+    """While inside, let SIGHUP end a command with exit code 143, as SIGTERM does, its temporary files removed.
+
+    Nothing changes where the signal is ignored, as under nohup, or where the system has none.
+    """
+    hang_up = getattr(signal, "SIGHUP", None)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if hang_up is None or not in_main_thread or signal.getsignal(hang_up) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    signal.signal(hang_up, end)
+    try:
+        yield
+    finally:
+        signal.signal(hang_up, signal.SIG_DFL)
 
 
 def _exit_code(arguments: list[str] | None) -> int:

@@ -54,7 +54,9 @@ def select(
         if not found:
             among = " among those asked for" if len(words) > 1 or notes or verdicts else ""
             hint = did_you_mean(word, [claim.id for claim in CLAIMS])
-            raise ConvscopeError(f"no claim{among} is named {word!r} or has it in its text.{hint}")
+            raise ConvscopeError(
+                f"no claim{among} is named {word!r} or has it in its text.{hint or ' convscope notes lists all'}"
+            )
     if not found:
         raise ConvscopeError(f"{' and '.join(notes)} has no claim that is {' or '.join(verdicts)}")
     return tuple(found)

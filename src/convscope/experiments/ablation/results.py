@@ -78,16 +78,20 @@ def read_results(run: Run) -> Results:
     sheet = _sheet(run.path / RESULTS, RESULT_COLUMNS)
     epochs = _sheet(run.path / EPOCHS, EPOCH_COLUMNS)
     rows, cut = _rows_by_training(epochs)
-    notes = [] if sheet.torn is None else [f"{sheet.path}: its last row is cut off, and that training is done again"]
+    notes = [] if sheet.torn is None else [f"{sheet.path}: its last row is cut off, and is dropped"]
     trials: dict[Key, Trial] = {}
     for number, row in sheet.rows:
         trial = _checked(sheet.path, number, partial(_trial, row, rows))
         key = (trial.variant, trial.seed)
         if key in trials:
-            raise RunError(f"{sheet.path}, row {number}: {trial.variant} with seed {trial.seed} is there twice")
+            raise RunError(_repair(sheet.path, number, f"{trial.variant} with seed {trial.seed} is there twice"))
         trials[key] = trial
     if not epochs.rows and any(trial.ending != DIVERGED for trial in trials.values()):
-        notes.append(f"{epochs.path} holds no epochs: the report lacks the curves of {plural(len(trials), 'training')}")
+        lacks = "holds no epochs" if os.path.lexists(epochs.path) else "is missing"
+        notes.append(
+            f"{epochs.path} {lacks}: the report has no curves of {plural(len(trials), 'training')}; "
+            f"remove {sheet.path}, and all are done again"
+        )
         return Results(tuple(trials.values()), tuple(notes))
     planned = int(run.recipe().epochs) if trials else 0
     for key, trial in list(trials.items()):

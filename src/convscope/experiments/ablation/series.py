@@ -48,11 +48,12 @@ class Series:
         for line in self._differing():
             self.say(line)
         at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
-        self.say(
-            f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
-            f"on {recipe.device} with {plural(int(recipe.threads), 'thread')} each{at_once}; "
-            f"all at learning rate {float(recipe.learning_rate):g}"
-        )
+        if tasks:
+            self.say(
+                f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
+                f"on {recipe.device} with {plural(int(recipe.threads), 'thread')} each{at_once}; "
+                f"all at learning rate {float(recipe.learning_rate):g}"
+            )
         clock = _Clock(len(tasks), self.watcher)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"

@@ -254,11 +254,13 @@ class Run:
             )
         networks = []
         for name in members.names:
+            on = typed("convscope", "train", "--resume", self)
+            if (self.path / name).is_dir() and not os.path.lexists(Run(self.path / name).weights):
+                raise RunError(f"member {name} of the ensemble {self} has no weights: {on} trains it again")
             try:
                 member = open_run(self.path / name)
                 networks.append(member.network())
             except RunError as error:
-                on = typed("convscope", "train", "--resume", self)
                 raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
             if replace(member.card(), members=None) != replace(card, members=None):
                 raise RunError(
