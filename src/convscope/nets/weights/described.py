@@ -36,9 +36,9 @@ _LISTS = {"builtins.list", "builtins.set", "builtins.frozenset", "torch.Size"}
 # changes files or opens connections is refused all the same: its user should know.
 # Pickles of protocol 2, which torch writes, have Python 2's names: commands for subprocess, httplib for http.
 _PROGRAMS_AND_FILES = (
-    "os posix nt commands subprocess _posixsubprocess sys shutil socket _socket ctypes _ctypes importlib _frozen_importlib "
-    "imp runpy pty webbrowser pickle _pickle cPickle marshal codeop urllib urllib2 http httplib ftplib smtplib "
-    "requests pip pdb bdb"
+    "os posix nt commands subprocess _posixsubprocess sys shutil socket _socket ctypes _ctypes importlib "
+    "_frozen_importlib imp runpy pty webbrowser pickle _pickle cPickle marshal codeop urllib urllib2 http httplib "
+    "ftplib smtplib requests pip pdb bdb"
 )
 _HARMFUL_MODULES = frozenset(_PROGRAMS_AND_FILES.split())
 _HARMFUL = {
