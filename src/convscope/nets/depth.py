@@ -69,6 +69,10 @@ def part_names(network: nn.Module, what: str) -> tuple[str, ...]:
         names = list(found)[:-1]
     else:
         names = [name.strip() for name in what.split(",") if name.strip()]
+        if what and not names:
+            raise CaptureError(f"freeze: {what!r} names no part: it has {', '.join(found)}; or say {ALL_BUT_LAST}")
+        if ALL_BUT_LAST in names and ALL_BUT_LAST not in found:
+            raise CaptureError(f"freeze: {ALL_BUT_LAST} means all parts but the last: give it alone, not {what!r}")
     for name in names:
         if name not in found:
             raise CaptureError(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +18,18 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+import hostile_weights as hostile
 from convscope.nets.build import build
 from convscope.nets.weights.fit import fit_weights, load_weights_file
 from convscope.nets.weights.match import match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
+
+
+class Mode(Enum):
+    FAST = "fast"
+
+    def title(self) -> str:
+        return self.value
 
 
 def made(seed: int) -> nn.Module:
@@ -76,6 +87,18 @@ LAYOUTS = {
     "params": {"params": WANTED, "params_ema_of": 1},
     "nested twice": {"model": {"net": under("module.")}},
     "FSDP": under("_fsdp_wrapped_module."),
+    "Lightning with objects of other packages": {
+        "state_dict": under("model."),
+        "hyper_parameters": {
+            "optimizer": partial(torch.optim.SGD, lr=0.1),
+            "mode": Mode.FAST,
+            "more": SimpleNamespace(depth=2, weight=torch.zeros(4)),
+            "recent": deque([1, 2], maxlen=5),
+            "epochs": range(3),
+            "method": Mode.FAST.title,
+            "random": np.random.default_rng(0),
+        },
+    },
     "objects beside the weights": {
         "state_dict": WANTED,
         "best": np.float64(0.5),
@@ -154,3 +177,13 @@ def test_other_kinds_of_floats_and_strided_tensors_are_read(tmp_path, dtype):
     save_file(plain, tmp_path / "x.safetensors")
     read = read_weights(tmp_path / "x.safetensors").tensors
     assert all(torch.equal(read[name].tensor(), plain[name]) for name in plain)
+
+
+def test_an_object_of_a_package_that_is_not_here_is_passed_over(tmp_path):
+    """A class of another Python (pathlib._local is of 3.13) and one that no machine has."""
+    name = b"cpathlib._local\nPosixPath\n(" + hostile.text("runs") + b"tR"
+    other = b"cabsent.package\nConfig\n)\x81}" + hostile.text("weight") + b"cabsent\nfunction\nsb"
+    held = {"a": hostile.tensor(3, 0, (3,), (1,)), "b": name, "c": other}
+    body = b"}" + b"".join(hostile.text(key) + value + b"s" for key, value in held.items())
+    (tmp_path / "x.pth").write_bytes(hostile.zipped(body))
+    assert list(read_weights(tmp_path / "x.pth").tensors) == ["a"]

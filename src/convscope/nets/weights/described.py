@@ -1,4 +1,4 @@
-"""What a pickle of weights may describe: storages, tensors, plain values, and calls that are followed and not made."""
+"""What a pickle of weights describes: storages, tensors, plain values, and calls that are followed and not made."""
 
 from __future__ import annotations
 
@@ -25,36 +25,34 @@ STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
+    # Of quantized tensors, which are not read: what an element takes.
+    "QInt8Storage": torch.int8,
+    "QUInt8Storage": torch.uint8,
+    "QInt32Storage": torch.int32,
 }
 EMPTY_TABLES = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
 _LISTS = {"builtins.list", "builtins.set", "builtins.frozenset", "torch.Size"}
-# Calls that make plain values which lie beside weights in checkpoints; they are kept as records and not followed.
-_VALUES = {
-    "_codecs.encode",
-    "argparse.Namespace",
-    "builtins.bytearray",
-    "builtins.complex",
-    "builtins.slice",
-    "copyreg._reconstructor",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "datetime.timezone",
-    "decimal.Decimal",
-    "fractions.Fraction",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.PurePosixPath",
-    "pathlib.WindowsPath",
-    "torch.device",
-    "torch._utils._rebuild_meta_tensor_no_storage",
-    "uuid.UUID",
+# Nothing is imported or called, so a record of any other object does no harm. A file that names what runs programs,
+# changes files or opens connections is refused all the same: its user should know.
+# Pickles of protocol 2, which torch writes, have Python 2's names: commands for subprocess, httplib for http.
+_PROGRAMS_AND_FILES = (
+    "os posix nt commands subprocess _posixsubprocess sys shutil socket _socket ctypes _ctypes importlib "
+    "_frozen_importlib imp runpy pty webbrowser pickle _pickle cPickle marshal codeop urllib urllib2 http httplib "
+    "ftplib smtplib requests pip pdb bdb"
+)
+_HARMFUL_MODULES = frozenset(_PROGRAMS_AND_FILES.split())
+_HARMFUL = {
+    "builtins": "eval exec execfile compile open __import__ input breakpoint",
+    "io": "open open_code FileIO",
+    "_io": "open open_code FileIO",
+    "torch": "load",
+    "torch.hub": "load load_state_dict_from_url",
+    "torch.jit": "load",
+    "torch.serialization": "load",
+    "torch.storage": "_load_from_bytes",
+    "numpy": "load",
+    "joblib": "load",
+    "pandas": "read_pickle",
 }
 _TENSORS = {
     "torch._utils._rebuild_tensor",
@@ -65,7 +63,9 @@ _NOT_PLAIN = {
     "torch._utils._rebuild_sparse_tensor": "sparse",
     "torch._utils._rebuild_sparse_csr_tensor": "sparse",
     "torch._utils._rebuild_nested_tensor": "nested",
+    "torch.nested._internal.nested_tensor._rebuild_njt": "nested",
     "torch._utils._rebuild_qtensor": "quantized",
+    "torch._utils._rebuild_meta_tensor_no_storage": "meta",
 }
 
 
@@ -86,7 +86,7 @@ class Inert:
 
 @dataclass(frozen=True, slots=True)
 class NotPlain:
-    """A tensor that is not read: sparse, nested or quantized."""
+    """A tensor that is not read: sparse, nested, quantized, or without numbers (meta)."""
 
     kind: str
 
@@ -106,27 +106,38 @@ FindBytes = Callable[[Storage], memoryview]
 def named(text: object) -> Global:
     """Return the global "module name", under the module's name of today.
 
+    Raises:
+        CaptureError: it runs programs, changes files or reaches a network.
+
     >>> named("__builtin__ set").name
     'builtins.set'
     """
     module, _, name = str(text).partition(" ")
-    return Global(f"{'builtins' if module == '__builtin__' else module}.{name}")
+    module = "builtins" if module == "__builtin__" else module
+    full = f"{module}.{name}"
+    # A dotted name reaches what a harmless module imports: "logging os.system".
+    modules = (module.partition(".")[0], *name.split(".")[:-1])
+    if name in _HARMFUL.get(module, "").split() or not _HARMFUL_MODULES.isdisjoint(modules):
+        raise CaptureError(f"it holds code beside weights ({full[:60]}), and convscope runs no code from files")
+    return Global(full)
 
 
 def called(function: object, arguments: Any) -> object:
-    """Return what a call of a known function describes.
+    """Return what a call describes: a tensor, a table or a list, and for any other function an `Inert` record.
 
     Raises:
-        CaptureError: the function is not one that weights need.
+        CaptureError: the pickle is damaged.
     """
-    name = function.name if isinstance(function, Global | Inert) else type(function).__name__
-    if not isinstance(arguments, tuple):
-        raise CaptureError("its pickle is damaged (a call without arguments)")
+    if not isinstance(function, Global | Inert) or not isinstance(arguments, tuple):
+        raise CaptureError("its pickle is damaged (a call without a function or arguments)")
+    name = function.name
+    if isinstance(function, Inert):  # what a bound method or a partial would return
+        return Inert(name, arguments)
     if name in _TENSORS:
         return _tensor(*arguments[:4], *arguments[6:7] if name.endswith("_v3") else ())
     if name in ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"):
         return arguments[0]
-    if name == "torch._tensor._rebuild_from_type_v2":
+    if name in ("torch._tensor._rebuild_from_type", "torch._tensor._rebuild_from_type_v2"):
         return called(arguments[0], arguments[2])
     if name in _NOT_PLAIN:
         return NotPlain(_NOT_PLAIN[name])
@@ -134,11 +145,7 @@ def called(function: object, arguments: Any) -> object:
         return {}
     if name in _LISTS:
         return arguments[0] if arguments and isinstance(arguments[0], list | tuple) else []
-    if name in _VALUES:
-        return Inert(name, arguments)
-    raise CaptureError(
-        f"it holds code or objects beside weights (it would call {name[:60]}), and convscope runs no code from files"
-    )
+    return Inert(name, arguments)
 
 
 def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None) -> Stored:

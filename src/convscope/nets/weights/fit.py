@@ -27,13 +27,17 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A parameter whose shapes differ in the file and in the network."""
+    """A parameter whose shape, or type where it is given, differs in the file and in the network."""
 
     name: str
     in_file: tuple[int, ...]
     in_network: tuple[int, ...]
+    types: tuple[torch.dtype, torch.dtype] | None = None
 
     def __str__(self) -> str:
+        if self.types is not None:
+            file, network = (str(kind).removeprefix("torch.") for kind in self.types)
+            return f"{self.name} ({file} in the file, {network} in the network)"
         return f"{self.name} ({shape(self.in_file)} in the file, {shape(self.in_network)} in the network)"
 
 
@@ -46,7 +50,7 @@ class Fit:
         summed: of `taken`, first convolutions whose input channels were added up for grey images.
         remade: classifiers left fresh, because the file's are for another number of classes.
         other: classifiers left fresh, because the file's are for as many other classes.
-        misfits: other shapes that differ; left fresh.
+        misfits: other shapes, or types, that differ; left fresh.
         missing: in the network alone; left fresh.
         unused: in the file alone.
     """
@@ -69,7 +73,8 @@ class Fit:
             ("with input channels added up for grey images", self.summed),
             ("made anew for this number of classes", self.remade),
             ("made anew for these classes", self.other),
-            ("of another shape, left fresh", self.misfits),
+            ("of another shape, left fresh", tuple(misfit for misfit in self.misfits if misfit.types is None)),
+            ("of another type, left fresh", tuple(misfit for misfit in self.misfits if misfit.types is not None)),
             ("not in the file, left fresh", self.missing),
             ("in the file alone, not used", self.unused),
         )
@@ -85,7 +90,7 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
     convolution for colour images is added up over its channels for a network of grey ones.
 
     Raises:
-        CaptureError: so little fits that they are another network's.
+        CaptureError: so little fits that they are another network's, or numbers are not finite.
     """
     own = dict(network.state_dict(keep_vars=True))
     classes = _classes(network)
@@ -96,8 +101,10 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
     for name in own.keys() & weights.keys() - set(fresh):
         ours, theirs = own[name], weights[name]
         if not fits(ours, theirs):
-            remakes = ours.shape[1:] == theirs.shape[1:] and ours.shape[0] == classes
-            (remade if remakes else misfits).append(Misfit(name, tuple(theirs.shape), tuple(ours.shape)))
+            same = ours.shape == theirs.shape
+            types = (theirs.dtype, ours.dtype) if same else None
+            remakes = not same and ours.shape[1:] == theirs.shape[1:] and ours.shape[:1] == (classes,)
+            (remade if remakes else misfits).append(Misfit(name, tuple(theirs.shape), tuple(ours.shape), types))
         elif ours.shape == theirs.shape:
             changes[name] = theirs
         else:
@@ -112,11 +119,17 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
         _numbers(weights, taken) / max(1, _numbers(weights, weights) - _numbers(weights, other)),
     )
     if share < LEAST_SHARE:
+        mistyped = tuple(misfit for misfit in misfits if misfit.types is not None)
+        if mistyped and len(mistyped) == len(misfits) and not missing:
+            raise CaptureError(f"{where} holds numbers of another type: {_some(mistyped, listed=2)}")
         examples = (*misfits, *missing, *(name for name in weights if name not in own))
         raise CaptureError(
             f"{where} holds the weights of another network: {percent(share)} of its numbers fit; "
             f"not {_some(examples, listed=2)}"
         )
+    unusable = tuple(name for name in taken if not _is_finite(changes[name], own[name].dtype))
+    if unusable:
+        raise CaptureError(f"{where} holds numbers that are not finite in {_some(unusable, listed=2)}")
     with torch.no_grad():
         for name, tensor in changes.items():
             own[name].copy_(tensor)
@@ -141,6 +154,11 @@ def _classes(network: nn.Module) -> int | None:
     """Outputs of the last layer with weights: as many as there are classes."""
     sizes = [tensor.shape[0] for tensor in network.parameters() if tensor.dim() >= 1]
     return sizes[-1] if sizes else None
+
+
+def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether all numbers are finite, in the network's own type too."""
+    return tensor.is_meta or not dtype.is_floating_point or bool(torch.isfinite(tensor.to(dtype)).all())
 
 
 def _numbers(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:

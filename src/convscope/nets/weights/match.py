@@ -7,12 +7,13 @@ both. So every place of a file is a prefix of full names, and the one is taken t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from convscope.errors import CaptureError
 from convscope.nets.weights.read import WeightsFile, as_tensor
 from convscope.nets.weights.stored import Stored
 
@@ -42,6 +43,9 @@ class Matched:
 def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
     """Return the file's weights under the names of a network's own state.
 
+    Raises:
+        CaptureError: one that the network needs is sparse, nested, quantized or without numbers.
+
     >>> import torch
     >>> network = torch.nn.Linear(2, 1)
     >>> saved = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -49,12 +53,14 @@ def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
     >>> list(found.weights), found.line
     (['weight', 'bias'], 'weight is module.weight in the file, and so on')
     """
-    places = _places(file, own)
+    places = _places(file.tensors, own)
     if not places:
+        _require_plain(file, own, "", {})
         return Matched(weights={name: _on_meta(tensor) for name, tensor in file.tensors.items()})
     ranks = {prefix: _rank(prefix, names, file, own) for prefix, names in places.items()}
     best = max(ranks, key=ranks.__getitem__)
     chosen = {**_beside(places, best, file, own), **places[best]}
+    _require_plain(file, own, best, chosen)
     weights = {name: as_tensor(file.tensors[chosen[name]]) for name in own if name in chosen}
     used = set(chosen.values())
     tables = {file.tables.get(full, "") for full in used}
@@ -88,12 +94,23 @@ def _grey(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], 1, *shape[2:])
 
 
-def _places(file: WeightsFile, own: Mapping[str, Tensor]) -> Places:
+def _require_plain(file: WeightsFile, own: Mapping[str, Tensor], best: str, chosen: Mapping[str, str]) -> None:
+    """Raise CaptureError if a tensor that is not read lies in the best place, or beside it, under a missing name."""
+    for prefix, names in _places(file.not_plain, own).items():
+        needed = names.keys() - chosen.keys()
+        if needed and (prefix == best or not chosen or _above(prefix) in (best, _above(best))):
+            full = names[min(needed)]
+            raise CaptureError(
+                f"{file.where} holds {full} as a {file.not_plain[full]} tensor, which is not read: save a plain one"
+            )
+
+
+def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Places:
     """The network's names found in the file, by the prefix that they have there."""
     kept = {part for name in own for part in name.split(".")}
     passed = TRANSPARENT - kept
     places: Places = {}
-    for full in file.tensors:
+    for full in names:
         parts = [part for part in _plain(full).split(".") if part not in passed]
         for begin in range(len(parts)):
             if (suffix := ".".join(parts[begin:])) in own:

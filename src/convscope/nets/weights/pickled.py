@@ -1,7 +1,8 @@
 """Reading of pickles without running them: a small machine of our own follows the opcodes within limits.
 
 Nothing is imported and nothing is called. The few functions that rebuild a tensor are followed here; every other
-object is an `Inert` record of its name and its values. A call of any other function is refused with its name.
+object is an `Inert` record of its name and its values. A file that names what runs programs or changes files is
+refused.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def read_pickle(content: memoryview, find: FindBytes | None = None) -> tuple[Any
         The value, and the bytes that the pickle takes.
 
     Raises:
-        CaptureError: it calls a function that weights do not need, is damaged, or goes beyond the limits.
+        CaptureError: it names a function that does harm, is damaged, or goes beyond the limits.
 
     >>> import pickle
     >>> read_pickle(memoryview(pickle.dumps({"epoch": 3})))[0]

@@ -22,6 +22,7 @@ from convscope.nets.weights.digest import require_intact
 from convscope.nets.weights.safetensors_file import begins_as_safetensors, parse_safetensors
 from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older
+from convscope.nets.weights.zip_records import TorchScriptError
 from convscope.report.file_kinds import HEAD, kind_by_start
 from convscope.report.shell import typed
 
@@ -32,6 +33,7 @@ LONGEST_NAME = 300
 MOST_ENTRIES = 200_000
 # What a saved module, as opposed to its state_dict, has its tensors and its parts in.
 _OF_MODULES = ("_parameters", "_buffers", "_modules")
+_ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 NEEDED = "name a .safetensors, .pth or .pt file, or a run directory"
 
 
@@ -43,11 +45,13 @@ class WeightsFile:
         where: the file, for errors.
         tensors: by their full names: "state_dict.conv1.weight" for one in a table within the file's table.
         tables: for those in a table within the file's: its name, such as "state_dict".
+        not_plain: tensors that are not read, by their full names: "sparse", "nested", "quantized" or "meta".
     """
 
     where: str
     tensors: Mapping[str, Stored | Tensor]
     tables: Mapping[str, str] = field(default_factory=dict)
+    not_plain: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_weights(path: str | Path, *, sealed: bool = False) -> WeightsFile:
@@ -74,22 +78,30 @@ def read_weights(path: str | Path, *, sealed: bool = False) -> WeightsFile:
             require_intact(content, found.metadata, required=sealed)
         except CaptureError as error:
             raise CaptureError(f"{path} is damaged ({error}): {_remedy(path)}") from error
-        tensors: Mapping[str, Stored] = found.tensors
-        tables: Mapping[str, str] = {}
+        file = WeightsFile(where=str(path), tensors=found.tensors)
     elif start.startswith((b"PK\x03\x04", PICKLED)) and not sealed:
         try:
             value = read_archive(content) if start.startswith(b"PK") else read_older(content)
+        except TorchScriptError as error:
+            raise CaptureError(
+                f"{path} is {error}: save its weights by "
+                f"torch.save(torch.jit.load({str(path)!r}).state_dict(), 'weights.pth')"
+            ) from error
         except CaptureError as error:
             raise CaptureError(f"{path} can't be read as weights: {error}: {_SAVE}") from error
-        tensors, tables = _flattened(path, value)
+        file = _flattened(path, value)
     else:
         kind = kind_by_start(start) or "of no format that is known"
         raise CaptureError(f"{path} is no file of weights: it is {kind}; {NEEDED}")
-    if not tensors:
+    if file.not_plain and not file.tensors:
+        name, kind = next(iter(file.not_plain.items()))
+        raise CaptureError(f"{path} holds no plain tensors, only such as {name} ({kind}): {_PLAIN}")
+    if not file.tensors:
         raise CaptureError(f"{path} holds no tensors by name: save network.state_dict()")
-    return WeightsFile(where=str(path), tensors=tensors, tables=tables)
+    return file
 
 
+_PLAIN = "save plain ones, by to_dense() or dequantize()"
 _SAVE = "save network.state_dict() alone, or download it again"
 
 
@@ -115,15 +127,19 @@ def _mapped(path: Path) -> memoryview:
         raise CaptureError(f"weights can't be read from {path}: {error}; {NEEDED}") from None
 
 
-def _flattened(path: Path, value: Any) -> tuple[dict[str, Stored], dict[str, str]]:
+def _flattened(path: Path, value: Any) -> WeightsFile:
     """Every tensor below a value by its full name, and the table that it is in.
 
     Tables that hold themselves are followed once.
     """
     if not isinstance(value, dict | Inert):
-        raise CaptureError(f"{path} holds a {type(value).__name__}, not tensors by name: save network.state_dict()")
+        single = isinstance(value, Stored | NotPlain)
+        what = "single tensor" if single else type(value).__name__
+        raise CaptureError(f"{path} holds a {what}, not tensors by name: save network.state_dict()")
     tensors: dict[str, Stored] = {}
     tables: dict[str, str] = {}
+    not_plain: dict[str, str] = {}
+    arrays: list[str] = []
     entries = 0
     above: set[int] = set()
 
@@ -140,10 +156,10 @@ def _flattened(path: Path, value: Any) -> tuple[dict[str, Stored], dict[str, str
         for key, inner in pairs:
             full = f"{name}.{key}" if name else str(key)
             if isinstance(inner, NotPlain):
-                raise CaptureError(
-                    f"{path} holds sparse, nested or quantized tensors, such as {full} ({inner.kind}): save plain ones"
-                )
-            if isinstance(inner, Stored):
+                not_plain[full] = inner.kind
+            elif isinstance(inner, Inert) and inner.name in _ARRAYS:
+                arrays.append(full)
+            elif isinstance(inner, Stored):
                 tensors[full] = inner
                 if table:
                     tables[full] = table
@@ -151,8 +167,13 @@ def _flattened(path: Path, value: Any) -> tuple[dict[str, Stored], dict[str, str
                 follow(inner, table if is_module else full, full)
         above.remove(id(value))
 
-    follow(value, "", "")
-    return tensors, tables
+    follow({"array": value} if isinstance(value, Inert) and value.name in _ARRAYS else value, "", "")
+    if arrays and not tensors and not not_plain:
+        raise CaptureError(
+            f"{path} holds NumPy arrays, such as {arrays[0]}, and no tensors: save a dict of names and "
+            "torch.from_numpy(array) with torch.save"
+        )
+    return WeightsFile(where=str(path), tensors=tensors, tables=tables, not_plain=not_plain)
 
 
 def _entries(value: Any) -> tuple[bool, list[tuple[Any, Any]]]:

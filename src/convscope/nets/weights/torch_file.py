@@ -24,8 +24,6 @@ def read_archive(content: memoryview) -> Any:
     if len(pickles) != 1:
         raise CaptureError("it is a zip archive, but not one that torch.save writes")
     folder = pickles[0].removesuffix("data.pkl")
-    if folder + "constants.pkl" in records:
-        raise CaptureError("it is a TorchScript program: load it with torch.jit.load and save its state_dict()")
     if bytes(records.get(folder + "byteorder", b"little")) != b"little":
         raise CaptureError("its numbers have the most significant byte first: save it again on another machine")
 

@@ -23,6 +23,10 @@ _MARK_32 = 0xFFFFFFFF
 _WIDE = 1  # the extra field with sizes of 64 bits
 
 
+class TorchScriptError(CaptureError):
+    """The archive is a TorchScript program."""
+
+
 def zip_records(content: memoryview) -> dict[str, memoryview]:
     """Return the bytes of every record by its name, checked against their checksums.
 
@@ -30,21 +34,30 @@ def zip_records(content: memoryview) -> dict[str, memoryview]:
         content: the whole file.
 
     Raises:
+        TorchScriptError: it holds a program; torch deflates the source text in it.
         CaptureError: the archive is torn, a record is deflated or encrypted, or its checksum differs.
     """
-    found: dict[str, tuple[memoryview, int]] = {}
+    found: dict[str, tuple[memoryview | None, int]] = {}
     position, end = _directory(content)
     while position < end:
         name, record, checksum, position = _record(content, position)
         if name in found:
             raise CaptureError(f"it holds {name} twice")
         found[name] = record, checksum
+    # Records are in one folder of any name: "net/code/__torch__.py".
+    if any(name.partition("/")[2].startswith(("code/", "constants.pkl")) for name in found):
+        raise TorchScriptError("a TorchScript program")
+    records: dict[str, memoryview] = {}
+    for name, (record, _) in found.items():
+        if record is None:
+            raise CaptureError(f"its record {name} is compressed or encrypted, and torch stores records as they are")
+        records[name] = record
     # torch can be told to leave checksums out: all of them are 0 then.
     if any(checksum for _, checksum in found.values()):
-        for name, (record, checksum) in found.items():
-            if zlib.crc32(record) != checksum:
+        for name, record in records.items():
+            if zlib.crc32(record) != found[name][1]:
                 raise CaptureError(f"its record {name} is damaged: the checksum differs")
-    return {name: record for name, (record, _) in found.items()}
+    return records
 
 
 def _directory(content: memoryview) -> tuple[int, int]:
@@ -66,8 +79,8 @@ def _directory(content: memoryview) -> tuple[int, int]:
     return begin, begin + size
 
 
-def _record(content: memoryview, position: int) -> tuple[str, memoryview, int, int]:
-    """One entry of the directory: name, bytes, checksum, and where the next entry begins."""
+def _record(content: memoryview, position: int) -> tuple[str, memoryview | None, int, int]:
+    """One entry of the directory: name, bytes (None: deflated or encrypted), checksum, where the next begins."""
     try:
         entry = _ENTRY.unpack_from(content, position)
         mark, _, _, flags, method, _, _, checksum, packed, size, name_size, extra_size, note_size, _, _, _, at = entry
@@ -77,15 +90,16 @@ def _record(content: memoryview, position: int) -> tuple[str, memoryview, int, i
         name = bytes(content[after : after + name_size]).decode("utf-8")
         extra = content[after + name_size : after + name_size + extra_size]
         size, packed, at = _widened(extra, size, packed, at)
+        following = after + name_size + extra_size + note_size
         if flags & _ENCRYPTED or method != _STORED or packed != size:
-            raise CaptureError(f"its record {name} is compressed or encrypted, and torch stores records as they are")
+            return name, None, checksum, following
         local = _LOCAL.unpack_from(content, at)
     except (struct.error, UnicodeDecodeError):
         raise CaptureError("the archive's list of records is damaged") from None
     begin = at + _LOCAL.size + local[-2] + local[-1]
     if local[0] != b"PK\x03\x04" or begin + size > len(content):
         raise CaptureError(f"its record {name} is not whole")
-    return name, content[begin : begin + size], checksum, after + name_size + extra_size + note_size
+    return name, content[begin : begin + size], checksum, following
 
 
 def _widened(extra: memoryview, size: int, packed: int, at: int) -> tuple[int, int, int]:
