@@ -57,6 +57,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (_set("network", "name", to="timm/../../evil"), "it must be timm/ and the name of a network of timm"),
         (_set("network", "name", to="timm/local-dir:/tmp"), "it must be timm/ and the name of a network of timm"),
         (_set("ensemble", to={"names": ["../evil"], "planned": 2}), "'../evil' is not the name of a folder in it"),
+        (_set("weights", to={"digest": "md5"}), r'weights is {"digest": "md5"}: it must be {"digest": "sha256"}'),
+        (_set("weights", to={}), r'weights is {}: it must be {"digest": "sha256"}'),
+        (_set("weights", to=None), r'weights is null: it must be {"digest": "sha256"}'),
         (_set("ensemble", to={"names": [], "planned": 10**18}), "ensemble.planned is 1000000000000000000"),
     ],
 )
@@ -68,6 +71,15 @@ def test_a_field_that_does_not_fit_is_one_line(run: Run, tmp_path: Path, change:
         with pytest.raises(error, match=message) as raised:
             read()
         assert str(raised.value).startswith(str(tmp_path / "model.json")) and "\n" not in str(raised.value)
+
+
+def test_an_option_that_the_network_does_not_have_names_the_file(run: Run, tmp_path: Path) -> None:
+    card = json.loads(run.card_path.read_text())
+    card["network"]["options"] = {"variant": "nope"}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(CaptureError, match=r"has no option 'variant'|variant") as raised:
+        load(str(tmp_path)).build()
+    assert str(raised.value).startswith(f"{tmp_path / 'model.json'} can't be used: ")
 
 
 @pytest.mark.parametrize(

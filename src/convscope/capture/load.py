@@ -126,9 +126,16 @@ def _from_run(path: Path) -> Loaded:
     if known.members is not None:
         raise CaptureError(_one_of(path, known.members))
     weights = path / WEIGHTS
+
+    def factory() -> nn.Module:
+        try:
+            return known.build()
+        except ConvscopeError as error:
+            raise type(error)(f"{path / model_file.NAME} can't be used: {error}") from None
+
     return Loaded(
         name=path.name or known.name,
-        factory=known.build,
+        factory=factory,
         input_shape=known.input_shape,
         weights=weights if os.path.lexists(weights) else None,
         sealed=known.sealed,

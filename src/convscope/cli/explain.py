@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,7 +72,8 @@ def command(
     if html_path is not None:
         _write_page(found, html_path, None if pixels else depth)
     if as_json:
-        click.echo(json.dumps({"version": JSON_VERSION, "cells": [one.to_dict() for one in chain]}, indent=1))
+        cells = [_in_json(one.to_dict()) for one in chain]
+        click.echo(json.dumps({"version": JSON_VERSION, "cells": cells}, indent=1, allow_nan=False))
         return
     for number, one in enumerate(chain):
         if number:
@@ -79,6 +81,15 @@ def command(
         echo(str(one))
     if html_path is not None:
         echo(f"\nwrote {html_path}")
+
+
+def _in_json(value: Any) -> Any:
+    """A value with "inf", "-inf" and "nan" in place of such numbers, which JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {name: _in_json(inner) for name, inner in value.items()}
+    return [_in_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _write_page(found: Explanation, path: Path, depth: int | None) -> None:

@@ -87,6 +87,8 @@ ONE = saved(np.zeros((2, 3), np.float32))
         (claimed("(-3, -1)"), "the limit is 256 MiB"),
         (claimed("3"), "header is damaged"),
         (claimed("(" * 300), "header is damaged"),
+        (ONE[:6] + bytes([9, 1]) + ONE[8:], "an array file of version 9.1, which is not known"),
+        (saved(np.array([np.inf, 1])), "1 of its numbers is not finite, the first at (0)"),
         (saved(np.zeros((0, 4))), "it holds no numbers"),
         (saved(np.array(["a"])), "an array of <U1: save it as numbers"),
         (saved(np.array([True])), "an array of bool: save it as numbers"),
@@ -102,6 +104,13 @@ def test_what_holds_no_one_array_is_named(data: bytes, words: str) -> None:
     with pytest.raises(DataError) as caught:
         read_array(data)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["(2 * 3,)", "(2, len)", "3"])
+def test_a_damaged_header_is_named_without_its_syntax_tree(shape: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_array(claimed(shape))
+    assert str(caught.value) == "an array file whose header is damaged"
 
 
 def test_no_object_is_unpickled(tmp_path: Path) -> None:

@@ -86,6 +86,23 @@ def test_what_is_no_whole_sound_is_named(data: bytes, words: str) -> None:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(("whole", "size"), [(2**32 - 1, 2**32 - 1), (0, 0), (2**32 - 1, 0), (36, 0)])
+@pytest.mark.parametrize("rest", [b"", b"!"])
+def test_a_file_written_to_a_pipe_is_read_to_its_end(whole: int, size: int, rest: bytes) -> None:
+    data = bytearray(riff((b"fmt ", header(PCM, 1, 8000, 16)), (b"data", struct.pack("<2h", 16384, -32768))))
+    struct.pack_into("<I", data, 4, whole)
+    struct.pack_into("<I", data, 40, size)
+    sound = read_sound(bytes(data) + rest)
+    assert sound.streamed and sound.samples().tolist() == [[0.5, -1.0]]
+    with pytest.raises(DataError, match="without samples"):
+        read_sound(bytes(data[:44]))
+
+
+def test_no_samples_before_another_part_are_not_read_from_it() -> None:
+    with pytest.raises(DataError, match="without samples"):
+        read_sound(riff((b"fmt ", header(PCM, 1, 8000, 16)), (b"data", b""), (b"LIST", b"text")))
+
+
 def test_a_sample_that_is_no_number_is_named() -> None:
     numbers = np.array([0, 0, 1, np.nan], dtype="<f4")
     sound = read_sound(riff((b"fmt ", header(FLOAT, 2, 8000, 32)), (b"data", numbers.tobytes())))

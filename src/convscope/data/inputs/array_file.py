@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 
 BYTE_LIMIT = 256 * 2**20  # of the numbers, unpacked
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_VERSIONS = ((1, 0), (2, 0), (3, 0))  # of the format: the header's length has 2 bytes in the first, and 4 from then on
 _SAVE = "save the input alone: numpy.save('input.npy', tensor.numpy())"
 
 
@@ -49,6 +50,8 @@ def read_array(data: bytes) -> Array:
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
+        if version not in _VERSIONS:
+            raise DataError(f"an array file of version {version[0]}.{version[1]}, which is not known (1.0 to 3.0 are)")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, dtype = read(stream)
     except (
@@ -59,9 +62,8 @@ def read_array(data: bytes) -> Array:
         MemoryError,
         OverflowError,
         tokenize.TokenError,
-    ) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"an array file whose header is damaged: {reason}") from None
+    ):
+        raise DataError("an array file whose header is damaged") from None
     if dtype.hasobject:
         raise DataError("an array of Python objects, which is a pickle and is not loaded: save numbers")
     if dtype.kind not in "fiu":
@@ -84,7 +86,9 @@ def _require_finite(numbers: Array) -> None:
         wrong = ~np.isfinite(numbers)
         if wrong.any():
             place = ", ".join(str(int(i)) for i in np.argwhere(wrong)[0])
-            raise DataError(f"{int(wrong.sum()):,} of its numbers are not finite, the first at ({place})")
+            count = int(wrong.sum())
+            verb = "is" if count == 1 else "are"
+            raise DataError(f"{count:,} of its numbers {verb} not finite, the first at ({place})")
 
 
 def _only_member(data: bytes) -> bytes:

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from convscope.errors import DataError
 from convscope.report.file_kinds import kind_by_start
+from convscope.report.units import plural
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_UNKNOWN = 0xFFFFFFFF
 _ENCODINGS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC"}
 _CONVERT = "convert it, such as by: ffmpeg -i IN -c:a pcm_s16le OUT.wav"
 
@@ -32,6 +34,7 @@ class Sound:
         rate: samples of each channel in a second.
         bits: of one sample.
         floating: whether samples are floating-point numbers rather than integers (PCM).
+        streamed: whether the header does not say the length, as in a file written to a pipe; read to the file's end.
     """
 
     channels: int
@@ -40,6 +43,7 @@ class Sound:
     bits: int
     floating: bool
     _frames: bytes = field(repr=False)
+    streamed: bool = False
 
     @property
     def encoding(self) -> str:
@@ -90,16 +94,18 @@ def read_sound(data: bytes) -> Sound:
     if not data.startswith(b"RIFF"):
         raise DataError(f"a WAV file of the form {data[:4].decode()}, which is not read: {_CONVERT}")
     found: dict[bytes, bytes] = {}
-    for name, body in _chunks(data):
+    streamed = False
+    for name, body, unknown in _chunks(data):
         found.setdefault(name, body)
+        streamed |= unknown
     if b"fmt " not in found or b"data" not in found:
         raise DataError("a WAV file without " + ("its format" if b"fmt " not in found else "samples"))
-    return _sound(found[b"fmt "], found[b"data"])
+    return _sound(found[b"fmt "], found[b"data"], streamed=streamed)
 
 
-def _sound(header: bytes, frames: bytes) -> Sound:
+def _sound(header: bytes, frames: bytes, *, streamed: bool) -> Sound:
     if len(header) < 16:
-        raise DataError(f"a WAV file whose format has {len(header)} bytes, and needs 16")
+        raise DataError(f"a WAV file whose format has {plural(len(header), 'byte')}, and needs 16")
     encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", header)
     if encoding == _EXTENSIBLE and len(header) >= 26:
         (encoding,) = struct.unpack_from("<H", header, 24)
@@ -110,25 +116,36 @@ def _sound(header: bytes, frames: bytes) -> Sound:
     if bits not in ((8, 16, 24, 32) if encoding == _PCM else (32, 64)):
         raise DataError(f"a WAV file of {bits} bits a sample, which is not read: {_CONVERT}")
     if not channels or not rate:
-        raise DataError(f"a WAV file of {channels} channels at {rate} Hz")
+        raise DataError(f"a WAV file of {plural(channels, 'channel')} at {rate} Hz")
     frame = channels * bits // 8
+    if streamed:  # the writer may have been stopped within a sample
+        frames = frames[: len(frames) // frame * frame]
     if not frames:
         raise DataError("a WAV file without samples")
     if len(frames) % frame:
         raise DataError(f"a WAV file whose {len(frames)} bytes of samples are no multiple of {frame}: it is damaged")
-    return Sound(channels, len(frames) // frame, rate, bits, encoding == _FLOAT, frames)
+    return Sound(channels, len(frames) // frame, rate, bits, encoding == _FLOAT, frames, streamed)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The parts of a RIFF file, each with its name; what a file may have after its samples is not checked."""
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Give the parts of a RIFF file: name, bytes, and whether its length is unknown.
+
+    What a file may have after its samples is not checked. A program that writes to a pipe can't go back to write the
+    length of the samples, and leaves 0xFFFFFFFF or 0: they go to the end of the file then. Of a length of 0 that is so
+    where the whole file's length is unknown as well or ends there; elsewhere there are no samples.
+    """
+    (whole,) = struct.unpack_from("<I", data, 4)
     place = 12
     while place + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, place)
+        if name == b"data" and (size == _UNKNOWN or (size == 0 and (whole == _UNKNOWN or whole <= place))):
+            yield name, data[place + 8 :], True
+            return
         body = data[place + 8 : place + 8 + size]
         if len(body) < size and name in (b"fmt ", b"data"):
             raise DataError(f"a WAV file that ends after {len(body):,} of {size:,} bytes of its "
                             f"{'samples' if name == b'data' else 'format'}: part of it is missing")  # fmt: skip
-        yield name, body
+        yield name, body, False
         if name == b"data":
             return
         place += 8 + size + size % 2

@@ -6,6 +6,7 @@ from convscope.errors import GeometryError
 from convscope.geometry.axis_names import axis_letters
 from convscope.graph.layer_names import LayerNodes, find_layer, layers_of
 from convscope.graph.records import Graph, Node
+from convscope.report.units import plural
 
 
 class Addresses:
@@ -88,16 +89,17 @@ def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, 
     if len(shape) < 2:
         raise GeometryError(f"{layer} gives {shape}: there is no channel to choose")
     if not 0 <= channel < shape[1]:
-        raise GeometryError(f"{layer} has {shape[1]} channels, 0 to {shape[1] - 1}: channel {channel} is outside")
+        known = "0" if shape[1] == 1 else f"0 to {shape[1] - 1}"
+        raise GeometryError(f"{layer} has {plural(shape[1], 'channel')}, {known}: channel {channel} is outside")
     sizes = shape[2:]
     if len(at) != len(sizes):
         if not sizes:
-            raise GeometryError(f"{layer} has {shape[1]} units and no map: leave the place out")
+            raise GeometryError(f"{layer} has {plural(shape[1], 'unit')} and no map: leave the place out")
         if at or not prod_is_one(sizes):
             last = ",".join(str(size - 1) for size in sizes)
             first = ",".join("0" for _ in sizes)
             raise GeometryError(
-                f"{layer}'s map is {_by(sizes)}: say where with {len(sizes)} number{'s' if len(sizes) > 1 else ''}, "
+                f"{layer}'s map is {_by(sizes)}: say where with {plural(len(sizes), 'number')}, "
                 f"{axis_letters(len(sizes))}, from {first} to {last}; got {len(at)}"
             )
         at = (0,) * len(sizes)

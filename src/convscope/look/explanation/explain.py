@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from convscope.capture.capture import capture
 from convscope.capture.load import Loaded, load
 from convscope.capture.smallest import smallest_input
 from convscope.errors import CaptureError
-from convscope.look.explanation.given import Given, Network, network_input
+from convscope.look.explanation.given import Given, Network, in_dtype, network_input
 from convscope.look.explanation.lens import Lens
 from convscope.look.explanation.record import Explanation
 from convscope.report.units import shape as shape_text
@@ -75,7 +76,8 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
     given = network_input(image, network)
     module = network.module
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    tensor = given.tensor.to(dtype)
+    name = str(image) if isinstance(image, (str, Path)) else "the input"
+    tensor = in_dtype(given.tensor, dtype, name=name, network=network.name)
     try:
         return Lens(module, [tensor], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
     except CaptureError as error:

@@ -80,6 +80,7 @@ def network_input(given: Given, network: Network) -> NetworkInput:
         CaptureError: nothing says what the network takes.
     """
     if isinstance(given, torch.Tensor):
+        _require_sample(given.shape, network, "the tensor")
         return _from_tensor(given, network)
     if isinstance(given, np.ndarray):
         return _from_array(given, network, "the array")
@@ -106,6 +107,13 @@ def _named(shown: str, read: Callable[[], T]) -> T:
         return read()
     except DataError as reason:
         raise DataError(f"{shown}: {reason}") from None
+
+
+def _require_sample(shape: Sequence[int], network: Network, name: str) -> None:
+    """Raise DataError for an input that has no axes, or no numbers."""
+    if not shape or 0 in shape:
+        got = f"is of {sizes_text(shape)} and holds no numbers" if shape else "is a single number, without axes"
+        raise DataError(f"{name} {got}, and {network.name} takes {network.shape_text}")
 
 
 def _from_tensor(tensor: torch.Tensor, network: Network) -> NetworkInput:
@@ -155,6 +163,7 @@ _AXES_OF = tuple(
 
 
 def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
+    _require_sample(array.shape, network, name)
     wanted, told = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
     if array.dtype.kind not in "fiu":
         raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
@@ -162,7 +171,7 @@ def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
     if wanted is None:
         if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
             return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
-        found = _from_tensor(_as_tensor(array), network)
+        found = _from_tensor(_as_tensor(array, name), network)
         note = f"{told}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
         return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
     if pixels and len(wanted) == 3:
@@ -171,20 +180,44 @@ def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
         return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)
     note = f"{told}, read as {reading.words}; its numbers are used as they are"
-    tensor = _as_tensor(reading.sample)[None]
+    tensor = _as_tensor(reading.sample, name)[None]
     return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
 
 
-def _as_tensor(array: Array) -> torch.Tensor:
+def _as_tensor(array: Array, name: str) -> torch.Tensor:
     """An array of any kind of numbers in float32, or in float64 where it has more digits."""
     dtype = np.float64 if array.dtype.itemsize > 4 else np.float32
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=dtype))
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(array, dtype=dtype)
+    if array.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(numbers)).any():
+        raise DataError(f"{name}: its largest number, {np.abs(array).max():.4g}, is beyond {np.dtype(dtype)}")
+    return torch.from_numpy(numbers)
+
+
+def in_dtype(tensor: torch.Tensor, dtype: torch.dtype, *, name: str, network: str) -> torch.Tensor:
+    """Return an input in the type that a network computes in; refuse a finite number that becomes infinite.
+
+    Raises:
+        DataError: a number is beyond the type; the message has the largest.
+
+    >>> in_dtype(torch.tensor([1e300], dtype=torch.float64), torch.float32, name="x.npy", network="net")
+    Traceback (most recent call last):
+    ...
+    convscope.errors.DataError: x.npy: its largest number, 1e+300, is beyond float32, which net computes in
+    """
+    converted = tensor.to(dtype)
+    finite = tensor.isfinite()
+    if (finite & ~converted.isfinite()).any():
+        largest, kind = float(tensor[finite].abs().max()), str(dtype).removeprefix("torch.")
+        raise DataError(f"{name}: its largest number, {largest:.4g}, is beyond {kind}, which {network} computes in")
+    return converted
 
 
 def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
     wanted = network.input_shape
     told = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
     told += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
+    told += "; its header does not say its length; read to the end" if sound.streamed else ""
     if wanted is None:
         ranks = spatial_axes(network.module)
         if ranks and 1 not in ranks:
@@ -200,13 +233,13 @@ def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
         notes.append(f"its {sound.channels} channels are averaged to 1")
     elif channels != sound.channels:
         raise DataError(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes "
-                        f"{network.shape_text}: give a file of {channels} channels")  # fmt: skip
+                        f"{network.shape_text}: give a file of {plural(channels, 'channel')}")  # fmt: skip
     if sound.length > length:
         notes.append(f"cut to the first {length:,} of its samples, which is what {network.name} takes")
     elif sound.length < length:
         zeros = length - sound.length
         samples = np.pad(samples, ((0, 0), (0, zeros)))
-        notes.append(f"padded with {zeros:,} zeros to the {length:,} samples that {network.name} takes")
+        notes.append(f"padded with {plural(zeros, 'zero')} to the {length:,} samples that {network.name} takes")
     if sound.length != length:
         notes[-1] += f"; --input {channels}x{sound.length} takes it as it is"
     return NetworkInput(torch.from_numpy(samples[None]), notes=tuple(notes))
@@ -224,7 +257,7 @@ def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
-    decoding = _decoding(network) if network.preprocessing is None else network.preprocessing.decoding
+    decoding = _decoding(network)
     digit = re.fullmatch(r"digits/(\d+)", str(image))
     if digit is None:
         return _normalised(np.asarray(decode_image(image, decoding)), network, ())
@@ -238,7 +271,8 @@ def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
 
 def _from_pixels(pixels: Array, network: Network, notes: tuple[str, ...]) -> NetworkInput:
     wanted = network.input_shape
-    if wanted is not None and pixels.shape != (*wanted[1:], wanted[0]):
+    resized = wanted is not None and pixels.shape != (*wanted[1:], wanted[0])
+    if resized or network.preprocessing is not None:
         pixels = np.asarray(fit(from_array(pixels), _decoding(network)))
     return _normalised(pixels, network, notes)
 
@@ -254,6 +288,9 @@ def _normalised(pixels: Array, network: Network, notes: tuple[str, ...]) -> Netw
 
 
 def _decoding(network: Network) -> Decoding:
+    """How an image becomes the network's input: as the run's model.json says, or else by the shape of the input."""
+    if network.preprocessing is not None:
+        return network.preprocessing.decoding
     wanted = network.input_shape
     if wanted is None:
         raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
@@ -267,7 +304,9 @@ def drawn(planes: Array) -> Array | None:
     """Return numbers `(C, H, W)` as pixels, from the least to the most; None where they are no picture."""
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
         return None
-    low, high = float(planes.min()), float(planes.max())
-    scaled = (planes - low) / ((high - low) or 1.0)
+    finite = planes[np.isfinite(planes)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    planes = np.nan_to_num(planes, nan=low, posinf=high, neginf=low)
+    scaled = (planes / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)  # halves: their difference is finite
     pixels: Array = np.rint(scaled * 255).astype(np.uint8).transpose(1, 2, 0)
     return pixels

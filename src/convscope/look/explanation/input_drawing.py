@@ -25,6 +25,7 @@ def input_drawing(explanation: Explanation) -> Drawing | None:
     description = f"The box that the cell came from: {box_text(explanation)}."
     if len(box.first) == 1:
         sample = explanation.lens.numbers(explanation.lens.graph.inputs[0])[0][:SIGNALS]
+        sample = np.where(np.isfinite(sample), sample, 0.0)  # a curve has no place for the others
         many = len(sample) > 1
         signals = [(f"input, channel {i}" if many else "input", wave, wave) for i, wave in enumerate(sample)]
         return signal_drawing(signals, span=(box.first[0], box.last[0]), title="The input", description=description)

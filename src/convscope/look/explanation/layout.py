@@ -64,7 +64,7 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
     if found:
         shown = "x".join(map(str, found[0].sample.shape))
         raise DataError(f"{given}, and {needed}: cut or pad it to that, or give --input {shown}")
-    if array.shape[0] > 1 and array.shape[1:] == wanted:
+    if array.ndim and array.shape[0] > 1 and array.shape[1:] == wanted:
         raise DataError(f"{given}, and {needed}: save one sample, without others beside it")
     swapped = " (its channels come first: transpose it)" if sorted(array.shape) == sorted(wanted) else ""
     raise DataError(f"{given}, and {needed}{swapped or ', with or without a batch axis of 1 before it'}")

@@ -84,6 +84,7 @@ class Lens:
         label = self.addresses.of_value(output)
         return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
 
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
     def number(self, value: int, position: Position) -> Explanation:
         """Explain one number of a value; one of a layer's output by the layer's computation, on what the layer reads.
 
@@ -103,6 +104,7 @@ class Lens:
                 return self._explanation(layer.main, value, position, done)
         return self.at(node, position, which=node.outputs.index(value))
 
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def at(self, node: Node, position: Position, *, which: int = 0) -> Explanation:
         """Explain one number of a node's output, the `which`-th, by this operation alone."""
         done = worked(self.graph, node, self.numbers, position, which=which)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ def matrix(
     width, height = NARROW if narrow else CELL
     shown = values if inside is None else values[inside]
     places = decimals(shown, digits - 1 if narrow else digits) if shown.size else None
-    scale = largest or float(np.abs(values).max()) or 1.0
+    scale = largest or largest_of(values) or 1.0
     parts: list[Element | None] = [text(0, 14, title, size=12, colour="muted")] if title else []
     for i in range(rows):
         for j in range(columns):
@@ -54,7 +55,7 @@ def matrix(
                 continue
             number = float(values[i, j])
             hue: Colour = "blue" if number > 0 else "orange"
-            strength = min(1.0, abs(number) / scale)
+            strength = min(1.0, abs(number) / scale) if math.isfinite(number) else 1.0
             parts.append(
                 rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=round(0.05 + 0.5 * strength, 3)
                           if number else 0.0, tip=f"{number:.7g}")
@@ -69,6 +70,11 @@ def matrix(
             rectangle(j * width + 1, LABEL + i * height + 1, width - 2, height - 2, stroke="green", stroke_width=2.5)
         )
     return group(*parts), max(columns * width, 7.0 * len(title)), LABEL + rows * height
+
+
+def largest_of(values: Array) -> float:
+    """Return the largest size of the numbers that are finite; 0 where there are none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _written(number: float, places: int | None) -> str:

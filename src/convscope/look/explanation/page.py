@@ -18,6 +18,7 @@ GRIDS = 3
 DOWN = 6  # steps down that a page shows unless told otherwise
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def explanation_page(explanation: Explanation, *, depth: int | None = DOWN) -> str:
     """A whole page: the cell, its largest contributor in turn, and so on, `depth` times (None: to a pixel)."""
     title = f"{explanation.layer}, {place(explanation.position)}"
@@ -32,6 +33,7 @@ def explanation_page(explanation: Explanation, *, depth: int | None = DOWN) -> s
     )
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def explanation_blocks(explanation: Explanation) -> list[Html]:
     """The explanation as blocks of a page or of a notebook's cell."""
     facts = [
@@ -96,7 +98,7 @@ def _row(explanation: Explanation) -> list[Html]:
     columns = [Column("from"), *(Column(name, numeric=True) for name in ("number", "weight", "product"))]
     return [
         html.paragraph(
-            f"{operands.numbers.size:,} numbers of {explanation.label_of(operands)}, each times its weight."
+            f"{plural(operands.numbers.size, 'number')} of {explanation.label_of(operands)}, each times its weight."
         ),
         html.table(Table.of(columns, rows)),
     ]
@@ -120,7 +122,7 @@ def _scores(explanation: Explanation) -> list[Html]:
     rows = [[place(operands.position((int(i),))), ink(float(operands.numbers[i]))] for i in largest]
     count, source = operands.numbers.size, explanation.label_of(operands)
     return [
-        html.paragraph(f"One of {count:,} scores of {source}; the largest are these."),
+        html.paragraph(f"One of {plural(count, 'score')} of {source}; the largest first."),
         html.table(Table.of([Column("from"), Column("score", numeric=True)], rows)),
     ]
 

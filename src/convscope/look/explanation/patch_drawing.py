@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convscope.look.explanation.matrix import column_of_matrices, matrix, row_of_matrices
+from convscope.look.explanation.matrix import column_of_matrices, largest_of, matrix, row_of_matrices
 from convscope.look.explanation.patch_text import positions_along, shown_slices
 from convscope.look.explanation.worked import Array, Operands, Position
 from convscope.report.svg import Drawing
@@ -48,7 +48,7 @@ def drawn_window(operands: Operands, winner: Position | None, title: str, descri
         drawn = matrix(plane, title=title, inside=inside.reshape(plane.shape), marked=marked_cell)
         yield row_of_matrices([drawn], (), title="The window", description=description)
         return
-    largest = float(np.abs(shown).max()) or None
+    largest = largest_of(shown) or None
     for depth, place in shown_slices(operands, 0):
         here = (winner[-2], winner[-1]) if winner is not None and winner[-3] == depth else None
         drawn = matrix(
@@ -86,6 +86,6 @@ def _rows(
             parts.append(matrix(
                 values[None, start:stop], title=f"{title}, {where}" if number == 0 else title,
                 inside=None if inside is None else inside[None, start:stop], marked=here,
-                largest=float(np.abs(values).max()) or None, wide=True,
+                largest=largest_of(values) or None, wide=True,
             ))  # fmt: skip
     return column_of_matrices(parts, title=rows[0][0].capitalize(), description=description, after=after)

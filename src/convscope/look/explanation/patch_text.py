@@ -9,6 +9,7 @@ import numpy as np
 
 from convscope.look.explanation.worked import Array, Operands
 from convscope.report.table import display_width
+from convscope.report.units import plural
 
 PADDING = "·"
 WIDEST = 110
@@ -28,10 +29,13 @@ def ink(number: float) -> str:
 def decimals(values: Array, digits: int) -> int | None:
     """Return the decimals that give the largest number `digits` significant digits; None where all numbers are whole.
 
+    Numbers that are not finite do not count.
+
     >>> decimals(np.array([0.0456, -0.002]), 3), decimals(np.array([30.0, 0.0]), 3)
     (4, None)
     """
-    if (values == np.round(values)).all() and np.abs(values).max() < 1e6:
+    values = values[np.isfinite(values)]
+    if not values.size or ((values == np.round(values)).all() and np.abs(values).max() < 1e6):
         return None
     largest = float(np.abs(values).max())
     return max(0, digits - 1 - math.floor(math.log10(largest)))
@@ -156,7 +160,7 @@ def shown_slices(operands: Operands, index: int) -> Iterator[tuple[int, str]]:
 
 def left_out(slices: int) -> list[str]:
     """Return a line on the slices that are not shown; nothing where all are."""
-    return [f"and {slices - SLICES} more slices"] if slices > SLICES else []
+    return [f"and {plural(slices - SLICES, 'more slice')}"] if slices > SLICES else []
 
 
 def row_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from convscope.errors import GeometryError
 from convscope.graph.records import Node
 from convscope.graph.summary import own_windows
-from convscope.look.explanation.worked import Line, Operands, Position, Worked
+from convscope.look.explanation.worked import Array, Line, Operands, Position, Worked
 from convscope.look.replay.interpret import aten_name
 from convscope.report import units
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from convscope.look.explanation.lens import Lens
 
 LISTED = 8
+
+
+def _sizes(added: Array | float) -> Array:
+    """Sizes to sort by: what is no number (nan) counts as much as an infinity."""
+    sizes: Array = np.nan_to_num(np.abs(np.asarray(added)), nan=np.inf, posinf=np.inf)
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,9 @@ class Explanation:
 
     @property
     def difference(self) -> float:
-        """Ours less torch's."""
-        return self.value - self.torch_value
+        """Ours less torch's; 0 where both are the same infinity or no number."""
+        same = self.value == self.torch_value or (math.isnan(self.value) and math.isnan(self.torch_value))
+        return 0.0 if same else self.value - self.torch_value
 
     @property
     def kind(self) -> str:
@@ -138,7 +146,7 @@ class Explanation:
         for operands in self.worked.operands:
             added = operands.contributions
             inside = np.broadcast_to(operands.inside, added.shape)
-            order = np.argsort(np.where(inside, -np.abs(added), np.inf), axis=None, kind="stable")[: inside.sum()]
+            order = np.argsort(np.where(inside, -_sizes(added), 1.0), axis=None, kind="stable")[: inside.sum()]
             if self.worked.winner is not None:
                 order = np.asarray([np.ravel_multi_index(self.worked.winner, added.shape)])
             for flat in order[:limit]:
@@ -148,8 +156,9 @@ class Explanation:
                     Contributor(self.label_of(operands), operands.value, operands.position(index),
                                 float(operands.numbers[index]), weight, float(added[index]))
                 )  # fmt: skip
-        return sorted(found, key=lambda one: -abs(one.contribution))[:limit]
+        return sorted(found, key=lambda one: -float(_sizes(one.contribution)))[:limit]
 
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def by_channel(self) -> list[tuple[int, float]]:
         """For a window over several channels: each channel of the input and what it adds, the largest first."""
         if self.kind != "products" or self.worked.operands[0].numbers.ndim < 2:
@@ -157,7 +166,7 @@ class Explanation:
         operands = self.worked.operands[0]
         sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
         channels = operands.channels
-        order = np.argsort(-np.abs(sums), kind="stable")
+        order = np.argsort(-_sizes(sums), kind="stable")
         return [(channels[i], float(sums[i])) for i in order]
 
     def down(self, which: int = 0) -> Explanation | None:
@@ -168,7 +177,9 @@ class Explanation:
         """
         found = self.contributors(which + 1)
         if which >= len(found):
-            raise GeometryError(f"{self.layer} has {len(found)} contributors here: {which} is none of them")
+            raise GeometryError(
+                f"{self.layer} has {units.plural(len(found), 'contributor')} here: {which} is none of them"
+            )
         if self.lens.graph.values[found[which].value].producer is None:
             return None
         return self.lens.number(found[which].value, found[which].position)

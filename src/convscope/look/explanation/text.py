@@ -22,6 +22,7 @@ def signed(number: float) -> str:
     return ink(number) if number < 0 else f"+{ink(number)}"
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def explanation_text(explanation: Explanation) -> str:
     """The whole explanation as plain lines."""
     ways: dict[str, Callable[[Explanation], list[str]]] = {
@@ -84,7 +85,8 @@ def _products(explanation: Explanation) -> list[str]:
     lines += [f"channel {channel} adds {signed(added)}" for channel, added in channels[GRIDS:LISTED]]
     others = channels[LISTED:]
     if others:
-        lines.append(f"the other {plural(len(others), 'channel')} add {signed(sum(added for _, added in others))}")
+        verb = "adds" if len(others) == 1 else "add"
+        lines.append(f"the other {plural(len(others), 'channel')} {verb} {signed(sum(added for _, added in others))}")
     return lines
 
 
@@ -98,7 +100,8 @@ def _row(explanation: Explanation, operands: Operands, source: str) -> list[str]
     ]
     rest = float(operands.contributions.sum()) - sum(one.contribution for one in found)
     if count > len(found):
-        lines.append(f"the other {count - len(found)} add {signed(rest)}")
+        verb = "adds" if count - len(found) == 1 else "add"
+        lines.append(f"the other {count - len(found):,} {verb} {signed(rest)}")
     return lines
 
 

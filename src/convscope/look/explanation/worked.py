@@ -38,6 +38,7 @@ class Operands:
     role: str = ""
 
     @property
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def contributions(self) -> Array:
         """What each number adds to the result."""
         return self.numbers if self.weights is None else self.numbers * self.weights

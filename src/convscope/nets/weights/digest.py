@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 
 from convscope.errors import CaptureError
+from convscope.files.fields import LONGEST_SHOWN
+from convscope.files.regular import Unreadable
 
 DIGEST, VERSION = "convscope.sha256", "convscope.version"
 # The first version of our weights files that carries a digest; older ones have neither entry.
@@ -57,8 +59,15 @@ def require_intact(content: memoryview, metadata: Mapping[str, str], *, required
 
 
 def is_sealed(card: Mapping[str, object]) -> bool:
-    """Return whether a model.json says that the weights beside it carry a digest."""
-    return all(card.get(name) == value for name, value in SEALED_CARD.items())
+    """Return whether a model.json says that the weights beside it carry a digest.
+
+    Raises:
+        Unreadable: it has the field, with another value than the one that is written.
+    """
+    for name, value in SEALED_CARD.items():
+        if name in card and card[name] != value:
+            raise Unreadable(f"{name} is {json.dumps(card[name])[:LONGEST_SHOWN]}: it must be {json.dumps(value)}")
+    return all(name in card for name in SEALED_CARD)
 
 
 def _place(content: bytes | memoryview, digest: str) -> int:

@@ -219,7 +219,10 @@ class Run:
             return self._averaged(card, card.members)
         weights = self.read_weights()
         with torch.random.fork_rng(devices=[]):
-            network = card.build()
+            try:
+                network = card.build()
+            except ConvscopeError as error:
+                raise RunError(f"{self.card_path} can't be used: {error}") from None
         load_weights(network, weights, where=str(self.weights))
         return network.eval()
 
