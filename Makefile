@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train LeNet-5 on the built-in digits and show what it made
 	@$(BIN)/convscope demo
 
+# A process a core; threads that wait for each other must not keep a core busy meanwhile.
 test: check ## check, then every test of the ordinary run
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(STAMP) ## format, lint, types, the floor contract, doctests
 	$(BIN)/ruff format --check .

@@ -120,9 +120,8 @@ def test_a_failing_forward_leaves_the_graph_up_to_there():
          "fit"),
         (nn.Sequential(nn.Linear(7, 2)), (8,), "0 (Linear): addmm of 2 and 1x8 and 7x2 failed: it takes 7 features, "
          "and gets 8"),
-        (nn.Sequential(nn.Conv2d(3, 4, 3)), (1, 3, 8, 8), "0 (Conv2d) failed on 1x1x3x8x8: Expected 3D (unbatched) or "
-         "4D (batched) input to conv2d, but got input of size: [1, 1, 3, 8, 8] (a shape is that of one sample: 3x8x8 "
-         "rather than 1x3x8x8?)"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), (1, 3, 8, 8), "0 (Conv2d) failed on 1x1x3x8x8: each sample needs "
+         "channels, rows and columns; it gets 1x3x8x8 (a shape is that of one sample: 3x8x8 rather than 1x3x8x8?)"),
         (nn.Sequential(nn.BatchNorm2d(4)), (3, 8, 8), "0 (BatchNorm2d) failed on 1x3x8x8: running_mean should contain"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 
 from convscope.errors import RunError
+from convscope.files.regular import read_bytes, refused_as
 from convscope.train.directory.checkpoint import Weights, load_checkpoint, load_weights
 from convscope.train.directory.files import write_file
 from convscope.train.directory.run import Members, ModelCard, Run
@@ -118,7 +119,8 @@ def mend_settings(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> lis
         write_file(member.recipe_path, to_toml(recipe))
         notes.append(f"{trouble}: it is written again")
     if run.split_path.is_file() and not member.split_path.is_file():
-        write_file(member.split_path, run.split_path.read_bytes())
+        with refused_as(RunError, run.split_path):
+            write_file(member.split_path, read_bytes(run.split_path))
     return notes
 
 
