@@ -73,7 +73,9 @@ class Layout:
                 f"layout is {text!r}: it is one of {', '.join(WORDS)}, or names folders, like "
                 f"train=training_set,test=test_set.{did_you_mean(text, WORDS)}"
             )
-        folders = tuple(zip(pieces[1::2], (folder.strip().rstrip("/") for folder in pieces[2::2]), strict=True))
+        folders = tuple(
+            zip(pieces[1::2], (folder.strip().rstrip("/") or folder.strip() for folder in pieces[2::2]), strict=True)
+        )
         _check_folders(text, folders)
         return cls(word=NAMED, folders=folders)
 
@@ -83,11 +85,16 @@ class Layout:
 
 def _check_folders(text: str, folders: tuple[tuple[str, str], ...]) -> None:
     """Raise DataError where the folders of a layout can't be read as its splits."""
+    for split, folder in folders:
+        if not folder:
+            raise DataError(f"layout {text!r}: a folder's name is missing after {split}=")
     paths = [PurePath(folder) for _, folder in folders]
     for path in paths:
         if not path.parts or path.is_absolute() or ".." in path.parts:
             raise DataError(f"layout {text!r}: {str(path)!r} is not the name of a folder inside the source")
     for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise DataError(f"layout {text!r}: {str(path)!r} is named twice: name it once")
         for other in paths[:place]:
             if path.is_relative_to(other) or other.is_relative_to(path):
                 raise DataError(f"layout {text!r}: {str(other)!r} and {str(path)!r} hold the same images: keep one")

@@ -48,6 +48,15 @@ def is_unprintable(character: str) -> bool:
     return character not in JOINERS and unicodedata.category(character) in UNPRINTABLE
 
 
+def quoted_where_blank(name: str) -> str:
+    """Return a name as it is listed among others: in quotes where a blank at an end would not be seen.
+
+    >>> quoted_where_blank("cat"), quoted_where_blank("cat ")
+    ('cat', "'cat '")
+    """
+    return name if name == name.strip() else repr(name)
+
+
 def few(names: Iterable[str], *, most: int = 5) -> str:
     """Return up to `most` names with commas between, and how many more there are.
 

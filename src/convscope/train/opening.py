@@ -14,7 +14,7 @@ from convscope.data.open import BUILT_IN, Probe, open_dataset
 from convscope.data.pixels.room import LackOfRoom
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
-from convscope.report.printable import first_and_last
+from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.train.auto.choose import Settled
 from convscope.train.descent.mode import computing
 from convscope.train.directory.run import ModelCard
@@ -73,7 +73,7 @@ def data_lines(dataset: Dataset) -> Iterator[str]:
     """Say what was read: the source, its images, its classes, and what the reader should know of them."""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
-    yield f"classes: {first_and_last(dataset.classes)}"
+    yield f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}"
     yield from dataset.notes
 
 

@@ -70,6 +70,12 @@ UNDERSTOOD = {
     "two in one": (made.each("a/b", "cat dog"), "classes", {"all": 6}, "read from .*/a/b"),
     "folders in classes": (["cat/indoor", "cat/outdoor", "dog"], "classes", {"all": 9}, ""),
     "one folder in each class": (made.each("cat dog", "images"), "classes", {"all": 6}, ""),
+    "splits in a lone train": (
+        made.each("tv/train/train tv/train/val", "cat dog"),
+        "splits",
+        {"train": 6, "val": 6},
+        "tv",
+    ),
     "twice beside itself": (made.each("x/train x/test x/x/train", "cat dog"), "splits", TWO, "not read: x"),
 }
 # paths and what the refusal says
@@ -107,6 +113,15 @@ REFUSED = {
     "a set beside another": (
         ["x/ok", "x/bad", *made.each("y/y/train y/y/test", "ok bad")],
         "y/y holds test/ and train/",
+    ),
+    "splits in different folders": (
+        [*made.each("a/train b/test", "cat dog")],
+        "as splits .train in a/train/, test in b/test/. .*train=a/train,test=b/test.*as the classes a, b .add",
+    ),
+    "an empty train": (["train/a/", "train/b/", *made.each("test", "a b")], "has test/ but no images in train/: put"),
+    "a class of test alone": (
+        [*made.each("train test", "a b"), "test/z"],
+        "does not: z. Put images of z into train/, or remove test/z$",
     ),
     "two for one": (made.each("train val validation", "cat dog"), "both val/ and validation/ .*train=train,val=val"),
     "images and masks": (made.each("train_img train_mask val_img", "a b"), "both train_img/ and train_mask/"),
@@ -211,10 +226,11 @@ def test_layouts_that_can_not_be(tmp_path: Path) -> None:
     made.folders(tmp_path / "data", *made.each("a b", "cat dog"), "a/Cat", images=1)
     for layout, said in {
         "class": "it is one of auto, .* Did you mean classes?",
-        "train=": "'.' is not the name of a folder inside the source",
+        "train=,test=": "a folder's name is missing after train=",
+        "train=.": "'.' is not the name of a folder inside the source",
         "train=/etc": "'/etc' is not the name of a folder inside",
         "train=a,val=../b": "'../b' is not the name of a folder inside",
-        "train=a,val=a": "'a' and 'a' hold the same images",
+        "train=a,val=a": "'a' is named twice",
         "train=a,val=a/cat": "'a' and 'a/cat' hold the same images",
         "test=a": "has no train=FOLDER",
         "train=c": "there is no folder .*/c",
@@ -250,6 +266,25 @@ def test_links_in_circles_are_seen_once(tmp_path: Path) -> None:
         (tmp_path / "data" / "empty" / f"{number}").symlink_to(tmp_path / "data")
     found = probe(str(tmp_path / "data"), layout="classes")
     assert "a" in found.classes and "b" in found.classes
+
+
+def test_links_to_a_folder_around_them_are_not_followed(tmp_path: Path) -> None:
+    made.folders(tmp_path / "data", *made.each("train test", "a b"), images=1)
+    made.folders(tmp_path, "beside", images=1)
+    for path, to in {"loop": "..", "train/up": "..", "train/a/out": "../../..", "train/b/root": "../.."}.items():
+        (tmp_path / "data" / path).symlink_to(to)
+    found = probe(str(tmp_path / "data"))
+    assert (found.classes, found.counts) == (("a", "b"), {"train": 2, "test": 2})
+    (note,) = found.listing.notes
+    assert all(re.search(f"not followed.*data/{link}\\b", note) for link in ("loop", "train/up", "train/a/out"))
+    assert probe(str(tmp_path / "data" / "train")).counts == {"all": 2}
+
+
+def test_folders_that_a_layout_does_not_name_are_said(tmp_path: Path) -> None:
+    made.folders(tmp_path, *made.each("x/fold1 x/fold2 y", "a b"), images=1)
+    assert probe(str(tmp_path), layout="train=x/fold1").listing.notes == (
+        "not named in the layout, and not read: x/fold2, y",
+    )
 
 
 def test_names_of_splits() -> None:

@@ -5,6 +5,7 @@ Labels go by the class's name, never by its place in whatever a split happens to
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.reading import Reading, no_classes, read_by
 from convscope.data.sources.recognize import recognized
 from convscope.data.sources.tree import Branch
-from convscope.data.sources.walk import Walk
+from convscope.data.sources.walk import Walk, folders_around
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import few
 from convscope.report.units import plural
@@ -46,7 +47,7 @@ def list_folder(
     source = reading.root.path
     notes = [*reading.notes, *_notes_on_empty(reading, to_learn=to_learn)]
     classes = _classes(reading, to_learn=to_learn, earlier=earlier)
-    walks = {split: Walk() for split in reading.classes}
+    walks = {split: Walk(around=_around(reading, split)) for split in reading.classes}
     found = {split: _collect(walks[split], folders) for split, folders in reading.classes.items()}
     learned = found[reading.learned]
     for name in classes:
@@ -58,6 +59,7 @@ def list_folder(
         if missing:
             notes.append(f"{'it' if split == WHOLE else split} has no images of {few(missing)}")
     notes.extend(_notes_on(walks.values()))
+    notes.extend(_notes_on_circles((root, reading.root), reading, walks.values()))
 
     files: list[Found] = []
     labels: list[int] = []
@@ -104,8 +106,29 @@ def _classes(reading: Reading, *, to_learn: bool, earlier: tuple[str, ...]) -> t
         strangers = [name for name in by_class if name not in learned]
         if strangers:
             near = did_you_mean(strangers[0], learned)
-            raise DataError(f"{root.path}: {split} holds classes that train does not: {few(strangers)}.{near}")
+            folders = few(_path_below(root, path) for name in strangers for path in by_class[name])
+            raise DataError(
+                f"{root.path}: {split} holds classes that train does not: {few(strangers)}.{near} Put images of "
+                f"{few(strangers)} into {_path_below(root, where.path)}/, or remove {folders}"
+            )
     return class_order(learned, earlier=earlier)
+
+
+def _path_below(root: Branch, path: str) -> str:
+    return os.path.relpath(path, root.path)
+
+
+def _around(reading: Reading, split: str) -> frozenset[tuple[int, int]]:
+    """The folders that a split's class folders lie in."""
+    holders = reading.holders.get(split, [])
+    return frozenset().union(*(folders_around(branch.path) for branch in (reading.root, *holders)))
+
+
+def _notes_on_circles(roots: Iterable[Branch], reading: Reading, walks: Iterable[Walk]) -> Iterator[str]:
+    branches = [*roots, *reading.root.below, *(branch for held in reading.holders.values() for branch in held)]
+    links = {link for branch in branches for link in branch.circles} | {link for walk in walks for link in walk.circles}
+    if links:
+        yield f"not followed, for they lead to a folder that they lie in: {few(sorted(links))}"
 
 
 def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from convscope.data.layout import BY_CLASSES, BY_SPLITS, CLASS_FIRST, GROUPS, SPLITS, Layout
 from convscope.data.listing import WHOLE
-from convscope.data.sources.split_folders import find_splits, loose_images, unwrapped
+from convscope.data.sources.split_folders import find_splits, lack_of_train, loose_images, unwrapped
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few
@@ -64,8 +64,16 @@ def by_splits(root: Branch) -> Reading:
     chosen = find_splits(root)
     if "train" not in chosen:
         there = " and ".join(f"{branch.name}/" for branch in chosen.values())
-        has = f"has {there} but no train/" if chosen else "has no folder named train/"
-        raise DataError(f"{root.path} {has}: name the folder of training images train, or --layout train=FOLDER")
+        lack = lack_of_train(root)
+        has = (
+            f"has {there} but {lack}"
+            if chosen
+            else "has no folder named train/"
+            if lack == "no train/"
+            else f"has {lack}"
+        )
+        do = "name the folder of training images train" if lack == "no train/" else "put the training images there"
+        raise DataError(f"{root.path} {has}: {do}, or --layout train=FOLDER")
     holders: dict[str, list[Branch]] = {}
     notes: list[str] = []
     for split, branch in chosen.items():
@@ -122,7 +130,23 @@ def by_names(root: Branch, layout: Layout) -> Reading:
                 if not path.is_dir():
                     raise DataError(f"layout {str(layout)!r}: there is no folder {path}")
                 holders.setdefault(split, []).append(Branch(str(path)))
-    return _reading(root, layout, holders, list(_loose([held for found in holders.values() for held in found])))
+    notes = list(_loose([held for found in holders.values() for held in found]))
+    named = frozenset(PurePath(folder) for _, folder in layout.folders)
+    if beside := list(_not_named(root, root, named)):
+        notes.insert(0, f"not named in the layout, and not read: {few(beside)}")
+    return _reading(root, layout, holders, notes)
+
+
+def _not_named(root: Branch, branch: Branch, named: frozenset[PurePath]) -> Iterator[str]:
+    """The folders with images that a layout names neither themselves nor by a folder in them or around them."""
+    for inner in branch.below:
+        path = PurePath(_below(root, inner))
+        if path in named:
+            continue
+        if any(other.is_relative_to(path) for other in named):
+            yield from _not_named(root, inner, named)
+        else:
+            yield str(path)
 
 
 def _reading(root: Branch, layout: Layout, holders: dict[str, list[Branch]], notes: list[str]) -> Reading:

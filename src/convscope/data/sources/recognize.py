@@ -10,7 +10,15 @@ from dataclasses import replace
 
 from convscope.data.layout import SPLITS, is_split_name, split_in_name, words_beside_split
 from convscope.data.sources.reading import Reading, by_class_first, by_classes, by_splits
-from convscope.data.sources.split_folders import find_splits, is_beside, loose_images, named_alike, option_of, unwrapped
+from convscope.data.sources.split_folders import (
+    find_splits,
+    is_beside,
+    lack_of_train,
+    loose_images,
+    named_alike,
+    option_of,
+    unwrapped,
+)
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few
@@ -23,12 +31,23 @@ def recognized(root: Branch) -> Reading:
     Raises:
         DataError: two readings are possible, or none is.
     """
-    inner = root if len(root.below) == 1 and split_in_name(root.below[0].name) else unwrapped(root)
+    inner = _innermost(root)
     reading = _recognized(inner)
     if inner is root:
         return reading
     note = f"layout: images are read from {inner.path}, all that {root.path} holds"
     return replace(reading, notes=(note, *reading.notes))
+
+
+def _innermost(root: Branch) -> Branch:
+    """The folder to recognize: one that lies alone, but for a split; a split too where all that it holds is splits."""
+    outer = root if len(root.below) == 1 and split_in_name(root.below[0].name) else unwrapped(root)
+    if outer.has_classes and len(outer.below) == 1:
+        alone = outer.below[0]
+        splits = {split_in_name(inner.name) for inner in alone.below if _class_names(inner)}
+        if alone.has_classes and None not in splits and len(splits) > 1:
+            return alone
+    return outer
 
 
 def has_class_folders(root: Branch) -> bool:
@@ -64,6 +83,7 @@ def _recognized(root: Branch) -> Reading:
             f"together, or {_option_of_parts(root.below)})",
             _as_classes(root),
         )
+    _refuse_splits_in_classes(root)
     reading = by_classes(root)
     if alone := [branch.name for branch in root.below if is_split_name(branch.name)]:
         note = f"layout: {few(alone)}/ is read as a class, for it holds images and no class folders"
@@ -114,7 +134,7 @@ def _without_train(root: Branch, chosen: dict[str, Branch]) -> Reading | None:
         if others:
             said = [("train", "FOLDER"), *((split, branch.name) for split, branch in held.items())]
             raise DataError(
-                f"{root.path} has no train/: say which folder it is ({option_of(said)}), or read all "
+                f"{root.path} has {lack_of_train(root)}: say which folder it is ({option_of(said)}), or read all "
                 f"{_as_classes(root)}"
             )
         return by_splits(root)  # which says that there is no train/
@@ -132,6 +152,31 @@ def _refuse_splits_without_classes(root: Branch) -> None:
             f"{root.path}: no class folders in {held}: put the images into a folder for each class, or give "
             f"a CSV file with their labels; if {_names_of(root)} are the classes: --layout classes"
         )
+
+
+def _refuse_splits_in_classes(root: Branch) -> None:
+    """Raise DataError where a folder that would be a class holds one named as a split, with class folders in it."""
+    found = [(split, inner) for branch in root.below for split, inner in _splits_with_classes(branch)]
+    if not found:
+        return
+    named = [(split, _path_below(root, inner)) for split, inner in found]
+    said = ", ".join(f"{split} in {path}/" for split, path in named[:5])
+    if all(split != "train" for split, _ in named):
+        named.insert(0, ("train", "FOLDER"))
+    learned = sorted(frozenset().union(*(_class_names(inner) for _, inner in found)))
+    raise _two_ways(
+        root, f"as splits ({said}) of the classes {few(learned)} (add {option_of(named[:5])})", _as_classes(root)
+    )
+
+
+def _splits_with_classes(branch: Branch) -> list[tuple[str, Branch]]:
+    """The folders in one, or in the only one in it, that are named as splits and hold class folders."""
+    while True:
+        found = [(split_in_name(inner.name), inner) for inner in branch.below if _class_names(inner)]
+        splits = [(split, inner) for split, inner in found if split]
+        if splits or branch.images or len(branch.below) != 1:
+            return splits
+        branch = branch.below[0]
 
 
 def _is_split_inside(branches: Sequence[Branch]) -> bool:

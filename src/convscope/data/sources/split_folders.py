@@ -52,6 +52,12 @@ def _one(root: Branch, split: str, candidates: Mapping[str, Sequence[Branch]]) -
     return there[0]
 
 
+def lack_of_train(root: Branch) -> str:
+    """Return what is said of a folder without training images: that there is no train/, or that it holds none."""
+    empty = next((branch.name for branch in root.empty if split_in_name(branch.name) == "train"), None)
+    return "no train/" if empty is None else f"no images in {empty}/"
+
+
 def option_of(named: Iterable[tuple[str, str]]) -> str:
     """Return the option that names folders, (split, folder) pairs, as it is typed; training images come first.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from convscope.data.sources.walk import could_be_image, is_hidden
+from convscope.data.sources.walk import could_be_image, folders_around, is_hidden
 
 
 class Branch:
@@ -21,24 +21,31 @@ class Branch:
         self.name = Path(path).name
         self._key = _identity(path)
         self._above: frozenset[tuple[int, int]] = frozenset() if above is None else above._above | {above._key}
+        # The folder that was named and all that it lies in: a link to one of them would read what lies beside it.
+        self._around: frozenset[tuple[int, int]] = folders_around(path) if above is None else above._around
         # Whether a folder holds images, by its identity: through links it may be met several times.
         self._known: dict[tuple[int, int], bool] = {} if above is None else above._known
 
     @cached_property
-    def _entries(self) -> tuple[int, tuple[Branch, ...]]:
-        """How many images lie in the folder itself, and the folders in it in order of their names."""
-        images, folders = 0, []
+    def _entries(self) -> tuple[int, tuple[Branch, ...], tuple[str, ...]]:
+        """How many images lie in the folder itself, the folders in it in order of their names, and links in circles."""
+        images, folders, circles = 0, [], []
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
                     if _is_folder(entry):
-                        if not is_hidden(entry.name):
-                            folders.append(Branch(entry.path, above=self))
+                        if is_hidden(entry.name):
+                            continue
+                        branch = Branch(entry.path, above=self)
+                        if entry.is_symlink() and branch._key in self._around:
+                            circles.append(entry.path)
+                        else:
+                            folders.append(branch)
                     elif could_be_image(entry.name) and not is_hidden(entry.name):
                         images += 1
         except OSError:
             images += 1
-        return images, tuple(sorted(folders, key=lambda branch: branch.name))
+        return images, tuple(sorted(folders, key=lambda branch: branch.name)), tuple(sorted(circles))
 
     @property
     def images(self) -> int:
@@ -49,6 +56,11 @@ class Branch:
     def folders(self) -> tuple[Branch, ...]:
         """The folders in it, in order of their names."""
         return self._entries[1]
+
+    @property
+    def circles(self) -> tuple[str, ...]:
+        """The links in it that lead to a folder around them, which are not followed."""
+        return self._entries[2]
 
     @cached_property
     def holds_images(self) -> bool:

@@ -34,6 +34,9 @@ class Walk:
     # Files that are no images by their endings, counted by ending.
     passed_over: Counter[str] = field(default_factory=Counter)
     linked_twice: int = 0
+    # Folders that links may not lead to, for the class folders lie in them; and the links that do.
+    around: frozenset[tuple[int, int]] = frozenset()
+    circles: list[str] = field(default_factory=list)
     _folders: set[tuple[int, int]] = field(default_factory=set)
     _files: set[tuple[int, int]] = field(default_factory=set)
     _links: list[tuple[str, list[Found]]] = field(default_factory=list)
@@ -57,7 +60,9 @@ class Walk:
                 continue
             key = (status.st_dev, status.st_ino)
             if stat.S_ISDIR(status.st_mode):
-                if key not in self._folders:
+                if key in self.around:
+                    self.circles.append(path)
+                elif key not in self._folders:
                     self._descend(path, found)
             elif key in self._files:
                 self.linked_twice += 1
@@ -112,6 +117,22 @@ class Walk:
             return
         self._files.add((status.st_dev, status.st_ino))
         found.append(Found(path, status.st_size, status.st_mtime_ns))
+
+
+def folders_around(path: str) -> frozenset[tuple[int, int]]:
+    """Return the identities, (device, inode), of a folder and of all that it lies in, by its name and where it is."""
+    found = set()
+    try:
+        here = (Path(path).absolute(), Path(path).resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return frozenset()
+    for folder in {above for start in here for above in (start, *start.parents)}:
+        try:
+            status = folder.stat()
+        except OSError:
+            continue
+        found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def could_be_image(name: str) -> bool:
