@@ -90,6 +90,7 @@ def test_pages_and_drawings_are_written(tmp_path: Path):
 def test_a_forward_that_fails_shows_what_ran_and_exits_2(nets: str, capsys: pytest.CaptureFixture[str]):
     out, err = failing(capsys, "inspect", f"{nets}:Broken", "--input", "3x32x32")
     assert "conv" in out and "8×15×15" in out
+    assert "for one sample" not in out  # totals of a part would be taken for the network's
     assert "fc (Linear)" in err and "1800" in err
 
 

@@ -66,7 +66,7 @@ def test_three_axes_and_transposed_and_pooling():
         (["64", "-k", "3", "-p", "2", "--pool"], "more than half the pooling kernel"),
         (["64", "-k", "2", "--pool", "-i", "8", "-o", "4"], "a pooling keeps the number of channels"),
         (["64", "-k", "3", "-s", "0"], "stride must be at least 1"),
-        (["0", "-k", "3"], "input_size must be at least 1"),
+        (["0", "-k", "3"], "INPUT must be at least 1; got 0"),
         (["64", "-k", "3", "-p", "same", "--pool"], "belongs to convolution"),
     ],
 )

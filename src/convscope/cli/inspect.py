@@ -164,7 +164,7 @@ def _print(inspection: Inspection, table: Table, more: list[tuple[str, str]], *,
     click.echo(click.style(printable(title(inspection)), bold=True) + "\n")
     print_table(table)
     echo()
-    for name, value in [*totals(inspection), *more]:
+    for name, value in [] if inspection.error else [*totals(inspection), *more]:
         echo(f"{name:<12}{value}")
     if inspection.warnings:
         echo()

@@ -105,6 +105,8 @@ def command(
 
 def _input_sizes(text: str, dimensions: int | None) -> tuple[int, ...]:
     sizes = _numbers("INPUT", text)
+    if min(sizes) < 1:
+        raise GeometryError(f"INPUT must be at least 1; got {text}")
     if len(sizes) == 1:
         return sizes * (dimensions or 2)
     if len(sizes) > 3 or (dimensions is not None and len(sizes) != dimensions):

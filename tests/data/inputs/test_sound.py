@@ -86,7 +86,10 @@ def test_what_is_no_whole_sound_is_named(data: bytes, words: str) -> None:
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("whole", "size"), [(2**32 - 1, 2**32 - 1), (0, 0), (2**32 - 1, 0), (36, 0)])
+@pytest.mark.parametrize(
+    ("whole", "size"),
+    [(2**32 - 1, 2**32 - 1), (0x7FFFF024, 0x7FFFF000), (2**31 - 1, 2**31 - 37), (0, 0), (2**32 - 1, 0), (36, 0)],
+)
 @pytest.mark.parametrize("rest", [b"", b"!"])
 def test_a_file_written_to_a_pipe_is_read_to_its_end(whole: int, size: int, rest: bytes) -> None:
     data = bytearray(riff((b"fmt ", header(PCM, 1, 8000, 16)), (b"data", struct.pack("<2h", 16384, -32768))))

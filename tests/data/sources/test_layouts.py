@@ -105,6 +105,10 @@ REFUSED = {
     ),
     "train, test and another": (["train", "test", "plane"], "no class folders in test/ and train/"),
     "one class with splits": (["cat/train", "cat/test", "dog"], "cat holds test/ and train/, and no train/ is in dog"),
+    "splits in the classes of a lone train": (
+        made.each("train/cat train/dog", "train val"),
+        "train/cat holds train/ and val/: give .*/train to read these as splits, or add --layout splits",
+    ),
     "splits without train in a class": (made.each("cat dog", "val test"), "no train/ is in cat, dog"),
     "several sets": (
         made.each("nut/train nut/test bolt/train bolt/test", "ok bad"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
@@ -52,8 +52,22 @@ def inside(part: str) -> dict[str, torch.Tensor]:
     return {name.replace(f"{head}.", f"{head}.{part}.", 1): tensor for name, tensor in WANTED.items()}
 
 
+class EasyDict(dict):
+    """A table of its own kind, whose entries are attributes as well, as much research code saves."""
+
+    def __init__(self, entries: dict) -> None:
+        super().__init__(entries)
+        self.__dict__ = self
+
+
+class Ordered(OrderedDict):
+    """Another table of its own kind."""
+
+
 LAYOUTS = {
     "plain": WANTED,
+    "a class derived from dict": EasyDict({"epoch": 3, "model": EasyDict(WANTED)}),
+    "another derived from OrderedDict": Ordered(WANTED),
     "DataParallel": under("module."),
     "torch.compile": under("_orig_mod."),
     "compiled DataParallel": under("module._orig_mod."),

@@ -20,6 +20,7 @@ from convscope.report.units import plural
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _UNKNOWN = 0xFFFFFFFF
+_NEAR_2_GIB = 0x7FFFF000  # programs that write to a pipe give 0x7FFFF000 (SoX) to 0x80000000 (arecord), or _UNKNOWN
 _ENCODINGS = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC"}
 _CONVERT = "convert it, such as by: ffmpeg -i IN -c:a pcm_s16le OUT.wav"
 
@@ -131,14 +132,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
     """Give the parts of a RIFF file: name, bytes, and whether its length is unknown.
 
     What a file may have after its samples is not checked. A program that writes to a pipe can't go back to write the
-    length of the samples, and leaves 0xFFFFFFFF or 0: they go to the end of the file then. Of a length of 0 that is so
-    where the whole file's length is unknown as well or ends there; elsewhere there are no samples.
+    length of the samples, and leaves 0xFFFFFFFF, about 2 GiB, or 0: they go to the end of the file then. Of a length
+    of 0 that is so where the whole file's length is unknown as well or ends there; elsewhere there are no samples.
     """
     (whole,) = struct.unpack_from("<I", data, 4)
     place = 12
     while place + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, place)
-        if name == b"data" and (size == _UNKNOWN or (size == 0 and (whole == _UNKNOWN or whole <= place))):
+        left = len(data) - place - 8
+        open_end = size > left and size >= _NEAR_2_GIB
+        if name == b"data" and (open_end or (size == 0 and (whole == _UNKNOWN or whole <= place))):
             yield name, data[place + 8 :], True
             return
         body = data[place + 8 : place + 8 + size]

@@ -70,6 +70,7 @@ def _recognized(root: Branch) -> Reading:
         # Images in the folder itself are loose beside class folders of train/, or those of a class called train.
         if train.has_classes or (train.below and is_split_name(chosen["train"].name)):
             _refuse_splits_that_could_be_classes(root, chosen)
+            _refuse_splits_below_classes(train)
             return by_splits(root)
     elif reading := _without_train(root, chosen):
         return reading
@@ -103,6 +104,17 @@ def _refuse_splits_that_could_be_classes(root: Branch, chosen: dict[str, Branch]
         names = _class_names(branch)
         if split not in plain and names and 2 * len(names & learned) < min(len(names), len(learned)):
             _refuse_splits(root, chosen, learned)
+
+
+def _refuse_splits_below_classes(train: Branch) -> None:
+    """Raise DataError where most class folders of the training images are split once more."""
+    signed = [branch for branch in train.below if len(_splits_in(branch)) > 1]
+    if 2 * len(signed) > len(train.below):
+        there = " and ".join(f"{inner.name}/" for inner in signed[0].below if split_in_name(inner.name))
+        raise DataError(
+            f"{signed[0].path} holds {there}: give {typed(train.path)} to read these as splits, or add --layout "
+            "splits to read all images below each class folder as training images"
+        )
 
 
 def _class_names(branch: Branch) -> frozenset[str]:

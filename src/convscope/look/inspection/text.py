@@ -86,7 +86,7 @@ def named(names: Sequence[str]) -> str:
 def inspection_text(inspection: Inspection) -> str:
     """The whole of it as plain text."""
     parts = [title(inspection), "", table_text(inspection.table()), ""]
-    parts += [f"{name:<12}{value}" for name, value in totals(inspection)]
+    parts += [f"{name:<12}{value}" for name, value in ([] if inspection.error else totals(inspection))]
     if inspection.warnings:
         parts += ["", *(line for _, line in warning_lines(inspection.warnings))]
     if inspection.error:
@@ -101,7 +101,7 @@ def inspection_renderable(inspection: Inspection) -> RenderableType:
 
     styles = {"warning": "yellow", "note": "", "faint": "dim"}
     parts: list[RenderableType] = [Text(title(inspection), "bold"), Text(), rich_table(inspection.table()), Text()]
-    parts += [Text(f"{name:<12}{value}") for name, value in totals(inspection)]
+    parts += [Text(f"{name:<12}{value}") for name, value in ([] if inspection.error else totals(inspection))]
     if inspection.warnings:
         parts.append(Text())
         parts += [Text(line, styles[style]) for style, line in warning_lines(inspection.warnings)]

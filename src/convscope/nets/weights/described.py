@@ -78,10 +78,11 @@ class Global:
 
 @dataclass(slots=True)
 class Inert:
-    """An object that was not made: what it would be, and the values that it would get."""
+    """An object that was not made: what it would be, the values that it would get, and its items, of a dict's kind."""
 
     name: str
     values: object = None
+    items: dict[Any, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,11 +82,13 @@ class _Machine:
 
     def set_items(self, values: list[Any]) -> None:
         table = self.stack[-1]
+        if isinstance(table, Inert):  # of a class that derives from dict
+            table.items = table = {} if table.items is None else table.items
         if isinstance(table, dict):
             for key, value in zip(values[::2], values[1::2], strict=True):
                 if isinstance(key, str) or (type(key) is int and abs(key) <= LARGEST_KEY):
                     table[key] = value
-        elif not isinstance(table, Inert):
+        else:
             raise CaptureError("its pickle is damaged (items of no table)")
 
     def append(self, values: list[Any]) -> None:

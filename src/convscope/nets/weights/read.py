@@ -178,6 +178,8 @@ def _flattened(path: Path, value: Any) -> WeightsFile:
 
 def _entries(value: Any) -> tuple[bool, list[tuple[Any, Any]]]:
     """Whether a value is a saved module, and what it has by name: of a module, its tensors and its parts."""
+    if isinstance(value, Inert) and value.items:
+        return False, list(value.items.items())
     if isinstance(value, Inert) and isinstance(value.values, dict):
         parts = (value.values.get(name) for name in _OF_MODULES)
         return True, [pair for part in parts if isinstance(part, dict) for pair in part.items()]

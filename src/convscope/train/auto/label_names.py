@@ -78,10 +78,10 @@ def changed_by_mirror(classes: Sequence[str]) -> str | None:
     >>> changed_by_mirror(["left_arrow", "stop", "right-arrow"])
     "by their names a mirror turns 'left_arrow' into 'right-arrow'"
     >>> changed_by_mirror(["letter_b", "letter_d"]), changed_by_mirror(["cat", "dog"])
-    ('characters', None)
+    ("by their names the classes are characters, such as 'letter_b'", None)
     """
     if are_characters(classes):
-        return "characters"
+        return f"by their names the classes are characters, such as {classes[0]!r}"
     named = [name for name in classes if any(word in "".join(tokens_of(name)) for word in MIRRORED)]
     if _are_enough(len(named), classes):
         return f"by its name {named[0]!r} is a mirror image"
@@ -104,7 +104,7 @@ def changed_by_turning(classes: Sequence[str]) -> str | None:
     ("by their names a turn makes '0' into '90'", "by their names a turn makes 'up' into 'down'")
     """
     if are_characters(classes):
-        return "characters"
+        return f"by their names the classes are characters, such as {classes[0]!r}"
     angles = [(classes[0], classes[1]) for found in _readings(classes) if len(found) > 1]
     pairs = angles or list(opposites(classes, UP_DOWN + LEFT_RIGHT, SHORT_LEFT_RIGHT, INITIALS))
     concerned = len(classes) if angles else len({name for pair in pairs for name in pair})
