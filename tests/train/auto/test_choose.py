@@ -56,9 +56,10 @@ def test_digits() -> None:
     ("side", "colour", "expected"),
     [
         (32, True, ("cifarnet", (32, 32), True, 2, False)),
-        (44, True, ("alexnet-mini", (32, 32), True, 4, False)),
+        (44, True, ("cifarnet", (44, 44), True, 2, False)),
+        (75, False, ("cifarnet", (48, 48), False, 2, False)),
         (28, False, ("lenet5", (28, 28), False, 2, False)),
-        (64, True, ("resnet18", (64, 64), True, 8, False)),
+        (64, True, ("cifarnet", (48, 48), True, 2, False)),
         (120, True, ("resnet18", (120, 120), True, 0, True)),
         (300, False, ("resnet18", (224, 224), False, 14, False)),
     ],

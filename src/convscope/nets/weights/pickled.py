@@ -83,7 +83,9 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         table = self.stack[-1]
         if isinstance(table, Inert):  # of a class that derives from dict
-            table.items = table = {} if table.items is None else table.items
+            if table.items is None:
+                table.items = {}
+            table = table.items
         if isinstance(table, dict):
             for key, value in zip(values[::2], values[1::2], strict=True):
                 if isinstance(key, str) or (type(key) is int and abs(key) <= LARGEST_KEY):

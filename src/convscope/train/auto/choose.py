@@ -212,7 +212,7 @@ def _model(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
     side = min(found.image_size)
     usual = catalogue.choose(side, channels=plain(recipe.channels))
     usual = MODEL_INSTEAD.get((recipe.recipe, usual), usual)
-    others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_OTHERWISE)
+    others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_SMALLEST, catalogue.AUTO_OTHERWISE)
     model = next((name for name in (usual, *others) if _takes_size(name, recipe)), usual)
     why = "" if model == usual else f", and {usual} does not take {recipe.image_size}"
     reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}{why}")
@@ -256,13 +256,15 @@ def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, 
     if recipe.image_size != AUTO:
         return parse_size(recipe.image_size)
     side = min(found.image_size)
-    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, max(own))
+    largest = catalogue.LARGER_INPUTS.get(entry.name, max(own))
+    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, largest)
     height, width = taken, taken
     if own != (taken, taken):
         height, width = nearest_input(model, (taken, taken), options=network_options(recipe)) or own
     if (height, width) != found.image_size:
         shown = "x".join(map(str, found.image_size))
-        made = f"was made for {own[0]}x{own[1]}" if height == taken else "takes no smaller ones"
+        usual = f"was made for {own[0]}x{own[1]}" if largest == max(own) else f"gets {largest}x{largest} at most"
+        made = usual if height == taken else "takes no smaller ones"
         reasons.append(f"images at {height}x{width} pixels: they are about {shown}, and {model} {made}")
     return height, width
 
