@@ -16,7 +16,7 @@ ONE_PROCESS = """
 import time
 start = time.perf_counter()
 import torch
-from convscope.look.explanation.record import Lens
+from convscope.interpret.explanation.record import Lens
 from convscope.nets.build import build
 torch.manual_seed(0)
 network, image = build("resnet50").eval(), torch.randn(1, 3, 224, 224)

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convscope.capture.build import build_without_memory
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
 Tool = Callable[[nn.Module, tuple[int, ...]], object]
@@ -30,7 +30,7 @@ Tool = Callable[[nn.Module, tuple[int, ...]], object]
 FIRST_CALL = """
 import time
 start = time.perf_counter()
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 inspection = inspect(lambda: build("resnet152"), (3, 224, 224))
 print(f"{time.perf_counter() - start:.2f} {inspection.parameters} {inspection.macs}")
@@ -47,7 +47,7 @@ def memory(which):
 
 before = memory("VmRSS")
 from convscope.nets.build import build
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
 inspection = inspect(lambda: build("vgg19"), (3, 224, 224))
 print((memory("VmHWM") - before) / 1e6, inspection.parameters)
 """

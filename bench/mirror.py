@@ -207,8 +207,8 @@ def measure(case: Case, folder: Path, given: argparse.Namespace) -> tuple[str, .
 def decision(data: Path) -> tuple[str, float]:
     """Whether images are mirrored by default, in words, and the seconds that this took in all."""
     from convscope.data.open import probe
-    from convscope.train.auto.choose import settle
-    from convscope.train.settings.recipe import Recipe
+    from convscope.recipe.recipe import Recipe
+    from convscope.training.resolve.resolve import settle
 
     found = probe(str(data))
     began = time.perf_counter()

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from convscope.train.hardware.allocator import prepare_memory
+from convscope.hardware.allocator import prepare_memory
 
 prepare_memory()  # before torch is imported
 
-from convscope.train.doctor.checkup import check_up  # noqa: E402
+from convscope.experiments.doctor.checkup import check_up  # noqa: E402
 
 # (network, input, images a step)
 WORK = (("cifarnet", (3, 32, 32), 500), ("resnet50", (3, 224, 224), 32))

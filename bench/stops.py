@@ -24,9 +24,9 @@ from pathlib import Path
 
 from convscope.cli.main import main as convscope
 from convscope.report.table import Column, Table, print_table
-from convscope.train import job
-from convscope.train.directory.checkpoint import load_checkpoint
-from convscope.train.directory.run import Run
+from convscope.runs.checkpoint import load_checkpoint
+from convscope.runs.run_directory import Run
+from convscope.training import job
 
 EPOCHS = 6
 SETTINGS = f"--model alexnet-mini --image-size 8 --threads 1 --precision fp32 --plan rules --epochs {EPOCHS}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convscope.experiments.ablation.record import Ablation
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
 
 # 8 pixels, 539 images and one epoch: enough to compare, over in a second.
 RECIPE = Recipe(

@@ -11,10 +11,10 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.graph.figures import weighted_depth
 from convscope.graph.records import Graph
-from convscope.look.inspection.record import inspect_graph
+from convscope.interpret.inspection.record import inspect_graph
 from convscope.nets import catalogue
 from convscope.nets.build import build, smallest_input
-from convscope.nets.depth import parts
+from convscope.nets.layer_groups import parts
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from convscope.data.batches import Normalization
 from convscope.data.records import Decoding
 from convscope.nets.build import build
-from convscope.train.directory.run import ModelCard, Run
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.recipe_file import to_toml
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.runs.run_directory import ModelCard, Run
 
 SPARSE = 10 * 2**30
 # Nothing is unreadable to root.

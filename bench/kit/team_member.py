@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convscope.train.hardware.allocator import prepare_memory
+from convscope.hardware.allocator import prepare_memory
 
 prepare_memory()  # before torch is imported
 
@@ -20,15 +20,15 @@ from torch import nn  # noqa: E402
 from convscope.data.augment import Augmentation  # noqa: E402
 from convscope.data.batches import Normalization  # noqa: E402
 from convscope.data.records import ImageSet  # noqa: E402
+from convscope.hardware.mode import Mode  # noqa: E402
 from convscope.nets.build import build  # noqa: E402
-from convscope.train.descent.mode import Mode  # noqa: E402
-from convscope.train.events import Silent  # noqa: E402
-from convscope.train.loop.loop import fit  # noqa: E402
-from convscope.train.loop.state import Settings, new_state  # noqa: E402
-from convscope.train.loss.objective import Objective  # noqa: E402
-from convscope.train.team.distributed import joined  # noqa: E402
-from convscope.train.team.shared_batch_norm import share_batch_norm  # noqa: E402
-from convscope.train.team.team import Team  # noqa: E402
+from convscope.runs.events import Silent  # noqa: E402
+from convscope.scoring.objective import Objective  # noqa: E402
+from convscope.training.distributed.launch import joined  # noqa: E402
+from convscope.training.distributed.process_group import Team  # noqa: E402
+from convscope.training.distributed.shared_batch_norm import share_batch_norm  # noqa: E402
+from convscope.training.loop.loop import fit  # noqa: E402
+from convscope.training.loop.state import Settings, new_state  # noqa: E402
 
 
 def member(*, network: str, shared: bool, steps: int, batch: int, threads: int, out: str) -> None:

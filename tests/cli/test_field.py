@@ -10,8 +10,8 @@ import pytest
 from torch import nn
 
 from convscope.cli.main import main
-from convscope.look.cell_field import cell_field, projective_field
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
+from convscope.interpret.receptive_field import cell_field, projective_field
 from convscope.nets.build import build
 
 

@@ -13,7 +13,7 @@ import pytest
 import data_makers as made
 from commands import told
 from convscope.cli.main import COMMANDS, cli
-from convscope.train.settings.recipe import names
+from convscope.recipe.recipe import names
 from hostile_files import KINDS, put, untrained_run
 
 LONGEST_SECONDS = 60  # on a machine that is busy with other work too

@@ -11,7 +11,7 @@ import pytest
 import data_makers as made
 from commands import told
 from convscope.files.regular import Unreadable
-from convscope.train.directory.progress import Progress
+from convscope.runs.progress import Progress
 from hostile_files import untrained_run
 
 HUGE = "1" + 400 * "0"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from convscope.graph.diagnose.finding import Kind
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -16,7 +16,7 @@ import data_makers as made
 from commands import told
 from convscope.data.sources import folder as folder_source
 from convscope.experiments.ablation.ablate import ablate, ablate_on
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 QUICK = "--model lenet5 --epochs 1 --batch-size 8 --threads 1"

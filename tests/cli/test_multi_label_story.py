@@ -15,10 +15,10 @@ import pytest
 import data_makers as made
 from commands import told
 from convscope.cli.main import main
-from convscope.train import train
-from convscope.train.events import EpochRow, Silent
-from convscope.train.settings.recipe import Recipe
-from convscope.train.training import train_on
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import EpochRow, Silent
+from convscope.training.session import train_on
+from convscope.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from PIL import Image
 
 import hostile_images as made
 from commands import told
-from convscope.capture.model_file import read_model_file
 from convscope.data.pixels.decode import decode_image
 from convscope.data.pixels.resize import crop_box
 from convscope.errors import RunError
+from convscope.runs.model_file import read_model_file
 
 # To 28x28, the crop box of each of these once began outside the image, at -4e-15.
 SIZES = ((29, 29), (29, 30), (29, 31), (31, 29), (29, 34), (33, 29))

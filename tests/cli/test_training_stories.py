@@ -26,7 +26,7 @@ from PIL import Image
 from commands import told
 from convscope.cli.evaluate import matrix_table
 from convscope.cli.main import main
-from convscope.train.answers.metrics import score
+from convscope.scoring.metrics import score
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
 RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt"}
@@ -70,7 +70,7 @@ def test_a_run_directory_holds_what_it_promises(work: Path) -> None:
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
-    assert all(row["train/loss"] and row["val/accuracy_top1"] and float(row["lr"]) > 0 for row in rows)
+    assert all(row["scoring"] and row["val/accuracy_top1"] and float(row["lr"]) > 0 for row in rows)
     with (run / "split.csv").open() as file:
         images = [row["image"] for row in csv.DictReader(file)]
     assert len(images) == len(set(images)) == 36

@@ -17,13 +17,13 @@ import convscope
 from ablations import RECIPE, results
 from convscope.cli.main import main
 from convscope.errors import RunError
-from convscope.experiments.ablation import crew
+from convscope.experiments.ablation import worker_pool as crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
+from convscope.experiments.ablation.progress import Unwatched
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
-from convscope.experiments.ablation.watcher import Unwatched
-from convscope.train import train
+from convscope.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from convscope.capture.load import load
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.experiments.ensemble.scores import compare
 from convscope.experiments.ensemble.train import EnsembleOutcome, train_ensemble, train_ensemble_on
-from convscope.train.answers.members import Averaged
-from convscope.train.directory.run import Run
-from convscope.train.events import EpochRow, Silent
-from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe
-from convscope.train.training import train_on
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import EpochRow, Silent
+from convscope.runs.run_directory import Run
+from convscope.scoring.ensemble import Averaged
+from convscope.scoring.objective import Objective
+from convscope.training.session import train_on
 
 RECIPE = Recipe(
     model="alexnet-mini",

@@ -12,9 +12,9 @@ from ablations import RECIPE
 from convscope.errors import RunError
 from convscope.experiments.ablation.results import EPOCHS, RESULTS, Results, read_results, write_results
 from convscope.experiments.ablation.trial import Trial
-from convscope.train.directory.run import Run
-from convscope.train.events import EpochRow
-from convscope.train.settings.recipe_file import to_toml
+from convscope.recipe.recipe_file import to_toml
+from convscope.runs.events import EpochRow
+from convscope.runs.run_directory import Run
 
 PLANNED = 3
 

@@ -17,10 +17,10 @@ from convscope.experiments.ablation import sharing
 from convscope.experiments.ablation import trial as one_trial
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.plan import read_plan
-from convscope.experiments.ablation.watcher import Unwatched
-from convscope.train.auto import fitting
-from convscope.train.auto.choose import settle
-from convscope.train.hardware.machine import this_machine
+from convscope.experiments.ablation.progress import Unwatched
+from convscope.hardware.machine import this_machine
+from convscope.training.resolve import memory as fitting
+from convscope.training.resolve.resolve import settle
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from convscope.experiments.ablation.statistics import Estimate, estimate, paired
 from convscope.experiments.ablation.text import ablation_table, order_lines
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant
-from convscope.train.directory.run import Run
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
+from convscope.runs.run_directory import Run
 
 
 @pytest.mark.parametrize("values", [[0.7, 0.72], [0.5, 0.9, 0.7, 0.71, 0.69]])

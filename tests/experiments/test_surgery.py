@@ -21,12 +21,12 @@ from convscope.experiments.ablation.variants import (
     without_augmentation,
 )
 from convscope.nets.build import build
-from convscope.nets.paces import scale_free_of
-from convscope.train.auto.choose import Settled, settle
-from convscope.train.descent.optimizers import default_learning_rate, set_rate
-from convscope.train.loop.state import Settings, new_state
-from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe, settings
+from convscope.nets.param_groups import scale_free_of
+from convscope.recipe.recipe import Recipe, settings
+from convscope.scoring.objective import Objective
+from convscope.training.loop.state import Settings, new_state
+from convscope.training.optim.optimizers import default_learning_rate, set_rate
+from convscope.training.resolve.resolve import Settled, settle
 
 
 def kinds(network: nn.Module) -> set[type[nn.Module]]:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from convscope.graph.diagnose.diagnose import fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
-from convscope.look.inspection.record import inspect
+from convscope.interpret.inspection.record import inspect
 from convscope.nets import catalogue
 from convscope.nets.build import build
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from convscope.look.inspection.record import Inspection, inspect
+from convscope.interpret.inspection.record import Inspection, inspect
 from convscope.nets import catalogue
 from convscope.nets.build import build
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convscope.capture.capture import capture
 from convscope.graph.training_cost import training_macs
 from convscope.nets.build import build
-from convscope.nets.depth import freeze
+from convscope.nets.layer_groups import freeze
 
 # None with channel groups: torch counts their weights' gradients as if there were one.
 NETWORKS = {

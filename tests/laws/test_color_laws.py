@@ -14,8 +14,8 @@ from convscope.data.batches import Normalization, to_floats
 from convscope.data.open import probe
 from convscope.data.records import ImageSet
 from convscope.errors import DataError, RunError
-from convscope.train.auto.choose import settle
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
+from convscope.training.resolve.resolve import settle
 from torchvision_oracle import torchvision_or_skip
 
 NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from convscope.look.explanation.lens import Lens
-from convscope.look.explanation.record import Explanation
+from convscope.interpret.explanation.lens import Lens
+from convscope.interpret.explanation.record import Explanation
 
 CHANNELS = 4
 Make = Callable[[st.DataObject, int], nn.Module]

@@ -11,10 +11,10 @@ import torch
 from convscope.capture.capture import capture
 from convscope.errors import ConvscopeError
 from convscope.graph.records import Node
-from convscope.look.explanation.lens import Lens
-from convscope.look.explanation.record import Explanation
-from convscope.look.replay.interpret import interpret
-from convscope.look.replay.numbers import Replay, as_array
+from convscope.interpret.explanation.lens import Lens
+from convscope.interpret.explanation.record import Explanation
+from convscope.interpret.replay.interpret import interpret
+from convscope.interpret.replay.numbers import Replay, as_array
 from convscope.nets.build import build
 from convscope.nets.catalogue import ENTRIES
 from convscope.nets.entry import Entry

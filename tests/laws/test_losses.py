@@ -17,15 +17,15 @@ from torch.nn import functional
 from convscope.cli.main import cli
 from convscope.data.open import probe
 from convscope.errors import RunError
+from convscope.recipe.class_weights import class_weights
+from convscope.recipe.recipe import Recipe
 from convscope.reference import loss as reference
-from convscope.train.answers.answer import evaluating
-from convscope.train.answers.metrics import score
-from convscope.train.auto.choose import settle
-from convscope.train.directory.run import open_run
-from convscope.train.loss.losses import LOSSES
-from convscope.train.loss.objective import Objective, make_objective
-from convscope.train.settings.class_weights import class_weights
-from convscope.train.settings.recipe import Recipe
+from convscope.runs.run_directory import open_run
+from convscope.scoring.answer import evaluating
+from convscope.scoring.losses import LOSSES
+from convscope.scoring.metrics import score
+from convscope.scoring.objective import Objective, make_objective
+from convscope.training.resolve.resolve import settle
 
 COUNT, CLASSES = 7, 5
 SINGLE = ("softmax", "hinge", "logistic")

@@ -9,8 +9,8 @@ from convscope.data.augment import generator_for
 from convscope.data.augmentation.draws import Part
 from convscope.data.augmentation.mixing import Mixing, mix
 from convscope.errors import DataError, RunError
-from convscope.train.loss.objective import Objective
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
+from convscope.scoring.objective import Objective
 
 COUNT, CLASSES, SIDE = 400, 7, 12
 BOTH = [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}]

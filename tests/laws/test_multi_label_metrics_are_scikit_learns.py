@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
 from convscope.errors import DataError
-from convscope.train.answers.multi_label import (
+from convscope.scoring.multi_label import (
     average_precision,
     mean_average_precision,
     roc_auc,
     score_labels,
 )
-from convscope.train.loss.objective import Objective
+from convscope.scoring.objective import Objective
 
 OBJECTIVE = Objective(loss="multi-label")
 

@@ -18,20 +18,20 @@ from hypothesis import strategies as st
 import data_makers as made
 from convscope.data import streamed as stream_module
 from convscope.data.batches import Batches
-from convscope.data.course import draw_course
+from convscope.data.epoch_order import draw_course
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet
 from convscope.data.shards.write_shards import write_shards
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.errors import DataError
 from convscope.files.regular import Unreadable
-from convscope.train import train
-from convscope.train.events import EpochRow, Silent
-from convscope.train.loop import guarded_step
-from convscope.train.settings.recipe import Recipe
-from convscope.train.team.place import Place
-from convscope.train.team.team import Team
-from convscope.train.training import train_on
+from convscope.hardware.rank import Place
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import EpochRow, Silent
+from convscope.training.distributed.process_group import Team
+from convscope.training.loop import guarded_step
+from convscope.training.session import train_on
+from convscope.training.train import train
 
 SMALL = Decoding(size=(8, 8))
 WINDOW = 20

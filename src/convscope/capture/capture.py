@@ -15,12 +15,12 @@ from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import left_as_found, random_states_kept
 from convscope.capture.mode import Mode
+from convscope.capture.recording.backends import Fake, Meta, Real, World, silent_fakes
 from convscope.capture.recording.module_calls import ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.place import Place
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.recording.tracking import signature_of
-from convscope.capture.recording.worlds import Fake, Meta, Real, World, silent_fakes
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from convscope.capture.recording.backends import World
 from convscope.capture.recording.tracking import signature_of
-from convscope.capture.recording.worlds import World
 from convscope.errors import CaptureError
 from convscope.graph.records import TensorSpec
 

@@ -18,8 +18,6 @@ from typing import Any
 
 from torch import nn
 
-from convscope.capture import model_file
-from convscope.capture.model_file import ModelFile, read_model_file
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
 from convscope.files.regular import Unreadable, refused_as, require_regular
 from convscope.files.text import read_text
@@ -27,6 +25,8 @@ from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_timm import import_timm, require_name
 from convscope.nets.weights.read import WEIGHTS, as_tensor, read_weights
+from convscope.runs import model_file
+from convscope.runs.model_file import ModelFile, read_model_file
 
 LARGEST_SOURCE = 2**24  # bytes of Python
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"

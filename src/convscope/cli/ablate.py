@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convscope.cli.echo import echo
+from convscope.cli.progress import log_lines
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
-from convscope.cli.watching import log_lines
 from convscope.errors import RunError
 from convscope.report.printable import printable
 from convscope.report.shell import typed
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.watcher import Watcher
+    from convscope.experiments.ablation.progress import Watcher
 
 EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than this
 
@@ -70,11 +70,11 @@ def command(
     The network is alexnet-mini unless --model says otherwise. All trainings share the split, the learning rate and
     every other setting; those of one seed start from the same weights and see the images in the same order.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.data.open import SOURCES
-    from convscope.train.directory.lock import locked_early
+    from convscope.runs.lock import locked_early
 
     settings = given_settings(context)
     parts = None if without is None else [part.strip() for part in without.split(",") if part.strip()]
@@ -129,7 +129,7 @@ def _jobs(text: str) -> Any:
 
 @contextmanager
 def _watching(*, quiet: bool) -> Iterator[Watcher]:
-    from convscope.experiments.ablation.watcher import Unwatched
+    from convscope.experiments.ablation.progress import Unwatched
 
     if quiet:
         yield Unwatched()

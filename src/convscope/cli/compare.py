@@ -19,8 +19,8 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch
-    from convscope.look.inspection.comparison import compare
-    from convscope.look.inspection.record import inspect
+    from convscope.interpret.inspection.comparison import compare
+    from convscope.interpret.inspection.record import inspect
     from convscope.report.table import print_table
 
     inspections, batch = [], None

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from convscope.cli.echo import echo
+from convscope.cli.progress import log_lines, watching
 from convscope.cli.train import outcome_lines
-from convscope.cli.watching import log_lines, watching
+from convscope.recipe.recipe import Recipe
 from convscope.report.shell import typed
-from convscope.train.settings.recipe import Recipe
 
 # Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
 RECIPE = Recipe(
@@ -30,10 +30,10 @@ RECIPE = Recipe(
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
 def command(open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on 1,797 handwritten digits that come built in, and show what it made."""
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.train.training import train_new
+    from convscope.training.session import train_new
 
     with watching() as listener:
         outcome = train_new(

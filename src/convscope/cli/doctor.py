@@ -17,7 +17,7 @@ from convscope.report.table import Column, Row, Table, print_table
 from convscope.report.units import byte_size, count, macs, percent, plural, shape
 
 if TYPE_CHECKING:
-    from convscope.train.doctor.checkup import Checkup
+    from convscope.experiments.doctor.checkup import Checkup
 
 JSON_VERSION = 1
 # torch's profiler writes a line to the terminal when it starts and when it stops; above its highest level it is silent.
@@ -35,11 +35,11 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
 
     It takes less than a minute, and is worth nothing while the machine does other work: that is then said.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     os.environ.setdefault(*SILENT_PROFILER)
-    from convscope.train.doctor.checkup import MODEL, check_up
+    from convscope.experiments.doctor.checkup import MODEL, check_up
 
     found = check_up(
         model or MODEL,

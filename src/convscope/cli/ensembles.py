@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.echo import echo
-from convscope.cli.watching import log_lines, watching
+from convscope.cli.progress import log_lines, watching
 from convscope.errors import RunError
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import Value
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.setting import Value
 
 if TYPE_CHECKING:
     from convscope.experiments.ensemble.train import EnsembleOutcome
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def is_ensemble(run: str) -> bool:
     """Whether a directory is that of an ensemble."""
-    from convscope.train.directory.run import Run
+    from convscope.runs.run_directory import Run
 
     found = Run(Path(run))
     return found.card_path.is_file() and found.card().members is not None

@@ -15,7 +15,7 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import exact, loss, percent, plural
 
 if TYPE_CHECKING:
-    from convscope.train.answers.metrics import Scores
+    from convscope.scoring.metrics import Scores
 
 WORST = 10
 WIDEST_HEADER = 70  # characters of all class names, up to which each heads its column of the matrix
@@ -46,11 +46,11 @@ def command(
     DATA has a folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their
     names.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.train.answers.multi_label import LabelScores
-    from convscope.train.evaluate import evaluate
+    from convscope.runs.evaluate import evaluate
+    from convscope.scoring.multi_label import LabelScores
 
     with shown_progress() as progress:
         found = evaluate(

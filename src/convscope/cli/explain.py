@@ -14,7 +14,7 @@ from convscope.cli.echo import echo, write_output
 from convscope.errors import GeometryError
 
 if TYPE_CHECKING:
-    from convscope.look.explanation.record import Explanation
+    from convscope.interpret.explanation.record import Explanation
 
 JSON_VERSION = 1
 EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at 4,4"
@@ -63,7 +63,7 @@ def command(
             name for name, value in (("MODEL", model), ("INPUT", given), ("--layer", layer)) if value is None
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
-    from convscope.look.explanation.explain import explain
+    from convscope.interpret.explanation.explain import explain
 
     found = explain(
         model, given, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
@@ -93,13 +93,13 @@ def _in_json(value: Any) -> Any:
 
 
 def _write_page(found: Explanation, path: Path, depth: int | None) -> None:
-    from convscope.look.explanation.page import DOWN, explanation_page
+    from convscope.interpret.explanation.page import DOWN, explanation_page
 
     write_output(path, explanation_page(found, depth=None if depth is None else max(depth, DOWN)), parents=True)
 
 
 def _edges(html_path: Path | None, as_json: bool) -> None:
-    from convscope.look.explanation.edges import edges_dict, edges_page, edges_text
+    from convscope.interpret.explanation.edges import edges_dict, edges_page, edges_text
 
     if html_path is not None:
         write_output(html_path, edges_page(), parents=True)

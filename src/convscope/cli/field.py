@@ -39,8 +39,8 @@ def command(
     """Which pixels one cell sees, holes and all; or which cells one pixel can change."""
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
-    from convscope.look.cell_field import cell_field, projective_field
-    from convscope.look.inspection.record import inspect
+    from convscope.interpret.inspection.record import inspect
+    from convscope.interpret.receptive_field import cell_field, projective_field
 
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convscope.capture.load import Loaded
     from convscope.capture.mode import Mode
     from convscope.graph.memory import Optimizer
-    from convscope.look.inspection.record import Inspection
+    from convscope.interpret.inspection.record import Inspection
     from convscope.report.table import Table
 
 _COLOURS = {"warning": "yellow", "note": None, "faint": None}
@@ -67,8 +67,8 @@ def command(
 ) -> None:
     """Every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
     from convscope.capture.load import load
-    from convscope.look.inspection.record import inspect
-    from convscope.look.inspection.training_needs import training_needs
+    from convscope.interpret.inspection.record import inspect
+    from convscope.interpret.inspection.training_needs import training_needs
     from convscope.report.units import parse_byte_size
 
     limit = None if memory is None else parse_byte_size(memory)
@@ -139,11 +139,11 @@ def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
 
 def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: Path | None) -> None:
     if svg_file is not None:
-        from convscope.look.inspection.network_drawing import network_drawing
+        from convscope.interpret.inspection.network_drawing import network_drawing
 
         _write(svg_file, network_drawing(inspection).document())
     if field_file is not None:
-        from convscope.look.inspection.field_drawing import field_drawing
+        from convscope.interpret.inspection.field_drawing import field_drawing
 
         drawing = field_drawing(inspection)
         if drawing is None:
@@ -157,7 +157,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def _print(inspection: Inspection, table: Table, more: list[tuple[str, str]], *, every: bool) -> None:
-    from convscope.look.inspection.text import title, totals, warning_lines
+    from convscope.interpret.inspection.text import title, totals, warning_lines
     from convscope.report.printable import printable
     from convscope.report.table import print_table
 

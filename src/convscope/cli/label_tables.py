@@ -8,7 +8,7 @@ from convscope.report.table import Column, Table
 from convscope.report.units import exact, loss, percent
 
 if TYPE_CHECKING:
-    from convscope.train.answers.multi_label import LabelScores
+    from convscope.scoring.multi_label import LabelScores
 
 WORST = 10
 

@@ -15,7 +15,7 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent, plural
 
 if TYPE_CHECKING:
-    from convscope.train.predict import Predictions
+    from convscope.runs.predictor import Predictions
 
 EXIT_UNREADABLE = 2
 TOP = 3
@@ -46,11 +46,11 @@ def command(
 
     Images that can't be read are listed and stop nothing; the exit code is then 2.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.train.directory.run import open_run
-    from convscope.train.predict import predict
+    from convscope.runs.predictor import predict
+    from convscope.runs.run_directory import open_run
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: choose one")

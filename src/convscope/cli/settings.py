@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from convscope.errors import RunError, did_you_mean
-from convscope.train.settings.recipe import Recipe, choices, parse_setting, placeholder, settings
-from convscope.train.settings.recipe_file import load_recipe
-from convscope.train.settings.setting import AUTO, Value
+from convscope.recipe.recipe import Recipe, choices, parse_setting, placeholder, settings
+from convscope.recipe.recipe_file import load_recipe
+from convscope.recipe.setting import AUTO, Value
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"

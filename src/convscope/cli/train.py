@@ -10,15 +10,15 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
+from convscope.cli.progress import log_lines, watching
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
-from convscope.cli.watching import log_lines, watching
 from convscope.errors import RunError
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
-    from convscope.train.finish import Outcome
-    from convscope.train.settings.setting import Value
+    from convscope.recipe.setting import Value
+    from convscope.training.finish import Outcome
 
 
 @click.command(
@@ -59,9 +59,9 @@ def command(
     built-in digits. What is left at auto follows from the images. To train in several processes, start it with
     torchrun --nproc-per-node N -m convscope.
     """
-    from convscope.train.directory.lock import locked_early
-    from convscope.train.hardware.allocator import prepare_memory
-    from convscope.train.team.place import Place
+    from convscope.hardware.allocator import prepare_memory
+    from convscope.hardware.rank import Place
+    from convscope.runs.lock import locked_early
 
     prepare_memory()  # before torch is imported
     settings = given_settings(context)
@@ -76,7 +76,7 @@ def command(
     recipe = recipe_for(recipe_file, settings, data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
-    from convscope.train.training import train_new
+    from convscope.training.session import train_new
 
     with watching(quiet=as_json or not first) as listener:
         outcome = train_new(
@@ -93,7 +93,7 @@ def _go_on(
     run: str, settings: dict[str, Value], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
 ) -> int:
     """Go on with a run or an ensemble, whose lock is held."""
-    from convscope.train.training import train_on
+    from convscope.training.session import train_on
 
     if ensemble is not None or is_ensemble(run):
         return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
@@ -120,7 +120,7 @@ def _show(outcome: Outcome, *, as_json: bool, first: bool) -> int:
 
 def outcome_lines(outcome: Outcome) -> list[str]:
     """What came out, in a few lines, and where it lies."""
-    from convscope.train.answers.multi_label import LabelScores
+    from convscope.scoring.multi_label import LabelScores
 
     go_on = typed("convscope", "train", "--resume", outcome.run)
     ended = {

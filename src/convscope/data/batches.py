@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from convscope.data.device_copy import sent
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
-from convscope.data.travel import sent
 from convscope.errors import DataError
 
 # Images looked at for the mean and standard deviation: more would change neither in the third digit.

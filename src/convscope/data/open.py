@@ -9,7 +9,7 @@ from convscope.data.layout import AUTO, NONE, Layout
 from convscope.data.listing import Listing
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
-from convscope.data.pixels.room import cache_directory as default_cache_directory
+from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import Dataset, Decoding, Progress, no_progress
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards

@@ -19,7 +19,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.course import Course, draw_course
+from convscope.data.epoch_order import Course, draw_course
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
 from convscope.data.records import Decoding, Labels, Pixels, Problem

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.nets.layers import in_order
-from convscope.nets.paces import Pace
+from convscope.nets.param_groups import Pace
 from convscope.nets.whiten import Whitening
 
 STAGES = {

@@ -15,8 +15,8 @@ import pytest
 import data_makers as made
 from convscope.data.open import open_dataset
 from convscope.data.pixels import build
-from convscope.data.pixels import room as room_module
-from convscope.data.pixels.room import LackOfRoom, cache_directory, cache_limit, require_room
+from convscope.data.pixels import cache_budget as room_module
+from convscope.data.pixels.cache_budget import LackOfRoom, cache_directory, cache_limit, require_room
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError
-from convscope.nets.depth import part_names
+from convscope.nets.layer_groups import part_names
 from convscope.nets.weights.fit import fit_weights, load_weights_file
 from convscope.nets.weights.read import read_weights
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from convscope.capture.recording.readings import Call, Flow, Operand, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
 from convscope.geometry.relation import Expand, Mix, Reshape
 
 

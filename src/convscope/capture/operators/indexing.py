@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from convscope.capture.recording.readings import Call, Flow, Operand, Reading, Rule, axis_of
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule, axis_of
 from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Status, Step, Taps
 from convscope.geometry.taps import listed_taps
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from convscope.capture.recording.readings import Call, Flow, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, Reading, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, Status, Taps
 from convscope.geometry.resize import ResizeMode, resize_taps
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from convscope.capture.recording.readings import Call, Flow, Reading, Rule, axis_of
+from convscope.capture.recording.operator_rules import Call, Flow, Reading, Rule, axis_of
 from convscope.geometry.relation import Expand, Mix, Permute, Place, Reshape, Step, Taps
 from convscope.geometry.taps import listed_taps
 

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.readings import Call, Reading, Rule, axis_of
+from convscope.capture.recording.operator_rules import Call, Reading, Rule, axis_of
 from convscope.geometry.relation import Permute, Reshape, Step, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window

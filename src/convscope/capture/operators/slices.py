@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.readings import Call, Flow, Operand, Reading, Rule, axis_of
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule, axis_of
 from convscope.geometry.relation import Permute, Reshape, Step, Taps
 from convscope.geometry.taps import NO_TAP, Positions, TapTable, listed_taps, slice_taps
 

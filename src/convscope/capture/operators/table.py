@@ -18,7 +18,7 @@ from convscope.capture.operators import (
     shuffles,
     slices,
 )
-from convscope.capture.recording.readings import Call, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Reading, Rule
 
 RULES: Mapping[str, Rule] = {
     **elementwise.RULES,

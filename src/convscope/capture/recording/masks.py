@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from convscope.capture.recording.backends import World
 from convscope.capture.recording.numbers import NeedsNumbers, Numbers
 from convscope.capture.recording.tracking import Tracked, signature_of
-from convscope.capture.recording.worlds import World
 
 
 def unmasked(indices: Sequence[Tracked | None], numbers: Numbers, world: World) -> list[torch.Tensor | None]:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from convscope.capture.recording.backends import call
 from convscope.capture.recording.schema import Operator, describe
-from convscope.capture.recording.worlds import call
 from convscope.graph.records import Ref
 
 Array = npt.NDArray[np.generic]

@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convscope.capture.recording.ledger import Ledger, by_reference
+from convscope.capture.recording.backends import World
+from convscope.capture.recording.graph_builder import Ledger, by_reference
 from convscope.capture.recording.masks import unmasked
 from convscope.capture.recording.numbers import Array, NeedsNumbers, as_array, convert, flat
-from convscope.capture.recording.originals import Originals
 from convscope.capture.recording.place import Place
+from convscope.capture.recording.saved_buffers import Originals
 from convscope.capture.recording.schema import Operator, describe, is_composite
 from convscope.capture.recording.shared_memory import catch_up, wrote
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
 from convscope.capture.recording.tracking import Tracked, signature_of
-from convscope.capture.recording.worlds import World
 from convscope.capture.saved import Kept
 from convscope.graph.records import ValueKind
 

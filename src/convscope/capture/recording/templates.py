@@ -10,7 +10,7 @@ import torch
 
 from convscope.capture.operators.table import read
 from convscope.capture.recording.numbers import Numbers, flat
-from convscope.capture.recording.readings import Call, Operand, Reading
+from convscope.capture.recording.operator_rules import Call, Operand, Reading
 from convscope.capture.recording.schema import Operator, plain
 from convscope.capture.recording.tracking import Signature, Tracked, signature_of
 

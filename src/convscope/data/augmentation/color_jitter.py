@@ -11,8 +11,8 @@ from torch import Tensor
 
 from convscope.data.augmentation.draws import Draws
 from convscope.data.batches import STATISTICS_SAMPLE, Normalization
+from convscope.data.device_copy import sent
 from convscope.data.records import ImageSet
-from convscope.data.travel import sent
 from convscope.errors import DataError
 
 ColorAxes = tuple[tuple[float, ...], ...]

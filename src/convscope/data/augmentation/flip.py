@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.augmentation.draws import Draws
-from convscope.data.travel import sent
+from convscope.data.device_copy import sent
 
 # The stream of the images' first coins beside a run's other draws.
 TURN_STREAM = 2**23 - 3

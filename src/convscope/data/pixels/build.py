@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from convscope.data.listing import Listing
 from convscope.data.pixels.cache import Entry, NewEntry, Outcome, checksum, entry_key, open_entry, remove_entry
-from convscope.data.pixels.room import cache_limit
+from convscope.data.pixels.cache_budget import cache_limit
 from convscope.data.records import Decoding, Pixels, Progress
 from convscope.files.regular import Unreadable
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.pixels.room import cache_limit, require_room
+from convscope.data.pixels.cache_budget import cache_limit, require_room
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 from convscope.files.checked import read_json

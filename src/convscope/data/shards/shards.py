@@ -19,11 +19,11 @@ import numpy as np
 from convscope.data.layout import SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
+from convscope.data.shards.completeness import note_what_is_missing
 from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
 from convscope.data.shards.shard_names import Shard
 from convscope.data.shards.shard_reader import ShardReader, read_member
 from convscope.data.shards.tar_index import Member, index_tar
-from convscope.data.shards.whole import note_what_is_missing
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS

@@ -9,31 +9,31 @@ from pathlib import Path
 
 from convscope.data.open import Probe, probe
 from convscope.errors import RunError
-from convscope.experiments.ablation.halving import train_halving
+from convscope.experiments.ablation.oom_backoff import train_halving
 from convscope.experiments.ablation.plan import PLAN, Plan, baseline_network, make_plan, read_plan, write_plan
+from convscope.experiments.ablation.progress import Telling, Unwatched, Watcher
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import Series
 from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
 from convscope.experiments.ablation.trial import Bench, open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
-from convscope.experiments.ablation.watcher import Telling, Unwatched, Watcher
+from convscope.hardware.device import require_threads
+from convscope.hardware.rank import Place
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.recipe.seeds import following_seeds
+from convscope.recipe.setting import AUTO, Auto, Value
 from convscope.report.units import plural
-from convscope.train.auto.choose import settle
-from convscope.train.auto.fitting import fit_to_memory
-from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Run, create_run, require_name, run_name
-from convscope.train.events import Listener
-from convscope.train.hardware.device import require_threads
-from convscope.train.job import hash_of
-from convscope.train.opening import data_lines, lasting_source
-from convscope.train.plan.make import make_plan as make_training_plan
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.recipe_file import to_toml
-from convscope.train.settings.seeds import following_seeds
-from convscope.train.settings.setting import AUTO, Auto, Value
-from convscope.train.start import lasting_start
-from convscope.train.team.place import Place
+from convscope.runs.atomic_files import write_file
+from convscope.runs.events import Listener
+from convscope.runs.run_directory import Run, create_run, require_name, run_name
+from convscope.training.autotune.make import make_plan as make_training_plan
+from convscope.training.job import hash_of
+from convscope.training.opening import data_lines, lasting_source
+from convscope.training.resolve.memory import fit_to_memory
+from convscope.training.resolve.resolve import settle
+from convscope.training.start import lasting_start
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"
@@ -70,7 +70,7 @@ def ablate(
     Raises:
         RunError: something that can't be removed here, which is found before any image is read.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
     _check_alone()

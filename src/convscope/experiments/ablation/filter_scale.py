@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from convscope.experiments.ablation.variants import Variant
-from convscope.nets.paces import scale_free_of
-from convscope.train.descent.optimizers import default_learning_rate
-from convscope.train.loop.state import Settings
-from convscope.train.settings.named import NAMED
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.setting import plain
+from convscope.nets.param_groups import scale_free_of
+from convscope.recipe.presets import NAMED
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import plain
+from convscope.training.loop.state import Settings
+from convscope.training.optim.optimizers import default_learning_rate
 
 
 def trained_as(settings: Settings, before: float, network: nn.Module) -> Settings:

@@ -11,6 +11,7 @@ from convscope import __version__
 from convscope.experiments.ablation.statistics import estimate
 from convscope.experiments.ablation.text import SPLIT_NAMES, ablation_table, notes_lines, order_lines
 from convscope.experiments.ablation.variants import BASELINE
+from convscope.recipe.recipe_file import to_toml
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
@@ -19,7 +20,6 @@ from convscope.report.shell import typed
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
-from convscope.train.settings.recipe_file import to_toml
 
 if TYPE_CHECKING:
     from convscope.experiments.ablation.record import Ablation

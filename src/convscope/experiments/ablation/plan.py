@@ -26,13 +26,13 @@ from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import Unreadable
 from convscope.nets.build import build
+from convscope.recipe.seeds import SEEDS
 from convscope.report.shell import typed
-from convscope.train.auto.choose import Settled
-from convscope.train.auto.fitting import Surgery
-from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Run
-from convscope.train.settings.seeds import SEEDS
-from convscope.train.start import network_options
+from convscope.runs.atomic_files import write_file
+from convscope.runs.run_directory import Run
+from convscope.training.resolve.memory import Surgery
+from convscope.training.resolve.resolve import Settled
+from convscope.training.start import network_options
 
 FORMAT = 1
 PLAN = "ablation.json"

@@ -9,8 +9,8 @@ from typing import Any
 from convscope.experiments.ablation.findings import Claim, Finding, ordered
 from convscope.experiments.ablation.plan import Plan
 from convscope.experiments.ablation.trial import Trial
-from convscope.train.directory.run import Run
-from convscope.train.settings.recipe import Recipe
+from convscope.recipe.recipe import Recipe
+from convscope.runs.run_directory import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import find_variant
 from convscope.files.regular import read_bytes, refused_as
 from convscope.report.units import plural
-from convscope.train.directory.run import Run
-from convscope.train.events import COLUMNS, EpochRow, table_row
+from convscope.runs.events import COLUMNS, EpochRow, table_row
+from convscope.runs.run_directory import Run
 
 RESULTS, EPOCHS = "results.csv", "epochs.csv"
 RESULT_COLUMNS = (

@@ -7,21 +7,21 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from convscope.experiments.ablation.crew import trials
 from convscope.experiments.ablation.filter_scale import changes_told
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
 from convscope.experiments.ablation.plan import Plan, baseline_network
+from convscope.experiments.ablation.progress import Watcher
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Bench, Trial
-from convscope.experiments.ablation.watcher import Watcher
+from convscope.experiments.ablation.worker_pool import trials
 from convscope.report.shell import typed
 from convscope.report.units import percent, plural, seconds
-from convscope.train.auto.choose import settle
-from convscope.train.descent.optimizers import against_divergence
-from convscope.train.directory.files import Unwritten, write_file
-from convscope.train.directory.run import Run
-from convscope.train.interrupt import StopRequest, heeding_interrupts
+from convscope.runs.atomic_files import Unwritten, write_file
+from convscope.runs.run_directory import Run
+from convscope.training.interrupt import StopRequest, heeding_interrupts
+from convscope.training.optim.optimizers import against_divergence
+from convscope.training.resolve.resolve import settle
 
 FAILED = 2  # the exit code of an ablation that found nothing
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import Plan
-from convscope.train.auto.choose import Settled
-from convscope.train.auto.fitting import most_at_once, step_bytes
-from convscope.train.hardware.machine import available_memory, this_machine
-from convscope.train.settings.setting import AUTO, Auto
+from convscope.hardware.machine import available_memory, this_machine
+from convscope.recipe.setting import AUTO, Auto
+from convscope.training.resolve.memory import most_at_once, step_bytes
+from convscope.training.resolve.resolve import Settled
 
 
 def shared_out(

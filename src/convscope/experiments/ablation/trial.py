@@ -16,21 +16,21 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import trained_as
 from convscope.experiments.ablation.variants import Variant
-from convscope.train.answers.answer import answer
-from convscope.train.answers.views import ONE
-from convscope.train.auto.choose import settle
-from convscope.train.auto.fitting import is_out_of_memory
-from convscope.train.descent.optimizers import default_learning_rate
-from convscope.train.directory.checkpoint import load_weights
-from convscope.train.directory.run import ModelCard
-from convscope.train.events import EpochRow, Listener
-from convscope.train.job import loop_settings
-from convscope.train.loop.guarded_step import Diverged
-from convscope.train.loop.loop import fit
-from convscope.train.loop.state import Settings, State, new_state
-from convscope.train.opening import card_of, open_images, own_torch
-from convscope.train.settings.recipe import Recipe
-from convscope.train.start import read_start, starting_network
+from convscope.recipe.recipe import Recipe
+from convscope.runs.checkpoint import load_weights
+from convscope.runs.events import EpochRow, Listener
+from convscope.runs.run_directory import ModelCard
+from convscope.scoring.answer import answer
+from convscope.scoring.test_time_augmentation import ONE
+from convscope.training.job import loop_settings
+from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.loop import fit
+from convscope.training.loop.state import Settings, State, new_state
+from convscope.training.opening import card_of, open_images, own_torch
+from convscope.training.optim.optimizers import default_learning_rate
+from convscope.training.resolve.memory import is_out_of_memory
+from convscope.training.resolve.resolve import settle
+from convscope.training.start import read_start, starting_network
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000

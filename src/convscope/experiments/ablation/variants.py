@@ -16,9 +16,9 @@ from convscope.data.records import ImageSet
 from convscope.data.split import stratified_split
 from convscope.errors import RunError, did_you_mean
 from convscope.experiments.ablation import surgery
-from convscope.train.answers.views import ONE
-from convscope.train.settings.recipe import Recipe, choices, settings
-from convscope.train.settings.setting import Value
+from convscope.recipe.recipe import Recipe, choices, settings
+from convscope.recipe.setting import Value
+from convscope.scoring.test_time_augmentation import ONE
 
 BASELINE = "baseline"
 # What is removed when nobody says, as far as the network and the recipe have it.

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from convscope.errors import ConvscopeError
-from convscope.train.events import Silent, Step
+from convscope.runs.events import Silent, Step
 
 
 class _Telling(Silent):
@@ -36,13 +36,13 @@ def tell(answers: IO[str], message: dict[str, Any]) -> None:
 
 def work(tasks: SimpleQueue[dict[str, Any]], answers: IO[str]) -> None:
     """Open what the first task names, then train each task that follows."""
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
     from convscope.data.open import probe
     from convscope.experiments.ablation.trial import open_bench, run_trial
     from convscope.experiments.ablation.variants import find_variant
-    from convscope.train.settings.recipe import Recipe
+    from convscope.recipe.recipe import Recipe
 
     setup = tasks.get()
     cache = None if setup["cache"] is None else Path(setup["cache"])

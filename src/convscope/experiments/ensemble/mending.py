@@ -17,12 +17,12 @@ import torch
 
 from convscope.errors import RunError
 from convscope.files.regular import read_bytes, refused_as
-from convscope.train.directory.checkpoint import Weights, load_checkpoint, load_weights
-from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Members, ModelCard, Run
-from convscope.train.finish import is_finished
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.recipe_file import to_toml
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.runs.atomic_files import write_file
+from convscope.runs.checkpoint import Weights, load_checkpoint, load_weights
+from convscope.runs.run_directory import Members, ModelCard, Run
+from convscope.training.finish import is_finished
 
 State = Literal["complete", "begun", "gone"]
 # A member that can't be used keeps its files under its name and this.

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from convscope import __version__
 from convscope.data.records import ImageSet
 from convscope.experiments.ensemble.scores import EnsembleScores
+from convscope.recipe.recipe import Recipe
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
@@ -17,9 +18,8 @@ from convscope.report.shell import typed
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
-from convscope.train.directory.run import Run
-from convscope.train.page import scored
-from convscope.train.settings.recipe import Recipe
+from convscope.runs.run_directory import Run
+from convscope.training.report import scored
 
 LARGEST_AGREEMENT = 12  # members whose agreements fit a table
 SPLIT_NAMES = {"test": "test", "val": "validation"}

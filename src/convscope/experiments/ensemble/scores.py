@@ -12,12 +12,12 @@ import torch
 
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
-from convscope.train.answers.answer import scores_of_images
-from convscope.train.answers.measured import measure as measured
-from convscope.train.answers.members import averaged
-from convscope.train.answers.metrics import Scores
-from convscope.train.answers.views import ONE
-from convscope.train.directory.run import ModelCard, Run
+from convscope.runs.run_directory import ModelCard, Run
+from convscope.scoring.answer import scores_of_images
+from convscope.scoring.ensemble import averaged
+from convscope.scoring.measured import measure as measured
+from convscope.scoring.metrics import Scores
+from convscope.scoring.test_time_augmentation import ONE
 
 Floats = npt.NDArray[np.float64]
 

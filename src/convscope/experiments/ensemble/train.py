@@ -16,23 +16,23 @@ from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
+from convscope.hardware.device import require_threads
+from convscope.hardware.rank import Place
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.recipe.seeds import following_seeds
 from convscope.report.shell import typed
 from convscope.report.units import percent
-from convscope.train.answers.cautions import cautions
-from convscope.train.auto.choose import settle
-from convscope.train.directory.files import write_file
-from convscope.train.directory.run import Members, ModelCard, Run, create_run, open_run, require_name, run_name
-from convscope.train.events import Listener, Silent
-from convscope.train.hardware.device import require_threads
-from convscope.train.job import write_split
-from convscope.train.opening import card_of, lasting_source, open_images
-from convscope.train.plan.make import make_plan
-from convscope.train.settings.recipe import Recipe
-from convscope.train.settings.recipe_file import to_toml
-from convscope.train.settings.seeds import following_seeds
-from convscope.train.start import lasting_start
-from convscope.train.team.place import Place
-from convscope.train.training import train_new, train_on
+from convscope.runs.atomic_files import write_file
+from convscope.runs.events import Listener, Silent
+from convscope.runs.run_directory import Members, ModelCard, Run, create_run, open_run, require_name, run_name
+from convscope.scoring.cautions import cautions
+from convscope.training.autotune.make import make_plan
+from convscope.training.job import write_split
+from convscope.training.opening import card_of, lasting_source, open_images
+from convscope.training.resolve.resolve import settle
+from convscope.training.session import train_new, train_on
+from convscope.training.start import lasting_start
 
 FEWEST = 2
 MEMBERS = "members.csv"
@@ -91,7 +91,7 @@ def train_ensemble(
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
     """
-    from convscope.train.hardware.allocator import prepare_memory
+    from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
     _check_count(members)

@@ -1,0 +1,102 @@
+"""`convscope rates`: which learning rate a training would bear. No torch is imported until the work begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.cli.echo import echo, write_output
+from convscope.cli.progress import watching
+from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
+from convscope.recipe.recipe import settings
+from convscope.recipe.setting import Value
+from convscope.report.shell import typed
+from convscope.report.table import Column, Table, print_table
+
+if TYPE_CHECKING:
+    from convscope.experiments.learning_rate_range import RateTest
+
+ROWS = 16
+# What says how a rate moves over a run has no meaning in the test.
+WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
+
+
+@click.command("rates", cls=RecipeCommand)
+@click.argument("data")
+@click.option("--recipe", "recipe_file", metavar="fast|classic|finetune|FILE", help="As for train  [fast]")
+@click.option("--steps", type=int, default=100, help="Steps from the lowest rate to the highest  [100]")
+@click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the losses over the rates.")
+@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came out as JSON, and nothing else.")
+@recipe_options(without=WITHOUT)
+@click.pass_context
+def command(
+    context: click.Context,
+    data: str,
+    recipe_file: str | None,
+    steps: int,
+    svg: Path | None,
+    cache: str | None,
+    as_json: bool,
+) -> None:
+    """Train on DATA for a hundred steps at rates that grow, and propose the learning rate (Smith's range test).
+
+    The network is thrown away: no run is written. What is proposed is a tenth of the rate at which the loss was lowest.
+    """
+    from convscope.hardware.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
+    from convscope.experiments.learning_rate_range import find_learning_rate
+
+    given = given_settings(context)
+    recipe = recipe_for(recipe_file, given, data)
+    with watching(quiet=as_json) as listener:
+        test = find_learning_rate(
+            recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
+        )
+    if svg is not None:
+        write_output(svg, test.drawing().document())
+        echo(f"wrote {svg}", err=True)
+    if as_json:
+        click.echo(json.dumps(test.to_dict(), indent=2))
+        return
+    print_table(_table(test))
+    for line in _lines(test, data, recipe_file, given):
+        echo(line)
+
+
+def _table(test: RateTest) -> Table:
+    """Rates and smoothed losses, evenly spaced, with a bar for each."""
+    every = max(1, -(-len(test.rates) // ROWS))
+    highest = max(test.smoothed)
+    rows = [
+        (f"{rate:.2g}", f"{loss:.4f}", "#" * round(30 * loss / highest))
+        for rate, loss in list(zip(test.rates, test.smoothed, strict=True))[::every]
+    ]
+    return Table.of([Column("learning rate", numeric=True), Column("smoothed loss", numeric=True), Column("")], rows)
+
+
+def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, Value]) -> Iterator[str]:
+    ended = "the loss exploded there" if test.exploded else "the loss never exploded"
+    yield f"{test.model}, {test.optimizer}, steps of {test.batch_size}: up to {test.rates[-1]:.2g}, {ended}"
+    if test.proposed is None:
+        yield "no rate made the loss fall: take more --steps, or look at the data with: convscope train"
+        return
+    yield f"lowest loss at {test.lowest:.2g}, steepest fall at {test.steepest:.2g}, by itself {test.taken:.2g}"
+    words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
+    yield f"a tenth of the lowest is proposed: {typed(*words, '--learning-rate', f'{test.proposed:g}')}"
+
+
+def _as_options(given: Mapping[str, Value]) -> Iterator[str]:
+    """Settings as they are typed."""
+    switches = {item.name for item in settings() if isinstance(item.default, bool)}
+    for name, value in given.items():
+        option = option_name(name)
+        if name in switches:
+            yield option if value else f"--no-{option[2:]}"
+        else:
+            yield from (option, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value))

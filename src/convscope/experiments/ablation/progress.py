@@ -1,0 +1,34 @@
+"""Somebody who watches an ablation, and what opening its images passes on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from convscope.runs.events import Silent
+
+
+class Watcher(Protocol):
+    """Somebody who watches an ablation."""
+
+    def said(self, line: str) -> None:
+        """A sentence for the reader."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Work other than training, such as decoding, moved on."""
+
+    def moved(self, share: float, seconds_left: float | None) -> None:
+        """The trainings moved on: the share of all of them that is done, and the time left as far as can be told."""
+
+
+class Unwatched(Silent):
+    """A watcher that shows nothing."""
+
+    def moved(self, share: float, seconds_left: float | None) -> None:
+        """Show nothing."""
+
+
+class Telling(Silent):
+    """Passes on what opening the data tells."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.progressed = watcher.progressed  # type: ignore[method-assign]

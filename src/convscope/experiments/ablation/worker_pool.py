@@ -1,0 +1,185 @@
+"""Several trainings at once, each in a process of its own with its share of the cores.
+
+On a CPU, N trainings of one thread each are done sooner than N trainings one after the other with N threads, because
+threads of one training wait for one another at every layer. A training computes the same in either place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+from convscope.errors import RunError
+from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, run_trial
+from convscope.experiments.ablation.variants import Variant
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import Auto
+from convscope.runs.events import Silent, Step
+
+LOOK_EVERY_SECONDS = 0.2
+MODULE = "convscope.experiments.ablation.worker"
+
+Task = tuple[Variant, int]
+# moved(which task of those given, its share that is done): called while trainings run.
+Moved = Callable[[int, float], None]
+
+
+def trials(
+    tasks: Sequence[Task],
+    *,
+    recipe: Recipe,
+    bench: Bench,
+    cache_directory: Path | None,
+    jobs: int,
+    moved: Moved,
+    stop: Callable[[], bool],
+) -> Generator[Trial]:
+    """Train every task, and give each result when it is there; ends early when `stop()`, leaving the rest undone."""
+    if jobs <= 1 or len(tasks) <= 1:
+        yield from _one_by_one(tasks, bench, moved, stop)
+    else:
+        yield from _at_once(tasks, recipe, bench.card.classes, cache_directory, min(jobs, len(tasks)), moved, stop)
+
+
+class _Moving(Silent):
+    """A listener that passes on how far one task has come."""
+
+    def __init__(self, task: int, moved: Moved) -> None:
+        self._task, self._moved = task, moved
+
+    def stepped(self, step: Step) -> None:
+        self._moved(self._task, (step.epoch - 1 + step.batch / step.batches) / step.epochs)
+
+
+def _one_by_one(tasks: Sequence[Task], bench: Bench, moved: Moved, stop: Callable[[], bool]) -> Iterator[Trial]:
+    for number, (variant, seed) in enumerate(tasks):
+        trial = run_trial(bench, variant, seed, listener=_Moving(number, moved), stop=stop)
+        if trial is None:
+            return
+        moved(number, 1.0)
+        yield trial
+        if stop():
+            return
+
+
+def _at_once(
+    tasks: Sequence[Task],
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    cache_directory: Path | None,
+    jobs: int,
+    moved: Moved,
+    stop: Callable[[], bool],
+) -> Iterator[Trial]:
+    """Hand tasks to workers as they come free; however this ends, no worker outlives it."""
+    heard: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
+    waiting = list(range(len(tasks)))[::-1]
+    busy: dict[int, int] = {}
+    with ExitStack() as stack:
+        setup = {
+            "recipe": recipe.to_dict(),
+            "classes": list(classes),
+            "cache": None if cache_directory is None else str(cache_directory),
+        }
+        workers = [stack.enter_context(_Worker(number, heard, setup, recipe.threads)) for number in range(jobs)]
+        # Each is started and told what to open before any has answered.
+        left = len(tasks)
+        while left:
+            if stop():
+                return
+            try:
+                number, message = heard.get(timeout=LOOK_EVERY_SECONDS)
+            except Empty:
+                continue
+            worker = workers[number]
+            if message is None:
+                raise RunError(
+                    f"a training process ended ({worker.last_words()}): what is complete is kept; go on with --resume, "
+                    "and with fewer --jobs where the memory ran out"
+                )
+            if "refused" in message:
+                raise (NoMemory if message["of_memory"] else RunError)(message["refused"])
+            if "share" in message:
+                moved(busy[number], message["share"])
+                continue
+            done = Trial.from_dict(message["trial"]) if "trial" in message else None
+            if done is not None:
+                left -= 1
+                moved(busy.pop(number), 1.0)
+            if waiting:
+                busy[number] = waiting.pop()
+                variant, seed = tasks[busy[number]]
+                worker.tell({"variant": variant.name, "seed": seed})
+            if done is not None:
+                yield done
+
+
+class _Worker:
+    """A process that trains, started when entered and ended when left, whatever it is doing."""
+
+    def __init__(
+        self,
+        number: int,
+        heard: SimpleQueue[tuple[int, dict[str, Any] | None]],
+        setup: dict[str, Any],
+        threads: int | Auto,
+    ) -> None:
+        self._number, self._heard, self._setup = number, heard, setup
+        self._threads = str(threads)
+
+    def __enter__(self) -> _Worker:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": self._threads},
+            # A Ctrl-C in the terminal is for the one who deals the work out; it ends the workers.
+            start_new_session=True,
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self.tell(self._setup)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.kill()
+        process.wait()
+        self._listener.join()
+        process.stdout.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        self._errors.close()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send one message; what a process that has ended misses shows when it is listened to."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def last_words(self) -> str:
+        """What it wrote on stderr last."""
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else f"exit {self._process.wait()}"
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._heard.put((self._number, json.loads(line)))
+        self._heard.put((self._number, None))

@@ -1,0 +1,232 @@
+"""A machine's check-up: what it is, its ceilings, and what a network's training reaches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from convscope.capture.capture import capture
+from convscope.data.batches import measure_normalization
+from convscope.data.open import probe
+from convscope.data.pixels.cache_budget import cache_directory
+from convscope.data.records import LARGEST_SIDE, ImageSet
+from convscope.errors import RunError
+from convscope.experiments.doctor.breakdown import time_by_kind
+from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
+from convscope.graph.training_cost import TrainingMacs, training_macs
+from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
+from convscope.hardware.device import usable_device
+from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine
+from convscope.nets import catalogue
+from convscope.recipe.presets import table
+from convscope.recipe.recipe import Recipe
+from convscope.runs.run_directory import ModelCard
+from convscope.training.autotune.make import make_plan, work_of
+from convscope.training.autotune.record import Plan, Trial
+from convscope.training.autotune.trial import run_trial
+from convscope.training.resolve.memory import fit_to_memory
+from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.start import network_options, resumed_network
+
+MODEL = "cifarnet"
+# Images are grey or coloured.
+CHANNELS = (1, 3)
+# A set that is worth training fast.
+MANY_IMAGES = 50_000
+# From this difference between runs of one thing on, and this load a core, figures are said to be of a busy machine.
+BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
+TIMED_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What training a network reaches.
+
+    Args:
+        model, input_shape, batch_size: what is trained.
+        macs: multiply-adds of one image's training step.
+        plan: what was chosen for it; None where it does not run in fp32.
+        trial: whole batches in the chosen mode.
+        share_of_peak: its floating-point operations a second, as a share of the fastest convolution in its arithmetic.
+        time_by_kind: shares of a step's time.
+    """
+
+    model: str
+    input_shape: tuple[int, ...]
+    batch_size: int
+    macs: TrainingMacs
+    plan: Plan | None
+    trial: Trial
+    share_of_peak: float
+    time_by_kind: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """Everything that `convscope doctor` found; `warnings` say what makes it doubtful."""
+
+    machine: Machine
+    available: int | None
+    torch: str
+    capability: str
+    backends: dict[str, bool]
+    threads: int
+    gpu: str | None
+    allocation: Allocation
+    huge_pages: bool | None
+    ceilings: Ceilings
+    reached: Reached
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check-up as JSON can hold it."""
+        values = asdict(self)
+        macs = self.reached.macs
+        values["reached"]["macs"] |= {"total": macs.total, "training_flops": macs.flops}
+        return values
+
+
+def check_up(
+    model: str = MODEL,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+    scale: float = 1.0,
+) -> Checkup:
+    """Measure this machine and a network's training on it, in less than a minute; `scale` shortens the first part.
+
+    Raises:
+        CaptureError: no such network.
+        RunError: a shape that is not channels, height and width, or a device that is not there.
+    """
+    allocation = prepare_memory()
+    device = usable_device(device)
+    load = load_of_others()
+    settled = _settled(model, input_shape, batch_size, device, say)
+    say("measuring the machine")
+    ceilings = measure_ceilings(cache_directory(), device=device, scale=scale)
+    say(f"training {model}")
+    reached = _reached(settled, ceilings, scale)
+    machine = this_machine()
+    return Checkup(
+        machine=machine,
+        available=available_memory(),
+        torch=torch.__version__,
+        capability=torch.backends.cpu.get_cpu_capability(),
+        backends={name: bool(there()) for name, there in _BACKENDS.items()},
+        threads=torch.get_num_threads(),
+        gpu=torch.cuda.get_device_name() if device == "cuda" else None,
+        allocation=allocation,
+        huge_pages=_huge_pages_come(),
+        ceilings=ceilings,
+        reached=reached,
+        warnings=tuple(_warnings(load, machine.cores, ceilings, reached)),
+    )
+
+
+# torch's functions have no types.
+_BACKENDS: dict[str, Callable[[], Any]] = {
+    "oneDNN": torch.backends.mkldnn.is_available,
+    "MKL": torch.backends.mkl.is_available,
+    "OpenMP": torch.backends.openmp.is_available,
+    "CUDA": torch.cuda.is_available,
+}
+
+
+def _settled(
+    model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str, say: Callable[[str], None]
+) -> Settled:
+    """The network with the settings that a run on many images would have; the built-in digits stand for them."""
+    shape = input_shape or catalogue.find(model).input_shape
+    _require_image(model, shape, given=input_shape is not None)
+    recipe = Recipe(
+        data="digits",
+        model=model,
+        channels=shape[0],
+        image_size=f"{shape[1]}x{shape[2]}",
+        batch_size=batch_size or table(Recipe().recipe, model).dose.batch_size_for(MANY_IMAGES),
+        crop_padding=0,
+        plan="measure",
+        device=device,  # type: ignore[arg-type]  # `usable_device` has looked
+    )
+    found = probe("digits")
+    settled, of_memory = fit_to_memory(settle(recipe, found), found)
+    for line in of_memory:
+        say(f"memory: {line}")
+    return settled
+
+
+def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
+    """Raise RunError unless the shape is that of an image that a network can be trained on."""
+    told = "x".join(map(str, shape))
+    whose, remedy = ("--input is", "give another") if given else (f"the input of {model} is", "choose another network")
+    if len(shape) != 3:
+        raise RunError(f"{whose} {told}: training is measured on channels, height and width, like 3x224x224; {remedy}")
+    if shape[0] not in CHANNELS:
+        raise RunError(f"{whose} {told}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
+    if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
+        raise RunError(f"{whose} {told}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
+
+
+def _reached(settled: Settled, ceilings: Ceilings, scale: float) -> Reached:
+    channels, (height, width) = settled.decoding.channels, settled.decoding.size
+    count = settled.batch_size
+    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+    images = ImageSet(images=pixels, labels=np.arange(count) % 10, names=[str(number) for number in range(count)])
+    card = ModelCard(
+        name=str(settled.recipe.model),
+        options=network_options(settled.recipe),
+        classes=tuple(map(str, range(10))),
+        decoding=settled.decoding,
+        normalization=measure_normalization(images),
+    )
+    planned = make_plan(Recipe(plan="measure"), settled, card, images)
+    work = work_of(planned.settled, card, images)
+    trial = run_trial(work, planned.settled.mode, seconds=TIMED_SECONDS * scale)
+    if trial.dropped:
+        raise RunError(
+            f"{settled.recipe.model} with {count} images a step {trial.dropped}: take a smaller --batch-size"
+        )
+    macs = _training_macs(settled, card)
+    return Reached(
+        model=str(settled.recipe.model),
+        input_shape=(channels, height, width),
+        batch_size=count,
+        macs=macs,
+        plan=planned.plan,
+        trial=trial,
+        share_of_peak=trial.images_per_second * macs.flops / ceilings.peak(planned.settled.mode.precision),
+        time_by_kind=time_by_kind(work, planned.settled.mode),
+    )
+
+
+def _training_macs(settled: Settled, card: ModelCard) -> TrainingMacs:
+    network = resumed_network(card, settled.recipe)
+    shape = (settled.decoding.channels, *settled.decoding.size)
+    return training_macs(capture(network, shape, batch_size=2, name=card.name, mode="train"))
+
+
+def _huge_pages_come() -> bool | None:
+    """Whether torch's memory lies in huge pages, seen on a piece of it."""
+    block = torch.zeros(8 * 2**20)
+    return huge_pages_taken(block.data_ptr() + block.nbytes // 2)
+
+
+def _warnings(load: float | None, cores: int, ceilings: Ceilings, reached: Reached) -> list[str]:
+    lines = []
+    if load is not None and load > BUSY_LOAD * cores:
+        lines.append(
+            f"the machine was busy before we came: {load:.1f} processes on {cores} cores; all rates are too low"
+        )
+    spread = max(ceilings.spread, reached.trial.spread)
+    if spread > BUSY_SPREAD:
+        lines.append(f"repeated runs differ by up to {spread:.0%}: something else was running, or clocks changed")
+    if reached.macs.uncounted:
+        lines.append(f"{reached.macs.uncounted} operations are not counted, so the share of the peak is too low")
+    return lines

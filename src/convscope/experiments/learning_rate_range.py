@@ -1,0 +1,226 @@
+"""The learning-rate range test: a short training at rates that grow, and the loss that came of each.
+
+Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; rates grow by a constant
+factor a step, not by a constant amount, so that six powers of ten fit into a hundred steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from convscope.data.augment import augment, generator_for, turns_of
+from convscope.data.augmentation.mixing import mix
+from convscope.data.batches import Batches
+from convscope.data.open import SOURCES, probe
+from convscope.data.records import ImageSet
+from convscope.errors import RunError
+from convscope.hardware.device import require_threads
+from convscope.nets.layer_groups import train_mode
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO
+from convscope.report.charts import Curve, line_chart
+from convscope.runs.events import Listener, Silent
+from convscope.training.job import loop_settings
+from convscope.training.loop.state import Settings, new_state
+from convscope.training.opening import card_of, data_lines, open_images, own_torch
+from convscope.training.optim.optimizers import set_rate
+from convscope.training.optim.step import descend, differentiate
+from convscope.training.resolve.resolve import settle
+from convscope.training.start import read_start, starting_network
+
+if TYPE_CHECKING:
+    from convscope.report.svg import Drawing
+
+STEPS = 100
+FEWEST_STEPS = 20
+# The sweep goes from so many times less than the rate that would be taken by itself to so many times more.
+REACH = 1000.0
+# Each smoothed loss is so much the one before (Smith's curves are averages; this is the usual amount).
+SMOOTHING = 0.9
+# The loss explodes when it is so many times its lowest.
+EXPLODED = 4.0
+# A loss that fell by less than this part of its start did not fall.
+LEAST_FALL = 0.05
+# Of the rate with the lowest loss, what is proposed: there the loss is about to rise, a tenth of it is safe.
+SAFE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateTest:
+    """A rate and a loss for each step; `smoothed` is the running mean of the losses, `exploded` why it ended.
+
+    `taken` is the rate that would be taken by itself.
+    """
+
+    model: str
+    optimizer: str
+    batch_size: int
+    taken: float
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    exploded: bool
+
+    @property
+    def fell(self) -> bool:
+        """Whether any rate made the loss fall."""
+        return min(self.smoothed) < (1 - LEAST_FALL) * self.smoothed[0]
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which the smoothed loss was lowest."""
+        return self.rates[min(range(len(self.rates)), key=self.smoothed.__getitem__)]
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the smoothed loss fell fastest, over a tenth of the sweep, per factor of the rate."""
+        last = self.rates.index(self.lowest)
+        across = max(1, len(self.rates) // 10)
+        falls = {
+            step: self.smoothed[step + across] - self.smoothed[step]
+            for step in range(len(self.rates) - across)
+            if step + across <= last
+        }
+        step = min(falls, key=falls.__getitem__) if falls else 0
+        return self.rates[min(step + across // 2, len(self.rates) - 1)]
+
+    @property
+    def proposed(self) -> float | None:
+        """A tenth of the rate with the lowest loss, in two digits; None where no rate made the loss fall."""
+        return float(f"{SAFE * self.lowest:.2g}") if self.fell else None
+
+    def drawing(self) -> Drawing:
+        """The losses over the rates."""
+        powers = [math.log10(rate) for rate in self.rates]
+        curves = [Curve("smoothed", powers, self.smoothed), Curve("each step", powers, self.losses)]
+        return line_chart(
+            curves,
+            title=f"Learning-rate range test of {self.model}",
+            x_label="learning rate, as a power of ten",
+            y_label="loss",
+            # What exploded would press all the rest flat.
+            y_limits=(0.0, 1.2 * self.smoothed[0]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The test as JSON can hold it; a loss that is not a number is None."""
+        return {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "batch_size": self.batch_size,
+            "proposed": self.proposed,
+            "lowest_loss_at": self.lowest,
+            "steepest_at": self.steepest,
+            "taken_by_itself": self.taken,
+            "exploded": self.exploded,
+            "rates": list(self.rates),
+            "losses": [loss if math.isfinite(loss) else None for loss in self.losses],
+            "smoothed": list(self.smoothed),
+        }
+
+
+def find_learning_rate(
+    recipe: Recipe, *, steps: int = STEPS, listener: Listener | None = None, cache_directory: Path | None = None
+) -> RateTest:
+    """Train the recipe's network for some steps at growing rates, and throw it away; no run is written.
+
+    Augmentation, loss, optimizer and batch size are the recipe's. The test ends early where the loss explodes.
+
+    Raises:
+        ConvscopeError: data, a network or a setting that can't be used, or fewer than 20 steps.
+    """
+    if steps < FEWEST_STEPS:
+        raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
+    if not recipe.data:
+        raise RunError(f"there is nothing to train on: name {SOURCES}")
+    require_threads(recipe.threads)
+    listener = listener or Silent()
+    found = probe(recipe.data, layout=recipe.layout)
+    settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
+    for note in settled.notes:
+        listener.said(note)
+    start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
+    dataset, train = open_images(found, settled, listener, cache_directory)
+    for line in data_lines(dataset):
+        listener.said(line)
+    card = card_of(settled, dataset, train)
+    with own_torch(settled):
+        torch.default_generator.manual_seed(settled.recipe.seed)
+        network, _ = starting_network(card, settled.recipe, start, train)
+        settings = loop_settings(settled, card, train)
+        rates, losses, smoothed, exploded = _sweep(settings, network, train, steps, listener)
+    if not rates:
+        raise RunError(f"{card.name} has no finite loss before its first step: no rate would help")
+    return RateTest(
+        model=card.name,
+        optimizer=settings.optimizer,
+        batch_size=settings.batch_size,
+        taken=settings.learning_rate,
+        rates=tuple(rates),
+        losses=tuple(losses),
+        smoothed=tuple(smoothed),
+        exploded=exploded,
+    )
+
+
+def _sweep(
+    settings: Settings, network: torch.nn.Module, train: ImageSet, steps: int, listener: Listener
+) -> tuple[list[float], list[float], list[float], bool]:
+    """Rates, losses and smoothed losses of the steps until the last, or until the loss explodes."""
+    state = new_state(network, settings)
+    train_mode(state.network)
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    with closing(_batches(settings, train)) as coming:  # threads that decode end with it
+        for step, (pixels, targets) in zip(range(steps), coming, strict=False):
+            rate = settings.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
+            set_rate(state.optimizer, _always(rate))
+            judged = differentiate(state.network, state.forward, state.optimizer, settings.objective, pixels, targets)
+            loss = judged.main.item()
+            if not math.isfinite(loss):
+                return rates, losses, smoothed, True
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            rates.append(rate)
+            losses.append(loss)
+            # The mean starts at 0: what it still lacks of the first losses is given back.
+            smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
+            if smoothed[-1] > EXPLODED * min(smoothed):
+                return rates, losses, smoothed, True
+            descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+            listener.progressed(step + 1, steps, "trying rates")
+    return rates, losses, smoothed, False
+
+
+def _always(rate: float) -> Callable[[float], float]:
+    return lambda until: rate
+
+
+def _batches(settings: Settings, train: ImageSet) -> Generator[tuple[Tensor, Tensor]]:
+    """Batches as a run would have them, epoch after epoch."""
+    batches = Batches(
+        train,
+        batch_size=settings.batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        device=settings.device,
+        normalization=settings.normalization,
+        drop_last=len(train) >= settings.batch_size,
+    )
+    turns = turns_of(settings.augmentation, len(train), settings.seed, settings.device)
+    for epoch in count():
+        for step, (pixels, targets, rows) in enumerate(replace(batches, epoch=epoch)):
+            generator = generator_for(settings.seed, epoch, step, device=pixels.device)
+            mirrored = None if turns is None else turns.mirrored(rows, epoch)
+            pixels = augment(pixels, settings.augmentation, generator=generator, mirrored=mirrored)
+            yield mix(pixels, targets, settings.augmentation.mixing, generator=generator)

@@ -1,0 +1,59 @@
+"""The device that trains: which one there is, what it computes in hardware, and whether every process has one."""
+
+from __future__ import annotations
+
+import torch
+
+from convscope.errors import RunError
+from convscope.hardware.machine import processors
+from convscope.hardware.rank import Place
+from convscope.recipe.recipe import choices
+from convscope.recipe.setting import AUTO, Auto
+from convscope.report.units import plural
+
+
+def usable_device(name: str) -> str:
+    """The device of that name, or the best there is for "auto"; raises RunError where it is not there."""
+    if name == AUTO:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in (known := choices("device")):
+        raise RunError(f"device is {name!r}: it must be one of {', '.join(known)}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RunError("device cuda: torch finds no CUDA device here; take cpu, or auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise RunError("device mps: torch finds no Apple GPU here; take cpu, or auto")
+    return name
+
+
+def has_tf32(device: str) -> bool:
+    """Whether a device computes tf32: NVIDIA's GPUs from Ampere on do."""
+    return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware; where torch can't tell, no."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    capabilities: dict[str, object] = tell() if device == "cpu" and tell else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def require_threads(threads: int | Auto) -> None:
+    """Raise RunError where more threads are asked for than there are processors, or than torch was told to take."""
+    most = max(processors(), torch.get_num_threads())
+    if threads != AUTO and threads > most:
+        raise RunError(f"threads is {threads}, and this machine has {plural(most, 'processor')}: take {most} or fewer")
+
+
+def require_one_each(place: Place, device: str) -> None:
+    """Raise RunError where the processes of this machine can't each have a device."""
+    if place.size == 1:
+        return
+    if device == "mps":
+        raise RunError("device mps: several processes train on cuda or cpu; start one, or take --device cpu")
+    if device == "cuda" and place.local_size > (devices := torch.cuda.device_count()):
+        raise RunError(
+            f"{place.local_size} processes on a machine with {devices} CUDA devices: start {devices}, "
+            "or take --device cpu"
+        )

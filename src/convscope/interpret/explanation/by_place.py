@@ -1,0 +1,103 @@
+"""Cells made of the numbers at one place, and numbers that were only moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+
+from convscope.graph.records import Graph, Node, Ref
+from convscope.interpret.explanation.worked import (
+    Array,
+    Line,
+    Numbers,
+    Operands,
+    Position,
+    Worked,
+    one,
+    ref,
+)
+from convscope.interpret.replay.interpret import RULES, aten_name, resolved
+from convscope.reference.activation import sigmoid
+
+
+def elementwise(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Worked:
+    """The operation on the numbers that stand at one place, by the table that runs whole graphs."""
+    operands: list[Operands] = []
+    alone: dict[int, Array] = {}
+    for name, argument in node.arguments.items():
+        if not isinstance(argument, Ref):
+            continue
+        x = numbers(argument.value)
+        own = position[len(position) - x.ndim :]
+        at = tuple(0 if size == 1 else p for p, size in zip(own, x.shape, strict=True))
+        operands.append(one(argument.value, x, at, name))
+        alone[argument.value] = np.asarray(x[at])
+    settings = {name: resolved(argument, alone) for name, argument in node.arguments.items()}
+    result = RULES[aten_name(node)](settings)
+    assert isinstance(result, np.ndarray | np.generic)
+    return Worked("chain", tuple(operands), (Line(_spoken(node), float(result)),))
+
+
+def gated(node: Node, numbers: Numbers, position: Position) -> Worked:
+    """A gated linear unit: a number of the first half of an axis, times the sigmoid of its partner in the second."""
+    value, axis = ref(node.arguments["self"]), node.arguments["dim"]
+    assert isinstance(axis, int)
+    x = numbers(value)
+    axis %= x.ndim
+    partner = tuple(p + (x.shape[axis] // 2 if i == axis else 0) for i, p in enumerate(position))
+    gate = float(sigmoid(x[partner]))
+    lines = (Line("sigmoid(b)", gate), Line("a · sigmoid(b)", float(x[position]) * gate))
+    return Worked("chain", (one(value, x, position), one(value, x, partner)), lines)
+
+
+SPOKEN: Mapping[str, str] = {
+    "relu": "max(0, x)", "add": "a + b", "sub": "a − b", "mul": "a · b", "div": "a ÷ b", "neg": "− x",
+    "sigmoid": "1 / (1 + e^−x)", "tanh": "tanh x", "gelu": "x · Φ(x)", "silu": "x · sigmoid(x)",
+    "hardswish": "x · min(max(x / 6 + ½, 0), 1)", "hardsigmoid": "min(max(x / 6 + ½, 0), 1)",
+    "_prelu_kernel": "x above 0, else weight · x", "log_sigmoid_forward": "log sigmoid x",
+}  # fmt: skip
+
+
+def _spoken(node: Node) -> str:
+    name = aten_name(node)
+    numbers = {k: v for k, v in node.arguments.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    if name == "hardtanh":
+        return f"min(max(x, {numbers['min_val']:g}), {numbers['max_val']:g})"
+    if name == "pow":
+        return f"x to the power of {numbers['exponent']:g}"
+    text = SPOKEN.get(name, node.op)
+    if "other" in numbers:
+        text = text.replace("b", f"{numbers['other']:g}").replace("a", "x")
+    return text
+
+
+def move(graph: Graph, node: Node, position: Position, numbers: Numbers, *, which: int = 0) -> Worked:
+    """Run the operation on the places themselves: what comes out at the cell is where its number came from."""
+    codes: dict[int, Array] = {}
+    first = 1  # 0 is left for padding
+    starts: list[tuple[int, int]] = []
+    for value in dict.fromkeys(node.inputs):
+        shape = graph.shape(value)
+        codes[value] = np.arange(first, first + prod(shape)).reshape(shape)
+        starts.append((first, value))
+        first += prod(shape)
+    settings = {name: resolved(argument, codes) for name, argument in node.arguments.items()}
+    filling = settings.get("value")
+    result = RULES[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
+    code = int((result[which] if isinstance(result, list) else result)[position])
+    if code == 0:
+        return Worked("move", (), (Line("padding", float(filling or 0)),))
+    start, value = max(pair for pair in starts if pair[0] <= code)
+    source = tuple(int(i) for i in np.unravel_index(code - start, graph.shape(value)))
+    operand = one(value, numbers(value), source)
+    return Worked("move", (operand,), (Line("the same number, from another place", float(operand.numbers)),))
+
+
+MOVES = frozenset({
+    "cat", "stack", "constant_pad_nd", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice",
+    "select", "split", "split_with_sizes", "unbind", "squeeze", "unsqueeze", "expand", "clone", "contiguous", "dropout",
+    "_to_copy", "copy", "roll", "flip", "pixel_shuffle", "pixel_unshuffle", "slice_scatter",
+    *(f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)),
+})  # fmt: skip

@@ -1,0 +1,312 @@
+"""What a network is given to be explained: a tensor, pixels, an image file, a sound, an array; as `(1, C, *S)`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from convscope.data.inputs.array_file import is_array_file, read_array
+from convscope.data.inputs.sound import Sound, is_sound, read_sound
+from convscope.data.pixels.decode import decode_image, fit, from_array
+from convscope.data.records import Decoding
+from convscope.errors import CaptureError, DataError
+from convscope.files.regular import read_bytes, refused_as
+from convscope.interpret.explanation.layout import understood
+from convscope.interpret.explanation.worked import Array
+from convscope.report.file_kinds import kind_by_start
+from convscope.report.units import plural
+from convscope.report.units import shape as sizes_text
+from convscope.runs.model_file import ModelFile
+
+T = TypeVar("T")
+Given = str | Path | Array | torch.Tensor
+
+# What most published weights expect (Krizhevsky et al. 2012 onwards: the means and deviations of ImageNet's pixels).
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+_TAKES = {1: "a WAV file, or an array file (.npy, .npz) of", 2: "an image file, or an array file (.npy, .npz) of"}
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """One sample as a network takes it.
+
+    Args:
+        tensor: `(1, C, *S)`.
+        pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
+        notes: how what was given became this.
+    """
+
+    tensor: torch.Tensor
+    pixels: Array | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What is known of the network that an input is for.
+
+    Args:
+        name: what to call it.
+        module: the network.
+        input_shape: of one sample, `(C, *S)`; None where nothing says it.
+        preprocessing: the model.json that says how an image becomes its input; None where nothing says so.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: tuple[int, ...] | None = None
+    preprocessing: ModelFile | None = None
+
+    @property
+    def shape_text(self) -> str:
+        """The shape of its input in words."""
+        return "inputs of a shape that nothing says" if self.input_shape is None else sizes_text(self.input_shape)
+
+
+def network_input(given: Given, network: Network) -> NetworkInput:
+    """Return what was given as the network's input.
+
+    Raises:
+        DataError: it can't be read, or does not have the network's axes, channels or sizes.
+        CaptureError: nothing says what the network takes.
+    """
+    if isinstance(given, torch.Tensor):
+        _require_sample(given.shape, network, "the tensor")
+        return _from_tensor(given, network)
+    if isinstance(given, np.ndarray):
+        return _from_array(given, network, "the array")
+    if re.fullmatch(r"digits/\d+", str(given)):
+        return _from_image(given, network, "the built-in digits are images")
+    shown = os.fspath(given)
+    with refused_as(DataError, shown):
+        data = read_bytes(shown)
+    ending = Path(given).suffix.lower()
+    if is_sound(data) or ending == ".wav":
+        return _from_sound(_named(shown, lambda: read_sound(data)), network, shown)
+    if is_array_file(data) or ending in (".npy", ".npz"):
+        return _from_array(_named(shown, lambda: read_array(data)), network, shown)
+    if ending in _PICKLES:
+        raise DataError(f"{shown}: a pickle, which is not loaded: save the input alone, as an array file: "
+                        "numpy.save('input.npy', tensor.numpy())")  # fmt: skip
+    kind = kind_by_start(data) or "of a format that is not known"
+    return _from_image(given, network, f"{shown} is {kind}")
+
+
+def _named(shown: str, read: Callable[[], T]) -> T:
+    """What is read, with the file's name before the reason where it can't be."""
+    try:
+        return read()
+    except DataError as reason:
+        raise DataError(f"{shown}: {reason}") from None
+
+
+def _require_sample(shape: Sequence[int], network: Network, name: str) -> None:
+    """Raise DataError for an input that has no axes, or no numbers."""
+    if not shape or 0 in shape:
+        got = f"is of {sizes_text(shape)} and holds no numbers" if shape else "is a single number, without axes"
+        raise DataError(f"{name} {got}, and {network.name} takes {network.shape_text}")
+
+
+def _from_tensor(tensor: torch.Tensor, network: Network) -> NetworkInput:
+    batch = _batched(tensor.detach(), network)
+    notes = (f"the first of {len(batch)} samples is explained",) if len(batch) > 1 else ()
+    sample = batch[:1]
+    return NetworkInput(sample, drawn(sample[0].cpu().double().numpy()) if sample.ndim == 4 else None, notes)
+
+
+def _batched(tensor: torch.Tensor, network: Network) -> torch.Tensor:
+    """A tensor with its batch axis, which is added where the network's layers say that it is missing."""
+    shape = network.input_shape
+    ranks = spatial_axes(network.module) if shape is None else (len(shape) - 1,)
+    for rank in ranks:
+        if tensor.ndim - rank in (1, 2):
+            return tensor if tensor.ndim - rank == 2 else tensor[None]
+    if ranks:
+        wanted = " or ".join(f"({axes}) or (N, {axes})" for axes in map(_axes, ranks))
+        raise DataError(f"a tensor of {sizes_text(tensor.shape)} is no input of {network.name}: give {wanted}")
+    # No layer says how many axes a map has: three are taken for an image, and one for a vector.
+    return tensor[None] if tensor.ndim in (1, 3) else tensor
+
+
+def _axes(dimensions: int) -> str:
+    return ", ".join(("C", *{1: "L", 2: "HW", 3: "DHW"}.get(dimensions, "S" * dimensions)))
+
+
+def spatial_axes(module: nn.Module) -> tuple[int, ...]:
+    """Return how many spatial axes the maps of a network have, by its layers, that of the first layer first.
+
+    Batch normalisation of one dimension does not count: it takes vectors as well.
+
+    >>> spatial_axes(nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2))), spatial_axes(nn.Linear(3, 2))
+    ((1,), ())
+    """
+    return tuple(dict.fromkeys(
+        axes for layer in module.modules() for kinds, axes in _AXES_OF if isinstance(layer, kinds)
+    ))  # fmt: skip
+
+
+_LAYERS = ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "LPPool", "AdaptiveAvgPool", "AdaptiveMaxPool",
+           "InstanceNorm", "ReflectionPad", "ReplicationPad", "ZeroPad", "ConstantPad", "CircularPad")  # fmt: skip
+_AXES_OF = tuple(
+    (tuple(getattr(nn, f"{name}{axes}d") for name in (*_LAYERS, *(["BatchNorm"] if axes > 1 else []))), axes)
+    for axes in (1, 2, 3)
+)
+
+
+def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
+    _require_sample(array.shape, network, name)
+    wanted, told = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
+    pixels = array.dtype == np.uint8
+    if wanted is None:
+        if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
+            return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
+        found = _from_tensor(_as_tensor(array, name), network)
+        note = f"{told}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
+        return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
+    if pixels and len(wanted) == 3:
+        reading = understood(array, wanted, name=name, network=network.name, pixels=True)
+        note = f"{told}, read as pixels {reading.words}, resized and normalised"
+        return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
+    reading = understood(array, wanted, name=name, network=network.name)
+    note = f"{told}, read as {reading.words}; its numbers are used as they are"
+    tensor = _as_tensor(reading.sample, name)[None]
+    return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
+
+
+def _as_tensor(array: Array, name: str) -> torch.Tensor:
+    """An array of any kind of numbers in float32, or in float64 where it has more digits."""
+    dtype = np.float64 if array.dtype.itemsize > 4 else np.float32
+    with np.errstate(over="ignore"):
+        numbers = np.ascontiguousarray(array, dtype=dtype)
+    if array.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(numbers)).any():
+        raise DataError(f"{name}: its largest number, {np.abs(array).max():.4g}, is beyond {np.dtype(dtype)}")
+    return torch.from_numpy(numbers)
+
+
+def in_dtype(tensor: torch.Tensor, dtype: torch.dtype, *, name: str, network: str) -> torch.Tensor:
+    """Return an input in the type that a network computes in; refuse a finite number that becomes infinite.
+
+    Raises:
+        DataError: a number is beyond the type; the message has the largest.
+
+    >>> in_dtype(torch.tensor([1e300], dtype=torch.float64), torch.float32, name="x.npy", network="net")
+    Traceback (most recent call last):
+    ...
+    convscope.errors.DataError: x.npy: its largest number, 1e+300, is beyond float32, which net computes in
+    """
+    converted = tensor.to(dtype)
+    finite = tensor.isfinite()
+    if (finite & ~converted.isfinite()).any():
+        largest, kind = float(tensor[finite].abs().max()), str(dtype).removeprefix("torch.")
+        raise DataError(f"{name}: its largest number, {largest:.4g}, is beyond {kind}, which {network} computes in")
+    return converted
+
+
+def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
+    wanted = network.input_shape
+    told = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
+    told += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
+    told += "; its header does not say its length; read to the end" if sound.streamed else ""
+    if wanted is None:
+        ranks = spatial_axes(network.module)
+        if ranks and 1 not in ranks:
+            raise DataError(f"{name} is a WAV file, and {network.name} has maps of {ranks[0]} axes: give an array file")
+        return NetworkInput(torch.from_numpy(_named(name, sound.samples)[None]), notes=(f"{told}, not resampled",))
+    if len(wanted) != 2:
+        raise DataError(f"{name} is a WAV file, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
+    channels, length = wanted
+    notes = [f"{told}, numbers from −1 to 1, not resampled"]
+    samples = _named(name, lambda: sound.samples(length))
+    if channels == 1 < sound.channels:
+        samples = samples.mean(axis=0, keepdims=True)
+        notes.append(f"its {sound.channels} channels are averaged to 1")
+    elif channels != sound.channels:
+        raise DataError(f"{name} has {plural(sound.channels, 'channel')}, and {network.name} takes "
+                        f"{network.shape_text}: give a file of {plural(channels, 'channel')}")  # fmt: skip
+    if sound.length > length:
+        notes.append(f"cut to the first {length:,} of its samples, which is what {network.name} takes")
+    elif sound.length < length:
+        zeros = length - sound.length
+        samples = np.pad(samples, ((0, 0), (0, zeros)))
+        notes.append(f"padded with {plural(zeros, 'zero')} to the {length:,} samples that {network.name} takes")
+    if sound.length != length:
+        notes[-1] += f"; --input {channels}x{sound.length} takes it as it is"
+    return NetworkInput(torch.from_numpy(samples[None]), notes=tuple(notes))
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2] or path
+
+
+def _needed(wanted: Sequence[int]) -> str:
+    return f"{_TAKES.get(len(wanted) - 1, 'an array file (.npy, .npz) of')} {sizes_text(wanted)}"
+
+
+def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
+    wanted = network.input_shape
+    if wanted is not None and len(wanted) != 3:
+        raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
+    decoding = _decoding(network)
+    digit = re.fullmatch(r"digits/(\d+)", str(image))
+    if digit is None:
+        return _normalised(np.asarray(decode_image(image, decoding)), network, ())
+    from convscope.data.sources.digits import COUNT, load_digits
+
+    if int(digit[1]) >= COUNT:
+        raise DataError(f"{image}: the built-in digits are digits/0 to digits/{COUNT - 1}")
+    pixels = from_array(load_digits()[0][int(digit[1])])
+    return _normalised(np.asarray(fit(pixels, decoding)), network, ())
+
+
+def _from_pixels(pixels: Array, network: Network, notes: tuple[str, ...]) -> NetworkInput:
+    wanted = network.input_shape
+    resized = wanted is not None and pixels.shape != (*wanted[1:], wanted[0])
+    if resized or network.preprocessing is not None:
+        pixels = np.asarray(fit(from_array(pixels), _decoding(network)))
+    return _normalised(pixels, network, notes)
+
+
+def _normalised(pixels: Array, network: Network, notes: tuple[str, ...]) -> NetworkInput:
+    numbers = pixels.astype(np.float64) / 255
+    if network.preprocessing is not None:
+        mean, std = network.preprocessing.mean, network.preprocessing.std
+    else:
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pixels.shape[2] == 3 else ((0.0,), (1.0,))
+    numbers = (numbers - np.asarray(mean)) / np.asarray(std)
+    return NetworkInput(torch.from_numpy(numbers.transpose(2, 0, 1)[None]).float(), pixels, notes)
+
+
+def _decoding(network: Network) -> Decoding:
+    """How an image becomes the network's input: as the run's model.json says, or else by the shape of the input."""
+    if network.preprocessing is not None:
+        return network.preprocessing.decoding
+    wanted = network.input_shape
+    if wanted is None:
+        raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
+    if len(wanted) != 3 or wanted[0] not in (1, 3):
+        raise CaptureError(f"{network.name} takes {network.shape_text}, and an image has 1 or 3 channels: "
+                           f"give an array file (.npy, .npz) of {network.shape_text}")  # fmt: skip
+    return Decoding(size=(wanted[1], wanted[2]), channels=wanted[0])
+
+
+def drawn(planes: Array) -> Array | None:
+    """Return numbers `(C, H, W)` as pixels, from the least to the most; None where they are no picture."""
+    if planes.ndim != 3 or planes.shape[0] not in (1, 3):
+        return None
+    finite = planes[np.isfinite(planes)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    planes = np.nan_to_num(planes, nan=low, posinf=high, neginf=low)
+    scaled = (planes / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)  # halves: their difference is finite
+    pixels: Array = np.rint(scaled * 255).astype(np.uint8).transpose(1, 2, 0)
+    return pixels

@@ -1,0 +1,154 @@
+"""A network and one input, of which any number can be explained, one after the other, down to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.errors import CaptureError
+from convscope.geometry.relation import Status
+from convscope.graph.field import walk_back
+from convscope.graph.records import Graph, Node
+from convscope.interpret.explanation.address import Addresses, cell_position
+from convscope.interpret.explanation.cell import worked
+from convscope.interpret.explanation.record import Box, Explanation
+from convscope.interpret.explanation.through import as_the_layer_reads, main_position
+from convscope.interpret.explanation.worked import Array, Line, Position, Worked
+from convscope.interpret.replay.numbers import Replay
+
+# After these nothing new is read: they are shown below a cell, as what becomes of it.
+_FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",
+                      "leaky_relu", "elu", "mish", "softplus"})  # fmt: skip
+FOLLOWING = 3
+
+
+class Lens:
+    """A network and one input, of which any cell can be explained.
+
+    Args:
+        model: any module; it is left exactly as found.
+        inputs: the model's input tensors; the first sample of a batch is the one that is explained.
+        name: what to call the model.
+        pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
+        notes: what a reader should know, such as that the weights are random.
+
+    Raises:
+        CaptureError: the model does not run on these inputs.
+
+    >>> lens = Lens(nn.Conv2d(1, 2, 3), [torch.ones(1, 1, 5, 5)])
+    >>> lens.cell("convolution", channel=1, at=(0, 0)).box.sizes
+    (3, 3)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Sequence[torch.Tensor],
+        *,
+        name: str = "",
+        pixels: Array | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.graph: Graph = capture(model, list(inputs), name=name)
+        if self.graph.error is not None:
+            raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
+        self.replay = Replay(self.graph, model, inputs)
+        self.addresses = Addresses(self.graph)
+        self.pixels = pixels
+        self.notes = tuple(notes)
+        self._arrays: dict[int, Array] = {}
+
+    def numbers(self, value: int) -> Array:
+        """A value's numbers as torch computed them, as float64."""
+        if value not in self._arrays:
+            self._arrays[value] = self.replay.array(value)
+        return self._arrays[value]
+
+    def cell(self, layer: str, *, channel: int = 0, at: Sequence[int] = ()) -> Explanation:
+        """Explain one number of a layer's output.
+
+        Args:
+            layer: a module's path, or the name of an operation in it; see `Addresses`.
+            channel: which feature map or unit.
+            at: where on the map, one number per spatial axis (y, x); nothing for a fully connected layer.
+
+        Raises:
+            CaptureError: no such layer, or an operation that can't be explained.
+            GeometryError: a cell outside the map.
+        """
+        output = self.addresses.find(layer)
+        label = self.addresses.of_value(output)
+        return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
+
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
+    def number(self, value: int, position: Position) -> Explanation:
+        """Explain one number of a value; one of a layer's output by the layer's computation, on what the layer reads.
+
+        Raises:
+            CaptureError: an operation that can't be explained, or a value that no operation makes.
+        """
+        producer = self.graph.values[value].producer
+        if producer is None:
+            raise CaptureError(f"{self.graph.values[value].name} is given: no operation makes it")
+        node = self.graph.nodes[producer]
+        layer = self.addresses.layer_of(node)
+        if layer is not None and layer.whole and layer.output == value and not layer.composite:
+            inner = main_position(self.graph, layer, position)
+            if inner is not None:
+                done = worked(self.graph, layer.main, self.numbers, inner)
+                done = as_the_layer_reads(self.graph, layer, done)
+                return self._explanation(layer.main, value, position, done)
+        return self.at(node, position, which=node.outputs.index(value))
+
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
+    def at(self, node: Node, position: Position, *, which: int = 0) -> Explanation:
+        """Explain one number of a node's output, the `which`-th, by this operation alone."""
+        done = worked(self.graph, node, self.numbers, position, which=which)
+        return self._explanation(node, node.outputs[which], position, done)
+
+    def _explanation(self, node: Node, value: int, position: Position, done: Worked) -> Explanation:
+        return Explanation(
+            lens=self,
+            node=node,
+            output=value,
+            layer=self.addresses.of_value(value),
+            position=position,
+            shape=self.graph.shape(value),
+            worked=done,
+            torch_value=float(self.numbers(value)[position]),
+            following=tuple(self._following(value, position)),
+        )
+
+    def _following(self, value: int, position: Position) -> list[Line]:
+        lines: list[Line] = []
+        while len(lines) < FOLLOWING:
+            readers = self.graph.consumers.get(value, ())
+            if len(readers) != 1 or self.graph.nodes[readers[0]].op not in _FOLLOWS:
+                break
+            node = self.graph.nodes[readers[0]]
+            value = node.outputs[0]
+            label = self.addresses.label(node)
+            text = label if node.op in label else f"{label} ({node.op})"
+            lines.append(Line(text, float(self.numbers(value)[position])))
+        return lines
+
+    def box(self, value: int, position: Position) -> Box | None:
+        """Where in the input a cell of a value came from."""
+        if not self.graph.inputs:
+            return None
+        source = self.graph.inputs[0]
+        walk = walk_back(self.graph, value, position)
+        mask = walk.mask(source)
+        if len(self.graph.shape(source)) < 3 or not mask.any():
+            return None
+        where = [
+            np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
+        ]
+        first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
+        inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
+        status = walk.status(source)
+        return Box(first, last, float(inside.mean()), "exact" if status is Status.EXACT else status.label)

@@ -1,0 +1,157 @@
+"""`compare`: several networks side by side, and for two that are kin what differs layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from convscope.graph.figures import Difference, Figures, differences, figures
+from convscope.graph.json_form import Json, number
+from convscope.graph.summary import Layer
+from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
+from convscope.interpret.inspection.record import Inspection
+from convscope.report import units
+from convscope.report.table import Column, Table, table_text
+
+VERSION = 1
+_SHOWN = 40  # differing layers that are printed
+_KIN = 0.5  # the share of names that two networks must have in common to be compared layer by layer
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Inspections side by side; `print(comparison)` shows them, `.to_dict()` gives JSON's types."""
+
+    inspections: tuple[Inspection, ...]
+
+    @cached_property
+    def figures(self) -> tuple[Figures, ...]:
+        """The figures of each."""
+        return tuple(figures(x.graph, x.layers, x.warnings) for x in self.inspections)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """What differs between two networks that have most of their layers' names in common; else nothing."""
+        if len(self.inspections) != 2:
+            return ()
+        first, second = (inspection.layers for inspection in self.inspections)
+        names = [{layer.name for layer in layers} for layers in (first, second)]
+        kin = len(names[0] & names[1]) >= _KIN * min(map(len, names))
+        return differences(first, second) if kin else ()
+
+    def table(self) -> Table:
+        """A row per figure, a column per network, and for two how many times the one is the other."""
+        rows = [
+            ("input", [units.shape(f.input_shape) for f in self.figures], ()),
+            ("parameters", [units.exact(f.parameters) for f in self.figures], [f.parameters for f in self.figures]),
+            ("weights", [units.byte_size(f.parameter_bytes) for f in self.figures], ()),
+            ("MACs", [units.exact(f.macs) for f in self.figures], [f.macs for f in self.figures]),
+            ("activations", [units.byte_size(f.activation_bytes) for f in self.figures],
+             [f.activation_bytes for f in self.figures]),
+            ("weighted layers, deep", [units.exact(f.depth) for f in self.figures], ()),
+            ("layers in all", [units.exact(f.layers) for f in self.figures], ()),
+            ("receptive field", [units.per_axis(f.field) if f.field else "–" for f in self.figures], ()),
+            ("stride there", [_stride(f) for f in self.figures], ()),
+            ("warnings, notes", [f"{f.warnings}, {f.notes}" for f in self.figures], ()),
+        ]  # fmt: skip
+        if any(f.uncounted for f in self.figures):
+            rows.append(("uncounted layers", [units.exact(f.uncounted) for f in self.figures], ()))
+        pair = len(self.figures) == 2
+        columns = [Column(""), *(Column(f.name, numeric=True) for f in self.figures)]
+        columns += [Column("second / first", numeric=True)] if pair else []
+        return Table.of(columns, [[name, *cells, *([_ratio(values)] if pair else [])] for name, cells, values in rows])
+
+    def difference_table(self) -> Table:
+        """What differs, layer by layer."""
+        first, second = self.inspections
+        columns = [Column("layer"), Column(first.graph.name), Column(second.graph.name)]
+        rows = [
+            (_run_name(run), _run_told([d.first for d in run], first), _run_told([d.second for d in run], second))
+            for run in _runs(self.differences)
+        ]
+        more = len(rows) - _SHOWN
+        return Table.of(columns, [*rows[:_SHOWN], *([(f"and {more} more", "", "")] if more > 0 else [])])
+
+    def to_dict(self) -> dict[str, Json]:
+        """JSON's types; docs/inspect.md describes them."""
+        models: list[Json] = []
+        for figure in self.figures:
+            form = asdict(figure)
+            form |= {"input_shape": list(figure.input_shape), "field": list(figure.field)}
+            models.append(form | {"stride": [number(s) for s in figure.stride]})
+        changed: list[Json] = [
+            {"layer": d.name, "first": d.first is not None, "second": d.second is not None} for d in self.differences
+        ]
+        return {"version": VERSION, "models": models, "differences": changed}
+
+    def __str__(self) -> str:
+        text = table_text(self.table())
+        return f"{text}\n\n{table_text(self.difference_table())}" if self.differences else text
+
+
+def _stride(figure: Figures) -> str:
+    texts = [str(stride) for stride in figure.stride]
+    return "–" if not texts else texts[0] if len(set(texts)) == 1 else "×".join(texts)
+
+
+def _ratio(values: Sequence[int]) -> str:
+    return units.times(values[1] / values[0]) if values and values[0] else ""
+
+
+def _runs(changed: Sequence[Difference]) -> list[list[Difference]]:
+    """Neighbours in one block that only one of the networks has, together; all others by themselves."""
+    runs: list[list[Difference]] = []
+    for difference in changed:
+        sides = difference.first is None, difference.second is None
+        last = runs[-1][-1] if runs else None
+        same_side = last is not None and any(sides) and sides == (last.first is None, last.second is None)
+        if same_side and last is not None and _block(difference) == _block(last):
+            runs[-1].append(difference)
+        else:
+            runs.append([difference])
+    return runs
+
+
+def _block(difference: Difference) -> str:
+    layer = difference.first or difference.second
+    assert layer is not None, "a difference has a side"
+    return layer.module.rpartition(".")[0] if layer.kind else layer.module
+
+
+def _run_name(run: Sequence[Difference]) -> str:
+    return run[0].name if len(run) == 1 else _block(run[0]) or "the model"
+
+
+def _run_told(run: Sequence[Layer | None], inspection: Inspection) -> str:
+    if len(run) == 1 or run[0] is None:
+        return _told(run[0], inspection)
+    parameters = sum(layer.parameters for layer in run if layer)
+    macs = sum(layer.macs or 0 for layer in run if layer)
+    layers = units.plural(len(run), "layer")
+    return f"{layers}, {units.exact(parameters)} parameters, {macs_of(macs, inspection.batch)} MACs"
+
+
+def _told(layer: Layer | None, inspection: Inspection) -> str:
+    if layer is None:
+        return "–"
+    parts = [operation(layer), output_shape(layer)]
+    if layer.parameters:
+        parts.append(f"{units.exact(layer.parameters)} parameters")
+    if layer.macs:
+        parts.append(f"{macs_of(layer.macs, inspection.batch)} MACs")
+    if inspection.source is not None:
+        parts.append(f"field {field_size(layer.field_along(inspection.source))}")
+    return ", ".join(parts)
+
+
+def compare(*inspections: Inspection) -> Comparison:
+    """Networks side by side.
+
+    >>> import torch
+    >>> from convscope.interpret.inspection.record import inspect
+    >>> both = [inspect(torch.nn.Conv2d(3, 8, k, padding="same"), (3, 32, 32), name=f"k{k}") for k in (3, 5)]
+    >>> [f.parameters for f in compare(*both).figures]
+    [224, 608]
+    """
+    return Comparison(inspections)

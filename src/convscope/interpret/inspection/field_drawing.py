@@ -1,0 +1,133 @@
+"""The receptive field as it grows: nested frames over the input, and its size layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convscope.geometry.relation import Status
+from convscope.graph.summary import Layer
+from convscope.interpret.inspection.record import Inspection
+from convscope.report import units
+from convscope.report.charts import nice_ticks
+from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, line, paint, rectangle, text
+
+_SIDE = 300.0  # of the square on which frames are drawn
+_FRAMES = 7
+_CHART = (400.0, 560.0, 236.0)  # left, width, height
+_TOP = 34.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """The field of one layer, rows and columns, and where the layer stands."""
+
+    layer: Layer
+    rows: int
+    columns: int
+
+
+def field_drawing(inspection: Inspection) -> Drawing | None:
+    """The growing receptive field of a network on images; None where no layer has a local one."""
+    growth = _growth(inspection)
+    if not growth or inspection.source is None:
+        return None
+    sizes = inspection.graph.shape(inspection.source)[2:]
+    image_rows, image_columns = (sizes[-2], sizes[-1]) if len(sizes) > 1 else (1, sizes[-1])
+    frames = _chosen(growth)
+    parts: list[Element | None] = [text(0, 14, "receptive field over the input", size=13, bold=True)]
+    parts += _frames(frames, image_rows, image_columns)
+    parts += _steps(growth, max(image_rows, image_columns), [frame.layer.index for frame in frames])
+    last = growth[-1]
+    description = "; ".join(f"{f.layer.name}: {units.per_axis((f.rows, f.columns))}" for f in frames)
+    return Drawing.of(
+        _CHART[0] + _CHART[1],
+        _TOP + _SIDE + 14,
+        parts,
+        title=f"{inspection.graph.name}: the receptive field grows to {units.per_axis((last.rows, last.columns))}",
+        description=description,
+    )
+
+
+def _growth(inspection: Inspection) -> list[_Growth]:
+    """Layers at which the exact field is larger than at any layer before."""
+    found: list[_Growth] = []
+    if inspection.source is None:
+        return found
+    for layer in inspection.layers:
+        fields = layer.field_along(inspection.source)
+        if not fields or any(f.status is not Status.EXACT or not f.endless or f.size is None for f in fields):
+            continue
+        columns = fields[-1].size or 0
+        rows = (fields[-2].size or 0) if len(fields) > 1 else 1
+        if not found or (rows, columns) > (found[-1].rows, found[-1].columns):
+            found.append(_Growth(layer, rows, columns))
+    return found
+
+
+def _chosen(growth: Sequence[_Growth]) -> list[_Growth]:
+    """A few of them, from the first to the last, whose sizes are spread evenly by ratio."""
+    if len(growth) <= _FRAMES:
+        return list(growth)
+    first, last = growth[0].columns, growth[-1].columns
+    wanted = [first * (last / first) ** (i / (_FRAMES - 1)) for i in range(_FRAMES)]
+    nearest = [min(growth, key=lambda g, w=size: abs(g.columns - w)) for size in wanted]  # type: ignore[misc]
+    return list(dict.fromkeys([growth[0], *nearest, growth[-1]]))
+
+
+def _frames(frames: Sequence[_Growth], image_rows: int, image_columns: int) -> list[Element]:
+    """The image, and the field of its middle position at each chosen layer."""
+    largest = max(image_rows, image_columns, *(max(f.rows, f.columns) for f in frames))
+    scale = (_SIDE - 4) / largest
+    middle_x, middle_y = _SIDE / 2, _TOP + _SIDE / 2
+    wide, high = image_columns * scale, image_rows * scale
+    parts = [
+        rectangle(middle_x - wide / 2, middle_y - high / 2, wide, high, fill="panel", stroke="muted", stroke_width=1.5),
+        text(middle_x - wide / 2 + 4, middle_y + high / 2 - 5, f"image {units.shape((image_rows, image_columns))}",
+             size=10, colour="muted", halo=True),
+    ]  # fmt: skip
+    for i, frame in sorted(enumerate(frames), key=lambda pair: -pair[1].columns):
+        wide, high = frame.columns * scale, frame.rows * scale
+        colour = SERIES[i % len(SERIES)]
+        tip = f"{frame.layer.name}: {units.per_axis((frame.rows, frame.columns))} pixels"
+        x, y = middle_x - wide / 2, middle_y - high / 2
+        parts.append(rectangle(x, y, wide, high, fill=colour, stroke=colour, stroke_width=1.5, opacity=0.08, tip=tip))
+    return parts
+
+
+def _steps(growth: Sequence[_Growth], image_size: int, marked: Sequence[int]) -> list[Element]:
+    """The field's size over the layers, with the image's size as a line to compare."""
+    left, width, height = _CHART
+    largest = max(image_size, growth[-1].columns)
+    ticks = nice_ticks(0, largest, wanted=4)
+    last = growth[-1].layer.index + 1
+    plot_left, plot_right, bottom = left + 34, left + width - 4, _TOP + height
+
+    def place(index: float, size: float) -> tuple[float, float]:
+        return plot_left + (plot_right - plot_left) * index / last, bottom - height * size / ticks[-1]
+
+    parts = [text(left, 14, "its size, layer by layer", size=13, bold=True)]
+    for tick in ticks:
+        _, y = place(0, tick)
+        parts.append(line(plot_left, y, plot_right, y))
+        parts.append(text(plot_left - 6, y + 4, f"{tick:g}", size=10, anchor="end", colour="muted"))
+    _, y = place(0, image_size)
+    dashes: dict[str, Attribute] = {"x1": plot_left, "y1": y, "x2": plot_right, "y2": y, "stroke-dasharray": "5 4"}
+    parts.append(element("line", dashes | paint("none", "muted", width=1.2)))
+    parts.append(text(plot_left + 4, y - 4, f"image {image_size}", size=10, colour="muted", halo=True))
+    corners = [place(growth[0].layer.index, 1)]
+    for step in growth:
+        corners += [(place(step.layer.index, 0)[0], corners[-1][1]), place(step.layer.index, step.columns)]
+    corners.append((plot_right, corners[-1][1]))
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    parts.append(element("polyline", {"points": points} | paint("none", "ink", width=1.6)))
+    for i, step in enumerate(g for g in growth if g.layer.index in marked):
+        colour = SERIES[i % len(SERIES)]
+        x, y = place(step.layer.index, step.columns)
+        tip = element("title", {}, f"{step.layer.name}: {step.columns}")
+        parts.append(element("circle", {"cx": x, "cy": y, "r": 4} | paint(colour), tip))
+        label = f"{units.per_axis((step.rows, step.columns))} at {step.layer.name}"
+        row, column = divmod(i, 2)
+        parts.append(rectangle(plot_left + column * 262, bottom + 20 + row * 15 - 8, 9, 9, fill=colour, radius=2))
+        parts.append(text(plot_left + column * 262 + 14, bottom + 20 + row * 15, label, size=10.5, colour="muted"))
+    return parts

@@ -1,0 +1,153 @@
+"""What is drawn of a network: units, and the edges between them.
+
+A unit is a layer that changes the map or joins several: a convolution, a pooling, a sum. Layers that pass a map on in
+its shape (normalisations, activations) belong to the unit before them. A folded or collapsed block is one unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from convscope.graph.fold import Line
+from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
+from convscope.interpret.inspection.layer_table import operation, output_shape
+from convscope.interpret.inspection.record import Inspection
+from convscope.report import units as ink
+
+Family = Literal["input", "convolution", "pooling", "linear", "join", "resize", "block", "other"]
+
+# More than this and a drawing can't be read: deeper levels of modules are then drawn as one unit each.
+_UNITS_LIMIT = 90
+_EDGES_LIMIT = 150
+
+_JOINS = {"add": "+", "sub": "−", "mul": "×", "concat": "cat", "stack": "cat", "maximum": "max"}
+_LINEAR = frozenset({"linear", "matmul", "attention", "bilinear"})
+_RESIZES = frozenset({"upsample", "pixel_shuffle", "pixel_unshuffle", "grid_sample", "max_unpool"})
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One thing that is drawn.
+
+    Args:
+        index: its place in the order of running.
+        family: what colour it has.
+        labels: one or two short lines.
+        tip: everything about it.
+        shape: the output of one sample: (C, H, W) or (F,).
+        count: how many blocks it stands for.
+        group: the outermost module that it belongs to.
+        before: units that it reads from.
+    """
+
+    index: int
+    family: Family
+    labels: tuple[str, ...]
+    tip: str
+    shape: tuple[int, ...]
+    count: int = 1
+    group: str = ""
+    before: list[Unit] = field(default_factory=list)
+
+
+def network_units(inspection: Inspection) -> list[Unit]:
+    """The units of a network, at the deepest level that can still be drawn."""
+    deepest = max((line.depth for line in inspection.lines()), default=0)
+    levels: list[int | None] = [None, *range(deepest + 1, 0, -1)]
+    found: list[Unit] = []
+    for level in levels:
+        found = _units_of(inspection, inspection.lines(level))
+        if len(found) <= _UNITS_LIMIT and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
+            break
+    return found
+
+
+def _units_of(inspection: Inspection, lines: Sequence[Line]) -> list[Unit]:
+    graph = inspection.graph
+    made: dict[int, Unit] = {}
+    units: list[Unit] = []
+    for value in graph.inputs:
+        shape = graph.shape(value)[1:]
+        unit = Unit(
+            len(units), "input", ("input", ink.shape(shape)), f"{graph.values[value].name} {ink.shape(shape)}", shape
+        )
+        units.append(unit)
+        made[value] = unit
+    for line in lines:
+        if line.role == "heading":
+            continue
+        outputs = [v for layer in line.layers for n in layer.nodes for v in graph.nodes[n].outputs]
+        inside = set(outputs)
+        reads = [v for layer in line.layers for v in layer.inputs if v not in inside]
+        before = list({made[v].index: made[v] for v in reads if v in made}.values())
+        if len(before) == 1 and _passes_on(line, before[0]):
+            unit = before[0]
+            unit.tip += f"\n{line.name}: {operation(line.last)}"
+        else:
+            unit = _unit(line, len(units), before)
+            units.append(unit)
+        made.update(dict.fromkeys(outputs, unit))
+    return units
+
+
+def _passes_on(line: Line, before: Unit) -> bool:
+    """Whether the line only changes values of the map that it is given, or lays its elements out anew."""
+    layer = line.last
+    if line.role != "layer" or layer.windows or before.family == "input":
+        return False
+    return not (layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS)
+
+
+def _unit(line: Line, index: int, before: list[Unit]) -> Unit:
+    layer = line.last
+    shape = layer.output_shape[1:]
+    tip = f"{line.name}: {operation(layer)} → {output_shape(layer)}"
+    tip += f"\n{ink.count(line.parameters)} parameters, {ink.count(line.macs)} MACs"
+    group = line.name.partition(".")[0].partition(":")[0]
+    if line.role != "layer":
+        kind = line.kind or operation(layer)
+        name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else _tail(line.name)
+        labels = (name, _channels(shape))
+        tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
+        return Unit(index, "block", labels, tip, shape, line.count, group, before)
+    if layer.op in _JOINS and len(before) > 1:
+        return Unit(index, "join", (_JOINS[layer.op],), tip, shape, 1, group, before)
+    if layer.op == "linear" and len(shape) > 1:
+        shape = (shape[-1], *shape[:-1])  # a fully connected layer at every position: features are the last axis
+    return Unit(index, _family(layer.op), (_short(line), _channels(shape)), tip, shape, 1, group, before)
+
+
+def _tail(path: str) -> str:
+    """The end of a path that says something: "features.block1" is "block1", "blocks.3" stays."""
+    parent, _, last = path.rpartition(".")
+    return f"{parent.rpartition('.')[2]}.{last}" if last.isdigit() and parent else last
+
+
+def _family(op: str) -> Family:
+    if op in CONVOLUTIONS:
+        return "convolution" if op == "convolution" else "resize"
+    if op in POOLINGS:
+        return "pooling"
+    if op in _LINEAR:
+        return "linear"
+    return "resize" if op in _RESIZES else "other"
+
+
+def _short(line: Line) -> str:
+    layer = line.last
+    if layer.windows:
+        kernels = ink.per_axis([w.kernel_size for w in layer.windows])
+        kernels = kernels if "×" in kernels else "×".join([kernels] * len(layer.windows))
+        strides = [w.stride for w in layer.windows]
+        step = f"/{ink.per_axis(strides)}" if any(s > 1 for s in strides) else ""
+        word = {"max_pool": "max ", "avg_pool": "avg ", "transposed_convolution": "up "}.get(layer.op, "")
+        depthwise = "dw " if layer.groups > 1 and layer.groups == layer.output_shape[1] else ""
+        return f"{word}{depthwise}{kernels}{step}"
+    words = {"adaptive_avg_pool": "avg", "mean": "mean", "linear": "fc"}
+    return words.get(layer.op, layer.op.replace("_", " "))
+
+
+def _channels(shape: tuple[int, ...]) -> str:
+    return str(shape[0]) if shape else "1"

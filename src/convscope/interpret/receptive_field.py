@@ -1,0 +1,327 @@
+"""The receptive field of one cell, as a picture and in numbers; and what one pixel can change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.errors import CaptureError, GeometryError
+from convscope.geometry.axis_names import axis_letters, axis_names
+from convscope.geometry.relation import Status
+from convscope.graph.field import Position, walk_back, walk_on
+from convscope.graph.json_form import Json
+from convscope.graph.layer_names import find_layer, layers_of
+from convscope.graph.propagate import Source, propagate
+from convscope.graph.receptive_field import channel_blocks, field_at
+from convscope.graph.summary import Layer
+from convscope.interpret.inspection.record import Inspection
+from convscope.report import units
+from convscope.report.charts import Box, picture
+from convscope.report.signals import signal_drawing
+from convscope.report.slices import chosen, slices_drawing
+from convscope.report.svg import Drawing
+
+Span = tuple[int, int]
+
+SHADES = " ░▒▓█"
+SLICES = 3  # of a volume, that a terminal shows
+_PAPER, _INK = np.array([255, 255, 255]), np.array([10, 106, 176])
+
+
+@dataclass(frozen=True, eq=False)
+class CellField:
+    """Which positions of a source one cell depends on.
+
+    Args:
+        network: its name.
+        layer: the layer that holds the cell.
+        position: the cell in the layer's output, batch included; None along an axis stands for all of it.
+        shape: the output's shape, batch included.
+        source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
+        source_shape: its shape, batch included.
+        spans: first and last position per spatial axis, inside the source; None where it depends on nothing.
+        endless: the same as if the source had no borders; None where that has no meaning.
+        mask: which spatial positions are read, channels together.
+        share: how much of the cell's value comes from each, if every operation took a plain average.
+        blocks: runs of channels whose fields differ, as (first, last, size along the last axis).
+        status: how far to trust this.
+    """
+
+    network: str
+    layer: str
+    position: Position
+    shape: tuple[int, ...]
+    source: str
+    source_shape: tuple[int, ...]
+    spans: tuple[Span | None, ...]
+    endless: tuple[Span | None, ...]
+    mask: npt.NDArray[np.bool_]
+    share: npt.NDArray[np.float64]
+    blocks: tuple[tuple[int, int, int], ...]
+    status: Status
+
+    @property
+    def read(self) -> int:
+        """Positions that are read."""
+        return int(self.mask.sum())
+
+    @property
+    def hull(self) -> int:
+        """Positions in the box around them."""
+        sizes = [last - first + 1 for span in self.spans if span for first, last in [span]]
+        return int(np.prod(sizes)) if len(sizes) == len(self.spans) else 0
+
+    @cached_property
+    def half(self) -> int:
+        """The fewest positions from which half of a plain average comes: how small the effective field is."""
+        ordered = np.sort(self.share.ravel())[::-1]
+        return int(np.searchsorted(np.cumsum(ordered), 0.5 * ordered.sum()) + 1) if ordered.sum() > 0 else 0
+
+    def to_dict(self) -> dict[str, Json]:
+        """The numbers as JSON: spans per axis, counts, status; the mask as rows of 0 and 1."""
+        spans: list[Json] = [list(span) if span else None for span in self.spans]
+        endless: list[Json] = [list(span) if span else None for span in self.endless]
+        mask: Json = self.mask.astype(int).tolist()
+        return {
+            "network": self.network,
+            "layer": self.layer,
+            "position": list(self.position),
+            "source": self.source,
+            "source_shape": list(self.source_shape),
+            "spans": spans,
+            "spans_without_borders": endless,
+            "positions_read": self.read,
+            "positions_in_hull": self.hull,
+            "positions_for_half": self.half,
+            "channel_blocks": [list(block) for block in self.blocks],
+            "status": self.status.label,
+            "mask": mask,
+        }
+
+    def drawing(self) -> Drawing:
+        """The source, each position as dark as its share, framed where it is read: an axis, an image, or slices."""
+        title = f"what {self.layer}, {self._where()}, sees of {self.source}"
+        are = "is" if self.read == 1 else "are"
+        read = f"{units.plural(self.read, 'position')} {are} read"
+        description = f"{read}; half of a plain average comes from {self.half:,} of them"
+        spans = [span for span in self.spans if span is not None]
+        whole = len(spans) == len(self.spans)
+        if self.share.ndim == 1:
+            nothing = np.zeros_like(self.share)
+            signals = [(f"share of {self.source}", nothing, self.share)]
+            return signal_drawing(signals, span=spans[0] if whole else None, title=title, description=description)
+        largest = self.share.max()
+        strength = np.sqrt(self.share / largest) if largest > 0 else np.zeros_like(self.share)
+        strength = np.where(self.share > 0, 0.12 + 0.88 * strength, 0.0)[..., None]
+        image = np.round(_PAPER + strength * (_INK - _PAPER)).astype(np.uint8)
+        boxes = []
+        if whole:
+            (top, bottom), (left, right) = spans[-2:]
+            boxes = [Box(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
+        if self.share.ndim == 2:
+            return picture(image, title=title, description=description, boxes=boxes, width=480)
+        indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))
+        # The size stands on the first slice; it is the same on the others.
+        framed = {i: [replace(box, label=box.label if i == indices[0] else "") for box in boxes] for i in indices}
+        return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
+
+    def _repr_html_(self) -> str:
+        return self.drawing().document()
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.layer} of {self.network}, {self._where()}", "", *self._facts(), "", *self.shades()])
+
+    def _where(self) -> str:
+        if not self.position[2:]:
+            what = "all units" if self.position[1] is None else f"unit {self.position[1]}"
+            return f"{what} of {units.shape(self.shape[1:])}"
+        return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
+
+    def _facts(self) -> list[str]:
+        if self.status is Status.UNKNOWN:
+            return ["unknown: an operation on the way is not known, so what it reads can't be said"]
+        if self.hull == 0:
+            return [f"reads nothing of {self.source}"]
+        lines = [f"reads        {_spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}"]
+        if any(self.endless) and self.endless != self.spans:
+            lines.append(f"no borders   {_spans(self.endless)}")
+        holes = (
+            "every one is read"
+            if self.read == self.hull
+            else f"{self.read:,} of them {'is' if self.read == 1 else 'are'} read: it has holes"
+        )
+        lines.append(f"positions    {self.hull:,} in the box; {holes}")
+        lines.append(f"half of it   comes from {units.plural(self.half, 'position')}, if all weights were equal")
+        if len(self.blocks) > 1:
+            lines += [f"channels     {first} to {last} see {size}" for first, last, size in self.blocks[:8]]
+            if len(self.blocks) > 8:
+                lines.append(
+                    f"             and {units.plural(len(self.blocks) - 8, 'more run', 'more runs')} of channels"
+                )
+        lines.append(f"status       {self.status.label}")
+        return lines
+
+    def shades(self, *, widest: int = 48) -> list[str]:
+        """The share as rows of shaded blocks, no wider than a terminal; of a volume a few slices, each by its depth."""
+        largest = float(self.share.max())
+        if largest <= 0:
+            return []
+        if self.share.ndim < 3:
+            cells = _coarse(np.atleast_2d(self.share), widest)
+            return _shaded(cells, cells.max())
+        read = np.flatnonzero(self.share.reshape(len(self.share), -1).any(axis=1))
+        slices = {index: _coarse(self.share[index], widest) for index in chosen(int(read[0]), int(read[-1]), SLICES)}
+        darkest = max(float(cells.max()) for cells in slices.values())
+        return [row for index, cells in slices.items() for row in (f"depth {index}", *_shaded(cells, darkest))]
+
+
+def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
+    """A plane summed over the blocks that a character stands for, each twice as high as it is wide."""
+    step = max(1, -(-plane.shape[1] // widest))
+    rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
+    padded = np.zeros((rows * 2 * step, columns * step))
+    padded[: plane.shape[0], : plane.shape[1]] = plane
+    cells: npt.NDArray[np.float64] = padded.reshape(rows, 2 * step, columns, step).sum(axis=(1, 3))
+    return cells
+
+
+def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
+    level = np.ceil(np.sqrt(cells / darkest) * (len(SHADES) - 1)).astype(int)
+    return ["".join(SHADES[i] for i in row) for row in level]
+
+
+def cell_field(
+    inspection: Inspection,
+    layer: str,
+    at: tuple[int, ...] | None = None,
+    *,
+    channel: int | None = None,
+    source: str | None = None,
+) -> CellField:
+    """The receptive field of one cell of a layer's output.
+
+    Args:
+        inspection: what `convscope.inspect` returned.
+        layer: name of the layer, or of a module, whose output it then is.
+        at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
+        channel: one channel; all of them together unless given.
+        source: name of an earlier layer to ask about instead of the input.
+
+    Raises:
+        CaptureError: no such layer, or the network has no image-like input.
+        GeometryError: the cell is outside the map.
+    """
+    graph = inspection.graph
+    held = _layer(inspection, layer)
+    value, name = _source(inspection, source)
+    shape = graph.shape(held.output)
+    position = _position(held, shape, at, channel)
+    reads = walk_back(graph, held.output, position)
+    share = walk_back(graph, held.output, position, measure="share").map(value)
+    axes: list[Source] = [(value, axis) for axis in range(2, len(graph.shape(value)))]
+    reaches = propagate(graph, sources=axes)
+    spans: list[Span | None] = []
+    endless: list[Span | None] = []
+    blocks: tuple[tuple[int, int, int], ...] = ()
+    for axis in axes:
+        reach = reaches.of(held.output, axis)
+        spans.append(_hull(reads.mask(value), axis[1] - 2))
+        # Channels with different fields: the ends without borders are those of the first channel asked for.
+        whole = tuple(p or 0 for p in position)
+        endless.append(field_at(reach, whole, endless=True) if reach and reach.endless else None)
+        if reach is not None and len(shape) > 1 and channel is None:
+            blocks = tuple((b.first, b.last, b.size) for b in channel_blocks(reach, shape[1]))
+    return CellField(
+        network=graph.name,
+        layer=layer,
+        position=position,
+        shape=shape,
+        source=name,
+        source_shape=graph.shape(value),
+        spans=tuple(spans),
+        endless=tuple(endless) if len(blocks) <= 1 else (None,) * len(endless),
+        mask=reads.mask(value),
+        share=share,
+        blocks=blocks,
+        status=reads.status(value),
+    )
+
+
+def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Which positions of a layer's output one position of the input can change: (H, W) of (N, C, H, W).
+
+    Raises:
+        CaptureError: no such layer, or the network has no image-like input.
+        GeometryError: the position is outside the input.
+    """
+    value, source = _source(inspection, None)
+    sizes = inspection.graph.shape(value)[2:]
+    if len(pixel) != len(sizes):
+        raise GeometryError(
+            f"{source} is {units.shape(sizes)}: give {_numbers(len(sizes))}; got {','.join(map(str, pixel))}"
+        )
+    if any(not 0 <= p < size for p, size in zip(pixel, sizes, strict=True)):
+        last = ",".join(str(size - 1) for size in sizes)
+        raise GeometryError(
+            f"pixel {','.join(map(str, pixel))} is outside {source} of {units.shape(sizes)}: the last is {last}"
+        )
+    walk = walk_on(inspection.graph, value, (0, None, *pixel))
+    return walk.mask(_layer(inspection, layer).output)
+
+
+def _layer(inspection: Inspection, name: str) -> Layer:
+    """The layer of this name; a module of several layers stands for the last of them."""
+    layers = layers_of(inspection.graph)
+    return inspection.layers[layers.index(find_layer(inspection.graph, layers, name))]
+
+
+def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
+    if layer is not None:
+        return _layer(inspection, layer).output, layer
+    if inspection.source is None:
+        raise CaptureError(f"{inspection.graph.name} has no input with positions to look at: none of 3 axes or more")
+    return inspection.source, "the image" if len(inspection.graph.shape(inspection.source)) == 4 else "the input"
+
+
+def _position(layer: Layer, shape: tuple[int, ...], at: tuple[int, ...] | None, channel: int | None) -> Position:
+    spatial = shape[2:]
+    if at is None:
+        at = tuple(size // 2 for size in spatial)
+    size = units.shape(shape[1:])
+    if len(at) != len(spatial):
+        needed = f"give {_numbers(len(spatial))}" if spatial else "it has no positions, so leave --at out"
+        raise GeometryError(f"{layer.name}'s output is {size}: {needed}; got {','.join(map(str, at))}")
+    if any(not 0 <= p < limit for p, limit in zip(at, spatial, strict=True)):
+        last = ",".join(str(limit - 1) for limit in spatial)
+        raise GeometryError(
+            f"cell {','.join(map(str, at))} is outside {layer.name}, whose output is {size}: the last is {last}"
+        )
+    if channel is not None and not 0 <= channel < shape[1]:
+        raise GeometryError(f"channel {channel} is outside {layer.name}, whose output is {size}: 0 to {shape[1] - 1}")
+    return (0, channel, *at)
+
+
+def _numbers(dimensions: int) -> str:
+    return f"{units.plural(dimensions, 'number')}, {axis_letters(dimensions)}"
+
+
+def _hull(mask: npt.NDArray[np.bool_], axis: int) -> Span | None:
+    other = tuple(a for a in range(mask.ndim) if a != axis)
+    read = np.flatnonzero(mask.any(axis=other))
+    return (int(read[0]), int(read[-1])) if read.size else None
+
+
+def _cell(position: Position) -> str:
+    where = ", ".join(map(str, position[2:]))
+    return f"({where})" if position[1] is None else f"({where}) of channel {position[1]}"
+
+
+def _spans(spans: Sequence[Span | None]) -> str:
+    names = axis_names(len(spans))
+    told = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
+    sizes = "×".join(str(span[1] - span[0] + 1) for span in spans if span)
+    return f"{', '.join(told)} ({sizes})"

@@ -1,0 +1,268 @@
+"""Which layer loses the digits: every layer's numerical error, against the whole network in NumPy at float64.
+
+Two errors are told apart. A layer's *own* error is what it makes on exact inputs; the error *so far* is what has piled
+up from the input to its output. Both are root-mean-square, relative to the layer's exact output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log10
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.capture.load import load
+from convscope.errors import CaptureError
+from convscope.graph.records import Graph, Node
+from convscope.interpret.explanation.address import Addresses
+from convscope.interpret.explanation.worked import Array
+from convscope.interpret.replay.interpret import interpret_node, reads_left_out, rule_of
+from convscope.interpret.replay.numbers import Replay, as_array
+from convscope.report.table import Column, Row, Table, table_text
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way of computing: its name, element type and memory format."""
+
+    name: str
+    dtype: torch.dtype
+    channels_last: bool = False
+
+
+MODES = (
+    Mode("fp32", torch.float32),
+    Mode("fp32 channels-last", torch.float32, channels_last=True),
+    Mode("bf16", torch.bfloat16),
+)
+# Operations that compute nothing have no error of their own and get no line.
+_NO_ARITHMETIC = frozenset({
+    "reshape", "permute", "transpose", "slice", "select", "split", "squeeze", "unsqueeze", "expand", "concat", "stack",
+    "pad", "clone", "copy", "cast", "dropout", "unbind",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One layer's errors, by the mode's name.
+
+    Args:
+        layer: its name.
+        op: its operation.
+        shape: of its output.
+        own: error on exact inputs.
+        so_far: error at its output when the whole network runs in that mode.
+        numpy: whether NumPy computed the exact output; torch in float64 did where False.
+    """
+
+    layer: str
+    op: str
+    shape: tuple[int, ...]
+    own: dict[str, float]
+    so_far: dict[str, float]
+    numpy: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The errors of every layer of a network.
+
+    Args:
+        name: the model's.
+        input_shape: of one sample.
+        layers: in the order in which they ran.
+        agreement: largest relative difference of any layer between NumPy and torch, both in float64.
+        notes: what a reader should know.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    layers: tuple[LayerError, ...]
+    agreement: float
+    notes: tuple[str, ...]
+
+    def worst(self, mode: str) -> LayerError:
+        """The layer with the largest error of its own in a mode."""
+        return max(self.layers, key=lambda layer: layer.own[mode])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as JSON can hold it."""
+        return {
+            "model": self.name,
+            "input_shape": list(self.input_shape),
+            "agreement": self.agreement,
+            "worst": {mode.name: self.worst(mode.name).layer for mode in MODES},
+            "layers": [
+                {"layer": one.layer, "operation": one.op, "shape": list(one.shape), "own": one.own,
+                 "so_far": one.so_far, "numpy": one.numpy}
+                for one in self.layers
+            ],
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+    def table(self) -> Table:
+        """A line per layer."""
+        columns = [Column("layer"), Column("operation")]
+        columns += [Column(f"{mode.name}: own", numeric=True) for mode in MODES]
+        columns += [Column(f"{mode.name}: so far", numeric=True) for mode in MODES]
+        worst = {self.worst(mode.name).layer for mode in MODES}
+        rows = [
+            Row(
+                (one.layer, one.op.replace("_", " ") + ("" if one.numpy else " *"),
+                 *(f"{one.own[m.name]:.1e}" for m in MODES), *(f"{one.so_far[m.name]:.1e}" for m in MODES)),
+                "group" if one.layer in worst else "body",
+            )
+            for one in self.layers
+        ]  # fmt: skip
+        return Table(tuple(columns), tuple(rows), f"{self.name}: relative error of each layer against NumPy in float64")
+
+    def summary(self) -> list[str]:
+        """What to take from the table, in sentences."""
+        lines = [f"NumPy and torch agree in float64 to {self.agreement:.0e}."]
+        last = self.layers[-1]
+        for mode in MODES:
+            worst = self.worst(mode.name)
+            lines.append(
+                f"{mode.name}: {kept(last.so_far[mode.name])} digits are left at the output; "
+                f"{worst.layer} ({worst.op.replace('_', ' ')}) loses the most by itself, {worst.own[mode.name]:.1e}."
+            )
+        if any(not one.numpy for one in self.layers):
+            lines.append("* NumPy does not know this operation: its exact output is torch's in float64.")
+        return lines + [f"note: {note}" for note in self.notes]
+
+    def __str__(self) -> str:
+        return "\n".join([table_text(self.table()), "", *self.summary()])
+
+
+def kept(error: float) -> str:
+    """Decimal digits that a relative error leaves.
+
+    >>> kept(3.2e-7), kept(0.0)
+    ('6.5', 'all')
+    """
+    return f"{max(0.0, -log10(error)):.1f}" if error > 0 else "all"
+
+
+def audit(
+    model: str | nn.Module,
+    inputs: torch.Tensor | None = None,
+    *,
+    input_shape: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Audit:
+    """Measure every layer's numerical error in fp32, in fp32 channels-last and in bf16.
+
+    Args:
+        model: a module, or what the command line takes.
+        inputs: the input tensor (N, C, H, W); normal numbers of `input_shape` unless given.
+        input_shape: the shape of one sample; the model's own unless given.
+        seed: of the input, and of random weights.
+
+    Raises:
+        CaptureError: the model can't be found or run, or nothing says its input's shape.
+
+    >>> found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), input_shape=(3, 8, 8))
+    >>> [layer.layer for layer in found.layers], found.agreement < 1e-12, found.layers[0].own["bf16"] > 1e-4
+    (['0', '1'], True, True)
+    """
+    notes: tuple[str, ...] = ()
+    if isinstance(model, str):
+        loaded = load(model)
+        name, input_shape = loaded.name, input_shape or loaded.input_shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = loaded.build()
+        if loaded.weights is None:
+            notes = (f"the weights are random (seed {seed})",)
+    else:
+        name, module = type(model).__name__, model
+    if inputs is None:
+        if input_shape is None:
+            raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
+        inputs = torch.randn(1, *input_shape, generator=torch.Generator().manual_seed(seed))
+    graph = capture(module, [inputs], name=name)
+    if graph.error is not None:
+        raise CaptureError(f"{name} does not run on this input: {graph.error}")
+    layers, agreement = _measure(graph, module, inputs)
+    return Audit(name, tuple(inputs.shape[1:]), tuple(layers), agreement, notes)
+
+
+def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[list[LayerError], float]:
+    """Walk the graph once, with the exact numbers and those of every mode side by side."""
+    exact = Replay(graph, module, [inputs], dtype=torch.float64)
+    modes = [Replay(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
+    names, last_use = Addresses(graph), {value: node.index for node in graph.nodes for value in node.inputs}
+    arrays = {value: as_array(tensor) for value, tensor in exact.known().items()}
+    layers: list[LayerError] = []
+    agreement = 0.0
+    for node in graph.nodes:
+        for replay, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
+            _run(replay, node, names.layer_label(node), precision)
+        if reads_left_out(graph, node, arrays):
+            continue
+        known = rule_of(node) is not None
+        results = interpret_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
+        arrays.update(zip(node.outputs, results, strict=False))
+        output, result = node.outputs[0], results[0]
+        own, so_far = {}, {}
+        # Comparisons and indices are right or wrong, and have no digits to lose.
+        has_digits = graph.values[output].spec.dtype.startswith(("float", "bfloat"))
+        if has_digits:
+            agreement = max(agreement, error_of(exact.array(output), result))
+        measured = has_digits and graph.values[output].kind == "activation" and node.op not in _NO_ARITHMETIC
+        for mode, replay in zip(MODES, modes, strict=True):
+            if measured:
+                so_far[mode.name] = error_of(replay.array(output), result)
+                own[mode.name] = error_of(_alone(node, replay, exact, mode), result)
+        if measured:
+            layers.append(LayerError(names.layer_label(node), node.op, graph.shape(output), own, so_far, known))
+        for value in [v for v in node.inputs if last_use[v] == node.index]:
+            arrays.pop(value, None)
+            for replay in (exact, *modes):
+                replay.forget(value)
+    if not layers:
+        raise CaptureError(f"{graph.name} computes nothing that could have an error")
+    return layers, agreement
+
+
+def _run(replay: Replay, node: Node, label: str, precision: str) -> None:
+    try:
+        replay.run(node)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) does not run in {precision}: {reason}") from error
+    made = replay.array(node.outputs[0]).shape
+    if made != replay.graph.shape(node.outputs[0]):
+        raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) gives as many numbers as its input's values decide, "
+                           "so precisions can't be compared")  # fmt: skip
+
+
+def _alone(node: Node, replay: Replay, exact: Replay, mode: Mode) -> Array:
+    """The node in a mode, on the exact inputs rounded to the mode's type; weights are as the mode has them."""
+    given = {}
+    for value in node.inputs:
+        if replay.graph.values[value].kind in ("activation", "input"):
+            tensor = exact.tensor(value)
+            tensor = tensor.to(mode.dtype) if tensor.is_floating_point() else tensor
+            if mode.channels_last and tensor.ndim == 4:
+                tensor = tensor.contiguous(memory_format=torch.channels_last)
+            given[value] = tensor
+        else:
+            given[value] = replay.tensor(value)
+    return as_array(replay.run(node, given)[0])
+
+
+def error_of(found: Array, exact: Array) -> float:
+    """Root-mean-square difference over the root-mean-square of the exact numbers.
+
+    >>> error_of(np.array([1.01, 1.0]), np.array([1.0, 1.0])).__round__(4)
+    0.0071
+    """
+    size = float(np.sqrt(np.square(exact, dtype=np.float64).mean())) if exact.size else 0.0
+    difference = float(np.sqrt(np.square(found - exact, dtype=np.float64).mean())) if exact.size else 0.0
+    return difference / size if size else difference

@@ -1,0 +1,149 @@
+"""The named recipes, as tables: what each takes where the user left a setting at auto.
+
+"fast" is the default: today's ways to be accurate after few epochs, and for some networks its own table. "classic" is
+what AlexNet was trained with (Krizhevsky, Sutskever, Hinton 2012, sections 4 and 5). "finetune" moves trained weights
+gently. A setting that the user gave goes before every table. No torch is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO, Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """How much is shown at a time and in all, by the number of training images.
+
+    Args:
+        images_in_all: about so many are shown over the whole run: a small set is looked at more often.
+        epochs: but at least and at most so many.
+        batch_sizes: (training images from which it holds, images of a step), the largest first.
+    """
+
+    images_in_all: int
+    epochs: tuple[int, int]
+    batch_sizes: tuple[tuple[int, int], ...]
+
+    def epochs_for(self, images: int) -> int:
+        """How many epochs so many training images get."""
+        fewest, most = self.epochs
+        return min(most, max(fewest, -(-self.images_in_all // images)))
+
+    def batch_size_for(self, images: int) -> int:
+        """How many images a step takes."""
+        return next(size for least, size in self.batch_sizes if images >= least)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a named recipe takes: settings by name, and its dose."""
+
+    settings: Mapping[str, Value]
+    dose: Dose
+
+
+_USUAL: dict[str, Value] = {
+    "flip_mode": "random",
+    "color_jitter_pca": 0.0,
+    "average": 0.0,
+    "resolution_start": 1.0,
+    "resolution_share": 0.5,
+    "test_views": "one",
+    "optimizer": "sgd",
+    "depth_decay": 1.0,
+    "weight_decay": 5e-4,
+    "schedule": "one-cycle",
+    "warmup": 0.2,
+}
+_USUAL_BATCHES = ((10_000, 128), (2_000, 64), (0, 32))
+
+NAMED: dict[str, Named] = {
+    "fast": Named(settings=_USUAL, dose=Dose(images_in_all=450_000, epochs=(10, 40), batch_sizes=_USUAL_BATCHES)),
+    "classic": Named(
+        settings={
+            # With Nesterov's momentum, as sgd always has it here; the paper's is plain.
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 0.01,
+            "depth_decay": 1.0,
+            "weight_decay": 5e-4,
+            "schedule": "plateau",
+            "warmup": 0.0,
+            "label_smoothing": 0.0,
+            # The paper cuts windows of one size out of larger pictures.
+            "random_resized_crop": False,
+            "flip_mode": "random",
+            "color_jitter_pca": 0.1,
+            "average": 0.0,
+            "resolution_start": 1.0,
+            "resolution_share": 0.5,
+            "test_views": "ten-crop",
+        },
+        dose=Dose(images_in_all=900_000, epochs=(20, 90), batch_sizes=((0, 128),)),
+    ),
+    "finetune": Named(
+        settings={
+            **_USUAL,
+            "depth_decay": 0.7,
+            "random_resized_crop": False,
+        },
+        dose=Dose(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),
+    ),
+}
+
+# What "fast" takes for a network instead: its own settings on top of the table, and its own dose.
+FAST_FOR: dict[str, Named] = {
+    "cifarnet": Named(
+        settings={
+            "optimizer": "muon",
+            "weight_decay": 0.0,
+            "schedule": "triangular",
+            "warmup": 0.0,
+            "label_smoothing": 0.2,
+            "crop_padding": 2,
+            "flip_mode": "alternating",
+            "resolution_start": 0.5,
+            "resolution_share": 0.65,
+            "test_views": "flip-shift",
+        },
+        dose=Dose(
+            images_in_all=480_000,
+            epochs=(10, 40),
+            batch_sizes=((20_000, 1000), (10_000, 500), (5_000, 250), (2_000, 125), (0, 50)),
+        ),
+    ),
+}
+
+# The network that a recipe takes where the images' size would choose another: CifarNet is not of AlexNet's time.
+MODEL_INSTEAD = {("classic", "cifarnet"): "alexnet-mini"}
+
+
+def table(name: str, model: str) -> Named:
+    """What the recipe of that name takes for a network.
+
+    >>> table("fast", "resnet18").settings["schedule"], table("fast", "cifarnet").settings["schedule"]
+    ('one-cycle', 'triangular')
+    """
+    usual = NAMED[name]
+    own = FAST_FOR.get(model) if name == "fast" else None
+    return usual if own is None else Named(settings={**usual.settings, **own.settings}, dose=own.dose)
+
+
+def completed(recipe: Recipe, model: str, loss: str) -> Recipe:
+    """The recipe with what its table says in the place of "auto"; what the table leaves open stays at auto."""
+    given = recipe.to_dict()
+    of_table = table(recipe.recipe, model).settings
+    taken = {name: value for name, value in of_table.items() if given[name] == AUTO}
+    if taken.get("optimizer", recipe.optimizer) != "muon" and "weight_decay" in taken:
+        # A table may do without decay only because Muon rescales the filters.
+        taken["weight_decay"] = NAMED[recipe.recipe].settings["weight_decay"]
+    if recipe.optimizer not in (AUTO, of_table["optimizer"]):
+        # A rate and a momentum mean something else to another optimizer, which has its own.
+        taken = {name: value for name, value in taken.items() if name not in ("learning_rate", "momentum")}
+    if loss != "softmax":
+        taken.pop("label_smoothing", None)  # the tables mean cross-entropy's
+    return recipe.changed(taken)

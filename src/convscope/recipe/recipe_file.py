@@ -1,0 +1,61 @@
+"""A recipe as a TOML file: every setting, with the line that explains it above it."""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+
+from convscope.errors import RunError
+from convscope.files.checked import TOML_LIMIT, parse_toml
+from convscope.files.regular import refused_as
+from convscope.files.text import read_text
+from convscope.recipe.recipe import Recipe, choices, names, settings
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Every setting as TOML, with the line that explains it above it.
+
+    >>> print(to_toml(Recipe(epochs=3)).split("# passes")[1].splitlines()[1])
+    epochs = 3
+    """
+    import tomli_w
+
+    lines: list[str] = []
+    group = ""
+    for item in settings():
+        if item.metadata["group"] != group:
+            group = item.metadata["group"]
+            lines += ["", f"# ---- {group} ----"]
+        lines.append(f"# {item.metadata['help']}{_words(item)}")
+        lines.append(tomli_w.dumps({item.name: getattr(recipe, item.name)}).rstrip())
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> Recipe:
+    """Return the recipe in a TOML text; `where` names the file in errors.
+
+    Raises:
+        RunError: it is no recipe; or it lacks the last setting, where a `whole` one is needed: half a file is a recipe.
+    """
+    with refused_as(RunError, where):
+        values = parse_toml(text)
+    last = names()[-1]
+    if whole and last not in values:
+        raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting")
+    try:
+        return Recipe.from_dict(values)
+    except RunError as error:
+        raise RunError(f"{where}: {error}") from error
+
+
+def load_recipe(path: Path, *, whole: bool = False) -> Recipe:
+    """Return the recipe in a TOML file; raises RunError as `from_toml` does."""
+    with refused_as(RunError, f"the recipe {path} can't be read"):
+        text = read_text(path, limit=TOML_LIMIT, names=True)
+    return from_toml(text, where=str(path), whole=whole)
+
+
+def _words(item: Field[Any]) -> str:
+    words = choices(item.name)
+    return f" ({' | '.join(words)})" if words else ""

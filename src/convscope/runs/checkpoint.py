@@ -1,0 +1,200 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped, in one folder per checkpoint.
+
+    checkpoint/step-000001234/
+      tensors.safetensors   model/*, best/*, average/*, optimizer/<parameter>/<slot>
+      state.json            epoch, step, best, the rows so far, what the bits depend on
+      MANIFEST.json         size and hash of both; written last
+
+No pickle. A checkpoint is taken at the end of an epoch, and every random draw is decided by (seed, epoch, step), so
+there is no generator to restore.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convscope.errors import CaptureError, RunError
+from convscope.files.checked import parse_json
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable, open_regular, refused_as
+from convscope.nets.weights.digest import sealed
+from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
+from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
+
+FORMAT = 1
+KEPT = 2
+TENSORS, STATE = "tensors.safetensors", "state.json"
+NOTE = "convscope"
+MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved: weights, the best weights, the optimizer's tensors by parameter and slot, and plain values.
+
+    `average` are the averaged weights, empty where none are kept.
+    """
+
+    model: Weights
+    best: Weights
+    optimizer: Weights
+    values: dict[str, Any]
+    average: Weights = field(default_factory=dict)
+
+    def copied(self) -> Checkpoint:
+        """The same in memory of its own, on the CPU, while training goes on; the best weights already are that."""
+        return replace(
+            self, model=_copied(self.model), average=_copied(self.average), optimizer=_copied(self.optimizer)
+        )
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> Weights:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors as a safetensors file; tied weights and strided ones are written out in full."""
+    from safetensors.torch import save
+
+    # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    content: bytes = save(plain)
+    return content
+
+
+def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
+    """Return tensors as a safetensors file with a note, and a digest over every byte in its metadata.
+
+    >>> len(sealed_bytes({"bias": torch.zeros(2)}, note="epoch 3")) > 200
+    True
+    """
+    return sealed(tensor_bytes(tensors), {NOTE: note})
+
+
+def read_tensors(content: bytes, *, where: str) -> Weights:
+    """The tensors of a safetensors file. Raises RunError where it is not one."""
+    try:
+        tensors = parse_safetensors(memoryview(content)).tensors
+    except CaptureError as error:
+        raise RunError(f"{where} is damaged: {error}") from error
+    return {name: tensor.tensor() for name, tensor in tensors.items()}
+
+
+def read_note(path: Path) -> str:
+    """The note of a safetensors file; empty where the file has none, or can't be read."""
+    try:
+        with open_regular(path, limit=None) as file:
+            return read_metadata(file).get(NOTE, "")
+    except (OSError, CaptureError, Unreadable):
+        return ""
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
+    """Put weights into a network whose names and shapes they must match exactly. Raises RunError where they don't."""
+    wanted = network.state_dict()
+    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    if missing or extra:
+        raise RunError(
+            f"{where} does not fit the network: it lacks {', '.join(missing[:3]) or 'nothing'} "
+            f"and has {', '.join(extra[:3]) or 'nothing'} too much"
+        )
+    for name, tensor in wanted.items():
+        if tensor.shape != weights[name].shape:
+            raise RunError(
+                f"{where} does not fit the network: {name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
+            )
+    network.load_state_dict(dict(weights))
+
+
+def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> Weights:
+    """The optimizer's state by the parameters' names, like "conv1.weight/momentum_buffer"."""
+    found = {}
+    for name, parameter in network.named_parameters():
+        for slot, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                assert isinstance(value, Tensor), f"{name}/{slot} is not a tensor"
+                found[f"{name}/{slot}"] = value
+    return found
+
+
+def load_optimizer(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give the optimizer the state that `optimizer_tensors` read, in the memory layout of each parameter."""
+    parameters = dict(network.named_parameters())
+    for key, tensor in tensors.items():
+        name, _, slot = key.rpartition("/")
+        if name not in parameters:
+            raise RunError(f"the checkpoint's optimizer has state for {name!r}, which the network does not have")
+        parameter = parameters[name]
+        if tensor.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+        else:
+            value = tensor.clone()
+        optimizer.state[parameter][slot] = value.detach()
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `folder/step-NNN` whole or not at all, then remove all but the newest two."""
+    tensors = {
+        **{MODEL + name: tensor for name, tensor in checkpoint.model.items()},
+        **{BEST + name: tensor for name, tensor in checkpoint.best.items()},
+        **{AVERAGE + name: tensor for name, tensor in checkpoint.average.items()},
+        **{OPTIMIZER + name: tensor for name, tensor in checkpoint.optimizer.items()},
+    }
+    values = {"format": FORMAT, **checkpoint.values}
+    target = folder / f"step-{checkpoint.values['step']:09d}"
+    write_folder(target, {TENSORS: tensor_bytes(tensors), STATE: json.dumps(values, indent=2, allow_nan=False)})
+    for old in saved_checkpoints(folder)[:-KEPT]:
+        remove_folder(old)
+    return target
+
+
+def saved_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first; half-written ones are not among them."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None where none was ever written.
+
+    Raises:
+        RunError: there are checkpoints, and none of them is whole.
+    """
+    reasons = []
+    for path in reversed(saved_checkpoints(folder)):
+        try:
+            return _read(path)
+        except RunError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise RunError(
+            f"no checkpoint in {folder} can be used: {'; '.join(reasons)}; start a new run with "
+            f"--recipe {folder.parent / 'recipe.toml'}"
+        )
+    return None
+
+
+def _read(path: Path) -> Checkpoint:
+    files = read_folder(path)
+    if files.keys() != {TENSORS, STATE}:
+        raise RunError(f"{path} is not a checkpoint: it holds {', '.join(sorted(files)) or 'nothing'}")
+    with refused_as(RunError, path / STATE):
+        values = Fields.of(parse_json(files[STATE]))
+        if (version := values.integer("format")) != FORMAT:
+            raise Unreadable(f"it has checkpoint format {version}, and this version reads {FORMAT}")
+    tensors = read_tensors(files[TENSORS], where=str(path / TENSORS))
+
+    def part(prefix: str) -> Weights:
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+    return Checkpoint(
+        model=part(MODEL), best=part(BEST), optimizer=part(OPTIMIZER), values=dict(values.values), average=part(AVERAGE)
+    )

@@ -1,0 +1,212 @@
+"""`evaluate`: how good a run's best weights are, on its own held-out images or on others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.data.layout import AUTO
+from convscope.data.listing import WHOLE
+from convscope.data.open import BUILT_IN, open_dataset, probe
+from convscope.data.records import Dataset, ImageSet, Progress, no_progress
+from convscope.data.shards.shard_names import names_shards
+from convscope.data.streamed import Streamed
+from convscope.errors import DataError, RunError, did_you_mean
+from convscope.files.regular import FILE_LIMIT, refused_as
+from convscope.files.text import read_text
+from convscope.hardware.device import usable_device
+from convscope.recipe.recipe import Recipe
+from convscope.report.csv_table import read_csv
+from convscope.report.shell import typed
+from convscope.runs.run_directory import ModelCard, Run, open_run, short_name
+from convscope.scoring.answer import scores_of_images
+from convscope.scoring.cautions import cautions
+from convscope.scoring.measured import AnyScores, measure, one_measure
+from convscope.scoring.test_time_augmentation import ONE
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a run scored on which images; `notes` are what the reader should know of them."""
+
+    run: Run
+    data: str
+    scores: AnyScores
+    kept_out: int
+    notes: tuple[str, ...]
+    # The measure when each image is seen once, where the run looks at several views of it.
+    one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The measures as JSON can hold them."""
+        return {
+            "run": str(self.run),
+            "data": self.data,
+            **self.scores.to_dict(),
+            "one_view": self.one_view,
+            "images_kept_out": self.kept_out,
+            "notes": list(self.notes),
+            "cautions": list(self.cautions),
+        }
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    layout: str = AUTO,
+    split: str | None = None,
+    device: str = "cpu",
+    cache_directory: str | Path | None = None,
+    progress: Progress = no_progress,
+    verify: bool = False,
+) -> Evaluation:
+    """Measure a run on a split of its own data (test, or else val), or on other images.
+
+    Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
+    is taken unless `split` says otherwise; or a CSV table names them. `layout` says what their folders are, as the
+    recipe's setting does for the run's own. Classes go by name; `data` may lack all but one
+    of the run's: of several labels an image, one that is never named counts as absent. With `verify` every file whose
+    image is found decoded is read again, and all are decoded anew where one has changed.
+
+    Raises:
+        RunError: no such run or device, or the run's files don't fit together.
+        DataError: classes that the run does not know, or no images.
+    """
+    device = usable_device(device)
+    opened = open_run(Path(run))
+    card, recipe = opened.card(), opened.recipe()
+    network = opened.network().to(device)
+    cache = None if cache_directory is None else Path(cache_directory)
+    other = None if data is None else str(data)
+    if other is None and layout != AUTO:
+        raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
+    dataset = _open(opened, other, layout, recipe, card, cache, progress, verify)
+    name, images = _choose(dataset, split)
+    # Classes without images are named of what is measured, by `cautions`.
+    lacking = tuple(f"{each} has no images of " for each in SPLITS)
+    notes = [note for note in dataset.notes if not note.startswith(lacking)]
+    if data is None:
+        notes += _split_has_moved(opened, dataset, name)
+    images = _by_name(images, dataset, card)
+    if data is not None and split is None and "train" in dataset.made_splits:
+        name = WHOLE  # one folder of classes, of which nothing was held back
+    both = scores_of_images(
+        network,
+        images,
+        card.normalization,
+        views=card.views,
+        device=device,
+        progress=progress,
+        what=f"measuring on {name}",
+    )
+    scores = measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective)
+    return Evaluation(
+        run=opened,
+        data=dataset.source,
+        scores=scores,
+        kept_out=len(dataset.problems),
+        notes=tuple(notes),
+        one_view=None if card.views == ONE else one_measure(card.objective.probabilities_of(both[:, 0]), images),
+        cautions=cautions(scores, class_weights=recipe.class_weights),
+    )
+
+
+def _open(
+    run: Run,
+    data: str | None,
+    layout: str,
+    recipe: Recipe,
+    card: ModelCard,
+    cache: Path | None,
+    progress: Progress,
+    verify: bool,
+) -> Dataset:
+    """The run's own data as it was split for training, or other data, from which nothing is held back."""
+    own = data is None
+    if own and not recipe.data:
+        raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
+    if own and _is_gone(recipe.data):
+        raise DataError(
+            f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
+            f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
+        )
+    found = (
+        probe(recipe.data, layout=recipe.layout, earlier=card.classes)
+        if data is None
+        else probe(data, layout=layout, to_learn=False)
+    )
+    return open_dataset(
+        found,
+        decoding=card.decoding,
+        validation_fraction=recipe.held_back if own else 0.0,
+        test_fraction=recipe.test_fraction if own else 0.0,
+        seed=recipe.seed_of_split,
+        cache_directory=cache,
+        progress=progress,
+        verify=verify,
+        stream=own and recipe.stream == "yes",
+    )
+
+
+def _on_others(run: Run) -> str:
+    return f"{typed('convscope', 'evaluate', run)} DATA"
+
+
+def _is_gone(source: str) -> bool:
+    """Whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
+    return source not in BUILT_IN and not names_shards(source) and not Path(source).exists()
+
+
+def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
+    there: Mapping[str, ImageSet] = {name: images for name, images in dataset.splits.items() if len(images)}
+    if split is not None and split not in there:
+        raise DataError(f"{dataset.source} has no {split} split, only {', '.join(there)}.{did_you_mean(split, there)}")
+    name = split or next(known for known in SPLITS if known in there)
+    if isinstance(there[name].images, Streamed):
+        raise DataError(f"the {name} images of {dataset.source} are streamed, and not measured: name a split or images")
+    return name, there[name]
+
+
+def _by_name(images: ImageSet, dataset: Dataset, card: ModelCard) -> ImageSet:
+    """The images with labels that index the run's classes; a label's number in the data means nothing to the run."""
+    classes = card.classes
+    if (images.targets is not None) != card.objective.multi_label:
+        has = ("one class an image", "several labels, or none, an image")
+        one, other = has if card.objective.multi_label else has[::-1]
+        raise DataError(f"{dataset.source} has {one}, and the run learned {other}: name images that are labelled so")
+    strangers = [name for name in dataset.classes if name not in classes]
+    if strangers:
+        known = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
+        raise DataError(
+            f"{dataset.source} has classes that the run does not know: {', '.join(strangers[:5])}."
+            f"{did_you_mean(strangers[0], classes)} It knows {known}"
+        )
+    places = np.array([classes.index(name) for name in dataset.classes], np.int64)
+    if images.targets is None:
+        return replace(images, labels=places[images.labels])
+    targets = np.zeros((len(images), len(classes)), np.uint8)
+    targets[:, places] = images.targets
+    return replace(images, targets=targets)
+
+
+def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
+    """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
+    if not os.path.lexists(run.split_path):
+        return []
+    with refused_as(RunError, run.split_path):
+        rows = read_csv(read_text(run.split_path, limit=FILE_LIMIT))
+    learned = {row.get("image") for row in rows if row.get("split") == "train"}
+    seen = sum(short_name(name, dataset) in learned for name in dataset.splits[split].names)
+    if not seen or split == "train":
+        return []
+    return [f"{seen} of these images were trained on: the folder has changed since, and so has its split"]

@@ -1,0 +1,131 @@
+"""What training tells whoever watches: plain records, so that a terminal, a log and a notebook each show their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Protocol
+
+from convscope.files.fields import Fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Where an epoch stands; `epoch` and `batch` count from 1."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """One epoch's measures: a row of metrics.csv. Losses are without label smoothing and class
+    weights, so they compare.
+
+    `seconds` is the training time so far, interruptions left out; `data_wait` is the share of the epoch's training
+    time in which batches were prepared. Validation is None where there is none. Where images have several labels,
+    the training accuracy is the share of images with every label right, the validation accuracy the mean average
+    precision.
+    """
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    learning_rate: float
+    images_per_second: float
+    data_wait: float
+    best: bool
+    multi_label: bool = False
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> EpochRow:
+        """Return the row that `asdict` made; raises Unreadable where it is none."""
+        fields.require_only(*(item.name for item in dataclass_fields(cls)))
+        return cls(
+            epoch=fields.integer("epoch", at_least=1),
+            seconds=fields.number("seconds", at_least=0),
+            train_loss=fields.number("train_loss"),
+            train_accuracy=fields.number("train_accuracy", at_least=0, at_most=1),
+            val_loss=fields.optional_number("val_loss"),
+            val_accuracy=fields.optional_number("val_accuracy"),
+            learning_rate=fields.number("learning_rate", at_least=0),
+            images_per_second=fields.number("images_per_second", at_least=0),
+            data_wait=fields.number("data_wait"),
+            best=fields.flag("best"),
+            multi_label="multi_label" in fields and fields.flag("multi_label"),
+        )
+
+
+# metrics.csv: its header, and where each column comes from.
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("epoch", "epoch"),
+    ("time", "seconds"),
+    ("scoring", "train_loss"),
+    ("train/accuracy_top1", "train_accuracy"),
+    ("val/loss", "val_loss"),
+    ("val/accuracy_top1", "val_accuracy"),
+    ("lr", "learning_rate"),
+    ("images_per_second", "images_per_second"),
+    ("data_wait", "data_wait"),
+    ("best", "best"),
+)
+
+
+# What the accuracies are where images have several labels.
+_OF_SEVERAL = {"train/accuracy_top1": "train/exact_match", "val/accuracy_top1": "val/mean_average_precision"}
+
+
+def header(*, multi_label: bool) -> list[str]:
+    """The names of the columns of metrics.csv."""
+    return [_OF_SEVERAL.get(name, name) if multi_label else name for name, _ in COLUMNS]
+
+
+def table_row(row: EpochRow) -> list[str]:
+    """A row of metrics.csv; what is not known is left empty."""
+    cells = []
+    for _, name in COLUMNS:
+        value = getattr(row, name)
+        cells.append("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(int(value)))
+    return cells
+
+
+class Listener(Protocol):
+    """Somebody who watches a run."""
+
+    def said(self, line: str) -> None:
+        """A sentence for the reader."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Work other than training, such as decoding, moved on."""
+
+    def stepped(self, step: Step) -> None:
+        """An epoch moved on; called a few times a second."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """An epoch was trained and measured."""
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def said(self, line: str) -> None:
+        """Show nothing."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Show nothing."""
+
+    def stepped(self, step: Step) -> None:
+        """Show nothing."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """Show nothing."""

@@ -1,0 +1,85 @@
+"""A network's answers to images: scores or probabilities, in evaluation mode, with the network left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from convscope.data.batches import Batches, Normalization
+from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.hardware.mode import Forward
+from convscope.scoring.objective import Objective
+from convscope.scoring.test_time_augmentation import ONE, scores_of_views
+
+EVALUATION_BATCH = 256
+
+
+def answer(
+    network: nn.Module,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    objective: Objective,
+    device: str = "cpu",
+    views: str = ONE,
+    forward: Forward | None = None,
+    progress: Progress = no_progress,
+    what: str = "measuring",
+) -> npt.NDArray[np.float64]:
+    """The network's probabilities (N, classes) for images, in evaluation mode; modes are put back after.
+
+    `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
+    several views of each image are averaged first. A `forward` computes in another arithmetic than the network's fp32.
+    """
+    scores = scores_of_images(
+        network,
+        images,
+        normalization,
+        device=device,
+        views=views,
+        forward=forward,
+        progress=progress,
+        what=what,
+    )
+    return objective.probabilities_of(scores[:, 1])
+
+
+def scores_of_images(
+    network: nn.Module,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    device: str = "cpu",
+    views: str = ONE,
+    forward: Forward | None = None,
+    progress: Progress = no_progress,
+    what: str = "measuring",
+) -> npt.NDArray[np.float64]:
+    """Scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
+    found = []
+    done = 0
+    with evaluating(network):
+        for pixels, _, _ in Batches(images, batch_size=EVALUATION_BATCH, device=device, normalization=normalization):
+            both = scores_of_views(forward or network, pixels, views)
+            found.append(torch.stack(both, dim=1).cpu().numpy())
+            done += len(pixels)
+            progress(done, len(images), what)
+    return np.concatenate(found)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients inside; each module gets its own mode back after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

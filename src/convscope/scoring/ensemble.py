@@ -1,0 +1,39 @@
+"""Several networks that answer as one: the average of their probabilities (Krizhevsky et al. 2012, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convscope.scoring.wide import wide
+
+
+class Averaged(nn.Module):
+    """Images (N, C, H, W) to scores (N, classes) whose probabilities are the mean of the members'.
+
+    With `independent` a probability is the sigmoid of its own score (logistic and multi-label losses), else they are
+    the softmax of all; the scores are those from which the same function makes the mean. So whoever takes a
+    network's scores for what they are needs to know nothing of members.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], *, independent: bool) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.independent = independent
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In double precision, since a mean of sure answers lies close to 1."""
+        return averaged(wide(torch.stack([member(x) for member in self.members])), independent=self.independent)
+
+
+def averaged(scores: Tensor, *, independent: bool) -> Tensor:
+    """From the scores of all members (members, N, classes) those of their mean, as `Averaged` has it."""
+    if independent:
+        # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.
+        yes = torch.logsumexp(functional.logsigmoid(scores), dim=0)
+        no = torch.logsumexp(functional.logsigmoid(-scores), dim=0)
+        return yes - no
+    return torch.logsumexp(functional.log_softmax(scores, dim=2), dim=0) - torch.log(scores.new_tensor(len(scores)))

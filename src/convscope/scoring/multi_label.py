@@ -1,0 +1,238 @@
+"""How good the answers are where an image may show several classes, or none: each class is a yes or no of its own.
+
+The measures are scikit-learn's (average_precision_score, roc_auc_score, f1_score, accuracy_score of several labels). A
+class of which there is no image has no average precision: it is left out of the mean, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convscope.data.records import Targets
+from convscope.errors import DataError
+from convscope.scoring.objective import Objective
+
+Floats = npt.NDArray[np.float64]
+
+# From this probability on, a class counts as shown.
+THRESHOLD = 0.5
+# Mistakes that are kept, of each class and kind.
+KEPT_MISTAKES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScore:
+    """One class: how many images show it, how many were said to; measures are None where nothing can be divided."""
+
+    name: str
+    images: int
+    predicted: int
+    right: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    average_precision: float | None
+    roc_auc: float | None
+
+
+@dataclass(frozen=True)
+class LabelMistake:
+    """One class of one image, judged wrongly; `shown` is the truth, so True is a class that was missed."""
+
+    row: int
+    name: str
+    label: int
+    shown: bool
+    probability: float
+
+    @property
+    def sureness(self) -> float:
+        """How sure the network was of the wrong answer, 0.5 to 1 at the usual threshold."""
+        return 1 - self.probability if self.shown else self.probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelScores:
+    """The measures of one split; `unmeasured` are the classes without images, which no mean counts."""
+
+    split: str
+    classes: tuple[str, ...]
+    images: int
+    loss: float
+    threshold: float
+    mean_average_precision: float | None
+    mean_roc_auc: float | None
+    macro_f1: float
+    micro_f1: float
+    exact_match: float
+    unmeasured: tuple[str, ...]
+    per_class: tuple[LabelScore, ...]
+    mistakes: tuple[LabelMistake, ...]
+
+    @property
+    def measure(self) -> float | None:
+        """The one number that runs are compared by: mAP; None where no image shows any class."""
+        return self.mean_average_precision
+
+    @property
+    def wrong(self) -> int:
+        """How many classes of images were judged wrongly, in all."""
+        return sum(score.images + score.predicted - 2 * score.right for score in self.per_class)
+
+    def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
+        """The measures as JSON can hold them."""
+        return {
+            "split": self.split,
+            "images": self.images,
+            "mean_average_precision": self.mean_average_precision,
+            "mean_roc_auc": self.mean_roc_auc,
+            "threshold": self.threshold,
+            "macro_f1": self.macro_f1,
+            "micro_f1": self.micro_f1,
+            "exact_match": self.exact_match,
+            "loss": self.loss,
+            "classes": list(self.classes),
+            "classes_without_images": list(self.unmeasured),
+            "per_class": [vars(score) for score in self.per_class],
+            "worst_mistakes": [
+                {
+                    "image": mistake.name,
+                    "class": self.classes[mistake.label],
+                    "shown": mistake.shown,
+                    "probability": mistake.probability,
+                }
+                for mistake in self.mistakes[:mistakes]
+            ],
+        }
+
+
+def score_labels(
+    probabilities: Floats,
+    targets: Targets,
+    *,
+    classes: tuple[str, ...],
+    objective: Objective,
+    names: Sequence[str] | None = None,
+    split: str = "test",
+    threshold: float = THRESHOLD,
+    loss: float | None = None,
+) -> LabelScores:
+    """Measure probabilities (N, classes) against targets (N, classes) of 0 and 1; `names` say which image a row is.
+
+    Where the `loss` is not given, it is taken from the probabilities (see `Objective.plain_of_probabilities`).
+
+    Raises:
+        DataError: no images, or probabilities that are not numbers.
+
+    >>> answers, truth = np.array([[0.9, 0.2], [0.1, 0.6], [0.7, 0.9]]), np.array([[1, 0], [0, 0], [0, 1]], np.uint8)
+    >>> found = score_labels(answers, truth, classes=("cat", "dog"), objective=Objective(loss="multi-label"))
+    >>> found.mean_average_precision, round(found.exact_match, 2), found.wrong
+    (1.0, 0.33, 2)
+    """
+    if not len(targets):
+        raise DataError(f"the {split} split has no images to measure on")
+    if not np.isfinite(probabilities).all():
+        raise DataError("the network answers NaN: its weights or the images are not finite numbers")
+    shown, said = targets > 0, probabilities >= threshold
+    per_class = tuple(
+        _class_score(name, shown[:, label], said[:, label], probabilities[:, label])
+        for label, name in enumerate(classes)
+    )
+    right, own, called = (
+        sum(counts) for counts in zip(*((item.right, item.images, item.predicted) for item in per_class), strict=True)
+    )
+    # Without a yes in truth and answer there is nothing to divide by, and F1 counts as 0.
+    macro = [item.f1 or 0.0 for item in per_class]
+    return LabelScores(
+        split=split,
+        classes=classes,
+        images=len(targets),
+        loss=objective.plain_of_probabilities(probabilities, targets) if loss is None else loss,
+        threshold=threshold,
+        mean_average_precision=_mean([item.average_precision for item in per_class]),
+        mean_roc_auc=_mean([item.roc_auc for item in per_class]),
+        macro_f1=float(np.mean(macro)),
+        micro_f1=2 * right / (own + called) if own + called else 0.0,
+        exact_match=float((shown == said).all(1).mean()),
+        unmeasured=tuple(item.name for item in per_class if not item.images),
+        per_class=per_class,
+        mistakes=_mistakes(probabilities, shown, said, names),
+    )
+
+
+def mean_average_precision(probabilities: Floats, targets: Targets) -> float | None:
+    """The mean over the classes (columns) that some image shows; None where no image shows any."""
+    return _mean([average_precision(probabilities[:, c], targets[:, c] > 0) for c in range(targets.shape[1])])
+
+
+def average_precision(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
+    """`Σ (recall_n - recall_(n-1)) precision_n` over the thresholds n (N,); None without an image that shows the class.
+
+    >>> average_precision(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
+    0.8333333333333333
+    """
+    positives = int(shown.sum())
+    if not positives:
+        return None
+    order = np.argsort(-probabilities, kind="stable")
+    # Equal probabilities pass a threshold together.
+    last = np.flatnonzero(np.diff(probabilities[order], append=-np.inf))
+    hits = np.cumsum(shown[order])[last]
+    return float(np.sum(np.diff(hits, prepend=0) / positives * hits / (last + 1)))
+
+
+def roc_auc(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
+    """How often an image that shows the class has the higher probability than one that does not; ties count half.
+
+    >>> roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
+    0.75
+    """
+    positives = int(shown.sum())
+    negatives = len(shown) - positives
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float((ranks[shown].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _class_score(
+    name: str, shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], probabilities: Floats
+) -> LabelScore:
+    own, called, right = int(shown.sum()), int(said.sum()), int((shown & said).sum())
+    return LabelScore(
+        name=name,
+        images=own,
+        predicted=called,
+        right=right,
+        precision=right / called if called else None,
+        recall=right / own if own else None,
+        f1=2 * right / (own + called) if own + called else None,
+        average_precision=average_precision(probabilities, shown),
+        roc_auc=roc_auc(probabilities, shown),
+    )
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _mistakes(
+    probabilities: Floats, shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], names: Sequence[str] | None
+) -> tuple[LabelMistake, ...]:
+    """The surest wrong answers of each class and kind, the surest first of all."""
+    found = []
+    for label in range(shown.shape[1]):
+        for missed in (True, False):
+            rows = np.flatnonzero((shown[:, label] != said[:, label]) & (shown[:, label] == missed))
+            sureness = probabilities[rows, label] * (1 if missed else -1)
+            for row in rows[np.argsort(sureness, kind="stable")][:KEPT_MISTAKES].tolist():
+                name = names[row] if names is not None else str(row)
+                found.append(LabelMistake(row, name, label, missed, float(probabilities[row, label])))
+    return tuple(sorted(found, key=lambda mistake: (-mistake.sureness, mistake.row, mistake.label)))

@@ -1,0 +1,171 @@
+"""What training makes smaller: one number from scores and targets, and the probabilities that belong to it.
+
+Scores are (N, classes). Targets are int64 (N,), the index of each image's class, or float (N, classes): shares of
+the classes that add up to 1 (soft targets, as mixed images have), or for the multi-label loss a yes (1) or no (0)
+for every class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convscope.errors import RunError, did_you_mean
+from convscope.recipe.class_weights import class_weights
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO
+from convscope.scoring.losses import LOSSES, Floats, Loss, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """The loss that a recipe asks for; called with scores and targets, it is the mean over the images.
+
+    `class_weights` (classes,), on the scores' device: an image's loss is multiplied by its class's weight, or by the
+    mean of its classes' weights by their shares; with the multi-label loss every yes of a class is. It is the mean
+    over the images all the same, not over the weights, so that it does not matter how a batch was cut into parts.
+
+    Raises:
+        RunError: a loss that does not exist.
+    """
+
+    loss: str = "softmax"
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise RunError(f"no loss is called {self.loss!r}.{did_you_mean(self.loss, LOSSES)}")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes, or none."""
+        return self.loss == "multi-label"
+
+    @property
+    def independent(self) -> bool:
+        """Whether each class is a yes or no of its own, whose probability is the sigmoid of its score."""
+        return self.loss in ("logistic", "multi-label")
+
+    @property
+    def measured(self) -> str:
+        """What the number is, in the field's words."""
+        return self._loss.measured
+
+    def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """The loss that is trained on: a scalar, the mean over the images."""
+        return self._weighted(scores, targets).mean()
+
+    def plain(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """The loss without smoothing and class weights: what metrics show, so that training and validation compare."""
+        return self._loss.per_image(scores, targets, 0.0).mean()
+
+    def plain_of_scores(self, scores: Floats, targets: Targets) -> float:
+        """`plain` of scores (N, classes) as NumPy holds them; NaN stays NaN."""
+        answers = torch.from_numpy(targets if targets.ndim == 1 else targets.astype(np.float64))
+        return float(self.plain(torch.from_numpy(scores), answers))
+
+    def plain_of_nothing(self, classes: int) -> float:
+        """`plain` of scores that are all 0, whatever the image: the loss of a network that knows nothing.
+
+        >>> round(Objective().plain_of_nothing(10), 3), Objective(loss="hinge").plain_of_nothing(10)
+        (2.303, 9.0)
+        """
+        target = torch.zeros(1, classes) if self.multi_label else torch.zeros(1, dtype=torch.int64)
+        return float(self.plain(torch.zeros(1, classes), target))
+
+    def plain_of_probabilities(self, probabilities: Floats, targets: Targets) -> float:
+        """`plain` where only probabilities (N, classes) are at hand, such as the mean of several networks'.
+
+        A probability that was rounded to 0 would cost infinitely much, so each counts as 1e-12 at least: of a network
+        that is very sure of something wrong, this is less than `plain_of_scores`. NaN stays NaN.
+        """
+        return float(self._loss.of_probabilities(probabilities, targets).mean())
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """What is shown of scores (N, classes): numbers from 0 to 1 of the same shape; see `LOSSES`."""
+        return self._loss.probabilities(scores)
+
+    def probabilities_of(self, scores: Floats) -> Floats:
+        """`probabilities` of scores as NumPy holds them."""
+        found: Floats = self.probabilities(torch.from_numpy(scores)).numpy()
+        return found
+
+    def count_right(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """How many images were answered rightly: a scalar tensor.
+
+        That is the right class on top, of soft targets the heaviest; with the multi-label loss every yes and no right
+        (scikit-learn's accuracy of several labels).
+        """
+        if self.multi_label:
+            return ((scores > 0) == (targets > 0.5)).all(1).sum()
+        labels = targets.argmax(1) if targets.is_floating_point() else targets
+        return (scores.argmax(1) == labels).sum()
+
+    def of_answer(self, network: nn.Module, answer: Tensor | tuple[Tensor, ...], targets: Tensor) -> Judged:
+        """The loss of a network's answer, its auxiliary heads included.
+
+        In training, a network with auxiliary heads answers with their scores after its own; each adds its loss times
+        the network's `auxiliary_weight` (Szegedy et al. 2015, section 5).
+        """
+        scores, *early = (part.float() for part in (answer if isinstance(answer, tuple) else (answer,)))
+        main = self(scores, targets)
+        loss = main
+        for head in early:
+            weight: float = getattr(network, "auxiliary_weight")  # noqa: B009 - a Module's attribute is typed Tensor
+            loss = loss + weight * self(head, targets)
+        return Judged(scores=scores, main=main, loss=loss)
+
+    @property
+    def _loss(self) -> Loss:
+        return LOSSES[self.loss]
+
+    def _weighted(self, scores: Tensor, targets: Tensor) -> Tensor:
+        weights = self.class_weights
+        if weights is None:
+            return self._loss.per_image(scores, targets, self.label_smoothing)
+        if not self.multi_label:
+            shares = targets.to(weights.dtype) @ weights if targets.is_floating_point() else weights[targets]
+            return shares * self._loss.per_image(scores, targets, self.label_smoothing)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(
+            scores, targets.to(scores.dtype), reduction="none", pos_weight=weights
+        ).sum(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The network's own scores in float32 (N, classes), their loss, and the loss to be made smaller, heads included."""
+
+    scores: Tensor
+    main: Tensor
+    loss: Tensor
+
+
+def make_objective(
+    recipe: Recipe,
+    class_counts: Sequence[int],
+    *,
+    classes: Sequence[str],
+    images: int,
+    device: torch.device | str = "cpu",
+) -> Objective:
+    """The objective of a settled recipe; `class_counts` says how many of the training `images` each class has."""
+    assert recipe.loss != AUTO and not isinstance(recipe.label_smoothing, str), "a settled recipe"
+    weights = class_weights(
+        recipe.class_weights,
+        classes=classes,
+        counts=class_counts,
+        images=images,
+        multi_label=recipe.loss == "multi-label",
+    )
+    return Objective(
+        loss=recipe.loss,
+        label_smoothing=recipe.label_smoothing,
+        class_weights=None if weights is None else torch.tensor(weights, device=device),
+    )

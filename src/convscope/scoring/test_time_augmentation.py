@@ -1,0 +1,92 @@
+"""Test-time views: the network sees an image several times, a little different each time; scores are averaged.
+
+A network that learned from mirrored and shifted images answers each a little differently, and errs less on average
+(Krizhevsky, Sutskever, Hinton 2012, section 4.1, averages ten crops). The views belong to how a run predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from convscope.errors import RunError, did_you_mean
+from convscope.hardware.mode import Forward
+from convscope.scoring.wide import wide
+
+ONE = "one"
+# AlexNet's crops of 224 pixels out of 256 lie up to 16 from the middle: a fourteenth of the side.
+CROP_SHIFT = 1 / 14
+
+# Views with their weights, which add up to 1; the first is the image itself.
+Views = Iterator[tuple[Tensor, float]]
+
+
+def _one(pixels: Tensor) -> Views:
+    yield pixels, 1.0
+
+
+def _flip(pixels: Tensor) -> Views:
+    yield pixels, 0.5
+    yield pixels.flip(3), 0.5
+
+
+def _flip_shift(pixels: Tensor) -> Views:
+    """Half of the weight on the image and its mirror image, half on both shifted by a pixel, up-left and down-right."""
+    shifted = [_window(pixels, 1, 0, 0), _window(pixels, 1, 2, 2)]
+    for view, weight in ((pixels, 0.25), (shifted[0], 0.125), (shifted[1], 0.125)):
+        yield view, weight
+        yield view.flip(3), weight
+
+
+def _ten_crop(pixels: Tensor) -> Views:
+    """The middle and four corners, and their mirror images, each as large as the image: out of the padded image."""
+    reach = max(1, round(min(pixels.shape[2:]) * CROP_SHIFT))
+    places = [(reach, reach), *((down, right) for down in (0, 2 * reach) for right in (0, 2 * reach))]
+    for down, right in places:
+        view = _window(pixels, reach, down, right)
+        yield view, 0.1
+        yield view.flip(3), 0.1
+
+
+def _window(pixels: Tensor, padding: int, down: int, right: int) -> Tensor:
+    """The window of the image's size that begins so many pixels down and right in the padded (reflected) image."""
+    height, width = pixels.shape[2:]
+    padded = functional.pad(pixels, (padding,) * 4, mode="reflect")
+    return padded[:, :, down : down + height, right : right + width]
+
+
+# name -> the views of images (N, C, H, W).
+VIEWS: dict[str, Callable[[Tensor], Views]] = {
+    ONE: _one,
+    "flip": _flip,
+    "flip-shift": _flip_shift,
+    "ten-crop": _ten_crop,
+}
+
+
+def require_views(name: str) -> str:
+    """The name, if there are such views; raises RunError."""
+    if name not in VIEWS:
+        raise RunError(f"no test views are called {name!r}.{did_you_mean(name, VIEWS)}")
+    return name
+
+
+def scores_of_views(network: Forward, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
+    """The scores (N, classes), in float64, of the image itself and of all of its views, averaged by their weights.
+
+    >>> plain, averaged = scores_of_views(torch.nn.Flatten(), torch.tensor([[[[1.0, 3.0]]]]), "flip")
+    >>> plain.tolist(), averaged.tolist()
+    ([[1.0, 3.0]], [[2.0, 2.0]])
+    """
+    seen = [
+        (network(view.contiguous(memory_format=torch.channels_last)), weight) for view, weight in VIEWS[views](pixels)
+    ]
+    # All views at once: where float64 is on the CPU alone, that is one journey.
+    each = wide(torch.stack([scores for scores, _ in seen]))
+    total = each[0] * seen[0][1]
+    for scores, (_, weight) in zip(each[1:], seen[1:], strict=True):
+        total.add_(scores, alpha=weight)
+    return each[0], total

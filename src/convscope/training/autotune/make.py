@@ -1,0 +1,189 @@
+"""The plan of a run: known from before, measured now, or left to the rules where measuring would not pay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope.data.batches import Batches
+from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
+from convscope.data.records import ImageSet
+from convscope.hardware.device import has_bf16, has_tf32
+from convscope.hardware.machine import this_machine
+from convscope.hardware.mode import Compile, Mode, Precision
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO
+from convscope.runs.run_directory import ModelCard
+from convscope.training.autotune.record import Plan, Trial
+from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
+from convscope.training.autotune.store import keep_plan, read_plan
+from convscope.training.autotune.trial import LEAST_STEPS, Work, generators_kept, run_trial
+from convscope.training.job import loop_settings
+from convscope.training.resolve.resolve import NATIVE_BF16, Settled
+from convscope.training.start import resumed_network
+
+# A shorter run is over before measuring has paid.
+LEAST_RUN_SECONDS = 60.0
+# Measuring takes this share of the run, and no more than so many seconds.
+SHARE_OF_RUN, MOST_SECONDS = 0.01, 30.0
+# Modes that are tried on the way, about, each for its first step and LEAST_STEPS more.
+MODES_TRIED = 5
+# So many images tell how long the run will take: a few, and where these promise an answer within so many seconds, more.
+# In a step of few, what each step costs whatever its size makes fast networks look slow, and measuring them long.
+PILOT_IMAGES, MORE_PILOT_IMAGES, PILOT_SECONDS = 8, 64, 2.0
+# The slowest mode takes about so many times as long as the rules', which it has to fit into its share all the same.
+SLOWEST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A settled recipe with the plan in it; `lines` say what was found, and nothing where the rules stay."""
+
+    settled: Settled
+    plan: Plan | None
+    lines: tuple[str, ...]
+
+
+def make_plan(
+    asked: Recipe,
+    settled: Settled,
+    card: ModelCard,
+    train: ImageSet,
+    *,
+    alone: bool = True,
+    cache_directory: Path | None = None,
+) -> Planned:
+    """Find the fastest mode among those that `asked` leaves open, and put it into the settled recipe.
+
+    Torch's generators, its threads and the images are left as found. A process that is not `alone` on its machine
+    leaves the threads to the rules: the others, which wait while it measures, need theirs later.
+    """
+    unplanned = Planned(settled=settled, plan=None, lines=())
+    open_fields = open_to_plan(asked) - (set() if alone else {"threads"})
+    if asked.plan == "rules" or not open_fields:
+        return unplanned
+    directory = cache_directory or default_cache_directory()
+    with generators_kept(settled.device):
+        with torch.device("meta"):
+            shapes = resumed_network(card, settled.recipe)
+        key = plan_key(settled, shapes, open_fields, images=len(train))
+        plan = read_plan(directory, key) if asked.plan != "measure" else None
+        known = plan is not None
+        if plan is None:
+            work = work_of(settled, card, train)
+            plan = _measured(work, settled, open_fields, images=len(train), always=asked.plan == "measure")
+    if plan is None:
+        return unplanned
+    if not known and not plan.noisy:
+        keep_plan(directory, key, plan)
+    first, *rest = plan.lines()
+    lines = (f"{first}{' (measured before)' if known else ''}", *rest)
+    return Planned(settled=_with_mode(settled, plan.mode), plan=plan, lines=lines)
+
+
+def open_to_plan(recipe: Recipe) -> frozenset[str]:
+    """The settings that a plan may choose: those of a mode that are auto."""
+    names = {item.name for item in fields(Mode) if getattr(recipe, item.name) == AUTO}
+    return frozenset(names - {"precision"} if recipe.plan == "fp32" else names)
+
+
+def plan_key(settled: Settled, network: nn.Module, open_fields: frozenset[str], *, images: int) -> dict[str, object]:
+    """What a plan is good for: this machine, this work, and the same settings left open."""
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    recipe = settled.recipe
+    machine = this_machine()
+    fixed = {name: value for name, value in asdict(settled.mode).items() if name not in open_fields}
+    return {
+        "machine": asdict(machine),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if settled.device == "cuda" else settled.device,
+        "most_threads": torch.get_num_threads(),
+        "model": recipe.model,
+        "options": recipe.model_options,
+        "frozen": recipe.freeze,
+        "shapes": hashlib.sha256(json.dumps(shapes).encode()).hexdigest(),
+        "image": [settled.decoding.channels, *settled.decoding.size],
+        "batch_size": settled.batch_size,
+        "optimizer": recipe.optimizer,
+        "open": sorted(open_fields),
+        "fixed": fixed,
+        # A run of twice the length may pay for what a shorter one does not.
+        "length": (images * settled.epochs).bit_length(),
+    }
+
+
+def work_of(settled: Settled, card: ModelCard, train: ImageSet) -> Work:
+    """A fresh network of the run's and a batch of its images."""
+    settings = loop_settings(settled, card, train)
+    batches = Batches(
+        train,
+        batch_size=settled.batch_size,
+        shuffle=True,
+        seed=settled.recipe.seed,
+        device=settled.device,
+        normalization=settings.normalization,
+    )
+    pixels, targets, _ = next(iter(batches))
+    return Work(network=resumed_network(card, settled.recipe), settings=settings, pixels=pixels, targets=targets)
+
+
+def _measured(work: Work, settled: Settled, open_fields: frozenset[str], *, images: int, always: bool) -> Plan | None:
+    """The plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
+    pilot = _pilot(work, settled.mode)
+    if pilot.dropped:
+        return None
+    left = images * settled.epochs
+    run_seconds = left / pilot.images_per_second
+    if run_seconds < LEAST_RUN_SECONDS and not always:
+        return None
+    budget = MOST_SECONDS if always else min(MOST_SECONDS, SHARE_OF_RUN * run_seconds)
+    each = budget / MODES_TRIED
+    # A step of so many images that every mode has its steps in its share of the time.
+    part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
+    began = time.perf_counter()
+    return search(
+        what_may_be_chosen(settled, open_fields, images_left=left, run_seconds=run_seconds),
+        lambda mode: run_trial(part, mode, seconds=each),
+        in_time=lambda: time.perf_counter() - began < budget,
+    )
+
+
+def _pilot(work: Work, mode: Mode) -> Trial:
+    """How fast the mode of the rules is, from as few steps and images as tell it."""
+    few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
+    more = min(MORE_PILOT_IMAGES, len(work.pixels))
+    if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:
+        return few
+    return run_trial(work.part(more), mode, seconds=0.0)
+
+
+def what_may_be_chosen(
+    settled: Settled, open_fields: frozenset[str], *, images_left: int, run_seconds: float
+) -> Choices:
+    """What this device can do, and what is worth trying on it."""
+    on_gpu = settled.device == "cuda"
+    arithmetics: list[Precision] = ["tf32"] if has_tf32(settled.device) else []
+    if has_bf16(settled.device):
+        arithmetics.append("bf16")
+    # On a CPU compiled convolutions call the same kernels: nothing to gain, and a minute to lose.
+    compiles: tuple[Compile, ...] = ("yes", "graphs") if on_gpu and run_seconds >= COMPILE_FROM_SECONDS else ()
+    most = torch.get_num_threads() if settled.device == "cpu" else 0
+    return Choices(
+        fixed=replace(settled.mode, threads=most) if most and "threads" in open_fields else settled.mode,
+        open=open_fields,
+        arithmetics=tuple(arithmetics),
+        most_threads=most,
+        compiles=compiles,
+        images_left=images_left,
+    )
+
+
+def _with_mode(settled: Settled, mode: Mode) -> Settled:
+    reasons = tuple(reason for reason in settled.reasons if reason != NATIVE_BF16)
+    return replace(settled, mode=mode, recipe=settled.recipe.changed(asdict(mode)), reasons=reasons)

@@ -1,0 +1,132 @@
+"""What was measured and what was taken: plain records, with a JSON form and a form for the reader."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any, cast
+
+from convscope.files.fields import Fields
+from convscope.files.regular import Unreadable
+from convscope.hardware.mode import Compile, MemoryFormat, Mode, Precision
+from convscope.recipe.recipe import choices
+from convscope.recipe.setting import AUTO
+from convscope.report.units import percent, times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A few training steps in one mode.
+
+    Args:
+        mode: how they were computed.
+        images: in each of them.
+        images_per_second: by the median step; 0 where the mode did not run.
+        spread: the slowest step's time above the fastest one's, as a share of the median: how busy the machine was.
+        first_step: seconds of the first step, which compiles and takes memory; it is in no other figure.
+        losses: of the first steps, from the same weights on the same images in every mode; none where not finite.
+        dropped: why the mode can't be taken; "" where it can.
+    """
+
+    mode: Mode
+    images: int
+    images_per_second: float
+    spread: float
+    first_step: float
+    losses: tuple[float, ...]
+    dropped: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The mode that was taken, and all that were tried: fp32, contiguous, not compiled ("plain") first.
+
+    Args:
+        mode: what is taken.
+        trials: every mode that was tried, in order.
+        stopped: whether there was no time to try the rest.
+    """
+
+    mode: Mode
+    trials: tuple[Trial, ...]
+    stopped: bool = False
+
+    @property
+    def plain(self) -> Trial:
+        """The trial that others are compared with."""
+        return self.trials[0]
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial of the mode that was taken."""
+        return next(trial for trial in self.trials if trial.mode == self.mode)
+
+    @property
+    def gain(self) -> float:
+        """How many times as many images a second as plain fp32."""
+        return self.chosen.images_per_second / self.plain.images_per_second
+
+    @property
+    def noisy(self) -> bool:
+        """Whether steps of one mode took such different times that the choice may be chance."""
+        return any(trial.spread > NOISE for trial in self.trials if not trial.dropped)
+
+    def lines(self) -> tuple[str, ...]:
+        """The choice in a line, and what was dropped or left out in another."""
+        first = f"{self.mode}: {self.chosen.images_per_second:,.0f} images/s"
+        if self.chosen is not self.plain:
+            first += f", {times(self.gain)} plain fp32"
+        remarks = [f"{trial.mode}: {trial.dropped}" for trial in self.trials if trial.dropped]
+        if self.stopped:
+            remarks.append("not every way was tried: the run is too short for it")
+        if self.noisy:
+            worst = max(trial.spread for trial in self.trials if not trial.dropped)
+            remarks.append(f"the machine was busy (steps differ by {percent(worst, decimals=0)})")
+        return (first, *(["; ".join(remarks)] if remarks else []))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Plan:
+        """Return the plan that `to_dict` wrote; raises Unreadable where it is none."""
+        plan = cls(
+            mode=_mode(fields.object("mode")),
+            trials=tuple(_trial(trial) for trial in fields.objects("trials")),
+            stopped=fields.flag("stopped"),
+        )
+        if plan.mode not in [trial.mode for trial in plan.trials if not trial.dropped]:
+            raise Unreadable("the mode that was taken was not tried")
+        if not plan.plain.images_per_second > 0:
+            raise Unreadable("nothing to compare with")
+        return plan
+
+
+# From this spread on a plan is said to be noisy, and is not kept for another run.
+NOISE = 0.5
+
+
+def _mode(fields: Fields) -> Mode:
+    def word(name: str) -> str:
+        return fields.text(name, one_of=[known for known in choices(name) if known != AUTO])
+
+    fields.require_only(*(item.name for item in dataclass_fields(Mode)))
+    return Mode(
+        precision=cast(Precision, word("precision")),
+        memory_format=cast(MemoryFormat, word("memory_format")),
+        compile=cast(Compile, word("compile")),
+        threads=fields.integer("threads", at_least=1),
+    )
+
+
+def _trial(fields: Fields) -> Trial:
+    return Trial(
+        mode=_mode(fields.object("mode")),
+        images=fields.integer("images", at_least=0),
+        images_per_second=fields.number("images_per_second", at_least=0),
+        spread=fields.number("spread", at_least=0),
+        first_step=fields.number("first_step", at_least=0),
+        losses=fields.numbers("losses"),
+        dropped=fields.text("dropped"),
+    )

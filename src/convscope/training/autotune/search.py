@@ -1,0 +1,131 @@
+"""Which modes are tried, in which order, and which of them is taken.
+
+One thing is changed at a time, from plain fp32 on: memory format, arithmetic, threads, compiling. A change is kept
+where it is clearly faster and its loss is fp32's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from convscope.hardware.mode import Compile, MemoryFormat, Mode, Precision
+from convscope.training.autotune.record import Plan, Trial
+
+# A mode must be so much faster to be taken: less is chance, and the simpler one stays.
+CLEARLY = 1.03
+# The losses of the same first steps may differ from fp32's by this share, and not more (of 1 where they are below 1).
+TOLERANCE = 0.05
+# Compiling takes most of a minute: it is tried only where the rest of the run is longer than this.
+COMPILE_FROM_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What may be chosen.
+
+    Args:
+        fixed: the mode of the rules, with what was said put in; what is not open stays as it is here.
+        open: names of `Mode`'s fields that may change.
+        arithmetics: precisions besides fp32 that the device computes natively.
+        most_threads: of the CPU; 0 leaves them alone.
+        compiles: ways to compile that are tried.
+        images_left: of the whole run, which a slow first step is weighed against.
+    """
+
+    fixed: Mode
+    open: frozenset[str]
+    arithmetics: tuple[Precision, ...]
+    most_threads: int
+    compiles: tuple[Compile, ...]
+    images_left: int
+
+
+def search(allowed: Choices, run: Callable[[Mode], Trial], *, in_time: Callable[[], bool]) -> Plan | None:
+    """Try one change after another, while `in_time()`; None where not even plain fp32 runs, or its loss is NaN."""
+    plain = replace(allowed.fixed, precision="fp32", memory_format="contiguous", compile="no")
+    reference = run(plain)
+    if reference.dropped:
+        return None
+    trials = [reference]
+    stopped = False
+
+    def tried(mode: Mode) -> Trial:
+        for trial in trials:
+            if trial.mode == mode:
+                return trial
+        trials.append(guarded(run(mode), reference))
+        return trials[-1]
+
+    start = Mode(**{name: getattr(plain if name in allowed.open else allowed.fixed, name) for name in _FIELDS})
+    best = tried(start)
+    if best.dropped:
+        # What was said can't be dropped: training itself will say what is wrong with it.
+        return None
+
+    def best_so_far() -> Mode:
+        return best.mode
+
+    for change in _changes(allowed, best_so_far):
+        if not in_time():
+            stopped = True
+            break
+        trial = tried(change)
+        left = allowed.images_left
+        if not trial.dropped and total_seconds(trial, left) * CLEARLY < total_seconds(best, left):
+            best = trial
+    return Plan(mode=best.mode, trials=tuple(trials), stopped=stopped)
+
+
+def guarded(trial: Trial, reference: Trial) -> Trial:
+    """The trial, dropped where its loss departs from the reference's.
+
+    >>> from convscope.hardware.mode import Mode
+    >>> mode = Mode(precision="fp32", memory_format="contiguous", compile="no", threads=1)
+    >>> def of(*losses):
+    ...     return Trial(mode=mode, images=8, images_per_second=1, spread=0, first_step=0, losses=losses)
+    >>> guarded(of(2.31, 2.0), of(2.3, 2.05)).dropped
+    ''
+    >>> guarded(of(2.31, 2.3), of(2.3, 2.0)).dropped
+    "its loss is 2.3 where fp32's is 2"
+    """
+    if trial.dropped:
+        return trial
+    for loss, expected in zip(trial.losses, reference.losses, strict=False):
+        if not abs(loss - expected) <= TOLERANCE * max(1.0, abs(expected)):
+            return replace(trial, dropped=f"its loss is {loss:.3g} where fp32's is {expected:.3g}")
+    return trial
+
+
+def total_seconds(trial: Trial, images: int) -> float:
+    """What training on so many images takes in this mode: the first step's extra time counts."""
+    step = trial.images / trial.images_per_second
+    return images / trial.images_per_second + max(0.0, trial.first_step - step)
+
+
+_FIELDS = ("precision", "memory_format", "compile", "threads")
+
+
+def _changes(allowed: Choices, best: Callable[[], Mode]) -> Iterator[Mode]:
+    """The changes in order, each made to the mode that is the best when its turn comes."""
+    if "memory_format" in allowed.open:
+        yield replace(best(), memory_format="channels-last")
+    if "precision" in allowed.open:
+        for precision in allowed.arithmetics:
+            yield replace(best(), precision=precision)
+        if "memory_format" in allowed.open and best().precision != "fp32":
+            # A format may suit one arithmetic and not another: the other one gets its chance.
+            yield replace(best(), memory_format=_other(best().memory_format))
+    if "threads" in allowed.open:
+        # Half as many threads, and half of that, for as long as fewer are faster.
+        count = allowed.most_threads // 2
+        while count:
+            yield replace(best(), threads=count)
+            count = count // 2 if best().threads == count else 0
+    if "compile" in allowed.open:
+        for way in allowed.compiles:
+            yield replace(best(), compile=way)
+
+
+def _other(memory_format: MemoryFormat) -> MemoryFormat:
+    return "contiguous" if memory_format == "channels-last" else "channels-last"

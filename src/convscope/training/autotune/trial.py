@@ -1,0 +1,108 @@
+"""A few training steps in one mode, timed: the loop's own step, on a network of the same shapes and real images."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from convscope.hardware.mode import Mode, computing
+from convscope.nets.layer_groups import train_mode
+from convscope.training.autotune.record import Trial
+from convscope.training.loop.state import Settings, new_state
+from convscope.training.optim.optimizers import set_rate
+from convscope.training.optim.schedule import START_FACTOR
+from convscope.training.optim.step import descend, differentiate
+
+# The first step takes memory, makes kernels and compiles; so many more are timed at least, and at most.
+LEAST_STEPS, MOST_STEPS = 3, 20
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is timed: a fresh network (which stays as it is), the loop's settings, and a batch of real images.
+
+    `pixels` are float32 (N, C, H, W) and lie channels-last, as batches come; `targets` are theirs.
+    """
+
+    network: nn.Module
+    settings: Settings
+    pixels: Tensor
+    targets: Tensor
+
+    def part(self, images: int) -> Work:
+        """The same with fewer images a step."""
+        return replace(self, pixels=self.pixels[:images], targets=self.targets[:images])
+
+
+def run_trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
+    """Time steps in a mode for about so many seconds; torch's generators, threads and the network are left as found.
+
+    A mode that does not run here is dropped with the reason.
+    """
+    images = len(work.pixels)
+    try:
+        with generators_kept(work.settings.device), computing(mode, work.settings.device):
+            taken, losses = _steps(work, mode, seconds)
+    except (
+        RuntimeError,
+        ImportError,
+        OSError,
+    ) as error:  # torch's own, out of memory and a missing compiler among them
+        reason = f"does not run here ({_first_line(error)})"
+        return Trial(
+            mode=mode, images=images, images_per_second=0.0, spread=0.0, first_step=0.0, losses=(), dropped=reason
+        )
+    first, *later = taken
+    median = statistics.median(later)
+    finite = all(map(math.isfinite, losses[:LEAST_STEPS]))
+    return Trial(
+        mode=mode,
+        images=images,
+        images_per_second=images / max(median, 1e-9),
+        spread=(max(later) - min(later)) / max(median, 1e-9),
+        first_step=first,
+        losses=tuple(losses[:LEAST_STEPS]) if finite else (),
+        dropped="" if finite else "its loss is not a number",
+    )
+
+
+def _steps(work: Work, mode: Mode, seconds: float) -> tuple[list[float], list[float]]:
+    """Seconds and losses of the steps; the learning rate is the one that a run begins with."""
+    torch.manual_seed(SEED)
+    settings = replace(work.settings, mode=mode)
+    state = new_state(copy.deepcopy(work.network), settings)
+    train_mode(state.network)
+    set_rate(state.optimizer, lambda until: settings.learning_rate * START_FACTOR)
+    taken: list[float] = []
+    losses: list[float] = []
+    while len(taken) <= LEAST_STEPS or (sum(taken) < seconds and len(taken) <= MOST_STEPS):
+        began = time.perf_counter()
+        judged = differentiate(
+            state.network, state.forward, state.optimizer, settings.objective, work.pixels, work.targets
+        )
+        descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+        losses.append(judged.main.item())
+        if settings.device == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - began)
+    return taken, losses
+
+
+@contextmanager
+def generators_kept(device: str) -> Iterator[None]:
+    """Whatever is drawn inside, torch's generators are as they were after."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:100]

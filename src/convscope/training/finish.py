@@ -1,0 +1,213 @@
+"""The end of a run, however it came: the last files, the measuring, the report, and what the run came to."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from convscope.data.records import ImageSet
+from convscope.errors import RunError
+from convscope.report.shell import typed
+from convscope.runs.atomic_files import Unwritten
+from convscope.runs.checkpoint import STATE, load_weights, saved_checkpoints
+from convscope.runs.run_directory import Run
+from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
+from convscope.scoring.cautions import caution_on_validation, cautions
+from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.scoring.test_time_augmentation import ONE
+from convscope.training.interrupt import EXIT_OFFSET, StopRequest
+from convscope.training.job import Job, keep_reached, tell_unreadable
+from convscope.training.loop.divergence import remark_on
+from convscope.training.loop.state import Best
+from convscope.training.report.report import UNWRITTEN, Story, write_report
+from convscope.training.resolve.streaming import unreadable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
+
+    `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
+    """
+
+    run: Run
+    ending: str
+    exit_code: int
+    best: Best | None
+    epochs: int
+    seconds: float
+    scores: AnyScores | None
+    measured: str = "accuracy"
+    # The same with one view of each image, where the recipe tests with several.
+    one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
+
+
+def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
+    """Write what was reached and the report; measure on the test part once the training is complete.
+
+    `reason` and `advice` say why it could not go on, and what to do.
+    """
+    state, run, team = job.state, job.run, job.team
+    complete = ending in ("done", "early")
+    remark = remark_on(state.rows, job.settings, state.network, classes=len(job.card.classes)) if complete else None
+    if remark:
+        job.say(remark)
+    # Those of an epoch that did not come to its end.
+    tell_unreadable(job)
+    if team.first:
+        keep_reached(job)
+    scores, one_view = None, None
+    if state.best is not None and ending not in ("diverged", "lost"):
+        # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
+        # its processes no more than that after Ctrl-C either.
+        hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
+        # Not through the store: torchrun may be gone.
+        if not team.total(torch.tensor([float(hurried)])).item():
+            scores, one_view = _measure(job, whole=complete)
+    if team.first:
+        write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
+    return Outcome(
+        run=run,
+        ending=ending,
+        # Where another process of the team was told to stop, this one was not.
+        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
+        best=state.best,
+        epochs=state.epoch,
+        seconds=state.seconds,
+        scores=scores,
+        measured=name_of_measure(multi_label=job.dataset.multi_label),
+        one_view=one_view,
+        cautions=_cautions(job, scores),
+    )
+
+
+def is_finished(run: Run, best: Mapping[str, object]) -> bool:
+    """Whether a run that has all of its epochs has its best weights, of these measures, and the report of them as well.
+
+    A process that is killed after the last checkpoint leaves neither, or those of an earlier epoch.
+    """
+    saved = saved_checkpoints(run.checkpoints)
+    if not saved or run.measures_of_weights() != best:
+        return False
+    try:
+        run.read_weights()
+        return run.report.stat().st_mtime_ns >= (saved[-1] / STATE).stat().st_mtime_ns
+    except (OSError, RunError):
+        return False
+
+
+def finish_unwritten(job: Job, error: Unwritten) -> str:
+    """Write what still fits where the disk refused a file: the best weights, then the report, then the checkpoint.
+
+    Returns the error with what is kept and how to go on, for the user and the log.
+    """
+    kept = []
+    run, best = job.run, job.state.best
+    if best is not None:
+        _fits(lambda: run.write_weights(best.weights, best.measures))
+    # Those of an earlier epoch, where there is room for one file of weights, and not for two while they are replaced.
+    if measures := run.measures_of_weights():
+        is_best = best is not None and measures == best.measures
+        kept.append(f"the weights of epoch {measures['epoch']}{', the best' if is_best else ''}")
+    if _fits(lambda: write_report(_story(job, UNWRITTEN, reason=str(error)))):
+        kept.append("the report")
+    _fits(lambda: keep_reached(job))
+    if job.saved_epoch:
+        kept.append(f"the checkpoint of epoch {job.saved_epoch}")
+    if not saved_checkpoints(run.checkpoints) and run.weights.exists():
+        on = f"start a new run with {typed('--recipe', run.recipe_path)}"
+    else:
+        on = f"go on with {typed('convscope', 'train', '--resume', run)}"
+    line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
+    _fits(lambda: run.log(line))
+    return line
+
+
+def _fits(write: Callable[[], object]) -> bool:
+    """Whether the disk takes what `write` writes."""
+    try:
+        write()
+    except Unwritten:
+        return False
+    return True
+
+
+def _story(
+    job: Job,
+    ending: str,
+    *,
+    reason: str = "",
+    advice: str = "",
+    remark: str | None = None,
+    scores: AnyScores | None = None,
+    one_view: float | None = None,
+) -> Story:
+    """What the report shows of a run that ended so."""
+    best = job.state.best
+    return Story(
+        run=job.run,
+        recipe=job.settled.recipe,
+        reasons=(*job.settled.notes, *job.settled.reasons),
+        weights=job.settled.weights,
+        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
+        card=job.card,
+        augmentation=job.settings.augmentation,
+        batch_size=job.settled.batch_size,
+        rows=tuple(job.state.rows),
+        best_epoch=best.epoch if best else None,
+        best_accuracy=best.accuracy if best else None,
+        best_weights=best.weights if best else None,
+        ending=ending,
+        reason=reason,
+        advice=advice,
+        remark=remark,
+        scores=scores,
+        one_view=one_view,
+        cautions=_cautions(job, scores),
+    )
+
+
+def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
+    """What the scores hide; classes that no validation image shows are named once."""
+    if scores is None:
+        return ()
+    of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
+    return (*of_validation, *cautions(scores, class_weights=job.settled.recipe.class_weights))
+
+
+def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
+    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
+
+    The number beside them is the measure with one view of each image, where the run looks at several.
+    """
+    assert job.state.best is not None
+    parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
+    split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
+    if images is None:
+        return None, None
+    network = job.state.network
+    load_weights(network, job.state.best.weights, where="the best weights")
+    settled, listener = job.settled, job.listener
+
+    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
+        return scores_of_images(
+            network,
+            part,
+            job.card.normalization,
+            views=job.card.views,
+            device=settled.device,
+            progress=listener.progressed,
+            what=f"measuring on {split}",
+        )
+
+    both = job.team.answers(images, answers, EVALUATION_BATCH)
+    objective = job.card.objective
+    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=objective)
+    return scores, None if job.card.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

@@ -1,0 +1,275 @@
+"""A run while it trains: its parts, and how its state goes to the disk and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from convscope.data.augment import fitted
+from convscope.data.records import Dataset, ImageSet, Problem
+from convscope.errors import RunError
+from convscope.files.regular import refused_as
+from convscope.recipe.setting import plain
+from convscope.report.units import plural
+from convscope.runs.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+    save_checkpoint,
+)
+from convscope.runs.events import Listener, header, table_row
+from convscope.runs.progress import Progress
+from convscope.runs.run_directory import ModelCard, Run, short_name
+from convscope.scoring.objective import make_objective
+from convscope.training.distributed.process_group import Team
+from convscope.training.loop.state import Best, Settings, State, is_better
+from convscope.training.resolve.resolve import Settled
+from convscope.training.resolve.streaming import unreadable
+
+# A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
+CHECKPOINT_EVERY_SECONDS = 10.0
+
+
+@dataclass
+class Job:
+    """Everything that one call of `train` works with."""
+
+    run: Run
+    settled: Settled
+    dataset: Dataset
+    train: ImageSet
+    card: ModelCard
+    settings: Settings
+    state: State
+    listener: Listener
+    team: Team = field(default_factory=Team)
+    saved_at: float = -math.inf
+    # The end of the last complete epoch, while that is not on the disk yet.
+    unsaved: Checkpoint | None = None
+    # The epoch of the newest checkpoint on the disk.
+    saved_epoch: int = 0
+    # Images that could not be read, of those that have been told.
+    unreadable_told: int = 0
+
+    @cached_property
+    def data_hash(self) -> str:
+        """A hash of which image is in which split with which label."""
+        return hash_of(self.dataset)
+
+    def say(self, line: str) -> None:
+        """Tell the listener and the log; one process of a team does."""
+        if self.team.first:
+            self.listener.said(line)
+            self.run.log(line)
+
+
+def hash_of(dataset: Dataset) -> str:
+    """A hash of which image is in which split with which label."""
+    digest = hashlib.sha256()
+    for split, images in dataset.splits.items():
+        names = (short_name(name, dataset) for name in images.names)
+        rows = [[split, name, int(label)] for name, label in zip(names, images.labels, strict=True)]
+        if images.targets is not None:
+            digest.update(images.targets.tobytes())
+        digest.update(json.dumps(rows).encode())
+    return digest.hexdigest()
+
+
+def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Settings:
+    """What the loop needs of a settled recipe and of the images that it trains on."""
+    recipe = settled.recipe
+    classes = card.classes
+    counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
+    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=settled.device)
+    return Settings(
+        epochs=settled.epochs,
+        batch_size=settled.batch_size,
+        optimizer=recipe.optimizer,
+        learning_rate=settled.learning_rate,
+        depth_decay=plain(recipe.depth_decay),
+        momentum=plain(recipe.momentum),
+        weight_decay=plain(recipe.weight_decay),
+        schedule=recipe.schedule,
+        warmup=plain(recipe.warmup),
+        objective=objective,
+        gradient_clip=recipe.gradient_clip,
+        patience=recipe.patience,
+        seed=recipe.seed,
+        device=settled.device,
+        mode=settled.mode,
+        augmentation=fitted(settled.augmentation, train, card.normalization),
+        normalization=card.normalization,
+        average=plain(recipe.average),
+        resolution_start=plain(recipe.resolution_start),
+        resolution_share=plain(recipe.resolution_share),
+    )
+
+
+def keep_epoch(job: Job) -> None:
+    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
+    if not job.team.first:
+        return
+    # First, so that a disk that refuses one of the small files does not cost the epoch.
+    job.unsaved = _checkpoint(job)
+    row = job.state.rows[-1]
+    names = header(multi_label=row.multi_label)
+    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
+    tell_unreadable(job)
+    write_metrics(job)
+    if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
+        keep_reached(job)
+    else:
+        # The next epoch's steps change what the network and the optimizer hold, and it may be stopped in between.
+        job.unsaved = job.unsaved.copied()
+
+
+def keep_reached(job: Job) -> None:
+    """Write the checkpoint of the last complete epoch, if that is not done yet, and the best weights so far."""
+    # The checkpoint first: weights ahead of it are a run that nothing can go on with, or that would lose them again.
+    if job.unsaved is not None:
+        save_checkpoint(job.run.checkpoints, job.unsaved)
+        job.saved_epoch, job.unsaved = job.unsaved.values["epoch"], None
+    if job.state.best is not None:
+        job.run.write_weights(job.state.best.weights, job.state.best.measures)
+    job.saved_at = time.monotonic()
+
+
+def tell_unreadable(job: Job) -> None:
+    """Name the images of a stream that could not be read since the last time: all in the log, a few to the listener."""
+    found = unreadable(job.train)[job.unreadable_told :]
+    if not found or not job.team.first:
+        return
+    job.unreadable_told += len(found)
+    for problem in found:
+        job.run.log(f"{problem.path}: {problem.reason}")
+    job.listener.said(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
+
+
+def in_short(problems: Sequence[Problem]) -> str:
+    """The first three problems, and how many more there are."""
+    shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
+    return shown + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")
+
+
+def write_metrics(job: Job) -> None:
+    """Write metrics.csv: a row an epoch."""
+    names = header(multi_label=job.dataset.multi_label)
+    job.run.write_table(job.run.metrics_path, names, [table_row(row) for row in job.state.rows])
+
+
+def _checkpoint(job: Job) -> Checkpoint:
+    """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
+    state = job.state
+    assert state.best is not None
+    progress = Progress(
+        step=state.step,
+        epoch=state.epoch,
+        seconds=state.seconds,
+        best=state.best.measures,
+        rows=tuple(state.rows),
+        data=job.data_hash,
+        bits_depend_on=_bits_depend_on(job),
+    )
+    return Checkpoint(
+        model=state.network.state_dict(),
+        best=state.best.weights,
+        average={} if state.average is None else state.average.network.state_dict(),
+        optimizer=optimizer_tensors(state.network, state.optimizer),
+        values=progress.to_dict(),
+    )
+
+
+def restore(job: Job) -> None:
+    """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over."""
+    saved = load_checkpoint(job.run.checkpoints)
+    # A run stopped within its first epoch has weights too, but no row of metrics: there is nothing to lose.
+    if saved is None and job.run.weights.exists() and job.run.metrics_path.exists():
+        raise RunError(
+            f"{job.run} has weights but no checkpoint to go on from, and starting over would replace them: "
+            f"start a new run with --recipe {job.run.recipe_path}"
+        )
+    if saved is None:
+        job.say(f"{job.run} has no checkpoint yet: it starts over")
+        return
+    state, where = job.state, str(job.run.checkpoints)
+    with refused_as(RunError, where):
+        progress = Progress.of(saved.values)
+    depended = progress.bits_depend_on
+    if progress.data != job.data_hash:
+        raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
+    if depended != (here := _bits_depend_on(job)):
+        differing = ", ".join(
+            f"{name} {depended.get(name)} -> {here[name]}" for name in here if depended.get(name) != here[name]
+        )
+        job.say(f"the result may differ in its last digits from an unbroken run's: {differing}")
+        if depended.get("processes") != here["processes"]:
+            job.say(
+                "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
+                "is over each one's share of a batch, unless --sync-batchnorm"
+            )
+    load_weights(state.network, saved.model, where=where)
+    if state.average is not None:
+        load_weights(state.average.network, saved.average, where=where)
+    load_optimizer(state.network, state.optimizer, saved.optimizer)
+    state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
+    job.saved_epoch = state.epoch
+    state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
+    state.rows = list(progress.rows)
+
+
+def _kept_best(job: Job, saved: Best) -> Best:
+    """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
+
+    They are later where the newest checkpoint can't be read, and training goes on from the one before.
+    """
+    run = job.run
+    measures = run.measures_of_weights()
+    if measures is None or measures["epoch"] <= saved.epoch:
+        return saved
+    if not is_better(measures["accuracy"], measures["loss"], saved):
+        return saved
+    try:
+        return Best(weights=run.read_weights(), **measures)
+    except RunError as error:
+        job.say(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
+        return saved
+
+
+def damage_of_weights(run: Run) -> str:
+    """Return what is wrong with a run's best weights, missing or damaged; empty where they are whole."""
+    try:
+        run.read_weights()
+    except RunError as error:
+        return str(error)
+    return ""
+
+
+def write_split(run: Run, dataset: Dataset) -> None:
+    """Write split.csv, where the split was made here."""
+    if dataset.made_splits:
+        rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
+        run.write_table(run.split_path, ("image", "split"), rows)
+
+
+def _bits_depend_on(job: Job) -> dict[str, object]:
+    """What a result's last digits depend on, on one kind of machine."""
+    settled = job.settled
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": settled.device,
+        "processes": job.team.size,
+        **asdict(settled.mode),
+    }

@@ -1,0 +1,113 @@
+"""What the loop is given, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from convscope.data.augment import Augmentation
+from convscope.data.batches import Normalization
+from convscope.hardware.mode import Forward, Mode
+from convscope.runs.events import EpochRow
+from convscope.scoring.objective import Objective
+from convscope.training.optim.optimizers import make_optimizer
+from convscope.training.optim.weight_averaging import Average
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the loop needs of a recipe, in plain types."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    depth_decay: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    warmup: float
+    objective: Objective
+    gradient_clip: float
+    patience: int
+    seed: int
+    device: str
+    mode: Mode
+    augmentation: Augmentation
+    normalization: Normalization
+    # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
+    average: float = 0.0
+    resolution_start: float = 1.0
+    resolution_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
+
+    Of several labels the mean average precision stands in the accuracy's place.
+    """
+
+    epoch: int
+    accuracy: float | None
+    loss: float | None
+    weights: dict[str, Tensor]
+
+    @property
+    def measures(self) -> dict[str, float | int | None]:
+        """Everything but the weights."""
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "loss": self.loss}
+
+
+def is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
+    """Whether weights replace the best; without a validation part the last ones always do."""
+    if best is None or best.loss is None or loss is None:
+        return True
+    return (accuracy or 0.0, -loss) > (best.accuracy or 0.0, -best.loss)
+
+
+@dataclass
+class State:
+    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete.
+
+    Where the weights are averaged, `average` holds their mean, and it is the mean that answers and is kept.
+    """
+
+    network: nn.Module
+    forward: Forward
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: Best | None = None
+    rows: list[EpochRow] = field(default_factory=list)
+    average: Average | None = None
+
+    @property
+    def answering(self) -> nn.Module:
+        """The network that is measured and kept."""
+        return self.network if self.average is None else self.average.network
+
+
+def new_state(network: nn.Module, settings: Settings) -> State:
+    """A network on its device, laid out for its mode, with a fresh optimizer."""
+    network = network.to(settings.device)
+    settings.mode.lay_out(network)
+    optimizer = make_optimizer(
+        settings.optimizer,
+        network,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        batch_size=settings.batch_size,
+        depth_decay=settings.depth_decay,
+    )
+    average = Average(network, settings.average) if settings.average else None
+    return State(network, settings.mode.forward_of(network), optimizer, average=average)
+
+
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}

@@ -1,0 +1,85 @@
+"""What every training opens before its first step, an ablation's and the range test's as well: images, card, torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from convscope.data.batches import measure_normalization
+from convscope.data.open import BUILT_IN, Probe, open_dataset
+from convscope.data.pixels.cache_budget import LackOfRoom
+from convscope.data.records import Dataset, ImageSet
+from convscope.errors import DataError, RunError
+from convscope.hardware.mode import computing
+from convscope.hardware.rank import Place
+from convscope.report.printable import first_and_last, quoted_where_blank
+from convscope.runs.events import Listener
+from convscope.runs.run_directory import ModelCard
+from convscope.training.resolve.resolve import Settled
+from convscope.training.start import network_options
+
+
+def lasting_source(found: Probe) -> str:
+    """The source as it can be found again from another folder."""
+    return found.source if found.source in BUILT_IN else os.path.realpath(found.source)
+
+
+def open_images(
+    found: Probe, settled: Settled, listener: Listener, cache_directory: Path | None
+) -> tuple[Dataset, ImageSet]:
+    """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
+    recipe = settled.recipe
+    streamed = recipe.stream == "yes"
+    try:
+        dataset = open_dataset(
+            found,
+            decoding=settled.decoding,
+            validation_fraction=recipe.held_back,
+            test_fraction=recipe.test_fraction,
+            seed=recipe.seed_of_split,
+            strict=recipe.strict,
+            verify=recipe.verify,
+            cache_directory=cache_directory,
+            progress=listener.progressed,
+            stream=streamed,
+            processes=Place.of().local_size,
+        )
+    except LackOfRoom as error:
+        kept = "hold back fewer" if streamed else "train with --stream yes, which keeps no training image decoded"
+        raise DataError(f"{error}, or {kept}") from None
+    if dataset.train is None or not len(dataset.train):
+        raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")
+    return dataset, dataset.train
+
+
+def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
+    """What is to be trained, and how images are prepared for it."""
+    return ModelCard(
+        name=str(settled.recipe.model),
+        options=network_options(settled.recipe),
+        classes=dataset.classes,
+        decoding=settled.decoding,
+        normalization=measure_normalization(train),
+        loss=settled.recipe.loss,
+        views=settled.recipe.test_views,
+    )
+
+
+def data_lines(dataset: Dataset) -> Iterator[str]:
+    """Say what was read: the source, its images, its classes, and what the reader should know of them."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
+    yield f"data: {dataset.source}: {len(dataset.classes)} classes, images: {counts}"
+    yield f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}"
+    yield from dataset.notes
+
+
+@contextmanager
+def own_torch(settled: Settled) -> Iterator[None]:
+    """Our own generators, thread count and arithmetic inside; the user's are put back."""
+    devices = list(range(torch.cuda.device_count())) if settled.device == "cuda" else []
+    with torch.random.fork_rng(devices=devices), computing(settled.mode, settled.device):
+        yield

@@ -1,0 +1,176 @@
+"""The optimizers by name, with weight decay where it belongs and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from convscope.errors import RunError, did_you_mean
+from convscope.nets.layer_groups import rate_factors
+from convscope.nets.param_groups import paces_of, scale_free_of
+from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonBeside
+
+# A group's own entries: how many times as fast as the schedule says its parameters learn, and for what share of the
+# run; see `set_rate`.
+RATE_FACTOR, UNTIL = "rate_factor", "until"
+
+# optimizer -> (images of a step, the highest learning rate there) that trained every network of the catalogue. It grows
+# with the root of the batch: the noise of a step does, and twice the batch does not bear twice the rate in small sets.
+BASE_RATE = {"sgd": (128, 0.05), "adamw": (128, 0.002), "muon": (128, 0.02)}
+# Muon's, where the filters' scale is free: a step turns a layer by so much at once. Larger batches bear no more.
+SCALE_FREE_RATE = (1000, 0.24)
+# What the past counts for. In Adam the first moment is what momentum is to SGD.
+MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}
+# The second moment of Adam (Kingma and Ba 2015, algorithm 1).
+SECOND_MOMENT = 0.999
+# Against divergence, so much of the rate that was taken is proposed, or of the usual one where that is lower.
+GENTLER = 1 / 5
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What parameters of one group have in common."""
+
+    filters: bool
+    scale_free: bool
+    weight_decay: float
+    factor: float
+    until: float
+
+
+def make_optimizer(
+    name: str,
+    network: nn.Module,
+    *,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int = 128,
+    depth_decay: float = 1.0,
+) -> torch.optim.Optimizer:
+    """An optimizer over a network's weights; biases and normalisation (one axis or none) are not decayed.
+
+    With a `depth_decay` other than 1 each part learns so many times as fast as the one after it; see `set_rate`. Where
+    the network is `Paced`, its parameters learn at their own pace: at the optimizer's usual rate for steps of
+    `batch_size` images as fast as they say, at another so many times faster or slower.
+
+    Raises:
+        RunError: an optimizer that does not exist, or not in this torch.
+    """
+    if name not in OPTIMIZERS:
+        raise RunError(f"no optimizer is called {name!r}.{did_you_mean(name, OPTIMIZERS)}")
+    by_depth = rate_factors(network, depth_decay)
+    # Adam divides by the gradient's own size, so that a pace has no meaning to it.
+    paces, scale_free = paces_of(network), scale_free_of(network)
+    usual = default_learning_rate(name, batch_size, network)
+    alike: dict[_Kind, list[nn.Parameter]] = {}
+    for weight, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        factor, decay, until = by_depth[weight], weight_decay if parameter.ndim > 1 else 0.0, 1.0
+        if pace := paces.get(weight):
+            until = pace.until
+            if name != "adamw":
+                factor *= pace.rate * batch_size / usual
+                decay = pace.decay / pace.rate
+        elif name == "muon" and parameter.ndim <= 2:
+            factor *= default_learning_rate("sgd", batch_size, network) / usual
+        kind = _Kind(parameter.ndim > 2, weight in scale_free, decay, factor, until)
+        alike.setdefault(kind, []).append(parameter)
+    groups: Groups = [
+        {
+            "params": parameters,
+            "weight_decay": kind.weight_decay,
+            FILTERS: kind.filters,
+            SCALE_FREE: kind.scale_free,
+            RATE_FACTOR: kind.factor,
+            UNTIL: kind.until,
+        }
+        for kind, parameters in alike.items()
+    ]
+    return OPTIMIZERS[name](groups, learning_rate, momentum)
+
+
+def decays_any(name: str, network: nn.Module) -> bool:
+    """Whether the recipe's weight decay reaches any weights that are trained.
+
+    What has a pace of its own has a decay of its own, and Muon undoes what becomes of a free scale.
+
+    >>> from convscope.nets.cifarnet import cifarnet
+    >>> decays_any("muon", cifarnet()), decays_any("sgd", cifarnet())
+    (False, True)
+    """
+    apart = set() if name == "adamw" else {*paces_of(network)}
+    if name == "muon":
+        apart |= scale_free_of(network)
+    return any(
+        parameter.ndim > 1 and parameter.requires_grad and weight not in apart
+        for weight, parameter in network.named_parameters()
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: Callable[[float], float]) -> None:
+    """Let every group learn at its own factor of the rate of now.
+
+    `rate(until)` is the rate of what learns for that share of the run: 1 for nearly everything. Once it is 0 the
+    group's parameters are frozen, which spares their gradients.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate(group[UNTIL]) * group[RATE_FACTOR]
+        if group[UNTIL] < 1 and group["lr"] == 0:
+            for parameter in group["params"]:
+                parameter.requires_grad_(False)
+                parameter.grad = None
+
+
+Groups = list[dict[str, Any]]
+
+
+def _sgd(groups: Groups, learning_rate: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, nesterov=momentum > 0)
+
+
+def _adamw(groups: Groups, learning_rate: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(momentum, SECOND_MOMENT))
+
+
+def _muon(groups: Groups, learning_rate: float, momentum: float) -> torch.optim.Optimizer:
+    return MuonBeside(groups, learning_rate=learning_rate, momentum=momentum)
+
+
+# optimizer -> how it is made from (groups of parameters, highest learning rate, momentum).
+OPTIMIZERS: dict[str, Callable[[Groups, float, float], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": _adamw,
+    "muon": _muon,
+}
+
+
+def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | None = None) -> float:
+    """The highest learning rate that is taken when nobody says, rounded to two digits.
+
+    >>> default_learning_rate("sgd", 64), default_learning_rate("adamw", 512)
+    (0.035, 0.004)
+    """
+    images, rate = BASE_RATE[optimizer]
+    grown = (batch_size / images) ** 0.5
+    if optimizer == "muon" and scale_free_of(network):
+        images, rate = SCALE_FREE_RATE
+        grown = min(1.0, (batch_size / images) ** 0.5)
+    return float(f"{rate * grown:.2g}")
+
+
+def against_divergence(
+    learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module, clipped: bool = False
+) -> str:
+    """What to do where the loss grew, or stopped being a number, as a clause.
+
+    `learning_rate` is the schedule's highest; with `clipped`, gradients are clipped already.
+    """
+    rate = GENTLER * min(learning_rate, default_learning_rate(optimizer, batch_size, network))
+    clip = "" if clipped else ", or set --gradient-clip 1"
+    return f"lower the rate, of at most {learning_rate:.3g}, say to --learning-rate {rate:.2g}{clip}"

@@ -1,0 +1,193 @@
+"""A batch that fits the memory: foreseen where that can be, halved where it turns out too large.
+
+Linux kills a process that takes too much, so on a CPU there is nothing to catch: what a step needs is worked out
+beforehand. On a GPU the device refuses, and that is caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from math import prod
+
+import torch
+from torch import nn
+
+from convscope.capture.training import training_memory
+from convscope.data.open import Probe
+from convscope.data.streamed import held_bytes
+from convscope.errors import CaptureError, RunError
+from convscope.graph.memory import Optimizer
+from convscope.hardware.machine import available_memory
+from convscope.nets.build import build
+from convscope.nets.layer_groups import freeze
+from convscope.recipe.setting import AUTO
+from convscope.report.units import byte_size
+from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.start import network_options
+
+# Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.
+USABLE = 0.85
+# No network of the catalogue keeps more bytes than this for each byte of its input (in float32), and numbers for
+# each weight: where so much fits, nothing needs to be worked out.
+MOST_PER_INPUT_BYTE, MOST_PER_WEIGHT = 2000, 8
+# Batch normalisation needs two.
+LEAST_BATCH = 2
+
+# What torch, NumPy and the device say when there is no more.
+_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+# Changes a network in place.
+Surgery = Callable[[nn.Module], object]
+# The state that an optimizer keeps, in the terms of `graph.memory`.
+_STATE: dict[str, Optimizer] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
+
+
+def _whole(network: nn.Module) -> None:
+    """The surgery that does nothing."""
+
+
+def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
+    """The first of batch_size, a half of it, a quarter, ... whose bytes are within the limit; 0 where none of 2 is.
+
+    >>> halved_to_fit(500, lambda images: 10 * images, limit=1300), halved_to_fit(4, lambda images: 9, limit=8)
+    (125, 0)
+    """
+    while batch_size >= LEAST_BATCH and needed(batch_size) > limit:
+        batch_size //= 2
+    return batch_size if needed(batch_size) <= limit else 0
+
+
+def fit_to_memory(
+    settled: Settled, found: Probe, *, processes: int = 1, at_once: int = 1, surgeries: Sequence[Surgery] = (_whole,)
+) -> tuple[Settled, tuple[str, ...]]:
+    """The recipe with a batch that the free memory holds, and what there is to say of it.
+
+    So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
+    place: the memory must hold a step of whichever needs most.
+
+    Raises:
+        RunError: not even two images fit.
+    """
+    limit = _usable(settled.device)
+    if limit is not None:
+        limit = max(0, limit - _waiting(settled, found))
+    if limit is None or _surely_fits(settled, limit // at_once):
+        return settled, ()
+    alone = _needed(settled, len(found.classes), processes, surgeries)
+    if alone is None:
+        return settled, ()
+
+    def needed(images: int) -> int:
+        return at_once * alone(images)
+
+    taken = halved_to_fit(settled.batch_size, needed, limit)
+    if taken == settled.batch_size:
+        return settled, ()
+    shown = f"a step of {settled.batch_size} images needs about {byte_size(needed(settled.batch_size))}"
+    if at_once > 1:
+        shown += f" in {at_once} trainings at once"
+    room = f"{byte_size(limit)} can be taken"
+    if not taken:
+        fewer = "fewer --jobs, " if at_once > 1 else ""
+        raise RunError(
+            f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
+        )
+    smaller = with_batch(settled, found, taken)
+    return smaller, (f"{shown}, and {room}: {followed(smaller, settled)}",)
+
+
+def step_bytes(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+    """The memory of one training step, of whichever network needs most; None where that can't be told."""
+    needed = _needed(settled, classes, 1, surgeries)
+    return None if needed is None else needed(settled.batch_size)
+
+
+def most_at_once(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+    """How many trainings' steps the free memory holds at once; None where that can't be told."""
+    limit = _usable(settled.device)
+    needed = None if limit is None else step_bytes(settled, classes, surgeries=surgeries)
+    return None if limit is None or needed is None else limit // needed
+
+
+def with_batch(settled: Settled, found: Probe, batch_size: int) -> Settled:
+    """The settled recipe with another batch; the learning rate, given or not, changes as the rule's own would."""
+
+    def of_the_rule(images: int) -> float:
+        return settle(settled.recipe.changed({"batch_size": images, "learning_rate": AUTO}), found).learning_rate
+
+    rate = settled.learning_rate * of_the_rule(batch_size) / of_the_rule(settled.batch_size)
+    changes = {"batch_size": batch_size, "learning_rate": float(f"{rate:.3g}")}
+    return replace(settle(settled.recipe.changed(changes), found), reasons=settled.reasons, notes=settled.notes)
+
+
+def followed(smaller: Settled, before: Settled) -> str:
+    """What became of the batch and the learning rate, in words."""
+    rate = f"learning rate {smaller.learning_rate:g}"
+    if smaller.learning_rate != before.learning_rate:
+        rate += f" instead of {before.learning_rate:g}"
+    return f"steps of {smaller.batch_size} images, {rate}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left.
+
+    >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")), \
+        is_out_of_memory(RuntimeError("shapes do not fit"))
+    (True, False)
+    """
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
+
+
+def _usable(device: str) -> int | None:
+    """Bytes that training may take; None where nobody tells."""
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory() if device == "cpu" else None
+    return None if free is None else int(free * USABLE)
+
+
+def _waiting(settled: Settled, found: Probe) -> int:
+    """Bytes of a stream's images that wait in the memory of a training on a CPU; its processes share them."""
+    if settled.recipe.stream != "yes" or settled.device != "cpu":
+        return 0
+    return held_bytes(found.listing, settled.decoding, settled.batch_size)
+
+
+def _surely_fits(settled: Settled, limit: int) -> bool:
+    pixels = settled.batch_size * settled.decoding.channels * prod(settled.decoding.size)
+    return 4 * (pixels * MOST_PER_INPUT_BYTE + settled.weights * MOST_PER_WEIGHT) <= limit
+
+
+def _needed(
+    settled: Settled, classes: int, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+) -> Callable[[int], int] | None:
+    """Bytes of a training step by the size of the batch; None where a network can't be followed."""
+    recipe, decoding = settled.recipe, settled.decoding
+
+    def network(surgery: Surgery) -> nn.Module:
+        made = build(
+            str(recipe.model),
+            num_classes=classes,
+            in_channels=decoding.channels,
+            image_size=decoding.size,
+            options=network_options(recipe),
+        )
+        surgery(made)
+        freeze(made, recipe.freeze)
+        return made
+
+    with suppress(CaptureError):
+        shape = (decoding.channels, *decoding.size)
+        memories = [training_memory(partial(network, surgery), shape) for surgery in surgeries]
+        optimizer = _STATE.get(str(recipe.optimizer), "adam")
+        # The processes of a CPU share its memory; each GPU has its own.
+        together = processes if settled.device == "cpu" else 1
+
+        def needed(images: int) -> int:
+            share = -(-images // processes)
+            return together * max(memory.at(share, optimizer=optimizer).total for memory in memories)
+
+        return needed
+    return None

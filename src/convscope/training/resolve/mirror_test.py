@@ -1,0 +1,218 @@
+"""Whether mirrored images of one class look like another class, found in a sample of the training images.
+
+A linear discriminant on cheap features, cross-validated, tells the held-out images of two classes A and B apart. Two
+signs say that a mirror makes A into B:
+
+- mirrored images are exchanged: most of each class are taken for the other, and as surely as the other's own are;
+- mirrored images of A can't be told from B, by a discriminant of their own, where A itself can be.
+
+The first sees a change in spite of a background that tells a mirror image; the second also sees it where B holds more
+than mirrored images of A. Both need the images that tell it to be more than chance allows, over all pairs of classes.
+Where a mirror leaves classes what they are, or makes something of them that no class holds, neither comes about: a
+photograph's mirror image is not another photograph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from convscope.data.listing import Listing
+from convscope.data.pixels.sample import read_rows
+from convscope.data.records import Decoding, Labels
+from convscope.report.units import percent
+from convscope.training.resolve.shape_features import reduced, shape_features
+
+# Images of each class that are looked at, and classes up to which it is done: of more, names alone decide.
+FEWEST, OF_A_CLASS, MOST_CLASSES = 8, 150, 100
+# Images in all, and pixels to decode in all, beyond which each class gets fewer, but no less than LEAST.
+IN_ALL, PIXELS, LEAST = 600, 10**9, 12
+FOLDS = 4
+# The within-class covariance is moved so far towards a multiple of the identity.
+RIDGE = 0.1
+# What a change must leave, reversed, of the distance between two classes along their discriminant; or what it must take
+# of how much more than half of their images are told apart.
+EXCHANGED, FALL = 0.6, 0.3
+# How improbable that must be by chance, over all pairs of classes.
+CHANCE = 1e-3
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Two classes of which a change of the images makes the first into the second.
+
+    `right` and `changed` are shares of held-out images of both that are told apart, as they are and changed.
+    """
+
+    first: str
+    second: str
+    right: float
+    changed: float
+
+    def told(self, changed: str) -> str:
+        """Return it in words; `changed` says what was done to the images."""
+        shares = f"{percent(self.right, decimals=0)} right as they are, {percent(self.changed, decimals=0)} {changed}"
+        return f"{changed} images of {self.first!r} look like {self.second!r} ({shares})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Small images (N, C, H, W) of 0 to 1 with their labels (N,), which index `classes`."""
+
+    images: Tensor
+    labels: Labels
+    classes: tuple[str, ...]
+
+
+def read_sample(listing: Listing, rows: Labels, decoding: Decoding, *, seed: int) -> Sample | None:
+    """Decode some of the rows, as many of each class; None where there are too many classes, or too few images.
+
+    Of images with several labels those with one alone count.
+    """
+    if listing.targets is None:
+        labels = listing.labels[rows]
+    else:
+        targets = listing.targets[rows]
+        rows, labels = rows[targets.sum(1) == 1], targets[targets.sum(1) == 1].argmax(1)
+    counts = np.bincount(labels, minlength=len(listing.classes))
+    classes = np.flatnonzero(counts >= FEWEST)
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        return None
+    height, width = listing.image_size
+    in_all = min(IN_ALL, PIXELS // max(1, height * width))
+    of_each = max(LEAST, min(OF_A_CLASS, in_all // len(classes)))
+    draw = np.random.default_rng(seed)
+    chosen = np.concatenate([draw.permutation(np.flatnonzero(labels == label))[:of_each] for label in classes])
+    chosen.sort()  # in the order in which they lie on the disk
+    pixels, read = read_rows(listing, rows[chosen], decoding)
+    places = np.searchsorted(classes, labels[chosen][np.isin(rows[chosen], read)])
+    if np.bincount(places, minlength=len(classes)).min() < FOLDS:
+        return None
+    names = tuple(listing.classes[label] for label in classes.tolist())
+    with one_thread():
+        return Sample(images=reduced(pixels), labels=places, classes=names)
+
+
+def find_confusion(sample: Sample, change: Callable[[Tensor], Tensor], *, seed: int) -> Confusion | None:
+    """Return the two classes that a change of the images (N, C, H, W) confuses most surely; None where it does not."""
+    count, labels = len(sample.classes), sample.labels
+    with one_thread():
+        plain = shape_features(sample.images)
+        changed = shape_features(change(sample.images).contiguous())
+        if plain.shape != changed.shape:
+            return None
+        scores = _held_out_scores(plain, changed, labels, count, seed)
+    least = CHANCE / math.comb(count, 2)
+    worst: Confusion | None = None
+    for first, second in permutations(range(count), 2):
+        rows = labels == first, labels == second
+        for sign in (_exchanged, _alike):
+            probability, right, share = sign(*scores, *rows, first, second)
+            if probability < least:
+                least = probability
+                names = sample.classes[first], sample.classes[second]
+                worst = Confusion(first=names[0], second=names[1], right=right, changed=share)
+    return worst
+
+
+def _exchanged(
+    of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
+) -> tuple[float, float, float]:
+    """The probability that changed images are exchanged by chance, and the shares that are right before and after."""
+    right = float(_told_apart(of_plain[a], of_plain[b], first, second).mean())
+    after = _told_apart(of_changed[a], of_changed[b], first, second)
+    own, others = after[: a.sum()].mean(), after[a.sum() :].mean()
+    # A photograph's mirror image lies on some side of any line too, but seldom far from it: what the discriminant says
+    # of a class must be reversed, not only changed.
+    before, reversed_ = (
+        float((some[a, first] - some[a, second]).mean() - (some[b, first] - some[b, second]).mean())
+        for some in (of_plain, of_changed)
+    )
+    if max(own, others) >= 0.5 or -reversed_ < EXCHANGED * before:
+        return 1.0, right, 0.0
+    return _sign_test(int((~after).sum()), int(after.sum())), right, float(after.mean())
+
+
+def _alike(
+    of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
+) -> tuple[float, float, float]:
+    """The probability that changed images of the first class are less well told from the second by chance; shares."""
+    before = _told_apart(of_plain[a], of_plain[b], first, second)
+    after = _told_apart(of_changed[a], of_plain[b], len(of_plain[0]) // 2 + first, second)
+    right, share = float(before.mean()), float(after.mean())
+    if right - share < FALL * (right - 0.5):
+        return 1.0, right, share
+    return _sign_test(int((before & ~after).sum()), int((after & ~before).sum())), right, share
+
+
+def _held_out_scores(plain: Floats, changed: Floats, labels: Labels, classes: int, seed: int) -> tuple[Floats, Floats]:
+    """Linear discriminant scores (N, 2 classes) of images and changed images: of each class, and of each changed one.
+
+    Each image is scored by means and a covariance to which neither it nor its changed self has contributed.
+    """
+    both = np.concatenate([plain, changed])
+    spread = both.std(0)
+    scale = np.where(spread > 1e-9, spread, 1.0)
+    plain, changed = (plain - both.mean(0)) / scale, (changed - both.mean(0)) / scale
+    fold = np.empty(len(labels), np.int64)
+    draw = np.random.default_rng(seed)
+    for label in range(classes):
+        rows = draw.permutation(np.flatnonzero(labels == label))
+        fold[rows] = np.arange(len(rows)) % FOLDS
+    of_plain, of_changed = np.empty((len(labels), 2 * classes)), np.empty((len(labels), 2 * classes))
+    for number in range(FOLDS):
+        held, learned = fold == number, fold != number
+        own = [learned & (labels == label) for label in range(classes)]
+        means = np.stack([plain[rows].mean(0) for rows in own] + [changed[rows].mean(0) for rows in own])
+        rest = np.concatenate(
+            [plain[learned] - means[labels[learned]], changed[learned] - means[classes + labels[learned]]]
+        )
+        weights = _discriminants(torch.from_numpy(rest), torch.from_numpy(means))
+        offsets = -0.5 * (means.T * weights).sum(0)
+        of_plain[held], of_changed[held] = plain[held] @ weights + offsets, changed[held] @ weights + offsets
+    return of_plain, of_changed
+
+
+def _discriminants(rest: Tensor, means: Tensor) -> Floats:
+    """The linear discriminants (D, classes) of class means (classes, D), from what images differ from theirs (N, D)."""
+    covariance = rest.T @ rest / len(rest)
+    features = len(covariance)
+    covariance.diagonal().add_(RIDGE * covariance.trace() / features + 1e-9)
+    return np.asarray(torch.linalg.solve(covariance, means.T).numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: on small arrays several wait for each other, and their sums may differ."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _told_apart(first: Floats, second: Floats, own: int, other: int) -> Booleans:
+    """Which images of two classes are told apart by columns `own` and `other` of their scores: the first's, then."""
+    return np.concatenate([first[:, own] > first[:, other], second[:, other] > second[:, own]])
+
+
+def _sign_test(losses: int, gains: int) -> float:
+    """The probability of so many losses or more among all differences, were both as likely.
+
+    >>> _sign_test(3, 0), _sign_test(1, 1), _sign_test(0, 0)
+    (0.125, 0.75, 1.0)
+    """
+    together = losses + gains
+    return float(sum(math.comb(together, number) for number in range(losses, together + 1)) / 2**together)

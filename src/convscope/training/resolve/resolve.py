@@ -1,0 +1,294 @@
+"""What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
+
+The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
+recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`train.auto.mirroring`),
+after all that can be refused without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope.data.augment import Augmentation
+from convscope.data.open import Probe
+from convscope.data.records import Decoding
+from convscope.errors import RunError
+from convscope.hardware.device import has_bf16, require_one_each, usable_device
+from convscope.hardware.machine import this_machine
+from convscope.hardware.mode import Mode, Precision, require_possible
+from convscope.hardware.rank import Place, threads_for
+from convscope.nets import catalogue
+from convscope.nets.build import build, nearest_input, own_size, smallest_input
+from convscope.nets.layer_groups import freeze
+from convscope.recipe.class_weights import require_known
+from convscope.recipe.presets import MODEL_INSTEAD, completed
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO, plain, taken
+from convscope.recipe.text_values import options_text, parse_size
+from convscope.report.units import plural
+from convscope.scoring.losses import LOSSES
+from convscope.training.optim.muon import NEEDED, has_muon
+from convscope.training.optim.optimizers import MOMENTUM, decays_any
+from convscope.training.resolve.augmentation import choose_augmentation, choose_growth, choose_views
+from convscope.training.resolve.budget import choose_dose, validation_fraction
+from convscope.training.resolve.streaming import chosen_stream
+from convscope.training.start import network_options, run_of_weights, starts_trained
+
+# Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
+TINY_SIDE, ENLARGED = 24, 32
+# bf16 pays where convolutions are large; in a network of few weights the casts cost more than they save.
+BF16_WEIGHTS = 1_000_000
+NATIVE_BF16 = "bf16 arithmetic with fp32 weights in the training step: this machine computes it natively"
+
+# A step of a network this small is over before a second thread has joined in.
+ONE_THREAD_WEIGHTS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A recipe with nothing left open, in the forms in which the loop uses it.
+
+    `reasons` say what auto became, `notes` what became of something that the user had asked for.
+    """
+
+    recipe: Recipe
+    decoding: Decoding
+    augmentation: Augmentation
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    mode: Mode
+    device: str
+    weights: int
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> Settled:
+    """Replace every "auto" of a recipe by what fits the data, the machine, and what is free for decoded images.
+
+    Raises:
+        CaptureError: no such network or option.
+        GeometryError: images of this size vanish in the network.
+        RunError: a device that is not there.
+    """
+    reasons: list[str] = []
+    notes: list[str] = []
+    asked = _with_what_images_decide(recipe, found, reasons)
+    recipe = _with_what_its_name_stands_for(asked, reasons)
+    _check_means(recipe, found)
+    decoding = Decoding(
+        size=_image_size(recipe, found, reasons), channels=plain(recipe.channels), resize_mode=recipe.resize_mode
+    )
+    network = _network(recipe, found, decoding)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    recipe = choose_dose(recipe, found, network, reasons, notes)
+    recipe = _with_what_its_optimizer_takes(asked, recipe, network)
+    device = usable_device(recipe.device)
+    require_one_each(Place.of(), device)
+    augmentation = choose_augmentation(asked, recipe, found, decoding, reasons, notes)
+    views = choose_views(asked, recipe, augmentation, decoding, reasons)
+    mode = _mode(recipe, device, weights, reasons)
+    complete = recipe.changed(
+        {
+            "image_size": "x".join(map(str, decoding.size)),
+            "stream": chosen_stream(recipe, found, decoding, cache_directory, reasons),
+            "flip": augmentation.flip,
+            "flip_mode": augmentation.flip_mode,
+            "color_jitter_pca": augmentation.color_jitter_pca,
+            "crop_padding": augmentation.crop_padding,
+            "random_resized_crop": augmentation.random_resized_crop,
+            "test_views": views,
+            "resolution_share": choose_growth(asked, recipe, network, decoding, reasons),
+            "split_seed": recipe.seed_of_split,
+            "label_smoothing": taken(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
+            "device": device,
+            "plan": "rules",
+            **asdict(mode),
+        }
+    )
+    return Settled(
+        recipe=complete,
+        decoding=decoding,
+        augmentation=augmentation,
+        epochs=plain(complete.epochs),
+        batch_size=plain(complete.batch_size),
+        learning_rate=plain(complete.learning_rate),
+        mode=mode,
+        device=device,
+        weights=weights,
+        reasons=tuple(reasons),
+        notes=tuple(notes),
+    )
+
+
+def _with_what_images_decide(recipe: Recipe, found: Probe, reasons: list[str]) -> Recipe:
+    """The recipe with the layout, the share that is held back, the channels, the network and the loss."""
+    share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
+    recipe = recipe.changed({"validation_fraction": share, "channels": channels, "layout": found.layout})
+    recipe = _with_network_of_weights(recipe, reasons)
+    recipe = recipe.changed({"model": _model(recipe, found, reasons)})
+    return recipe.changed({"loss": _loss(recipe, found, reasons)})
+
+
+def _with_what_its_name_stands_for(asked: Recipe, reasons: list[str]) -> Recipe:
+    """The recipe completed by its table; where this torch has no Muon, the table's gives way to SGD."""
+    recipe = completed(asked, asked.model, asked.loss)
+    if recipe.optimizer != "muon" or has_muon():
+        return recipe
+    if asked.optimizer == "muon":
+        raise RunError(f"{NEEDED}: take sgd")
+    reasons.append(f"optimizer sgd: {NEEDED}")
+    return completed(asked.changed({"optimizer": "sgd"}), asked.model, asked.loss)
+
+
+def _check_means(recipe: Recipe, found: Probe) -> None:
+    """Raise RunError where the recipe lacks the weights that it tunes, or the validation that it goes by."""
+    if recipe.recipe == "finetune" and not starts_trained(recipe):
+        raise RunError(
+            "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
+            "--model-options pretrained=true"
+        )
+    if recipe.validation_fraction or "val" in found.counts:
+        return
+    if recipe.schedule == "plateau":
+        raise RunError("schedule plateau follows the validation, and there is none: let validation_fraction be above 0")
+    if recipe.patience:
+        raise RunError(
+            f"patience {recipe.patience} waits for a better validation, and there is none: let validation_fraction be "
+            "above 0, or leave patience out"
+        )
+
+
+def _network(recipe: Recipe, found: Probe, decoding: Decoding) -> nn.Module:
+    """The network, frozen where it will be, in shapes without numbers: an impossible one is refused at once."""
+    with torch.device("meta"):
+        network = build(
+            recipe.model,
+            num_classes=len(found.classes),
+            in_channels=decoding.channels,
+            image_size=decoding.size,
+            options=network_options(recipe),
+        )
+    freeze(network, recipe.freeze)
+    return network
+
+
+def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Module) -> Recipe:
+    """The recipe with its momentum, and without a weight decay that would do nothing."""
+    decays = decays_any(recipe.optimizer, network)
+    if not decays and asked.weight_decay not in (AUTO, 0):
+        raise RunError(
+            f"weight_decay {asked.weight_decay} does nothing to what {recipe.model} trains with {recipe.optimizer}: "
+            "leave it out"
+        )
+    decay = plain(recipe.weight_decay) if decays else 0.0
+    return recipe.changed({"weight_decay": decay, "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer])})
+
+
+def _with_network_of_weights(recipe: Recipe, reasons: list[str]) -> Recipe:
+    """The recipe with the network, options and image size of the run whose weights it starts from, where left open."""
+    card = run_of_weights(recipe.weights) if recipe.model == AUTO else None
+    if card is None:
+        return recipe
+    size = "x".join(map(str, card.decoding.size))
+    reasons.append(f"model {card.name}: the network of {recipe.weights}, with images at {size} pixels")
+    return recipe.changed(
+        {
+            "model": card.name,
+            "model_options": recipe.model_options or options_text(card.options),
+            "image_size": size if recipe.image_size == AUTO else recipe.image_size,
+        }
+    )
+
+
+def _model(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
+    if recipe.model != AUTO:
+        return recipe.model
+    side = min(found.image_size)
+    usual = catalogue.choose(side, channels=plain(recipe.channels))
+    usual = MODEL_INSTEAD.get((recipe.recipe, usual), usual)
+    others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_SMALLEST, catalogue.AUTO_OTHERWISE)
+    model = next((name for name in (usual, *others) if _takes_size(name, recipe)), usual)
+    why = "" if model == usual else f", and {usual} does not take {recipe.image_size}"
+    reasons.append(f"model {model}: for images of about {plural(side, 'pixel')}{why}")
+    return model
+
+
+def _takes_size(model: str, recipe: Recipe) -> bool:
+    """Whether a network takes images of the size that the recipe asks for; any does where that is left open."""
+    if recipe.image_size == AUTO:
+        return True
+    size = parse_size(recipe.image_size)
+    return all(least <= side for least, side in zip(smallest_input(model), size, strict=True))
+
+
+def _loss(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
+    """The loss that fits the labels; raises RunError for one that does not."""
+    loss = recipe.loss
+    if loss == AUTO:
+        loss = "multi-label" if found.multi_label else "softmax"
+        if found.multi_label:
+            reasons.append("loss multi-label: images have several labels, or none")
+    if (loss == "multi-label") != found.multi_label:
+        has = "several labels, or none" if found.multi_label else "one class each"
+        fitting = "multi-label" if found.multi_label else "softmax, hinge or logistic"
+        raise RunError(f"loss is {loss}, but the images of {found.source} have {has}: take {fitting}")
+    require_known(recipe.class_weights, found.classes)
+    return loss
+
+
+def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, int]:
+    """The images' own size within the network's; tiny pictures are enlarged."""
+    model = recipe.model
+    entry = catalogue.find(model)
+    own = own_size(entry, network_options(recipe))
+    if entry.per_pixel:
+        raise RunError(f"{model} answers for every pixel, and training needs one answer an image: choose another")
+    if len(own) != 2:
+        raise RunError(
+            f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"
+        )
+    if recipe.image_size != AUTO:
+        return parse_size(recipe.image_size)
+    side = min(found.image_size)
+    largest = catalogue.LARGER_INPUTS.get(entry.name, max(own))
+    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, largest)
+    height, width = taken, taken
+    if own != (taken, taken):
+        height, width = nearest_input(model, (taken, taken), options=network_options(recipe)) or own
+    if (height, width) != found.image_size:
+        shown = "x".join(map(str, found.image_size))
+        usual = f"was made for {own[0]}x{own[1]}" if largest == max(own) else f"gets {largest}x{largest} at most"
+        made = usual if height == taken else "takes no smaller ones"
+        reasons.append(f"images at {height}x{width} pixels: they are about {shown}, and {model} {made}")
+    return height, width
+
+
+def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode:
+    """How a step is computed, as rules without a clock have it."""
+    precision: Precision = "fp32"
+    if recipe.precision != AUTO:
+        precision = recipe.precision
+    elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
+        reasons.append(NATIVE_BF16)
+        precision = "bf16"
+    mode = Mode(
+        precision=precision,
+        memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
+        compile="no" if recipe.compile == AUTO else recipe.compile,
+        threads=taken(recipe.threads, _threads(weights)),
+    )
+    require_possible(mode, device)
+    return mode
+
+
+def _threads(weights: int) -> int:
+    """Threads of one process for a network of so many weights."""
+    if weights < ONE_THREAD_WEIGHTS:
+        return 1
+    return threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores)

@@ -1,0 +1,76 @@
+"""Which layer loses the digits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from convscope.errors import CaptureError
+from convscope.interpret.replay.audit import MODES, audit
+
+
+class Cancels(nn.Module):
+    """Two nearly equal large numbers are subtracted: the digits go there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.last = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return self.last((x + 1e4) - 1e4)
+
+
+def test_the_layer_that_cancels_loses_the_digits() -> None:
+    torch.manual_seed(0)
+    found = audit(Cancels(), input_shape=(3, 12, 12))
+    by_name = {layer.layer: layer for layer in found.layers}
+    assert list(by_name) == ["first", "add", "sub", "last"]
+    # The sum of ten thousand keeps fewer digits after the point; the difference brings it to light.
+    assert by_name["sub"].so_far["fp32"] > 100 * by_name["first"].so_far["fp32"]
+    assert found.agreement < 1e-9
+
+
+def test_bf16_has_about_two_digits_and_fp32_about_seven() -> None:
+    found = audit("lenet5")
+    for layer in found.layers:
+        assert layer.numpy
+        assert layer.own["fp32"] < 2e-6 and layer.own["fp32 channels-last"] < 2e-6
+        assert 1e-4 < layer.own["bf16"] < 2e-2
+    text = str(found)
+    assert "NumPy and torch agree in float64" in text and "bf16: 2" in text
+    assert set(json.loads(json.dumps(found.to_dict()))["worst"]) == {mode.name for mode in MODES}
+
+
+def test_an_operation_that_numpy_does_not_know_is_marked() -> None:
+    found = audit(
+        nn.Sequential(nn.Conv2d(1, 1, 3), nn.Softsign(), nn.PixelShuffle(1), nn.Hardshrink()), input_shape=(1, 6, 6)
+    )
+    assert any(not layer.numpy for layer in found.layers)
+    assert "* NumPy does not know this operation" in str(found)
+
+
+def test_what_cant_be_audited_is_named() -> None:
+    with pytest.raises(CaptureError, match="--input 3x224x224"):
+        audit(nn.Conv2d(1, 1, 3))
+    with pytest.raises(CaptureError, match="does not run on this input"):
+        audit(nn.Conv2d(1, 1, 3), input_shape=(3, 8, 8))
+
+
+def test_comparisons_have_no_digits_and_what_a_precision_lacks_is_named() -> None:
+    class Compared(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x > 0, x * 2, x)
+
+    assert all(layer.op != "gt" for layer in audit(Compared(), input_shape=(3, 8, 8)).layers)
+
+    class Fourier(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.rfft2(x).abs()
+
+    with pytest.raises(CaptureError, match=r"\(fft\) does not run in bf16: "):
+        audit(Fourier(), input_shape=(3, 8, 8))

@@ -1,0 +1,32 @@
+"""The first lesson: edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convscope.interpret.explanation.edges import edges_dict, edges_page, edges_text
+from convscope.reference.edges import VERTICAL, edge_images, learn_vertical_edges, likeness
+
+
+def test_a_random_kernel_becomes_a_vertical_edge_detector() -> None:
+    for seed in range(3):
+        learned = learn_vertical_edges(seed=seed)
+        assert abs(learned[0].likeness) < 0.6
+        assert learned[-1].likeness > 0.995
+        assert learned[-1].loss < learned[0].loss / 10
+
+
+def test_nothing_in_the_training_data_knows_the_kernel() -> None:
+    images, maps = edge_images(32, noise=0.0)
+    level = np.array([np.ptp(image, axis=-1).max() == 0 for image in images[:, 0]])
+    assert 0 < level.sum() < 32
+    assert not maps[level].any()
+    assert likeness(VERTICAL, VERTICAL.T) == 0
+
+
+def test_the_lesson_is_told_in_three_forms() -> None:
+    text, page, values = edges_text(), edges_page(), edges_dict()
+    assert "0 30 30  0" in text and "−30 −30" in text and "likeness to the vertical kernel" in text
+    assert page.startswith("<!doctype html>") and "Sobel" in page and "Scharr" in page
+    assert values["examples"][1]["map"] == [[0, 30, 30, 0]] * 4
+    assert values["learned"][-1]["likeness"] > 0.995

@@ -1,0 +1,134 @@
+"""A recipe survives its TOML form, and refuses what can't be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convscope.data.layout import WORDS as LAYOUTS
+from convscope.errors import RunError
+from convscope.recipe.recipe import Recipe, choices, names, parse_setting, placeholder, settings
+from convscope.recipe.recipe_file import from_toml, load_recipe, to_toml
+from convscope.recipe.setting import AUTO
+
+_OR_AUTO = st.just(AUTO)
+_STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
+    "recipe": st.sampled_from(choices("recipe")),
+    "data": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    "model": st.sampled_from(["auto", "lenet5", 'a "quoted" name', "ünïcode\\path"]),
+    "model_options": st.sampled_from(["", "variant=notes", "width=2,bias=true"]),
+    "image_size": st.one_of(_OR_AUTO, st.integers(1, 8192).map(lambda side: f"{side}x{side}")),
+    "channels": st.sampled_from([AUTO, 1, 3]),
+    "layout": st.sampled_from([*LAYOUTS, "train=a,b,train=a b=c/d,test=ünïcode"]),
+    "resize_mode": st.sampled_from(choices("resize_mode")),
+    "validation_fraction": st.floats(0, 0.49),
+    "test_fraction": st.floats(0, 0.49),
+    "strict": st.booleans(),
+    "verify": st.booleans(),
+    "flip": st.one_of(_OR_AUTO, st.booleans()),
+    "flip_mode": st.sampled_from(choices("flip_mode")),
+    "average": st.one_of(_OR_AUTO, st.floats(0, 10)),
+    "resolution_start": st.one_of(_OR_AUTO, st.floats(0.1, 1)),
+    "resolution_share": st.one_of(_OR_AUTO, st.floats(0, 0.99)),
+    "test_views": st.sampled_from(choices("test_views")),
+    "crop_padding": st.one_of(_OR_AUTO, st.integers(0, 100)),
+    "random_resized_crop": st.one_of(_OR_AUTO, st.booleans()),
+    "cutout": st.integers(0, 100),
+    "trivial_augment": st.booleans(),
+    "color_jitter_pca": st.one_of(_OR_AUTO, st.floats(0, 1)),
+    "mixup": st.floats(0, 8),
+    "cutmix": st.floats(0, 8),
+    "stream": st.sampled_from(choices("stream")),
+    "epochs": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
+    "batch_size": st.one_of(_OR_AUTO, st.integers(1, 10**6)),
+    "optimizer": st.sampled_from(choices("optimizer")),
+    "learning_rate": st.one_of(_OR_AUTO, st.floats(1e-9, 1e3)),
+    "momentum": st.floats(0, 0.999),
+    "weight_decay": st.floats(0, 1),
+    "schedule": st.sampled_from(choices("schedule")),
+    "warmup": st.floats(0, 0.99),
+    "loss": st.sampled_from([AUTO, "softmax", "logistic", "multi-label"]),
+    "label_smoothing": st.one_of(_OR_AUTO, st.floats(0, 0.99)),
+    "class_weights": st.sampled_from(["none", "balanced", "cat=2,a big dog=0.5"]),
+    "gradient_clip": st.floats(0, 1e6),
+    "weights": st.sampled_from(["", "weights.pth"]),
+    "freeze": st.sampled_from(["", "backbone", "conv1,bn1"]),
+    "depth_decay": st.floats(0, 2, exclude_min=True),
+    "patience": st.integers(0, 1000),
+    "seed": st.integers(0, 2**31),
+    "split_seed": st.one_of(_OR_AUTO, st.integers(0, 2**31)),
+    "device": st.sampled_from(choices("device")),
+    "plan": st.sampled_from(["auto", "measure", "rules"]),
+    "memory_format": st.sampled_from(choices("memory_format")),
+    "compile": st.sampled_from(choices("compile")),
+    "precision": st.sampled_from(choices("precision")),
+    "sync_batchnorm": st.booleans(),
+    "threads": st.one_of(_OR_AUTO, st.integers(1, 256)),
+}
+
+
+@given(st.fixed_dictionaries(_STRATEGIES))
+def test_a_recipe_is_the_same_after_toml(values: dict[str, Any]) -> None:
+    recipe = Recipe(**values)
+    assert from_toml(to_toml(recipe)) == recipe
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_every_setting_is_drawn_documented_and_written() -> None:
+    assert set(_STRATEGIES) == set(names())
+    text = to_toml(Recipe())
+    for item in settings():
+        assert f"\n{item.name} = " in "\n" + text
+        assert item.metadata["help"] in text
+        assert placeholder(item.name)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_default_can_be_typed(name: str) -> None:
+    default = Recipe().to_dict()[name]
+    typed = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
+    assert parse_setting(name, typed) == default
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0: it must be at least 1, or auto"),
+        ({"epochs": 2.5}, "epochs is 2.5: it must be a whole number, or auto"),
+        ({"epochs": True}, "epochs is True: it must be a whole number, or auto"),
+        ({"epochs": "many"}, "epochs is 'many': it must be a whole number, or auto"),
+        ({"batch_size": -1}, "batch_size is -1: it must be at least 1, or auto"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0: nothing would be learned"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan: it must be a finite number, or auto"),
+        ({"momentum": 1.0}, "momentum is 1.0: it must be below 1"),
+        ({"optimizer": "adam"}, "optimizer is 'adam': it is one of auto, sgd, adamw, muon. Did you mean adamw?"),
+        ({"resolution_start": 1.5}, "images begin at most at their own size"),
+        ({"channels": 2}, "channels is 2: images have 1"),
+        ({"layout": "class"}, "train=training_set,test=test_set. Did you mean classes?"),
+        ({"layout": "train=a,test=../b"}, "'../b' is not the name of a folder inside the source"),
+        ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
+        ({"image_size": "0"}, "has a side outside 1 to 8192"),
+        ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
+        ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError) as caught:
+        Recipe.from_dict(settings)
+    assert message in str(caught.value)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    with pytest.raises(RunError, match=r"mine.toml can't be read"):
+        load_recipe(path)
+    path.write_text("epochs = = 3")
+    with pytest.raises(RunError, match=r"mine.toml: not TOML"):
+        load_recipe(path)
+    path.write_text("epoch = 3")
+    with pytest.raises(RunError, match=r"mine.toml: a recipe has no setting 'epoch'. Did you mean epochs"):
+        load_recipe(path)

@@ -1,0 +1,111 @@
+"""A stranger's model.json: every field is checked, and nothing is fetched or run by a name that stands in it."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convscope.capture.load import load
+from convscope.errors import CaptureError, RunError
+from convscope.runs.run_directory import Run
+from hostile_files import untrained_run
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def _set(*path: str, to: object) -> Change:
+    def change(card: dict[str, Any]) -> None:
+        inner = card
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = to
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return untrained_run(tmp_path_factory.mktemp("stranger") / "run", "photos")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("format", to="1"), "format is '1': it must be a whole number"),
+        (_set("format", to=2), "it has format 2, and this version reads 1"),
+        (_set("network", to=[]), "network is a list of 0: it must be an object"),
+        (_set("network", "num_classes", to=10**9), "network.num_classes is 1000000000, and there are class names 2"),
+        (_set("network", "in_channels", to=-3), "network.in_channels is -3"),
+        (_set("network", "image_size", to=[10**9, 32]), "must agree"),
+        (_set("preprocessing", "size", to=[10**9, 32]), r"preprocessing.size\[0\] is 1000000000: it must be"),
+        (_set("preprocessing", "size", to=[32]), "is not .height, width"),
+        (_set("preprocessing", "mean", to=["0.5"]), r"preprocessing.mean\[0\] is '0.5': it must be a finite number"),
+        (_set("preprocessing", "std", to=[0, 1, 1]), r"preprocessing.std\[0\] is 0: it must be"),
+        (_set("preprocessing", "resize_mode", to="crap"), "one of crop, letterbox, squash. Did you mean crop"),
+        (_set("classes", to=["a", "a"]), "names a class twice"),
+        (_set("classes", to=[]), "names no classes"),
+        (_set("classes", to=["a", 3]), r"classes\[1\] is 3: it must be a text"),
+        (_set("network", "name", to="os:system"), "no network of the catalogue has this name"),
+        (_set("network", "name", to="evil.py:make"), "no network of the catalogue has this name"),
+        (_set("network", "name", to="timm/hf_hub:evil/net"), "it must be timm/ and the name of a network of timm"),
+        (_set("network", "name", to="timm/../../evil"), "it must be timm/ and the name of a network of timm"),
+        (_set("network", "name", to="timm/local-dir:/tmp"), "it must be timm/ and the name of a network of timm"),
+        (_set("ensemble", to={"names": ["../evil"], "planned": 2}), "'../evil' is not the name of a folder in it"),
+        (_set("weights", to={"digest": "md5"}), r'weights is {"digest": "md5"}: it must be {"digest": "sha256"}'),
+        (_set("weights", to={}), r'weights is {}: it must be {"digest": "sha256"}'),
+        (_set("weights", to=None), r'weights is null: it must be {"digest": "sha256"}'),
+        (_set("ensemble", to={"names": [], "planned": 10**18}), "ensemble.planned is 1000000000000000000"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_one_line(run: Run, tmp_path: Path, change: Change, message: str) -> None:
+    card = copy.deepcopy(json.loads(run.card_path.read_text()))
+    change(card)
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    for read, error in ((lambda: load(str(tmp_path)), CaptureError), (Run(tmp_path).card, RunError)):
+        with pytest.raises(error, match=message) as raised:
+            read()
+        assert str(raised.value).startswith(str(tmp_path / "model.json")) and "\n" not in str(raised.value)
+
+
+def test_an_option_that_the_network_does_not_have_names_the_file(run: Run, tmp_path: Path) -> None:
+    card = json.loads(run.card_path.read_text())
+    card["network"]["options"] = {"variant": "nope"}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(CaptureError, match=r"has no option 'variant'|variant") as raised:
+        load(str(tmp_path)).build()
+    assert str(raised.value).startswith(f"{tmp_path / 'model.json'} can't be used: ")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pretrained": True},
+        {"checkpoint_path": "/etc/passwd"},
+        {"pretrained_cfg": {"url": "http://localhost/w.pth"}},
+        {"pretrained_cfg_overlay": {"hf_hub_id": "evil/net"}},
+        {"img_size": "http://localhost/w.pth"},
+        {"act_layer": ["../evil"]},
+        {"anything": {"file": "w.pth"}},
+    ],
+)
+def test_nothing_in_a_file_makes_timm_fetch_anything(
+    run: Run, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = json.loads(run.card_path.read_text())
+    card["network"] |= {"name": "timm/resnet18", "options": options}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+
+    def reached(name: str, package: str | None = None) -> object:
+        raise AssertionError(f"{name} was imported")
+
+    monkeypatch.setattr(importlib, "import_module", reached)
+    with pytest.raises(RunError, match=r"network\.options"):
+        Run(tmp_path).card()
+    with pytest.raises(CaptureError, match=r"network\.options"):
+        load(str(tmp_path))

@@ -1,0 +1,195 @@
+"""Stories of a plan: measured, kept, found again, damaged, overruled; and everything else left as it was."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from convscope.data.batches import measure_normalization
+from convscope.data.open import open_dataset, probe
+from convscope.data.records import ImageSet
+from convscope.hardware.mode import Mode
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import Silent
+from convscope.runs.run_directory import ModelCard
+from convscope.training.autotune import make
+from convscope.training.autotune.make import make_plan, open_to_plan, work_of
+from convscope.training.autotune.record import Trial
+from convscope.training.autotune.trial import Work, run_trial
+from convscope.training.job import loop_settings
+from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.session import train_on
+from convscope.training.train import train
+
+ASKED = Recipe(data="digits", model="lenet5", epochs=2, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Settled, ModelCard, ImageSet]:
+    settled = settle(ASKED, probe("digits"))
+    dataset = open_dataset("digits", decoding=settled.decoding)
+    assert dataset.train is not None
+    card = ModelCard(
+        name="lenet5",
+        options={},
+        classes=dataset.classes,
+        decoding=settled.decoding,
+        normalization=measure_normalization(dataset.train),
+    )
+    return settled, card, dataset.train
+
+
+Digits = tuple[Settled, ModelCard, ImageSet]
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short runs are measured too, shortly, and no machine is too busy for its plan to be kept."""
+    monkeypatch.setattr(make, "LEAST_RUN_SECONDS", 0.0)
+    monkeypatch.setattr("convscope.training.autotune.record.NOISE", float("inf"))
+
+
+def _no_measuring(*given: object, **settings: object) -> None:
+    raise AssertionError("nothing was to be measured")
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_plan_is_measured_once_and_then_known(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_plan(ASKED, *digits, cache_directory=tmp_path)
+    assert first.plan is not None
+    assert first.settled.mode == first.plan.mode
+    assert "images/s" in first.lines[0]
+    monkeypatch.setattr(make, "run_trial", _no_measuring)
+    again = make_plan(ASKED, *digits, cache_directory=tmp_path)
+    assert again.plan == first.plan
+    assert again.settled.recipe == first.settled.recipe
+    assert "measured before" in again.lines[0]
+    with pytest.raises(AssertionError, match="nothing was to be measured"):
+        make_plan(ASKED.changed({"plan": "measure"}), *digits, cache_directory=tmp_path)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 1}', "swap", "mode"])
+def test_a_damaged_or_foreign_file_is_rewritten(digits: Digits, tmp_path: Path, damage: str) -> None:
+    make_plan(ASKED, *digits, cache_directory=tmp_path)
+    (path,) = (tmp_path / "plans").iterdir()
+    whole = json.loads(path.read_text())
+    wrong = copy.deepcopy(whole)
+    if damage == "swap":
+        wrong["key"]["torch"] = "another"
+    if damage == "mode":
+        wrong["plan"]["mode"]["precision"] = "fp16"
+    path.write_text(json.dumps(wrong) if damage in ("swap", "mode") else damage)
+    planned = make_plan(ASKED, *digits, cache_directory=tmp_path)
+    assert planned.plan is not None
+    assert "measured before" not in planned.lines[0]
+    assert json.loads(path.read_text())["key"] == whole["key"]
+
+
+def test_a_short_run_is_left_to_the_rules(digits: Digits, tmp_path: Path) -> None:
+    planned = make_plan(ASKED, *digits, cache_directory=tmp_path)
+    assert (planned.plan, planned.settled, planned.lines) == (None, digits[0], ())
+    assert not (tmp_path / "plans").exists()
+
+
+def test_what_was_said_or_switched_off_is_not_measured(
+    digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"precision": "fp32", "memory_format": "contiguous", "compile": "no", "threads": 1}
+    monkeypatch.setattr(make, "run_trial", _no_measuring)
+    for settings in ({"plan": "rules"}, said):
+        assert make_plan(ASKED.changed(settings), *digits, cache_directory=tmp_path).plan is None
+    assert open_to_plan(ASKED.changed({"threads": 2})) == {"precision", "memory_format", "compile"}
+    assert open_to_plan(ASKED.changed({"plan": "fp32"})) == {"threads", "memory_format", "compile"}
+
+
+@pytest.mark.usefixtures("eager")
+def test_measuring_leaves_everything_as_it_was(digits: Digits, tmp_path: Path) -> None:
+    settled, card, images = digits
+    torch.manual_seed(7)
+    work = Work(
+        network=card.build(),
+        settings=loop_settings(settled, card, images),
+        pixels=torch.randn(8, 1, 32, 32),
+        targets=torch.arange(8),
+    )
+    weights = {name: tensor.clone() for name, tensor in work.network.state_dict().items()}
+    before = torch.get_rng_state(), torch.get_num_threads()
+    mode = Mode(precision="bf16", memory_format="channels-last", compile="no", threads=2 if before[1] == 1 else 1)
+    trial = run_trial(work, mode, seconds=0.0)
+    make_plan(ASKED, *digits, cache_directory=tmp_path)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == torch.get_num_threads()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in work.network.state_dict().items())
+    assert work.network.training
+    assert (trial.images, trial.dropped) == (8, "")
+    # From the same weights on the same images, twice the same.
+    assert run_trial(work, mode, seconds=0.0).losses == trial.losses
+
+
+def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled, card, images = digits
+
+    def refuse(*given: object, **settings: object) -> None:
+        raise RuntimeError("could not create a primitive\nand so on")
+
+    monkeypatch.setattr("convscope.training.autotune.trial.differentiate", refuse)
+    work = Work(
+        network=card.build(),
+        settings=loop_settings(settled, card, images),
+        pixels=torch.randn(8, 1, 32, 32),
+        targets=torch.arange(8),
+    )
+    assert run_trial(work, settled.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
+
+
+@pytest.mark.parametrize(
+    ("few", "more", "pilots", "images"),
+    [
+        # 8 images a step look slow; 64 tell that the run takes 100 s, of which each of 5 modes gets 0.2 s for 4 steps.
+        pytest.param(200.0, 600.0, [8, 64], 10, id="quick"),
+        # Slow at any size: more images would take seconds, and tell nothing new.
+        pytest.param(20.0, 20.0, [8], 10, id="slow"),
+    ],
+)
+def test_measuring_takes_its_share_of_the_run(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch, few: float, more: float, pilots: list[int], images: int
+) -> None:
+    settled, card, train = digits
+    asked: list[tuple[int, float]] = []
+
+    def trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
+        asked.append((len(work.pixels), seconds))
+        speed = few if len(work.pixels) <= 8 else more
+        return Trial(
+            mode=mode, images=len(work.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
+        )
+
+    monkeypatch.setattr(make, "run_trial", trial)
+    work = work_of(settled, card, train)
+    run_seconds = 100.0 if more == 600 else 6000.0
+    left = int(run_seconds * more)
+    assert make._measured(work, settled, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
+    assert [size for size, seconds in asked if not seconds] == pilots
+    each = min(make.MOST_SECONDS, make.SHARE_OF_RUN * run_seconds) / make.MODES_TRIED
+    # A mode that is three times as slow has its steps in its share too.
+    assert {(size, round(seconds, 9)) for size, seconds in asked if seconds} == {(images, round(each, 9))}
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_planned_run_holds_its_plan_and_goes_on_as_it_was(tmp_path: Path) -> None:
+    """What the plan took stands in recipe.toml in so many words, so that a resumed run takes the same."""
+    run = train("digits", ASKED.changed({"epochs": 1}), runs_directory=tmp_path).run
+    recipe = run.recipe()
+    assert "auto" not in recipe.to_dict().values()
+    log = run.log_path.read_text()
+    assert f"plan: {recipe.precision}, {recipe.memory_format}" in log
+    train_on(run.path, {"epochs": 2}, listener=Silent(), cache_directory=None)
+    assert run.recipe() == recipe.changed({"epochs": 2})
+    assert "last digits" not in run.log_path.read_text()

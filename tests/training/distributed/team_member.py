@@ -1,0 +1,188 @@
+"""One of two processes of test_distributed.py: trains alone and in the team, and writes what came out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convscope.data.augment import Augmentation
+from convscope.data.augmentation.mixing import Mixing
+from convscope.data.batches import Normalization
+from convscope.data.records import ImageSet
+from convscope.errors import ConvscopeError, PeerError
+from convscope.hardware.mode import Mode
+from convscope.runs.events import Silent
+from convscope.scoring.objective import Objective
+from convscope.training.distributed.launch import joined
+from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.shared_batch_norm import share_batch_norm
+from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.loop import fit
+from convscope.training.loop.state import Settings, copy_weights, new_state
+
+# Three steps an epoch; the last batch is uneven, and so are the shares of it.
+IMAGES, BATCH, EPOCHS = 43, 16, 7
+DRAW = np.random.default_rng(0)
+TRAIN = ImageSet(DRAW.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8), np.arange(IMAGES) % 3, ["x"] * IMAGES)
+# More than two batches of an evaluation, and an odd number.
+VAL = ImageSet(DRAW.integers(0, 256, (769, 8, 8, 3), dtype=np.uint8), np.arange(769) % 3, ["y"] * 769)
+SETTINGS = Settings(
+    epochs=EPOCHS,
+    batch_size=BATCH,
+    learning_rate=0.05,
+    schedule="one-cycle",
+    warmup=0.2,
+    optimizer="sgd",
+    depth_decay=1.0,
+    momentum=0.9,
+    weight_decay=5e-4,
+    objective=Objective(label_smoothing=0.1),
+    gradient_clip=1.0,
+    patience=0,
+    seed=3,
+    device="cpu",
+    mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
+    augmentation=Augmentation(flip=True, crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)),
+    normalization=Normalization((0.5,) * 3, (0.3,) * 3),
+)
+
+
+def network(*, normalised: bool) -> nn.Module:
+    torch.manual_seed(5)
+    between: list[nn.Module] = [nn.BatchNorm2d(6)] if normalised else []
+    return nn.Sequential(nn.Conv2d(3, 6, 3), *between, nn.ReLU(), nn.Flatten(), nn.Linear(216, 3))
+
+
+def curve(team: Team, *, normalised: bool) -> dict[str, object]:
+    """What a run of 21 steps came to."""
+    state = new_state(network(normalised=normalised), SETTINGS)
+    if team.size > 1:
+        share_batch_norm(state.network, team)
+    fit(state, SETTINGS, TRAIN, VAL, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
+    return {
+        "losses": [row.train_loss for row in state.rows],
+        "accuracies": [row.train_accuracy for row in state.rows],
+        "val": [(row.val_loss, row.val_accuracy) for row in state.rows],
+        "weights": {name: tensor.tolist() for name, tensor in copy_weights(state.network).items()},
+    }
+
+
+def normalisation(team: Team) -> dict[str, object]:
+    """Batch normalization over both shares of 7 rows against one over all 7: outputs, gradients, running statistics."""
+    torch.manual_seed(1)
+    # Far from 0, where sums of squares would lose their digits.
+    whole = (torch.randn(7, 4, 3, 3) * 2 + 100).requires_grad_()
+    upstream = torch.randn(7, 4, 3, 3)
+    one, own = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    for module in (one, own):
+        nn.init.normal_(module.weight, generator=torch.Generator().manual_seed(2))
+    expected = one(whole)
+    expected.backward(upstream)
+
+    shared = nn.Sequential(own)
+    replaced = share_batch_norm(shared, team)
+    rows = team.rows(7)
+    mine = whole.detach()[rows].clone().requires_grad_()
+    found = shared(mine)
+    found.backward(upstream[rows])
+    shared.eval()
+
+    def far(one: Tensor | None, other: Tensor | None) -> float:
+        assert one is not None and other is not None
+        return float((one - other).abs().max())
+
+    assert whole.grad is not None and own.weight.grad is not None and own.bias.grad is not None
+    return {
+        "rows": len(mine),
+        "replaced": replaced,
+        "output": far(found, expected[rows]),
+        "input gradient": far(mine.grad, whole.grad[rows]),
+        "weight gradient": far(team.total(own.weight.grad), one.weight.grad),
+        "bias gradient": far(team.total(own.bias.grad), one.bias.grad),
+        "running mean": far(own.running_mean, one.running_mean),
+        "running variance": far(own.running_var, one.running_var) / 4,
+        "evaluation": far(shared(mine), one.eval()(mine)),
+    }
+
+
+def stopping(team: Team) -> list[int]:
+    """The second process wants to stop after some steps; both say at which step they did."""
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return team.rank == 1 and asked > 7
+
+    state = new_state(network(normalised=False), SETTINGS)
+    ending = fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=stop, team=team)
+    assert ending == "stopped", ending
+    return [int(value) for value in team.gather_each(torch.tensor([state.epoch, state.step])).flatten()]
+
+
+def diverging(team: Team) -> str:
+    """A number that is none, in the second process's share alone."""
+    state = new_state(network(normalised=False), SETTINGS)
+    if team.rank == 1:
+        next(state.network.parameters()).data[0] = float("nan")
+    try:
+        fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
+    except Diverged as error:
+        return str(error)
+    return "went on"
+
+
+def unused(team: Team) -> list[bool]:
+    """Weights that no process uses have no gradient, as in one process; those that one uses have it in all."""
+    layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
+    layers[0](torch.ones(1, 2)).sum().backward()
+    if team.rank == 1:
+        layers[1](torch.ones(1, 2)).sum().backward()
+    team.add_up(layers, [1.0])
+    return [layer.weight.grad is not None for layer in layers]
+
+
+def refusing(team: Team) -> str:
+    """What the first process refuses, the second hears of."""
+
+    def refuse() -> None:
+        raise ConvscopeError("no")
+
+    try:
+        team.decided(refuse)
+    except PeerError:
+        return "heard"
+    except ConvscopeError:
+        return "told"
+    return "went on"
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with joined() as team:
+        found = {
+            "normalisation": normalisation(team),
+            "plain": curve(team, normalised=False),
+            "normalised": curve(team, normalised=True),
+            "stopping": stopping(team),
+            "diverging": diverging(team),
+            "unused": unused(team),
+            "refusing": refusing(team),
+            "decided": team.decided(lambda: team.rank),
+        }
+        found["alone"] = {
+            "plain": curve(Team(), normalised=False),
+            "normalised": curve(Team(), normalised=True),
+        }
+        (folder / f"{team.rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    assert replace(SETTINGS) == SETTINGS
+    main(Path(sys.argv[1]))

@@ -1,0 +1,101 @@
+"""A team's arithmetic: parts of a batch without overlap, and a team of one that changes nothing."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convscope.data.batches import Batches
+from convscope.data.records import ImageSet, Rows
+from convscope.errors import RunError
+from convscope.hardware.rank import Place, threads_for
+from convscope.nets.build import build
+from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.shared_batch_norm import share_batch_norm
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
+SET = ImageSet(PIXELS, np.arange(53) % 7, [str(row) for row in range(53)])
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+def _teams(size: int) -> list[Team]:
+    return [Team(Place(rank=rank, size=size, local_rank=rank, local_size=size)) for rank in range(size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
+    """Each image exactly once, whatever the number of processes, the uneven last batch included."""
+    whole = Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2)
+    parts = [Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2, share=team.rows) for team in _teams(size)]
+    for number, (one, *others) in enumerate(zip(whole, *parts, strict=True)):
+        assert [row for _, _, rows in others for row in rows.tolist()] == one[2].tolist()
+        for team, (pixels, labels, rows) in zip(_teams(size), others, strict=True):
+            part = team.part(whole.size_of(number))
+            assert part.total == len(one[1]) and len(pixels) == len(labels) == len(rows)
+            assert one[2][part.start : part.start + len(rows)].tolist() == rows.tolist()
+
+
+def test_the_least_batch_leaves_every_process_enough_to_normalise_over() -> None:
+    normalised, plain = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1))
+    assert [team.least_batch(normalised) for team in (_teams(1)[0], _teams(3)[0])] == [2, 6]
+    assert [team.least_batch(plain) for team in (_teams(1)[0], _teams(3)[0])] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["cifarnet", "resnet18"])
+def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None:
+    """Also where the scale is a buffer, and not trained."""
+    torch.manual_seed(0)
+    own = build(name, num_classes=3, in_channels=3, image_size=(32, 32)).train()
+    shared = copy.deepcopy(own)
+    assert share_batch_norm(shared, Team()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
+    assert _teams(2)[0].least_batch(own) == 4 and _teams(2)[0].least_batch(shared) == 2
+    pixels = torch.randn(4, 3, 32, 32)
+    for network in (own, shared):
+        network(pixels).square().sum().backward()
+    for (key, one), (_, other) in zip(own.state_dict().items(), shared.state_dict().items(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4), key
+    for (key, one), other in zip(own.named_parameters(), shared.parameters(), strict=True):
+        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-2, atol=1e-2 * one.grad.abs().max()), (
+            key
+        )
+
+
+def test_a_part_of_a_set_is_a_view_of_its_rows() -> None:
+    view = ImageSet(Rows(PIXELS, np.arange(52, -1, -1)), SET.labels[::-1], SET.names[::-1])
+    part = view.part(slice(3, 9))
+    assert isinstance(part.images, Rows) and part.images.base is PIXELS
+    assert list(part.names) == [str(row) for row in range(49, 43, -1)]
+    assert np.array_equal(part.images[0], PIXELS[49]) and part.labels[0] == 49 % 7
+    assert np.shares_memory(SET.part(slice(3, 9)).images, PIXELS)
+
+
+def test_the_place_is_what_torchrun_says() -> None:
+    assert Place.of({}) == Place()
+    place = Place.of({**TORCHRUN, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": "3"})
+    assert (place.rank, place.size, place.local_size, place.attempt, place.first) == (1, 4, 2, 3, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"MASTER_PORT": None}, "RANK and WORLD_SIZE are set, but not MASTER_PORT: start the processes with torchrun"),
+        ({"RANK": "4"}, "process 4 of 4 can't be"),
+        ({"RANK": "one"}, "torchrun's variables can't be read"),
+    ],
+)
+def test_variables_that_do_not_go_together_are_refused(changes: dict[str, str | None], message: str) -> None:
+    variables = {name: value for name, value in {**TORCHRUN, **changes}.items() if value is not None}
+    with pytest.raises(RunError, match=message):
+        Place.of(variables)
+
+
+def test_each_process_has_its_share_of_the_cores_unless_somebody_chose() -> None:
+    several = Place(rank=0, size=2, local_rank=0, local_size=2)
+    assert threads_for(several, 1, cores=8) == 4
+    assert threads_for(several, 3, cores=8) == 3
+    assert threads_for(several, 1, cores=1) == 1
+    assert threads_for(Place(), 8, cores=8) == 8

@@ -1,0 +1,67 @@
+"""The report's pictures are the very images that the network got in its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from convscope.data.batches import measure_normalization
+from convscope.data.open import probe
+from convscope.data.records import ImageSet
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import Silent
+from convscope.runs.run_directory import ModelCard
+from convscope.training.job import loop_settings
+from convscope.training.loop.loop import fit
+from convscope.training.loop.state import new_state
+from convscope.training.report.pictures import first_batch
+from convscope.training.resolve.resolve import settle
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mixup": 0.4, "cutmix": 1.0, "trivial_augment": True},
+        {"color_jitter_pca": 0.3, "flip": True, "cutout": 8, "crop_padding": 3},
+        {"model": "cifarnet", "resolution_start": 0.5, "resolution_share": 0.5},
+    ],
+)
+def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None:
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    train = ImageSet(pixels, np.arange(20) % 10, [str(number) for number in range(20)])
+    usual: dict[str, Any] = {"model": "lenet5", "channels": 3, "batch_size": 10, "epochs": 1}
+    recipe = Recipe(**{**usual, **settings}, precision="fp32", threads=1)
+    settled = settle(recipe, probe("digits"))
+    card = ModelCard(
+        name=recipe.model,
+        options={},
+        classes=tuple(map(str, range(10))),
+        decoding=settled.decoding,
+        normalization=measure_normalization(train),
+    )
+    loop = loop_settings(settled, card, train)
+    network = card.build()
+    got: list[torch.Tensor] = []
+    network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
+    fit(
+        new_state(network, loop),
+        loop,
+        train,
+        None,
+        listener=Silent(),
+        keep=lambda state: None,
+        stop=lambda: len(got) > 0,
+    )
+    size = (16, 16) if loop.resolution_share else None
+    shown, targets = first_batch(
+        train, card.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
+    )
+    mean, std = (np.array(part) for part in (card.normalization.mean, card.normalization.std))
+    levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
+    assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+    assert all(sum(share for _, share in target) == pytest.approx(1) for target in targets)
+    assert any(len(target) == 2 for target in targets) == ("mixup" in settings)
