@@ -26,7 +26,7 @@ from PIL import Image
 
 from convscope.data.pixels.decode import decode_file
 from convscope.data.records import Decoding
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 SIDE = 7000
 DECODING = Decoding(size=(224, 224))
@@ -218,7 +218,7 @@ def measure(kind: str, at_once: int) -> tuple[int, float, float, str]:
         began = time.thread_time()
         try:
             decode_file(path, DECODING)
-        except Unreadable as reason:
+        except UnreadableError as reason:
             outcomes.add(f"refused: {reason}")
         else:
             outcomes.add("decoded")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 HEIGHT, WIDTH = 96, 128
 HOLE = 512
@@ -108,7 +108,7 @@ def outcomes(
         for _ in range(files):
             try:
                 pixels, _ = decode_bytes(damage(whole, draw), decoding)
-            except Unreadable:
+            except UnreadableError:
                 found["refused"] += 1
             else:
                 found["same" if np.array_equal(pixels, expected) else "silent"] += 1

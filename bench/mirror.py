@@ -208,15 +208,15 @@ def decision(data: Path) -> tuple[str, float]:
     """Whether images are mirrored by default, in words, and the seconds that this took in all."""
     from convscope.data.open import probe
     from convscope.recipe.recipe import Recipe
-    from convscope.training.resolve.resolve import settle
+    from convscope.training.resolve.resolve import resolve
 
     found = probe(str(data))
     began = time.perf_counter()
-    settled = settle(Recipe(data=str(data)), found)
+    resolved = resolve(Recipe(data=str(data)), found)
     seconds = time.perf_counter() - began
-    if settled.recipe.flip:
+    if resolved.recipe.flip:
         return "on", seconds
-    (reason,) = (line for line in settled.reasons if line.startswith("no flips"))
+    (reason,) = (line for line in resolved.reasons if line.startswith("no flips"))
     return "off, by the images" if "look like" in reason else "off, by the names", seconds
 
 

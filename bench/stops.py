@@ -154,7 +154,7 @@ def stopped(
     number, saved = 0, 0
     while tally.times < kills:
         run = Run(folder / f"run-{number}")
-        begun = run.card_path.is_file() and run.recipe_path.is_file()
+        begun = run.spec_path.is_file() and run.recipe_path.is_file()
         words = ["train", "--resume", str(run)] if begun else f"train digits {SETTINGS} --runs {folder}".split()
         if not begun:
             number += run.path.exists()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from convscope.geometry.relation import Expand, Mix, Permute, Place, Reshape, Taps
+from convscope.geometry.relation import Concat, Expand, Mix, Permute, Reshape, Taps
 
 
 class Function(nn.Module):
@@ -38,7 +38,7 @@ def apply(step, depends):
         for u, (row, inside) in enumerate(zip(table.positions, table.inside, strict=True)):
             result[u] = moved[row[inside]].any(axis=0)
     else:
-        assert isinstance(step, Place)
+        assert isinstance(step, Concat)
         assert moved.shape[0] == step.length
         result = np.zeros((step.size, *moved.shape[1:]), dtype=bool)
         result[step.offset : step.offset + step.length] = moved

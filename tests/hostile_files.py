@@ -16,7 +16,7 @@ from convscope.data.records import Decoding
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.runs.run_directory import ModelCard, Run
+from convscope.runs.run_directory import ModelSpec, Run
 
 SPARSE = 10 * 2**30
 # Nothing is unreadable to root.
@@ -68,14 +68,14 @@ def untrained_run(path: Path, data: str, classes: tuple[str, ...] = ("a", "b")) 
     path.mkdir(parents=True)
     run = Run(path)
     decoding = Decoding(size=(32, 32), channels=3)
-    card = ModelCard(
+    spec = ModelSpec(
         name="lenet5",
         options={},
         classes=classes,
         decoding=decoding,
         normalization=Normalization(mean=(0.5,) * 3, std=(0.2,) * 3),
     )
-    run.write_card(card)
+    run.write_spec(spec)
     run.recipe_path.write_text(
         to_toml(Recipe(data=data, model="lenet5", image_size="32", channels=3, loss="softmax", epochs=2, batch_size=2)),
         encoding="utf-8",

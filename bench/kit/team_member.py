@@ -20,12 +20,12 @@ from torch import nn  # noqa: E402
 from convscope.data.augment import Augmentation  # noqa: E402
 from convscope.data.batches import Normalization  # noqa: E402
 from convscope.data.records import ImageSet  # noqa: E402
-from convscope.hardware.mode import Mode  # noqa: E402
+from convscope.hardware.mode import ComputeMode  # noqa: E402
 from convscope.nets.build import build  # noqa: E402
 from convscope.runs.events import Silent  # noqa: E402
 from convscope.scoring.objective import Objective  # noqa: E402
 from convscope.training.distributed.launch import joined  # noqa: E402
-from convscope.training.distributed.process_group import Team  # noqa: E402
+from convscope.training.distributed.process_group import ProcessGroup  # noqa: E402
 from convscope.training.distributed.shared_batch_norm import share_batch_norm  # noqa: E402
 from convscope.training.loop.loop import fit  # noqa: E402
 from convscope.training.loop.state import Settings, new_state  # noqa: E402
@@ -38,14 +38,14 @@ def member(*, network: str, shared: bool, steps: int, batch: int, threads: int, 
     settings = plain_settings(batch, threads)
     torch.manual_seed(0)
     made = without_dropout(network)
-    with joined() as team:
+    with joined() as group:
         state = new_state(made, settings)
         if shared:
-            share_batch_norm(state.network, team)
+            share_batch_norm(state.network, group)
         clock = Clock()
-        clock.watch(team)
-        fit(state, settings, images, None, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
-        if team.first:
+        clock.watch(group)
+        fit(state, settings, images, None, listener=Silent(), keep=lambda _: None, stop=bool, group=group)
+        if group.first:
             Path(out).write_text(json.dumps(clock.found(batch, first=steps // 4)))
 
 
@@ -75,7 +75,7 @@ def plain_settings(batch: int, threads: int) -> Settings:
         patience=0,
         seed=0,
         device="cpu",
-        mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=threads),
+        mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=threads),
         augmentation=Augmentation(flip=True, crop_padding=4),
         normalization=Normalization((0.4,) * 3, (0.2,) * 3),
     )
@@ -98,9 +98,9 @@ class Clock:
     ended: list[float] = field(default_factory=list)
     exchanges: list[float] = field(default_factory=list)
 
-    def watch(self, team: Team) -> None:
+    def watch(self, group: ProcessGroup) -> None:
         """Measure whatever the team adds up."""
-        add_up = team.add_up
+        add_up = group.add_up
 
         def measured(network: nn.Module, sums: Any) -> list[float]:
             began = time.perf_counter()
@@ -110,7 +110,7 @@ class Clock:
             self.losses.append(found[0])
             return found
 
-        team.add_up = measured  # type: ignore[method-assign]
+        group.add_up = measured  # type: ignore[method-assign]
 
     def found(self, batch: int, *, first: int) -> dict[str, Any]:
         """All losses, and the rate and the exchange from step `first` on."""

@@ -70,9 +70,9 @@ def test_a_run_directory_brings_its_weights(tmp_path):
 
     network = build("lenet5", num_classes=3, in_channels=1, image_size=(28, 28))
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    card = {"name": "lenet5", "num_classes": 3, "in_channels": 1, "image_size": [28, 28], "options": {}}
+    spec = {"name": "lenet5", "num_classes": 3, "in_channels": 1, "image_size": [28, 28], "options": {}}
     preparation = {**Decoding(size=(28, 28), channels=1).to_dict(), "mean": [0.5], "std": [0.2]}
-    described = {"format": 1, "network": card, "classes": ["a", "b", "c"], "preprocessing": preparation}
+    described = {"format": 1, "network": spec, "classes": ["a", "b", "c"], "preprocessing": preparation}
     (tmp_path / "model.json").write_text(json.dumps(described))
     loaded = load(str(tmp_path))
     assert loaded.input_shape == (1, 28, 28)

@@ -10,8 +10,8 @@ import pytest
 
 import data_makers as made
 from commands import told
-from convscope.files.regular import Unreadable
-from convscope.runs.progress import Progress
+from convscope.files.regular import UnreadableError
+from convscope.runs.progress import RunProgress
 from hostile_files import untrained_run
 
 HUGE = "1" + 400 * "0"
@@ -61,9 +61,9 @@ STATE: dict[str, Any] = {
 
 
 def test_a_state_is_read_as_it_was_written() -> None:
-    progress = Progress.of(STATE)
+    progress = RunProgress.of(STATE)
     assert progress.epoch == progress.rows[0].epoch == 1 and not progress.rows[0].multi_label
-    assert Progress.of(json.loads(json.dumps(progress.to_dict()))) == progress
+    assert RunProgress.of(json.loads(json.dumps(progress.to_dict()))) == progress
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ def test_a_state_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_state_of_other_keys_or_types_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Unreadable, match=message):
-        Progress.of({**STATE, **change})
+    with pytest.raises(UnreadableError, match=message):
+        RunProgress.of({**STATE, **change})

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from convscope.graph.diagnose.finding import Kind
+from convscope.graph.diagnose.finding import FindingKind
 from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
@@ -31,7 +31,7 @@ def test_every_program_runs():
 
 def test_every_kind_of_warning_is_explained():
     assert set(re.findall(r"^\| `([a-z-]+)` \|", PAGE.partition("## Side by side")[0], re.MULTILINE)) == set(
-        get_args(Kind)
+        get_args(FindingKind)
     )
 
 

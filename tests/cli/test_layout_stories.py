@@ -130,8 +130,8 @@ def test_a_run_made_when_numbers_were_ordered_as_text_goes_on(
     assert code == 0 and accuracy and accuracy[1] in out and "trained on" not in out
     code, _, err = told(capsys, "train", "--resume", tmp_path / "run", "--epochs", "2", "--cache", tmp_path / "c")
     assert code == 0 and "resuming" in err, err
-    card = json.loads((tmp_path / "run" / "model.json").read_text())
-    assert card["classes"][:3] == ["1", "10", "11"]
+    spec = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert spec["classes"][:3] == ["1", "10", "11"]
     # A new one is ordered as numbers, and measures the same images by name.
     assert train(capsys, data, "--name", "new")[0] == 0
     code, out, _ = told(capsys, "evaluate", tmp_path / "run", data, "--cache", tmp_path / "c", "--json")

@@ -64,13 +64,13 @@ def test_a_run_directory_holds_what_it_promises(work: Path) -> None:
     recipe = tomllib.loads((run / "recipe.toml").read_text())
     assert (recipe["epochs"], recipe["model"], recipe["flip"]) == (4, "alexnet-mini", True)
     assert "auto" not in recipe.values()
-    card = json.loads((run / "model.json").read_text())
-    assert card["classes"] == sorted(COLOURS)
-    assert card["preprocessing"]["channels"] == len(card["preprocessing"]["mean"]) == 3
+    spec = json.loads((run / "model.json").read_text())
+    assert spec["classes"] == sorted(COLOURS)
+    assert spec["preprocessing"]["channels"] == len(spec["preprocessing"]["mean"]) == 3
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
-    assert all(row["scoring"] and row["val/accuracy_top1"] and float(row["lr"]) > 0 for row in rows)
+    assert all(row["train/loss"] and row["val/accuracy_top1"] and float(row["lr"]) > 0 for row in rows)
     with (run / "split.csv").open() as file:
         images = [row["image"] for row in csv.DictReader(file)]
     assert len(images) == len(set(images)) == 36

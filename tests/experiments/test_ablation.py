@@ -20,7 +20,7 @@ from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
-from convscope.experiments.ablation.progress import Unwatched
+from convscope.experiments.ablation.progress import SilentAblation
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.training.train import train
@@ -98,13 +98,13 @@ def test_a_variant_that_failed_does_not_press_the_others_together(
     assert ("sigmoid for ReLU" in closer) != bool(far) and "no dropout" in closer
 
 
-class _StopsAfter(Unwatched):
+class _StopsAfter(SilentAblation):
     """Presses Ctrl-C once so many trainings are done."""
 
     def __init__(self, trainings: int) -> None:
         self._left = trainings
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         if re.match(r"\d+ of \d+  ", line):
             self._left -= 1
             if not self._left:

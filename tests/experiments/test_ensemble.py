@@ -113,12 +113,12 @@ def test_agreement_and_growth_by_hand(whole: EnsembleOutcome) -> None:
 
     first = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]])
     second = np.array([[0.8, 0.2], [0.9, 0.1], [0.3, 0.7]])
-    card = whole.run.card()
+    spec = whole.run.spec()
     images = ImageSet(np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 0, 0]), ["a", "b", "c"])
     from dataclasses import replace
 
     found = compare(
-        [np.log(first), np.log(second)], images, card=replace(card, classes=("x", "y"), members=None), split="test"
+        [np.log(first), np.log(second)], images, spec=replace(spec, classes=("x", "y"), members=None), split="test"
     )
     assert found.alone == (2 / 3, 2 / 3) and found.mean == 2 / 3
     assert found.first == (2 / 3, 1.0) and found.together.accuracy_top1 == 1.0
@@ -190,8 +190,8 @@ def test_members_that_do_not_fit_are_refused(
 ) -> None:
     copied = tmp_path / "copy"
     shutil.copytree(whole.run.path, copied, ignore=shutil.ignore_patterns("checkpoint", "x"))
-    card = json.loads((copied / "model.json").read_text())
-    (copied / "model.json").write_text(json.dumps({**card, **change}))
+    spec = json.loads((copied / "model.json").read_text())
+    (copied / "model.json").write_text(json.dumps({**spec, **change}))
     with pytest.raises(ConvscopeError, match=message):
         convscope.evaluate(copied)
 
@@ -254,7 +254,7 @@ def test_damaged_members_are_mended_or_trained_again_as_they_were(
         for name in ("weights.safetensors", "model.json", "recipe.toml", "split.csv"):
             assert (copied / member.path.name / name).read_bytes() == (member.path / name).read_bytes()
     again = json.loads((copied / "model.json").read_text())
-    assert again == json.loads(whole.run.card_path.read_text())
+    assert again == json.loads(whole.run.spec_path.read_text())
     code, _, err = told(capsys, "train", "--resume", copied)
     assert code == 2 and "has all of its 2 members" in err
 
@@ -265,8 +265,8 @@ def test_members_are_checked_before_another_is_trained(
     trained: list[Recipe] = []
     monkeypatch.setattr("convscope.experiments.ensemble.train.train_new", lambda recipe, **_: trained.append(recipe))
     copied = damaged(whole, tmp_path / "copy")
-    card = json.loads((copied / "seed-1" / "model.json").read_text())
-    (copied / "seed-1" / "model.json").write_text(json.dumps({**card, "classes": card["classes"][::-1]}))
+    spec = json.loads((copied / "seed-1" / "model.json").read_text())
+    (copied / "seed-1" / "model.json").write_text(json.dumps({**spec, "classes": spec["classes"][::-1]}))
     with pytest.raises(RunError, match=r"seed-1 does not belong to the ensemble .*: move it|differ; move it"):
         train_ensemble_on(copied, members=3)
     (copied / "seed-1").rename(copied / "mine")

@@ -45,7 +45,7 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_proposed() -> None:
 
 def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
     class Told(Silent):
-        def said(self, line: str) -> None:
+        def notify(self, line: str) -> None:
             lines.append(line)
 
     lines: list[str] = []

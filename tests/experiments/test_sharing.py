@@ -17,10 +17,10 @@ from convscope.experiments.ablation import sharing
 from convscope.experiments.ablation import trial as one_trial
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.plan import read_plan
-from convscope.experiments.ablation.progress import Unwatched
+from convscope.experiments.ablation.progress import SilentAblation
 from convscope.hardware.machine import this_machine
 from convscope.training.resolve import memory as fitting
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_cores_and_memory_are_shared_out(
     assert sharing.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
 
 
-class _Lines(Unwatched):
+class _Lines(SilentAblation):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self.lines.append(line)
 
 
 def memory_for(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so large a share of what the usual recipe's step needs be all that can be taken."""
     found = probe("digits")
-    needed = fitting.step_bytes(settle(RECIPE.changed({"data": "digits"}), found), len(found.classes))
+    needed = fitting.step_bytes(resolve(RECIPE.changed({"data": "digits"}), found), len(found.classes))
     assert needed is not None
     for module in (fitting, sharing):
         monkeypatch.setattr(module, "available_memory", lambda: int(share * needed / fitting.USABLE))
@@ -78,11 +78,11 @@ def test_what_is_complete_keeps_the_batch_when_the_memory_is_less(
 ) -> None:
     done = ablate("digits", RECIPE, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path)
     plan = read_plan(done.run)
-    settled = settle(done.recipe, probe("digits"))
+    resolved = resolve(done.recipe, probe("digits"))
     memory_for(2.5, monkeypatch)
-    jobs, lines = sharing.jobs_that_fit(4, plan, settled, 10)
+    jobs, lines = sharing.jobs_that_fit(4, plan, resolved, 10)
     assert jobs == 2 and "2 trainings at once, not 4" in lines[0]
-    assert sharing.jobs_that_fit(2, plan, settled, 10) == (2, ())
+    assert sharing.jobs_that_fit(2, plan, resolved, 10) == (2, ())
     memory_for(0.9, monkeypatch)
     with pytest.raises(RunError, match=r"not hold a step of 32 images, and the complete trainings had such steps"):
         ablate_on(done.run.path, seeds=2, jobs=1)

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from convscope.experiments.ablation.findings import compare_with_notes, find
-from convscope.experiments.ablation.plan import Cost, Plan
+from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
 from convscope.experiments.ablation.text import ablation_table, order_lines
@@ -71,10 +71,10 @@ ACCURACIES = {
 }
 
 
-PLAN = Plan(
+PLAN = AblationPlan(
     variants=tuple(map(find_variant, ACCURACIES)),
     seeds=(0, 1, 2),
-    costs={name: Cost(parameters=1, macs=1) for name in ACCURACIES},
+    costs={name: VariantCost(parameters=1, macs=1) for name in ACCURACIES},
 )
 
 

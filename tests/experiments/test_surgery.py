@@ -26,7 +26,7 @@ from convscope.recipe.recipe import Recipe, settings
 from convscope.scoring.objective import Objective
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import default_learning_rate, set_rate
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 
 
 def kinds(network: nn.Module) -> set[type[nn.Module]]:
@@ -75,14 +75,14 @@ def test_a_network_without_batch_norm_starts_as_the_same_function() -> None:
 
 def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     found = probe("digits")
-    settled = settle(Recipe(data="digits", model="cifarnet", image_size="9", batch_size=100), found)
-    recipe = settled.recipe
+    resolved = resolve(Recipe(data="digits", model="cifarnet", image_size="9", batch_size=100), found)
+    recipe = resolved.recipe
     torch.manual_seed(0)
     network = build("cifarnet", image_size=9, in_channels=1, num_classes=10)
     filters = {name for name, weight in network.named_parameters() if weight.ndim == 4}
     assert scale_free_of(network) == filters and len(filters) == 7
     usual = default_learning_rate("muon", 100, network)
-    bias_rate = network.paces()["stage2.norm1.bias"].rate * 100
+    bias_rate = network.param_groups()["stage2.norm1.bias"].rate * 100
 
     told = {name: changes_told(recipe, variant, network) for name, variant in VARIANTS.items()}
     assert [name for name, line in told.items() if line] == ["batchnorm"]
@@ -93,7 +93,7 @@ def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     assert scale_free_of(network) == filters
     VARIANTS["batchnorm"].surgery(network, torch.randn(8, 1, 9, 9))
     assert scale_free_of(network) == frozenset()
-    settings = trained_as(a_loop(settled), usual, network)
+    settings = trained_as(a_loop(resolved), usual, network)
     assert settings.learning_rate == pytest.approx(default_learning_rate("muon", 100))
     optimizer = new_state(network, settings).optimizer
     set_rate(optimizer, lambda until: settings.learning_rate)
@@ -104,17 +104,17 @@ def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
             assert (group["scale_free"], group["weight_decay"]) == (False, 5e-4)
             assert group["lr"] == settings.learning_rate
     assert groups[id(network.get_parameter("stage2.norm1.bias"))]["lr"] == pytest.approx(bias_rate)
-    assert trained_as(a_loop(settled), default_learning_rate("muon", 100, network), network) == a_loop(settled)
+    assert trained_as(a_loop(resolved), default_learning_rate("muon", 100, network), network) == a_loop(resolved)
 
 
-def a_loop(settled: Settled) -> Settings:
+def a_loop(resolved: ResolvedRecipe) -> Settings:
     """What the loop takes of a recipe, without images."""
     nothing = Normalization((0.0,), (1.0,))
     return Settings(
         epochs=1,
-        batch_size=settled.batch_size,
-        optimizer=settled.recipe.optimizer,
-        learning_rate=settled.learning_rate,
+        batch_size=resolved.batch_size,
+        optimizer=resolved.recipe.optimizer,
+        learning_rate=resolved.learning_rate,
         depth_decay=1.0,
         momentum=0.6,
         weight_decay=0.0,
@@ -125,8 +125,8 @@ def a_loop(settled: Settled) -> Settings:
         patience=0,
         seed=0,
         device="cpu",
-        mode=settled.mode,
-        augmentation=settled.augmentation,
+        mode=resolved.mode,
+        augmentation=resolved.augmentation,
         normalization=nothing,
     )
 
@@ -159,7 +159,7 @@ def test_every_augmentation_is_switched_off() -> None:
         mixup=0.2,
     )
     off = without_augmentation(on)
-    left = settle(off, probe("digits")).augmentation
+    left = resolve(off, probe("digits")).augmentation
     assert replace(left, mixing=replace(left.mixing, classes=0)) == Augmentation()
     changed = {name for name, value in off.to_dict().items() if value != on.to_dict()[name]}
     assert changed <= {item.name for item in settings() if item.metadata["group"] == "augmentation"}
@@ -169,7 +169,7 @@ def test_what_does_not_apply_is_refused_with_what_does() -> None:
     def network() -> nn.Module:
         return build("alexnet-mini")
 
-    recipe = settle(Recipe(data="digits", model="alexnet-mini", label_smoothing=0), probe("digits")).recipe
+    recipe = resolve(Recipe(data="digits", model="alexnet-mini", label_smoothing=0), probe("digits")).recipe
     assert [v.name for v in choose_variants(None, recipe, network)] == [
         "relu",
         "dropout",

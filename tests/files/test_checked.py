@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from convscope.files.checked import DEEPEST, LARGEST_INTEGER, TOML_LIMIT, parse_json, parse_toml, read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable, append_bytes, read_bytes, read_part, write_text
+from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, write_text
 from convscope.files.zipped import read_gzip
 
 PLAIN = st.one_of(
@@ -57,7 +57,7 @@ def test_any_text_is_toml_or_has_a_reason(text: str) -> None:
     try:
         expected = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        with pytest.raises(Unreadable, match=r"not TOML|nested"):
+        with pytest.raises(UnreadableError, match=r"not TOML|nested"):
             parse_toml(text)
     else:
         assert parse_toml(text) == expected
@@ -86,7 +86,7 @@ def test_any_text_is_toml_or_has_a_reason(text: str) -> None:
 )
 def test_what_can_not_be_held_is_refused_at_once(text: str | bytes, reason: str) -> None:
     began = time.process_time()
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(UnreadableError, match=reason):
         parse_json(text if isinstance(text, bytes) else text.encode())
     assert time.process_time() - began < 1
 
@@ -112,7 +112,7 @@ def test_a_mark_at_the_start_is_no_part_of_the_text() -> None:
 )
 def test_toml_that_would_take_long_is_refused_at_once(text: str) -> None:
     began = time.process_time()
-    with pytest.raises(Unreadable, match=r"nested more than|64 bits|the limit is"):
+    with pytest.raises(UnreadableError, match=r"nested more than|64 bits|the limit is"):
         parse_toml(text)
     assert time.process_time() - began < 1
 
@@ -143,7 +143,7 @@ def test_dots_in_texts_and_comments_nest_nothing() -> None:
 )
 def test_a_field_that_does_not_fit_is_named_with_what_is_needed(ask: object, message: str) -> None:
     fields = Fields({"n": 1, "f": 0.5, "yes": True, "word": "rose", "many": [1, 2], "inner": {}})
-    with pytest.raises(Unreadable, match=message):
+    with pytest.raises(UnreadableError, match=message):
         ask(fields)  # type: ignore[operator]
 
 
@@ -158,7 +158,7 @@ def test_a_gzip_file_is_read_no_further_than_asked(tmp_path: Path) -> None:
     assert read_gzip(path, 10) == bytes(10)
     for damaged in (gzip.compress(b"three")[:-9], gzip.compress(b"three")[:-8] + bytes(8), b"\x1f\x8b" + bytes(90)):
         path.write_bytes(damaged)
-        with pytest.raises(Unreadable, match="compressed data"):
+        with pytest.raises(UnreadableError, match="compressed data"):
             read_gzip(path, 99)
 
 
@@ -167,13 +167,13 @@ def test_parts_and_ends_of_files(tmp_path: Path) -> None:
     append_bytes(path, b"abc")
     append_bytes(path, b"def")
     assert read_bytes(path) == b"abcdef" and read_part(path, 2, 3) == b"cde"
-    with pytest.raises(Unreadable, match="ends before byte 9"):
+    with pytest.raises(UnreadableError, match="ends before byte 9"):
         read_part(path, 2, 7)
-    with pytest.raises(Unreadable, match="6 bytes; the limit is 5 bytes"):
+    with pytest.raises(UnreadableError, match="6 bytes; the limit is 5 bytes"):
         read_bytes(path, limit=5)
     write_text(path, "é\udcff")
     assert path.read_text(encoding="utf-8") == "é\\udcff"
-    with pytest.raises(Unreadable, match="no file can have this name"):
+    with pytest.raises(UnreadableError, match="no file can have this name"):
         read_json("\0")
     os.mkfifo(tmp_path / "pipe")
     reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)

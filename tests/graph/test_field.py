@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convscope.errors import GeometryError
-from convscope.geometry.relation import Mix, Place, Taps
+from convscope.geometry.relation import Concat, Mix, Taps
 from convscope.geometry.taps import window_taps
 from convscope.geometry.window import Window
 from convscope.graph.field import walk_back, walk_on
@@ -59,7 +59,7 @@ def test_what_one_pixel_changes_is_the_transpose() -> None:
 def test_channels_stay_apart() -> None:
     net = Builder(1, 4, 16)
     narrow, wide = net.conv(0, 1), net.conv(0, 5, padding=2)
-    joined = net.add((narrow, (Place(1, 0, 4, 8),)), (wide, (Place(1, 4, 4, 8),)))
+    joined = net.add((narrow, (Concat(1, 0, 4, 8),)), (wide, (Concat(1, 4, 4, 8),)))
     grouped = net.add((joined, (Mix(1, 4, groups=2),)))
     sizes = [int(walk_back(net.graph(), grouped, (0, c, 8)).mask(0).sum()) for c in range(4)]
     assert sizes == [1, 1, 5, 5]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convscope.geometry.convolution import TransposedWindow
-from convscope.geometry.relation import Expand, Mix, Permute, Place, Reshape, Status, Taps
+from convscope.geometry.relation import Concat, Expand, Mix, Permute, Reshape, Status, Taps
 from convscope.geometry.resize import resize_taps
 from convscope.geometry.taps import adaptive_taps, pad_taps, slice_taps, transposed_taps, window_taps
 from convscope.geometry.window import Window
@@ -63,7 +63,7 @@ def test_union_of_branches_is_their_hull() -> None:
 def test_concatenation_keeps_branches_apart() -> None:
     net = Builder(1, 4, 16)
     narrow, wide = net.conv(0, 1), net.conv(0, 5, padding=2)
-    joined = net.add((narrow, (Place(1, 0, 4, 8),)), (wide, (Place(1, 4, 4, 8),)))
+    joined = net.add((narrow, (Concat(1, 0, 4, 8),)), (wide, (Concat(1, 4, 4, 8),)))
     blocks = channel_blocks(net.reach(joined), 8)
     assert [(b.first, b.last, b.size) for b in blocks] == [(0, 3, 1), (4, 7, 5)]
     assert net.field(joined).sizes == (1, 5)
@@ -76,7 +76,7 @@ def test_concatenation_keeps_branches_apart() -> None:
 def test_channel_shuffle_moves_fields_with_their_channels() -> None:
     net = Builder(1, 4, 16)
     narrow, wide = net.conv(0, 1), net.conv(0, 5, padding=2)
-    joined = net.add((narrow, (Place(1, 0, 4, 8),)), (wide, (Place(1, 4, 4, 8),)))
+    joined = net.add((narrow, (Concat(1, 0, 4, 8),)), (wide, (Concat(1, 4, 4, 8),)))
     steps = (Reshape((1, 2, 4, 16)), Permute((0, 2, 1, 3)), Reshape((1, 8, 16)))
     blocks = channel_blocks(net.reach(net.add((joined, steps))), 8)
     assert [b.size for b in blocks] == [1, 5] * 4

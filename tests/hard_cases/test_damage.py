@@ -16,7 +16,7 @@ import hostile_images as made
 from convscope.data.pixels import decode, libtiff
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 NATIVE = Decoding(size=(made.HEIGHT, made.WIDTH))
 
@@ -24,7 +24,7 @@ NATIVE = Decoding(size=(made.HEIGHT, made.WIDTH))
 def is_refused(data: bytes) -> bool:
     try:
         decode_bytes(data, NATIVE)
-    except Unreadable:
+    except UnreadableError:
         return True
     return False
 
@@ -121,7 +121,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damage_that_a_decoder_can_know_of_is_refused(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Unreadable, match=r"damaged|cut short|truncated"):
+    with pytest.raises(UnreadableError, match=r"damaged|cut short|truncated"):
         decode_bytes(DAMAGED[name], NATIVE)
     assert capfd.readouterr().err == ""
 
@@ -144,7 +144,7 @@ def test_libtiff_says_nothing_on_the_terminal(kind: str, at_least: int, capfd: p
 
 def test_a_compression_that_nobody_can_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "listens", lambda: False)
-    with pytest.raises(Unreadable, match="can't be checked"):
+    with pytest.raises(UnreadableError, match="can't be checked"):
         decode_bytes(tiff("group4", "1"), NATIVE)
     assert not is_refused(tiff("tiff_lzw"))
 
@@ -179,11 +179,11 @@ def test_the_transparent_colour_of_a_png(name: str) -> None:
 def test_what_can_not_be_told_of_a_colour_is_refused() -> None:
     key = made.png_chunk(b"tRNS", b"\x12\x34" * 3)
     data = made.png(1, 1, key, made.png_chunk(b"IDAT", zlib.compress(bytes(7))), depth=16, colour=2)
-    with pytest.raises(Unreadable, match="alpha channel"):
+    with pytest.raises(UnreadableError, match="alpha channel"):
         decode_bytes(data, NATIVE)
     palette = made.png_chunk(b"PLTE", bytes(6))
     data = made.png(2, 1, palette, made.png_chunk(b"IDAT", zlib.compress(b"\0\1\2")), colour=3)
-    with pytest.raises(Unreadable, match="colour 2 of a palette of 2"):
+    with pytest.raises(UnreadableError, match="colour 2 of a palette of 2"):
         decode_bytes(data, NATIVE)
 
 

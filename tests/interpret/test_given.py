@@ -19,7 +19,7 @@ from convscope.data.pixels.decode import decode_image
 from convscope.data.records import Decoding
 from convscope.errors import DataError, GeometryError
 from convscope.interpret.explanation.explain import lens
-from convscope.interpret.explanation.given import Network, network_input
+from convscope.interpret.explanation.given import GivenNetwork, network_input
 from convscope.interpret.explanation.layout import understood
 from convscope.runs.model_file import ModelFile
 
@@ -109,7 +109,7 @@ def test_axes_that_are_not_understood(shape: tuple[int, ...], wanted: tuple[int,
 
 
 def test_pixels_are_resized_and_normalised_and_numbers_are_not(tmp_path: Path) -> None:
-    network = Network("net", nn.Conv2d(3, 1, 1), (3, 8, 8))
+    network = GivenNetwork("net", nn.Conv2d(3, 1, 1), (3, 8, 8))
     pixels = np.full((10, 20, 3), 255, np.uint8)
     np.save(tmp_path / "pixels.npy", pixels)
     found = network_input(tmp_path / "pixels.npy", network)
@@ -140,7 +140,7 @@ def test_a_tensor_of_other_axes_is_named() -> None:
     ],
 )
 def test_what_has_no_axes_or_no_numbers(shape: tuple[int, ...], words: str, wanted: tuple[int, ...] | None) -> None:
-    network = Network("net", nn.Flatten(), wanted)
+    network = GivenNetwork("net", nn.Flatten(), wanted)
     for given in (np.ones(shape), np.ones(shape, np.uint8), torch.ones(shape)):
         with pytest.raises(DataError, match=words):
             network_input(given, network)
@@ -149,7 +149,7 @@ def test_what_has_no_axes_or_no_numbers(shape: tuple[int, ...], words: str, want
 def test_a_file_of_a_single_number_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "0d.npy", np.array(1.0))
     with pytest.raises(DataError, match=r"0d\.npy is a single number, without axes, and net takes 1×8×8"):
-        network_input(tmp_path / "0d.npy", Network("net", nn.Conv2d(1, 1, 3), (1, 8, 8)))
+        network_input(tmp_path / "0d.npy", GivenNetwork("net", nn.Conv2d(1, 1, 3), (1, 8, 8)))
 
 
 def test_numbers_beyond_the_type_of_the_network_are_refused(tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_an_image_array_is_prepared_for_a_run_as_its_file_is(tmp_path: Path) -> 
     from PIL import Image
 
     decoding = Decoding(size=(8, 6), channels=3, resize_mode="letterbox", background=(9, 99, 200))
-    card = ModelFile(name="lenet5", options={}, classes=("a", "b"), decoding=decoding, mean=(0.1, 0.2, 0.3),
+    spec = ModelFile(name="lenet5", options={}, classes=("a", "b"), decoding=decoding, mean=(0.1, 0.2, 0.3),
                      std=(0.5, 0.6, 0.7))  # fmt: skip
-    network = Network("run", nn.Conv2d(3, 1, 1), card.input_shape, card)
+    network = GivenNetwork("run", nn.Conv2d(3, 1, 1), spec.input_shape, spec)
     pixels = np.arange(20 * 11 * 3, dtype=np.uint8).reshape(20, 11, 3)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     of_array, of_file = network_input(pixels, network), network_input(tmp_path / "x.png", network)
@@ -224,7 +224,7 @@ def test_an_image_array_is_prepared_for_a_run_as_its_file_is(tmp_path: Path) -> 
 def test_a_streamed_sound_says_so(tmp_path: Path) -> None:
     start = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 2**32 - 1, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
     (tmp_path / "x.wav").write_bytes(start + struct.pack("<4sI4h", b"data", 2**32 - 1, 1, 2, 3, 4))
-    found = network_input(tmp_path / "x.wav", Network("net", nn.Conv1d(1, 1, 3), (1, 4)))
+    found = network_input(tmp_path / "x.wav", GivenNetwork("net", nn.Conv1d(1, 1, 3), (1, 4)))
     assert "its header does not say its length; read to the end" in found.notes[0]
 
 

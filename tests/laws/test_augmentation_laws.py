@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from convscope.data.augment import Augmentation, augment, generator_for, turns_of
-from convscope.data.augmentation.draws import Part
+from convscope.data.augment import Augmentation, alternating_flip_of, augment, generator_for
+from convscope.data.augmentation.draws import BatchPart
 from convscope.errors import DataError
 
 COUNT, CHANNELS, HEIGHT, WIDTH = 64, 3, 10, 12
@@ -45,7 +45,9 @@ def test_the_seed_decides_everything_and_the_input_is_left_alone(settings: dict[
 def test_parts_of_a_batch_are_augmented_as_the_whole_is(settings: dict[str, object]) -> None:
     batch, augmentation = numbered(), Augmentation(**settings)
     parts = [
-        augment(batch[start:end], augmentation, generator=generator_for(0, 0, 0), part=Part(start=start, total=COUNT))
+        augment(
+            batch[start:end], augmentation, generator=generator_for(0, 0, 0), part=BatchPart(start=start, total=COUNT)
+        )
         for start, end in ((0, 20), (20, 21), (21, COUNT))
     ]
     assert torch.equal(torch.cat(parts), run(batch=batch, **settings))
@@ -58,7 +60,7 @@ def test_a_part_outside_its_batch_is_refused(rows: tuple[int, int | None]) -> No
             numbered()[:5],
             Augmentation(flip=True),
             generator=generator_for(0, 0, 0),
-            part=Part(start=rows[0], total=rows[1]),
+            part=BatchPart(start=rows[0], total=rows[1]),
         )
 
 
@@ -74,7 +76,7 @@ def test_each_image_is_flipped_or_not_and_half_are() -> None:
 
 def test_in_turn_each_image_is_mirrored_in_every_other_epoch_and_half_are_in_each() -> None:
     augmentation = Augmentation(flip=True, flip_mode="alternating")
-    turns = turns_of(augmentation, 1000, seed=3)
+    turns = alternating_flip_of(augmentation, 1000, seed=3)
     assert turns is not None
     rows = torch.tensor([5, 900, *range(62)])
     batch = numbered()
@@ -85,11 +87,11 @@ def test_in_turn_each_image_is_mirrored_in_every_other_epoch_and_half_are_in_eac
         assert torch.equal(seen, torch.where(mirrored[:, None, None, None], batch.flip(3), batch))
         shown.append(mirrored)
     assert torch.equal(shown[0], shown[2]) and torch.equal(shown[0], ~shown[1]) and torch.equal(shown[1], shown[3])
-    again = turns_of(augmentation, 1000, seed=3)
+    again = alternating_flip_of(augmentation, 1000, seed=3)
     assert again is not None and torch.equal(again.mirrored(torch.tensor([900]), 0), shown[0][1:2])
     everyone = turns.mirrored(torch.arange(1000), 0)
     assert abs(int(everyone.sum()) - 500) < 3 * 1000**0.5
-    assert turns_of(Augmentation(flip=True), 10, seed=0) is None
+    assert alternating_flip_of(Augmentation(flip=True), 10, seed=0) is None
 
 
 @pytest.mark.parametrize("mode", ["reflect", "zero"])

@@ -8,14 +8,14 @@ import torch
 
 from convscope.data.augment import Augmentation, augment, fitted, generator_for
 from convscope.data.augmentation.color_jitter import measure_color_axes
-from convscope.data.augmentation.draws import Draws, Part
+from convscope.data.augmentation.draws import BatchPart, BatchRng
 from convscope.data.augmentation.trivial_augment import BINS, SPACE, magnitude_of, trivial_augment
 from convscope.data.batches import Normalization, to_floats
 from convscope.data.open import probe
 from convscope.data.records import ImageSet
 from convscope.errors import DataError, RunError
 from convscope.recipe.recipe import Recipe
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from torchvision_oracle import torchvision_or_skip
 
 NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
@@ -105,9 +105,9 @@ def test_an_image_without_contrast_stays() -> None:
 
 def test_each_image_gets_one_operation_of_its_own_and_all_occur() -> None:
     pixels = to_floats(pictures(count=600), NORMALIZATION)
-    draws = Draws(600, Part(), generator_for(0, 0, 0))
+    draws = BatchRng(600, BatchPart(), generator_for(0, 0, 0))
     done = trivial_augment(pixels, NORMALIZATION, draws)
-    again = Draws(600, Part(), generator_for(0, 0, 0))
+    again = BatchRng(600, BatchPart(), generator_for(0, 0, 0))
     chosen, strength, negative = again.integers(len(SPACE)), again.integers(BINS), again.integers(2) == 1
     # A count of 600 / 14 = 43 for each operation; six standard deviations of it.
     counts = torch.bincount(chosen, minlength=len(SPACE))
@@ -169,7 +169,9 @@ def test_the_seed_decides_and_parts_are_the_whole(settings: dict[str, object]) -
     assert torch.equal(pixels, before) and whole.dtype == pixels.dtype
     assert not torch.equal(whole, augment(pixels, augmentation, generator=generator_for(1, 0, 0)))
     parts = [
-        augment(pixels[start:end], augmentation, generator=generator_for(0, 0, 0), part=Part(start=start, total=COUNT))
+        augment(
+            pixels[start:end], augmentation, generator=generator_for(0, 0, 0), part=BatchPart(start=start, total=COUNT)
+        )
         for start, end in ((0, 21), (21, 22), (22, COUNT))
     ]
     assert torch.equal(torch.cat(parts), whole)
@@ -181,6 +183,6 @@ def test_what_cant_be_is_refused() -> None:
     with pytest.raises(DataError, match="standard deviation"):
         Augmentation(color_jitter_pca=-1)
     with pytest.raises(RunError, match="for colour images, and these are grey"):
-        settle(Recipe(color_jitter_pca=0.1), probe("digits"))
+        resolve(Recipe(color_jitter_pca=0.1), probe("digits"))
     with pytest.raises(RunError, match="cutout 33 is larger than images of 32 pixels"):
-        settle(Recipe(cutout=33), probe("digits"))
+        resolve(Recipe(cutout=33), probe("digits"))

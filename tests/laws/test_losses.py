@@ -25,7 +25,7 @@ from convscope.scoring.answer import evaluating
 from convscope.scoring.losses import LOSSES
 from convscope.scoring.metrics import score
 from convscope.scoring.objective import Objective, make_objective
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 COUNT, CLASSES = 7, 5
 SINGLE = ("softmax", "hinge", "logistic")
@@ -199,16 +199,16 @@ def test_recipes_that_cant_be_meant_are_refused(settings: dict[str, object], mes
 
 def test_a_loss_must_fit_the_labels_and_weights_their_classes() -> None:
     with pytest.raises(RunError, match="have one class each: take softmax, hinge or logistic"):
-        settle(Recipe(loss="multi-label"), probe("digits"))
+        resolve(Recipe(loss="multi-label"), probe("digits"))
     with pytest.raises(RunError, match="no class 'seven'"):
-        settle(Recipe(class_weights="seven=2"), probe("digits"))
+        resolve(Recipe(class_weights="seven=2"), probe("digits"))
     with pytest.raises(RunError, match=r"no loss is called 'hing'\. Did you mean hinge"):
         Objective(loss="hing")
-    settled = settle(Recipe(), probe("digits")).recipe
-    assert (settled.loss, settled.label_smoothing) == ("softmax", 0.1)
-    settled = settle(Recipe(loss="hinge", class_weights="7=2"), probe("digits")).recipe
-    assert (settled.loss, settled.label_smoothing) == ("hinge", 0.0)
-    objective = make_objective(settled, [1] * 10, classes=[str(n) for n in range(10)], images=10)
+    resolved = resolve(Recipe(), probe("digits")).recipe
+    assert (resolved.loss, resolved.label_smoothing) == ("softmax", 0.1)
+    resolved = resolve(Recipe(loss="hinge", class_weights="7=2"), probe("digits")).recipe
+    assert (resolved.loss, resolved.label_smoothing) == ("hinge", 0.0)
+    objective = make_objective(resolved, [1] * 10, classes=[str(n) for n in range(10)], images=10)
     assert objective.class_weights.tolist() == [1.0] * 7 + [2.0, 1.0, 1.0]
 
 
@@ -219,18 +219,18 @@ def test_a_run_remembers_its_loss_and_shows_the_probabilities_that_go_with_it(tm
     ended = CliRunner().invoke(cli, ["train", "digits", *settings, "--runs", str(tmp_path), "--name", "run"])
     assert ended.exit_code == 0, ended.output
     run = open_run(tmp_path / "run")
-    assert json.loads(run.card_path.read_text())["loss"] == run.card().loss == loss
+    assert json.loads(run.spec_path.read_text())["loss"] == run.spec().loss == loss
     measured = json.loads(CliRunner().invoke(cli, ["evaluate", str(run), "--json"]).output)
     network = run.network()
     images = torch.rand(20, 1, 32, 32)
     with evaluating(network):
         raw = network(images).double()
-    shown = run.card().objective.probabilities(raw)
+    shown = run.spec().objective.probabilities(raw)
     sums = shown.sum(1)
     assert torch.allclose(sums, torch.ones(20, dtype=torch.float64)) == (loss == "hinge")
     assert torch.equal(shown.argmax(1), raw.argmax(1))
     named = np.zeros(20, np.int64)
-    found = score(shown.numpy(), named, classes=run.card().classes, objective=run.card().objective)
+    found = score(shown.numpy(), named, classes=run.spec().classes, objective=run.spec().objective)
     assert found.loss == pytest.approx(float(Objective(loss=loss)(raw, torch.zeros(20, dtype=torch.int64))))
     assert measured["accuracy_top1"] > 0.3 and measured["loss"] > 0
     page = run.report.read_text()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convscope.data.pixels.lzw import decoded_length
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 
 def decoded(data: bytes) -> bytes | None:
@@ -73,7 +73,7 @@ def test_of_damaged_strips_too(seed: int, flips: int, size: int) -> None:
         coded[int(draw.integers(len(coded)))] ^= 1 << int(draw.integers(8))
     expected = decoded(bytes(coded))
     if expected is None:
-        with pytest.raises(Unreadable, match="not in the table"):
+        with pytest.raises(UnreadableError, match="not in the table"):
             decoded_length(bytes(coded))
     else:
         assert decoded_length(bytes(coded)) == len(expected)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from convscope.data.augment import generator_for
-from convscope.data.augmentation.draws import Part
+from convscope.data.augmentation.draws import BatchPart
 from convscope.data.augmentation.mixing import Mixing, mix
 from convscope.errors import DataError, RunError
 from convscope.recipe.recipe import Recipe
@@ -106,7 +106,7 @@ def test_parts_of_even_length_are_mixed_as_the_whole_is(alphas: dict[str, float]
             labels()[start:end],
             mixing,
             generator=generator_for(0, 0, 0),
-            part=Part(start=start, total=COUNT),
+            part=BatchPart(start=start, total=COUNT),
         )
         for start, end in ((0, 200), (200, 202), (202, COUNT))
     ]
@@ -115,7 +115,7 @@ def test_parts_of_even_length_are_mixed_as_the_whole_is(alphas: dict[str, float]
 
 
 def test_an_image_without_its_partner_stays_as_it_is() -> None:
-    for rows, part in ((slice(0, 5), Part()), (slice(3, 8), Part(start=3, total=COUNT))):
+    for rows, part in ((slice(0, 5), BatchPart()), (slice(3, 8), BatchPart(start=3, total=COUNT))):
         pixels, targets = mix(
             images()[rows],
             labels()[rows],

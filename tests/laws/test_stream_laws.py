@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 import data_makers as made
 from convscope.data import streamed as stream_module
 from convscope.data.batches import Batches
-from convscope.data.epoch_order import draw_course
+from convscope.data.epoch_order import draw_epoch_order
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet
 from convscope.data.shards.write_shards import write_shards
 from convscope.data.streamed import AHEAD, Streamed
 from convscope.errors import DataError
-from convscope.files.regular import Unreadable
-from convscope.hardware.rank import Place
+from convscope.files.regular import UnreadableError
+from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
-from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop import guarded_step
 from convscope.training.session import train_on
 from convscope.training.train import train
@@ -47,27 +47,27 @@ def test_a_course_holds_every_row_once_and_moves_none_by_a_window(
     lengths: list[int], window: int, seed: int, epoch: int
 ) -> None:
     archives = np.repeat(np.arange(len(lengths)), lengths)
-    course = draw_course(archives, window, seed=seed, epoch=epoch)
+    epoch_order = draw_epoch_order(archives, window, seed=seed, epoch=epoch)
     rows = np.arange(len(archives))
-    assert np.array_equal(np.sort(course.reading), rows) and np.array_equal(np.sort(course.learning), rows)
+    assert np.array_equal(np.sort(epoch_order.reading), rows) and np.array_equal(np.sort(epoch_order.learning), rows)
     if len(rows) > window:
-        read_at, learned_at = np.argsort(course.reading), np.argsort(course.learning)
+        read_at, learned_at = np.argsort(epoch_order.reading), np.argsort(epoch_order.learning)
         assert np.abs(read_at - learned_at).max() < window
         # An archive is read from its beginning to its end, and no other meanwhile.
         for archive in range(len(lengths)):
             assert (np.diff(read_at[archives == archive]) == 1).all()
-    again = draw_course(archives, window, seed=seed, epoch=epoch)
-    assert np.array_equal(again.learning, course.learning)
+    again = draw_epoch_order(archives, window, seed=seed, epoch=epoch)
+    assert np.array_equal(again.learning, epoch_order.learning)
 
 
 def test_archives_and_images_are_shuffled_anew_in_each_epoch_and_by_each_seed() -> None:
     archives = np.repeat(np.arange(30), 40)
-    courses = [draw_course(archives, 100, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
-    assert len({course.reading.tobytes() for course in courses}) == 4
-    for course in courses:
-        drawn = archives[course.learning]
+    courses = [draw_epoch_order(archives, 100, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert len({epoch_order.reading.tobytes() for epoch_order in courses}) == 4
+    for epoch_order in courses:
+        drawn = archives[epoch_order.learning]
         # Neighbours are seldom neighbours still, and several archives meet in every stretch.
-        assert (np.diff(course.learning) == 1).mean() < 0.1
+        assert (np.diff(epoch_order.learning) == 1).mean() < 0.1
         assert min(len(set(drawn[start : start + 60])) for start in range(0, 1200, 60)) >= 3
 
 
@@ -101,8 +101,8 @@ def test_every_image_comes_once_an_epoch_with_its_own_label_whoever_reads_it(sha
     one = Batches(streamed, batch_size=10, shuffle=True, seed=5, epoch=2)
     seen: list[list[int]] = [[] for _ in range(len(one))]
     for rank in range(processes):
-        team = Team(Place(rank=rank, size=processes, local_rank=rank, local_size=processes))
-        batches = replace(one, share=team.rows)
+        group = ProcessGroup(Rank(rank=rank, size=processes, local_rank=rank, local_size=processes))
+        batches = replace(one, share=group.rows)
         assert len(list(batches)) == len(one) == 10
         for batch, (pixels, labels, rows) in enumerate(batches):
             seen[batch] += rows.tolist()
@@ -176,7 +176,7 @@ def test_files_that_lie_apart_need_no_window_and_are_shuffled_as_decoded_images_
     assert kept is not None and isinstance(streamed.images, Streamed) and len(kept) > WINDOW
     one, other = (Batches(images, batch_size=10, shuffle=True, seed=5, epoch=2).order() for images in (streamed, kept))
     assert np.array_equal(one, other)
-    assert np.array_equal(streamed.images.course(5, 2).reading, one)
+    assert np.array_equal(streamed.images.epoch_order(5, 2).reading, one)
 
 
 def test_no_thread_outlives_a_run_that_fails(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ class _Lines(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self.lines.append(line)
 
 
@@ -269,7 +269,7 @@ def test_a_disk_that_goes_away_ends_small_batches_too(shards: Path) -> None:
 
     def until_it_goes(row: int, decoding: Decoding) -> object:
         if row not in there:
-            raise Unreadable("the disk is gone")
+            raise UnreadableError("the disk is gone")
         return read(row, decoding)
 
     images = replace(images, listing=replace(images.listing, read=until_it_goes))
@@ -303,10 +303,10 @@ def test_a_run_whose_images_go_away_keeps_what_it_reached(shards: Path, tmp_path
     torn(shards, tmp_path / "gone", 0)
     for path in (tmp_path / "gone").glob("val-*.tar"):
         path.unlink()
-    card = tmp_path / "gone" / "dataset.json"
-    described = json.loads(card.read_text())
+    spec = tmp_path / "gone" / "dataset.json"
+    described = json.loads(spec.read_text())
     del described["splits"]["val"]  # or they would be missed
-    card.write_text(json.dumps(described))
+    spec.write_text(json.dumps(described))
     weights = tmp_path / "run" / "weights.safetensors"
     disk = _TakesTheDiskAway(tmp_path / "gone", weights)
     # Where nothing validates, the last weights are the best.

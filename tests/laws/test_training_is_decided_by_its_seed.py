@@ -13,11 +13,11 @@ import torch
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.checkpoint import saved_checkpoints
-from convscope.runs.events import EpochRow, Silent, Step
+from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.runs.run_directory import Run
 from convscope.training import job
 from convscope.training.loop import epoch_meter, loop
-from convscope.training.loop.deferred_check import Behind, Taken
+from convscope.training.loop.deferred_check import DeferredCheck, StepInput
 from convscope.training.session import train_on
 from convscope.training.train import train
 
@@ -58,10 +58,10 @@ class _StopWithin(Silent):
         self._epoch = epoch
         self.heard: list[str] = []
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self.heard.append(line)
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         if (step.epoch, step.batch) == (self._epoch, 2):
             signal.raise_signal(signal.SIGINT)
 
@@ -69,7 +69,7 @@ class _StopWithin(Silent):
 class _StopBeforeTheFirstStep(Silent):
     """Presses Ctrl-C when the run's directory is named."""
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         if line.startswith("run: "):
             signal.raise_signal(signal.SIGINT)
 
@@ -150,8 +150,8 @@ def test_numbers_that_are_read_a_step_later_change_nothing(
 ) -> None:
     reads: list[int] = []
 
-    class Counting(Behind):
-        def read(self) -> tuple[Taken, list[float]] | None:
+    class Counting(DeferredCheck):
+        def read(self) -> tuple[StepInput, list[float]] | None:
             found = super().read()
             if found is not None:
                 reads.append(found[0].step)

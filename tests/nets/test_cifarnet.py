@@ -7,7 +7,7 @@ import torch
 
 from convscope.errors import GeometryError
 from convscope.nets.cifarnet import BIAS_RATE, TRUNK, cifarnet
-from convscope.nets.param_groups import Paced, Whitened
+from convscope.nets.param_groups import HasParamGroups, Whitened
 from convscope.nets.whiten import REGULARIZATION, Whitening, whitening_filters
 
 
@@ -62,11 +62,11 @@ def test_takes_any_size_and_one_or_three_channels(channels: int, side: int):
 
 def test_every_parameter_but_a_filter_has_a_pace_and_every_filter_any_scale():
     network = cifarnet()
-    assert isinstance(network, Paced)
-    paces, filters = network.paces(), network.scale_free()
-    assert paces.keys() | filters == {name for name, _ in network.named_parameters()}
-    assert not paces.keys() & filters
-    assert paces["whiten.bias"].until < 1 and paces["stage1.norm1.bias"].rate == BIAS_RATE
+    assert isinstance(network, HasParamGroups)
+    param_groups, filters = network.param_groups(), network.scale_free()
+    assert param_groups.keys() | filters == {name for name, _ in network.named_parameters()}
+    assert not param_groups.keys() & filters
+    assert param_groups["whiten.bias"].until < 1 and param_groups["stage1.norm1.bias"].rate == BIAS_RATE
     images = torch.rand(8, 3, 16, 16)
     before = network(images)
     with torch.no_grad():

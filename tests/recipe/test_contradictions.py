@@ -6,7 +6,7 @@ import pytest
 
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import Value
+from convscope.recipe.setting import SettingValue
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from convscope.recipe.setting import Value
         ({"loss": "hinge", "cutmix": 1.0}, "mixup and cutmix make soft labels"),
     ],
 )
-def test_what_can_not_go_together_is_refused(settings: dict[str, Value], message: str) -> None:
+def test_what_can_not_go_together_is_refused(settings: dict[str, SettingValue], message: str) -> None:
     for name, value in settings.items():
         Recipe.from_dict({name: value})
     with pytest.raises(RunError) as caught:

@@ -15,7 +15,7 @@ from convscope.recipe.presets import FAST_FOR, NAMED, table
 from convscope.recipe.recipe import Recipe, choices
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:
@@ -28,52 +28,52 @@ def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> 
 
 @pytest.mark.parametrize("name", ["fast", "classic"])
 def test_a_table_is_taken_where_nothing_was_said(name: str) -> None:
-    settled = settle(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
+    resolved = resolve(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
     # What the digits' being grey and characters forbids whoever asks.
     never = {"resolution_share": 0.0, "color_jitter_pca": 0.0, "test_views": "one", "flip_mode": "random"}
     expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "recipe": name, **never}
-    assert settled.to_dict().items() >= expected.items()
-    assert AUTO not in settled.to_dict().values()
+    assert resolved.to_dict().items() >= expected.items()
+    assert AUTO not in resolved.to_dict().values()
 
 
 def test_classic_is_alexnets() -> None:
-    settled = settle(Recipe.named("classic"), probe("digits"))
-    taken = settled.recipe
+    resolved = resolve(Recipe.named("classic"), probe("digits"))
+    taken = resolved.recipe
     assert (taken.optimizer, taken.momentum, taken.learning_rate, taken.weight_decay) == ("sgd", 0.9, 0.01, 5e-4)
-    assert (settled.batch_size, taken.schedule, taken.label_smoothing) == (128, "plateau", 0.0)
-    mirrored = settle(Recipe(recipe="classic", flip=True, channels=3), probe("digits")).recipe
+    assert (resolved.batch_size, taken.schedule, taken.label_smoothing) == (128, "plateau", 0.0)
+    mirrored = resolve(Recipe(recipe="classic", flip=True, channels=3), probe("digits")).recipe
     assert (mirrored.color_jitter_pca, mirrored.test_views) == (0.1, "ten-crop")
 
 
 def test_a_tables_rate_is_for_its_own_optimizer() -> None:
-    usual = settle(Recipe(model="lenet5", optimizer="adamw", batch_size=128), probe("digits"))
-    classic = settle(Recipe(recipe="classic", model="lenet5", optimizer="adamw"), probe("digits"))
+    usual = resolve(Recipe(model="lenet5", optimizer="adamw", batch_size=128), probe("digits"))
+    classic = resolve(Recipe(recipe="classic", model="lenet5", optimizer="adamw"), probe("digits"))
     assert classic.learning_rate == usual.learning_rate == 0.002
-    assert settle(Recipe(recipe="classic", model="lenet5", optimizer="muon"), probe("digits")).recipe.momentum == 0.6
+    assert resolve(Recipe(recipe="classic", model="lenet5", optimizer="muon"), probe("digits")).recipe.momentum == 0.6
 
 
 def test_cifarnet_asks_for_muon_and_without_it_for_decay() -> None:
-    asked = settle(Recipe(model="cifarnet"), probe("digits")).recipe
+    asked = resolve(Recipe(model="cifarnet"), probe("digits")).recipe
     assert (asked.optimizer, asked.momentum, asked.schedule, asked.weight_decay) == ("muon", 0.6, "triangular", 0.0)
-    without = settle(Recipe(model="cifarnet", optimizer="sgd"), probe("digits")).recipe
+    without = resolve(Recipe(model="cifarnet", optimizer="sgd"), probe("digits")).recipe
     assert (without.momentum, without.schedule, without.weight_decay) == (0.9, "triangular", 5e-4)
 
 
 def test_a_torch_without_muon_trains_cifarnet_by_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.optim, "Muon")
-    settled = settle(Recipe(model="cifarnet"), probe("digits"))
-    assert (settled.recipe.optimizer, settled.recipe.weight_decay) == ("sgd", 5e-4)
-    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in settled.reasons)
+    resolved = resolve(Recipe(model="cifarnet"), probe("digits"))
+    assert (resolved.recipe.optimizer, resolved.recipe.weight_decay) == ("sgd", 5e-4)
+    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in resolved.reasons)
     with pytest.raises(RunError, match=r"muon needs torch 2\.9 or later"):
-        settle(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
+        resolve(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
 
 
 def test_trained_weights_are_moved_gently(tmp_path: Path) -> None:
     recipe = Recipe(recipe="finetune", model="alexnet-mini", weights="some.pth")
-    settled = settle(recipe, probe("digits"))
-    usual = settle(Recipe(model="alexnet-mini"), probe("digits"))
-    assert settled.learning_rate < usual.learning_rate and settled.epochs < usual.epochs
-    assert settled.recipe.depth_decay == 0.7
+    resolved = resolve(recipe, probe("digits"))
+    usual = resolve(Recipe(model="alexnet-mini"), probe("digits"))
+    assert resolved.learning_rate < usual.learning_rate and resolved.epochs < usual.epochs
+    assert resolved.recipe.depth_decay == 0.7
 
 
 def test_a_recipe_is_read_by_name_or_from_a_file(tmp_path: Path) -> None:

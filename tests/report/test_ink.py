@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from convscope.errors import ConvscopeError
 from convscope.report import table, units
 from convscope.report.printable import printable
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 
 
 @given(st.integers(min_value=0, max_value=10**17))
@@ -39,7 +39,7 @@ def test_memory_that_is_no_memory_is_refused(text: str):
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4))
 def test_a_command_reads_back_as_the_shell_reads_it(words: list[str]):
-    shown = typed(*words)
+    shown = shell_quote(*words)
     assert printable(shown) == shown
     if all(printable(word) == word for word in words):
         assert shlex.split(shown) == words
@@ -48,7 +48,7 @@ def test_a_command_reads_back_as_the_shell_reads_it(words: list[str]):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_shell_gets_the_words_of_a_command():
     words = ["a b", "日 本", "it's", "$HOME", "a\nb", "back\\slash\t'", "\x1b[1m", "", "\udcffé\n"]
-    found = subprocess.run(["bash", "-c", "printf '%s\\0' " + typed(*words)], capture_output=True, check=True)
+    found = subprocess.run(["bash", "-c", "printf '%s\\0' " + shell_quote(*words)], capture_output=True, check=True)
     assert found.stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in words]
 
 

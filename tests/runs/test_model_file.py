@@ -20,8 +20,8 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def _set(*path: str, to: object) -> Change:
-    def change(card: dict[str, Any]) -> None:
-        inner = card
+    def change(spec: dict[str, Any]) -> None:
+        inner = spec
         for name in path[:-1]:
             inner = inner[name]
         inner[path[-1]] = to
@@ -64,19 +64,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ],
 )
 def test_a_field_that_does_not_fit_is_one_line(run: Run, tmp_path: Path, change: Change, message: str) -> None:
-    card = copy.deepcopy(json.loads(run.card_path.read_text()))
-    change(card)
-    (tmp_path / "model.json").write_text(json.dumps(card))
-    for read, error in ((lambda: load(str(tmp_path)), CaptureError), (Run(tmp_path).card, RunError)):
+    spec = copy.deepcopy(json.loads(run.spec_path.read_text()))
+    change(spec)
+    (tmp_path / "model.json").write_text(json.dumps(spec))
+    for read, error in ((lambda: load(str(tmp_path)), CaptureError), (Run(tmp_path).spec, RunError)):
         with pytest.raises(error, match=message) as raised:
             read()
         assert str(raised.value).startswith(str(tmp_path / "model.json")) and "\n" not in str(raised.value)
 
 
 def test_an_option_that_the_network_does_not_have_names_the_file(run: Run, tmp_path: Path) -> None:
-    card = json.loads(run.card_path.read_text())
-    card["network"]["options"] = {"variant": "nope"}
-    (tmp_path / "model.json").write_text(json.dumps(card))
+    spec = json.loads(run.spec_path.read_text())
+    spec["network"]["options"] = {"variant": "nope"}
+    (tmp_path / "model.json").write_text(json.dumps(spec))
     with pytest.raises(CaptureError, match=r"has no option 'variant'|variant") as raised:
         load(str(tmp_path)).build()
     assert str(raised.value).startswith(f"{tmp_path / 'model.json'} can't be used: ")
@@ -97,15 +97,15 @@ def test_an_option_that_the_network_does_not_have_names_the_file(run: Run, tmp_p
 def test_nothing_in_a_file_makes_timm_fetch_anything(
     run: Run, tmp_path: Path, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = json.loads(run.card_path.read_text())
-    card["network"] |= {"name": "timm/resnet18", "options": options}
-    (tmp_path / "model.json").write_text(json.dumps(card))
+    spec = json.loads(run.spec_path.read_text())
+    spec["network"] |= {"name": "timm/resnet18", "options": options}
+    (tmp_path / "model.json").write_text(json.dumps(spec))
 
     def reached(name: str, package: str | None = None) -> object:
         raise AssertionError(f"{name} was imported")
 
     monkeypatch.setattr(importlib, "import_module", reached)
     with pytest.raises(RunError, match=r"network\.options"):
-        Run(tmp_path).card()
+        Run(tmp_path).spec()
     with pytest.raises(CaptureError, match=r"network\.options"):
         load(str(tmp_path))

@@ -152,9 +152,9 @@ def test_equal_weights_give_equal_files(run):
 
 def test_older_weights_and_those_of_others_have_no_digest_and_load(run):
     tensors = load_file(run.weights)
-    card = json.loads(run.card_path.read_text())
-    del card["weights"]
-    run.card_path.write_text(json.dumps(card))
+    spec = json.loads(run.spec_path.read_text())
+    del spec["weights"]
+    run.spec_path.write_text(json.dumps(spec))
     save_file(tensors, run.weights, {"convscope": '{"epoch": 1}'})
     assert all(torch.equal(run.read_weights()[name], tensors[name]) for name in tensors)
     save_file(tensors, run.path / "alone.safetensors")

@@ -16,11 +16,11 @@ from convscope.errors import RunError
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe, choices
 from convscope.runs.evaluate import evaluate
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.scoring.answer import answer, evaluating, scores_of_images
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import VIEWS, scores_of_views
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from convscope.training.train import train
 
 NORMALIZATION = Normalization((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
@@ -86,19 +86,19 @@ def test_answers_come_with_one_view_and_with_all(network):
 def test_a_runs_views_are_in_its_card_and_evaluate_uses_them(tmp_path: Path):
     recipe = Recipe(model="lenet5", epochs=1, test_views="flip-shift", threads=1)
     outcome = train("digits", recipe, runs_directory=tmp_path)
-    assert json.loads(outcome.run.card_path.read_text())["preprocessing"]["views"] == "flip-shift"
+    assert json.loads(outcome.run.spec_path.read_text())["preprocessing"]["views"] == "flip-shift"
     again = evaluate(outcome.run.path)
     assert again.scores.to_dict() == outcome.scores.to_dict()
     assert again.one_view == outcome.one_view is not None
-    values = json.loads(outcome.run.card_path.read_text())
+    values = json.loads(outcome.run.spec_path.read_text())
     del values["preprocessing"]["views"]
-    assert ModelCard.from_dict(values).views == "one"  # as runs from before there were views have it
+    assert ModelSpec.from_dict(values).views == "one"  # as runs from before there were views have it
     values["preprocessing"]["views"] = "many"
     with pytest.raises(RunError, match="no test views are called 'many'"):
-        ModelCard.from_dict(values)
+        ModelSpec.from_dict(values)
 
 
 def test_what_is_not_mirrored_in_training_is_not_when_it_is_tested_unless_asked_for():
-    assert settle(Recipe(model="cifarnet"), probe("digits")).recipe.test_views == "one"
-    assert settle(Recipe(model="cifarnet", flip=True), probe("digits")).recipe.test_views == "flip-shift"
-    assert settle(Recipe(test_views="flip"), probe("digits")).recipe.test_views == "flip"
+    assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.test_views == "one"
+    assert resolve(Recipe(model="cifarnet", flip=True), probe("digits")).recipe.test_views == "flip-shift"
+    assert resolve(Recipe(test_views="flip"), probe("digits")).recipe.test_views == "flip"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import Silent, Step
+from convscope.runs.events import Silent, StepProgress
 from convscope.training.distributed import launch as distributed
 from convscope.training.interrupt import heeding_interrupts
 from convscope.training.train import train
@@ -86,7 +86,7 @@ def test_a_signal_while_a_line_is_printed_does_not_print_into_it() -> None:
 class _TerminatedByEachThread(Silent):
     """What Linux does to a worker whose launcher was killed: a signal for each of the launcher's threads."""
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         for _ in range(3):
             signal.raise_signal(signal.SIGTERM)
 

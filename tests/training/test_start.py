@@ -16,11 +16,11 @@ from convscope.data.augment import Augmentation
 from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
-from convscope.hardware.mode import Mode
+from convscope.hardware.mode import ComputeMode
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelCard, Run
+from convscope.runs.run_directory import ModelSpec, Run
 from convscope.scoring.objective import Objective
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
@@ -91,21 +91,21 @@ def test_fetched_weights_and_a_file_are_two_starts():
 def test_a_first_layer_that_the_weights_lack_is_fitted():
     images = np.random.default_rng(0).integers(0, 255, (8, 10, 10, 3), dtype=np.uint8)
     train = ImageSet(images, np.arange(8) % 2, [str(number) for number in range(8)])
-    card = ModelCard(
+    spec = ModelSpec(
         name="cifarnet",
         options={},
         classes=("cat", "dog"),
         decoding=Decoding(size=(10, 10), channels=3),
         normalization=measure_normalization(train),
     )
-    weights = card.build().state_dict()
+    weights = spec.build().state_dict()
     given = weights.pop("whiten.weight")
-    fresh, _ = starting_network(card, Recipe(model="cifarnet"), None, train)
+    fresh, _ = starting_network(spec, Recipe(model="cifarnet"), None, train)
     recipe = Recipe(model="cifarnet", weights="x.pth")
-    lacking, lines = starting_network(card, recipe, Start(weights=weights, lines=(), freeze=""), train)
+    lacking, lines = starting_network(spec, recipe, Start(weights=weights, lines=(), freeze=""), train)
     assert torch.equal(lacking.whiten.weight, fresh.whiten.weight) and "left fresh: whiten.weight" in lines[1]
     start = Start(weights={**weights, "whiten.weight": given}, lines=(), freeze="")
-    whole, _ = starting_network(card, recipe, start, train)
+    whole, _ = starting_network(spec, recipe, start, train)
     assert torch.equal(whole.whiten.weight, given)
 
 
@@ -113,22 +113,22 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     images = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 1), dtype=np.uint8)
     train = ImageSet(images, np.arange(4) % 2, [str(number) for number in range(4)])
 
-    def card(*classes: str) -> ModelCard:
+    def spec(*classes: str) -> ModelSpec:
         decoding = Decoding(size=(28, 28), channels=1)
         normalization = Normalization((0.5,), (0.25,))
-        return ModelCard(name="lenet5", options={}, classes=classes, decoding=decoding, normalization=normalization)
+        return ModelSpec(name="lenet5", options={}, classes=classes, decoding=decoding, normalization=normalization)
 
     run = Run(tmp_path)
-    run.write_card(card("cat", "dog"))
+    run.write_spec(spec("cat", "dog"))
     torch.manual_seed(3)
-    learned = card("cat", "dog").build().state_dict()
+    learned = spec("cat", "dog").build().state_dict()
     run.write_weights(learned, {})
     save_file(learned, tmp_path / "beside.safetensors")
 
     def kept(start: Path, *classes: str) -> tuple[set[str], list[str]]:
         recipe = Recipe(model="lenet5", weights=str(start))
-        begun = read_start(recipe, classes=2, decoding=card(*classes).decoding)
-        network, lines = starting_network(card(*classes), recipe, begun, train)
+        begun = read_start(recipe, classes=2, decoding=spec(*classes).decoding)
+        network, lines = starting_network(spec(*classes), recipe, begun, train)
         same = {name for name, value in network.state_dict().items() if torch.equal(value, learned.get(name))}
         return same, lines
 
@@ -141,7 +141,7 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
             "weights: 8 tensors taken from the file, which learned other classes: cat, dog",
             "weights: 2 made anew for these classes: output.weight, output.bias",
         ]
-    run.card_path.unlink()  # nobody knows what it learned
+    run.spec_path.unlink()  # nobody knows what it learned
     assert kept(run.weights, "line", "disc")[0] == set(learned)
 
 
@@ -166,7 +166,7 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         patience=0,
         seed=0,
         device="cpu",
-        mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
+        mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
         augmentation=Augmentation(),
         normalization=Normalization(mean=(0.5,) * 3, std=(0.25,) * 3),
     )
@@ -182,8 +182,8 @@ def test_a_network_of_timms_is_trained_and_its_run_predicts_without_fetching(of_
     timm_or_skip()
     ended = train(of_three_classes, "--model", "timm/lcnet_050", "--seed", "1", "--name", "timms")
     assert ended.exit_code == 0, ended.output
-    card = json.loads((of_three_classes / "runs/timms/model.json").read_text())["network"]
-    assert card["name"] == "timm/lcnet_050" and card["options"] == {}
+    spec = json.loads((of_three_classes / "runs/timms/model.json").read_text())["network"]
+    assert spec["name"] == "timm/lcnet_050" and spec["options"] == {}
     assert CliRunner().invoke(cli, ["evaluate", str(of_three_classes / "runs/timms")]).exit_code == 0
 
 
@@ -251,7 +251,7 @@ def test_finetuning_a_run_takes_its_network_and_another_is_refused(of_three_clas
     assert ended.exit_code == 0, ended.output
     assert f"model lenet5: the network of {weights}, with images at 20x20 pixels" in ended.output
     assert "weights: 10 tensors taken from the file" in ended.output
-    card = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
-    assert card["options"] == {"activation": "relu", "c1_maps": 4} and card["image_size"] == [20, 20]
+    spec = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
+    assert spec["options"] == {"activation": "relu", "c1_maps": 4} and spec["image_size"] == [20, 20]
     ended = train(of_three_classes, "--weights", weights, "--model", "alexnet-mini", "--name", "refused")
     assert "it is of lenet5, and --model is alexnet-mini: leave --model out" in str(ended.exception)

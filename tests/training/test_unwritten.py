@@ -15,7 +15,7 @@ import pytest
 from ablations import RECIPE
 from convscope.errors import RunError
 from convscope.runs import atomic_files as files
-from convscope.runs.atomic_files import Unwritten
+from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run, create_run
@@ -83,7 +83,7 @@ def test_a_full_disk_keeps_what_fits_and_says_what(
     assert whole.run.weights.stat().st_size < 0.6 * size and 0.2 * size > whole.run.report.stat().st_size
     full = _FullAfter(disk, full_from, int(share * size))
     recipe = RECIPE.changed({"epochs": EPOCHS})
-    with pytest.raises(Unwritten, match=kept) as refused:
+    with pytest.raises(WriteError, match=kept) as refused:
         train("digits", recipe, runs_directory=tmp_path, name="run", listener=full)
     assert "No space left on device" in str(refused.value)
     run = Run(tmp_path / "run")
@@ -129,7 +129,7 @@ def test_a_recipe_that_is_cut_off_is_not_taken_for_one(whole: Outcome, tmp_path:
 def test_a_log_that_can_not_be_written_is_said(tmp_path: Path) -> None:
     run = create_run(tmp_path, "run")
     run.log_path.mkdir()
-    with pytest.raises(Unwritten, match=r"log\.txt can't be written: is a directory"):
+    with pytest.raises(WriteError, match=r"log\.txt can't be written: is a directory"):
         run.log("a line")
 
 

@@ -14,11 +14,11 @@ from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import left_as_found, random_states_kept
-from convscope.capture.mode import Mode
-from convscope.capture.recording.backends import Fake, Meta, Real, World, silent_fakes
+from convscope.capture.mode import CaptureMode
+from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
 from convscope.capture.recording.module_calls import ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
-from convscope.capture.recording.place import Place
+from convscope.capture.recording.place import ModuleCall
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.recording.tracking import signature_of
 from convscope.capture.saved import autograd
@@ -35,7 +35,7 @@ def capture(
     *,
     batch_size: int | None = 1,
     name: str = "",
-    mode: Mode = "eval",
+    mode: CaptureMode = "eval",
     dtype: torch.dtype | None = None,
     gradients: bool = False,
 ) -> Graph:
@@ -143,7 +143,7 @@ class _Run:
         inputs: Inputs,
         batch_size: int | None,
         name: str,
-        mode: Mode,
+        mode: CaptureMode,
         dtype: torch.dtype,
         gradients: bool,
     ) -> None:
@@ -159,14 +159,14 @@ class _Run:
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._tensors = _named_tensors(model)
 
-    def once(self, world: World, *, notes: tuple[str, ...] = ()) -> Graph:
+    def once(self, world: Backend, *, notes: tuple[str, ...] = ()) -> Graph:
         """Run and record; see `capture`."""
         forward = make_inputs(self.inputs, batch_size=self.batch_size, dtype=self.dtype, world=world)
         recorder = Recorder({key: (kind, names[0]) for key, (kind, names, _) in self._tensors.items()}, world)
         calls = ModuleCalls(self._paths)
         given = tuple(recorder.add_input(tensor, tensor_name) for tensor_name, tensor in forward.tensors)
 
-        def enter(place: Place) -> Place:
+        def enter(place: ModuleCall) -> ModuleCall:
             outer, recorder.place = recorder.place, place
             return outer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from convscope.capture.recording.backends import World
+from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.tracking import signature_of
 from convscope.errors import CaptureError
 from convscope.graph.records import TensorSpec
@@ -37,7 +37,7 @@ def is_shape(value: object) -> bool:
     )
 
 
-def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, world: World) -> Forward:
+def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, world: Backend) -> Forward:
     """Tensors for a forward call.
 
     A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
@@ -82,7 +82,7 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, w
     return Forward(arguments, {}, tuple(tensors))
 
 
-def _made(shape: tuple[int, ...], dtype: torch.dtype, world: World) -> torch.Tensor:
+def _made(shape: tuple[int, ...], dtype: torch.dtype, world: Backend) -> torch.Tensor:
     if not world.real:
         stand_in = torch.empty(shape, dtype=dtype, device="meta")
         return world.stand_in(stand_in, signature_of(stand_in))

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from convscope.capture.mode import Mode
+from convscope.capture.mode import CaptureMode
 
 # Attributes of these types are put back with what they held.
 _CONTAINERS = (dict, OrderedDict, list, set)
 
 
 @contextmanager
-def left_as_found(model: nn.Module, mode: Mode) -> Iterator[None]:
+def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     """Put the model into `mode` and give everything back afterwards.
 
     Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward

@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
-from convscope.files.regular import Unreadable, refused_as, require_regular
+from convscope.files.regular import UnreadableError, refused_as, require_regular
 from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
@@ -96,7 +96,7 @@ def _suggest_factory(path: Path) -> str:
     """What in a file could make a model, read from its text: nothing is run."""
     try:
         statements = ast.parse(read_text(path, limit=LARGEST_SOURCE)).body
-    except (Unreadable, ValueError, SyntaxError, RecursionError, MemoryError):
+    except (UnreadableError, ValueError, SyntaxError, RecursionError, MemoryError):
         return f"such as {path}:make_model"
     makers = [
         s.name

@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Literal
 
 # "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
-Mode = Literal["eval", "train", "as is"]
+CaptureMode = Literal["eval", "train", "as is"]

@@ -17,11 +17,11 @@ from convscope.cli.progress import log_lines
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 from convscope.report.printable import printable
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.progress import Watcher
+    from convscope.experiments.ablation.progress import AblationListener
 
 EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than this
 
@@ -109,7 +109,7 @@ def command(
             )
     lines = [str(found), f"report {found.report}"] if found.trials else []
     if found.ending == "stopped":
-        lines.append(f"not complete; to go on: {typed('convscope', 'ablate', '--resume', found.run)}")
+        lines.append(f"not complete; to go on: {shell_quote('convscope', 'ablate', '--resume', found.run)}")
     log_lines(found.run, "\n".join(lines).splitlines())
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
@@ -128,11 +128,11 @@ def _jobs(text: str) -> Any:
 
 
 @contextmanager
-def _watching(*, quiet: bool) -> Iterator[Watcher]:
-    from convscope.experiments.ablation.progress import Unwatched
+def _watching(*, quiet: bool) -> Iterator[AblationListener]:
+    from convscope.experiments.ablation.progress import SilentAblation
 
     if quiet:
-        yield Unwatched()
+        yield SilentAblation()
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -155,17 +155,17 @@ class _Lines:
     def __init__(self) -> None:
         self._spoke = time.monotonic()
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self._spoke = time.monotonic()
         print(printable(line), file=sys.stderr, flush=True)
 
     def progressed(self, done: int, total: int, what: str) -> None:
         if time.monotonic() - self._spoke > EVERY_SECONDS / 6:
-            self.said(f"{what}: {done:,} of {total:,}")
+            self.notify(f"{what}: {done:,} of {total:,}")
 
     def moved(self, share: float, seconds_left: float | None) -> None:
         if time.monotonic() - self._spoke > EVERY_SECONDS and seconds_left is not None and seconds_left >= 1:
-            self.said(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
+            self.notify(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
 
 
 class _Terminal:
@@ -175,7 +175,7 @@ class _Terminal:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         from rich.text import Text
 
         self._bars.console.print(Text(printable(line)), soft_wrap=True)

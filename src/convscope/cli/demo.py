@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from convscope.cli.echo import echo
-from convscope.cli.progress import log_lines, watching
+from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.train import outcome_lines
 from convscope.recipe.recipe import Recipe
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 
 # Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
 RECIPE = Recipe(
@@ -35,7 +35,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
     prepare_memory()  # before torch is imported
     from convscope.training.session import train_new
 
-    with watching() as listener:
+    with training_progress() as listener:
         outcome = train_new(
             RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
         )
@@ -47,7 +47,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
         return outcome.exit_code
     echo("\nNext:")
     for line, what in (
-        (typed("convscope", "evaluate", outcome.run), "how good it is, class by class"),
+        (shell_quote("convscope", "evaluate", outcome.run), "how good it is, class by class"),
         ("convscope inspect lenet5", "every layer's size, weights, operations and receptive field"),
         ("convscope train FOLDER", "your own images: a folder for each class"),
     ):

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from convscope.errors import ConvscopeError
-from convscope.files.regular import Unreadable, explain_os_error, write_text
+from convscope.files.regular import UnreadableError, explain_os_error, write_text
 from convscope.report.printable import is_unprintable, printable_lines
 
 
@@ -41,6 +41,6 @@ def write_output(path: str | Path, content: str, *, parents: bool = False) -> No
         if parents:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_text(path, content)
-    except (Unreadable, OSError) as error:
+    except (UnreadableError, OSError) as error:
         reason = explain_os_error(error) if isinstance(error, OSError) else error
         raise ConvscopeError(f"{path} can't be written: {reason}") from None

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.echo import echo
-from convscope.cli.progress import log_lines, watching
+from convscope.cli.progress import log_lines, training_progress
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import Value
-from convscope.report.shell import typed
+from convscope.recipe.setting import SettingValue
+from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def is_ensemble(run: str) -> bool:
     from convscope.runs.run_directory import Run
 
     found = Run(Path(run))
-    return found.card_path.is_file() and found.card().members is not None
+    return found.spec_path.is_file() and found.spec().members is not None
 
 
 def train_members(
@@ -34,7 +34,7 @@ def train_members(
     """Train an ensemble, and tell what came out."""
     from convscope.experiments.ensemble.train import train_ensemble
 
-    with watching(quiet=as_json) as listener:
+    with training_progress(quiet=as_json) as listener:
         outcome = train_ensemble(
             recipe.data,
             recipe,
@@ -48,7 +48,7 @@ def train_members(
 
 
 def resume_members(
-    run: str, settings: dict[str, Value], members: int | None, *, cache: str | None, as_json: bool
+    run: str, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool
 ) -> int:
     """Go on with an ensemble, and tell what came out."""
     from convscope.experiments.ensemble.train import train_ensemble_on
@@ -58,7 +58,7 @@ def resume_members(
             f"{sorted(settings)[0]} can't change when an ensemble is resumed, only its number of members (--ensemble): "
             "start a new one instead"
         )
-    with watching(quiet=as_json) as listener:
+    with training_progress(quiet=as_json) as listener:
         outcome = train_ensemble_on(run, members=members, cache_directory=cache, listener=listener)
     return _tell(outcome, as_json)
 
@@ -77,7 +77,7 @@ def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
 def _lines(outcome: EnsembleOutcome) -> list[str]:
     if outcome.ending == "stopped":
         there = plural(len(outcome.members), "member")
-        go_on = typed("convscope", "train", "--resume", outcome.run)
+        go_on = shell_quote("convscope", "train", "--resume", outcome.run)
         return [f"stopped with {there} of {outcome.planned}; to go on: {go_on}"]
     if outcome.scores is None:
         return [f"trained {plural(len(outcome.members), 'member')}; there are no images to measure them on"]

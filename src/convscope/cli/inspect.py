@@ -13,8 +13,8 @@ from convscope.errors import CaptureError, ConvscopeError
 if TYPE_CHECKING:
     from convscope.capture.input_shapes import InputShapes
     from convscope.capture.load import Loaded
-    from convscope.capture.mode import Mode
-    from convscope.graph.memory import Optimizer
+    from convscope.capture.mode import CaptureMode
+    from convscope.graph.memory import OptimizerKind
     from convscope.interpret.inspection.record import Inspection
     from convscope.report.table import Table
 
@@ -56,10 +56,10 @@ def command(
     object_size: int | None,
     batch: int | None,
     memory: str | None,
-    optimizer: Optimizer,
+    optimizer: OptimizerKind,
     all_warnings: bool,
     strict: bool,
-    mode: Mode,
+    mode: CaptureMode,
     as_json: bool,
     html_file: Path | None,
     svg_file: Path | None,

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.echo import echo, write_output
-from convscope.cli.progress import watching
+from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
 from convscope.recipe.recipe import settings
-from convscope.recipe.setting import Value
-from convscope.report.shell import typed
+from convscope.recipe.setting import SettingValue
 from convscope.report.table import Column, Table, print_table
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def command(
 
     given = given_settings(context)
     recipe = recipe_for(recipe_file, given, data)
-    with watching(quiet=as_json) as listener:
+    with training_progress(quiet=as_json) as listener:
         test = find_learning_rate(
             recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
         )
@@ -80,7 +79,7 @@ def _table(test: RateTest) -> Table:
     return Table.of([Column("learning rate", numeric=True), Column("smoothed loss", numeric=True), Column("")], rows)
 
 
-def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, Value]) -> Iterator[str]:
+def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> Iterator[str]:
     ended = "the loss exploded there" if test.exploded else "the loss never exploded"
     yield f"{test.model}, {test.optimizer}, steps of {test.batch_size}: up to {test.rates[-1]:.2g}, {ended}"
     if test.proposed is None:
@@ -88,10 +87,10 @@ def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[st
         return
     yield f"lowest loss at {test.lowest:.2g}, steepest fall at {test.steepest:.2g}, by itself {test.taken:.2g}"
     words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
-    yield f"a tenth of the lowest is proposed: {typed(*words, '--learning-rate', f'{test.proposed:g}')}"
+    yield f"a tenth of the lowest is proposed: {shell_quote(*words, '--learning-rate', f'{test.proposed:g}')}"
 
 
-def _as_options(given: Mapping[str, Value]) -> Iterator[str]:
+def _as_options(given: Mapping[str, SettingValue]) -> Iterator[str]:
     """Settings as they are typed."""
     switches = {item.name for item in settings() if isinstance(item.default, bool)}
     for name, value in given.items():

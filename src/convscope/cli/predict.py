@@ -54,7 +54,7 @@ def command(
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: choose one")
-    if top is not None and open_run(Path(run)).card().objective.multi_label:
+    if top is not None and open_run(Path(run)).spec().objective.multi_label:
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     with shown_progress() as progress:
         found = predict(run, images, threshold=threshold, device=device, progress=progress)

@@ -12,14 +12,14 @@ from convscope.report.printable import printable
 from convscope.report.units import loss, percent, seconds
 
 if TYPE_CHECKING:
-    from convscope.runs.events import EpochRow, Listener, Step
+    from convscope.runs.events import EpochRow, Listener, StepProgress
     from convscope.runs.run_directory import Run
 
 QUIET_SECONDS = 30.0  # a log gets a line within long epochs no more often than this
 
 
 @contextmanager
-def watching(*, quiet: bool = False) -> Iterator[Listener]:
+def training_progress(*, quiet: bool = False) -> Iterator[Listener]:
     """A listener for the terminal that stderr is, or for the file or pipe."""
     from convscope.report.progress import plain_progress
     from convscope.runs.events import Silent
@@ -35,9 +35,9 @@ def watching(*, quiet: bool = False) -> Iterator[Listener]:
 
 def log_lines(run: Run, lines: Iterable[str]) -> None:
     """Add lines to a run's log; a disk that has become full since the run was written changes nothing of it."""
-    from convscope.runs.atomic_files import Unwritten
+    from convscope.runs.atomic_files import WriteError
 
-    with suppress(Unwritten):
+    with suppress(WriteError):
         for line in lines:
             run.log(line)
 
@@ -70,13 +70,13 @@ class _Lines:
         self._spoke = time.monotonic()
         self._epochs = 0
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self._write(line)
 
     def progressed(self, done: int, total: int, what: str) -> None:
         self._progress(done, total, what)
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         self._epochs = step.epochs
         if time.monotonic() - self._spoke < QUIET_SECONDS:
             return
@@ -109,7 +109,7 @@ class _Terminal(_Lines):
         if total and done >= total:
             self._bars.remove_task(self._tasks.pop(what))
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         self._epochs = step.epochs
         self._update(
             "training",

@@ -12,7 +12,7 @@ import click
 from convscope.errors import RunError, did_you_mean
 from convscope.recipe.recipe import Recipe, choices, parse_setting, placeholder, settings
 from convscope.recipe.recipe_file import load_recipe
-from convscope.recipe.setting import AUTO, Value
+from convscope.recipe.setting import AUTO, SettingValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
@@ -62,19 +62,19 @@ def _option(item: Field[Any]) -> Callable[[Command], Command]:
     )
 
 
-def given_settings(context: click.Context) -> dict[str, Value]:
+def given_settings(context: click.Context) -> dict[str, SettingValue]:
     """The settings that were typed, parsed; raises RunError where a value can't be one."""
     typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
     return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
 
 
-def recipe_for(name_or_file: str | None, given: Mapping[str, Value], data: str | None) -> Recipe:
+def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data: str | None) -> Recipe:
     """Return the recipe of that name or file with the settings that were typed, for the data that was named.
 
     The layout of a recipe that was written for other data is left at auto. Raises RunError.
     """
     recipe = read_recipe(name_or_file)
-    of_data: dict[str, Value] = {} if data is None else {"data": data}
+    of_data: dict[str, SettingValue] = {} if data is None else {"data": data}
     if data is not None and recipe.data and Path(recipe.data).resolve() != Path(data).resolve():
         of_data["layout"] = AUTO
     return recipe.changed({**of_data, **given})

@@ -8,7 +8,7 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.report.progress import shown_progress
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import byte_size, exact, parse_byte_size, plural
 
@@ -52,4 +52,4 @@ def command(data: str, out: Path, shard_size: str, layout: str, images: int | No
     ]
     rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in made.splits]
     print_table(Table.of(columns, rows))
-    echo(f"\nto train on them: {typed('convscope', 'train', made.folder)}")
+    echo(f"\nto train on them: {shell_quote('convscope', 'train', made.folder)}")

@@ -10,14 +10,14 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
-from convscope.cli.progress import log_lines, watching
+from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
-    from convscope.recipe.setting import Value
+    from convscope.recipe.setting import SettingValue
     from convscope.training.finish import Outcome
 
 
@@ -60,12 +60,12 @@ def command(
     torchrun --nproc-per-node N -m convscope.
     """
     from convscope.hardware.allocator import prepare_memory
-    from convscope.hardware.rank import Place
+    from convscope.hardware.rank import Rank
     from convscope.runs.lock import locked_early
 
     prepare_memory()  # before torch is imported
     settings = given_settings(context)
-    first = Place.of().first
+    first = Rank.of().first
     if resume is not None:
         if data is not None or recipe_file is not None or name is not None:
             raise RunError(
@@ -78,7 +78,7 @@ def command(
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
     from convscope.training.session import train_new
 
-    with watching(quiet=as_json or not first) as listener:
+    with training_progress(quiet=as_json or not first) as listener:
         outcome = train_new(
             recipe,
             listener=listener,
@@ -90,14 +90,14 @@ def command(
 
 
 def _go_on(
-    run: str, settings: dict[str, Value], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
+    run: str, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
 ) -> int:
     """Go on with a run or an ensemble, whose lock is held."""
     from convscope.training.session import train_on
 
     if ensemble is not None or is_ensemble(run):
         return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
-    with watching(quiet=as_json or not first) as listener:
+    with training_progress(quiet=as_json or not first) as listener:
         outcome = train_on(
             Path(run), settings, listener=listener, cache_directory=None if cache is None else Path(cache)
         )
@@ -122,7 +122,7 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     """What came out, in a few lines, and where it lies."""
     from convscope.scoring.multi_label import LabelScores
 
-    go_on = typed("convscope", "train", "--resume", outcome.run)
+    go_on = shell_quote("convscope", "train", "--resume", outcome.run)
     ended = {
         "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",
         "early": f"stopped early after {plural(outcome.epochs, 'epoch')}: no better validation for a while",

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from convscope.data.augmentation.color_jitter import ColorAxes, color_jitter, measure_color_axes
-from convscope.data.augmentation.draws import WHOLE_BATCH, Draws, Part
-from convscope.data.augmentation.flip import Turns, flip, flip_these
+from convscope.data.augmentation.draws import WHOLE_BATCH, BatchPart, BatchRng
+from convscope.data.augmentation.flip import AlternatingFlip, flip, flip_these
 from convscope.data.augmentation.mixing import Mixing
 from convscope.data.augmentation.trivial_augment import trivial_augment
 from convscope.data.augmentation.windows import cutout, padded_crop, random_resized_crop
@@ -30,7 +30,7 @@ class Augmentation:
     """What is done to training images; the default does nothing.
 
     `flip`: half of the images are mirrored left to right, by a coin for each (`flip_mode` "random") or each in every
-    other epoch ("alternating", see `Turns`). `crop_padding`: pad by so many pixels on each side
+    other epoch ("alternating", see `AlternatingFlip`). `crop_padding`: pad by so many pixels on each side
     (`padding_mode` "reflect" or "zero") and cut a window of the old size out at a random place (He et al. 2016, 4.2).
     `random_resized_crop`: cut a window of random area (`crop_area`, as fractions) and shape (3/4 to 4/3) and
     scale it back (Szegedy et al. 2015). `cutout`: a square of so many pixels, at a random centre, set to 0, the mean of
@@ -79,10 +79,12 @@ def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | st
     return torch.Generator(device=device).manual_seed(int(mixed))
 
 
-def turns_of(augmentation: Augmentation, images: int, seed: int, device: torch.device | str = "cpu") -> Turns | None:
+def alternating_flip_of(
+    augmentation: Augmentation, images: int, seed: int, device: torch.device | str = "cpu"
+) -> AlternatingFlip | None:
     """Whose turn it is to be mirrored, of so many images; None where coins decide, or nobody is."""
     in_turn = augmentation.flip and augmentation.flip_mode == "alternating"
-    return Turns(images, seed=seed, device=device) if in_turn else None
+    return AlternatingFlip(images, seed=seed, device=device) if in_turn else None
 
 
 def augment(
@@ -90,7 +92,7 @@ def augment(
     augmentation: Augmentation,
     *,
     generator: torch.Generator,
-    part: Part = WHOLE_BATCH,
+    part: BatchPart = WHOLE_BATCH,
     mirrored: Tensor | None = None,
 ) -> Tensor:
     """The batch (N, C, H, W), float, augmented image by image; the same shape, a new tensor unless nothing is on.
@@ -98,7 +100,7 @@ def augment(
     `part` says which rows of a larger batch these are: the draws are made for all of it, and each image gets its own,
     so that N processes augment as one does. `mirrored` (N,) says whose turn it is, where they are mirrored in turn.
     """
-    draws = Draws(len(batch), part, generator)
+    draws = BatchRng(len(batch), part, generator)
     if augmentation.random_resized_crop:
         batch = random_resized_crop(batch, augmentation.crop_area, draws)
     if augmentation.crop_padding:
@@ -115,7 +117,7 @@ def augment(
     return batch
 
 
-def _recolored(batch: Tensor, augmentation: Augmentation, draws: Draws) -> Tensor:
+def _recolored(batch: Tensor, augmentation: Augmentation, draws: BatchRng) -> Tensor:
     """What looks at levels, and so needs to know how they were normalised."""
     normalization, axes = augmentation.normalization, augmentation.color_axes
     if normalization is None or (augmentation.color_jitter_pca and axes is None):

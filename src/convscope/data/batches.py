@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from convscope.data.device_copy import sent
+from convscope.data.device_copy import to_device
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError
@@ -93,7 +93,7 @@ class Batches:
         if not self.shuffle:
             return np.arange(len(self.image_set))
         if isinstance(images := self.image_set.images, Streamed):
-            return images.course(self.seed, self.epoch).learning
+            return images.epoch_order(self.seed, self.epoch).learning
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.image_set))
 
     def __iter__(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
@@ -101,7 +101,7 @@ class Batches:
         for pixels, rows in self._read():
             images = to_floats(pixels, self.normalization, device=self.device)
             said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
-            labels = sent(torch.from_numpy(said), self.device)
+            labels = to_device(torch.from_numpy(said), self.device)
             yield images, labels, torch.from_numpy(rows)
 
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
@@ -111,7 +111,7 @@ class Batches:
         if self.share is not None:
             parts = [rows[self.share(len(rows))] for rows in parts]
         if isinstance(images, Streamed):
-            reading = images.course(self.seed, self.epoch).reading if self.shuffle else order
+            reading = images.epoch_order(self.seed, self.epoch).reading if self.shuffle else order
             yield from images.read(parts, reading)
         else:
             yield from ((images[rows], rows) for rows in parts)
@@ -123,9 +123,11 @@ def to_floats(
     """uint8 (N, H, W, C) becomes float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
     # Bytes travel to the device, floats are made there.
     owned = np.require(images, requirements=["C", "W"])
-    pixels = sent(torch.from_numpy(owned), device).permute(0, 3, 1, 2)
+    pixels = to_device(torch.from_numpy(owned), device).permute(0, 3, 1, 2)
     floats = pixels.to(torch.float32)
     if normalization is None:
         return floats.div_(255)
-    mean, std = sent(torch.tensor([normalization.mean, normalization.std]).mul_(255), device)[:, None, :, None, None]
+    mean, std = to_device(torch.tensor([normalization.mean, normalization.std]).mul_(255), device)[
+        :, None, :, None, None
+    ]
     return floats.sub_(mean).div_(std)

@@ -12,7 +12,7 @@ from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
 from convscope.data.listing import Image, Listing, Reader
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
-from convscope.data.pixels.cache import Outcome
+from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Problem, Progress
 from convscope.data.streamed import Streamed
 from convscope.report.units import plural
@@ -59,7 +59,7 @@ def open_streamed(
     Equal pictures are looked for among the held-out images alone, for the others are not at hand. Raises DataError.
     """
     split = partition(
-        listing, Outcome(), validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+        listing, DecodeOutcome(), validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
     )
     train = split.rows["train"]
     refuse_any(listing.problems, strict=strict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convscope.data.listing import WHOLE, Listing
-from convscope.data.pixels.cache import Outcome
+from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
 from convscope.report.units import few
@@ -27,7 +27,7 @@ class Partition:
 
 
 def partition(
-    listing: Listing, outcome: Outcome, *, validation_fraction: float, test_fraction: float, seed: int
+    listing: Listing, outcome: DecodeOutcome, *, validation_fraction: float, test_fraction: float, seed: int
 ) -> Partition:
     """The splits of the rows that could be read; stratified and seeded where made. Val never comes from test."""
     groups = np.arange(len(listing.labels))
@@ -80,7 +80,7 @@ def _cut(listing: Listing, rows: Labels, groups: Labels, fractions: tuple[float,
     return tuple(rows[place[member_of] == number] for number in range(len(parts)))
 
 
-def find_leaks(splits: dict[str, Labels], outcome: Outcome, names: list[str]) -> tuple[Leak, ...]:
+def find_leaks(splits: dict[str, Labels], outcome: DecodeOutcome, names: list[str]) -> tuple[Leak, ...]:
     """Every row whose pixels are those of an earlier row in another split."""
     split_of = {int(row): name for name, rows in splits.items() for row in rows} if outcome.same else {}
     leaks = []
@@ -91,7 +91,7 @@ def find_leaks(splits: dict[str, Labels], outcome: Outcome, names: list[str]) ->
     return tuple(leaks)
 
 
-def find_conflicts(listing: Listing, outcome: Outcome) -> list[tuple[str, str]]:
+def find_conflicts(listing: Listing, outcome: DecodeOutcome) -> list[tuple[str, str]]:
     """Pairs of names with the same pixels and different classes."""
     said = listing.labels if listing.targets is None else listing.targets
     names = listing.names

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convscope.errors import DataError, did_you_mean
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -90,10 +90,10 @@ class Decoding:
                 background=cast(tuple[int, int, int], background),
             )
         except DataError as error:
-            raise Unreadable(f"{fields.place}{error}") from None
+            raise UnreadableError(f"{fields.place}{error}") from None
 
 
-class Drawn(Protocol):
+class LazyImages(Protocol):
     """What stands in the place of an array of pixels, and has them only when they are asked for."""
 
     @property
@@ -111,7 +111,7 @@ class Drawn(Protocol):
     def __getitem__(self, index: int | np.integer[Any]) -> Pixels: ...
     @overload
     def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
-    def part(self, rows: slice) -> Drawn:
+    def part(self, rows: slice) -> LazyImages:
         """Some of the rows, of which none is read."""
         ...
 
@@ -172,7 +172,7 @@ class ImageSet:
     Where an image may show several classes, or none, `targets` (N, classes) tells which, and every label is SEVERAL.
     """
 
-    images: Pixels | Drawn
+    images: Pixels | LazyImages
     labels: Labels
     names: Sequence[str]
     targets: Targets | None = None

@@ -19,12 +19,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.epoch_order import Course, draw_course
+from convscope.data.epoch_order import EpochOrder, draw_epoch_order
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
 from convscope.data.records import Decoding, Labels, Pixels, Problem
 from convscope.errors import DataError
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 # The window that images are shuffled in: so many of them, or fewer where that many take more than so many bytes.
 WINDOW_IMAGES = 10_000
@@ -125,10 +125,10 @@ class Streamed:
         """Some of the rows; what is lost in them is lost in the whole."""
         return replace(self, rows=self.rows[rows])
 
-    def course(self, seed: int, epoch: int) -> Course:
+    def epoch_order(self, seed: int, epoch: int) -> EpochOrder:
         """The order of an epoch."""
         archives = self.rows if self.listing.archives is None else self.listing.archives[self.rows]
-        return draw_course(archives, self.window, seed=seed, epoch=epoch)
+        return draw_epoch_order(archives, self.window, seed=seed, epoch=epoch)
 
     def read(self, batches: Sequence[Labels], reading: Labels) -> Iterator[tuple[Pixels, Labels]]:
         """Each batch's pixels, and the indices of the images that they show: the batch's own, where all can be read.
@@ -186,7 +186,7 @@ class Streamed:
                 break
             try:
                 found.append((index, self.listing.read(row, self.decoding)[0]))
-            except Unreadable as reason:
+            except UnreadableError as reason:
                 found.append((index, str(reason)))
         return found
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from convscope.data.augment import augment, generator_for, turns_of
+from convscope.data.augment import alternating_flip_of, augment, generator_for
 from convscope.data.augmentation.mixing import mix
 from convscope.data.batches import Batches
 from convscope.data.open import SOURCES, probe
@@ -31,10 +31,10 @@ from convscope.report.charts import Curve, line_chart
 from convscope.runs.events import Listener, Silent
 from convscope.training.job import loop_settings
 from convscope.training.loop.state import Settings, new_state
-from convscope.training.opening import card_of, data_lines, open_images, own_torch
+from convscope.training.opening import data_lines, open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.step import descend, differentiate
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from convscope.training.start import read_start, starting_network
 
 if TYPE_CHECKING:
@@ -145,23 +145,23 @@ def find_learning_rate(
     require_threads(recipe.threads)
     listener = listener or Silent()
     found = probe(recipe.data, layout=recipe.layout)
-    settled = settle(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
-    for note in settled.notes:
-        listener.said(note)
-    start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
-    dataset, train = open_images(found, settled, listener, cache_directory)
+    resolved = resolve(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
+    for note in resolved.notes:
+        listener.notify(note)
+    start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
+    dataset, train = open_images(found, resolved, listener, cache_directory)
     for line in data_lines(dataset):
-        listener.said(line)
-    card = card_of(settled, dataset, train)
-    with own_torch(settled):
-        torch.default_generator.manual_seed(settled.recipe.seed)
-        network, _ = starting_network(card, settled.recipe, start, train)
-        settings = loop_settings(settled, card, train)
+        listener.notify(line)
+    spec = spec_of(resolved, dataset, train)
+    with own_torch(resolved):
+        torch.default_generator.manual_seed(resolved.recipe.seed)
+        network, _ = starting_network(spec, resolved.recipe, start, train)
+        settings = loop_settings(resolved, spec, train)
         rates, losses, smoothed, exploded = _sweep(settings, network, train, steps, listener)
     if not rates:
-        raise RunError(f"{card.name} has no finite loss before its first step: no rate would help")
+        raise RunError(f"{spec.name} has no finite loss before its first step: no rate would help")
     return RateTest(
-        model=card.name,
+        model=spec.name,
         optimizer=settings.optimizer,
         batch_size=settings.batch_size,
         taken=settings.learning_rate,
@@ -217,7 +217,7 @@ def _batches(settings: Settings, train: ImageSet) -> Generator[tuple[Tensor, Ten
         normalization=settings.normalization,
         drop_last=len(train) >= settings.batch_size,
     )
-    turns = turns_of(settings.augmentation, len(train), settings.seed, settings.device)
+    turns = alternating_flip_of(settings.augmentation, len(train), settings.seed, settings.device)
     for epoch in count():
         for step, (pixels, targets, rows) in enumerate(replace(batches, epoch=epoch)):
             generator = generator_for(settings.seed, epoch, step, device=pixels.device)

@@ -12,7 +12,7 @@ import tomllib
 from typing import Any, NoReturn
 
 from convscope.files.fields import Fields, in_short
-from convscope.files.regular import Name, Unreadable, read_bytes
+from convscope.files.regular import Name, UnreadableError, read_bytes
 from convscope.files.text import decode_text
 
 JSON_LIMIT = 64 * 2**20
@@ -59,7 +59,7 @@ def parse_json(data: bytes | str) -> Any:
         )
     except json.JSONDecodeError as error:
         what = "empty" if not text.strip() else f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        raise Unreadable(what) from None
+        raise UnreadableError(what) from None
     except RecursionError:
         raise _too_deep() from None
     _check(value)
@@ -80,7 +80,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     convscope.files.regular.Unreadable: nested more than 32 deep
     """
     if len(text) > TOML_LIMIT:
-        raise Unreadable(f"{len(text):,} characters; the limit is {TOML_LIMIT:,}")
+        raise UnreadableError(f"{len(text):,} characters; the limit is {TOML_LIMIT:,}")
     if any(part.count(".") > MOST_DOTS for part in _TOML_SIGNS.split(_TOML_TEXT.sub("", text))):
         raise _too_deep()
     try:
@@ -88,9 +88,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except tomllib.TOMLDecodeError as error:
-        raise Unreadable(f"not TOML: {error}") from None
+        raise UnreadableError(f"not TOML: {error}") from None
     except ValueError:  # thousands of digits
-        raise Unreadable(LONG_INTEGER) from None
+        raise UnreadableError(LONG_INTEGER) from None
     _check(values)
     return values
 
@@ -100,26 +100,28 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         again = next(name for place, name in enumerate(names) if name in names[:place])
-        raise Unreadable(f"it has {in_short(again)} twice: keep one")
+        raise UnreadableError(f"it has {in_short(again)} twice: keep one")
     return values
 
 
 def _whole(text: str) -> int:
     # Thousands of digits are refused before they are read, which takes a time that grows with their square.
     if len(text) > len(str(LARGEST_INTEGER)) + 1 or abs(number := int(text)) > LARGEST_INTEGER:
-        raise Unreadable(f"it holds the number {in_short(text)[1:-1]}: needed are whole numbers of at most 64 bits")
+        raise UnreadableError(
+            f"it holds the number {in_short(text)[1:-1]}: needed are whole numbers of at most 64 bits"
+        )
     return number
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise Unreadable(f"it holds the number {in_short(text)[1:-1]}: needed is a finite number")
+        raise UnreadableError(f"it holds the number {in_short(text)[1:-1]}: needed is a finite number")
     return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Unreadable(f"it holds {name}: needed is a finite number")
+    raise UnreadableError(f"it holds {name}: needed is a finite number")
 
 
 def _check(value: Any) -> None:
@@ -139,7 +141,7 @@ def _check(value: Any) -> None:
             elif isinstance(item, str):
                 _check_text(item)
             elif isinstance(item, int) and abs(item) > LARGEST_INTEGER:
-                raise Unreadable(LONG_INTEGER)
+                raise UnreadableError(LONG_INTEGER)
         level = below
 
 
@@ -148,8 +150,8 @@ def _check_text(text: str) -> None:
     if not text.isascii() and any(
         "\ud800" <= character < "\udc80" or "\udcff" < character <= "\udfff" for character in text
     ):
-        raise Unreadable(f"it holds half of a surrogate pair, in {in_short(text)}")
+        raise UnreadableError(f"it holds half of a surrogate pair, in {in_short(text)}")
 
 
-def _too_deep() -> Unreadable:
-    return Unreadable(f"nested more than {DEEPEST} deep")
+def _too_deep() -> UnreadableError:
+    return UnreadableError(f"nested more than {DEEPEST} deep")

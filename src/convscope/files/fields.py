@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from convscope.errors import did_you_mean
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 Item = TypeVar("Item")
 LONGEST_SHOWN = 40
@@ -39,7 +39,7 @@ class Fields:
         """Return the fields of a value that must be an object."""
         if not isinstance(value, dict):
             what = place.rstrip(".") or "it"
-            raise Unreadable(f'{what} is {in_short(value)}: it must be an object, {{"name": value, ...}}')
+            raise UnreadableError(f'{what} is {in_short(value)}: it must be an object, {{"name": value, ...}}')
         return cls(value, place)
 
     def __contains__(self, name: str) -> bool:
@@ -49,7 +49,7 @@ class Fields:
         """Raise Unreadable for a field that is none of the known ones."""
         for name in self.values:
             if name not in known:
-                raise Unreadable(f"it has a field {in_short(self.place + name)}.{did_you_mean(name, known)}")
+                raise UnreadableError(f"it has a field {in_short(self.place + name)}.{did_you_mean(name, known)}")
 
     def value(self, name: str) -> Any:
         """Return the value of a field, whatever it is."""
@@ -119,7 +119,7 @@ class Fields:
     def _value(self, name: str, default: Any) -> Any:
         value = self.values.get(name, default)
         if value is _MISSING:
-            raise Unreadable(f"it has no {self.place}{name}")
+            raise UnreadableError(f"it has no {self.place}{name}")
         return value
 
 
@@ -179,4 +179,4 @@ def _range(at_least: float | None, at_most: float | None) -> str:
 
 
 def _refuse(place: str, value: object, needed: str) -> NoReturn:
-    raise Unreadable(f"{place} is {in_short(value)}: it must be {needed}")
+    raise UnreadableError(f"{place} is {in_short(value)}: it must be {needed}")

@@ -25,7 +25,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 Name = str | os.PathLike[str]
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Why a file can't be read or used, without its path, which the caller adds."""
 
 
@@ -34,14 +34,14 @@ def refused_as(kind: type[ConvscopeError], where: object) -> Iterator[None]:
     """Raise what is unreadable inside as an error of the user's: its path, then the reason.
 
     >>> with refused_as(ConvscopeError, "labels.csv"):
-    ...     raise Unreadable("no such file")
+    ...     raise UnreadableError("no such file")
     Traceback (most recent call last):
     ...
     convscope.errors.ConvscopeError: labels.csv: no such file
     """
     try:
         yield
-    except Unreadable as reason:
+    except UnreadableError as reason:
         raise kind(f"{where}: {reason}") from None
 
 
@@ -104,9 +104,9 @@ def read_whole(descriptor: int, size: int) -> bytes:
         while 0 < len(data) < size and (more := os.pread(descriptor, size - len(data), len(data))):
             data += more  # the system reads 2 GiB at once
     except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
+        raise UnreadableError(explain_os_error(error)) from None
     if len(data) != size:
-        raise Unreadable("the file changed while it was read")
+        raise UnreadableError("the file changed while it was read")
     return data
 
 
@@ -120,7 +120,7 @@ def read_start(path: Name, count: int) -> bytes:
         try:
             return file.read(count)
         except OSError as error:
-            raise Unreadable(explain_os_error(error)) from None
+            raise UnreadableError(explain_os_error(error)) from None
 
 
 def read_part(path: Name, start: int, count: int) -> bytes:
@@ -133,11 +133,11 @@ def read_part(path: Name, start: int, count: int) -> bytes:
     try:
         data = os.pread(descriptor, count, start)
     except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
+        raise UnreadableError(explain_os_error(error)) from None
     finally:
         os.close(descriptor)
     if len(data) != count:
-        raise Unreadable(f"it ends before byte {start + count:,}: it is cut short, or changed while it was read")
+        raise UnreadableError(f"it ends before byte {start + count:,}: it is cut short, or changed while it was read")
     return data
 
 
@@ -165,7 +165,7 @@ def write_text(path: Name, text: str) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise Unreadable(explain_os_error(error)) from None
+        raise UnreadableError(explain_os_error(error)) from None
 
 
 def explain_os_error(error: OSError) -> str:
@@ -206,9 +206,9 @@ def _opened(path: Name, flags: int, limit: int | None) -> tuple[int, int]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"not a regular file but {kind_of_file(status.st_mode)}")
+            raise UnreadableError(f"not a regular file but {kind_of_file(status.st_mode)}")
         if limit is not None and status.st_size > limit:
-            raise Unreadable(f"{size_in_words(status.st_size)}; the limit is {size_in_words(limit)}")
+            raise UnreadableError(f"{size_in_words(status.st_size)}; the limit is {size_in_words(limit)}")
     except BaseException:
         os.close(descriptor)
         raise
@@ -221,12 +221,12 @@ def _descriptor(path: Name, flags: int) -> int:
         return os.open(path, flags | _NONBLOCK | _CLOEXEC | _BINARY, 0o644)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket, or a pipe that is opened for writing and has no reader
-            raise Unreadable(f"not a regular file but {_kind_at(path)}") from None
+            raise UnreadableError(f"not a regular file but {_kind_at(path)}") from None
         if isinstance(error, PermissionError) and flags != os.O_RDONLY:
-            raise Unreadable("no permission to write it") from None
-        raise Unreadable(explain_os_error(error)) from None
+            raise UnreadableError("no permission to write it") from None
+        raise UnreadableError(explain_os_error(error)) from None
     except ValueError:  # a zero character, or half of a surrogate pair
-        raise Unreadable("no file can have this name") from None
+        raise UnreadableError("no file can have this name") from None
 
 
 def _kind_at(path: Name) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convscope.files.regular import Name, Unreadable, read_bytes
+from convscope.files.regular import Name, UnreadableError, read_bytes
 
 TEXT_LIMIT = 64 * 2**20
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -38,9 +38,9 @@ def decode_text(data: bytes, *, names: bool = False) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         name = encoding.removesuffix("-sig").upper()
-        raise Unreadable(
+        raise UnreadableError(
             f"not {name}: line {line} holds the byte 0x{data[error.start]:02x}; save it as UTF-8"
         ) from None
     if "\0" in text:
-        raise Unreadable("no text: it holds bytes that are zero")
+        raise UnreadableError("no text: it holds bytes that are zero")
     return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from convscope.files.regular import Name, Unreadable, explain_os_error, open_regular
+from convscope.files.regular import Name, UnreadableError, explain_os_error, open_regular
 
 _GZIP = 16 + zlib.MAX_WBITS
 _MAGIC = b"\x1f\x8b"
@@ -27,14 +27,14 @@ def read_gzip(path: Name, count: int) -> bytes:
                 member = zlib.decompressobj(_GZIP)
                 while len(found) < count and not member.eof:
                     if not held:
-                        raise Unreadable("cut short: its compressed data ends early")
+                        raise UnreadableError("cut short: its compressed data ends early")
                     found += member.decompress(held, count - len(found))
                     held = member.unconsumed_tail or (b"" if member.eof else file.read(_PIECE))
                 held = member.unused_data
                 if len(held) < len(_MAGIC):
                     held += file.read(_PIECE)
         except OSError as error:
-            raise Unreadable(explain_os_error(error)) from None
+            raise UnreadableError(explain_os_error(error)) from None
         except zlib.error as error:
-            raise Unreadable(f"its compressed data is damaged ({error})") from None
+            raise UnreadableError(f"its compressed data is damaged ({error})") from None
     return bytes(found)

@@ -70,7 +70,7 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Concat:
     """Along `axis`, the source's `length` positions lie at `offset` in an axis of `size`: a part of a concatenation."""
 
     axis: int
@@ -79,10 +79,10 @@ class Place:
     size: int
 
 
-Step = Taps | Mix | Permute | Reshape | Expand | Place
+RelationStep = Taps | Mix | Permute | Reshape | Expand | Concat
 
 
-def shape_after(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_after(step: RelationStep, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that a step makes of a shape.
 
     >>> shape_after(Mix(axis=1, size=64), (1, 3, 224, 224))
@@ -97,7 +97,7 @@ def shape_after(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
             return new
         case Taps(axis, table):
             size = table.output_size
-        case Mix(axis, size) | Place(axis, _, _, size):
+        case Mix(axis, size) | Concat(axis, _, _, size):
             pass
     return (*shape[:axis], size, *shape[axis + 1 :])
 

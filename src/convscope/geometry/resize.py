@@ -15,7 +15,7 @@ import numpy as np
 from convscope.errors import GeometryError
 from convscope.geometry.taps import TapTable, ragged_taps
 
-ResizeMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
+InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
 def source_coordinates(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
@@ -29,7 +29,12 @@ def source_coordinates(input_size: int, output_size: int, align_corners: bool, s
 
 @lru_cache(maxsize=512)
 def resize_taps(
-    input_size: int, output_size: int, mode: ResizeMode, *, align_corners: bool = False, scale: float | None = None
+    input_size: int,
+    output_size: int,
+    mode: InterpolationMode,
+    *,
+    align_corners: bool = False,
+    scale: float | None = None,
 ) -> TapTable:
     """Taps of nearest, linear and cubic interpolation along one axis; taps with weight 0 are left out.
 

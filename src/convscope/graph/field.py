@@ -24,13 +24,13 @@ import numpy.typing as npt
 
 from convscope.errors import GeometryError
 from convscope.geometry.relation import (
+    Concat,
     Expand,
     Mix,
     Permute,
-    Place,
+    RelationStep,
     Reshape,
     Status,
-    Step,
     Taps,
     shape_after,
 )
@@ -43,7 +43,7 @@ Field = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 
 
-class Walk:
+class ReachWalk:
     """What a walk through a graph found: an array per value, in the value's shape, and how far to trust it."""
 
     def __init__(self, graph: Graph, measure: Measure) -> None:
@@ -91,7 +91,7 @@ Position = tuple[int | None, ...]
 """A cell, one index per axis; None stands for every index along that axis."""
 
 
-def walk_back(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> Walk:
+def walk_back(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
     """From one cell of a value (or from all of them) back to everything that it depends on.
 
     Args:
@@ -107,7 +107,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
     Raises:
         GeometryError: the position is outside the value.
     """
-    walk = Walk(graph, measure)
+    walk = ReachWalk(graph, measure)
     walk._add(value, _start(graph.shape(value), position), Status.EXACT)
     producer = graph.values[value].producer
     if producer is None:
@@ -128,12 +128,12 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
     return walk
 
 
-def walk_on(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> Walk:
+def walk_on(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
     """From one cell of a value on to everything that depends on it: the projective field.
 
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
     """
-    walk = Walk(graph, measure)
+    walk = ReachWalk(graph, measure)
     walk._add(value, _start(graph.shape(value), position), Status.EXACT)
     for node in graph.nodes:
         touched = [source for source in node.inputs if source in walk._arrays]
@@ -163,7 +163,7 @@ def _start(shape: Shape, position: Position | None) -> Field:
     return cell
 
 
-def _shapes(steps: tuple[Step, ...], shape: Shape) -> list[Shape]:
+def _shapes(steps: tuple[RelationStep, ...], shape: Shape) -> list[Shape]:
     shapes = [shape]
     for step in steps:
         shapes.append(shape_after(step, shapes[-1]))
@@ -173,7 +173,7 @@ def _shapes(steps: tuple[Step, ...], shape: Shape) -> list[Shape]:
 # --- one step backward --------------------------------------------------------------------------------------------
 
 
-def _backward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure: Measure) -> Field:
+def _backward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
     steps = _mixes_last(steps)
     shapes = _shapes(steps, source_shape)
     for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
@@ -181,7 +181,7 @@ def _backward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measur
     return array
 
 
-def _mixes_last(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def _mixes_last(steps: tuple[RelationStep, ...]) -> tuple[RelationStep, ...]:
     """The same relation with its mixes last, where all steps are along axes of their own and so may change places.
 
     A mix over channels, undone first, leaves one channel to spread along the other axes where there were hundreds.
@@ -205,7 +205,7 @@ def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
     return read[..., :-1]
 
 
-def _step_back(array: Field, step: Step, before: Shape, after: Shape, measure: Measure) -> Field:
+def _step_back(array: Field, step: RelationStep, before: Shape, after: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity or (measure == "reads" and array.shape[axis] == 1 and not table.never_read()):
@@ -227,14 +227,14 @@ def _step_back(array: Field, step: Step, before: Shape, after: Shape, measure: M
                 if axis < added or before[axis - added] != after[axis]:
                     array = _collect(array, axis, after[axis], 1, measure)
             return array.reshape(array.shape[added:])
-        case Place(axis, offset, length, _):
+        case Concat(axis, offset, length, _):
             return array if array.shape[axis] == 1 else array.take(range(offset, offset + length), axis=axis)
 
 
 # --- one step forward ---------------------------------------------------------------------------------------------
 
 
-def _forward(array: Field, steps: tuple[Step, ...], source_shape: Shape, measure: Measure) -> Field:
+def _forward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
     for step, before in zip(steps, _shapes(steps, source_shape), strict=False):
         array = _step_on(array, step, before, measure)
     return array
@@ -249,7 +249,7 @@ def _pick(array: Field, table: TapTable) -> Field:
     return picked
 
 
-def _step_on(array: Field, step: Step, before: Shape, measure: Measure) -> Field:
+def _step_on(array: Field, step: RelationStep, before: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity:
@@ -264,7 +264,7 @@ def _step_on(array: Field, step: Step, before: Shape, measure: Measure) -> Field
             return spread_reshape(array, before, new)
         case Expand(new):
             return array.reshape((1,) * (len(new) - len(before)) + array.shape)
-        case Place(axis, offset, length, size):
+        case Concat(axis, offset, length, size):
             placed = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]))
             placed[(slice(None),) * axis + (slice(offset, offset + length),)] = array
             return placed

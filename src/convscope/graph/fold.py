@@ -19,7 +19,7 @@ _LEAF_RUN = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class FoldedLine:
     """One line of the tree.
 
     Args:
@@ -77,7 +77,7 @@ class _Item:
             yield from child.layers()
 
 
-def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> tuple[Line, ...]:
+def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> tuple[FoldedLine, ...]:
     """The lines of the module tree.
 
     Args:
@@ -125,7 +125,7 @@ def _sign(item: _Item, signatures: dict[object, int]) -> int:
     return signatures[key]
 
 
-def _lines(items: Sequence[_Item], depth: int, limit: int | None) -> Iterator[Line]:
+def _lines(items: Sequence[_Item], depth: int, limit: int | None) -> Iterator[FoldedLine]:
     start = 0
     while start < len(items):
         item = items[start]
@@ -141,7 +141,7 @@ def _lines(items: Sequence[_Item], depth: int, limit: int | None) -> Iterator[Li
         start = stop
 
 
-def _written(item: _Item, depth: int, limit: int | None) -> Iterator[Line]:
+def _written(item: _Item, depth: int, limit: int | None) -> Iterator[FoldedLine]:
     if item.layer is not None:
         yield _line("layer", depth, [item])
     elif limit is not None and depth + 1 >= limit:
@@ -153,6 +153,6 @@ def _written(item: _Item, depth: int, limit: int | None) -> Iterator[Line]:
 
 def _line(
     role: Literal["layer", "heading", "folded", "collapsed"], depth: int, items: Sequence[_Item], *, like: str = ""
-) -> Line:
+) -> FoldedLine:
     layers = tuple(layer for item in items for layer in item.layers())
-    return Line(role, depth, items[0].path, items[-1].path, like, len(items), items[0].kind, layers)
+    return FoldedLine(role, depth, items[0].path, items[-1].path, like, len(items), items[0].kind, layers)

@@ -16,13 +16,13 @@ from math import gcd, lcm, prod
 import numpy as np
 
 from convscope.geometry.relation import (
+    Concat,
     Expand,
     Mix,
     Permute,
-    Place,
+    RelationStep,
     Reshape,
     Status,
-    Step,
     Taps,
     reshape_blocks,
     shape_after,
@@ -76,7 +76,7 @@ class AxisReach:
     rising: bool = False
 
 
-Part = tuple[AxisReach, Place | None]
+Part = tuple[AxisReach, Concat | None]
 """What one branch brings, and where in a concatenation it lies."""
 
 
@@ -93,7 +93,7 @@ def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
     return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT, rising=True)
 
 
-def walk(field: AxisReach, steps: tuple[Step, ...], shape: tuple[int, ...]) -> AxisReach:
+def walk(field: AxisReach, steps: tuple[RelationStep, ...], shape: tuple[int, ...]) -> AxisReach:
     """The reach after some steps, from a value of this shape."""
     for step in steps:
         field = _advance(field, step, shape)
@@ -101,7 +101,7 @@ def walk(field: AxisReach, steps: tuple[Step, ...], shape: tuple[int, ...]) -> A
     return field
 
 
-def _advance(field: AxisReach, step: Step, shape: tuple[int, ...]) -> AxisReach:
+def _advance(field: AxisReach, step: RelationStep, shape: tuple[int, ...]) -> AxisReach:
     match step:
         case Taps(axis, table):
             return _tap(field, axis, table)
@@ -114,7 +114,7 @@ def _advance(field: AxisReach, step: Step, shape: tuple[int, ...]) -> AxisReach:
             return _rename(field, lambda a: a.reshape((1,) * added + a.shape), added.__add__) if added else field
         case Reshape(new):
             return _reshape(field, shape, new)
-        case Place():
+        case Concat():
             return union([(field, step)])
 
 
@@ -298,7 +298,7 @@ def union(parts: Sequence[Part]) -> AxisReach:
     return AxisReach(clipped, endless, lattice, along, status, rising)
 
 
-def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Place | None]) -> Lattice | None:
+def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Concat | None]) -> Lattice | None:
     """One lattice for all branches: the same pixels per position along the same axis, else none."""
     first = lattices[0]
     if first is None or any(place and place.axis == first.axis for place in places):
@@ -311,7 +311,7 @@ def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Place |
     return Lattice(first.axis, period, first.advance * (period // first.period))
 
 
-def _join(intervals: Sequence[Interval], places: Sequence[Place | None]) -> Interval:
+def _join(intervals: Sequence[Interval], places: Sequence[Concat | None]) -> Interval:
     lo, hi = intervals[0]
     placed = [(interval, place) for interval, place in zip(intervals, places, strict=True) if place is not None]
     if placed:
@@ -327,7 +327,7 @@ def _join(intervals: Sequence[Interval], places: Sequence[Place | None]) -> Inte
     return lo, hi
 
 
-def _lay(placed: Sequence[tuple[Interval, Place]]) -> Interval:
+def _lay(placed: Sequence[tuple[Interval, Concat]]) -> Interval:
     """Lay the parts of a concatenation side by side; nothing is written out where all agree."""
     (lo, hi), place = placed[0]
     axis = place.axis
@@ -344,6 +344,6 @@ def _lay(placed: Sequence[tuple[Interval, Place]]) -> Interval:
     return whole_lo, whole_hi
 
 
-def _tiles(placed: Sequence[tuple[Interval, Place]]) -> bool:
+def _tiles(placed: Sequence[tuple[Interval, Concat]]) -> bool:
     """Whether the parts cover the whole axis."""
     return sum(place.length for _, place in placed) >= placed[0][1].size

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, Value
 
-Optimizer = Literal["sgd", "momentum", "adam"]
+OptimizerKind = Literal["sgd", "momentum", "adam"]
 
 # Numbers that an optimizer keeps for each trainable weight.
-OPTIMIZER_STATE: dict[Optimizer, int] = {"sgd": 0, "momentum": 1, "adam": 2}
+OPTIMIZER_STATE: dict[OptimizerKind, int] = {"sgd": 0, "momentum": 1, "adam": 2}
 
 _Bytes = npt.NDArray[np.float64]
 
@@ -114,7 +114,7 @@ class TrainingMemory:
             )
         self._small, self._large = small, large
 
-    def at(self, batch_size: int, *, optimizer: Optimizer = "sgd") -> TrainingBytes:
+    def at(self, batch_size: int, *, optimizer: OptimizerKind = "sgd") -> TrainingBytes:
         """Bytes of one training step on this many samples."""
         small, large = self._figures(self._small), self._figures(self._large)
         share = (batch_size - _batch(self._small)) / (_batch(self._large) - _batch(self._small))
@@ -142,7 +142,7 @@ class TrainingMemory:
         more = _batch(self._large) - _batch(self._small)
         return {node: (kept - small.get(node, 0)) // more for node, kept in large.items()}
 
-    def largest_batch(self, limit_bytes: int, *, optimizer: Optimizer = "sgd") -> int:
+    def largest_batch(self, limit_bytes: int, *, optimizer: OptimizerKind = "sgd") -> int:
         """The most samples whose training step takes no more than this; 0 when not even one does."""
 
         def fits(batch_size: int) -> bool:

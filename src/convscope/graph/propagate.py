@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from convscope.geometry.relation import Place, Status
+from convscope.geometry.relation import Concat, Status
 from convscope.graph.intervals import AxisReach, Part, itself, nothing, union, walk
 from convscope.graph.records import Graph, Node
 
@@ -51,7 +51,7 @@ class Reaches:
             if not fields:
                 continue
             steps = path.steps
-            place = steps[-1] if steps and isinstance(steps[-1], Place) else None
+            place = steps[-1] if steps and isinstance(steps[-1], Concat) else None
             moving = steps[:-1] if place else steps
             shape = self.graph.shape(path.source)
             at_output = arriving.setdefault(path.output, {})

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import Status, Step
+from convscope.geometry.relation import RelationStep, Status
 from convscope.geometry.window import Window
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
@@ -94,7 +94,7 @@ class Path:
 
     source: int
     output: int
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RelationStep, ...] = ()
     status: Status = Status.EXACT
 
 

@@ -6,7 +6,7 @@ import torch
 
 from convscope.errors import RunError
 from convscope.hardware.machine import processors
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO, Auto
 from convscope.report.units import plural
@@ -46,7 +46,7 @@ def require_threads(threads: int | Auto) -> None:
         raise RunError(f"threads is {threads}, and this machine has {plural(most, 'processor')}: take {most} or fewer")
 
 
-def require_one_each(place: Place, device: str) -> None:
+def require_one_each(place: Rank, device: str) -> None:
     """Raise RunError where the processes of this machine can't each have a device."""
     if place.size == 1:
         return

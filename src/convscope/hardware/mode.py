@@ -20,11 +20,11 @@ MemoryFormat = Literal["channels-last", "contiguous"]
 Compile = Literal["no", "yes", "graphs"]
 
 # What a network answers with: scores, or scores and those of its auxiliary heads.
-Forward = Callable[[Tensor], Any]
+ForwardPass = Callable[[Tensor], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mode:
+class ComputeMode:
     """One way to compute a training step.
 
     Args:
@@ -55,13 +55,13 @@ class Mode:
             if filters.ndim == 4:
                 filters.data = filters.data.contiguous(memory_format=self.layout)
 
-    def forward_of(self, network: nn.Module) -> Forward:
+    def forward_of(self, network: nn.Module) -> ForwardPass:
         """The network's forward pass in this mode, on a batch of any layout; the weights stay the network's own.
 
         The network itself stays as it is, so measuring and saving it know nothing of a compiler.
         """
         device_type = next((weight.device.type for weight in network.parameters()), "cpu")
-        run: Forward = network
+        run: ForwardPass = network
         if self.compile != "no":
             run = torch.compile(network, mode="reduce-overhead" if self.compile == "graphs" else "default")
 
@@ -73,7 +73,7 @@ class Mode:
 
 
 @contextmanager
-def computing(mode: Mode, device: str) -> Iterator[None]:
+def computing(mode: ComputeMode, device: str) -> Iterator[None]:
     """The mode's threads and the arithmetic of a GPU's float32 inside; as they were after."""
     threads = torch.get_num_threads()
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
@@ -91,7 +91,7 @@ def computing(mode: Mode, device: str) -> Iterator[None]:
                 backend.allow_tf32 = was_allowed
 
 
-def require_possible(mode: Mode, device: str) -> None:
+def require_possible(mode: ComputeMode, device: str) -> None:
     """Raise RunError where a device has no such mode."""
     if mode.precision == "tf32" and device != "cuda":
         raise RunError(f"precision tf32 is arithmetic of NVIDIA's GPUs, and the device is {device}: take fp32 or bf16")

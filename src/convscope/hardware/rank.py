@@ -13,14 +13,14 @@ NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Rank:
     """`rank` of `size` processes in all; `local_rank` of `local_size` on this machine, which is number `machine`.
 
     `attempt` counts torchrun's restarts. `launched` says that torchrun is the parent.
 
-    >>> Place.of({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}).rank
+    >>> Rank.of({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}).rank
     1
-    >>> Place.of({}).size
+    >>> Rank.of({}).size
     1
     """
 
@@ -38,7 +38,7 @@ class Place:
         return self.rank == 0
 
     @classmethod
-    def of(cls, environment: Mapping[str, str] = os.environ) -> Place:
+    def of(cls, environment: Mapping[str, str] = os.environ) -> Rank:
         """The place that the environment's variables tell; the only one where they tell of none.
 
         Raises:
@@ -69,7 +69,7 @@ class Place:
         return place
 
 
-def threads_for(place: Place, torch_threads: int, *, cores: int) -> int:
+def threads_for(place: Rank, torch_threads: int, *, cores: int) -> int:
     """Threads for each process where nobody says: its share of the machine's cores.
 
     torchrun holds each of several processes to one thread, whatever the cores; another number was somebody's choice.

@@ -20,7 +20,7 @@ from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
-from convscope.report.charts import Box, picture
+from convscope.report.charts import PlotBox, picture
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
@@ -121,7 +121,7 @@ class CellField:
         boxes = []
         if whole:
             (top, bottom), (left, right) = spans[-2:]
-            boxes = [Box(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
+            boxes = [PlotBox(top, left, bottom + 1, right + 1, f"{bottom - top + 1}×{right - left + 1}")]
         if self.share.ndim == 2:
             return picture(image, title=title, description=description, boxes=boxes, width=480)
         indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))

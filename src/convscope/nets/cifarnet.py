@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.nets.layers import in_order
-from convscope.nets.param_groups import Pace
+from convscope.nets.param_groups import ParamGroup
 from convscope.nets.whiten import Whitening
 
 STAGES = {
@@ -148,13 +148,15 @@ class CifarNet(nn.Sequential):
         """Fit the first layer to normalised images (N, C, H, W)."""
         self.whiten.fit(images)
 
-    def paces(self) -> Mapping[str, Pace]:
+    def param_groups(self) -> Mapping[str, ParamGroup]:
         """Of the biases, and of the classifier; the filters learn at the recipe's rate."""
-        classifier = Pace(rate=CLASSIFIER_RATE / self.fc.in_features**2, decay=DECAY)
+        classifier = ParamGroup(rate=CLASSIFIER_RATE / self.fc.in_features**2, decay=DECAY)
         found = {
-            name: Pace(rate=BIAS_RATE, decay=DECAY) for name, _ in self.named_parameters() if name.endswith(".bias")
+            name: ParamGroup(rate=BIAS_RATE, decay=DECAY)
+            for name, _ in self.named_parameters()
+            if name.endswith(".bias")
         }
-        whitening = Pace(rate=BIAS_RATE, decay=DECAY, until=WHITENING_SHARE)
+        whitening = ParamGroup(rate=BIAS_RATE, decay=DECAY, until=WHITENING_SHARE)
         return {**found, "whiten.bias": whitening, "fc.weight": classifier}
 
     def scale_free(self) -> frozenset[str]:

@@ -52,7 +52,7 @@ class ChannelsFirst(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """7x7 within each map, then two linear layers at every pixel, scaled and added (figure 4): the shape is kept."""
 
     def __init__(self, width: int, drop_path: float) -> None:
@@ -92,7 +92,7 @@ def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: f
             before = WIDTHS[number - 1]
             layers.append(nn.Sequential(LayerNorm2d(before, eps=1e-6), nn.Conv2d(before, width, 2, stride=2)))
         shares = [drop_path * (done + index) / (sum(BLOCKS) - 1) for index in range(blocks)]
-        layers.append(nn.Sequential(*(Block(width, share) for share in shares)))
+        layers.append(nn.Sequential(*(ConvNeXtBlock(width, share) for share in shares)))
         done += blocks
     network = in_order(
         {

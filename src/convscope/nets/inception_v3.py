@@ -168,7 +168,7 @@ class InceptionE(nn.Module):
         )
 
 
-class AuxiliaryHead(nn.Module):
+class AuxiliaryHeadV3(nn.Module):
     """Figure 8: a classifier on the last 17x17 maps. (N, 768, 17, 17) to (N, num_classes)."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
@@ -212,7 +212,7 @@ class InceptionV3(nn.Module):
         self.Mixed_6c = InceptionC(768, 160)
         self.Mixed_6d = InceptionC(768, 160)
         self.Mixed_6e = InceptionC(768, 192)
-        self.AuxLogits = AuxiliaryHead(768, num_classes) if auxiliary else None
+        self.AuxLogits = AuxiliaryHeadV3(768, num_classes) if auxiliary else None
         self.Mixed_7a = ReductionD(768)
         self.Mixed_7b = InceptionE(1280)
         self.Mixed_7c = InceptionE(2048)

@@ -94,7 +94,7 @@ def squeezed(channels: int) -> int:
     return rounded + 8 if rounded < 0.9 * quarter else rounded
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidualV3(nn.Module):
     """1x1 up, a window within each map, the channels weighed, 1x1 down without activation (figure 4)."""
 
     def __init__(
@@ -132,7 +132,7 @@ def mobilenet_v3(
     channels = 16
     for kernel_size, expanded, maps, weighed, activation, stride in BLOCKS[size]:
         layers.append(
-            InvertedResidual(channels, kernel_size, expanded, maps, weighed, _ACTIVATIONS[activation], stride)
+            InvertedResidualV3(channels, kernel_size, expanded, maps, weighed, _ACTIVATIONS[activation], stride)
         )
         channels = maps
     layers.append(unit(channels, 6 * channels, 1, activation=nn.Hardswish))

@@ -14,7 +14,7 @@ import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class ParamGroup:
     """How fast a parameter learns beside the filters, by steepest descent on the mean loss of a step.
 
     Args:
@@ -29,10 +29,10 @@ class Pace:
 
 
 @runtime_checkable
-class Paced(Protocol):
+class HasParamGroups(Protocol):
     """A network that says how fast its parameters learn."""
 
-    def paces(self) -> Mapping[str, Pace]:
+    def param_groups(self) -> Mapping[str, ParamGroup]:
         """The parameters that have a pace of their own, by name."""
 
     def scale_free(self) -> frozenset[str]:
@@ -47,11 +47,11 @@ class Whitened(Protocol):
         """Fit it to normalised images (N, C, H, W)."""
 
 
-def paces_of(network: object) -> Mapping[str, Pace]:
+def param_groups_of(network: object) -> Mapping[str, ParamGroup]:
     """The parameters of a network that have a pace of their own; of most networks none."""
-    return network.paces() if isinstance(network, Paced) else {}
+    return network.param_groups() if isinstance(network, HasParamGroups) else {}
 
 
 def scale_free_of(network: object) -> frozenset[str]:
     """The filters of a network that may have any scale, as far as it says so."""
-    return network.scale_free() if isinstance(network, Paced) else frozenset()
+    return network.scale_free() if isinstance(network, HasParamGroups) else frozenset()

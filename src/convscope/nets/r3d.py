@@ -25,7 +25,7 @@ STAGES = {
 }
 
 
-class Block(nn.Module):
+class BasicBlock3d(nn.Module):
     """Two 3x3x3 convolutions around a shortcut: (N, in, T, H, W) to (N, width, T / stride, H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
@@ -62,7 +62,7 @@ def r3d_18(*, num_classes: int = 400, in_channels: int = 3) -> nn.Sequential:
     for number, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS[18], strict=True), start=1):
         stage = []
         for index in range(blocks):
-            stage.append(Block(channels, width, 2 if index == 0 and number > 1 else 1))
+            stage.append(BasicBlock3d(channels, width, 2 if index == 0 and number > 1 else 1))
             channels = width
         parts[f"layer{number}"] = nn.Sequential(*stage)
     parts["avgpool"] = nn.AdaptiveAvgPool3d(1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convscope.notes.claim import Value
+from convscope.notes.claim import ClaimValue
 from convscope.reference.convolution import convolve, convolve_backward, true_convolve
 from convscope.reference.edges import BRIGHT_LEFT, VERTICAL, edge_map
 from convscope.reference.pooling import max_pool
@@ -48,7 +48,7 @@ def fields_of_filters(filters: int) -> int:
     return len(supports)
 
 
-def cells_moved(layer: Callable[[Array], Array], pixels: int) -> Value:
+def cells_moved(layer: Callable[[Array], Array], pixels: int) -> ClaimValue:
     """Return by how many cells a layer's map moves where its image moves by some pixels, away from the borders."""
     image = np.random.default_rng(0).standard_normal((1, 1, 24, 24))
     before, after = layer(image), layer(np.roll(image, pixels, axis=3))

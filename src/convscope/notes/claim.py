@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Value = int | float | str | tuple[object, ...] | list[object]
+ClaimValue = int | float | str | tuple[object, ...] | list[object]
 Verdict = Literal["right", "answered", "wrong", "transcription noise", "convention", "not decidable"]
 Compare = Literal["equal", "about", "at least"]
 
@@ -54,8 +54,8 @@ class Claim:
     notes: str
     id: str
     says: str
-    stated: Value | None
-    compute: Callable[[], Value] | None
+    stated: ClaimValue | None
+    compute: Callable[[], ClaimValue] | None
     by: str
     verdict: Verdict = "right"
     why: str = ""
@@ -70,7 +70,7 @@ class Claim:
         assert (self.stated is None) == (self.verdict == "answered"), f"{self.id}: only a question states nothing"
         assert self.compute is not None or self.verdict in ("wrong", "not decidable"), f"{self.id}: no proof"
 
-    def agrees(self, computed: Value) -> bool:
+    def agrees(self, computed: ClaimValue) -> bool:
         """Return whether a computed value is what the notes state."""
         if self.compare != "equal" and isinstance(self.stated, int | float) and isinstance(computed, int | float):
             if self.compare == "at least":
@@ -99,5 +99,5 @@ class Proof:
     """
 
     claim: Claim
-    computed: Value | None
+    computed: ClaimValue | None
     holds: bool

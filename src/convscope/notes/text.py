@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from convscope.notes.claim import NOTES, VERDICTS, Claim, Proof, Value
+from convscope.notes.claim import NOTES, VERDICTS, Claim, ClaimValue, Proof
 from convscope.report.table import Column, Row, Table
 
 NOT_COMPUTED = "–"
@@ -93,5 +93,5 @@ def proof_dict(proof: Proof) -> dict[str, Any]:
     }
 
 
-def _json(value: Value | None) -> object:
+def _json(value: ClaimValue | None) -> object:
     return list(value) if isinstance(value, tuple) else value

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, Value
+from convscope.recipe.setting import AUTO, SettingValue
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dose:
+class TrainingBudget:
     """How much is shown at a time and in all, by the number of training images.
 
     Args:
@@ -39,14 +39,14 @@ class Dose:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class Preset:
     """What a named recipe takes: settings by name, and its dose."""
 
-    settings: Mapping[str, Value]
-    dose: Dose
+    settings: Mapping[str, SettingValue]
+    budget: TrainingBudget
 
 
-_USUAL: dict[str, Value] = {
+_USUAL: dict[str, SettingValue] = {
     "flip_mode": "random",
     "color_jitter_pca": 0.0,
     "average": 0.0,
@@ -61,9 +61,11 @@ _USUAL: dict[str, Value] = {
 }
 _USUAL_BATCHES = ((10_000, 128), (2_000, 64), (0, 32))
 
-NAMED: dict[str, Named] = {
-    "fast": Named(settings=_USUAL, dose=Dose(images_in_all=450_000, epochs=(10, 40), batch_sizes=_USUAL_BATCHES)),
-    "classic": Named(
+NAMED: dict[str, Preset] = {
+    "fast": Preset(
+        settings=_USUAL, budget=TrainingBudget(images_in_all=450_000, epochs=(10, 40), batch_sizes=_USUAL_BATCHES)
+    ),
+    "classic": Preset(
         settings={
             # With Nesterov's momentum, as sgd always has it here; the paper's is plain.
             "optimizer": "sgd",
@@ -83,21 +85,21 @@ NAMED: dict[str, Named] = {
             "resolution_share": 0.5,
             "test_views": "ten-crop",
         },
-        dose=Dose(images_in_all=900_000, epochs=(20, 90), batch_sizes=((0, 128),)),
+        budget=TrainingBudget(images_in_all=900_000, epochs=(20, 90), batch_sizes=((0, 128),)),
     ),
-    "finetune": Named(
+    "finetune": Preset(
         settings={
             **_USUAL,
             "depth_decay": 0.7,
             "random_resized_crop": False,
         },
-        dose=Dose(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),
+        budget=TrainingBudget(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),
     ),
 }
 
 # What "fast" takes for a network instead: its own settings on top of the table, and its own dose.
-FAST_FOR: dict[str, Named] = {
-    "cifarnet": Named(
+FAST_FOR: dict[str, Preset] = {
+    "cifarnet": Preset(
         settings={
             "optimizer": "muon",
             "weight_decay": 0.0,
@@ -110,7 +112,7 @@ FAST_FOR: dict[str, Named] = {
             "resolution_share": 0.65,
             "test_views": "flip-shift",
         },
-        dose=Dose(
+        budget=TrainingBudget(
             images_in_all=480_000,
             epochs=(10, 40),
             batch_sizes=((20_000, 1000), (10_000, 500), (5_000, 250), (2_000, 125), (0, 50)),
@@ -122,7 +124,7 @@ FAST_FOR: dict[str, Named] = {
 MODEL_INSTEAD = {("classic", "cifarnet"): "alexnet-mini"}
 
 
-def table(name: str, model: str) -> Named:
+def table(name: str, model: str) -> Preset:
     """What the recipe of that name takes for a network.
 
     >>> table("fast", "resnet18").settings["schedule"], table("fast", "cifarnet").settings["schedule"]
@@ -130,7 +132,7 @@ def table(name: str, model: str) -> Named:
     """
     usual = NAMED[name]
     own = FAST_FOR.get(model) if name == "fast" else None
-    return usual if own is None else Named(settings={**usual.settings, **own.settings}, dose=own.dose)
+    return usual if own is None else Preset(settings={**usual.settings, **own.settings}, budget=own.budget)
 
 
 def completed(recipe: Recipe, model: str, loss: str) -> Recipe:

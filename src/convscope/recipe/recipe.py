@@ -21,7 +21,7 @@ from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
 from convscope.recipe.contradictions import refuse_contradictions
 from convscope.recipe.seeds import SEEDS
-from convscope.recipe.setting import AUTO, Auto, Kinds, Value, about, checked
+from convscope.recipe.setting import AUTO, Auto, Kinds, SettingValue, about, checked
 from convscope.recipe.text_values import parse_options, parse_size
 
 
@@ -355,7 +355,7 @@ class Recipe:
         """The share of the training images that validates; 0 while it is auto, before the images are counted."""
         return 0.0 if isinstance(self.validation_fraction, str) else self.validation_fraction
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, SettingValue]:
         """Every setting by name."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
@@ -368,7 +368,7 @@ class Recipe:
                 raise RunError(f"a recipe has no setting {name!r}.{did_you_mean(name, known)}")
         return cls(**values)
 
-    def changed(self, settings: Mapping[str, Value]) -> Recipe:
+    def changed(self, settings: Mapping[str, SettingValue]) -> Recipe:
         """The recipe with some settings replaced."""
         return self.from_dict({**self.to_dict(), **settings})
 
@@ -393,7 +393,7 @@ def placeholder(name: str) -> str:
     return _KINDS[name].placeholder
 
 
-def parse_setting(name: str, text: str) -> Value:
+def parse_setting(name: str, text: str) -> SettingValue:
     """A setting's value from what was typed: "12", "auto", "yes"; text that is none stays text, and no recipe takes it.
 
     >>> parse_setting("epochs", "12"), parse_setting("flip", "no"), parse_setting("learning_rate", "auto")

@@ -16,7 +16,7 @@ from convscope.errors import RunError, did_you_mean
 
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
-Value: TypeAlias = bool | int | float | str
+SettingValue: TypeAlias = bool | int | float | str
 Plain = TypeVar("Plain", bool, int, float)
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
@@ -58,7 +58,7 @@ class Kinds:
         plain = {bool: "yes|no", int: "INTEGER", float: "NUMBER", str: "" if self.words else "TEXT"}[self.type]
         return "|".join(filter(None, [plain, *self.words]))
 
-    def read(self, text: str) -> Value:
+    def read(self, text: str) -> SettingValue:
         """The value that was typed: "12", "auto", "yes"; text that is none stays what it is, for `checked` to refuse.
 
         >>> Kinds.of(bool).read("yes"), Kinds.of(int | Literal["auto"]).read("12"), Kinds.of(int).read("twelve")
@@ -75,7 +75,7 @@ class Kinds:
         return text
 
 
-def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> Value:
+def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> SettingValue:
     """The value of a setting, an int as a float where one is needed; `limits` is what `about` says.
 
     Raises:

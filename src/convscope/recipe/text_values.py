@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from convscope.errors import RunError
 from convscope.files.checked import parse_toml
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 LARGEST_SIDE = 8192
 
@@ -41,7 +41,7 @@ def parse_options(text: str) -> dict[str, object]:
             raise RunError(f"model_options {text!r}: {part!r} is not NAME=VALUE")
         try:
             options[name] = parse_toml(f"value = {value}")["value"]
-        except Unreadable:
+        except UnreadableError:
             options[name] = value
     return options
 

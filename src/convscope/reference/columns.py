@@ -16,11 +16,11 @@ from convscope.errors import GeometryError
 from convscope.geometry.window import Window
 from convscope.reference.sliding import Array, blocks, tap_slices, window_view
 
-Places = tuple[slice, slice, slice]  # of (groups, N, first spatial axis)
+ColumnSlices = tuple[slice, slice, slice]  # of (groups, N, first spatial axis)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ColumnPlan:
     """The windows of one convolution with the sizes that they make; every array in it is channels-last."""
 
     windows: tuple[Window, ...]
@@ -38,7 +38,7 @@ class Plan:
         matrices = np.ascontiguousarray(by_group.transpose(0, 3, 2, 1))
         return matrices.reshape(self.groups, self.taps * weight.shape[1], -1)
 
-    def columns(self, padded: Array) -> Iterator[tuple[Places, Array]]:
+    def columns(self, padded: Array) -> Iterator[tuple[ColumnSlices, Array]]:
         """Blocks of the columns matrix `(groups, places, taps · C_in / groups)` with the places that they belong to.
 
         Every block is written over the one before: a copy into memory that is already in the cache.
@@ -51,7 +51,7 @@ class Plan:
             np.copyto(memory, block)
             yield places, memory.reshape(self.groups, -1, self.taps * block.shape[-1])
 
-    def _blocks(self, padded: Array) -> Iterator[Places]:
+    def _blocks(self, padded: Array) -> Iterator[ColumnSlices]:
         """Pieces of the output, as indices into `(groups, N, *outputs, ...)`, whose columns stay in the cache."""
         window_bytes = self.taps * padded.shape[-1] * padded.itemsize
         for samples, rows in blocks(padded.shape[0], self.outputs, window_bytes):

@@ -16,7 +16,7 @@ import numpy as np
 
 from convscope.errors import GeometryError
 from convscope.geometry.cost import require_groups
-from convscope.reference.columns import Plan, require_spatial, split_groups, workspace
+from convscope.reference.columns import ColumnPlan, require_spatial, split_groups, workspace
 from convscope.reference.sliding import (
     Array,
     Paddings,
@@ -156,7 +156,7 @@ def flipped(weight: Array) -> Array:
     return np.flip(weight, axis=tuple(range(2, weight.ndim)))
 
 
-def _plan(x: Array, weight: Array, *, stride: Setting, padding: Paddings, dilation: Setting, groups: int) -> Plan:
+def _plan(x: Array, weight: Array, *, stride: Setting, padding: Paddings, dilation: Setting, groups: int) -> ColumnPlan:
     require_spatial(x, weight)
     if groups < 1 or weight.shape[1] * groups != x.shape[1]:
         taken = weight.shape[1] * groups
@@ -166,4 +166,4 @@ def _plan(x: Array, weight: Array, *, stride: Setting, padding: Paddings, dilati
         )
     require_groups(x.shape[1], weight.shape[0], groups)
     windows = layer_windows(weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
-    return Plan(windows, fitted_sizes(x.shape, windows, kernel_shape=weight.shape), groups)
+    return ColumnPlan(windows, fitted_sizes(x.shape, windows, kernel_shape=weight.shape), groups)

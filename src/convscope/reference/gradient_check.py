@@ -13,7 +13,7 @@ import numpy as np
 from convscope.errors import GeometryError
 from convscope.reference.sliding import Array
 
-Forward = Callable[..., Array]
+ForwardFunction = Callable[..., Array]
 Backward = Callable[..., Array | Sequence[Array]]
 
 
@@ -37,7 +37,7 @@ def numerical_gradient(function: Callable[[Array], float], x: Array, *, step: fl
 
 
 def gradient_errors(
-    forward: Forward, backward: Backward, inputs: Sequence[Array], *, seed: int = 0, step: float = 1e-6
+    forward: ForwardFunction, backward: Backward, inputs: Sequence[Array], *, seed: int = 0, step: float = 1e-6
 ) -> list[float]:
     """How far `backward` is from differences of `forward`, one relative error per input.
 

@@ -16,12 +16,17 @@ from convscope.errors import GeometryError
 from convscope.geometry.resize import resize_taps, source_coordinates
 from convscope.reference.sliding import Array, require_grad_shape
 
-Mode = Literal["nearest", "nearest-exact", "linear"]
+InterpolationMode = Literal["nearest", "nearest-exact", "linear"]
 
 
 @lru_cache(maxsize=64)
 def resize_matrix(
-    input_size: int, output_size: int, mode: Mode, *, align_corners: bool = False, scale: float | None = None
+    input_size: int,
+    output_size: int,
+    mode: InterpolationMode,
+    *,
+    align_corners: bool = False,
+    scale: float | None = None,
 ) -> Array:
     """How much each output position `(output_size, input_size)` takes of each input position; rows add up to 1.
 
@@ -49,7 +54,7 @@ def resize(
     x: Array,
     output_sizes: Sequence[int],
     *,
-    mode: Mode = "nearest",
+    mode: InterpolationMode = "nearest",
     align_corners: bool = False,
     scales: Sequence[float | None] | None = None,
 ) -> Array:
@@ -76,7 +81,7 @@ def resize_backward(
     x: Array,
     output_sizes: Sequence[int],
     *,
-    mode: Mode = "nearest",
+    mode: InterpolationMode = "nearest",
     align_corners: bool = False,
     scales: Sequence[float | None] | None = None,
 ) -> Array:
@@ -93,7 +98,11 @@ def resize_backward(
 
 
 def _matrices(
-    x: Array, output_sizes: Sequence[int], mode: Mode, align_corners: bool, scales: Sequence[float | None] | None
+    x: Array,
+    output_sizes: Sequence[int],
+    mode: InterpolationMode,
+    align_corners: bool,
+    scales: Sequence[float | None] | None,
 ) -> list[Array]:
     sizes = x.shape[2:]
     if len(output_sizes) != len(sizes):

@@ -11,7 +11,7 @@ from convscope.errors import GeometryError
 from convscope.geometry.convolution import TransposedWindow, per_axis
 from convscope.geometry.cost import require_groups
 from convscope.geometry.window import Window
-from convscope.reference.columns import Plan, require_spatial
+from convscope.reference.columns import ColumnPlan, require_spatial
 from convscope.reference.convolution import convolve
 from convscope.reference.sliding import (
     Array,
@@ -49,7 +49,7 @@ def transposed_convolve(
     array([ 1.,  2., 13., 20., 30.])
     """
     windows, sizes = _transposed_sizes(x, weight, stride, padding, dilation, output_padding, groups)
-    plan = Plan(windows, x.shape[2:], groups)
+    plan = ColumnPlan(windows, x.shape[2:], groups)
     room = [w.padded_size(size) for w, size in zip(windows, sizes, strict=True)]
     out_channels = weight.shape[1] * groups
     padded = plan.scatter(np.ascontiguousarray(channels_last(x)), weight, (x.shape[0], *room, out_channels))
@@ -82,7 +82,7 @@ def transposed_convolve_backward(
     """
     windows, sizes = _transposed_sizes(x, weight, stride, padding, dilation, output_padding, groups)
     require_grad_shape(grad_output, (x.shape[0], weight.shape[1] * groups, *sizes))
-    plan = Plan(windows, x.shape[2:], groups)
+    plan = ColumnPlan(windows, x.shape[2:], groups)
     grad_x = convolve(grad_output, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
     # What the windows of that convolution read beyond its last place came from output_padding: no weight met it.
     inside: tuple[slice, ...] = (slice(None), slice(None), *(slice(0, size) for size in x.shape[2:]))

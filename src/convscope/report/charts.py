@@ -178,7 +178,7 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class PlotBox:
     """A labelled box over a picture, in its pixels: rows [top, bottom), columns [left, right)."""
 
     top: int
@@ -190,7 +190,7 @@ class Box:
 
 
 def picture(
-    image: npt.NDArray[np.uint8], *, title: str, description: str, boxes: Sequence[Box] = (), width: float = 320
+    image: npt.NDArray[np.uint8], *, title: str, description: str, boxes: Sequence[PlotBox] = (), width: float = 320
 ) -> Drawing:
     """An image, its pixels kept sharp, with labelled boxes over it."""
     rows, columns = image.shape[:2]
@@ -213,7 +213,7 @@ def picture(
     return Drawing.of(width, rows * scale, parts, title=title, description=description)
 
 
-def _tag(x: float, y: float, box: Box) -> Element:
+def _tag(x: float, y: float, box: PlotBox) -> Element:
     return group(
         rectangle(0, 0, width_of(box.label, 11) + 8, 15, fill=box.colour, radius=2),
         text(4, 11, box.label, size=11, colour="paper"),

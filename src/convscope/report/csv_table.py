@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.report.printable import is_unprintable
 
 # What begins a formula in a spreadsheet; also as full-width characters, which some take for the same.
@@ -48,7 +48,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True) if text else [[]]
     except csv.Error as error:
-        raise Unreadable(f"not CSV: {error}") from None
+        raise UnreadableError(f"not CSV: {error}") from None
     names = [_original(name) for name in header]
     return [dict(zip(names, map(_original, row), strict=False)) for row in rows if row]
 

@@ -15,7 +15,7 @@ _BOTTOM = 46
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class IntervalRow:
     """A row: its name, the single values, their mean, its interval's ends (None with one value), the mean as text."""
 
     name: str
@@ -28,7 +28,7 @@ class Interval:
 
 
 def interval_plot(
-    rows: Sequence[Interval],
+    rows: Sequence[IntervalRow],
     *,
     title: str,
     x_label: str,
@@ -67,7 +67,7 @@ def interval_plot(
     return Drawing.of(width, bottom + _BOTTOM, parts, title=title, description=f"{x_label}. {described}")
 
 
-def _row(row: Interval, y: float, place: Callable[[float], float], left: float, width: float) -> list[Element]:
+def _row(row: IntervalRow, y: float, place: Callable[[float], float], left: float, width: float) -> list[Element]:
     parts = [text(left - 12, y + 4, row.name, anchor="end")]
     if row.low is not None and row.high is not None:
         low, high = place(row.low), place(row.high)

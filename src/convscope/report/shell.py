@@ -7,14 +7,14 @@ import shlex
 from convscope.report.printable import printable
 
 
-def typed(*words: object) -> str:
+def shell_quote(*words: object) -> str:
     r"""The words of a command as they are typed into a POSIX shell.
 
     What can't be shown, such as a line break in a path, is written as the shell's $'...' has it.
 
-    >>> typed("convscope", "evaluate", "my runs/one")
+    >>> shell_quote("convscope", "evaluate", "my runs/one")
     "convscope evaluate 'my runs/one'"
-    >>> typed("convscope", "train", "a\nb")
+    >>> shell_quote("convscope", "train", "a\nb")
     "convscope train $'a\\nb'"
     """
     return " ".join(_word(str(word)) for word in words)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from convscope.report.charts import Box, picture
+from convscope.report.charts import PlotBox, picture
 from convscope.report.svg import Drawing, Element, group, rectangle, text
 
 MOST = 12  # slices that are drawn
@@ -29,7 +29,7 @@ def slices_drawing(
     planes: Sequence[npt.NDArray[np.uint8]],
     indices: Sequence[int],
     *,
-    boxes: Mapping[int, Sequence[Box]],
+    boxes: Mapping[int, Sequence[PlotBox]],
     title: str,
     description: str,
 ) -> Drawing:

@@ -23,7 +23,7 @@ MANIFEST = "MANIFEST.json"
 LARGEST_MANIFEST = 2**20
 
 
-class Unwritten(RunError):
+class WriteError(RunError):
     """A file that the disk refuses: it is full, or may not be written to."""
 
 
@@ -37,7 +37,7 @@ def write_file(path: Path, content: bytes | str) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise Unwritten(f"{path} can't be written: {error.strerror or error}") from error
+        raise WriteError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
@@ -59,7 +59,7 @@ def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        raise Unwritten(f"{path} can't be written: {error.strerror or error}") from error
+        raise WriteError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def remove_folder(path: Path) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from convscope.errors import CaptureError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable, open_regular, refused_as
+from convscope.files.regular import UnreadableError, open_regular, refused_as
 from convscope.nets.weights.digest import sealed
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
 from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
@@ -94,7 +94,7 @@ def read_note(path: Path) -> str:
     try:
         with open_regular(path, limit=None) as file:
             return read_metadata(file).get(NOTE, "")
-    except (OSError, CaptureError, Unreadable):
+    except (OSError, CaptureError, UnreadableError):
         return ""
 
 
@@ -189,7 +189,7 @@ def _read(path: Path) -> Checkpoint:
     with refused_as(RunError, path / STATE):
         values = Fields.of(parse_json(files[STATE]))
         if (version := values.integer("format")) != FORMAT:
-            raise Unreadable(f"it has checkpoint format {version}, and this version reads {FORMAT}")
+            raise UnreadableError(f"it has checkpoint format {version}, and this version reads {FORMAT}")
     tensors = read_tensors(files[TENSORS], where=str(path / TENSORS))
 
     def part(prefix: str) -> Weights:

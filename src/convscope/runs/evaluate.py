@@ -22,8 +22,8 @@ from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
-from convscope.report.shell import typed
-from convscope.runs.run_directory import ModelCard, Run, open_run, short_name
+from convscope.report.shell import shell_quote
+from convscope.runs.run_directory import ModelSpec, Run, open_run, short_name
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.cautions import cautions
 from convscope.scoring.measured import AnyScores, measure, one_measure
@@ -84,39 +84,39 @@ def evaluate(
     """
     device = usable_device(device)
     opened = open_run(Path(run))
-    card, recipe = opened.card(), opened.recipe()
+    spec, recipe = opened.spec(), opened.recipe()
     network = opened.network().to(device)
     cache = None if cache_directory is None else Path(cache_directory)
     other = None if data is None else str(data)
     if other is None and layout != AUTO:
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
-    dataset = _open(opened, other, layout, recipe, card, cache, progress, verify)
+    dataset = _open(opened, other, layout, recipe, spec, cache, progress, verify)
     name, images = _choose(dataset, split)
     # Classes without images are named of what is measured, by `cautions`.
     lacking = tuple(f"{each} has no images of " for each in SPLITS)
     notes = [note for note in dataset.notes if not note.startswith(lacking)]
     if data is None:
         notes += _split_has_moved(opened, dataset, name)
-    images = _by_name(images, dataset, card)
+    images = _by_name(images, dataset, spec)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
     both = scores_of_images(
         network,
         images,
-        card.normalization,
-        views=card.views,
+        spec.normalization,
+        views=spec.views,
         device=device,
         progress=progress,
         what=f"measuring on {name}",
     )
-    scores = measure(both[:, 1], images, classes=card.classes, split=name, objective=card.objective)
+    scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
     return Evaluation(
         run=opened,
         data=dataset.source,
         scores=scores,
         kept_out=len(dataset.problems),
         notes=tuple(notes),
-        one_view=None if card.views == ONE else one_measure(card.objective.probabilities_of(both[:, 0]), images),
+        one_view=None if spec.views == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
 
@@ -126,7 +126,7 @@ def _open(
     data: str | None,
     layout: str,
     recipe: Recipe,
-    card: ModelCard,
+    spec: ModelSpec,
     cache: Path | None,
     progress: Progress,
     verify: bool,
@@ -141,13 +141,13 @@ def _open(
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
     found = (
-        probe(recipe.data, layout=recipe.layout, earlier=card.classes)
+        probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
         if data is None
         else probe(data, layout=layout, to_learn=False)
     )
     return open_dataset(
         found,
-        decoding=card.decoding,
+        decoding=spec.decoding,
         validation_fraction=recipe.held_back if own else 0.0,
         test_fraction=recipe.test_fraction if own else 0.0,
         seed=recipe.seed_of_split,
@@ -159,7 +159,7 @@ def _open(
 
 
 def _on_others(run: Run) -> str:
-    return f"{typed('convscope', 'evaluate', run)} DATA"
+    return f"{shell_quote('convscope', 'evaluate', run)} DATA"
 
 
 def _is_gone(source: str) -> bool:
@@ -177,12 +177,12 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
     return name, there[name]
 
 
-def _by_name(images: ImageSet, dataset: Dataset, card: ModelCard) -> ImageSet:
+def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
     """The images with labels that index the run's classes; a label's number in the data means nothing to the run."""
-    classes = card.classes
-    if (images.targets is not None) != card.objective.multi_label:
+    classes = spec.classes
+    if (images.targets is not None) != spec.objective.multi_label:
         has = ("one class an image", "several labels, or none, an image")
-        one, other = has if card.objective.multi_label else has[::-1]
+        one, other = has if spec.objective.multi_label else has[::-1]
         raise DataError(f"{dataset.source} has {one}, and the run learned {other}: name images that are labelled so")
     strangers = [name for name in dataset.classes if name not in classes]
     if strangers:

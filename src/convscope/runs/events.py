@@ -10,7 +10,7 @@ from convscope.files.fields import Fields
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class StepProgress:
     """Where an epoch stands; `epoch` and `batch` count from 1."""
 
     epoch: int
@@ -70,7 +70,7 @@ class EpochRow:
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("epoch", "epoch"),
     ("time", "seconds"),
-    ("scoring", "train_loss"),
+    ("train/loss", "train_loss"),
     ("train/accuracy_top1", "train_accuracy"),
     ("val/loss", "val_loss"),
     ("val/accuracy_top1", "val_accuracy"),
@@ -102,13 +102,13 @@ def table_row(row: EpochRow) -> list[str]:
 class Listener(Protocol):
     """Somebody who watches a run."""
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """A sentence for the reader."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Work other than training, such as decoding, moved on."""
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         """An epoch moved on; called a few times a second."""
 
     def epoch_ended(self, row: EpochRow) -> None:
@@ -118,13 +118,13 @@ class Listener(Protocol):
 class Silent:
     """A listener that shows nothing."""
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """Show nothing."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Show nothing."""
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         """Show nothing."""
 
     def epoch_ended(self, row: EpochRow) -> None:

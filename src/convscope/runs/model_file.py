@@ -17,7 +17,7 @@ from convscope.data.records import Decoding
 from convscope.errors import ConvscopeError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields, in_short
-from convscope.files.regular import Unreadable, refused_as
+from convscope.files.regular import UnreadableError, refused_as
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.entry import TIMM
@@ -90,7 +90,7 @@ class ModelFile:
     def of(cls, fields: Fields) -> ModelFile:
         """Return what the fields of a model.json say; raises Unreadable where one is missing or does not fit."""
         if (version := fields.integer("format")) != FORMAT:
-            raise Unreadable(f"it has format {version}, and this version reads {FORMAT}")
+            raise UnreadableError(f"it has format {version}, and this version reads {FORMAT}")
         network, preparation, classes = (
             fields.object("network"),
             fields.object("preprocessing"),
@@ -98,9 +98,9 @@ class ModelFile:
         )
         decoding = Decoding.from_fields(preparation)
         if not classes:
-            raise Unreadable("it names no classes")
+            raise UnreadableError("it names no classes")
         if len(set(classes)) < len(classes):
-            raise Unreadable("it names a class twice")
+            raise UnreadableError("it names a class twice")
         stated = {
             "num_classes": (network.integer("num_classes"), len(classes), "there are class names"),
             "in_channels": (network.integer("in_channels"), decoding.channels, "preprocessing.channels"),
@@ -108,7 +108,7 @@ class ModelFile:
         }
         for name, (got, needed, what) in stated.items():
             if got != needed:
-                raise Unreadable(f"network.{name} is {got}, and {what} {needed}: they must agree")
+                raise UnreadableError(f"network.{name} is {got}, and {what} {needed}: they must agree")
         name, options = network.text("name"), network.object("options")
         _require_known(name)
         if name.startswith(TIMM):
@@ -116,7 +116,7 @@ class ModelFile:
         mean = preparation.numbers("mean", at_least=0, at_most=1)
         std = preparation.numbers("std", at_least=1e-9, at_most=10)
         if not len(mean) == len(std) == decoding.channels:
-            raise Unreadable("its mean and std are not one number per channel")
+            raise UnreadableError("its mean and std are not one number per channel")
         members, planned = None, 0
         if fields.values.get("ensemble") is not None:
             ensemble = fields.object("ensemble")
@@ -147,23 +147,25 @@ def _require_known(name: str) -> None:
     """Raise Unreadable unless the name is one of the catalogue, or can be one of timm's own registry."""
     if name.startswith(TIMM):
         if not _TIMM_NAME.fullmatch(name.removeprefix(TIMM)):
-            raise Unreadable(f"network.name is {in_short(name)}: it must be timm/ and the name of a network of timm")
+            raise UnreadableError(
+                f"network.name is {in_short(name)}: it must be timm/ and the name of a network of timm"
+            )
         return
     if name not in catalogue.names():
-        raise Unreadable(f"network.name is {in_short(name)}: no network of the catalogue has this name")
+        raise UnreadableError(f"network.name is {in_short(name)}: no network of the catalogue has this name")
 
 
 def _require_local(options: Fields) -> None:
     """Raise Unreadable for options that make timm fetch weights, or read them from a path."""
     for name, value in options.values.items():
         if name in FETCHING:
-            raise Unreadable(f"network.options.{name} makes timm fetch or read other weights: the run has its own")
+            raise UnreadableError(f"network.options.{name} makes timm fetch or read other weights: the run has its own")
         parts = value if isinstance(value, list) else [value]
         if any(isinstance(part, (dict, list)) or (isinstance(part, str) and _ELSEWHERE.search(part)) for part in parts):
-            raise Unreadable(f"network.options.{name} is {in_short(value)}: it must be numbers, words or switches")
+            raise UnreadableError(f"network.options.{name} is {in_short(value)}: it must be numbers, words or switches")
 
 
 def _require_folders(members: tuple[str, ...]) -> None:
     for name in members:
         if name != Path(name).name or name in ("", ".", ".."):
-            raise Unreadable(f"its member {in_short(name)} is not the name of a folder in it")
+            raise UnreadableError(f"its member {in_short(name)} is not the name of a folder in it")

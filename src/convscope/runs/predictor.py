@@ -17,8 +17,8 @@ from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import usable_device
-from convscope.report.shell import typed
-from convscope.runs.run_directory import ModelCard, open_run
+from convscope.report.shell import shell_quote
+from convscope.runs.run_directory import ModelSpec, open_run
 from convscope.scoring.answer import EVALUATION_BATCH, answer
 from convscope.scoring.multi_label import THRESHOLD
 
@@ -92,8 +92,8 @@ def predict(
     """
     device = usable_device(device)
     opened = open_run(Path(run))
-    card = opened.card()
-    threshold = _threshold(card, threshold)
+    spec = opened.spec()
+    threshold = _threshold(spec, threshold)
     network = opened.network().to(device)
     problems: list[Problem] = []
     paths = list(_files([images] if isinstance(images, (str, Path)) else images, problems))
@@ -102,24 +102,24 @@ def predict(
         names, pixels = [], []
         for path in paths[start : start + EVALUATION_BATCH]:
             try:
-                pixels.append(decode_image(path, card.decoding))
+                pixels.append(decode_image(path, spec.decoding))
                 names.append(path)
             except DataError as error:
                 problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
             probabilities = answer(
-                network, batch, card.normalization, objective=card.objective, device=device, views=card.views
+                network, batch, spec.normalization, objective=spec.objective, device=device, views=spec.views
             )
             for name, row in zip(names, probabilities, strict=True):
-                found.append(Prediction(name, _ranked(name, row, card.classes), threshold))
+                found.append(Prediction(name, _ranked(name, row, spec.classes), threshold))
         progress(min(start + EVALUATION_BATCH, len(paths)), len(paths), "predicting")
-    return Predictions(tuple(found), tuple(problems), card.classes, multi_label=threshold is not None)
+    return Predictions(tuple(found), tuple(problems), spec.classes, multi_label=threshold is not None)
 
 
-def _threshold(card: ModelCard, threshold: float | None) -> float | None:
+def _threshold(spec: ModelSpec, threshold: float | None) -> float | None:
     """The probability from which on a class is a label; None where an image has one class."""
-    if not card.objective.multi_label:
+    if not spec.objective.multi_label:
         if threshold is not None:
             raise RunError("threshold: the run names one class for each image; it is for runs that give several labels")
         return None
@@ -156,7 +156,7 @@ def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str
 
 
 def _names_shards(text: str) -> DataError:
-    measure = typed("convscope", "evaluate", "RUN", text)
+    measure = shell_quote("convscope", "evaluate", "RUN", text)
     return DataError(
         f"{text} holds its images in shards (.tar), and predict takes image files or folders of them; "
         f"to measure a run on labelled shards: {measure}"

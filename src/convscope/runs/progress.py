@@ -13,7 +13,7 @@ MOST_STEPS = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class RunProgress:
     """What a state.json says beside its format.
 
     Args:
@@ -39,7 +39,7 @@ class Progress:
         return {**vars(self), "rows": [asdict(row) for row in self.rows]}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Progress:
+    def of(cls, values: Mapping[str, Any]) -> RunProgress:
         """Return what the values of a state.json say; raises Unreadable where one is missing or does not fit."""
         fields = Fields(values)
         return cls(

@@ -27,16 +27,16 @@ from convscope.data.sources.table import KIND, is_table
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable, append_bytes, read_bytes, refused_as
+from convscope.files.regular import UnreadableError, append_bytes, read_bytes, refused_as
 from convscope.nets.build import build
-from convscope.nets.weights.digest import SEALED_CARD
+from convscope.nets.weights.digest import SEALED_SPEC
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import printable
-from convscope.report.shell import typed
-from convscope.runs.atomic_files import Unwritten, remove_left_over, write_file
+from convscope.report.shell import shell_quote
+from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
 from convscope.runs.checkpoint import load_weights, read_note, sealed_bytes
 from convscope.runs.lock import locked
 from convscope.runs.model_file import FORMAT, ModelFile, read_model_file
@@ -68,7 +68,7 @@ class Members:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCard:
+class ModelSpec:
     """What `model.json` holds: the architecture by name and arguments, the classes, and how an image is prepared."""
 
     name: str
@@ -108,7 +108,7 @@ class ModelCard:
             },
             "classes": list(self.classes),
             "loss": self.loss,
-            **({} if self.members else SEALED_CARD),
+            **({} if self.members else SEALED_SPEC),
             **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
             "preprocessing": {
                 **self.decoding.to_dict(),
@@ -119,15 +119,15 @@ class ModelCard:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
         """The card that `to_dict` wrote. Raises RunError where something is missing or does not fit."""
         with refused_as(RunError, "the model card"):
             return cls.of(ModelFile.of(Fields(values)))
 
     @classmethod
-    def of(cls, file: ModelFile) -> ModelCard:
+    def of(cls, file: ModelFile) -> ModelSpec:
         """Return the card that a model.json holds; raises RunError for a loss or views that do not exist."""
-        card = cls(
+        spec = cls(
             name=file.name,
             options=file.options,
             classes=file.classes,
@@ -138,8 +138,8 @@ class ModelCard:
             decoding=file.decoding,
             normalization=Normalization(mean=file.mean, std=file.std),
         )
-        _ = card.objective  # a loss that does not exist is refused here
-        return card
+        _ = spec.objective  # a loss that does not exist is refused here
+        return spec
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Run:
         return self.path / "recipe.toml"
 
     @property
-    def card_path(self) -> Path:
+    def spec_path(self) -> Path:
         """The architecture, classes and preprocessing."""
         return self.path / "model.json"
 
@@ -196,7 +196,7 @@ class Run:
         """Whether the last that the log tells of the training is that a loss or gradient stopped being a number."""
         try:
             told = read_bytes(self.log_path).decode("utf-8", "replace")
-        except Unreadable:
+        except UnreadableError:
             return False
         return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
 
@@ -204,25 +204,25 @@ class Run:
         """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
         return load_recipe(self.recipe_path, whole=True)
 
-    def card(self) -> ModelCard:
+    def spec(self) -> ModelSpec:
         """The architecture, classes and preprocessing; raises RunError."""
-        file = read_model_file(self.card_path, error=RunError)
+        file = read_model_file(self.spec_path, error=RunError)
         try:
-            return ModelCard.of(file)
+            return ModelSpec.of(file)
         except ConvscopeError as error:
-            raise RunError(f"{self.card_path} can't be used: {error}") from error
+            raise RunError(f"{self.spec_path} can't be used: {error}") from error
 
     def network(self) -> nn.Module:
         """The network with the best weights, ready to answer (evaluation mode), leaving torch's generator alone."""
-        card = self.card()
-        if card.members is not None:
-            return self._averaged(card, card.members)
+        spec = self.spec()
+        if spec.members is not None:
+            return self._averaged(spec, spec.members)
         weights = self.read_weights()
         with torch.random.fork_rng(devices=[]):
             try:
-                network = card.build()
+                network = spec.build()
             except ConvscopeError as error:
-                raise RunError(f"{self.card_path} can't be used: {error}") from None
+                raise RunError(f"{self.spec_path} can't be used: {error}") from None
         load_weights(network, weights, where=str(self.weights))
         return network.eval()
 
@@ -232,7 +232,7 @@ class Run:
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
                 if self.has_diverged
-                else f"go on training with {typed('--resume', self)}, which writes them"
+                else f"go on training with {shell_quote('--resume', self)}, which writes them"
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
         try:
@@ -244,20 +244,20 @@ class Run:
     def _has_sealed_weights(self) -> bool:
         """Whether model.json says that the weights carry a digest, as it has since they do."""
         try:
-            return read_model_file(self.card_path, error=RunError).sealed
+            return read_model_file(self.spec_path, error=RunError).sealed
         except RunError:
             return False
 
-    def _averaged(self, card: ModelCard, members: Members) -> nn.Module:
+    def _averaged(self, spec: ModelSpec, members: Members) -> nn.Module:
         """The members of an ensemble as one network; they must have learned the same classes from images alike."""
         if not members.names:
             raise RunError(
                 f"none of the {members.planned} members of the ensemble {self} is trained yet: "
-                f"go on with {typed('--resume', self)}"
+                f"go on with {shell_quote('--resume', self)}"
             )
         networks = []
         for name in members.names:
-            on = typed("convscope", "train", "--resume", self)
+            on = shell_quote("convscope", "train", "--resume", self)
             if (self.path / name).is_dir() and not os.path.lexists(Run(self.path / name).weights):
                 raise RunError(f"member {name} of the ensemble {self} has no weights: {on} trains it again")
             try:
@@ -265,15 +265,15 @@ class Run:
                 networks.append(member.network())
             except RunError as error:
                 raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
-            if replace(member.card(), members=None) != replace(card, members=None):
+            if replace(member.spec(), members=None) != replace(spec, members=None):
                 raise RunError(
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )
-        return Averaged(networks, independent=card.objective.independent).eval()
+        return Averaged(networks, independent=spec.objective.independent).eval()
 
-    def write_card(self, card: ModelCard) -> None:
+    def write_spec(self, spec: ModelSpec) -> None:
         """Write model.json."""
-        write_file(self.card_path, json.dumps(card.to_dict(), indent=2) + "\n")
+        write_file(self.spec_path, json.dumps(spec.to_dict(), indent=2) + "\n")
 
     def write_weights(self, weights: Mapping[str, torch.Tensor], measures: Mapping[str, object]) -> None:
         """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
@@ -283,7 +283,7 @@ class Run:
         """How good the best weights are, as `write_weights` was told; None where that is not known."""
         try:
             return measures(Fields.of(parse_json(read_note(self.weights))))
-        except Unreadable:
+        except UnreadableError:
             return None
 
     def write_table(self, path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -293,7 +293,7 @@ class Run:
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time; raises Unwritten."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with refused_as(Unwritten, f"{self.log_path} can't be written"):
+        with refused_as(WriteError, f"{self.log_path} can't be written"):
             append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))
 
     @contextmanager
@@ -339,7 +339,7 @@ def open_run(path: Path) -> Run:
         there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path)
-    if not os.path.lexists(run.card_path):
+    if not os.path.lexists(run.spec_path):
         raise RunError(f"{path} is not a run directory: it has no model.json")
     return run
 

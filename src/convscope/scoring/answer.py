@@ -12,7 +12,7 @@ from torch import nn
 
 from convscope.data.batches import Batches, Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
-from convscope.hardware.mode import Forward
+from convscope.hardware.mode import ForwardPass
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
@@ -27,7 +27,7 @@ def answer(
     objective: Objective,
     device: str = "cpu",
     views: str = ONE,
-    forward: Forward | None = None,
+    forward: ForwardPass | None = None,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
@@ -56,7 +56,7 @@ def scores_of_images(
     *,
     device: str = "cpu",
     views: str = ONE,
-    forward: Forward | None = None,
+    forward: ForwardPass | None = None,
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:

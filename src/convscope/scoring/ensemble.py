@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convscope.scoring.wide import wide
+from convscope.scoring.wide import to_float64
 
 
 class Averaged(nn.Module):
@@ -26,7 +26,7 @@ class Averaged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """In double precision, since a mean of sure answers lies close to 1."""
-        return averaged(wide(torch.stack([member(x) for member in self.members])), independent=self.independent)
+        return averaged(to_float64(torch.stack([member(x) for member in self.members])), independent=self.independent)
 
 
 def averaged(scores: Tensor, *, independent: bool) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from convscope.errors import RunError
 
 Floats = npt.NDArray[np.float64]
-Targets = npt.NDArray[np.generic]
+TargetArray = npt.NDArray[np.generic]
 
 # A probability below this counts as this in a loss that is taken from probabilities.
 LEAST_PROBABILITY = 1e-12
@@ -79,12 +79,12 @@ def _answers(targets: Tensor) -> Tensor:
     return targets
 
 
-def _softmax_of(probabilities: Floats, targets: Targets) -> Floats:
+def _softmax_of(probabilities: Floats, targets: TargetArray) -> Floats:
     truth: Floats = probabilities[np.arange(len(targets)), targets.astype(np.int64)]
     return -np.log(_at_least(truth))
 
 
-def _hinge_of(probabilities: Floats, targets: Targets) -> Floats:
+def _hinge_of(probabilities: Floats, targets: TargetArray) -> Floats:
     # Differences of log-probabilities under a softmax are differences of scores.
     scores = np.log(_at_least(probabilities))
     rows, labels = np.arange(len(targets)), targets.astype(np.int64)
@@ -93,11 +93,11 @@ def _hinge_of(probabilities: Floats, targets: Targets) -> Floats:
     return np.asarray(excess.sum(1))
 
 
-def _logistic_of(probabilities: Floats, targets: Targets) -> Floats:
+def _logistic_of(probabilities: Floats, targets: TargetArray) -> Floats:
     return _multi_label_of(probabilities, np.eye(probabilities.shape[1])[targets.astype(np.int64)])
 
 
-def _multi_label_of(probabilities: Floats, targets: Targets) -> Floats:
+def _multi_label_of(probabilities: Floats, targets: TargetArray) -> Floats:
     yes = targets.astype(np.float64)
     summed: Floats = (yes * np.log(_at_least(probabilities)) + (1 - yes) * np.log(_at_least(1 - probabilities))).sum(1)
     return -summed
@@ -122,7 +122,7 @@ class Loss:
 
     per_image: Callable[[Tensor, Tensor, float], Tensor]
     probabilities: Callable[[Tensor], Tensor]
-    of_probabilities: Callable[[Floats, Targets], Floats]
+    of_probabilities: Callable[[Floats, TargetArray], Floats]
     measured: str
     smoothing: float = 0.0
 

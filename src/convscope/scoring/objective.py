@@ -19,7 +19,7 @@ from convscope.errors import RunError, did_you_mean
 from convscope.recipe.class_weights import class_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.scoring.losses import LOSSES, Floats, Loss, Targets
+from convscope.scoring.losses import LOSSES, Floats, Loss, TargetArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Objective:
         """The loss without smoothing and class weights: what metrics show, so that training and validation compare."""
         return self._loss.per_image(scores, targets, 0.0).mean()
 
-    def plain_of_scores(self, scores: Floats, targets: Targets) -> float:
+    def plain_of_scores(self, scores: Floats, targets: TargetArray) -> float:
         """`plain` of scores (N, classes) as NumPy holds them; NaN stays NaN."""
         answers = torch.from_numpy(targets if targets.ndim == 1 else targets.astype(np.float64))
         return float(self.plain(torch.from_numpy(scores), answers))
@@ -79,7 +79,7 @@ class Objective:
         target = torch.zeros(1, classes) if self.multi_label else torch.zeros(1, dtype=torch.int64)
         return float(self.plain(torch.zeros(1, classes), target))
 
-    def plain_of_probabilities(self, probabilities: Floats, targets: Targets) -> float:
+    def plain_of_probabilities(self, probabilities: Floats, targets: TargetArray) -> float:
         """`plain` where only probabilities (N, classes) are at hand, such as the mean of several networks'.
 
         A probability that was rounded to 0 would cost infinitely much, so each counts as 1e-12 at least: of a network
@@ -107,7 +107,7 @@ class Objective:
         labels = targets.argmax(1) if targets.is_floating_point() else targets
         return (scores.argmax(1) == labels).sum()
 
-    def of_answer(self, network: nn.Module, answer: Tensor | tuple[Tensor, ...], targets: Tensor) -> Judged:
+    def of_answer(self, network: nn.Module, answer: Tensor | tuple[Tensor, ...], targets: Tensor) -> LossOutput:
         """The loss of a network's answer, its auxiliary heads included.
 
         In training, a network with auxiliary heads answers with their scores after its own; each adds its loss times
@@ -119,7 +119,7 @@ class Objective:
         for head in early:
             weight: float = getattr(network, "auxiliary_weight")  # noqa: B009 - a Module's attribute is typed Tensor
             loss = loss + weight * self(head, targets)
-        return Judged(scores=scores, main=main, loss=loss)
+        return LossOutput(scores=scores, main=main, loss=loss)
 
     @property
     def _loss(self) -> Loss:
@@ -139,7 +139,7 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class LossOutput:
     """The network's own scores in float32 (N, classes), their loss, and the loss to be made smaller, heads included."""
 
     scores: Tensor

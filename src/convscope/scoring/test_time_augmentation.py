@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from convscope.errors import RunError, did_you_mean
-from convscope.hardware.mode import Forward
-from convscope.scoring.wide import wide
+from convscope.hardware.mode import ForwardPass
+from convscope.scoring.wide import to_float64
 
 ONE = "one"
 # AlexNet's crops of 224 pixels out of 256 lie up to 16 from the middle: a fourteenth of the side.
@@ -74,7 +74,7 @@ def require_views(name: str) -> str:
     return name
 
 
-def scores_of_views(network: Forward, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
+def scores_of_views(network: ForwardPass, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
     """The scores (N, classes), in float64, of the image itself and of all of its views, averaged by their weights.
 
     >>> plain, averaged = scores_of_views(torch.nn.Flatten(), torch.tensor([[[[1.0, 3.0]]]]), "flip")
@@ -85,7 +85,7 @@ def scores_of_views(network: Forward, pixels: Tensor, views: str) -> tuple[Tenso
         (network(view.contiguous(memory_format=torch.channels_last)), weight) for view, weight in VIEWS[views](pixels)
     ]
     # All views at once: where float64 is on the CPU alone, that is one journey.
-    each = wide(torch.stack([scores for scores, _ in seen]))
+    each = to_float64(torch.stack([scores for scores, _ in seen]))
     total = each[0] * seen[0][1]
     for scores, (_, weight) in zip(each[1:], seen[1:], strict=True):
         total.add_(scores, alpha=weight)

@@ -8,6 +8,6 @@ from torch import Tensor
 WITHOUT_FLOAT64 = ("mps",)
 
 
-def wide(values: Tensor) -> Tensor:
+def to_float64(values: Tensor) -> Tensor:
     """The values in float64: where they are, or on the CPU where their device has no such numbers."""
     return (values.cpu() if values.device.type in WITHOUT_FLOAT64 else values).double()

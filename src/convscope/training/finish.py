@@ -12,8 +12,8 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.report.shell import typed
-from convscope.runs.atomic_files import Unwritten
+from convscope.report.shell import shell_quote
+from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, load_weights, saved_checkpoints
 from convscope.runs.run_directory import Run
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
@@ -54,24 +54,24 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
 
     `reason` and `advice` say why it could not go on, and what to do.
     """
-    state, run, team = job.state, job.run, job.team
+    state, run, group = job.state, job.run, job.group
     complete = ending in ("done", "early")
-    remark = remark_on(state.rows, job.settings, state.network, classes=len(job.card.classes)) if complete else None
+    remark = remark_on(state.rows, job.settings, state.network, classes=len(job.spec.classes)) if complete else None
     if remark:
-        job.say(remark)
+        job.notify(remark)
     # Those of an epoch that did not come to its end.
     tell_unreadable(job)
-    if team.first:
+    if group.first:
         keep_reached(job)
     scores, one_view = None, None
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
         # its processes no more than that after Ctrl-C either.
-        hurried = request.signal_number == signal.SIGTERM or (team.size > 1 and not complete)
+        hurried = request.signal_number == signal.SIGTERM or (group.size > 1 and not complete)
         # Not through the store: torchrun may be gone.
-        if not team.total(torch.tensor([float(hurried)])).item():
+        if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
-    if team.first:
+    if group.first:
         write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
     return Outcome(
         run=run,
@@ -103,7 +103,7 @@ def is_finished(run: Run, best: Mapping[str, object]) -> bool:
         return False
 
 
-def finish_unwritten(job: Job, error: Unwritten) -> str:
+def finish_unwritten(job: Job, error: WriteError) -> str:
     """Write what still fits where the disk refused a file: the best weights, then the report, then the checkpoint.
 
     Returns the error with what is kept and how to go on, for the user and the log.
@@ -122,9 +122,9 @@ def finish_unwritten(job: Job, error: Unwritten) -> str:
     if job.saved_epoch:
         kept.append(f"the checkpoint of epoch {job.saved_epoch}")
     if not saved_checkpoints(run.checkpoints) and run.weights.exists():
-        on = f"start a new run with {typed('--recipe', run.recipe_path)}"
+        on = f"start a new run with {shell_quote('--recipe', run.recipe_path)}"
     else:
-        on = f"go on with {typed('convscope', 'train', '--resume', run)}"
+        on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
     return line
@@ -134,7 +134,7 @@ def _fits(write: Callable[[], object]) -> bool:
     """Whether the disk takes what `write` writes."""
     try:
         write()
-    except Unwritten:
+    except WriteError:
         return False
     return True
 
@@ -153,13 +153,13 @@ def _story(
     best = job.state.best
     return Story(
         run=job.run,
-        recipe=job.settled.recipe,
-        reasons=(*job.settled.notes, *job.settled.reasons),
-        weights=job.settled.weights,
+        recipe=job.resolved.recipe,
+        reasons=(*job.resolved.notes, *job.resolved.reasons),
+        weights=job.resolved.weights,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
-        card=job.card,
+        spec=job.spec,
         augmentation=job.settings.augmentation,
-        batch_size=job.settled.batch_size,
+        batch_size=job.resolved.batch_size,
         rows=tuple(job.state.rows),
         best_epoch=best.epoch if best else None,
         best_accuracy=best.accuracy if best else None,
@@ -179,7 +179,7 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
     if scores is None:
         return ()
     of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
-    return (*of_validation, *cautions(scores, class_weights=job.settled.recipe.class_weights))
+    return (*of_validation, *cautions(scores, class_weights=job.resolved.recipe.class_weights))
 
 
 def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
@@ -194,20 +194,20 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
         return None, None
     network = job.state.network
     load_weights(network, job.state.best.weights, where="the best weights")
-    settled, listener = job.settled, job.listener
+    resolved, listener = job.resolved, job.listener
 
     def answers(part: ImageSet) -> npt.NDArray[np.float64]:
         return scores_of_images(
             network,
             part,
-            job.card.normalization,
-            views=job.card.views,
-            device=settled.device,
+            job.spec.normalization,
+            views=job.spec.views,
+            device=resolved.device,
             progress=listener.progressed,
             what=f"measuring on {split}",
         )
 
-    both = job.team.answers(images, answers, EVALUATION_BATCH)
-    objective = job.card.objective
-    scores = measure(both[:, 1], images, classes=job.card.classes, split=split, objective=objective)
-    return scores, None if job.card.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
+    both = job.group.answers(images, answers, EVALUATION_BATCH)
+    objective = job.spec.objective
+    scores = measure(both[:, 1], images, classes=job.spec.classes, split=split, objective=objective)
+    return scores, None if job.spec.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

@@ -29,12 +29,12 @@ from convscope.runs.checkpoint import (
     save_checkpoint,
 )
 from convscope.runs.events import Listener, header, table_row
-from convscope.runs.progress import Progress
-from convscope.runs.run_directory import ModelCard, Run, short_name
+from convscope.runs.progress import RunProgress
+from convscope.runs.run_directory import ModelSpec, Run, short_name
 from convscope.scoring.objective import make_objective
-from convscope.training.distributed.process_group import Team
-from convscope.training.loop.state import Best, Settings, State, is_better
-from convscope.training.resolve.resolve import Settled
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.loop.state import Best, Settings, TrainingState, is_better
+from convscope.training.resolve.resolve import ResolvedRecipe
 from convscope.training.resolve.streaming import unreadable
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
@@ -46,14 +46,14 @@ class Job:
     """Everything that one call of `train` works with."""
 
     run: Run
-    settled: Settled
+    resolved: ResolvedRecipe
     dataset: Dataset
     train: ImageSet
-    card: ModelCard
+    spec: ModelSpec
     settings: Settings
-    state: State
+    state: TrainingState
     listener: Listener
-    team: Team = field(default_factory=Team)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     saved_at: float = -math.inf
     # The end of the last complete epoch, while that is not on the disk yet.
     unsaved: Checkpoint | None = None
@@ -67,10 +67,10 @@ class Job:
         """A hash of which image is in which split with which label."""
         return hash_of(self.dataset)
 
-    def say(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """Tell the listener and the log; one process of a team does."""
-        if self.team.first:
-            self.listener.said(line)
+        if self.group.first:
+            self.listener.notify(line)
             self.run.log(line)
 
 
@@ -86,17 +86,17 @@ def hash_of(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Settings:
+def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Settings:
     """What the loop needs of a settled recipe and of the images that it trains on."""
-    recipe = settled.recipe
-    classes = card.classes
+    recipe = resolved.recipe
+    classes = spec.classes
     counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
-    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=settled.device)
+    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=resolved.device)
     return Settings(
-        epochs=settled.epochs,
-        batch_size=settled.batch_size,
+        epochs=resolved.epochs,
+        batch_size=resolved.batch_size,
         optimizer=recipe.optimizer,
-        learning_rate=settled.learning_rate,
+        learning_rate=resolved.learning_rate,
         depth_decay=plain(recipe.depth_decay),
         momentum=plain(recipe.momentum),
         weight_decay=plain(recipe.weight_decay),
@@ -106,10 +106,10 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
         gradient_clip=recipe.gradient_clip,
         patience=recipe.patience,
         seed=recipe.seed,
-        device=settled.device,
-        mode=settled.mode,
-        augmentation=fitted(settled.augmentation, train, card.normalization),
-        normalization=card.normalization,
+        device=resolved.device,
+        mode=resolved.mode,
+        augmentation=fitted(resolved.augmentation, train, spec.normalization),
+        normalization=spec.normalization,
         average=plain(recipe.average),
         resolution_start=plain(recipe.resolution_start),
         resolution_share=plain(recipe.resolution_share),
@@ -118,7 +118,7 @@ def loop_settings(settled: Settled, card: ModelCard, train: ImageSet) -> Setting
 
 def keep_epoch(job: Job) -> None:
     """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
-    if not job.team.first:
+    if not job.group.first:
         return
     # First, so that a disk that refuses one of the small files does not cost the epoch.
     job.unsaved = _checkpoint(job)
@@ -148,12 +148,12 @@ def keep_reached(job: Job) -> None:
 def tell_unreadable(job: Job) -> None:
     """Name the images of a stream that could not be read since the last time: all in the log, a few to the listener."""
     found = unreadable(job.train)[job.unreadable_told :]
-    if not found or not job.team.first:
+    if not found or not job.group.first:
         return
     job.unreadable_told += len(found)
     for problem in found:
         job.run.log(f"{problem.path}: {problem.reason}")
-    job.listener.said(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
+    job.listener.notify(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
 
 
 def in_short(problems: Sequence[Problem]) -> str:
@@ -172,7 +172,7 @@ def _checkpoint(job: Job) -> Checkpoint:
     """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
-    progress = Progress(
+    progress = RunProgress(
         step=state.step,
         epoch=state.epoch,
         seconds=state.seconds,
@@ -200,11 +200,11 @@ def restore(job: Job) -> None:
             f"start a new run with --recipe {job.run.recipe_path}"
         )
     if saved is None:
-        job.say(f"{job.run} has no checkpoint yet: it starts over")
+        job.notify(f"{job.run} has no checkpoint yet: it starts over")
         return
     state, where = job.state, str(job.run.checkpoints)
     with refused_as(RunError, where):
-        progress = Progress.of(saved.values)
+        progress = RunProgress.of(saved.values)
     depended = progress.bits_depend_on
     if progress.data != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
@@ -212,9 +212,9 @@ def restore(job: Job) -> None:
         differing = ", ".join(
             f"{name} {depended.get(name)} -> {here[name]}" for name in here if depended.get(name) != here[name]
         )
-        job.say(f"the result may differ in its last digits from an unbroken run's: {differing}")
+        job.notify(f"the result may differ in its last digits from an unbroken run's: {differing}")
         if depended.get("processes") != here["processes"]:
-            job.say(
+            job.notify(
                 "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
                 "is over each one's share of a batch, unless --sync-batchnorm"
             )
@@ -242,7 +242,7 @@ def _kept_best(job: Job, saved: Best) -> Best:
     try:
         return Best(weights=run.read_weights(), **measures)
     except RunError as error:
-        job.say(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
+        job.notify(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
         return saved
 
 
@@ -264,12 +264,12 @@ def write_split(run: Run, dataset: Dataset) -> None:
 
 def _bits_depend_on(job: Job) -> dict[str, object]:
     """What a result's last digits depend on, on one kind of machine."""
-    settled = job.settled
+    resolved = job.resolved
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "device": settled.device,
-        "processes": job.team.size,
-        **asdict(settled.mode),
+        "device": resolved.device,
+        "processes": job.group.size,
+        **asdict(resolved.mode),
     }

@@ -11,15 +11,15 @@ import torch
 
 from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, Probe, open_dataset
-from convscope.data.pixels.cache_budget import LackOfRoom
+from convscope.data.pixels.cache_budget import CacheFullError
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
 from convscope.hardware.mode import computing
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.runs.events import Listener
-from convscope.runs.run_directory import ModelCard
-from convscope.training.resolve.resolve import Settled
+from convscope.runs.run_directory import ModelSpec
+from convscope.training.resolve.resolve import ResolvedRecipe
 from convscope.training.start import network_options
 
 
@@ -29,15 +29,15 @@ def lasting_source(found: Probe) -> str:
 
 
 def open_images(
-    found: Probe, settled: Settled, listener: Listener, cache_directory: Path | None
+    found: Probe, resolved: ResolvedRecipe, listener: Listener, cache_directory: Path | None
 ) -> tuple[Dataset, ImageSet]:
     """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
-    recipe = settled.recipe
+    recipe = resolved.recipe
     streamed = recipe.stream == "yes"
     try:
         dataset = open_dataset(
             found,
-            decoding=settled.decoding,
+            decoding=resolved.decoding,
             validation_fraction=recipe.held_back,
             test_fraction=recipe.test_fraction,
             seed=recipe.seed_of_split,
@@ -46,9 +46,9 @@ def open_images(
             cache_directory=cache_directory,
             progress=listener.progressed,
             stream=streamed,
-            processes=Place.of().local_size,
+            processes=Rank.of().local_size,
         )
-    except LackOfRoom as error:
+    except CacheFullError as error:
         kept = "hold back fewer" if streamed else "train with --stream yes, which keeps no training image decoded"
         raise DataError(f"{error}, or {kept}") from None
     if dataset.train is None or not len(dataset.train):
@@ -56,16 +56,16 @@ def open_images(
     return dataset, dataset.train
 
 
-def card_of(settled: Settled, dataset: Dataset, train: ImageSet) -> ModelCard:
+def spec_of(resolved: ResolvedRecipe, dataset: Dataset, train: ImageSet) -> ModelSpec:
     """What is to be trained, and how images are prepared for it."""
-    return ModelCard(
-        name=str(settled.recipe.model),
-        options=network_options(settled.recipe),
+    return ModelSpec(
+        name=str(resolved.recipe.model),
+        options=network_options(resolved.recipe),
         classes=dataset.classes,
-        decoding=settled.decoding,
+        decoding=resolved.decoding,
         normalization=measure_normalization(train),
-        loss=settled.recipe.loss,
-        views=settled.recipe.test_views,
+        loss=resolved.recipe.loss,
+        views=resolved.recipe.test_views,
     )
 
 
@@ -78,8 +78,8 @@ def data_lines(dataset: Dataset) -> Iterator[str]:
 
 
 @contextmanager
-def own_torch(settled: Settled) -> Iterator[None]:
+def own_torch(resolved: ResolvedRecipe) -> Iterator[None]:
     """Our own generators, thread count and arithmetic inside; the user's are put back."""
-    devices = list(range(torch.cuda.device_count())) if settled.device == "cuda" else []
-    with torch.random.fork_rng(devices=devices), computing(settled.mode, settled.device):
+    devices = list(range(torch.cuda.device_count())) if resolved.device == "cuda" else []
+    with torch.random.fork_rng(devices=devices), computing(resolved.mode, resolved.device):
         yield

@@ -20,16 +20,16 @@ from convscope.hardware.allocator import prepare_memory
 from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.setting import Value
-from convscope.report.shell import typed
+from convscope.recipe.setting import SettingValue
+from convscope.report.shell import shell_quote
 from convscope.report.units import plural
-from convscope.runs.atomic_files import Unwritten, write_file
+from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import ModelCard, Run, create_run, open_run, require_name, run_name
+from convscope.runs.run_directory import ModelSpec, Run, create_run, open_run, require_name, run_name
 from convscope.training.autotune.make import make_plan
 from convscope.training.distributed.launch import joined
-from convscope.training.distributed.process_group import Lost, Team
+from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
 from convscope.training.finish import Outcome, finish, finish_unwritten, is_finished
 from convscope.training.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
@@ -44,12 +44,12 @@ from convscope.training.job import (
     write_split,
 )
 from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import new_state
-from convscope.training.opening import card_of, data_lines, lasting_source, open_images, own_torch
+from convscope.training.opening import data_lines, lasting_source, open_images, own_torch, spec_of
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 from convscope.training.start import (
     Start,
     lasting_start,
@@ -80,12 +80,12 @@ def train_new(
     Processes that torchrun started train together: each is given its share of every batch, and the first one writes.
     Once torchrun has started them again, they go on with the run that they were at.
     """
-    with joined() as team:
-        heard = listener if team.first else Silent()
-        if at := team.remembered(THE_RUN):
-            return _train_on(team, Path(at), {}, listener=heard, cache_directory=cache_directory)
+    with joined() as group:
+        heard = listener if group.first else Silent()
+        if at := group.remembered(THE_RUN):
+            return _train_on(group, Path(at), {}, listener=heard, cache_directory=cache_directory)
         return _train_new(
-            team,
+            group,
             recipe,
             listener=heard,
             name=name,
@@ -95,16 +95,18 @@ def train_new(
         )
 
 
-def train_on(path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None) -> Outcome:
+def train_on(
+    path: Path, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
+) -> Outcome:
     """Go on with a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
-    with joined() as team:
+    with joined() as group:
         return _train_on(
-            team, path, changes, listener=listener if team.first else Silent(), cache_directory=cache_directory
+            group, path, changes, listener=listener if group.first else Silent(), cache_directory=cache_directory
         )
 
 
 def _train_new(
-    team: Team,
+    group: ProcessGroup,
     recipe: Recipe,
     *,
     listener: Listener,
@@ -119,64 +121,71 @@ def _train_new(
     require_threads(recipe.threads)
     found = probe(recipe.data, layout=recipe.layout, earlier=earlier)
     lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
-    settled, of_memory, start = _settled_start(team, lasting, found, cache_directory)
-    dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
-    card = card_of(settled, dataset, train)
-    planned = team.decided(
-        lambda: make_plan(recipe, settled, card, train, alone=team.size == 1, cache_directory=cache_directory)
+    resolved, of_memory, start = _settled_start(group, lasting, found, cache_directory)
+    dataset, train = group.in_turn(lambda: open_images(found, resolved, listener, cache_directory))
+    spec = spec_of(resolved, dataset, train)
+    planned = group.decided(
+        lambda: make_plan(recipe, resolved, spec, train, alone=group.size == 1, cache_directory=cache_directory)
     )
-    settled = planned.settled
-    run = Run(team.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, card.name)).path))
-    with _locked(run, team), own_torch(settled), _heeding(run, listener, team) as request:
-        torch.default_generator.manual_seed(settled.recipe.seed)
-        network, of_weights = starting_network(card, settled.recipe, start, train)
-        settings = loop_settings(settled, card, train)
-        job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
-        if team.first:
-            write_file(run.recipe_path, to_toml(settled.recipe))
-            run.write_card(card)
+    resolved = planned.resolved
+    run = Run(group.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, spec.name)).path))
+    with _locked(run, group), own_torch(resolved), _heeding(run, listener, group) as request:
+        torch.default_generator.manual_seed(resolved.recipe.seed)
+        network, of_weights = starting_network(spec, resolved.recipe, start, train)
+        settings = loop_settings(resolved, spec, train)
+        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, settings), listener, group)
+        if group.first:
+            write_file(run.recipe_path, to_toml(resolved.recipe))
+            run.write_spec(spec)
             write_split(run, dataset)
             job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
             job.run.log(f"memory: {prepare_memory().line}")
-            team.remember(THE_RUN, str(run.path.resolve()))
+            group.remember(THE_RUN, str(run.path.resolve()))
         told = (*(f"memory: {line}" for line in of_memory), *(f"plan: {line}" for line in planned.lines))
         for line in (*_introduction(job), *told, *of_weights):
-            job.say(line)
+            job.notify(line)
         return _train(job, request, found)
 
 
 def _settled_start(
-    team: Team, recipe: Recipe, found: Probe, cache_directory: Path | None
-) -> tuple[Settled, tuple[str, ...], Start | None]:
+    group: ProcessGroup, recipe: Recipe, found: Probe, cache_directory: Path | None
+) -> tuple[ResolvedRecipe, tuple[str, ...], Start | None]:
     """The recipe with nothing left open, what there is to say of the memory, and what the run starts from.
 
     The weights decide which parts can be frozen, and that changes what a step needs: the recipe is settled again.
     """
 
-    def settled_for(recipe: Recipe) -> tuple[Settled, tuple[str, ...]]:
-        return team.decided(lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size))
+    def settled_for(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[str, ...]]:
+        return group.decided(
+            lambda: fit_to_memory(resolve(recipe, found, cache_directory), found, processes=group.size)
+        )
 
-    settled, of_memory = settled_for(recipe)
-    start = read_start(settled.recipe, classes=len(found.classes), decoding=settled.decoding)
-    if start is not None and start.freeze != settled.recipe.freeze:
-        settled, of_memory = settled_for(recipe.changed({"freeze": start.freeze}))
-    return settled, of_memory, start
+    resolved, of_memory = settled_for(recipe)
+    start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
+    if start is not None and start.freeze != resolved.recipe.freeze:
+        resolved, of_memory = settled_for(recipe.changed({"freeze": start.freeze}))
+    return resolved, of_memory, start
 
 
 def _train_on(
-    team: Team, path: Path, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None
+    group: ProcessGroup,
+    path: Path,
+    changes: dict[str, SettingValue],
+    *,
+    listener: Listener,
+    cache_directory: Path | None,
 ) -> Outcome:
     run = open_run(path)
     # At once, so that a run that another process trains is refused before an image is read.
-    with _locked(run, team):
-        return _go_on(team, run, changes, listener=listener, cache_directory=cache_directory)
+    with _locked(run, group):
+        return _go_on(group, run, changes, listener=listener, cache_directory=cache_directory)
 
 
 def _go_on(
-    team: Team, run: Run, changes: dict[str, Value], *, listener: Listener, cache_directory: Path | None
+    group: ProcessGroup, run: Run, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
 ) -> Outcome:
     recipe = run.recipe()
-    if run.card().members is not None:
+    if run.spec().members is not None:
         raise RunError(
             f"{run} is an ensemble, which convscope train --resume goes on with: here name one of its members"
         )
@@ -187,47 +196,49 @@ def _go_on(
     recipe = recipe.changed(changes)
     if "threads" in changes:  # a run of a larger machine is gone on with as it is
         require_threads(recipe.threads)
-    card = run.card()
-    found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
-    settled, of_memory = team.decided(
-        lambda: fit_to_memory(settle(recipe, found, cache_directory), found, processes=team.size)
+    spec = run.spec()
+    found = probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
+    resolved, of_memory = group.decided(
+        lambda: fit_to_memory(resolve(recipe, found, cache_directory), found, processes=group.size)
     )
-    if found.classes != card.classes:
+    if found.classes != spec.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
-    with own_torch(settled), _heeding(run, listener, team) as request:
-        dataset, train = team.in_turn(lambda: open_images(found, settled, listener, cache_directory))
-        torch.default_generator.manual_seed(settled.recipe.seed)
-        network = _network_to_go_on(run, card, settled, train)
-        settings = loop_settings(settled, card, train)
-        job = Job(run, settled, dataset, train, card, settings, new_state(network, settings), listener, team)
+    with own_torch(resolved), _heeding(run, listener, group) as request:
+        dataset, train = group.in_turn(lambda: open_images(found, resolved, listener, cache_directory))
+        torch.default_generator.manual_seed(resolved.recipe.seed)
+        network = _network_to_go_on(run, spec, resolved, train)
+        settings = loop_settings(resolved, spec, train)
+        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, settings), listener, group)
         damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
         restore(job)
         if damage and job.state.best is not None:
-            job.say(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
-        unfinished = team.decided(lambda: _has_all_epochs_alone(job))
+            job.notify(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
+        unfinished = group.decided(lambda: _has_all_epochs_alone(job))
         if not unfinished or "epochs" in changes:
             _require_epochs_to_go(job, asked="epochs" in changes)
-        if team.first:
-            write_file(run.recipe_path, to_toml(settled.recipe))
+        if group.first:
+            write_file(run.recipe_path, to_toml(resolved.recipe))
             if not run.split_path.exists():
                 write_split(run, dataset)
         for line in of_memory:
-            job.say(f"memory: {line}")
+            job.notify(f"memory: {line}")
         if unfinished and not damage:
-            job.say(f"{run} has all of its {plural(settled.epochs, 'epoch')}, but was stopped before it was measured")
-        job.say(f"resuming {run} after epoch {job.state.epoch} of {settled.epochs}")
+            job.notify(
+                f"{run} has all of its {plural(resolved.epochs, 'epoch')}, but was stopped before it was measured"
+            )
+        job.notify(f"resuming {run} after epoch {job.state.epoch} of {resolved.epochs}")
         return _train(job, request, found)
 
 
 def _has_all_epochs_alone(job: Job) -> bool:
     """Whether all epochs are trained, but the weights or the report of them are not written."""
     best = job.state.best
-    return job.state.epoch >= job.settled.epochs and best is not None and not is_finished(job.run, best.measures)
+    return job.state.epoch >= job.resolved.epochs and best is not None and not is_finished(job.run, best.measures)
 
 
 def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
     """Raise RunError where as many epochs are trained as are wanted, or were now asked for."""
-    trained, wanted = job.state.epoch, job.settled.epochs
+    trained, wanted = job.state.epoch, job.resolved.epochs
     if trained < wanted:
         return
     if asked:
@@ -245,13 +256,13 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
     while True:
         try:
             ending = _fit(job, request)
-        except Unwritten as error:
-            raise Unwritten(finish_unwritten(job, error)) from error
+        except WriteError as error:
+            raise WriteError(finish_unwritten(job, error)) from error
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            size = job.settled.batch_size
-            if job.team.size > 1 or size < 2 * LEAST_BATCH:
+            size = job.resolved.batch_size
+            if job.group.size > 1 or size < 2 * LEAST_BATCH:
                 _log(job, line := f"the memory does not hold a step of {size} images: lower --batch-size")
                 raise RunError(line) from error
         else:
@@ -263,34 +274,36 @@ def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
 def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
     try:
         return finish(job, ending, request)
-    except Unwritten as error:
-        raise Unwritten(finish_unwritten(job, error)) from error
+    except WriteError as error:
+        raise WriteError(finish_unwritten(job, error)) from error
 
 
 def _with_half_the_batch(job: Job, found: Probe) -> Job:
     """The job with half as many images a step, from its newest checkpoint or from the start."""
-    settled = with_batch(job.settled, found, job.settled.batch_size // 2)
-    job.say(f"memory: it does not hold a step of {job.settled.batch_size} images: {followed(settled, job.settled)}")
+    resolved = with_batch(job.resolved, found, job.resolved.batch_size // 2)
+    job.notify(
+        f"memory: it does not hold a step of {job.resolved.batch_size} images: {followed(resolved, job.resolved)}"
+    )
     job.state.optimizer.zero_grad(set_to_none=True)
     job.state.optimizer.state.clear()
-    if settled.device == "cuda":
+    if resolved.device == "cuda":
         torch.cuda.empty_cache()
     keep_reached(job)
-    torch.default_generator.manual_seed(settled.recipe.seed)
-    network = _network_to_go_on(job.run, job.card, settled, job.train)
-    settings = loop_settings(settled, job.card, job.train)
-    smaller = replace(job, settled=settled, settings=settings, state=new_state(network, settings))
+    torch.default_generator.manual_seed(resolved.recipe.seed)
+    network = _network_to_go_on(job.run, job.spec, resolved, job.train)
+    settings = loop_settings(resolved, job.spec, job.train)
+    smaller = replace(job, resolved=resolved, settings=settings, state=new_state(network, settings))
     restore(smaller)
-    write_file(job.run.recipe_path, to_toml(settled.recipe))
+    write_file(job.run.recipe_path, to_toml(resolved.recipe))
     return smaller
 
 
-def _network_to_go_on(run: Run, card: ModelCard, settled: Settled, train: ImageSet) -> nn.Module:
+def _network_to_go_on(run: Run, spec: ModelSpec, resolved: ResolvedRecipe, train: ImageSet) -> nn.Module:
     """What the newest checkpoint is put into; where there is none yet, what the run began with."""
     if saved_checkpoints(run.checkpoints):
-        return resumed_network(card, settled.recipe)
-    start = read_start(settled.recipe, classes=len(card.classes), decoding=settled.decoding)
-    network, _ = starting_network(card, settled.recipe, start, train)
+        return resumed_network(spec, resolved.recipe)
+    start = read_start(resolved.recipe, classes=len(spec.classes), decoding=resolved.decoding)
+    network, _ = starting_network(spec, resolved.recipe, start, train)
     return network
 
 
@@ -307,27 +320,27 @@ def _fit(job: Job, request: StopRequest) -> str:
             listener=job.listener,
             keep=lambda state: keep_epoch(job),
             stop=lambda: bool(request),
-            team=job.team,
+            group=job.group,
         )
-    except Lost as error:
-        _log(job, line := f"{error}: go on with {typed('--resume', job.run)}")
+    except PeersLostError as error:
+        _log(job, line := f"{error}: go on with {shell_quote('--resume', job.run)}")
         finish(job, "lost", request)
-        raise Lost(line) from error
+        raise PeersLostError(line) from error
     except DataError as error:
         # Images of a stream can't be read any more: not for a report either, which shows some.
-        if not job.team.first:
+        if not job.group.first:
             raise
         keep_reached(job)
         _log(job, line := f"{error}; {_what_is_kept(job)}")
         raise DataError(line) from error
-    except Diverged as error:
+    except DivergedError as error:
         reason = f"{error}; {_what_is_kept(job)}"
         advice = ""
         if not error.of_data:
             advice = advice_for(settings, job.state.network, of_class_weights=error.of_class_weights)
         _log(job, line := "; ".join(filter(None, (reason, advice))))
         finish(job, "diverged", request, reason=reason, advice=advice)
-        raise Diverged(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
+        raise DivergedError(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
 
 
 def _what_is_kept(job: Job) -> str:
@@ -338,49 +351,49 @@ def _what_is_kept(job: Job) -> str:
 
 def _log(job: Job, line: str) -> None:
     """Put into the log what the user is told by an error."""
-    if job.team.first:
+    if job.group.first:
         job.run.log(line)
 
 
 def _stand_together(job: Job) -> None:
     """Let every process of a team have the same images and the same weights."""
-    team = job.team
-    if team.size == 1:
+    group = job.group
+    if group.size == 1:
         return
-    team.agree("images", job.data_hash)
-    if job.settled.recipe.sync_batchnorm:
-        share_batch_norm(job.state.network, team)
-    team.copy_from_first(job.state.network)
+    group.agree("images", job.data_hash)
+    if job.resolved.recipe.sync_batchnorm:
+        share_batch_norm(job.state.network, group)
+    group.copy_from_first(job.state.network)
 
 
-def _locked(run: Run, team: Team) -> AbstractContextManager[None]:
+def _locked(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
     """The run's lock, held by the process that writes."""
-    return run.locked() if team.first else nullcontext()
+    return run.locked() if group.first else nullcontext()
 
 
 @contextmanager
-def _heeding(run: Run, listener: Listener, team: Team) -> Iterator[StopRequest]:
+def _heeding(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[StopRequest]:
     """Heed Ctrl-C, SIGTERM and SIGHUP from the moment that there is a run directory."""
 
     def warn() -> None:
         line = "stopping: the best weights and the report are being written (again to stop at once)"
-        listener.said(line)
-        if team.first:
+        listener.notify(line)
+        if group.first:
             run.log(line)
 
-    with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if team.place.launched else 0.0) as request:
+    with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if group.place.launched else 0.0) as request:
         yield request
 
 
 def _introduction(job: Job) -> Iterator[str]:
-    dataset, settled = job.dataset, job.settled
+    dataset, resolved = job.dataset, job.resolved
     yield from data_lines(dataset)
     yield from dataset.notes_on_training
     if dataset.problems:
         yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
-    together = f"{job.team.size} processes, each " if job.team.size > 1 else ""
-    yield f"network: {job.card.name}, {settled.weights:,} weights, {together}on {settled.device}, {settled.mode}"
-    yield from settled.notes
-    for reason in settled.reasons:
+    together = f"{job.group.size} processes, each " if job.group.size > 1 else ""
+    yield f"network: {job.spec.name}, {resolved.weights:,} weights, {together}on {resolved.device}, {resolved.mode}"
+    yield from resolved.notes
+    for reason in resolved.reasons:
         yield f"auto: {reason}"
     yield f"run: {job.run}"

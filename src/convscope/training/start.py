@@ -25,7 +25,7 @@ from convscope.nets.weights.read import WeightsFile, read_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.text_values import parse_options
 from convscope.report.units import plural
-from convscope.runs.run_directory import ModelCard, Run
+from convscope.runs.run_directory import ModelSpec, Run
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"
@@ -144,11 +144,11 @@ def _on_meta(model: str, options: Mapping[str, object], classes: int, decoding: 
         )
 
 
-def run_of_weights(weights: str) -> ModelCard | None:
+def run_of_weights(weights: str) -> ModelSpec | None:
     """Return what is known of the network of some weights: of a run, or of the model.json beside the file, if any."""
     run = _run(weights)
     with suppress(ConvscopeError):
-        return None if run is None else run.card()
+        return None if run is None else run.spec()
     return None
 
 
@@ -174,7 +174,7 @@ def lasting_start(recipe: Recipe) -> str:
 
 
 def starting_network(
-    card: ModelCard, recipe: Recipe, start: Start | None, train: ImageSet
+    spec: ModelSpec, recipe: Recipe, start: Start | None, train: ImageSet
 ) -> tuple[nn.Module, list[str]]:
     """The network that a new run trains, and what there is to say of its weights.
 
@@ -183,38 +183,38 @@ def starting_network(
     """
     lines = []
     if start is not None:
-        network = card.build()
+        network = spec.build()
         # A first layer that the file does not have is fitted all the same, for training would leave it random.
-        fit_first_layer(network, train, card.normalization, seed=recipe.seed)
+        fit_first_layer(network, train, spec.normalization, seed=recipe.seed)
         of_run = run_of_weights(recipe.weights)
         learned = None if of_run is None else of_run.classes
-        others = learned is not None and len(learned) == len(card.classes) and learned != card.classes
-        fresh = _classifier(card) if others else ()
+        others = learned is not None and len(learned) == len(spec.classes) and learned != spec.classes
+        fresh = _classifier(spec) if others else ()
         fit = fit_weights(network, start.weights, where=recipe.weights, fresh=fresh)
         lines = [f"weights: {line}" for line in (*fit.lines(), *start.lines)]
         if fit.other and learned is not None:
             lines[0] += f", which learned other classes: {_some(learned)}"
     elif starts_trained(recipe):
         network = build(
-            card.name,
-            num_classes=len(card.classes),
-            in_channels=card.decoding.channels,
-            image_size=card.decoding.size,
-            options={**card.options, PRETRAINED: True},
+            spec.name,
+            num_classes=len(spec.classes),
+            in_channels=spec.decoding.channels,
+            image_size=spec.decoding.size,
+            options={**spec.options, PRETRAINED: True},
         )
         lines = ["weights: timm's own, with a fresh classifier"]
     else:
-        network = card.build()
-        lines = fit_first_layer(network, train, card.normalization, seed=recipe.seed)
+        network = spec.build()
+        lines = fit_first_layer(network, train, spec.normalization, seed=recipe.seed)
     if names := freeze(network, recipe.freeze if start is None else start.freeze):
         lines.append(f"frozen: {plural(len(names), 'part')}, {', '.join(names)}")
     return network, lines
 
 
-def _classifier(card: ModelCard) -> tuple[str, ...]:
+def _classifier(spec: ModelSpec) -> tuple[str, ...]:
     """The names of a network's weights that are for its classes: those that another number of classes would change."""
     with torch.device("meta"):
-        own, wider = card.build(), replace(card, classes=(*card.classes, "")).build()
+        own, wider = spec.build(), replace(spec, classes=(*spec.classes, "")).build()
     sizes = {name: tensor.shape for name, tensor in wider.state_dict().items()}
     return tuple(name for name, tensor in own.state_dict().items() if sizes.get(name) != tensor.shape)
 
@@ -237,8 +237,8 @@ def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normaliz
     return [f"first layer: fitted to {plural(count, 'training image')}, its filters are not trained"]
 
 
-def resumed_network(card: ModelCard, recipe: Recipe) -> nn.Module:
+def resumed_network(spec: ModelSpec, recipe: Recipe) -> nn.Module:
     """The network that a resumed run puts its checkpoint into."""
-    network = card.build()
+    network = spec.build()
     freeze(network, recipe.freeze)
     return network

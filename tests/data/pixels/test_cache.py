@@ -16,7 +16,7 @@ import data_makers as made
 from convscope.data.open import open_dataset
 from convscope.data.pixels import build
 from convscope.data.pixels import cache_budget as room_module
-from convscope.data.pixels.cache_budget import LackOfRoom, cache_directory, cache_limit, require_room
+from convscope.data.pixels.cache_budget import CacheFullError, cache_directory, cache_limit, require_room
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
 
@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeyp
     said = (
         r"10 images .* 7.680 kB decoded, which needs 16.79 MB .* has 1.000 kB: make room, .* --cache or CONVSCOPE_CACHE"
     )
-    with pytest.raises(LackOfRoom, match=said):
+    with pytest.raises(CacheFullError, match=said):
         opened(data, store)
     assert not store.exists()
 
@@ -243,10 +243,12 @@ def test_a_limit_that_is_too_low_is_said_before_an_image_is_decoded(
     said = (
         r"10 images would be 7.680 kB decoded, more than the 1.073 kB .* \(CONVSCOPE_CACHE_GIB=0.000001\): set a larger"
     )
-    with pytest.raises(LackOfRoom, match=said):
+    with pytest.raises(CacheFullError, match=said):
         opened(data, store)
     monkeypatch.delenv("CONVSCOPE_CACHE_GIB")
-    with pytest.raises(LackOfRoom, match=r"53.69 GB that the cache may take \(the default; CONVSCOPE_CACHE_GIB sets"):
+    with pytest.raises(
+        CacheFullError, match=r"53.69 GB that the cache may take \(the default; CONVSCOPE_CACHE_GIB sets"
+    ):
         require_room(store, (60_000, 1000, 1000, 3))
     assert not store.exists()
 

@@ -21,7 +21,7 @@ from convscope.experiments.doctor import ceilings, checkup
 from convscope.experiments.doctor.breakdown import _kind, kind_of
 from convscope.experiments.doctor.checkup import Checkup, check_up
 from convscope.experiments.doctor.clock import Rate, measure_rate
-from convscope.hardware.mode import Mode, Precision
+from convscope.hardware.mode import ComputeMode, Precision
 from convscope.training.autotune.make import Planned
 
 
@@ -35,7 +35,7 @@ def found() -> Checkup:
         patch.setattr(
             checkup,
             "make_plan",
-            lambda asked, settled, card, images: Planned(settled=settled, plan=None, lines=()),
+            lambda asked, resolved, spec, images: Planned(resolved=resolved, plan=None, lines=()),
         )
         return check_up("lenet5", batch_size=8, scale=0.01)
 
@@ -66,7 +66,7 @@ def test_tf32_is_measured_by_itself_where_there_is_such(monkeypatch: pytest.Monk
     now: list[str] = []
 
     @contextmanager
-    def computing(mode: Mode, device: str) -> Iterator[None]:
+    def computing(mode: ComputeMode, device: str) -> Iterator[None]:
         now.append(mode.precision)
         yield
 

@@ -12,16 +12,16 @@ import torch
 from convscope.data.batches import measure_normalization
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import ImageSet
-from convscope.hardware.mode import Mode
+from convscope.hardware.mode import ComputeMode
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.training.autotune import make
 from convscope.training.autotune.make import make_plan, open_to_plan, work_of
-from convscope.training.autotune.record import Trial
+from convscope.training.autotune.record import ModeTrial
 from convscope.training.autotune.trial import Work, run_trial
 from convscope.training.job import loop_settings
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 from convscope.training.session import train_on
 from convscope.training.train import train
 
@@ -29,21 +29,21 @@ ASKED = Recipe(data="digits", model="lenet5", epochs=2, batch_size=64)
 
 
 @pytest.fixture(scope="module")
-def digits() -> tuple[Settled, ModelCard, ImageSet]:
-    settled = settle(ASKED, probe("digits"))
-    dataset = open_dataset("digits", decoding=settled.decoding)
+def digits() -> tuple[ResolvedRecipe, ModelSpec, ImageSet]:
+    resolved = resolve(ASKED, probe("digits"))
+    dataset = open_dataset("digits", decoding=resolved.decoding)
     assert dataset.train is not None
-    card = ModelCard(
+    spec = ModelSpec(
         name="lenet5",
         options={},
         classes=dataset.classes,
-        decoding=settled.decoding,
+        decoding=resolved.decoding,
         normalization=measure_normalization(dataset.train),
     )
-    return settled, card, dataset.train
+    return resolved, spec, dataset.train
 
 
-Digits = tuple[Settled, ModelCard, ImageSet]
+Digits = tuple[ResolvedRecipe, ModelSpec, ImageSet]
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def test_a_plan_is_measured_once_and_then_known(
 ) -> None:
     first = make_plan(ASKED, *digits, cache_directory=tmp_path)
     assert first.plan is not None
-    assert first.settled.mode == first.plan.mode
+    assert first.resolved.mode == first.plan.mode
     assert "images/s" in first.lines[0]
     monkeypatch.setattr(make, "run_trial", _no_measuring)
     again = make_plan(ASKED, *digits, cache_directory=tmp_path)
     assert again.plan == first.plan
-    assert again.settled.recipe == first.settled.recipe
+    assert again.resolved.recipe == first.resolved.recipe
     assert "measured before" in again.lines[0]
     with pytest.raises(AssertionError, match="nothing was to be measured"):
         make_plan(ASKED.changed({"plan": "measure"}), *digits, cache_directory=tmp_path)
@@ -94,7 +94,7 @@ def test_a_damaged_or_foreign_file_is_rewritten(digits: Digits, tmp_path: Path, 
 
 def test_a_short_run_is_left_to_the_rules(digits: Digits, tmp_path: Path) -> None:
     planned = make_plan(ASKED, *digits, cache_directory=tmp_path)
-    assert (planned.plan, planned.settled, planned.lines) == (None, digits[0], ())
+    assert (planned.plan, planned.resolved, planned.lines) == (None, digits[0], ())
     assert not (tmp_path / "plans").exists()
 
 
@@ -111,17 +111,19 @@ def test_what_was_said_or_switched_off_is_not_measured(
 
 @pytest.mark.usefixtures("eager")
 def test_measuring_leaves_everything_as_it_was(digits: Digits, tmp_path: Path) -> None:
-    settled, card, images = digits
+    resolved, spec, images = digits
     torch.manual_seed(7)
     work = Work(
-        network=card.build(),
-        settings=loop_settings(settled, card, images),
+        network=spec.build(),
+        settings=loop_settings(resolved, spec, images),
         pixels=torch.randn(8, 1, 32, 32),
         targets=torch.arange(8),
     )
     weights = {name: tensor.clone() for name, tensor in work.network.state_dict().items()}
     before = torch.get_rng_state(), torch.get_num_threads()
-    mode = Mode(precision="bf16", memory_format="channels-last", compile="no", threads=2 if before[1] == 1 else 1)
+    mode = ComputeMode(
+        precision="bf16", memory_format="channels-last", compile="no", threads=2 if before[1] == 1 else 1
+    )
     trial = run_trial(work, mode, seconds=0.0)
     make_plan(ASKED, *digits, cache_directory=tmp_path)
     assert torch.equal(before[0], torch.get_rng_state())
@@ -134,19 +136,19 @@ def test_measuring_leaves_everything_as_it_was(digits: Digits, tmp_path: Path) -
 
 
 def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled, card, images = digits
+    resolved, spec, images = digits
 
     def refuse(*given: object, **settings: object) -> None:
         raise RuntimeError("could not create a primitive\nand so on")
 
     monkeypatch.setattr("convscope.training.autotune.trial.differentiate", refuse)
     work = Work(
-        network=card.build(),
-        settings=loop_settings(settled, card, images),
+        network=spec.build(),
+        settings=loop_settings(resolved, spec, images),
         pixels=torch.randn(8, 1, 32, 32),
         targets=torch.arange(8),
     )
-    assert run_trial(work, settled.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
+    assert run_trial(work, resolved.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
 
 
 @pytest.mark.parametrize(
@@ -161,21 +163,21 @@ def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest
 def test_measuring_takes_its_share_of_the_run(
     digits: Digits, monkeypatch: pytest.MonkeyPatch, few: float, more: float, pilots: list[int], images: int
 ) -> None:
-    settled, card, train = digits
+    resolved, spec, train = digits
     asked: list[tuple[int, float]] = []
 
-    def trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
+    def trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
         asked.append((len(work.pixels), seconds))
         speed = few if len(work.pixels) <= 8 else more
-        return Trial(
+        return ModeTrial(
             mode=mode, images=len(work.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
         )
 
     monkeypatch.setattr(make, "run_trial", trial)
-    work = work_of(settled, card, train)
+    work = work_of(resolved, spec, train)
     run_seconds = 100.0 if more == 600 else 6000.0
     left = int(run_seconds * more)
-    assert make._measured(work, settled, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
+    assert make._measured(work, resolved, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
     assert [size for size, seconds in asked if not seconds] == pilots
     each = min(make.MOST_SECONDS, make.SHARE_OF_RUN * run_seconds) / make.MODES_TRIED
     # A mode that is three times as slow has its steps in its share too.

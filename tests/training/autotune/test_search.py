@@ -11,45 +11,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convscope.files.fields import Fields
-from convscope.hardware.mode import Mode
-from convscope.training.autotune.record import Plan, Trial
+from convscope.hardware.mode import ComputeMode
+from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import CLEARLY, Choices, search, total_seconds
 
-PLAIN = Mode(precision="fp32", memory_format="contiguous", compile="no", threads=4)
+PLAIN = ComputeMode(precision="fp32", memory_format="contiguous", compile="no", threads=4)
 RULES = replace(PLAIN, precision="bf16", memory_format="channels-last")
 ALL = frozenset({"precision", "memory_format", "compile", "threads"})
 IMAGES = 10**7
 MODES = [
-    Mode(precision=precision, memory_format=layout, compile="no", threads=threads)
+    ComputeMode(precision=precision, memory_format=layout, compile="no", threads=threads)
     for precision, layout, threads in itertools.product(("fp32", "bf16"), ("contiguous", "channels-last"), (1, 2, 4))
 ]
 
 
-def _allowed(open_fields: frozenset[str] = ALL, fixed: Mode = RULES, **changes: object) -> Choices:
+def _allowed(open_fields: frozenset[str] = ALL, fixed: ComputeMode = RULES, **changes: object) -> Choices:
     choices = Choices(
         fixed=fixed, open=open_fields, arithmetics=("bf16",), most_threads=4, compiles=(), images_left=IMAGES
     )
     return replace(choices, **changes)  # type: ignore[arg-type]
 
 
-def _trial(mode: Mode, rate: float, losses: tuple[float, ...] = (2.3, 2.2), **others: float) -> Trial:
+def _trial(mode: ComputeMode, rate: float, losses: tuple[float, ...] = (2.3, 2.2), **others: float) -> ModeTrial:
     known = {"spread": 0.0, "first_step": 0.0, **others}
-    return Trial(mode=mode, images=64, images_per_second=rate, losses=losses, **known)
+    return ModeTrial(mode=mode, images=64, images_per_second=rate, losses=losses, **known)
 
 
 @given(st.fixed_dictionaries({mode: st.floats(1, 1000) for mode in MODES}))
-def test_what_is_taken_is_no_slower_than_anything_that_was_tried(rates: dict[Mode, float]) -> None:
+def test_what_is_taken_is_no_slower_than_anything_that_was_tried(rates: dict[ComputeMode, float]) -> None:
     plan = search(_allowed(), lambda mode: _trial(mode, rates[mode]), in_time=lambda: True)
     assert plan is not None
     assert plan.plain.mode == PLAIN
     assert plan.gain >= 1
     assert all(plan.chosen.images_per_second * CLEARLY >= trial.images_per_second for trial in plan.trials)
     assert len({trial.mode for trial in plan.trials}) == len(plan.trials)
-    assert Plan.from_fields(Fields(json.loads(json.dumps(plan.to_dict())))) == plan
+    assert ComputePlan.from_fields(Fields(json.loads(json.dumps(plan.to_dict())))) == plan
 
 
 @given(st.sets(st.sampled_from(sorted(ALL))), st.sampled_from(MODES))
-def test_what_was_said_is_never_changed(open_fields: set[str], said: Mode) -> None:
+def test_what_was_said_is_never_changed(open_fields: set[str], said: ComputeMode) -> None:
     """Where only what is open may change, the rest is as it was said, however slow."""
     plan = search(
         _allowed(frozenset(open_fields), said),
@@ -63,7 +63,7 @@ def test_what_was_said_is_never_changed(open_fields: set[str], said: Mode) -> No
 
 @pytest.mark.parametrize("losses", [(2.3, 2.6), (float("nan"), 2.2), (2.3, float("inf"))])
 def test_a_mode_whose_loss_departs_is_dropped_and_said_so(losses: tuple[float, float]) -> None:
-    def run(mode: Mode) -> Trial:
+    def run(mode: ComputeMode) -> ModeTrial:
         return _trial(mode, 100, losses) if mode.precision == "bf16" else _trial(mode, 10)
 
     plan = search(_allowed(), run, in_time=lambda: True)
@@ -83,7 +83,7 @@ def test_without_time_only_plain_is_tried_and_that_is_said() -> None:
 def test_compiling_counts_its_own_time(images: int, compiled: str) -> None:
     """At 100 images a second more, 30 s of compiling are won back by half a million images and not by ten thousand."""
 
-    def run(mode: Mode) -> Trial:
+    def run(mode: ComputeMode) -> ModeTrial:
         return _trial(mode, 1100, first_step=30.0) if mode.compile == "yes" else _trial(mode, 1000)
 
     plan = search(_allowed(compiles=("yes",), images_left=images), run, in_time=lambda: True)
@@ -95,7 +95,7 @@ def test_compiling_counts_its_own_time(images: int, compiled: str) -> None:
 def test_fewer_threads_are_tried_for_as_long_as_they_are_faster() -> None:
     seen = []
 
-    def run(mode: Mode) -> Trial:
+    def run(mode: ComputeMode) -> ModeTrial:
         seen.append(mode.threads)
         return _trial(mode, {8: 10, 4: 20, 2: 15, 1: 99}[mode.threads])
 

@@ -16,13 +16,13 @@ from convscope.data.augmentation.mixing import Mixing
 from convscope.data.batches import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
-from convscope.hardware.mode import Mode
+from convscope.hardware.mode import ComputeMode
 from convscope.runs.events import Silent
 from convscope.scoring.objective import Objective
 from convscope.training.distributed.launch import joined
-from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
-from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, copy_weights, new_state
 
@@ -47,7 +47,7 @@ SETTINGS = Settings(
     patience=0,
     seed=3,
     device="cpu",
-    mode=Mode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
+    mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
     augmentation=Augmentation(flip=True, crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)),
     normalization=Normalization((0.5,) * 3, (0.3,) * 3),
 )
@@ -59,12 +59,12 @@ def network(*, normalised: bool) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 6, 3), *between, nn.ReLU(), nn.Flatten(), nn.Linear(216, 3))
 
 
-def curve(team: Team, *, normalised: bool) -> dict[str, object]:
+def curve(group: ProcessGroup, *, normalised: bool) -> dict[str, object]:
     """What a run of 21 steps came to."""
     state = new_state(network(normalised=normalised), SETTINGS)
-    if team.size > 1:
-        share_batch_norm(state.network, team)
-    fit(state, SETTINGS, TRAIN, VAL, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
+    if group.size > 1:
+        share_batch_norm(state.network, group)
+    fit(state, SETTINGS, TRAIN, VAL, listener=Silent(), keep=lambda _: None, stop=bool, group=group)
     return {
         "losses": [row.train_loss for row in state.rows],
         "accuracies": [row.train_accuracy for row in state.rows],
@@ -73,7 +73,7 @@ def curve(team: Team, *, normalised: bool) -> dict[str, object]:
     }
 
 
-def normalisation(team: Team) -> dict[str, object]:
+def normalisation(group: ProcessGroup) -> dict[str, object]:
     """Batch normalization over both shares of 7 rows against one over all 7: outputs, gradients, running statistics."""
     torch.manual_seed(1)
     # Far from 0, where sums of squares would lose their digits.
@@ -86,8 +86,8 @@ def normalisation(team: Team) -> dict[str, object]:
     expected.backward(upstream)
 
     shared = nn.Sequential(own)
-    replaced = share_batch_norm(shared, team)
-    rows = team.rows(7)
+    replaced = share_batch_norm(shared, group)
+    rows = group.rows(7)
     mine = whole.detach()[rows].clone().requires_grad_()
     found = shared(mine)
     found.backward(upstream[rows])
@@ -103,59 +103,59 @@ def normalisation(team: Team) -> dict[str, object]:
         "replaced": replaced,
         "output": far(found, expected[rows]),
         "input gradient": far(mine.grad, whole.grad[rows]),
-        "weight gradient": far(team.total(own.weight.grad), one.weight.grad),
-        "bias gradient": far(team.total(own.bias.grad), one.bias.grad),
+        "weight gradient": far(group.total(own.weight.grad), one.weight.grad),
+        "bias gradient": far(group.total(own.bias.grad), one.bias.grad),
         "running mean": far(own.running_mean, one.running_mean),
         "running variance": far(own.running_var, one.running_var) / 4,
         "evaluation": far(shared(mine), one.eval()(mine)),
     }
 
 
-def stopping(team: Team) -> list[int]:
+def stopping(group: ProcessGroup) -> list[int]:
     """The second process wants to stop after some steps; both say at which step they did."""
     asked = 0
 
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return team.rank == 1 and asked > 7
+        return group.rank == 1 and asked > 7
 
     state = new_state(network(normalised=False), SETTINGS)
-    ending = fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=stop, team=team)
+    ending = fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=stop, group=group)
     assert ending == "stopped", ending
-    return [int(value) for value in team.gather_each(torch.tensor([state.epoch, state.step])).flatten()]
+    return [int(value) for value in group.gather_each(torch.tensor([state.epoch, state.step])).flatten()]
 
 
-def diverging(team: Team) -> str:
+def diverging(group: ProcessGroup) -> str:
     """A number that is none, in the second process's share alone."""
     state = new_state(network(normalised=False), SETTINGS)
-    if team.rank == 1:
+    if group.rank == 1:
         next(state.network.parameters()).data[0] = float("nan")
     try:
-        fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=bool, team=team)
-    except Diverged as error:
+        fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=bool, group=group)
+    except DivergedError as error:
         return str(error)
     return "went on"
 
 
-def unused(team: Team) -> list[bool]:
+def unused(group: ProcessGroup) -> list[bool]:
     """Weights that no process uses have no gradient, as in one process; those that one uses have it in all."""
     layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
     layers[0](torch.ones(1, 2)).sum().backward()
-    if team.rank == 1:
+    if group.rank == 1:
         layers[1](torch.ones(1, 2)).sum().backward()
-    team.add_up(layers, [1.0])
+    group.add_up(layers, [1.0])
     return [layer.weight.grad is not None for layer in layers]
 
 
-def refusing(team: Team) -> str:
+def refusing(group: ProcessGroup) -> str:
     """What the first process refuses, the second hears of."""
 
     def refuse() -> None:
         raise ConvscopeError("no")
 
     try:
-        team.decided(refuse)
+        group.decided(refuse)
     except PeerError:
         return "heard"
     except ConvscopeError:
@@ -165,22 +165,22 @@ def refusing(team: Team) -> str:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    with joined() as team:
+    with joined() as group:
         found = {
-            "normalisation": normalisation(team),
-            "plain": curve(team, normalised=False),
-            "normalised": curve(team, normalised=True),
-            "stopping": stopping(team),
-            "diverging": diverging(team),
-            "unused": unused(team),
-            "refusing": refusing(team),
-            "decided": team.decided(lambda: team.rank),
+            "normalisation": normalisation(group),
+            "plain": curve(group, normalised=False),
+            "normalised": curve(group, normalised=True),
+            "stopping": stopping(group),
+            "diverging": diverging(group),
+            "unused": unused(group),
+            "refusing": refusing(group),
+            "decided": group.decided(lambda: group.rank),
         }
         found["alone"] = {
-            "plain": curve(Team(), normalised=False),
-            "normalised": curve(Team(), normalised=True),
+            "plain": curve(ProcessGroup(), normalised=False),
+            "normalised": curve(ProcessGroup(), normalised=True),
         }
-        (folder / f"{team.rank}.json").write_text(json.dumps(found))
+        (folder / f"{group.rank}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

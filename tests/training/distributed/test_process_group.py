@@ -12,9 +12,9 @@ from torch import nn
 from convscope.data.batches import Batches
 from convscope.data.records import ImageSet, Rows
 from convscope.errors import RunError
-from convscope.hardware.rank import Place, threads_for
+from convscope.hardware.rank import Rank, threads_for
 from convscope.nets.build import build
-from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
@@ -22,27 +22,27 @@ SET = ImageSet(PIXELS, np.arange(53) % 7, [str(row) for row in range(53)])
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
 
-def _teams(size: int) -> list[Team]:
-    return [Team(Place(rank=rank, size=size, local_rank=rank, local_size=size)) for rank in range(size)]
+def _teams(size: int) -> list[ProcessGroup]:
+    return [ProcessGroup(Rank(rank=rank, size=size, local_rank=rank, local_size=size)) for rank in range(size)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
     """Each image exactly once, whatever the number of processes, the uneven last batch included."""
     whole = Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2)
-    parts = [Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2, share=team.rows) for team in _teams(size)]
+    parts = [Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2, share=group.rows) for group in _teams(size)]
     for number, (one, *others) in enumerate(zip(whole, *parts, strict=True)):
         assert [row for _, _, rows in others for row in rows.tolist()] == one[2].tolist()
-        for team, (pixels, labels, rows) in zip(_teams(size), others, strict=True):
-            part = team.part(whole.size_of(number))
+        for group, (pixels, labels, rows) in zip(_teams(size), others, strict=True):
+            part = group.part(whole.size_of(number))
             assert part.total == len(one[1]) and len(pixels) == len(labels) == len(rows)
             assert one[2][part.start : part.start + len(rows)].tolist() == rows.tolist()
 
 
 def test_the_least_batch_leaves_every_process_enough_to_normalise_over() -> None:
     normalised, plain = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1))
-    assert [team.least_batch(normalised) for team in (_teams(1)[0], _teams(3)[0])] == [2, 6]
-    assert [team.least_batch(plain) for team in (_teams(1)[0], _teams(3)[0])] == [2, 3]
+    assert [group.least_batch(normalised) for group in (_teams(1)[0], _teams(3)[0])] == [2, 6]
+    assert [group.least_batch(plain) for group in (_teams(1)[0], _teams(3)[0])] == [2, 3]
 
 
 @pytest.mark.parametrize("name", ["cifarnet", "resnet18"])
@@ -51,7 +51,7 @@ def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None
     torch.manual_seed(0)
     own = build(name, num_classes=3, in_channels=3, image_size=(32, 32)).train()
     shared = copy.deepcopy(own)
-    assert share_batch_norm(shared, Team()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
+    assert share_batch_norm(shared, ProcessGroup()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
     assert _teams(2)[0].least_batch(own) == 4 and _teams(2)[0].least_batch(shared) == 2
     pixels = torch.randn(4, 3, 32, 32)
     for network in (own, shared):
@@ -74,8 +74,8 @@ def test_a_part_of_a_set_is_a_view_of_its_rows() -> None:
 
 
 def test_the_place_is_what_torchrun_says() -> None:
-    assert Place.of({}) == Place()
-    place = Place.of({**TORCHRUN, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": "3"})
+    assert Rank.of({}) == Rank()
+    place = Rank.of({**TORCHRUN, "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": "3"})
     assert (place.rank, place.size, place.local_size, place.attempt, place.first) == (1, 4, 2, 3, False)
 
 
@@ -90,12 +90,12 @@ def test_the_place_is_what_torchrun_says() -> None:
 def test_variables_that_do_not_go_together_are_refused(changes: dict[str, str | None], message: str) -> None:
     variables = {name: value for name, value in {**TORCHRUN, **changes}.items() if value is not None}
     with pytest.raises(RunError, match=message):
-        Place.of(variables)
+        Rank.of(variables)
 
 
 def test_each_process_has_its_share_of_the_cores_unless_somebody_chose() -> None:
-    several = Place(rank=0, size=2, local_rank=0, local_size=2)
+    several = Rank(rank=0, size=2, local_rank=0, local_size=2)
     assert threads_for(several, 1, cores=8) == 4
     assert threads_for(several, 3, cores=8) == 3
     assert threads_for(several, 1, cores=1) == 1
-    assert threads_for(Place(), 8, cores=8) == 8
+    assert threads_for(Rank(), 8, cores=8) == 8

@@ -108,7 +108,7 @@ def test_two_processes_train_on_a_stream_as_one_does(tmp_path: Path) -> None:
     losses = []
     for run in (one.run.path, tmp_path / "two"):
         with (run / "metrics.csv").open() as file:
-            losses.append([float(row["scoring"]) for row in csv.DictReader(file)])
+            losses.append([float(row["train/loss"]) for row in csv.DictReader(file)])
     assert len(losses[0]) == 2 and losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 

@@ -19,16 +19,16 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.scoring.objective import Objective
 from convscope.training.job import loop_settings
 from convscope.training.loop import loop
 from convscope.training.loop.diagnosis import diagnose, diagnose_validation, largest_gradient
 from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 @pytest.fixture(params=["at once", "a step later"], autouse=True)
@@ -83,20 +83,20 @@ def settings() -> Settings:
         model="lenet5", epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.01, flip=False, crop_padding=0,
         precision="fp32", threads=1, device="cpu", schedule="constant", warmup=0.0,
     )  # fmt: skip
-    settled = settle(recipe, probe("digits"))
-    card = ModelCard(
+    resolved = resolve(recipe, probe("digits"))
+    spec = ModelSpec(
         name="lenet5",
         options={},
         classes=("even", "odd"),
-        decoding=settled.decoding,
+        decoding=resolved.decoding,
         normalization=Normalization((0.5,), (0.25,)),
     )
-    return loop_settings(settled, card, images())
+    return loop_settings(resolved, spec, images())
 
 
-def ended(made: nn.Module, settings: Settings, val: ImageSet | None = None) -> Diverged:
+def ended(made: nn.Module, settings: Settings, val: ImageSet | None = None) -> DivergedError:
     """Train a network until it ends, as it must."""
-    with pytest.raises(Diverged) as caught:
+    with pytest.raises(DivergedError) as caught:
         fit(
             new_state(made, settings),
             settings,

@@ -28,7 +28,7 @@ class Told(Silent):
         self.lines: list[str] = []
         self.rows: list[EpochRow] = []
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         self.lines.append(line)
 
     def epoch_ended(self, row: EpochRow) -> None:

@@ -75,7 +75,7 @@ def test_filters_of_any_scale_are_brought_to_the_root_of_their_number_first():
 
 def test_paces_are_rates_for_each_image_of_a_step_and_a_rate_scales_them_all():
     net = build("cifarnet")
-    paces = net.paces()
+    param_groups = net.param_groups()
     for batch_size in (500, 1000):
         usual = default_learning_rate("muon", batch_size, net)
         optimizer = make_optimizer(
@@ -85,7 +85,10 @@ def test_paces_are_rates_for_each_image_of_a_step_and_a_rate_scales_them_all():
             set_rate(optimizer, lambda until, rate=share * usual: rate)
             rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
             found = {name: rates[id(p)] for name, p in net.named_parameters()}
-            expected = {name: share * (paces[name].rate * batch_size if name in paces else usual) for name in found}
+            expected = {
+                name: share * (param_groups[name].rate * batch_size if name in param_groups else usual)
+                for name in found
+            }
             assert found == pytest.approx(expected)
 
 

@@ -19,11 +19,11 @@ def _course(schedule: str, steps: int, warmup: float) -> list[float]:
 
 @given(st.sampled_from(sorted(SCHEDULES)), _STEPS, _WARMUP)
 def test_a_rate_rises_once_then_never_again(schedule: str, steps: int, warmup: float) -> None:
-    course = _course(schedule, steps, warmup)
-    assert all(0 < factor <= 1 for factor in course)
-    top = course.index(max(course))
-    assert course[: top + 1] == sorted(course[: top + 1])
-    assert course[top:] == sorted(course[top:], reverse=True)
+    epoch_order = _course(schedule, steps, warmup)
+    assert all(0 < factor <= 1 for factor in epoch_order)
+    top = epoch_order.index(max(epoch_order))
+    assert epoch_order[: top + 1] == sorted(epoch_order[: top + 1])
+    assert epoch_order[top:] == sorted(epoch_order[top:], reverse=True)
 
 
 @given(st.sampled_from(["one-cycle", "cosine"]), st.integers(3, 300), _WARMUP)
@@ -37,8 +37,8 @@ def test_warmup_starts_low() -> None:
 
 
 def test_steps_drop_tenfold_at_half_and_three_quarters() -> None:
-    course = _course("step", 101, 0.0)
-    assert (course[49], course[50], course[74], course[75]) == (1.0, 0.1, 0.1, 0.01)
+    epoch_order = _course("step", 101, 0.0)
+    assert (epoch_order[49], epoch_order[50], epoch_order[74], epoch_order[75]) == (1.0, 0.1, 0.1, 0.01)
 
 
 def test_a_triangle_falls_from_the_first_step_to_nothing() -> None:

@@ -13,12 +13,12 @@ from convscope.data.open import probe
 from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import new_state
 from convscope.training.report.pictures import first_batch
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     train = ImageSet(pixels, np.arange(20) % 10, [str(number) for number in range(20)])
     usual: dict[str, Any] = {"model": "lenet5", "channels": 3, "batch_size": 10, "epochs": 1}
     recipe = Recipe(**{**usual, **settings}, precision="fp32", threads=1)
-    settled = settle(recipe, probe("digits"))
-    card = ModelCard(
+    resolved = resolve(recipe, probe("digits"))
+    spec = ModelSpec(
         name=recipe.model,
         options={},
         classes=tuple(map(str, range(10))),
-        decoding=settled.decoding,
+        decoding=resolved.decoding,
         normalization=measure_normalization(train),
     )
-    loop = loop_settings(settled, card, train)
-    network = card.build()
+    loop = loop_settings(resolved, spec, train)
+    network = spec.build()
     got: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
     fit(
@@ -58,9 +58,9 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     )
     size = (16, 16) if loop.resolution_share else None
     shown, targets = first_batch(
-        train, card.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
+        train, spec.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
     )
-    mean, std = (np.array(part) for part in (card.normalization.mean, card.normalization.std))
+    mean, std = (np.array(part) for part in (spec.normalization.mean, spec.normalization.std))
     levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
     assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     assert all(sum(share for _, share in target) == pytest.approx(1) for target in targets)

@@ -12,7 +12,7 @@ from convscope.data.open import open_dataset, probe
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.training.resolve.budget import training_images
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from data_makers import fill
 
 
@@ -24,17 +24,17 @@ def test_held_back_images_are_not_counted() -> None:
 
 def test_a_tenth_validates_but_no_more_than_can_be_told_apart() -> None:
     found = probe("digits")
-    assert settle(Recipe(), found).recipe.held_back == 0.1
+    assert resolve(Recipe(), found).recipe.held_back == 0.1
     labels = np.resize(found.listing.labels, 60_000)
     many = replace(found, listing=replace(found.listing, labels=labels, parts={"train": 50_000, "test": 10_000}))
-    assert settle(Recipe(), many).recipe.held_back * 50_000 == 2_000
-    assert settle(Recipe(validation_fraction=0.3), many).recipe.held_back == 0.3
-    assert settle(Recipe(test_fraction=0.95), found).recipe.held_back == pytest.approx(0.025)
+    assert resolve(Recipe(), many).recipe.held_back * 50_000 == 2_000
+    assert resolve(Recipe(validation_fraction=0.3), many).recipe.held_back == 0.3
+    assert resolve(Recipe(test_fraction=0.95), found).recipe.held_back == pytest.approx(0.025)
 
 
 def test_one_image_a_step_is_too_few_to_normalise_over() -> None:
     with pytest.raises(RunError, match="take 2 or more"):
-        settle(Recipe(model="resnet18", batch_size=1), probe("digits"))
+        resolve(Recipe(model="resnet18", batch_size=1), probe("digits"))
 
 
 def test_held_back_images_of_a_train_folder_are_not_counted_either(tmp_path: Path) -> None:
@@ -49,16 +49,16 @@ def test_a_step_has_no_more_images_than_there_are_and_their_rate(tmp_path: Path,
     fill(tmp_path, {"cat": 20, "dog": 20})
     found = probe(str(tmp_path))
     images = training_images(found, Recipe())
-    huge, fitting = (settle(Recipe(model=model, batch_size=size), found) for size in (10**14, images))
+    huge, fitting = (resolve(Recipe(model=model, batch_size=size), found) for size in (10**14, images))
     assert huge.recipe == fitting.recipe and huge.batch_size == images < 40
     assert huge.learning_rate == fitting.learning_rate
     assert huge.notes == (f"steps of {images} images, not 100,000,000,000,000: there are no more to train on",)
-    assert fitting.notes == settle(huge.recipe, found).notes == ()
+    assert fitting.notes == resolve(huge.recipe, found).notes == ()
 
 
 @pytest.mark.parametrize("recipe", ["fast", "classic"])
 def test_a_step_of_a_recipe_has_no_more_images_than_there_are_either(tmp_path: Path, recipe: str) -> None:
     fill(tmp_path, {"cat": 5, "dog": 5})
-    settled = settle(Recipe.named(recipe), probe(str(tmp_path)))
-    assert settled.batch_size == 6 and settled.notes == ()
-    assert any(reason.endswith("in steps of 6 images: for about 6 training images") for reason in settled.reasons)
+    resolved = resolve(Recipe.named(recipe), probe(str(tmp_path)))
+    assert resolved.batch_size == 6 and resolved.notes == ()
+    assert any(reason.endswith("in steps of 6 images: for about 6 training images") for reason in resolved.reasons)

@@ -25,7 +25,7 @@ from convscope.training.resolve.mirror_test import (
     one_thread,
     read_sample,
 )
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 from convscope.training.resolve.shape_features import reduced, shape_features
 
 ARROW = ((0.5, 0.0), (0.95, 0.5), (0.65, 0.5), (0.65, 1.0), (0.35, 1.0), (0.35, 0.5), (0.05, 0.5))
@@ -137,8 +137,8 @@ def folder_of(folder: Path, classes: dict[str, list[Pixels]]) -> str:
     return str(folder)
 
 
-def settled_on(source: str, **said: object) -> Settled:
-    return settle(Recipe(data=source).changed(said), probe(source))
+def settled_on(source: str, **said: object) -> ResolvedRecipe:
+    return resolve(Recipe(data=source).changed(said), probe(source))
 
 
 def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path: Path) -> None:
@@ -147,14 +147,14 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
     }
     source = folder_of(tmp_path / "arrows", arrows)
     (tmp_path / "arrows" / "a7" / "0.png").write_bytes(b"no image")
-    settled = settled_on(source)
-    assert (settled.recipe.flip, settled.recipe.test_views) == (False, "one")
-    (reason,) = (line for line in settled.reasons if line.startswith("no flips"))
+    resolved = settled_on(source)
+    assert (resolved.recipe.flip, resolved.recipe.test_views) == (False, "one")
+    (reason,) = (line for line in resolved.reasons if line.startswith("no flips"))
     assert reason.startswith("no flips in training or in test views: mirrored images of 'a7' look like 'b7' (")
     assert reason.endswith("; --flip yes turns them on")
-    assert settled_on(source).reasons == settled.reasons
+    assert settled_on(source).reasons == resolved.reasons
     # What is settled is not decided again; what was said is not decided at all.
-    assert settle(settled.recipe, probe(source)).reasons == ()
+    assert resolve(resolved.recipe, probe(source)).reasons == ()
     asked = settled_on(source, flip=True)
     assert asked.recipe.flip is True and not asked.notes and not any("no flips" in line for line in asked.reasons)
 
@@ -162,9 +162,9 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
 def test_turns_of_trivial_augment_are_said_to_change_labels(tmp_path: Path) -> None:
     turns = {f"{name}7": [figure(turn, 40, 100 * turn + n) for n in range(20)] for turn, name in enumerate("ab")}
     source = folder_of(tmp_path, turns)
-    settled = settled_on(source, trivial_augment=True)
-    assert settled.recipe.trivial_augment and settled.recipe.flip
-    (note,) = settled.notes
+    resolved = settled_on(source, trivial_augment=True)
+    assert resolved.recipe.trivial_augment and resolved.recipe.flip
+    (note,) = resolved.notes
     assert note.startswith(
         "trivial_augment turns images by up to 135 degrees, which changes labels here: turned images"
     )
@@ -174,9 +174,9 @@ def test_what_was_asked_for_against_the_names_is_done_and_said(tmp_path: Path) -
     source = folder_of(tmp_path, {name: [figure(0, 33, n) for n in range(3)] for name in ("turn_left", "turn-right")})
     (reason,) = (line for line in settled_on(source).reasons if line.startswith("no flips"))
     assert "by their names a mirror turns 'turn-right' into 'turn_left'" in reason
-    settled = settled_on(source, flip=True)
-    assert settled.recipe.flip and settled.recipe.test_views != "one"
-    assert any("flip yes mirrors images whose labels a mirror can change" in note for note in settled.notes)
+    resolved = settled_on(source, flip=True)
+    assert resolved.recipe.flip and resolved.recipe.test_views != "one"
+    assert any("flip yes mirrors images whose labels a mirror can change" in note for note in resolved.notes)
 
 
 def test_too_few_images_or_too_many_classes_are_left_to_the_names(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ def test_too_few_images_or_too_many_classes_are_left_to_the_names(tmp_path: Path
 
 @pytest.mark.long
 def test_cifar10_keeps_its_flips(datasets: Path) -> None:
-    settled = settled_on(str(datasets / "cifar10"))
-    assert (settled.recipe.flip, settled.recipe.test_views) == (True, "flip-shift")
+    resolved = settled_on(str(datasets / "cifar10"))
+    assert (resolved.recipe.flip, resolved.recipe.test_views) == (True, "flip-shift")

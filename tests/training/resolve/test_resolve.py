@@ -15,7 +15,7 @@ from convscope.nets.build import smallest_input
 from convscope.nets.entry import Entry
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] = ("cat", "dog")) -> Probe:
@@ -29,9 +29,9 @@ def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] =
 
 
 def test_nothing_is_left_open() -> None:
-    settled = settle(Recipe(data="digits"), probe("digits"))
-    assert AUTO not in settled.recipe.to_dict().values()
-    assert settle(settled.recipe, probe("digits")).recipe == settled.recipe
+    resolved = resolve(Recipe(data="digits"), probe("digits"))
+    assert AUTO not in resolved.recipe.to_dict().values()
+    assert resolve(resolved.recipe, probe("digits")).recipe == resolved.recipe
 
 
 def test_patience_needs_a_validation_wherever_it_is_from(tmp_path: Path) -> None:
@@ -40,16 +40,16 @@ def test_patience_needs_a_validation_wherever_it_is_from(tmp_path: Path) -> None
     (tmp_path / "val").mkdir()
     found = _folder(tmp_path / "train", side=32, colour=True)
     with pytest.raises(RunError, match="patience 1 waits for a better validation, and there is none"):
-        settle(recipe, found)
+        resolve(recipe, found)
     _folder(tmp_path / "val", side=32, colour=True)
-    assert settle(recipe, probe(str(tmp_path))).recipe.patience == 1
+    assert resolve(recipe, probe(str(tmp_path))).recipe.patience == 1
 
 
 def test_digits() -> None:
-    settled = settle(Recipe(data="digits"), probe("digits"))
-    assert (settled.recipe.model, settled.decoding.size, settled.decoding.channels) == ("lenet5", (32, 32), 1)
-    assert (settled.augmentation.flip, settled.augmentation.crop_padding) == (False, 2)
-    assert (settled.epochs, settled.batch_size, settled.mode.precision, settled.mode.threads) == (40, 32, "fp32", 1)
+    resolved = resolve(Recipe(data="digits"), probe("digits"))
+    assert (resolved.recipe.model, resolved.decoding.size, resolved.decoding.channels) == ("lenet5", (32, 32), 1)
+    assert (resolved.augmentation.flip, resolved.augmentation.crop_padding) == (False, 2)
+    assert (resolved.epochs, resolved.batch_size, resolved.mode.precision, resolved.mode.threads) == (40, 32, "fp32", 1)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_digits() -> None:
     ],
 )
 def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[object, ...]) -> None:
-    settled = settle(Recipe(), _folder(tmp_path, side=side, colour=colour))
-    augmentation = settled.augmentation
+    resolved = resolve(Recipe(), _folder(tmp_path, side=side, colour=colour))
+    augmentation = resolved.augmentation
     assert (
-        settled.recipe.model,
-        settled.decoding.size,
+        resolved.recipe.model,
+        resolved.decoding.size,
         augmentation.flip,
         augmentation.crop_padding,
         augmentation.random_resized_crop,
@@ -77,36 +77,36 @@ def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[objec
 
 
 def test_coloured_characters_are_not_mirrored(tmp_path: Path) -> None:
-    settled = settle(Recipe(), _folder(tmp_path, side=32, colour=True, classes=("b", "d")))
-    assert not settled.augmentation.flip
+    resolved = resolve(Recipe(), _folder(tmp_path, side=32, colour=True, classes=("b", "d")))
+    assert not resolved.augmentation.flip
     assert any(
         "no flips in training or in test views: by their names the classes are characters, such as" in reason
-        for reason in settled.reasons
+        for reason in resolved.reasons
     )
-    assert settle(Recipe(flip=True), probe(str(tmp_path))).augmentation.flip
+    assert resolve(Recipe(flip=True), probe(str(tmp_path))).augmentation.flip
 
 
 def test_what_was_said_is_not_chosen() -> None:
     said = Recipe(model="resnet18", image_size="48", channels=3, epochs=7, batch_size=9, learning_rate=0.3, threads=2)
-    settled = settle(said, probe("digits"))
-    assert (settled.decoding.size, settled.epochs, settled.batch_size) == ((48, 48), 7, 9)
-    assert (settled.learning_rate, settled.mode.threads, settled.decoding.channels) == (0.3, 2, 3)
-    assert not any("epochs" in reason for reason in settled.reasons)
+    resolved = resolve(said, probe("digits"))
+    assert (resolved.decoding.size, resolved.epochs, resolved.batch_size) == ((48, 48), 7, 9)
+    assert (resolved.learning_rate, resolved.mode.threads, resolved.decoding.channels) == (0.3, 2, 3)
+    assert not any("epochs" in reason for reason in resolved.reasons)
 
 
 def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     found = _folder(tmp_path, side=32, colour=True)
-    plain = settle(Recipe(), found).reasons
+    plain = resolve(Recipe(), found).reasons
     asked = Recipe(trivial_augment=True, mixup=0.2, cutmix=1.0, cutout=4)
-    assert settle(asked, found).reasons == plain
+    assert resolve(asked, found).reasons == plain
     assert "training images are mirrored in turn and shifted by up to 2 pixels" in plain
-    said = settle(Recipe(flip=True, flip_mode="random", crop_padding=3), found).reasons
+    said = resolve(Recipe(flip=True, flip_mode="random", crop_padding=3), found).reasons
     assert not any("training images are" in reason for reason in said)
-    grey = settle(Recipe(channels=1, crop_padding=0), found).reasons
+    grey = resolve(Recipe(channels=1, crop_padding=0), found).reasons
     assert "no flips in training or in test views: grey; --flip yes turns them on" in grey
     growing = Recipe(resolution_start=0.5, resolution_share=0.5)
     assert any("images grow" in reason for reason in plain)
-    assert not any("images grow" in reason for reason in settle(growing, found).reasons)
+    assert not any("images grow" in reason for reason in resolve(growing, found).reasons)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
 )
 def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        settle(recipe, probe("digits"))
+        resolve(recipe, probe("digits"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -135,11 +135,11 @@ def test_the_network_that_is_chosen_takes_the_size_that_is_asked_for(side: int, 
     found = probe("digits")
     for recipe in ("fast", "classic"):
         asked = Recipe(data="digits", recipe=recipe, image_size=str(side), channels=channels)
-        assert settle(asked, found).decoding.size == (side, side)
+        assert resolve(asked, found).decoding.size == (side, side)
 
 
 def test_it_is_said_why_it_is_not_the_usual_network() -> None:
-    reasons = settle(Recipe(data="digits", image_size="8"), probe("digits")).reasons
+    reasons = resolve(Recipe(data="digits", image_size="8"), probe("digits")).reasons
     assert reasons[0] == "model alexnet-mini: for images of about 8 pixels, and lenet5 does not take 8x8"
 
 
@@ -147,12 +147,12 @@ def test_it_is_said_why_it_is_not_the_usual_network() -> None:
 @pytest.mark.parametrize("entry", [e for e in catalogue.ENTRIES if len(e.image_size) == 2 and not e.per_pixel])
 def test_the_size_that_is_chosen_fits_every_network(tmp_path: Path, entry: Entry) -> None:
     found = _folder(tmp_path, side=30, colour=True)
-    settled = settle(Recipe(model=entry.name), found)
-    assert all(least <= side for least, side in zip(smallest_input(entry.name), settled.decoding.size, strict=True))
+    resolved = resolve(Recipe(model=entry.name), found)
+    assert all(least <= side for least, side in zip(smallest_input(entry.name), resolved.decoding.size, strict=True))
 
 
 def test_a_network_of_larger_images_gets_the_smallest_that_it_takes(tmp_path: Path) -> None:
     found = _folder(tmp_path, side=30, colour=True)
-    settled = settle(Recipe(model="alexnet"), found)
-    assert settled.decoding.size == (63, 63)
-    assert "images at 63x63 pixels: they are about 30x30, and alexnet takes no smaller ones" in settled.reasons
+    resolved = resolve(Recipe(model="alexnet"), found)
+    assert resolved.decoding.size == (63, 63)
+    assert "images at 63x63 pixels: they are about 30x30, and alexnet takes no smaller ones" in resolved.reasons

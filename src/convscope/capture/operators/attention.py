@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Reshape
 
 
-def _attention(call: Call) -> Reading:
+def _attention(call: Call) -> OperatorRule:
     """(…, L, E) by (…, S, E) by (…, S, V): every query reads every key and value.
 
     MACs: the scores L·S·E and the weighted sums L·S·V; the softmax has none.
@@ -34,7 +34,7 @@ def _attention(call: Call) -> Reading:
             flows.append(Flow(query.slot, output, (Mix(last, 1), Reshape(shape))))
             flows.append(Flow(key.slot, output, (Mix(last, 1), Mix(last - 1, rows), Reshape(shape))))
     assert len(out) == query.rank
-    return Reading(
+    return OperatorRule(
         "attention",
         tuple(flows),
         macs=batch * rows * columns * (features + wanted),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.convolution import TransposedWindow
 from convscope.geometry.cost import convolution_cost, transposed_convolution_cost
-from convscope.geometry.relation import Expand, Mix, Permute, Step, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Taps
 from convscope.geometry.taps import transposed_taps, window_taps
 from convscope.geometry.window import Window
 
@@ -41,7 +41,7 @@ def _bias_flow(bias: Operand, shape: tuple[int, ...]) -> Flow:
     return Flow(bias.slot, 0, (lifted, _channels_second(len(shape)), Expand(shape)))
 
 
-def _channels_second(rank: int) -> Step:
+def _channels_second(rank: int) -> RelationStep:
     """Moves the last axis to the place of the channels."""
     return Permute((0, rank - 1, *range(1, rank - 1)))
 
@@ -49,13 +49,13 @@ def _channels_second(rank: int) -> Step:
 def _weight_flow(weight: Operand, shape: tuple[int, ...], out_axis: int) -> Flow:
     """A weight that is itself computed from the input: each output channel reads its own filter, everywhere."""
     rank = weight.rank
-    steps: list[Step] = [Mix(axis, 1) for axis in range(rank) if axis != out_axis]
+    steps: list[RelationStep] = [Mix(axis, 1) for axis in range(rank) if axis != out_axis]
     if out_axis == 0:
         steps.append(Permute((1, 0, *range(2, rank))))
     return Flow(weight.slot, 0, (*steps, Expand(shape)))
 
 
-def convolution(call: Call) -> Reading:
+def convolution(call: Call) -> OperatorRule:
     """`aten.convolution`: also what Conv1d, Conv3d, depthwise and transposed convolutions arrive as."""
     x = call.operands[0]
     weight = call.operand("weight")
@@ -67,13 +67,13 @@ def convolution(call: Call) -> Reading:
     transposed = bool(call.arguments.get("transposed", False))
     if transposed:
         return _transposed(call, x, weight, windows, groups)
-    steps: list[Step] = [Mix(1, out[1], groups)]
+    steps: list[RelationStep] = [Mix(1, out[1], groups)]
     steps += [Taps(2 + i, window_taps(w, size)) for i, (w, size) in enumerate(zip(windows, x.shape[2:], strict=True))]
     cost = convolution_cost(x.shape[1], out[1], kernel_sizes, out[2:], groups=groups, bias=bias is not None)
     flows = [Flow(x.slot, 0, tuple(steps)), _weight_flow(weight, out, 0)]
     if isinstance(bias, Operand):
         flows.append(_bias_flow(bias, out))
-    return Reading(
+    return OperatorRule(
         op="convolution",
         flows=tuple(flows),
         macs=out[0] * cost.macs,
@@ -83,22 +83,22 @@ def convolution(call: Call) -> Reading:
     )
 
 
-def _transposed(call: Call, x: Operand, weight: Operand, windows: tuple[Window, ...], groups: int) -> Reading:
+def _transposed(call: Call, x: Operand, weight: Operand, windows: tuple[Window, ...], groups: int) -> OperatorRule:
     out = call.outputs[0]
     extra = _spread(call.arguments["output_padding"], len(windows))
-    steps: list[Step] = [Mix(1, out[1], groups)]
+    steps: list[RelationStep] = [Mix(1, out[1], groups)]
     for i, (window, more) in enumerate(zip(windows, extra, strict=True)):
         table = transposed_taps(TransposedWindow(window=window, output_padding=more), x.shape[2 + i])
         steps.append(Taps(2 + i, table))
     kernel_sizes = weight.shape[2:]
     cost = transposed_convolution_cost(x.shape[1], out[1], kernel_sizes, x.shape[2:], groups=groups)
     # The weight is (in, out / groups, ...): with groups its output channels are cut up, so its reach is taken whole.
-    weight_steps: list[Step] = [Mix(axis, 1) for axis in range(weight.rank) if groups > 1 or axis != 1]
+    weight_steps: list[RelationStep] = [Mix(axis, 1) for axis in range(weight.rank) if groups > 1 or axis != 1]
     flows = [Flow(x.slot, 0, tuple(steps)), Flow(weight.slot, 0, (*weight_steps, Expand(out)))]
     bias = call.arguments.get("bias")
     if isinstance(bias, Operand):
         flows.append(_bias_flow(bias, out))
-    return Reading(
+    return OperatorRule(
         op="transposed_convolution",
         flows=tuple(flows),
         macs=x.shape[0] * cost.macs,

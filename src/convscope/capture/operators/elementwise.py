@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
-from convscope.geometry.relation import Expand, Step, Taps
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
+from convscope.geometry.relation import Expand, RelationStep, Taps
 from convscope.geometry.taps import listed_taps
 
 # ATen's name -> the field's, where they differ.
@@ -37,12 +37,12 @@ _ELEMENTWISE = """
 """
 
 
-def broadcast(operand: Operand, shape: tuple[int, ...]) -> tuple[Step, ...]:
+def broadcast(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
     """The steps that bring a tensor to the shape of a result."""
     return () if operand.shape == shape else (Expand(shape),)
 
 
-def pointwise(call: Call) -> Reading:
+def pointwise(call: Call) -> OperatorRule:
     """Every output element reads the same element of every tensor, broadcast."""
     flows = tuple(
         Flow(operand.slot, output, broadcast(operand, shape))
@@ -50,34 +50,34 @@ def pointwise(call: Call) -> Reading:
         if shape == call.outputs[0]  # some keep an empty buffer beside the result
         for operand in call.operands
     )
-    return Reading(_NAMES.get(call.op, call.op), flows)
+    return OperatorRule(_NAMES.get(call.op, call.op), flows)
 
 
-def _copied(call: Call) -> Reading:
+def _copied(call: Call) -> OperatorRule:
     """`copy_`: the tensor written to is forgotten."""
     source = call.operand("src")
-    return Reading("copy", (Flow(source.slot, 0, broadcast(source, call.outputs[0])),))
+    return OperatorRule("copy", (Flow(source.slot, 0, broadcast(source, call.outputs[0])),))
 
 
-def _dropout(call: Call) -> Reading:
+def _dropout(call: Call) -> OperatorRule:
     """`native_dropout`: the second result is the mask, drawn without looking."""
-    return Reading("dropout", (Flow(0),))
+    return OperatorRule("dropout", (Flow(0),))
 
 
-def _filled(call: Call) -> Reading:
+def _filled(call: Call) -> OperatorRule:
     """`zero_`, `fill_`, `normal_`, ...: the tensor written to is forgotten; a tensor to fill with is broadcast."""
     value = call.arguments.get("value")
     if isinstance(value, Operand):
-        return Reading(call.op, (Flow(value.slot, 0, broadcast(value, call.outputs[0])),))
-    return Reading(call.op, ())
+        return OperatorRule(call.op, (Flow(value.slot, 0, broadcast(value, call.outputs[0])),))
+    return OperatorRule(call.op, ())
 
 
-def _glu(call: Call) -> Reading:
+def _glu(call: Call) -> OperatorRule:
     """Gated linear unit: the first half of an axis, times the sigmoid of the second."""
     axis = call.axis()
     half = call.outputs[0][axis]
     rows = np.arange(half)[:, None] + np.array([0, half])
-    return Reading("glu", (Flow(0, 0, (Taps(axis, listed_taps(rows, 2 * half)),)),))
+    return OperatorRule("glu", (Flow(0, 0, (Taps(axis, listed_taps(rows, 2 * half)),)),))
 
 
 _FILLERS = """

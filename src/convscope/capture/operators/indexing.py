@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule, axis_of
-from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Status, Step, Taps
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule, axis_of
+from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape, Status, Taps
 from convscope.geometry.taps import listed_taps
 
 
-def _index(call: Call) -> Reading:
+def _index(call: Call) -> OperatorRule:
     """`x[:, i, j]` with tensors as indices: several of them pick points, one picks positions along its axis."""
     x = call.operand("self")
     out = call.outputs[0]
@@ -32,7 +32,7 @@ def _index(call: Call) -> Reading:
     lead = tuple(x.shape[a] for a in rest[:position])
     tail = tuple(x.shape[a] for a in rest[position:])
     numbers = [number for _, _, number in placed]
-    steps: list[Step] = []
+    steps: list[RelationStep] = []
     if order != tuple(range(x.rank)):
         steps.append(Permute(order))
     if len(axes) > 1:
@@ -56,7 +56,7 @@ def _index(call: Call) -> Reading:
             continue
         lined_up = (*broadcast, *(1,) * len(tail))
         flows.append(Flow(index.slot, 0, (Expand(broadcast), Reshape(lined_up), Expand(out))))
-    return Reading("index", tuple(flows))
+    return OperatorRule("index", tuple(flows))
 
 
 # One index tensor: the axis that it picks along, its shape, its numbers where they are known.
@@ -82,19 +82,19 @@ def _placed(call: Call) -> list[_Placed] | None:
     return placed
 
 
-def _masked(call: Call) -> Reading:
+def _masked(call: Call) -> OperatorRule:
     """A computed mask picks elements: which ones, and how many, is in its values."""
     out = call.outputs[0]
     flows = tuple(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT) for operand in call.operands)
-    return Reading(call.op, flows)
+    return OperatorRule(call.op, flows)
 
 
-def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[Step, ...]:
+def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
     """Every position of the result reads every position of the tensor."""
     return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
 
 
-def _index_select(call: Call) -> Reading:
+def _index_select(call: Call) -> OperatorRule:
     x, index = call.operand("self"), call.operand("index")
     axis = call.axis()
     out = call.outputs[0]
@@ -105,32 +105,32 @@ def _index_select(call: Call) -> Reading:
     else:
         source = Flow(x.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT)
     column = tuple(out[axis] if a == axis else 1 for a in range(len(out)))
-    return Reading("index_select", (source, Flow(index.slot, 0, (Reshape(column), Expand(out)))))
+    return OperatorRule("index_select", (source, Flow(index.slot, 0, (Reshape(column), Expand(out)))))
 
 
-def _gather(call: Call) -> Reading:
+def _gather(call: Call) -> OperatorRule:
     """Along one axis the places are in the index; along the others position by position."""
     x, index = call.operand("self"), call.operand("index")
     axis = call.axis()
     out = call.outputs[0]
-    steps: list[Step] = [
+    steps: list[RelationStep] = [
         Taps(a, listed_taps(np.arange(out[a]), x.shape[a])) for a in range(x.rank) if a != axis and out[a] != x.shape[a]
     ]
     steps.append(Mix(axis, out[axis]))
-    return Reading("gather", (Flow(x.slot, 0, tuple(steps), Status.DATA_DEPENDENT), Flow(index.slot)))
+    return OperatorRule("gather", (Flow(x.slot, 0, tuple(steps), Status.DATA_DEPENDENT), Flow(index.slot)))
 
 
-def _embedding(call: Call) -> Reading:
+def _embedding(call: Call) -> OperatorRule:
     """Rows of a table: output row i is steered by index i; which row of the table it is is in the values."""
     weight, indices = call.operand("weight"), call.operand("indices")
     out = call.outputs[0]
     steer = Flow(indices.slot, 0, (Reshape((*indices.shape, 1)), Expand(out)))
     rows = int(np.prod(indices.shape, dtype=np.int64))
     looked_up = Flow(weight.slot, 0, (Mix(0, rows), Reshape(out)), Status.DATA_DEPENDENT)
-    return Reading("embedding", (steer, looked_up))
+    return OperatorRule("embedding", (steer, looked_up))
 
 
-def _scatter(call: Call) -> Reading:
+def _scatter(call: Call) -> OperatorRule:
     """Writing at computed places: along the axis anything may come from anywhere."""
     x = call.operand("self")
     out = call.outputs[0]
@@ -144,10 +144,10 @@ def _scatter(call: Call) -> Reading:
             flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
         else:
             flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT))
-    return Reading(call.op, tuple(flows))
+    return OperatorRule(call.op, tuple(flows))
 
 
-def _index_put(call: Call) -> Reading:
+def _index_put(call: Call) -> OperatorRule:
     """`x[i] = v`: the base keeps its places; the values land where the indices say, anywhere as a bound."""
     x, out = call.operand("self"), call.outputs[0]
     flows = [Flow(x.slot)]
@@ -155,7 +155,7 @@ def _index_put(call: Call) -> Reading:
         if operand.slot == x.slot:
             continue
         flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
-    return Reading("index_put", tuple(flows))
+    return OperatorRule("index_put", tuple(flows))
 
 
 RULES: Mapping[str, Rule] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.cost import matmul_macs
 from convscope.geometry.relation import Expand, Mix, Reshape
 
@@ -24,14 +24,14 @@ def _product_flows(left: Operand, right: Operand) -> list[Flow]:
     ]
 
 
-def _product(call: Call, left: Operand, right: Operand, added: Operand | None = None) -> Reading:
+def _product(call: Call, left: Operand, right: Operand, added: Operand | None = None) -> OperatorRule:
     flows = _product_flows(left, right)
     if added is not None:
         flows.append(Flow(added.slot, 0, (Expand(call.outputs[0]),)))
     batch = left.shape[0] if left.rank == 3 else 1
     rows, inner, columns = left.shape[-2], left.shape[-1], right.shape[-1]
     factors = (batch, rows, inner, columns) if left.rank == 3 else (rows, inner, columns)
-    return Reading(
+    return OperatorRule(
         "linear" if call.op in ("addmm", "mm") else "matmul",
         tuple(flows),
         macs=matmul_macs(batch, rows, inner, columns),
@@ -39,16 +39,16 @@ def _product(call: Call, left: Operand, right: Operand, added: Operand | None = 
     )
 
 
-def _addmm(call: Call) -> Reading:
+def _addmm(call: Call) -> OperatorRule:
     names = ("batch1", "batch2") if call.op == "baddbmm" else ("mat1", "mat2")
     return _product(call, call.operand(names[0]), call.operand(names[1]), call.operand("self"))
 
 
-def _mm(call: Call) -> Reading:
+def _mm(call: Call) -> OperatorRule:
     return _product(call, call.operands[0], call.operands[1])
 
 
-def _linear(call: Call) -> Reading:
+def _linear(call: Call) -> OperatorRule:
     """`aten.linear`, where a backend keeps it whole: weight is (out, in)."""
     x, weight = call.operands[0], call.operand("weight")
     rows = 1
@@ -60,16 +60,16 @@ def _linear(call: Call) -> Reading:
     if isinstance(bias, Operand):
         flows.append(Flow(bias.slot, 0, (Expand(call.outputs[0]),)))
     macs = matmul_macs(1, rows, x.shape[-1], weight.shape[0])
-    return Reading("linear", tuple(flows), macs=macs, formula=_formula(rows, x.shape[-1], weight.shape[0]))
+    return OperatorRule("linear", tuple(flows), macs=macs, formula=_formula(rows, x.shape[-1], weight.shape[0]))
 
 
-def _dot(call: Call) -> Reading:
+def _dot(call: Call) -> OperatorRule:
     size = call.operands[0].shape[0]
     flows = tuple(Flow(o.slot, 0, (Mix(0, 1), Reshape(()))) for o in call.operands)
-    return Reading("matmul", flows, macs=size, formula=_formula(size))
+    return OperatorRule("matmul", flows, macs=size, formula=_formula(size))
 
 
-def _mv(call: Call) -> Reading:
+def _mv(call: Call) -> OperatorRule:
     matrix, vector = call.operands[-2], call.operands[-1]
     flows = [
         Flow(matrix.slot, 0, (Mix(1, 1), Reshape(call.outputs[0]))),
@@ -77,7 +77,7 @@ def _mv(call: Call) -> Reading:
     ]
     if call.op == "addmv":
         flows.append(Flow(call.operands[0].slot, 0, (Expand(call.outputs[0]),)))
-    return Reading(
+    return OperatorRule(
         "matmul",
         tuple(flows),
         macs=matmul_macs(1, matrix.shape[0], matrix.shape[1], 1),
@@ -85,7 +85,7 @@ def _mv(call: Call) -> Reading:
     )
 
 
-def _trilinear(call: Call) -> Reading:
+def _trilinear(call: Call) -> OperatorRule:
     """What `nn.Bilinear` becomes: three tensors multiplied in one common shape, then summed over some of its axes."""
     expanded = []
     for operand, name in zip(call.operands, ("expand1", "expand2", "expand3"), strict=True):
@@ -99,7 +99,7 @@ def _trilinear(call: Call) -> Reading:
         Flow(operand.slot, 0, (Reshape(shape), Expand(common), *sums, Reshape(call.outputs[0])))
         for operand, shape in zip(call.operands, expanded, strict=True)
     )
-    return Reading("bilinear", flows, macs=None)
+    return OperatorRule("bilinear", flows, macs=None)
 
 
 RULES: Mapping[str, Rule] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule
-from convscope.geometry.relation import Expand, Mix, Permute, Reshape, Step
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
+from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape
 
 
-def _mix_whole(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[Step, ...]:
+def _mix_whole(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[RelationStep, ...]:
     return tuple(Mix(axis, shape[axis]) for axis in axes)
 
 
@@ -31,7 +31,7 @@ def _statistics(x: Operand, call: Call) -> list[Flow]:
     ]
 
 
-def _batch_norm(call: Call) -> Reading:
+def _batch_norm(call: Call) -> OperatorRule:
     """With running statistics the identity; with the batch's, each channel reads its whole plane of every image."""
     x = call.first
     training = call.arguments.get("training")
@@ -43,20 +43,20 @@ def _batch_norm(call: Call) -> Reading:
         flows += _statistics(x, call)
     for name in ("weight", "bias"):
         flows += _per_channel(call.arguments.get(name), call.outputs[0])
-    return Reading("batch_norm", tuple(flows))
+    return OperatorRule("batch_norm", tuple(flows))
 
 
-def _group_norm(call: Call) -> Reading:
+def _group_norm(call: Call) -> OperatorRule:
     x = call.first
     groups = call.arguments["group"]
-    steps: tuple[Step, ...] = (Mix(1, x.shape[1], groups), *_mix_whole(x.shape, range(2, x.rank)))
+    steps: tuple[RelationStep, ...] = (Mix(1, x.shape[1], groups), *_mix_whole(x.shape, range(2, x.rank)))
     flows = [Flow(x.slot, 0, steps), *_statistics(x, call)]
     for name in ("weight", "bias"):
         flows += _per_channel(call.arguments.get(name), call.outputs[0])
-    return Reading("group_norm", tuple(flows))
+    return OperatorRule("group_norm", tuple(flows))
 
 
-def _layer_norm(call: Call) -> Reading:
+def _layer_norm(call: Call) -> OperatorRule:
     x = call.first
     axes = range(x.rank - len(call.arguments["normalized_shape"]), x.rank)
     flows = [Flow(x.slot, 0, _mix_whole(x.shape, axes))]
@@ -65,22 +65,22 @@ def _layer_norm(call: Call) -> Reading:
         operand = call.arguments.get(name)
         if isinstance(operand, Operand):
             flows.append(Flow(operand.slot, 0, (Expand(call.outputs[0]),)))
-    return Reading("rms_norm" if "rms" in call.op else "layer_norm", tuple(flows))
+    return OperatorRule("rms_norm" if "rms" in call.op else "layer_norm", tuple(flows))
 
 
-def _softmax(call: Call) -> Reading:
+def _softmax(call: Call) -> OperatorRule:
     x = call.first
     name = call.op.removeprefix("_").removesuffix("_no_update").removeprefix("safe_")
-    return Reading(name, (Flow(x.slot, 0, _mix_whole(x.shape, [call.axis()] if x.rank else [])),))
+    return OperatorRule(name, (Flow(x.slot, 0, _mix_whole(x.shape, [call.axis()] if x.rank else [])),))
 
 
-def _weight_norm(call: Call) -> Reading:
+def _weight_norm(call: Call) -> OperatorRule:
     """`weight_norm`: each filter is scaled by its own length; the second result is the lengths."""
     v, g = call.operand("v"), call.operand("g")
     axes = [axis for axis in range(v.rank) if axis != call.axis()]
     flows = [Flow(v.slot, 0, _mix_whole(v.shape, axes)), Flow(g.slot, 0, (Expand(v.shape),))]
     flows.append(Flow(v.slot, 1, tuple(Mix(axis, 1) for axis in axes)))
-    return Reading("weight_norm", tuple(flows))
+    return OperatorRule("weight_norm", tuple(flows))
 
 
 RULES: Mapping[str, Rule] = {

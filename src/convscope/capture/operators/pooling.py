@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convscope.capture.recording.operator_rules import Call, Flow, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule
 from convscope.geometry.convolution import per_axis
-from convscope.geometry.relation import Mix, Status, Step, Taps
+from convscope.geometry.relation import Mix, RelationStep, Status, Taps
 from convscope.geometry.taps import adaptive_taps, window_taps
 from convscope.geometry.window import Window
 
 
 def _sliding(op: str, dimensions: int) -> Rule:
-    def rule(call: Call) -> Reading:
+    def rule(call: Call) -> OperatorRule:
         a = call.arguments
         kernels = per_axis("kernel_size", a["kernel_size"], dimensions)
         windows = tuple(
@@ -29,22 +29,22 @@ def _sliding(op: str, dimensions: int) -> Rule:
         first = x.rank - dimensions
         steps = tuple(Taps(first + i, window_taps(w, x.shape[first + i])) for i, w in enumerate(windows))
         flows = tuple(Flow(0, output, steps) for output in range(len(call.outputs)))
-        return Reading(op, flows, windows=windows)
+        return OperatorRule(op, flows, windows=windows)
 
     return rule
 
 
 def _adaptive(op: str, dimensions: int) -> Rule:
-    def rule(call: Call) -> Reading:
+    def rule(call: Call) -> OperatorRule:
         x = call.first
         first = x.rank - dimensions
-        steps: list[Step] = []
+        steps: list[RelationStep] = []
         for axis in range(first, x.rank):
             size, wanted = x.shape[axis], call.outputs[0][axis]
             # To one position is the whole axis by definition, however large the input is.
             steps.append(Mix(axis, 1) if wanted == 1 else Taps(axis, adaptive_taps(size, wanted)))
         flows = tuple(Flow(0, output, tuple(steps)) for output in range(len(call.outputs)))
-        return Reading(op, flows)
+        return OperatorRule(op, flows)
 
     return rule
 
@@ -52,7 +52,7 @@ def _adaptive(op: str, dimensions: int) -> Rule:
 def _by_values(op: str, dimensions: int) -> Rule:
     """Pooling whose windows or places are drawn at random or come as indices."""
 
-    def rule(call: Call) -> Reading:
+    def rule(call: Call) -> OperatorRule:
         x, out = call.first, call.outputs[0]
         steps = tuple(Mix(axis, out[axis]) for axis in range(x.rank - dimensions, x.rank))
         flows = tuple(
@@ -61,7 +61,7 @@ def _by_values(op: str, dimensions: int) -> Rule:
             for operand in call.operands
             if operand.shape == x.shape
         )
-        return Reading(op, flows)
+        return OperatorRule(op, flows)
 
     return rule
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from convscope.capture.operators.elementwise import pointwise
-from convscope.capture.recording.operator_rules import Call, Flow, Reading, Rule, axis_of
-from convscope.geometry.relation import Mix, Reshape, Step, Taps
+from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule, axis_of
+from convscope.geometry.relation import Mix, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, listed_taps
 
 # Above this, a running sum's triangle of taps is not written out: it counts as the whole axis.
@@ -23,34 +23,34 @@ def _axes(call: Call) -> list[int]:
     return [axis_of(d, rank) for d in ([dim] if isinstance(dim, int) else dim)]
 
 
-def _reduce(call: Call) -> Reading:
+def _reduce(call: Call) -> OperatorRule:
     """Each axis in `dim` is mixed down to one position, then dropped unless it is kept."""
-    steps: list[Step] = [Mix(axis, 1) for axis in _axes(call)]
+    steps: list[RelationStep] = [Mix(axis, 1) for axis in _axes(call)]
     kept = tuple(1 if axis in _axes(call) else size for axis, size in enumerate(call.first.shape))
     flows = []
     for output, shape in enumerate(call.outputs):
         flows.append(Flow(0, output, (*steps, Reshape(shape)) if shape != kept else tuple(steps)))
     names = {"linalg_vector_norm": "norm", "amax": "max", "amin": "min"}
-    return Reading(names.get(call.op, call.op), tuple(flows))
+    return OperatorRule(names.get(call.op, call.op), tuple(flows))
 
 
-def _extreme(call: Call) -> Reading:
+def _extreme(call: Call) -> OperatorRule:
     """`max` and `min` are reductions, or elementwise with a second tensor."""
     if len(call.operands) == 2:
         return pointwise(call)
     return _reduce(call)
 
 
-def _along(call: Call) -> Reading:
+def _along(call: Call) -> OperatorRule:
     """Sorting, the largest k, normalising along one axis: the axis stays, every position reads all of it."""
     axis = call.axis() if call.first.rank else 0
     flows = tuple(
         Flow(0, output, (Mix(axis, shape[axis]),) if shape else ()) for output, shape in enumerate(call.outputs)
     )
-    return Reading(call.op, flows)
+    return OperatorRule(call.op, flows)
 
 
-def _running(call: Call) -> Reading:
+def _running(call: Call) -> OperatorRule:
     """Running sums and products: position u reads 0..u."""
     axis = call.axis()
     size = call.first.shape[axis]
@@ -58,12 +58,12 @@ def _running(call: Call) -> Reading:
         return _along(call)
     rows = np.where(np.tri(size, dtype=bool), np.arange(size)[None, :], NO_TAP)
     flows = tuple(Flow(0, o, (Taps(axis, listed_taps(rows, size)),)) for o in range(len(call.outputs)))
-    return Reading(call.op, flows)
+    return OperatorRule(call.op, flows)
 
 
-def _fourier(call: Call) -> Reading:
+def _fourier(call: Call) -> OperatorRule:
     axes = [axis_of(d, call.first.rank) for d in call.arguments["dim"]]
-    return Reading("fft", (Flow(0, 0, tuple(Mix(axis, call.outputs[0][axis]) for axis in axes)),), macs=None)
+    return OperatorRule("fft", (Flow(0, 0, tuple(Mix(axis, call.outputs[0][axis]) for axis in axes)),), macs=None)
 
 
 RULES: Mapping[str, Rule] = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, Status, Taps
-from convscope.geometry.resize import ResizeMode, resize_taps
+from convscope.geometry.resize import InterpolationMode, resize_taps
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
 
 
@@ -20,8 +20,8 @@ def _scales(call: Call, dimensions: int) -> Sequence[float | None]:
     return tuple(call.arguments.get(name) for name in names)
 
 
-def _resize(mode: ResizeMode, dimensions: int) -> Rule:
-    def rule(call: Call) -> Reading:
+def _resize(mode: InterpolationMode, dimensions: int) -> Rule:
+    def rule(call: Call) -> OperatorRule:
         x, out = call.first, call.outputs[0]
         first = x.rank - dimensions
         align = bool(call.arguments.get("align_corners", False))
@@ -30,7 +30,7 @@ def _resize(mode: ResizeMode, dimensions: int) -> Rule:
             Taps(first + i, resize_taps(x.shape[first + i], out[first + i], mode, align_corners=align, scale=scales[i]))
             for i in range(dimensions)
         )
-        return Reading("upsample", (Flow(0, 0, steps),), macs=0)
+        return OperatorRule("upsample", (Flow(0, 0, steps),), macs=0)
 
     return rule
 
@@ -71,7 +71,7 @@ def _antialiased(radius: float, kernel: Callable[[float], float]) -> Rule:
             positions[u, : len(row)] = row
         return listed_taps(positions, size)
 
-    def rule(call: Call) -> Reading:
+    def rule(call: Call) -> OperatorRule:
         x, out = call.first, call.outputs[0]
         align = bool(call.arguments.get("align_corners", False))
         scales = _scales(call, 2)
@@ -79,12 +79,12 @@ def _antialiased(radius: float, kernel: Callable[[float], float]) -> Rule:
             Taps(axis, table(x.shape[axis], out[axis], align, scales[i]))
             for i, axis in enumerate((x.rank - 2, x.rank - 1))
         )
-        return Reading("upsample", (Flow(0, 0, steps),), macs=0)
+        return OperatorRule("upsample", (Flow(0, 0, steps),), macs=0)
 
     return rule
 
 
-def _grid_sample(call: Call) -> Reading:
+def _grid_sample(call: Call) -> OperatorRule:
     """Where to read is in the grid: any pixel, as a bound. Each place of the grid steers its own output alone."""
     x, grid = call.operands[0], call.operands[1]
     out = call.outputs[0]
@@ -92,7 +92,7 @@ def _grid_sample(call: Call) -> Reading:
     last = grid.rank - 1
     steering = (Mix(last, 1), Permute((0, last, *range(1, last))), Expand(out))
     flows = (Flow(x.slot, 0, steps, Status.DATA_DEPENDENT), Flow(grid.slot, 0, steering))
-    return Reading("grid_sample", flows, macs=None)
+    return OperatorRule("grid_sample", flows, macs=None)
 
 
 _LINEAR = {1: "upsample_linear1d", 2: "upsample_bilinear2d", 3: "upsample_trilinear3d"}

@@ -8,13 +8,13 @@ from math import prod
 import numpy as np
 
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.operator_rules import Call, Reading, Rule, axis_of
-from convscope.geometry.relation import Permute, Reshape, Step, Taps
+from convscope.capture.recording.operator_rules import Call, OperatorRule, Rule, axis_of
+from convscope.geometry.relation import Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window
 
 
-def _roll(call: Call) -> Reading:
+def _roll(call: Call) -> OperatorRule:
     shifts, dims = call.arguments["shifts"], call.arguments["dims"]
     shape = call.first.shape
     if not dims:
@@ -26,17 +26,17 @@ def _roll(call: Call) -> Reading:
     )
 
 
-def _flip(call: Call) -> Reading:
+def _flip(call: Call) -> OperatorRule:
     shape = call.first.shape
     axes = [axis_of(d, len(shape)) for d in call.arguments["dims"]]
     return move("flip", call, *(Taps(a, slice_taps(shape[a] - 1, -1, shape[a], shape[a])) for a in axes))
 
 
-def _rot90(call: Call) -> Reading:
+def _rot90(call: Call) -> OperatorRule:
     first, second = (axis_of(d, call.first.rank) for d in call.arguments["dims"])
     turns = call.arguments["k"] % 4
     shape = list(call.first.shape)
-    steps: list[Step] = []
+    steps: list[RelationStep] = []
     for _ in range(turns):
         order = list(range(len(shape)))
         order[first], order[second] = second, first
@@ -46,7 +46,7 @@ def _rot90(call: Call) -> Reading:
 
 
 def _pad(mode: PadMode) -> Rule:
-    def rule(call: Call) -> Reading:
+    def rule(call: Call) -> OperatorRule:
         amounts = call.arguments["pad" if mode == "constant" else "padding"]
         rank = call.first.rank
         steps = [
@@ -59,7 +59,7 @@ def _pad(mode: PadMode) -> Rule:
     return rule
 
 
-def _pixel_shuffle(call: Call) -> Reading:
+def _pixel_shuffle(call: Call) -> OperatorRule:
     *batch, channels, height, width = call.first.shape
     r, b = call.arguments["upscale_factor"], len(batch)
     lead = tuple(range(b))
@@ -71,7 +71,7 @@ def _pixel_shuffle(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def _pixel_unshuffle(call: Call) -> Reading:
+def _pixel_unshuffle(call: Call) -> OperatorRule:
     *batch, channels, height, width = call.first.shape
     r, b = call.arguments["downscale_factor"], len(batch)
     lead = tuple(range(b))
@@ -83,7 +83,7 @@ def _pixel_unshuffle(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def _channel_shuffle(call: Call) -> Reading:
+def _channel_shuffle(call: Call) -> OperatorRule:
     batch, channels, *sizes = call.first.shape
     groups = call.arguments["groups"]
     order = (0, 2, 1, *range(3, 3 + len(sizes)))
@@ -93,7 +93,7 @@ def _channel_shuffle(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def _unfold_windows(call: Call) -> Reading:
+def _unfold_windows(call: Call) -> OperatorRule:
     """`x.unfold(dim, size, step)`: windows along one axis, laid out along a new last axis."""
     axis = axis_of(call.arguments["dimension"], call.first.rank)
     size, step = call.arguments["size"], call.arguments["step"]
@@ -125,7 +125,7 @@ def _column_windows(call: Call) -> list[Window]:
     ]
 
 
-def _im2col(call: Call) -> Reading:
+def _im2col(call: Call) -> OperatorRule:
     *batch, channels, height, width = call.first.shape
     windows = _column_windows(call)
     places = [w.output_size(size) for w, size in zip(windows, (height, width), strict=True)]
@@ -142,14 +142,14 @@ def _im2col(call: Call) -> Reading:
     )  # fmt: skip
 
 
-def _col2im(call: Call) -> Reading:
+def _col2im(call: Call) -> OperatorRule:
     """Overlapping windows added up: each pixel reads every (tap, place) that falls on it."""
     *batch, channels, height, width = call.outputs[0]
     windows = _column_windows(call)
     places = [w.output_size(size) for w, size in zip(windows, (height, width), strict=True)]
     taps = [w.kernel_size for w in windows]
     b = len(batch)
-    steps: list[Step] = [
+    steps: list[RelationStep] = [
         Reshape((*batch, channels, *taps, *places)),
         Permute((*range(b), b, b + 1, b + 3, b + 2, b + 4)),
         Reshape((*batch, channels, taps[0] * places[0], taps[1] * places[1])),

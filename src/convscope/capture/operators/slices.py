@@ -9,12 +9,12 @@ from math import prod
 import numpy as np
 
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, Reading, Rule, axis_of
-from convscope.geometry.relation import Permute, Reshape, Step, Taps
+from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule, axis_of
+from convscope.geometry.relation import Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, Positions, TapTable, listed_taps, slice_taps
 
 
-def _part(axis: int, start: int, step: int, length: int, size: int) -> tuple[Step, ...]:
+def _part(axis: int, start: int, step: int, length: int, size: int) -> tuple[RelationStep, ...]:
     if (start, step, length) == (0, 1, size):
         return ()
     return (Taps(axis, slice_taps(start, step, length, size)),)
@@ -26,7 +26,7 @@ def _bounds(call: Call, size: int) -> tuple[int, int]:
     return first, max(first, last)
 
 
-def _split(call: Call) -> Reading:
+def _split(call: Call) -> OperatorRule:
     axis, size = call.axis(), call.first.shape[call.axis()]
     lengths = [shape[axis] for shape in call.outputs]
     starts = [0, *accumulate(lengths)]
@@ -34,30 +34,30 @@ def _split(call: Call) -> Reading:
         Flow(0, i, _part(axis, start, 1, length, size))
         for i, (start, length) in enumerate(zip(starts, lengths, strict=False))
     )
-    return Reading("split", flows)
+    return OperatorRule("split", flows)
 
 
-def _unbind(call: Call) -> Reading:
+def _unbind(call: Call) -> OperatorRule:
     axis, size = call.axis(), call.first.shape[call.axis()]
     flows = tuple(Flow(0, i, (*_part(axis, i, 1, 1, size), Reshape(shape))) for i, shape in enumerate(call.outputs))
-    return Reading("unbind", flows)
+    return OperatorRule("unbind", flows)
 
 
-def _slice(call: Call) -> Reading:
+def _slice(call: Call) -> OperatorRule:
     axis = call.axis()
     size = call.first.shape[axis]
     start, _ = _bounds(call, size)
     return move("slice", call, *_part(axis, start, call.arguments["step"], call.outputs[0][axis], size))
 
 
-def _narrow(call: Call) -> Reading:
+def _narrow(call: Call) -> OperatorRule:
     axis = call.axis()
     return move(
         "slice", call, *_part(axis, call.arguments["start"], 1, call.arguments["length"], call.first.shape[axis])
     )
 
 
-def _select(call: Call) -> Reading:
+def _select(call: Call) -> OperatorRule:
     axis = call.axis()
     size = call.first.shape[axis]
     index = call.arguments["index"] % size
@@ -73,7 +73,7 @@ def _written_over(covered: Positions | range, size: int, part_size: int) -> tupl
     return listed_taps(base, size), listed_taps(part, part_size)
 
 
-def _slice_scatter(call: Call) -> Reading:
+def _slice_scatter(call: Call) -> OperatorRule:
     base, part = call.operand("self"), call.operand("src")
     axis = axis_of(call.arguments["dim"], base.rank)
     start, end = _bounds(call, base.shape[axis])
@@ -82,7 +82,7 @@ def _slice_scatter(call: Call) -> Reading:
     return _overwritten("slice_scatter", base, (Taps(axis, kept),), part, (Taps(axis, written),))
 
 
-def _select_scatter(call: Call) -> Reading:
+def _select_scatter(call: Call) -> OperatorRule:
     base, part = call.operand("self"), call.operand("src")
     axis = axis_of(call.arguments["dim"], base.rank)
     index = call.arguments["index"] % base.shape[axis]
@@ -91,8 +91,10 @@ def _select_scatter(call: Call) -> Reading:
     return _overwritten("select_scatter", base, (Taps(axis, kept),), part, (Reshape(one), Taps(axis, written)))
 
 
-def _overwritten(op: str, base: Operand, kept: tuple[Step, ...], part: Operand, written: tuple[Step, ...]) -> Reading:
-    return Reading(op, (Flow(base.slot, 0, kept), Flow(part.slot, 0, written)))
+def _overwritten(
+    op: str, base: Operand, kept: tuple[RelationStep, ...], part: Operand, written: tuple[RelationStep, ...]
+) -> OperatorRule:
+    return OperatorRule(op, (Flow(base.slot, 0, kept), Flow(part.slot, 0, written)))
 
 
 def _diagonal_places(call: Call, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Positions]:
@@ -107,7 +109,7 @@ def _diagonal_places(call: Call, shape: tuple[int, ...]) -> tuple[tuple[int, ...
     return (*(axis for axis in range(rank) if axis not in (first, second)), first, second), positions
 
 
-def _diagonal(call: Call) -> Reading:
+def _diagonal(call: Call) -> OperatorRule:
     shape = call.first.shape
     order, positions = _diagonal_places(call, shape)
     flat = (*(shape[axis] for axis in order[:-2]), shape[order[-2]] * shape[order[-1]])
@@ -118,7 +120,7 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
-def _diagonal_scatter(call: Call) -> Reading:
+def _diagonal_scatter(call: Call) -> OperatorRule:
     base, part = call.operand("self"), call.operand("src")
     order, positions = _diagonal_places(call, base.shape)
     moved = tuple(base.shape[axis] for axis in order)
@@ -126,7 +128,7 @@ def _diagonal_scatter(call: Call) -> Reading:
     axis = len(flat) - 1
     kept, written = _written_over(positions, flat[axis], part.shape[-1])
     back = (Reshape(moved), Permute(_inverse(order)))
-    return Reading(
+    return OperatorRule(
         "diagonal_scatter",
         (
             Flow(base.slot, 0, (Permute(order), Reshape(flat), Taps(axis, kept), *back)),
@@ -143,22 +145,22 @@ def _strided_places(call: Call, shape: tuple[int, ...], source: tuple[int, ...])
     return None if grid.size and int(grid.max()) >= prod(source) else grid.reshape(-1)
 
 
-def _as_strided(call: Call) -> Reading:
+def _as_strided(call: Call) -> OperatorRule:
     places = _strided_places(call, call.outputs[0], call.first.shape)
     if places is None:
-        return Reading("as_strided", flows=None)
+        return OperatorRule("as_strided", flows=None)
     total = prod(call.first.shape)
     return move("as_strided", call, Reshape((total,)), Taps(0, listed_taps(places, total)), Reshape(call.outputs[0]))
 
 
-def _as_strided_scatter(call: Call) -> Reading:
+def _as_strided_scatter(call: Call) -> OperatorRule:
     base, part = call.operand("self"), call.operand("src")
     places = _strided_places(call, part.shape, base.shape)
     if places is None:
-        return Reading("as_strided_scatter", flows=None)
+        return OperatorRule("as_strided_scatter", flows=None)
     total = prod(base.shape)
     kept, written = _written_over(places, total, prod(part.shape))
-    return Reading(
+    return OperatorRule(
         "as_strided_scatter",
         (
             Flow(base.slot, 0, (Reshape((total,)), Taps(0, kept), Reshape(base.shape))),

@@ -18,7 +18,7 @@ from convscope.capture.operators import (
     shuffles,
     slices,
 )
-from convscope.capture.recording.operator_rules import Call, Reading, Rule
+from convscope.capture.recording.operator_rules import Call, OperatorRule, Rule
 
 RULES: Mapping[str, Rule] = {
     **elementwise.RULES,
@@ -36,13 +36,13 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def read(call: Call) -> Reading:
+def read(call: Call) -> OperatorRule:
     """What the table says about a call; unknown operators get no flows and no MACs."""
     rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
     if rule is not None:
         return rule(call)
     if not call.operands:
-        return Reading(call.op, flows=())
+        return OperatorRule(call.op, flows=())
     if call.pointwise:
         return elementwise.pointwise(call)
-    return Reading(call.op, flows=None, macs=None)
+    return OperatorRule(call.op, flows=None, macs=None)

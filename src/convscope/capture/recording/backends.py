@@ -17,7 +17,7 @@ from convscope.capture.recording.schema import Operator
 from convscope.capture.recording.tracking import Signature
 
 
-class World(Protocol):
+class Backend(Protocol):
     """How tensors are made and operations executed."""
 
     # Whether results may be made up from a cache, by shapes and settings.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from convscope.capture.recording.numbers import Numbers
-from convscope.capture.recording.place import Place
+from convscope.capture.recording.place import ModuleCall
 from convscope.capture.recording.schema import describe, plain
 from convscope.capture.recording.templates import Template
 from convscope.capture.recording.tracking import Memory, Signature, Tracked
 from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
 
 
-class Ledger:
+class GraphBuilder:
     """Values and nodes in order, and which values depend on the model's input.
 
     `numbers` knows how to compute the values that do not.
@@ -44,7 +44,7 @@ class Ledger:
         operands: list[Tracked],
         template: Template,
         memories: list[Memory],
-        place: Place,
+        place: ModuleCall,
         made: list[Signature] | None = None,
     ) -> list[int]:
         """Write down a node and the values that it makes, in these memories."""
@@ -96,8 +96,8 @@ def _reference(setting: Any) -> Any:
 
 
 def _references(setting: Any) -> Argument:
-    settled: Argument = _plain_reference(setting)
-    return settled
+    resolved: Argument = _plain_reference(setting)
+    return resolved
 
 
 def _plain_reference(setting: Any) -> Any:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from convscope.capture.recording.backends import World
-from convscope.capture.recording.numbers import NeedsNumbers, Numbers
+from convscope.capture.recording.backends import Backend
+from convscope.capture.recording.numbers import NeedsNumbersError, Numbers
 from convscope.capture.recording.tracking import Tracked, signature_of
 
 
-def unmasked(indices: Sequence[Tracked | None], numbers: Numbers, world: World) -> list[torch.Tensor | None]:
+def unmasked(indices: Sequence[Tracked | None], numbers: Numbers, world: Backend) -> list[torch.Tensor | None]:
     """Index tensors to run on, every mask as the places that it lets through.
 
     Raises:
@@ -25,7 +25,7 @@ def unmasked(indices: Sequence[Tracked | None], numbers: Numbers, world: World) 
             continue
         mask = numbers.array(index.value)
         if mask is None:
-            raise NeedsNumbers("a mask that is computed from the input")
+            raise NeedsNumbersError("a mask that is computed from the input")
         listed = map(torch.from_numpy, np.nonzero(np.atleast_1d(mask)))
         places += [world.stand_in(t, signature_of(t)) for t in listed]
     return places

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from convscope.capture.recording.place import Place
+from convscope.capture.recording.place import ModuleCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ModuleCalls:
 
 
 @contextmanager
-def watched(calls: ModuleCalls, enter: Callable[[Place], Place]) -> Iterator[None]:
+def watched(calls: ModuleCalls, enter: Callable[[ModuleCall], ModuleCall]) -> Iterator[None]:
     """Tell `enter` of each module that starts, and again of the outer one when it ends.
 
     `nn.Module.__call__` is wrapped for as long as this lasts and put back afterwards, so no module gets a hook.
@@ -54,7 +54,7 @@ def watched(calls: ModuleCalls, enter: Callable[[Place], Place]) -> Iterator[Non
             return original(self, *args, **kwargs)
         count = calls.counts.get(path, 0)
         calls.counts[path] = count + 1
-        outer = enter(Place(path, count))
+        outer = enter(ModuleCall(path, count))
         try:
             result = original(self, *args, **kwargs)
         except Exception:

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.generic]
 LARGEST = 4_000_000
 
 
-class NeedsNumbers(Exception):
+class NeedsNumbersError(Exception):
     """The forward pass asks for the numbers in a tensor, and stand-ins have none."""
 
 
@@ -59,7 +59,7 @@ class Numbers:
         function, settings, output = recipe
         try:
             result = self.evaluate(function, describe(function), settings)
-        except NeedsNumbers:
+        except NeedsNumbersError:
             return None
         tensor = flat(result if isinstance(result, tuple) else (result,))[output]
         assert isinstance(tensor, torch.Tensor)
@@ -82,7 +82,7 @@ class Numbers:
     def _require(self, reference: Ref | torch.Tensor) -> torch.Tensor:
         tensor = self.tensor(reference.value) if isinstance(reference, Ref) else reference
         if tensor is None or tensor.numel() > LARGEST:
-            raise NeedsNumbers("a tensor that is not known before the network runs")
+            raise NeedsNumbersError("a tensor that is not known before the network runs")
         return tensor.cpu()
 
 

@@ -1,7 +1,8 @@
 """What the operator table says about one call: the nouns between the recorder and the rules.
 
-A rule sees a `Call` (shapes and settings, no torch objects) and answers with a `Reading`: the operation's name, how its
-outputs depend on its tensors, and what it costs. Rules are pure, so their readings are cached by shapes and settings.
+A rule sees a `Call` (shapes and settings, no torch objects) and returns an `OperatorRule`: the operation's name, how
+its outputs depend on its tensors, and what it costs. Rules are pure, so what they return is cached by shapes
+and settings.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import Status, Step
+from convscope.geometry.relation import RelationStep, Status
 from convscope.geometry.window import Window
 
 
@@ -37,12 +38,12 @@ class Flow:
 
     source: int
     output: int = 0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RelationStep, ...] = ()
     status: Status = Status.EXACT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class OperatorRule:
     """What is known about a call; `flows` and `macs` are None where nothing is known."""
 
     op: str
@@ -96,4 +97,4 @@ def axis_of(axis: int, rank: int) -> int:
     return axis % rank if rank else 0
 
 
-Rule = Callable[[Call], Reading]
+Rule = Callable[[Call], OperatorRule]

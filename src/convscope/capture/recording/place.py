@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModuleCall:
     """A module's path, and which of its calls this is, from 0."""
 
     path: str

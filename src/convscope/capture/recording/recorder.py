@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convscope.capture.recording.backends import World
-from convscope.capture.recording.graph_builder import Ledger, by_reference
+from convscope.capture.recording.backends import Backend
+from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.masks import unmasked
-from convscope.capture.recording.numbers import Array, NeedsNumbers, as_array, convert, flat
-from convscope.capture.recording.place import Place
-from convscope.capture.recording.saved_buffers import Originals
+from convscope.capture.recording.numbers import Array, NeedsNumbersError, as_array, convert, flat
+from convscope.capture.recording.place import ModuleCall
+from convscope.capture.recording.saved_buffers import SavedBuffers
 from convscope.capture.recording.schema import Operator, describe, is_composite
 from convscope.capture.recording.shared_memory import catch_up, wrote
 from convscope.capture.recording.shortcuts import results_of
@@ -50,15 +50,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         world: where operations run.
     """
 
-    def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: World) -> None:
+    def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: Backend) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's class has no types
-        self.ledger = Ledger()
+        self.ledger = GraphBuilder()
         self.kept = Kept()
-        self.place = Place("", 0)
+        self.place = ModuleCall("", 0)
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
-        self.originals = Originals(named)
+        self.originals = SavedBuffers(named)
         self._named = named
         self._world = world
         self._by_id: dict[int, Tracked] = {}
@@ -121,7 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             result = self._run(func, operator, settings, operands, tuple(key), given)
             self.kept.end(len(self.ledger.nodes) - 1, operator.base)
             return result
-        except NeedsNumbers:
+        except NeedsNumbersError:
             raise
         except Exception as problem:
             if self.failure is None or self.failure.problem is not problem:
@@ -335,8 +335,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return self._world.execute(func, operator, _tensors_of({**settings, "indices": places}))
         try:
             result = self.ledger.numbers.evaluate(func, operator, by_reference(settings))
-        except NeedsNumbers:
-            raise NeedsNumbers(operator.target) from None
+        except NeedsNumbersError:
+            raise NeedsNumbersError(operator.target) from None
         return convert(result, lambda t: self._world.stand_in(t, signature_of(t)))
 
 

@@ -12,7 +12,7 @@ from convscope.capture.recording.schema import Operator
 from convscope.capture.recording.tracking import Tracked
 
 
-class Originals:
+class SavedBuffers:
     """Copies of the model's own tensors, from before they were written."""
 
     def __init__(self, own: Container[int]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from convscope.capture.operators.table import read
 from convscope.capture.recording.numbers import Numbers, flat
-from convscope.capture.recording.operator_rules import Call, Operand, Reading
+from convscope.capture.recording.operator_rules import Call, Operand, OperatorRule
 from convscope.capture.recording.schema import Operator, plain
 from convscope.capture.recording.tracking import Signature, Tracked, signature_of
 
@@ -37,7 +37,7 @@ class Template:
 
     results: tuple[Signature | tuple[Signature, ...] | None, ...]
     made: tuple[Signature, ...]
-    reading: Reading
+    reading: OperatorRule
     plain: dict[str, Any]
     holders: tuple[str, ...]
 
@@ -98,8 +98,8 @@ def template_of(
         pointwise=operator.pointwise,
         values=lambda operand: numbers.array(operands[operand.slot].value),
     )
-    settled = {name: value if name in holders else plain(value) for name, value in seen.items()}
-    return Template(results, made, read(call), settled, holders)
+    resolved = {name: value if name in holders else plain(value) for name, value in seen.items()}
+    return Template(results, made, read(call), resolved, holders)
 
 
 def _with_operands(setting: Any, slots: Iterator[int]) -> Any:

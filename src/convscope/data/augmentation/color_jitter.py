@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation.draws import Draws
+from convscope.data.augmentation.draws import BatchRng
 from convscope.data.batches import STATISTICS_SAMPLE, Normalization
-from convscope.data.device_copy import sent
+from convscope.data.device_copy import to_device
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 
@@ -48,10 +48,10 @@ def measure_color_axes(images: ImageSet) -> ColorAxes:
 
 
 def color_jitter(
-    batch: Tensor, deviation: float, axes: ColorAxes, normalization: Normalization, draws: Draws
+    batch: Tensor, deviation: float, axes: ColorAxes, normalization: Normalization, draws: BatchRng
 ) -> Tensor:
     """Add one colour to every pixel of an image: a draw from N(0, deviation) along each axis; (N, C, H, W)."""
     along = torch.stack([draws.normal() for _ in axes], 1) * deviation
-    shifts = along @ sent(torch.tensor(axes), batch.device)
-    shifts = shifts / sent(torch.tensor(normalization.std), batch.device)
+    shifts = along @ to_device(torch.tensor(axes), batch.device)
+    shifts = shifts / to_device(torch.tensor(normalization.std), batch.device)
     return batch + shifts.to(batch.dtype)[:, :, None, None]

@@ -11,7 +11,7 @@ from convscope.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class BatchPart:
     """Rows [start, start + n) of a batch of `total` images; `total` None says that the n rows are the whole batch.
 
     Raises:
@@ -30,18 +30,18 @@ class Part:
             raise DataError(f"part of a batch: row {self.start} of {self.total} images does not exist")
 
 
-WHOLE_BATCH = Part()
+WHOLE_BATCH = BatchPart()
 
 
 @dataclass(frozen=True)
-class Draws:
+class BatchRng:
     """One value for each of the `count` images of a part; drawn for the whole batch, of which the rows are taken.
 
     So the generator moves on alike in every process, and an image gets the same draw whoever augments it.
     """
 
     count: int
-    part: Part
+    part: BatchPart
     generator: torch.Generator
 
     def __post_init__(self) -> None:

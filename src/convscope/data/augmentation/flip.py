@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation.draws import Draws
-from convscope.data.device_copy import sent
+from convscope.data.augmentation.draws import BatchRng
+from convscope.data.device_copy import to_device
 
 # The stream of the images' first coins beside a run's other draws.
 TURN_STREAM = 2**23 - 3
 
 
-def flip(batch: Tensor, draws: Draws) -> Tensor:
+def flip(batch: Tensor, draws: BatchRng) -> Tensor:
     """Mirror each image left to right with probability one half."""
     return flip_these(batch, draws.uniform() < 0.5)
 
@@ -23,7 +23,7 @@ def flip_these(batch: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
 
 
-class Turns:
+class AlternatingFlip:
     """Which images are mirrored in which epoch: by a coin of the image's own in the first, then in turn.
 
     So any two epochs in a row show an image both ways, where new coins would show half of the images the same way
@@ -37,5 +37,5 @@ class Turns:
 
     def mirrored(self, rows: Tensor, epoch: int) -> Tensor:
         """For the images of these rows (N,), counted from 0, whether they are mirrored in an epoch: bool (N,)."""
-        found = self._first[sent(rows, self._first.device)]
+        found = self._first[to_device(rows, self._first.device)]
         return ~found if epoch % 2 else found

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.data.augmentation.draws import WHOLE_BATCH, Draws, Part
+from convscope.data.augmentation.draws import WHOLE_BATCH, BatchPart, BatchRng
 from convscope.data.augmentation.windows import box
 from convscope.errors import DataError
 
@@ -43,7 +43,7 @@ class Mixing:
 
 
 def mix(
-    pixels: Tensor, targets: Tensor, mixing: Mixing, *, generator: torch.Generator, part: Part = WHOLE_BATCH
+    pixels: Tensor, targets: Tensor, mixing: Mixing, *, generator: torch.Generator, part: BatchPart = WHOLE_BATCH
 ) -> tuple[Tensor, Tensor]:
     """Images (N, C, H, W) and targets, each mixed with its neighbour; nothing is changed where nothing is on.
 
@@ -54,7 +54,7 @@ def mix(
     """
     if not mixing.on:
         return pixels, targets
-    draws = Draws(len(pixels), part, generator)
+    draws = BatchRng(len(pixels), part, generator)
     row = part.start + torch.arange(draws.count, device=pixels.device)
     partner = (row ^ 1) - part.start
     alone = (partner < 0) | (partner >= draws.count)
@@ -77,7 +77,7 @@ def mix(
     return mixed, own * shares + (1 - own) * shares[partner]
 
 
-def _drawn(mixing: Mixing, draws: Draws, pair: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn(mixing: Mixing, draws: BatchRng, pair: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Each image's λ (N,), whether it is cut (N,), and the box's centre (2, N) in parts of the sides, pair by pair."""
     pairs = (draws.total + 1) // 2
     generator = draws.generator

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.augmentation import operations
-from convscope.data.augmentation.draws import Draws
+from convscope.data.augmentation.draws import BatchRng
 from convscope.data.batches import Normalization
 
 # Strengths that can be drawn, evenly spaced from none to the strongest.
@@ -60,7 +60,7 @@ def magnitude_of(operation: Operation, strength: Tensor, negative: Tensor) -> Te
     return torch.where(negative, -spread, spread) if operation.signed else spread
 
 
-def trivial_augment(batch: Tensor, normalization: Normalization, draws: Draws) -> Tensor:
+def trivial_augment(batch: Tensor, normalization: Normalization, draws: BatchRng) -> Tensor:
     """One operation on each image of a normalised batch (N, C, H, W), in levels of 0 to 255."""
     chosen, strength, negative = draws.integers(len(SPACE)), draws.integers(BINS), draws.integers(2) == 1
     mean = torch.tensor(normalization.mean, device=batch.device)[:, None, None]

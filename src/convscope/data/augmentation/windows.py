@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.data.augmentation.draws import Draws
+from convscope.data.augmentation.draws import BatchRng
 from convscope.errors import DataError
 
 
-def padded_crop(batch: Tensor, padding: int, mode: str, draws: Draws) -> Tensor:
+def padded_crop(batch: Tensor, padding: int, mode: str, draws: BatchRng) -> Tensor:
     """Pad on all sides and cut a window of the old size at a place of each image's own (He et al. 2016, 4.2)."""
     count, _, height, width = batch.shape
     if mode == "reflect":
@@ -29,7 +29,7 @@ def padded_crop(batch: Tensor, padding: int, mode: str, draws: Draws) -> Tensor:
     return cut.permute(0, 3, 1, 2)
 
 
-def random_resized_crop(batch: Tensor, area: tuple[float, float], draws: Draws) -> Tensor:
+def random_resized_crop(batch: Tensor, area: tuple[float, float], draws: BatchRng) -> Tensor:
     """Cut a window of random area and shape and scale it back to the full size (bilinear; Szegedy et al. 2015)."""
     count, _, height, width = batch.shape
     areas = draws.uniform(area[0], area[1])
@@ -46,7 +46,7 @@ def random_resized_crop(batch: Tensor, area: tuple[float, float], draws: Draws) 
     return functional.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def cutout(batch: Tensor, side: int, draws: Draws) -> Tensor:
+def cutout(batch: Tensor, side: int, draws: BatchRng) -> Tensor:
     """Set a square of each image to 0 (DeVries and Taylor 2017); its centre lies anywhere, so it may hang over."""
     height, width = batch.shape[2:]
     top = draws.integers(height) - side // 2

@@ -26,10 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.data.listing import Listing
-from convscope.data.pixels.cache import Entry, NewEntry, Outcome, checksum, entry_key, open_entry, remove_entry
+from convscope.data.pixels.cache import (
+    CacheEntry,
+    DecodeOutcome,
+    NewEntry,
+    checksum,
+    entry_key,
+    open_entry,
+    remove_entry,
+)
 from convscope.data.pixels.cache_budget import cache_limit
 from convscope.data.records import Decoding, Pixels, Progress
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
 TASK_ROWS = 64
@@ -53,7 +61,7 @@ class Decoded:
     """Every row's pixels, uint8 (N, H, W, C), and what was found on the way."""
 
     pixels: Pixels
-    outcome: Outcome
+    outcome: DecodeOutcome
     hit: bool
     path: Path | None
     seconds: float
@@ -106,7 +114,9 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
     )
 
 
-def _changed_rows(listing: Listing, entry: Entry, *, verify: bool, progress: Progress) -> tuple[list[int], list[int]]:
+def _changed_rows(
+    listing: Listing, entry: CacheEntry, *, verify: bool, progress: Progress
+) -> tuple[list[int], list[int]]:
     """The rows that were read again, and those of them whose content is not what was decoded."""
     count = len(listing.labels)
     if verify:
@@ -133,17 +143,17 @@ def _digest(listing: Listing, row: int) -> int:
     """The digest of what a row is decoded from, 0 where it can't be read."""
     try:
         return listing.read.digest(row)
-    except Unreadable:
+    except UnreadableError:
         return 0
 
 
 def _decode_all(
     listing: Listing, decoding: Decoding, store: Callable[[int, Pixels, Digests], None], progress: Progress
-) -> Outcome:
+) -> DecodeOutcome:
     """Decode every row and store it, block by block; an interrupt or a full disk stops all threads."""
     count = len(listing.labels)
     what = "decoding images"
-    outcome = Outcome()
+    outcome = DecodeOutcome()
     remarks: Counter[str] = Counter()
     stopped = threading.Event()
 
@@ -157,7 +167,7 @@ def _decode_all(
                 break
             try:
                 image = listing.read(row, decoding)
-            except Unreadable as reason:
+            except UnreadableError as reason:
                 bad[row] = str(reason)
                 digests[row - first] = _digest(listing, row)
             else:
@@ -219,7 +229,7 @@ def _typical_seconds(listing: Listing, decoding: Decoding) -> float:
     times: list[float] = []
     for row in range(0, count, max(1, count // TIMED_ROWS)):
         began = time.perf_counter()
-        with contextlib.suppress(Unreadable):
+        with contextlib.suppress(UnreadableError):
             listing.read(row, decoding)
             times.append(time.perf_counter() - began)
         if sum(times) > TIMED_SECONDS:

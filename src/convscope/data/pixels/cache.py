@@ -34,7 +34,7 @@ from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable, read_bytes, require_regular
+from convscope.files.regular import UnreadableError, read_bytes, require_regular
 
 # Raise it whenever the same file and decoding would give other pixels than before.
 FORMAT = 2
@@ -44,7 +44,7 @@ CHECKED_BYTES = 256 * 2**20
 
 
 @dataclass
-class Outcome:
+class DecodeOutcome:
     """What decoding found besides the pixels, row by row."""
 
     # row -> why it was kept out
@@ -56,12 +56,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One entry of the cache, open."""
 
     path: Path
     pixels: Pixels
-    outcome: Outcome
+    outcome: DecodeOutcome
     # The digest of what each row was decoded from (N,).
     digests: npt.NDArray[np.uint32]
 
@@ -77,7 +77,7 @@ def checksum(row: Pixels) -> int:
     return zlib.crc32(row.data if row.flags.c_contiguous else row.tobytes())
 
 
-def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool = True) -> Entry | None:
+def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool = True) -> CacheEntry | None:
     """The entry if it is there and whole, else None; what is damaged is removed.
 
     Without `check` its pixels are not held to their checksums: of an entry that this process has just written.
@@ -95,7 +95,7 @@ def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool
     return entry
 
 
-def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> Entry | None:
+def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> CacheEntry | None:
     try:
         described = read_json(path / "entry.json")
         checksums = np.frombuffer(read_bytes(path / "checksums.bin"), np.uint32)
@@ -108,17 +108,17 @@ def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> Entry | N
         if zlib.crc32(digests.data) != described.integer("digest") or len(digests) != shape[0]:
             return None
         outcome = _outcome(described, rows=shape[0])
-    except (Unreadable, OSError, ValueError):
+    except (UnreadableError, OSError, ValueError):
         return None
-    return Entry(path, pixels, outcome, digests)
+    return CacheEntry(path, pixels, outcome, digests)
 
 
-def _outcome(fields: Fields, *, rows: int) -> Outcome:
+def _outcome(fields: Fields, *, rows: int) -> DecodeOutcome:
     """What an entry.json says that decoding found; raises Unreadable where it is no such thing."""
     bad, remarks = fields.object("bad"), fields.object("remarks")
     if not all(row.isdecimal() and int(row) < rows for row in bad.values):
-        raise Unreadable("its bad rows are no rows")
-    return Outcome(
+        raise UnreadableError("its bad rows are no rows")
+    return DecodeOutcome(
         bad={int(row): bad.text(row) for row in bad.values},
         remarks={remark: remarks.integer(remark, at_least=0) for remark in remarks.values},
         same=fields.pairs("same", at_least=0, at_most=rows - 1),
@@ -195,7 +195,7 @@ class NewEntry:
         assert pixels is not None
         return pixels
 
-    def keep(self, outcome: Outcome, *, source: str, decoding: Decoding) -> Entry:
+    def keep(self, outcome: DecodeOutcome, *, source: str, decoding: Decoding) -> CacheEntry:
         """Finish the entry and put it in its place; returns it open."""
         described: dict[str, Any] = {
             "format": FORMAT,
@@ -266,7 +266,7 @@ def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> 
         try:
             other = read_json(path / "entry.json")
             superseded = all(other.value(name) == described[name] for name in ("source", "decoding"))
-        except Unreadable:
+        except UnreadableError:
             continue
         if superseded:
             remove_entry(path)

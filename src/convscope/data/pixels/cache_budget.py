@@ -16,7 +16,7 @@ LIMIT_GIB = 50.0
 LIMIT_SAID = "CONVSCOPE_CACHE_GIB"
 
 
-class LackOfRoom(DataError):
+class CacheFullError(DataError):
     """The cache, or its disk, has no room for so many decoded images."""
 
 
@@ -55,7 +55,7 @@ def require_room(directory: Path, shape: tuple[int, ...]) -> None:
     """Raise LackOfRoom where an entry of this shape would not fit, with what to do."""
     if (lack := _lack(directory, shape)) is not None:
         why, what_to_do = lack
-        raise LackOfRoom(f"{plural(shape[0], 'image')} would be {why}: {what_to_do}, or take smaller images")
+        raise CacheFullError(f"{plural(shape[0], 'image')} would be {why}: {what_to_do}, or take smaller images")
 
 
 def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:

@@ -28,7 +28,7 @@ from convscope.data.pixels.structure import read_header
 from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
-from convscope.files.regular import Unreadable, open_descriptor, read_whole
+from convscope.files.regular import UnreadableError, open_descriptor, read_whole
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -53,7 +53,7 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels = decode_file(os.fspath(path), decoding).pixels
-    except Unreadable as reason:
+    except UnreadableError as reason:
         raise DataError(f"{os.fspath(path)}: {reason}") from None
     return pixels
 
@@ -145,7 +145,7 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
     """
     try:
         return _load_as_it_is(data, header)
-    except Unreadable:
+    except UnreadableError:
         bare = without_texts(data) if header.format == "PNG" else data
         if len(bare) == len(data):
             raise
@@ -154,7 +154,7 @@ def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
 
 def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
     if header.unchecked and not listens():
-        raise Unreadable("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
+        raise UnreadableError("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
     if header.format == "TIFF":
         check_strips(data)
     with complaints() as said:
@@ -162,12 +162,12 @@ def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             image = open_with_pillow(data, header.format)
             # A GIF's frame may be larger than its screen, and Pillow enlarges the image then.
             if image.width * image.height > header.width * header.height:
-                raise Unreadable(f"damaged: {image.width}x{image.height} pixels in {header.width}x{header.height}")
+                raise UnreadableError(f"damaged: {image.width}x{image.height} pixels in {header.width}x{header.height}")
             in_order = header.format == "PNG" and not is_interlaced(data)
             mark = _mark_last_row(image) if in_order else None
             several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             image.load()
-        except Unreadable:
+        except UnreadableError:
             raise
         except Exception as error:
             # Whatever a decoder raises on bytes from strangers, its meaning is that they can't be read.
@@ -176,9 +176,9 @@ def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
                 reason = "damaged: its header can't be read"
             if type(error).__name__ == "DecompressionBombError":
                 reason = f"it claims more than {PIXEL_LIMIT // 10**6} megapixels, the limit"
-            raise Unreadable(reason[:200]) from None
+            raise UnreadableError(reason[:200]) from None
     if said:
-        raise Unreadable(f"{header.format} damaged: {said[0]}")
+        raise UnreadableError(f"{header.format} damaged: {said[0]}")
     if header.format == "PNG" and (not in_order or image.getpixel((0, image.height - 1)) == mark):
         check_rows(data)
     return image, several

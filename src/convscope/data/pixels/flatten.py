@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ def flatten(image: Image.Image, background: Background, *, depth: int = 8) -> tu
         return _from_16_bits(image, background)
     if mode in ("I", "F"):
         numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
-        raise Unreadable(f"its pixels are {numbers}, whose range is not known: convert it to 8 or 16 bits")
+        raise UnreadableError(f"its pixels are {numbers}, whose range is not known: convert it to 8 or 16 bits")
     if mode == "P":
         return _from_palette(image, background), False
     if mode in _WITH_ALPHA:
@@ -48,7 +48,7 @@ def flatten(image: Image.Image, background: Background, *, depth: int = 8) -> tu
         return _without_key(image, _colour_key(image, depth), background), False
     if mode in _COLOUR:
         return image.convert("RGB"), False
-    raise Unreadable(f"its pixels are of the kind {mode}, which is not read: convert it to RGB")
+    raise UnreadableError(f"its pixels are of the kind {mode}, which is not read: convert it to RGB")
 
 
 def _from_16_bits(image: Image.Image, background: Background) -> tuple[Image.Image, bool]:
@@ -77,7 +77,7 @@ def _from_palette(image: Image.Image, background: Background) -> Image.Image:
     colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     highest = int(np.asarray(image).max())
     if highest >= len(colours):
-        raise Unreadable(f"damaged: a pixel has colour {highest} of a palette of {len(colours)}")
+        raise UnreadableError(f"damaged: a pixel has colour {highest} of a palette of {len(colours)}")
     alpha = np.full(len(colours), 255, np.uint8)
     transparency = image.info.get("transparency")
     if isinstance(transparency, bytes):
@@ -135,7 +135,7 @@ def _colour_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
     if not isinstance(key, tuple) or len(key) != 3:
         return None
     if depth == 16:
-        raise Unreadable("16-bit colour with one transparent colour is not read: save it with an alpha channel")
+        raise UnreadableError("16-bit colour with one transparent colour is not read: save it with an alpha channel")
     return tuple(level & 255 for level in key)
 
 

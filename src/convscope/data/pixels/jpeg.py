@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from convscope.data.pixels.sniff import Header, check_size
 from convscope.data.records import Pixels
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 SCAN_LIMIT = 200
 # Each scan visits all pixels, however few bytes it has. Photographs have up to 12 scans: so many of 50 megapixels.
@@ -78,7 +78,7 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
             if data[position] != 0xFF or marker in (0, 0xFF):
                 found = _NEXT_MARKER.search(data, position)
                 if found is None:
-                    raise Unreadable(_CUT_SHORT)
+                    raise UnreadableError(_CUT_SHORT)
                 _check_gap(data[position : found.start()])
                 position = found.start()
                 marker = data[position + 1]
@@ -95,20 +95,20 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
             elif marker == _SOS:
                 scans += 1
                 if scans > SCAN_LIMIT:
-                    raise Unreadable(f"a JPEG of more than {SCAN_LIMIT} scans")
+                    raise UnreadableError(f"a JPEG of more than {SCAN_LIMIT} scans")
                 found = _MARKER.search(data, position)
                 if found is None:
-                    raise Unreadable(_CUT_SHORT)
+                    raise UnreadableError(_CUT_SHORT)
                 scan_end = found.start()
             elif marker == _APP1:
                 has_metadata = True
             elif marker in _SOF_NAMES:
-                raise Unreadable(f"a {_SOF_NAMES[marker]} JPEG, which is not read")
+                raise UnreadableError(f"a {_SOF_NAMES[marker]} JPEG, which is not read")
             elif 0xC0 <= marker <= 0xC2:
                 if width:
-                    raise Unreadable("JPEG damaged: two frame headers in one picture")
+                    raise UnreadableError("JPEG damaged: two frame headers in one picture")
                 if data[start] != 8:
-                    raise Unreadable(f"a JPEG of {data[start]} bits per sample; 8 are read")
+                    raise UnreadableError(f"a JPEG of {data[start]} bits per sample; 8 are read")
                 height = data[start + 1] << 8 | data[start + 2]
                 width = data[start + 3] << 8 | data[start + 4]
                 components = data[start + 5]
@@ -117,16 +117,16 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
                 segments.append(_Segment(marker, first, position, scan_end))
             position = scan_end
         else:
-            raise Unreadable(f"a JPEG of more than {SEGMENT_LIMIT:,} segments")
+            raise UnreadableError(f"a JPEG of more than {SEGMENT_LIMIT:,} segments")
     except IndexError:
-        raise Unreadable(_CUT_SHORT) from None
+        raise UnreadableError(_CUT_SHORT) from None
     if not width or not scans:
-        raise Unreadable("JPEG damaged: it holds no picture")
+        raise UnreadableError("JPEG damaged: it holds no picture")
     # Huffman coding spends a bit or more on each 8x8 block of the first scan.
     if 8 * len(data) < -(-width // 8) * -(-height // 8):
-        raise Unreadable(f"JPEG damaged: {len(data)} bytes can't hold {width}x{height} pixels")
+        raise UnreadableError(f"JPEG damaged: {len(data)} bytes can't hold {width}x{height} pixels")
     if scans * width * height > SCAN_PIXEL_LIMIT:
-        raise Unreadable(
+        raise UnreadableError(
             f"{scans} scans of {width}x{height} pixels; the limit of all is {SCAN_PIXEL_LIMIT // 10**6} megapixels"
         )
     return Header("JPEG", width, height, components, has_metadata)
@@ -136,7 +136,7 @@ def _check_gap(gap: bytes) -> None:
     """Raise Unreadable where the bytes between two segments may be a segment or a scan whose marker is damaged."""
     rest = gap.lstrip(b"\xff")
     if len(rest) > HARMLESS_GAP and rest.strip(b"\0"):
-        raise Unreadable(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
+        raise UnreadableError(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
 
 
 @functools.cache
@@ -169,7 +169,7 @@ def decode_jpeg(data: bytes, components: int) -> Pixels | None:
     if complaint != _UNKNOWN_SAMPLING:
         pixels, complaint = _try_mended(fast, data, space, components, complaint)
     if pixels is None and complaint != _UNKNOWN_SAMPLING:
-        raise Unreadable(f"JPEG damaged: {complaint}")
+        raise UnreadableError(f"JPEG damaged: {complaint}")
     return pixels
 
 

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 _Integers = npt.NDArray[np.int64]
 
@@ -58,7 +58,7 @@ def decoded_length(data: bytes | memoryview) -> int:
     while position + 9 <= bits:
         tables += 1
         if tables > _FREE_TABLES + len(packed) // _BYTES_A_TABLE:
-            raise Unreadable("TIFF damaged: LZW with a clear code every few bytes")
+            raise UnreadableError("TIFF damaged: LZW with a clear code every few bytes")
         starts = position + offsets
         starts = starts[: np.searchsorted(starts + widths, bits, side="right")]
         codes = _codes_at(padded, starts, widths[: len(starts)])
@@ -67,7 +67,7 @@ def decoded_length(data: bytes | memoryview) -> int:
         length += _total_length(codes[:count])
         if not len(special):
             if count == _MOST_CODES:
-                raise Unreadable("TIFF damaged: an LZW table is never cleared")
+                raise UnreadableError("TIFF damaged: an LZW table is never cleared")
             break
         if codes[count] == _END:
             break
@@ -91,7 +91,7 @@ def _total_length(codes: _Integers) -> int:
     """
     parents = codes - _FIRST
     if (parents >= np.arange(len(codes))).any():
-        raise Unreadable("TIFF damaged: an LZW code that is not in the table")
+        raise UnreadableError("TIFF damaged: an LZW code that is not in the table")
     # One more place at the end is the parent of all literals.
     root = len(codes)
     parents = np.append(np.where(codes < _CLEAR, root, parents), root)

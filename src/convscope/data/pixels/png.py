@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 from convscope.data.pixels.sniff import Header
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 # Pillow takes some 10 microseconds a chunk.
 CHUNK_LIMIT = 200_000
@@ -33,27 +33,27 @@ def walk_png(data: bytes) -> Header:
             break
         kind = data[position + 4 : position + 8]
         if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
-            raise Unreadable(f"PNG damaged: the checksum of a chunk ({kind.decode('latin-1')!r}) is wrong")
+            raise UnreadableError(f"PNG damaged: the checksum of a chunk ({kind.decode('latin-1')!r}) is wrong")
         if header is None:
             if kind != b"IHDR" or length != 13:
-                raise Unreadable("PNG damaged: it does not begin with a header")
+                raise UnreadableError("PNG damaged: it does not begin with a header")
             header = _read_ihdr(data)
         elif kind == b"IDAT":
             has_data = True
         elif kind == b"IEND":
             if not has_data:
-                raise Unreadable("PNG damaged: it holds no picture")
+                raise UnreadableError("PNG damaged: it holds no picture")
             return header
         position = end
     else:
-        raise Unreadable(f"a PNG of more than {CHUNK_LIMIT:,} chunks")
-    raise Unreadable("PNG cut short: it has no end chunk")
+        raise UnreadableError(f"a PNG of more than {CHUNK_LIMIT:,} chunks")
+    raise UnreadableError("PNG cut short: it has no end chunk")
 
 
 def _read_ihdr(data: bytes) -> Header:
     depth, colour = data[24], data[25]
     if depth not in (1, 2, 4, 8, 16) or colour not in _SAMPLES or data[28] > 1:
-        raise Unreadable(f"PNG damaged: its header claims {depth} bits of colour type {colour}")
+        raise UnreadableError(f"PNG damaged: its header claims {depth} bits of colour type {colour}")
     return Header("PNG", int.from_bytes(data[16:20]), int.from_bytes(data[20:24]), depth=depth)
 
 
@@ -89,11 +89,11 @@ def check_rows(data: bytes) -> None:
                 left -= len(inflate.decompress(waiting, _PIECE))
                 waiting = inflate.unconsumed_tail
     except zlib.error as error:
-        raise Unreadable(f"PNG damaged: {error}") from None
+        raise UnreadableError(f"PNG damaged: {error}") from None
     while left > 0 and (rest := inflate.decompress(b"", _PIECE)):
         left -= len(rest)
     if left > 0:
-        raise Unreadable(f"PNG damaged: {needed - left:,} of {needed:,} bytes of its rows are there")
+        raise UnreadableError(f"PNG damaged: {needed - left:,} of {needed:,} bytes of its rows are there")
 
 
 def _data_chunks(data: bytes) -> Iterator[memoryview]:

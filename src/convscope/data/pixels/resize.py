@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Box(NamedTuple):
+class CropBox(NamedTuple):
     """A rectangle in pixels, Pillow's way: columns left to right - 1, rows top to bottom - 1."""
 
     left: int
@@ -32,7 +32,7 @@ def matching_side(side: int, along: int, across: int) -> int:
     return rounded + (rounded == 0)
 
 
-def crop_box(image_size: tuple[int, int], target_size: tuple[int, int]) -> Box:
+def crop_box(image_size: tuple[int, int], target_size: tuple[int, int]) -> CropBox:
     """Return the largest centred rectangle of an image that has the target's aspect ratio, to half a pixel.
 
     Sizes are (width, height). The rectangle always lies inside the image and takes the whole of one axis. Where the
@@ -65,11 +65,11 @@ def letterbox_size(image_size: tuple[int, int], target_size: tuple[int, int]) ->
     return matching_side(target_height, height, width), target_height
 
 
-def centred_box(inner: tuple[int, int], outer: tuple[int, int]) -> Box:
+def centred_box(inner: tuple[int, int], outer: tuple[int, int]) -> CropBox:
     """Return where a rectangle lies in the middle of one that is as large or larger. Sizes are (width, height).
 
     >>> centred_box((2, 3), (5, 3))
     Box(left=1, top=0, right=3, bottom=3)
     """
     left, top = (outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2
-    return Box(left, top, left + inner[0], top + inner[1])
+    return CropBox(left, top, left + inner[0], top + inner[1])

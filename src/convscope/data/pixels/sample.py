@@ -10,7 +10,7 @@ import numpy as np
 
 from convscope.data.listing import Listing
 from convscope.data.records import Decoding, Labels, Pixels
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 MOST_THREADS = 8
 
@@ -24,7 +24,7 @@ def read_rows(listing: Listing, rows: Labels, decoding: Decoding) -> tuple[Pixel
     def read(row: int) -> Pixels | None:
         try:
             return listing.read(row, decoding)[0]
-        except Unreadable:
+        except UnreadableError:
             return None
 
     threads = min(MOST_THREADS, os.cpu_count() or 1)

@@ -1,6 +1,6 @@
 """What a file is by its first bytes, what is known of an image before it is decoded, and the limits that hold for all.
 
-Every reason to keep an image out is an `Unreadable` with the reason in words. Only what the bytes of the file are, or
+Every reason to skip an image is an `UnreadableError` with the reason in words. Only what the bytes of the file are, or
 what a decoder says of them, may become one: an exception of our own code never does.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.report.file_kinds import kind_by_start
 
 PIXEL_LIMIT = 50_000_000
@@ -57,13 +57,13 @@ def format_of(data: bytes) -> str:
     'GIF'
     """
     if not data:
-        raise Unreadable("empty file (0 bytes)")
+        raise UnreadableError("empty file (0 bytes)")
     for offset, signature, name in _SIGNATURES:
         if data.startswith(signature, offset):
             return name
     if _PPM.match(data):
         return "PPM"
-    raise Unreadable(f"{_name_stranger(data)}; what is read is {READ_FORMATS}")
+    raise UnreadableError(f"{_name_stranger(data)}; what is read is {READ_FORMATS}")
 
 
 def _name_stranger(data: bytes) -> str:
@@ -77,8 +77,8 @@ def _name_stranger(data: bytes) -> str:
 def check_size(width: int, height: int) -> None:
     """Raise Unreadable for an image without pixels or beyond the limit of 50 megapixels."""
     if width < 1 or height < 1:
-        raise Unreadable(f"an image of {width}x{height} pixels")
+        raise UnreadableError(f"an image of {width}x{height} pixels")
     if width * height > PIXEL_LIMIT:
-        raise Unreadable(
+        raise UnreadableError(
             f"{width}x{height} is {width * height / 1e6:.0f} megapixels; the limit is {PIXEL_LIMIT // 10**6}"
         )

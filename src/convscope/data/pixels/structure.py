@@ -12,7 +12,7 @@ from convscope.data.pixels.jpeg import walk_jpeg
 from convscope.data.pixels.png import walk_png
 from convscope.data.pixels.sniff import JPEG_START, Header, check_size, format_of
 from convscope.data.pixels.tiff import walk_tiff
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 # Pillow decodes these row by row, or number by number, in Python: 0.1 s a megabyte and more.
 SLOW_BYTES = 8 * 2**20
@@ -45,11 +45,11 @@ def read_header(data: bytes) -> Header:
 def _walk_webp(data: bytes) -> Header:
     """Read the canvas size, since Pillow allocates it several times over on opening."""
     if len(data) < 30 or 8 + int.from_bytes(data[4:8], "little") > len(data):
-        raise Unreadable("WebP cut short: it is smaller than its header says")
+        raise UnreadableError("WebP cut short: it is smaller than its header says")
     zeros = len(data) - len(data.rstrip(b"\0"))
     # WebP has no checksums. Plain white at 30 megapixels ends in 2,900 zero bytes, a twentieth of the file.
     if zeros > 512 and zeros * 10 > len(data):
-        raise Unreadable(f"WebP damaged: its last {zeros} bytes are zero")
+        raise UnreadableError(f"WebP damaged: its last {zeros} bytes are zero")
     match data[12:16]:
         case b"VP8X":
             width = 1 + int.from_bytes(data[24:27], "little")
@@ -61,23 +61,25 @@ def _walk_webp(data: bytes) -> Header:
             bits = int.from_bytes(data[21:25], "little")
             width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         case _:
-            raise Unreadable("WebP damaged: it begins with no picture")
+            raise UnreadableError("WebP damaged: it begins with no picture")
     return Header("WEBP", width, height)
 
 
 def _walk_gif(data: bytes) -> Header:
     if len(data) < 13:
-        raise Unreadable("GIF cut short")
+        raise UnreadableError("GIF cut short")
     return Header("GIF", int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little"))
 
 
 def _walk_bmp(data: bytes) -> Header:
     if len(data) < 34:
-        raise Unreadable("BMP cut short")
+        raise UnreadableError("BMP cut short")
     if int.from_bytes(data[14:18], "little") == 12:
         return Header("BMP", int.from_bytes(data[18:20], "little"), int.from_bytes(data[20:22], "little"))
     if int.from_bytes(data[30:34], "little") in _RLE and len(data) > SLOW_BYTES:
-        raise Unreadable(f"a run-length coded BMP of {len(data) / 2**20:.0f} MiB; the limit is {SLOW_BYTES // 2**20}")
+        raise UnreadableError(
+            f"a run-length coded BMP of {len(data) / 2**20:.0f} MiB; the limit is {SLOW_BYTES // 2**20}"
+        )
     width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
     # A negative height: its rows go from the top down.
     return Header("BMP", width, abs(height))
@@ -86,7 +88,7 @@ def _walk_bmp(data: bytes) -> Header:
 def _walk_ppm(data: bytes) -> Header:
     found = _PPM.match(data[:4096])
     if found is None:
-        raise Unreadable("PPM damaged: its header can't be read")
+        raise UnreadableError("PPM damaged: its header can't be read")
     if found[1] in b"123" and len(data) > SLOW_BYTES:
-        raise Unreadable(f"a PPM of {len(data) / 2**20:.0f} MiB of text; the limit is {SLOW_BYTES // 2**20}")
+        raise UnreadableError(f"a PPM of {len(data) / 2**20:.0f} MiB of text; the limit is {SLOW_BYTES // 2**20}")
     return Header("PPM", int(found[2]), int(found[3]))

@@ -17,7 +17,7 @@ import numpy as np
 from convscope.data.pixels.jpeg import decode_jpeg, walk_jpeg
 from convscope.data.pixels.lzw import decoded_length, is_old_style
 from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, check_size
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 
 PART_LIMIT = 200_000
 # Bytes that are inflated at once where they are only counted.
@@ -78,14 +78,14 @@ def _first_directory(data: bytes) -> _Tags:
 
     def read(at: int, size: int) -> int:
         if at + size > len(data):
-            raise Unreadable("TIFF cut short: its directory is missing")
+            raise UnreadableError("TIFF cut short: its directory is missing")
         return int.from_bytes(data[at : at + size], "little" if order == "<" else "big")
 
     at = read(8, 8) if big else read(4, 4)
     entries, at = (read(at, 8), at + 8) if big else (read(at, 2), at + 2)
     count_size, entry_size = (8, 20) if big else (4, 12)
     if entries * entry_size > len(data) - at:
-        raise Unreadable("TIFF cut short: its directory is missing")
+        raise UnreadableError("TIFF cut short: its directory is missing")
     tags: _Tags = {}
     for start in range(at, at + entries * entry_size, entry_size):
         tag, kind = read(start, 2), read(start + 2, 2)
@@ -96,7 +96,7 @@ def _first_directory(data: bytes) -> _Tags:
         if count * dtype.itemsize > count_size:
             place = read(place, count_size)
         if count * dtype.itemsize > len(data) - place:
-            raise Unreadable(f"TIFF cut short: the values of its tag {tag} are missing")
+            raise UnreadableError(f"TIFF cut short: the values of its tag {tag} are missing")
         tags[tag] = np.frombuffer(data, dtype, count, place)
     return tags
 
@@ -118,15 +118,15 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
     else:
         across, down = width, min(_number(tags, _ROWS, height), height)
     if not 1 <= samples <= 64 or not bits or across < 1 or down < 1 or across * down > PIXEL_LIMIT:
-        raise Unreadable("TIFF damaged: its directory has no pixels, or too many of a kind")
+        raise UnreadableError("TIFF damaged: its directory has no pixels, or too many of a kind")
     columns, rows = -(-width // across), -(-height // down)
     count = columns * rows * planes
     offsets = tags.get(_TILES if tiled else _STRIPS)
     sizes = tags.get(_TILE_SIZES if tiled else _STRIP_SIZES)
     if count > PART_LIMIT:
-        raise Unreadable(f"a TIFF of {count:,} strips; the limit is {PART_LIMIT:,}")
+        raise UnreadableError(f"a TIFF of {count:,} strips; the limit is {PART_LIMIT:,}")
     if offsets is None or len(offsets) < count:
-        raise Unreadable(f"TIFF damaged: {0 if offsets is None else len(offsets)} of {count} strips are there")
+        raise UnreadableError(f"TIFF damaged: {0 if offsets is None else len(offsets)} of {count} strips are there")
     view = memoryview(data)
     for number in range(count):
         plane, place = divmod(number, columns * rows)
@@ -140,7 +140,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
         if raw and _number(tags, _PHOTOMETRIC, 0) == _YCBCR:
             size = 0
         if start + size > len(data):
-            raise Unreadable(f"TIFF cut short: strip {number + 1} of {count} ends behind the file's end")
+            raise UnreadableError(f"TIFF cut short: strip {number + 1} of {count} ends behind the file's end")
         yield part._replace(data=view[start : start + size])
 
 
@@ -149,10 +149,10 @@ def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
     if compression == _RAW:
         return
     if not part.data:
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} is empty")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} is empty")
     # No code of group 4, and no two that follow one another, have 16 zero bits in a row.
     if compression == _GROUP_4 and b"\0\0" in bytes(part.data).rstrip(b"\0"):
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} has zero bytes among its codes")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} has zero bytes among its codes")
     if compression not in _CHECKED:
         return
     if compression == _JPEG:
@@ -173,14 +173,14 @@ def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
             case _:
                 length = _packbits_length(part.data)
     except (zlib.error, lzma.LZMAError, EOFError) as error:
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1}: {error}") from None
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1}: {error}") from None
     if length > most:
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} holds more than {most:,} bytes of {wanted:,}")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} holds more than {most:,} bytes of {wanted:,}")
     if _number(tags, _PHOTOMETRIC, 0) == _YCBCR or length in (wanted, full):
         return
     # A checksum was right: what is more than the pixels is some writer's padding.
     if length < wanted or compression in (_LZW, _PACKBITS):
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} holds {length:,} bytes of {wanted:,}")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} holds {length:,} bytes of {wanted:,}")
 
 
 def _inflated_length(data: memoryview, most: int) -> int:
@@ -237,15 +237,15 @@ def _check_jpeg(part: _Part, tags: _Tags) -> None:
     """Decode a JPEG strip strictly; its tables stand in the directory."""
     content = bytes(part.data)
     if not content.startswith(b"\xff\xd8\xff"):
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} is not a JPEG")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} is not a JPEG")
     tables = bytes(tags[_JPEG_TABLES]) if _JPEG_TABLES in tags else b""
     if tables.startswith(b"\xff\xd8") and tables.endswith(b"\xff\xd9"):
         content = tables[:-2] + content[2:]
     try:
         header = walk_jpeg(content)
         decode_jpeg(content, header.components)
-    except Unreadable as reason:
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1}: {reason}") from None
+    except UnreadableError as reason:
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1}: {reason}") from None
     if header.width < part.width or header.height < part.rows:
         sizes = f"{header.width}x{header.height} of {part.width}x{part.rows}"
-        raise Unreadable(f"TIFF damaged: strip {part.number + 1} has {sizes} pixels")
+        raise UnreadableError(f"TIFF damaged: strip {part.number + 1} has {sizes} pixels")

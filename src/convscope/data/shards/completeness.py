@@ -11,8 +11,8 @@ from convscope.data.shards.shard_names import ENDING, Shard, names_shards
 from convscope.errors import DataError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable
-from convscope.report.shell import typed
+from convscope.files.regular import UnreadableError
+from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural
 
 
@@ -32,7 +32,7 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
         f"here are {plural(there, 'image')} in {plural(len(shards), 'shard')}"
     )
     if missing > MISSING_SHARE * whole:
-        pattern = typed("convscope", "train", str(Path(source) / f"*{ENDING}"))
+        pattern = shell_quote("convscope", "train", str(Path(source) / f"*{ENDING}"))
         raise DataError(
             f"{source}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
             f"shards, to take what there is: {pattern}"
@@ -40,12 +40,12 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
     yield f"{line}: {missing:,} are missing"
 
 
-def _written(card: Path) -> dict[str, tuple[int, int]]:
+def _written(spec: Path) -> dict[str, tuple[int, int]]:
     """The shards and images of each split as dataset.json has them; empty where it is another's, or none."""
     try:
-        splits = read_json(card, limit=LARGEST_CARD).object("splits")
+        splits = read_json(spec, limit=LARGEST_CARD).object("splits")
         return {split: _counts(splits.object(split)) for split in splits.values}
-    except Unreadable:
+    except UnreadableError:
         return {}
 
 

@@ -9,7 +9,7 @@ from convscope.data.shards.shard_reader import read_member
 from convscope.data.shards.tar_index import Member
 from convscope.errors import DataError
 from convscope.files.checked import parse_json
-from convscope.files.regular import Unreadable, read_bytes, refused_as
+from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.files.text import decode_text
 
 CARD = "dataset.json"
@@ -20,7 +20,7 @@ LARGEST_LABEL = 2**20
 LONGEST_NUMBER = 18
 LARGEST_CARD = 64 * 2**20
 # Begins what is said of an image with a list of labels.
-SEVERAL_SAID = "\0several"
+SEVERAL_LABELS = "\0several"
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -39,35 +39,35 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
     if (member := parts.get("cls")) is not None:
         word = _small(shard, member).decode("utf-8", "replace").strip()
         if not word:
-            raise Unreadable("its label is empty")
+            raise UnreadableError("its label is empty")
         if word.isdecimal() and len(word) > LONGEST_NUMBER:
-            raise Unreadable(f"its label is a number of {len(word):,} digits")
+            raise UnreadableError(f"its label is a number of {len(word):,} digits")
         return (int(word) if word.isdecimal() else word,)
     if (member := parts.get("json")) is None:
-        raise Unreadable("no label: there is no KEY.cls and no KEY.json beside it")
+        raise UnreadableError("no label: there is no KEY.cls and no KEY.json beside it")
     try:
         described = parse_json(_small(shard, member))
-    except Unreadable as reason:
-        raise Unreadable(f"no label: its KEY.json can't be read ({reason})") from None
+    except UnreadableError as reason:
+        raise UnreadableError(f"no label: its KEY.json can't be read ({reason})") from None
     if not isinstance(described, dict):
-        raise Unreadable("no label: its KEY.json is not an object")
+        raise UnreadableError("no label: its KEY.json is not an object")
     for name in LABEL_FIELDS:
-        said = described.get(name)
-        if isinstance(said, list) and name == "labels" and all(isinstance(word, (str, int)) for word in said):
+        stated = described.get(name)
+        if isinstance(stated, list) and name == "labels" and all(isinstance(word, (str, int)) for word in stated):
             # A mark tells several labels, even where there is one or none, from one.
-            return (SEVERAL_SAID, *dict.fromkeys(said))
-        if isinstance(said, (str, int)) and not isinstance(said, bool) and said != "":
-            return (said,)
-    raise Unreadable(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
+            return (SEVERAL_LABELS, *dict.fromkeys(stated))
+        if isinstance(stated, (str, int)) and not isinstance(stated, bool) and said != "":
+            return (stated,)
+    raise UnreadableError(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
 
 
 def _small(shard: str, member: Member) -> bytes:
     if member.size > LARGEST_LABEL:
-        raise Unreadable(f"its label claims {member.size:,} bytes")
+        raise UnreadableError(f"its label claims {member.size:,} bytes")
     return read_member(shard, member)
 
 
-def said_classes(folder: Path) -> list[str] | None:
+def stated_classes(folder: Path) -> list[str] | None:
     """The classes as a file beside the shards has them, in order; None where there is none. Raises DataError."""
     for name in (CARD, *CLASS_FILES):
         path = folder / name
@@ -75,16 +75,16 @@ def said_classes(folder: Path) -> list[str] | None:
             continue
         with refused_as(DataError, path):
             data = read_bytes(path, limit=LARGEST_CARD)
-            said = decode_text(data).splitlines() if name.endswith(".txt") else parse_json(data)
-        if name == CARD and isinstance(said, dict):
-            said = said.get("classes")
-        if isinstance(said, dict):  # {"0": "cat", "1": "dog"}, or {"cat": 0, "dog": 1}
-            turned = said if all(str(key).isdecimal() for key in said) else {str(v): k for k, v in said.items()}
-            said = [turned.get(str(number)) for number in range(len(turned))]
-        words = [word.strip() for word in said if isinstance(word, str)] if isinstance(said, list) else []
-        if isinstance(said, list) and name.endswith(".txt"):
-            words, said = [word for word in words if word], [word for word in words if word]
-        if not words or len(words) != len(said) or not all(words) or len(set(words)) != len(words):
+            stated = decode_text(data).splitlines() if name.endswith(".txt") else parse_json(data)
+        if name == CARD and isinstance(stated, dict):
+            stated = stated.get("classes")
+        if isinstance(stated, dict):  # {"0": "cat", "1": "dog"}, or {"cat": 0, "dog": 1}
+            turned = stated if all(str(key).isdecimal() for key in stated) else {str(v): k for k, v in stated.items()}
+            stated = [turned.get(str(number)) for number in range(len(turned))]
+        words = [word.strip() for word in stated if isinstance(word, str)] if isinstance(stated, list) else []
+        if isinstance(stated, list) and name.endswith(".txt"):
+            words, stated = [word for word in words if word], [word for word in words if word]
+        if not words or len(words) != len(stated) or not all(words) or len(set(words)) != len(words):
             raise DataError(f"{path} is no list of different class names, one for each number from 0")
         return words
     return None
@@ -92,6 +92,6 @@ def said_classes(folder: Path) -> list[str] | None:
 
 def number_of(said: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
     """A label's class: by its place in the file of classes, or by its name; None where it is none of them."""
-    if isinstance(said, int) and from_file:
-        return said if 0 <= said < len(numbers) else None
-    return numbers.get(str(said))
+    if isinstance(stated, int) and from_file:
+        return stated if 0 <= said < len(numbers) else None
+    return numbers.get(str(stated))

@@ -11,7 +11,7 @@ from convscope.data.pixels.decode import decode_content
 from convscope.data.records import Decoding
 from convscope.data.shards.tar_index import Member
 from convscope.data.sources.measure import ending_of
-from convscope.files.regular import FILE_LIMIT, Unreadable, read_part, size_in_words
+from convscope.files.regular import FILE_LIMIT, UnreadableError, read_part, size_in_words
 
 
 @dataclass
@@ -41,5 +41,5 @@ class ShardReader:
 def read_member(shard: str, member: Member) -> bytes:
     """The bytes of one member; raises Unreadable."""
     if member.size > FILE_LIMIT:
-        raise Unreadable(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
+        raise UnreadableError(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
     return read_part(shard, member.offset, member.size)

@@ -20,7 +20,7 @@ from convscope.data.layout import SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
 from convscope.data.shards.completeness import note_what_is_missing
-from convscope.data.shards.shard_labels import SEVERAL_SAID, label_of, number_of, said_classes, split_name
+from convscope.data.shards.shard_labels import SEVERAL_LABELS, label_of, number_of, split_name, stated_classes
 from convscope.data.shards.shard_names import Shard
 from convscope.data.shards.shard_reader import ShardReader, read_member
 from convscope.data.shards.tar_index import Member, index_tar
@@ -28,7 +28,7 @@ from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.report.units import plural
 
 KIND = "shards"
@@ -40,7 +40,7 @@ class _Sample:
 
     shard: str
     member: Member
-    said: tuple[str | int, ...]
+    stated: tuple[str | int, ...]
 
 
 @dataclass
@@ -83,36 +83,36 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     if any(part.samples for part in found.values()):
         _check_labelled(source, unlabelled, images)
     root = Path(shards[0].path).parent
-    listed = said_classes(root) or said_classes(root.parent)
+    listed = stated_classes(root) or stated_classes(root.parent)
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
     places: list[tuple[str, Member]] = []
-    rows_said: list[list[int]] = []
+    rows_stated: list[list[int]] = []
     counts: dict[str, int] = {}
     problems = [problem for part in found.values() for problem in part.problems]
     numbers = {name: number for number, name in enumerate(classes)}
     for split, part in found.items():
         start = len(places)
         for sample in part.samples:
-            meant = [number_of(said, numbers, from_file=listed is not None) for said in sample.said]
+            meant = [number_of(stated, numbers, from_file=listed is not None) for said in sample.stated]
             known = [label for label in meant if label is not None]
             if len(known) != len(meant):
-                stranger = sample.said[meant.index(None)]
+                stranger = sample.stated[meant.index(None)]
                 reason = f"its label {stranger!r} is none of the {len(classes)} classes"
                 unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
                 continue
             places.append((sample.shard, sample.member))
-            rows_said.append(known)
+            rows_stated.append(known)
         counts[split] = len(places) - start
     problems += unlabelled
     if not places:
         first = f"; the first is {problems[0].path}: {problems[0].reason}" if problems else ""
         raise DataError(f"{source} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
     _check_labelled(source, unlabelled, images)
-    labels = np.array([SEVERAL if several else row[0] for row in rows_said], np.int64)
+    labels = np.array([SEVERAL if several else row[0] for row in rows_stated], np.int64)
     targets = None
     if several:
         targets = np.zeros((len(places), len(classes)), np.uint8)
-        for row, known in enumerate(rows_said):
+        for row, known in enumerate(rows_stated):
             targets[row, known] = 1
     learned = counts[next(iter(counts))]
     seen = np.bincount(labels[:learned], minlength=len(classes)) if targets is None else targets[:learned].sum(0)
@@ -177,12 +177,12 @@ def _index(shard: Shard, found: _Found) -> None:
             found.problems.append(Problem(shown, "its key is there already, in this split: the first counts"))
         else:
             try:
-                said = label_of(shard.path, parts)
-            except Unreadable as reason:
+                stated = label_of(shard.path, parts)
+            except UnreadableError as reason:
                 found.unlabelled.append(Problem(shown, str(reason)))
                 continue
             found.keys.add(key)
-            found.samples.append(_Sample(shard.path, first, said))
+            found.samples.append(_Sample(shard.path, first, stated))
 
 
 def _is_image(ending: str) -> bool:
@@ -203,18 +203,18 @@ def _classes(
     shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool, earlier: tuple[str, ...]
 ) -> tuple[tuple[str, ...], bool]:
     """The classes in the order of their numbers, and whether images have several."""
-    kinds = {sample.said[:1] == (SEVERAL_SAID,) for part in found.values() for sample in part.samples}
+    kinds = {sample.stated[:1] == (SEVERAL_LABELS,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
         raise DataError(f"{shown}: some images have one label and others a list of labels: say it one way")
     several = kinds == {True}
     learned = found[next(iter(found))]
     if several:
         for part in found.values():
-            part.samples = [_Sample(s.shard, s.member, s.said[1:]) for s in part.samples]
+            part.samples = [_Sample(s.shard, s.member, s.stated[1:]) for s in part.samples]
     if from_file is not None:
         classes = tuple(from_file)
     else:
-        classes = class_order({str(word) for sample in learned.samples for word in sample.said}, earlier=earlier)
+        classes = class_order({str(word) for sample in learned.samples for word in sample.stated}, earlier=earlier)
     if to_learn and len(classes) == 1:
         raise DataError(f"{shown} has one class only, {classes[0]!r}: a classifier needs two or more")
     return classes, several

@@ -27,7 +27,7 @@ from convscope.data.shards.shard_labels import CARD
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.report.units import byte_size
 
 FORMAT = 1
@@ -114,7 +114,7 @@ def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Ite
         try:
             content, ending = listing.read.original(row)
             decode_bytes(content, LOOK)
-        except Unreadable as reason:
+        except UnreadableError as reason:
             return str(reason)
         return content, ending
 

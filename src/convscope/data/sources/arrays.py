@@ -15,7 +15,7 @@ from convscope.data.records import Decoding, Pixels
 
 
 @dataclass(frozen=True)
-class Block:
+class ArrayBlock:
     """Some consecutive rows: how many, and how to load them as uint8 (count, H, W, C); `load` may raise DataError."""
 
     count: int
@@ -26,7 +26,7 @@ class Block:
 class ArrayReader:
     """Reads rows of blocks that follow one another; each block is loaded once."""
 
-    blocks: list[Block]
+    blocks: list[ArrayBlock]
     _loaded: dict[int, Pixels] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

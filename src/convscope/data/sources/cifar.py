@@ -14,7 +14,7 @@ import numpy as np
 
 from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Pixels
-from convscope.data.sources.arrays import ArrayReader, Block, found_file
+from convscope.data.sources.arrays import ArrayBlock, ArrayReader, found_file
 from convscope.errors import DataError
 from convscope.files.regular import refused_as, require_regular
 from convscope.files.text import read_text
@@ -99,7 +99,7 @@ def list_cifar(source: str, version: Version) -> Listing:
         parts=parts,
         labels=labels,
         names=[f"{path}#{row}" for path, table in zip(files, records, strict=True) for row in range(len(table))],
-        read=ArrayReader([Block(len(table), _loader(table, version)) for table in records]),
+        read=ArrayReader([ArrayBlock(len(table), _loader(table, version)) for table in records]),
         identity=identity_of(source, (found_file(path) for path in files)),
         image_size=SIZE,
         channels=3,

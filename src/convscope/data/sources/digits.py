@@ -6,7 +6,7 @@ import numpy as np
 
 from convscope.data.listing import WHOLE, Listing
 from convscope.data.records import Labels, Pixels
-from convscope.data.sources.arrays import ArrayReader, Block
+from convscope.data.sources.arrays import ArrayBlock, ArrayReader
 
 CLASSES = tuple(str(digit) for digit in range(10))
 COUNT = 1797
@@ -33,7 +33,7 @@ def list_digits() -> Listing:
         parts={WHOLE: COUNT},
         labels=labels,
         names=[f"digits/{row}" for row in range(COUNT)],
-        read=ArrayReader([Block(COUNT, lambda: pixels)]),
+        read=ArrayReader([ArrayBlock(COUNT, lambda: pixels)]),
         identity=None,
         image_size=SIZE,
         channels=1,

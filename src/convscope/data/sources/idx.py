@@ -14,7 +14,7 @@ import numpy as np
 
 from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Labels, Pixels
-from convscope.data.sources.arrays import ArrayReader, Block, found_file
+from convscope.data.sources.arrays import ArrayBlock, ArrayReader, found_file
 from convscope.errors import DataError
 from convscope.files.regular import read_start, refused_as
 from convscope.files.zipped import read_gzip
@@ -48,7 +48,7 @@ def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool 
     if ("train", "images") not in found:
         raise DataError(f"{source} has IDX files but no train-images-idx3-ubyte (or .gz)")
     parts: dict[str, int] = {}
-    blocks: list[Block] = []
+    blocks: list[ArrayBlock] = []
     digits: list[Labels] = []
     names: list[str] = []
     sizes = set()
@@ -71,7 +71,7 @@ def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool 
         sizes.add(shape[1:])
         parts[split] = shape[0]
         digits.append(labels)
-        blocks.append(Block(shape[0], _loader(path, shape)))
+        blocks.append(ArrayBlock(shape[0], _loader(path, shape)))
         names.extend(f"{path}#{row}" for row in range(shape[0]))
     if len(sizes) > 1:
         raise DataError(f"{source}: the training and test images differ in size: {' and '.join(map(str, sizes))}")

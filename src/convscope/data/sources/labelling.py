@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from convscope.data.listing import class_order
-from convscope.data.sources.sheet import Row, Sheet, plain_name
+from convscope.data.sources.sheet import Sheet, SheetRow, plain_name
 from convscope.errors import DataError
 from convscope.report.units import plural
 
@@ -177,7 +177,7 @@ def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]],
         raise DataError(f"{sheet.path}: every image shows {classes[0]!r}, the only class: there is nothing to tell")
 
 
-def conflict(sheet: Sheet, first: Row, second: Row) -> DataError:
+def conflict(sheet: Sheet, first: SheetRow, second: SheetRow) -> DataError:
     """Two rows that say different things of one image."""
     return DataError(
         f"{sheet.path}: rows {first.number} and {second.number} give one image different labels or splits: keep one "

@@ -11,9 +11,9 @@ from convscope.data.listing import Image, content_digest
 from convscope.data.pixels.decode import decode_file, open_with_pillow
 from convscope.data.pixels.structure import read_header
 from convscope.data.records import Decoding
-from convscope.files.regular import Unreadable, read_bytes
+from convscope.files.regular import UnreadableError, read_bytes
 
-Item = TypeVar("Item")
+Measured = TypeVar("Measured")
 
 SAMPLE = 48
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I"})
@@ -53,7 +53,7 @@ def typical_image(paths: Sequence[str]) -> tuple[tuple[int, int], int]:
     return typical_of(paths, read_bytes)
 
 
-def typical_of(items: Sequence[Item], read: Callable[[Item], bytes]) -> tuple[tuple[int, int], int]:
+def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> tuple[tuple[int, int], int]:
     """The same of image files in any form; `read` gives one's bytes or raises Unreadable."""
     heights, widths, all_grey = [], [], True
     with warnings.catch_warnings():
@@ -61,7 +61,7 @@ def typical_of(items: Sequence[Item], read: Callable[[Item], bytes]) -> tuple[tu
         for item in items[:: max(1, len(items) // SAMPLE)]:
             try:
                 height, width, grey = _header_of(read(item))
-            except Unreadable:
+            except UnreadableError:
                 continue
             heights.append(height)
             widths.append(width)
@@ -80,6 +80,6 @@ def _header_of(data: bytes) -> tuple[int, int, bool]:
     try:
         image = open_with_pillow(data, header.format)
     except Exception as error:
-        raise Unreadable(str(error)) from None
+        raise UnreadableError(str(error)) from None
     with image:
         return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info

@@ -22,7 +22,7 @@ from convscope.data.sources.split_folders import (
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 
 
 def recognized(root: Branch) -> Reading:
@@ -112,7 +112,7 @@ def _refuse_splits_below_classes(train: Branch) -> None:
     if 2 * len(signed) > len(train.below):
         there = " and ".join(f"{inner.name}/" for inner in signed[0].below if split_in_name(inner.name))
         raise DataError(
-            f"{signed[0].path} holds {there}: give {typed(train.path)} to read these as splits, or add --layout "
+            f"{signed[0].path} holds {there}: give {shell_quote(train.path)} to read these as splits, or add --layout "
             "splits to read all images below each class folder as training images"
         )
 
@@ -215,7 +215,7 @@ def _is_class_first(root: Branch) -> bool:
     first = unwrapped(signed[0])
     there = " and ".join(f"{inner.name}/" for inner in first.below if split_in_name(inner.name))
     here = f"{first.path} holds {there}"
-    alone = f"give {typed(first.path)} to read it alone"
+    alone = f"give {shell_quote(first.path)} to read it alone"
     without = [branch.name for branch in root.below if "train" not in _splits_in(branch)]
     if without:
         raise DataError(f"{here}, and no train/ is in {few(without)}: {alone}, or read all {_as_classes(root)}")

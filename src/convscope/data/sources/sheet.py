@@ -19,7 +19,7 @@ ENDINGS = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """One row: its number, and a cell for each column, without the blanks around it."""
 
     number: int
@@ -32,7 +32,7 @@ class Sheet:
 
     path: str
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SheetRow, ...]
 
     def column(self, place: int) -> list[str]:
         """The cells of one column."""
@@ -77,25 +77,25 @@ def _delimiter(text: str, needed: frozenset[str]) -> str:
     return max(DELIMITERS, key=lambda sign: (not needed.isdisjoint(headers[sign]), len(headers[sign])))
 
 
-def _parsed(text: str, delimiter: str, path: str, start: int) -> list[Row]:
+def _parsed(text: str, delimiter: str, path: str, start: int) -> list[SheetRow]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     number = start - 1
     try:
         for cells in reader:
             number += 1
             if any(cell.strip() for cell in cells):
-                rows.append(Row(number, tuple(cell.strip() for cell in cells)))
+                rows.append(SheetRow(number, tuple(cell.strip() for cell in cells)))
     except csv.Error as error:
         raise DataError(f"{path}: row {number + 1} can't be read: {error}") from None
     return rows
 
 
-def _fitted(row: Row, columns: int, path: str) -> Row:
+def _fitted(row: SheetRow, columns: int, path: str) -> SheetRow:
     """The row without the empty cells that some programs add at its end."""
     if len(row.cells) < columns or any(row.cells[columns:]):
         raise DataError(
             f"{path}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
             "a comma inside a cell needs quotes around the cell"
         )
-    return Row(row.number, row.cells[:columns])
+    return SheetRow(row.number, row.cells[:columns])

@@ -20,7 +20,7 @@ from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identit
 from convscope.data.records import SEVERAL, Problem, Targets
 from convscope.data.sources.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
-from convscope.data.sources.sheet import ENDINGS, Row, Sheet, read_sheet
+from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, read_sheet
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.files.regular import explain_os_error, kind_of_file
@@ -33,7 +33,7 @@ KIND = "table"
 class _Entry:
     """One image of the table: its row, its file, the classes that it shows and its split."""
 
-    row: Row
+    row: SheetRow
     file: Found
     shown: frozenset[str]
     split: str
@@ -103,7 +103,7 @@ def _entries(
 ) -> list[_Entry]:
     """Every image once, in the table's order; what is not there goes to the problems."""
     known: dict[tuple[int, int], _Entry] = {}
-    lost: list[tuple[Row, str, str]] = []
+    lost: list[tuple[SheetRow, str, str]] = []
     again = 0
     splits = _splits(sheet, columns)
     for row, shown, split in zip(sheet.rows, labelling.shown, splits, strict=True):

@@ -10,8 +10,8 @@ from pathlib import Path
 from convscope.data.open import Probe, probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.oom_backoff import train_halving
-from convscope.experiments.ablation.plan import PLAN, Plan, baseline_network, make_plan, read_plan, write_plan
-from convscope.experiments.ablation.progress import Telling, Unwatched, Watcher
+from convscope.experiments.ablation.plan import PLAN, AblationPlan, baseline_network, make_plan, read_plan, write_plan
+from convscope.experiments.ablation.progress import AblationListener, SilentAblation, TrialListener
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import Series
@@ -19,11 +19,11 @@ from convscope.experiments.ablation.sharing import jobs_that_fit, shared_out
 from convscope.experiments.ablation.trial import Bench, open_bench
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.hardware.device import require_threads
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.seeds import following_seeds
-from convscope.recipe.setting import AUTO, Auto, Value
+from convscope.recipe.setting import AUTO, Auto, SettingValue
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener
@@ -32,7 +32,7 @@ from convscope.training.autotune.make import make_plan as make_training_plan
 from convscope.training.job import hash_of
 from convscope.training.opening import data_lines, lasting_source
 from convscope.training.resolve.memory import fit_to_memory
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from convscope.training.start import lasting_start
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
@@ -49,7 +49,7 @@ def ablate(
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
-    watcher: Watcher | None = None,
+    watcher: AblationListener | None = None,
 ) -> Ablation:
     """Train with everything on, and with one thing removed at a time, each with several seeds.
 
@@ -74,7 +74,7 @@ def ablate(
 
     prepare_memory()
     _check_alone()
-    watcher = watcher or Unwatched()
+    watcher = watcher or SilentAblation()
     recipe = (recipe or Recipe()).changed({"data": str(data)})
     if recipe.model == AUTO:
         recipe = recipe.changed({"model": DEFAULT_MODEL})
@@ -85,36 +85,41 @@ def ablate(
     found = probe(recipe.data, layout=recipe.layout)
     _check_labels(found)
     cache = None if cache_directory is None else Path(cache_directory)
-    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
-    if settled.recipe.stream == "yes":
+    resolved = resolve(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
+    if resolved.recipe.stream == "yes":
         raise RunError(
             "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with room "
             "in the cache for them all"
         )
     classes = len(found.classes)
-    variants = choose_variants(without, settled.recipe, lambda: baseline_network(settled, classes))
-    plan = make_plan(settled, classes, variants, all_seeds)
-    notes, reasons = settled.notes, settled.reasons
-    jobs, threads = shared_out(jobs, recipe.threads, plan, settled, classes)
-    settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
-    settled = settle(settled.recipe.changed({"threads": settled.mode.threads if threads == AUTO else threads}), found)
-    bench = open_bench(settled.recipe, found, Telling(watcher), cache)
+    variants = choose_variants(without, resolved.recipe, lambda: baseline_network(resolved, classes))
+    plan = make_plan(resolved, classes, variants, all_seeds)
+    notes, reasons = resolved.notes, resolved.reasons
+    jobs, threads = shared_out(jobs, recipe.threads, plan, resolved, classes)
+    resolved, of_memory = fit_to_memory(resolved, found, at_once=jobs, surgeries=plan.surgeries)
+    resolved = resolve(
+        resolved.recipe.changed({"threads": resolved.mode.threads if threads == AUTO else threads}), found
+    )
+    bench = open_bench(resolved.recipe, found, TrialListener(watcher), cache)
     # A variant would have to be compiled anew, which takes longer than it saves in a short training.
-    fixed: dict[str, Value] = {"threads": settled.mode.threads, **({"compile": "no"} if recipe.compile == AUTO else {})}
-    planned = make_training_plan(recipe.changed(fixed), settled, bench.card, bench.train, cache_directory=cache)
-    settled = planned.settled
-    bench = replace(bench, recipe=settled.recipe)
+    fixed: dict[str, SettingValue] = {
+        "threads": resolved.mode.threads,
+        **({"compile": "no"} if recipe.compile == AUTO else {}),
+    }
+    planned = make_training_plan(recipe.changed(fixed), resolved, bench.spec, bench.train, cache_directory=cache)
+    resolved = planned.resolved
+    bench = replace(bench, recipe=resolved.recipe)
     plan = replace(plan, data_hash=hash_of(bench.dataset))
     assert bench.measured_on
-    run = create_run(Path(runs_directory), name or f"ablate-{run_name(recipe.data, settled.recipe.model)}")
+    run = create_run(Path(runs_directory), name or f"ablate-{run_name(recipe.data, resolved.recipe.model)}")
     with run.locked():
-        write_file(run.recipe_path, to_toml(settled.recipe))
+        write_file(run.recipe_path, to_toml(resolved.recipe))
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
         told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         for line in (*data_lines(bench.dataset), *notes, *chain(*told), f"directory: {run}"):
-            series.say(line)
+            series.notify(line)
         return train_halving(series, [])
 
 
@@ -125,7 +130,7 @@ def ablate_on(
     seeds: int | None = None,
     jobs: int | Auto = AUTO,
     cache_directory: str | Path | None = None,
-    watcher: Watcher | None = None,
+    watcher: AblationListener | None = None,
 ) -> Ablation:
     """Go on with an ablation that was stopped, or add variants or seeds to one; what is done is not trained again.
 
@@ -133,7 +138,7 @@ def ablate_on(
         RunError: not an ablation's directory, or the images have changed since.
     """
     _check_alone()
-    watcher = watcher or Unwatched()
+    watcher = watcher or SilentAblation()
     run = Run(Path(path))
     plan = read_plan(run)
     recipe = run.recipe()
@@ -145,13 +150,13 @@ def ablate_on(
     with run.locked():
         results = read_results(run)
         found = probe(recipe.data, layout=recipe.layout)
-        settled = settle(recipe, found, cache)
+        resolved = resolve(recipe, found, cache)
         classes = len(found.classes)
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]
-        variants = choose_variants(wanted, recipe, lambda: baseline_network(settled, classes))
-        plan = replace(make_plan(settled, classes, variants, all_seeds), data_hash=plan.data_hash)
-        bench = _bench_as_begun(run, plan, recipe, found, Telling(watcher), cache)
+        variants = choose_variants(wanted, recipe, lambda: baseline_network(resolved, classes))
+        plan = replace(make_plan(resolved, classes, variants, all_seeds), data_hash=plan.data_hash)
+        bench = _bench_as_begun(run, plan, recipe, found, TrialListener(watcher), cache)
         done = list(results.trials)
         planned = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
         if other := next(((t.variant, t.seed) for t in done if (t.variant, t.seed) not in planned), None):
@@ -159,23 +164,23 @@ def ablate_on(
                 f"{run} has a result of {other[0]} with seed {other[1]}, which {PLAN} does not plan: add it by "
                 "--without or --seeds, or remove its row"
             )
-        jobs, _ = shared_out(jobs, recipe.threads, plan, settled, classes)
+        jobs, _ = shared_out(jobs, recipe.threads, plan, resolved, classes)
         if done:
-            jobs, of_memory = jobs_that_fit(jobs, plan, settled, classes)
+            jobs, of_memory = jobs_that_fit(jobs, plan, resolved, classes)
         else:
-            settled, of_memory = fit_to_memory(settled, found, at_once=jobs, surgeries=plan.surgeries)
-            bench = replace(bench, recipe=settled.recipe)
-            write_file(run.recipe_path, to_toml(settled.recipe))
+            resolved, of_memory = fit_to_memory(resolved, found, at_once=jobs, surgeries=plan.surgeries)
+            bench = replace(bench, recipe=resolved.recipe)
+            write_file(run.recipe_path, to_toml(resolved.recipe))
         write_plan(run, plan)
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         of_done = f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done"
         for line in (*(f"memory: {line}" for line in of_memory), *results.notes, of_done):
-            series.say(line)
+            series.notify(line)
         return train_halving(series, done)
 
 
 def _bench_as_begun(
-    run: Run, plan: Plan, recipe: Recipe, found: Probe, listener: Listener, cache: Path | None
+    run: Run, plan: AblationPlan, recipe: Recipe, found: Probe, listener: Listener, cache: Path | None
 ) -> Bench:
     """The images as they were when the ablation was begun; raises RunError where they have changed since."""
     bench = open_bench(recipe, found, listener, cache)
@@ -190,7 +195,7 @@ def _bench_as_begun(
 
 
 def _check_alone() -> None:
-    if Place.of().size > 1:
+    if Rank.of().size > 1:
         raise RunError("an ablation shares the cores out itself (--jobs), not under torchrun: start it plainly")
 
 

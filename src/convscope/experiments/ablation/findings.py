@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from convscope.data.listing import Listing
-from convscope.experiments.ablation.plan import Plan
+from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
 from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import BASELINE, Variant
@@ -52,14 +52,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Expectation:
     """Something that the lecture notes expect, and what was found of it."""
 
     text: str
     verdict: str
 
 
-def find(plan: Plan, trials: Sequence[Trial]) -> tuple[Finding, ...]:
+def find(plan: AblationPlan, trials: Sequence[Trial]) -> tuple[Finding, ...]:
     """A finding for each variant of the plan, in its order."""
     by_variant = {v.name: [trial for trial in trials if trial.variant == v.name] for v in plan.variants}
     baseline = _accuracies(by_variant[BASELINE])
@@ -116,14 +116,14 @@ def is_the_notes_case(model: str, listing: Listing, findings: Sequence[Finding])
     return model == NOTES_MODEL and frozenset(listing.classes) == NOTES_CLASSES and names >= set(NOTES_ORDER)
 
 
-def compare_with_notes(findings: Sequence[Finding]) -> list[Claim]:
+def compare_with_notes(findings: Sequence[Finding]) -> list[Expectation]:
     """The notes' expectations, each with what was found; a pair counts where the seeds' interval decides it."""
     by_name = {found.variant.name: found for found in findings}
     claims = []
     for better, worse in pairwise(NOTES_ORDER):
         first, second = by_name[better], by_name[worse]
         claims.append(
-            Claim(
+            Expectation(
                 f"{first.variant.label} > {second.variant.label}",
                 _verdict(paired_difference(first.accuracies, second.accuracies)),
             )
@@ -131,13 +131,13 @@ def compare_with_notes(findings: Sequence[Finding]) -> list[Claim]:
     sigmoid = by_name["relu"].accuracy
     if sigmoid is not None:
         below = "holds" if sigmoid.mean <= NOTES_SIGMOID_CEILING else "does not hold"
-        claims.append(Claim("sigmoid may not get beyond about 50 %", f"{below}: {100 * sigmoid.mean:.1f} %"))
+        claims.append(Expectation("sigmoid may not get beyond about 50 %", f"{below}: {100 * sigmoid.mean:.1f} %"))
     whole, bare = by_name[BASELINE], by_name["dropout"]
     if whole.train_accuracy and bare.train_accuracy and whole.accuracy and bare.accuracy:
         higher = bare.train_accuracy.mean > whole.train_accuracy.mean
         lower = bare.accuracy.mean < whole.accuracy.mean
         claims.append(
-            Claim(
+            Expectation(
                 "no dropout: higher training accuracy, lower accuracy on new images",
                 f"training {_compared(higher, 'higher', 'not higher')} "
                 f"({100 * bare.train_accuracy.mean:.1f} and {100 * whole.train_accuracy.mean:.1f} %), "

@@ -11,11 +11,11 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import Series
-from convscope.experiments.ablation.trial import NoMemory, Trial
+from convscope.experiments.ablation.trial import OutOfMemoryError, Trial
 from convscope.recipe.recipe_file import to_toml
 from convscope.runs.atomic_files import write_file
 from convscope.training.resolve.memory import LEAST_BATCH, followed, with_batch
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 
 def train_halving(series: Series, done: list[Trial]) -> Ablation:
@@ -27,7 +27,7 @@ def train_halving(series: Series, done: list[Trial]) -> Ablation:
     while True:
         try:
             return series.train(done)
-        except NoMemory as error:
+        except OutOfMemoryError as error:
             # Only the words are kept: the error itself holds on to all that was in memory.
             refused = str(error)
         if read_results(series.run).trials:
@@ -38,10 +38,10 @@ def train_halving(series: Series, done: list[Trial]) -> Ablation:
 def _with_half_the_batch(series: Series, refused: str) -> Series:
     """The series with half as many images a step, said and written down as its recipe."""
     bench = series.bench
-    before = settle(bench.recipe, bench.found)
+    before = resolve(bench.recipe, bench.found)
     if before.batch_size < 2 * LEAST_BATCH:
         raise RunError(f"{refused}: take smaller images or a smaller network")
-    settled = with_batch(before, bench.found, before.batch_size // 2)
-    series.say(f"memory: {refused}: {followed(settled, before)}")
-    write_file(series.run.recipe_path, to_toml(settled.recipe))
-    return replace(series, bench=replace(bench, recipe=settled.recipe))
+    resolved = with_batch(before, bench.found, before.batch_size // 2)
+    series.notify(f"memory: {refused}: {followed(resolved, before)}")
+    write_file(series.run.recipe_path, to_toml(resolved.recipe))
+    return replace(series, bench=replace(bench, recipe=resolved.recipe))

@@ -15,8 +15,8 @@ from convscope.recipe.recipe_file import to_toml
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
-from convscope.report.intervals import Interval, interval_plot
-from convscope.report.shell import typed
+from convscope.report.intervals import IntervalRow, interval_plot
+from convscope.report.shell import shell_quote
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
@@ -43,7 +43,7 @@ def ablation_plot(ablation: Ablation, *, without: Collection[str] = ()) -> Drawi
         if found.variant.name == BASELINE:
             reference = mean
         rows.append(
-            Interval(
+            IntervalRow(
                 name=found.variant.label,
                 values=[100 * value for value in found.accuracies.values()],
                 mean=mean,
@@ -102,7 +102,7 @@ def _blocks(ablation: Ablation) -> list[Html]:
             html.callout(
                 "warning",
                 f"This is not complete: {left} to go.",
-                f"Go on with: {typed('convscope', 'ablate', '--resume', ablation.run)}",
+                f"Go on with: {shell_quote('convscope', 'ablate', '--resume', ablation.run)}",
             )
         )
     diverged = [found for found in ablation.findings if found.diverged]

@@ -24,14 +24,14 @@ from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_variant
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.nets.build import build
 from convscope.recipe.seeds import SEEDS
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery
-from convscope.training.resolve.resolve import Settled
+from convscope.training.resolve.resolve import ResolvedRecipe
 from convscope.training.start import network_options
 
 FORMAT = 1
@@ -39,7 +39,7 @@ PLAN = "ablation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class VariantCost:
     """What a variant's network costs: parameters, and multiply-adds for one image (None where not all are known)."""
 
     parameters: int
@@ -47,12 +47,12 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class AblationPlan:
     """Which variants are trained with which seeds, the baseline first, and what their networks cost."""
 
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...]
-    costs: Mapping[str, Cost]
+    costs: Mapping[str, VariantCost]
     data_hash: str = ""
 
     @property
@@ -77,10 +77,10 @@ class Plan:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def of(cls, fields: Fields) -> Plan:
+    def of(cls, fields: Fields) -> AblationPlan:
         """Return the plan that `to_json` wrote; raises Unreadable or RunError where it is none."""
         if (version := fields.integer("format")) != FORMAT:
-            raise Unreadable(f"it has format {version}, and this version reads {FORMAT}")
+            raise UnreadableError(f"it has format {version}, and this version reads {FORMAT}")
         costs = fields.object("costs")
         return cls(
             variants=tuple(find_variant(name) for name in fields.texts("variants")),
@@ -90,70 +90,72 @@ class Plan:
         )
 
 
-def _cost_of(fields: Fields) -> Cost:
+def _cost_of(fields: Fields) -> VariantCost:
     macs = None if fields.value("macs") is None else fields.integer("macs", at_least=0)
-    return Cost(parameters=fields.integer("parameters", at_least=0), macs=macs)
+    return VariantCost(parameters=fields.integer("parameters", at_least=0), macs=macs)
 
 
 def _without_images(variant: Variant) -> Surgery:
     return lambda network: variant.surgery(network, None)
 
 
-def make_plan(settled: Settled, classes: int, variants: Sequence[Variant], seeds: Sequence[int]) -> Plan:
+def make_plan(
+    resolved: ResolvedRecipe, classes: int, variants: Sequence[Variant], seeds: Sequence[int]
+) -> AblationPlan:
     """The baseline and the variants with their costs.
 
     Raises:
         RunError: a part that surgery can't reach, because the network does not hold it as a module.
     """
-    whole = baseline_network(settled, classes)
+    whole = baseline_network(resolved, classes)
     every = (EVERYTHING, *variants)
     costs = {
-        variant.name: _cost(variant, whole, (settled.decoding.channels, *settled.decoding.size)) for variant in every
+        variant.name: _cost(variant, whole, (resolved.decoding.channels, *resolved.decoding.size)) for variant in every
     }
-    return Plan(variants=every, seeds=tuple(seeds), costs=costs)
+    return AblationPlan(variants=every, seeds=tuple(seeds), costs=costs)
 
 
-def baseline_network(settled: Settled, classes: int) -> nn.Module:
+def baseline_network(resolved: ResolvedRecipe, classes: int) -> nn.Module:
     """The network of the recipe, without memory for its weights."""
     with torch.device("meta"):
         return build(
-            settled.recipe.model,
+            resolved.recipe.model,
             num_classes=classes,
-            in_channels=settled.decoding.channels,
-            image_size=settled.decoding.size,
-            options=network_options(settled.recipe),
+            in_channels=resolved.decoding.channels,
+            image_size=resolved.decoding.size,
+            options=network_options(resolved.recipe),
         )
 
 
-def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> VariantCost:
     network = copy.deepcopy(whole)
     with torch.device("meta"):
         variant.surgery(network, None)
     graph = capture(network, input_shape)
     if graph.error is not None:
-        return Cost(parameters=sum(weight.numel() for weight in network.parameters()), macs=None)
+        return VariantCost(parameters=sum(weight.numel() for weight in network.parameters()), macs=None)
     if left := sum(node.op == variant.gone for node in graph.nodes):
         raise RunError(
             f"{variant.name} can't be removed: {left} of this network's {variant.gone} operations are not modules "
             "that can be replaced"
         )
     known = all(node.macs is not None for node in graph.nodes)
-    return Cost(parameters=graph.parameter_count, macs=graph.macs if known else None)
+    return VariantCost(parameters=graph.parameter_count, macs=graph.macs if known else None)
 
 
-def write_plan(run: Run, plan: Plan) -> None:
+def write_plan(run: Run, plan: AblationPlan) -> None:
     """Write ablation.json."""
     write_file(run.path / PLAN, plan.to_json())
 
 
-def read_plan(run: Run) -> Plan:
+def read_plan(run: Run) -> AblationPlan:
     """The plan of an ablation's directory; raises RunError where it is none."""
     path = run.path / PLAN
     if not os.path.lexists(path):
         raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
     try:
-        return Plan.of(read_json(path))
-    except (Unreadable, RunError) as error:
+        return AblationPlan.of(read_json(path))
+    except (UnreadableError, RunError) as error:
         raise RunError(
-            f"{path} can't be used: {error}; start a new ablation with {typed('--recipe', run.recipe_path)}"
+            f"{path} can't be used: {error}; start a new ablation with {shell_quote('--recipe', run.recipe_path)}"
         ) from None

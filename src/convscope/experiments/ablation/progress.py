@@ -7,10 +7,10 @@ from typing import Protocol
 from convscope.runs.events import Silent
 
 
-class Watcher(Protocol):
+class AblationListener(Protocol):
     """Somebody who watches an ablation."""
 
-    def said(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """A sentence for the reader."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
@@ -20,15 +20,15 @@ class Watcher(Protocol):
         """The trainings moved on: the share of all of them that is done, and the time left as far as can be told."""
 
 
-class Unwatched(Silent):
+class SilentAblation(Silent):
     """A watcher that shows nothing."""
 
     def moved(self, share: float, seconds_left: float | None) -> None:
         """Show nothing."""
 
 
-class Telling(Silent):
+class TrialListener(Silent):
     """Passes on what opening the data tells."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: AblationListener) -> None:
         self.progressed = watcher.progressed  # type: ignore[method-assign]

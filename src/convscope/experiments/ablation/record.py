@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convscope.experiments.ablation.findings import Claim, Finding, ordered
-from convscope.experiments.ablation.plan import Plan
+from convscope.experiments.ablation.findings import Expectation, Finding, ordered
+from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.trial import Trial
 from convscope.recipe.recipe import Recipe
 from convscope.runs.run_directory import Run
@@ -24,11 +24,11 @@ class Ablation:
     recipe: Recipe
     ending: str
     exit_code: int
-    plan: Plan
+    plan: AblationPlan
     trials: tuple[Trial, ...]
     measured_on: str
     findings: tuple[Finding, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[Expectation, ...]
     trouble: str = ""
 
     @property

@@ -40,7 +40,7 @@ ENDINGS = ("done", "early", DIVERGED)
 
 # (variant, seed)
 Key = tuple[str, int]
-Row = Mapping[str, str]
+ResultRow = Mapping[str, str]
 Read = TypeVar("Read")
 
 
@@ -57,7 +57,7 @@ class _Sheet:
     """The rows of a file with their line numbers, and the cells of a last row that is cut off (None: it is whole)."""
 
     path: Path
-    rows: tuple[tuple[int, Row], ...] = ()
+    rows: tuple[tuple[int, ResultRow], ...] = ()
     torn: tuple[str, ...] | None = None
 
 
@@ -159,11 +159,11 @@ def _repair(path: Path, number: int, what: str) -> str:
     return f"{path}, row {number}: {what}; remove the row, and its training is done again"
 
 
-def _key(row: Row) -> Key:
+def _key(row: ResultRow) -> Key:
     return find_variant(row["variant"]).name, _whole(row, "seed")
 
 
-def _trial(row: Row, rows: Mapping[Key, Sequence[EpochRow]]) -> Trial:
+def _trial(row: ResultRow, rows: Mapping[Key, Sequence[EpochRow]]) -> Trial:
     variant, seed = _key(row)
     ending = row["ending"]
     if ending not in ENDINGS:
@@ -187,26 +187,26 @@ def _trial(row: Row, rows: Mapping[Key, Sequence[EpochRow]]) -> Trial:
     )
 
 
-def _epoch(row: Row) -> EpochRow:
+def _epoch(row: ResultRow) -> EpochRow:
     values: dict[str, Any] = {field: _number(row, name) for name, field in COLUMNS}
     return EpochRow(**{**values, "epoch": _whole(row, "epoch"), "best": row["best"] == "1"})
 
 
-def _whole(row: Row, name: str) -> int:
+def _whole(row: ResultRow, name: str) -> int:
     cell = row[name]
     if not (cell.isascii() and cell.isdecimal() and len(cell) < 20):
         raise ValueError(f"{name} is {cell[:40]!r}, not a whole number")
     return int(cell)
 
 
-def _number(row: Row, name: str) -> float | None:
+def _number(row: ResultRow, name: str) -> float | None:
     try:
         return float(row[name]) if row[name] else None
     except ValueError:
         raise ValueError(f"{name} is {row[name][:40]!r}, not a number") from None
 
 
-def _share(row: Row, name: str) -> float | None:
+def _share(row: ResultRow, name: str) -> float | None:
     value = _number(row, name)
     if value is not None and not 0 <= value <= 1:
         raise ValueError(f"{name} is {row[name][:40]!r}, not a share from 0 to 1")

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from convscope.experiments.ablation.filter_scale import changes_told
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
-from convscope.experiments.ablation.plan import Plan, baseline_network
-from convscope.experiments.ablation.progress import Watcher
+from convscope.experiments.ablation.plan import AblationPlan, baseline_network
+from convscope.experiments.ablation.progress import AblationListener
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Bench, Trial
 from convscope.experiments.ablation.worker_pool import trials
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural, seconds
-from convscope.runs.atomic_files import Unwritten, write_file
+from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.run_directory import Run
 from convscope.training.interrupt import StopRequest, heeding_interrupts
 from convscope.training.optim.optimizers import against_divergence
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 
 FAILED = 2  # the exit code of an ablation that found nothing
 
@@ -31,9 +31,9 @@ class Series:
     """One call's way through the trainings of a plan, so many `jobs` at once."""
 
     run: Run
-    plan: Plan
+    plan: AblationPlan
     bench: Bench
-    watcher: Watcher
+    watcher: AblationListener
     cache_directory: Path | None
     jobs: int
 
@@ -46,10 +46,10 @@ class Series:
         tasks = self.plan.pending(done)
         recipe = self.bench.recipe
         for line in self._differing():
-            self.say(line)
+            self.notify(line)
         at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
         if tasks:
-            self.say(
+            self.notify(
                 f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
                 f"on {recipe.device} with {plural(int(recipe.threads), 'thread')} each{at_once}; "
                 f"all at learning rate {float(recipe.learning_rate):g}"
@@ -57,7 +57,7 @@ class Series:
         clock = _Clock(len(tasks), self.watcher)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"
-        with heeding_interrupts(lambda: self.say(stopping)) as request:
+        with heeding_interrupts(lambda: self.notify(stopping)) as request:
             coming = trials(
                 tasks,
                 recipe=recipe,
@@ -72,22 +72,22 @@ class Series:
                     everything.append(trial)
                     everything.sort(key=self._place)
                     self._write(everything)
-                    self.say(self._line(trial, len(everything), clock.left))
+                    self.notify(self._line(trial, len(everything), clock.left))
             return self._finish(everything, request)
 
     def _write(self, trials: list[Trial]) -> None:
         """Write all results; where the disk refuses, say what is kept."""
         try:
             write_results(self.run, trials)
-        except Unwritten as error:
+        except WriteError as error:
             kept = f"{plural(len(read_results(self.run).trials), 'training')} in {self.run.path / RESULTS}"
-            on = typed("convscope", "ablate", "--resume", self.run)
-            raise Unwritten(f"{error}; kept: {kept}; make room, and go on with {on}") from error
+            on = shell_quote("convscope", "ablate", "--resume", self.run)
+            raise WriteError(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:
         """What is trained with settings of its own, in words."""
-        classes = len(self.bench.card.classes)
-        whole = baseline_network(settle(self.bench.recipe, self.bench.found), classes)
+        classes = len(self.bench.spec.classes)
+        whole = baseline_network(resolve(self.bench.recipe, self.bench.found), classes)
         lines = (changes_told(self.bench.recipe, variant, whole) for variant in self.plan.variants)
         return [line for line in lines if line]
 
@@ -121,10 +121,10 @@ class Series:
         """What to do where every training diverged, in words."""
         if not done or any(trial.accuracy is not None for trial in done):
             return ""
-        settled = settle(self.bench.recipe, self.bench.found)
-        whole = baseline_network(settled, len(self.bench.card.classes))
+        resolved = resolve(self.bench.recipe, self.bench.found)
+        whole = baseline_network(resolved, len(self.bench.spec.classes))
         advice = against_divergence(
-            settled.learning_rate, optimizer=settled.recipe.optimizer, batch_size=settled.batch_size, network=whole
+            resolved.learning_rate, optimizer=resolved.recipe.optimizer, batch_size=resolved.batch_size, network=whole
         )
         return f"nothing to compare: {plural(len(done), 'training')} ended, and every one diverged; {advice}"
 
@@ -139,16 +139,16 @@ class Series:
         more = f"; {seconds(left)} left" if left else ""
         return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
 
-    def say(self, line: str) -> None:
+    def notify(self, line: str) -> None:
         """Tell the watcher and the log."""
-        self.watcher.said(line)
+        self.watcher.notify(line)
         self.run.log(line)
 
 
 class _Clock:
     """How much of all trainings is done, and what that says of the time left."""
 
-    def __init__(self, tasks: int, watcher: Watcher) -> None:
+    def __init__(self, tasks: int, watcher: AblationListener) -> None:
         self._shares = [0.0] * tasks
         self._watcher = watcher
         self._began = time.monotonic()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from convscope.errors import RunError
-from convscope.experiments.ablation.plan import Plan
+from convscope.experiments.ablation.plan import AblationPlan
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.recipe.setting import AUTO, Auto
 from convscope.training.resolve.memory import most_at_once, step_bytes
-from convscope.training.resolve.resolve import Settled
+from convscope.training.resolve.resolve import ResolvedRecipe
 
 
 def shared_out(
-    jobs: int | Auto, threads: int | Auto, plan: Plan, settled: Settled, classes: int
+    jobs: int | Auto, threads: int | Auto, plan: AblationPlan, resolved: ResolvedRecipe, classes: int
 ) -> tuple[int, int | Auto]:
     """`share_out` of a plan's trainings.
 
@@ -21,9 +21,9 @@ def shared_out(
     if isinstance(jobs, int) and jobs < 1:
         raise RunError(f"{jobs} jobs: give at least 1, or auto")
     runs = len(plan.variants) * len(plan.seeds)
-    counted = jobs == AUTO and settled.device == "cpu"
-    needed = step_bytes(settled, classes, surgeries=plan.surgeries) if counted else None
-    return share_out(jobs, threads, runs=runs, device=settled.device, step_bytes=needed)
+    counted = jobs == AUTO and resolved.device == "cpu"
+    needed = step_bytes(resolved, classes, surgeries=plan.surgeries) if counted else None
+    return share_out(jobs, threads, runs=runs, device=resolved.device, step_bytes=needed)
 
 
 def share_out(
@@ -52,14 +52,14 @@ def share_out(
     return wanted, max(1, cores // wanted) if isinstance(threads, str) and wanted > 1 else threads
 
 
-def jobs_that_fit(jobs: int, plan: Plan, settled: Settled, classes: int) -> tuple[int, tuple[str, ...]]:
+def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe, classes: int) -> tuple[int, tuple[str, ...]]:
     """As many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
 
     Raises:
         RunError: it does not hold one.
     """
-    batch = settled.batch_size
-    most = most_at_once(settled, classes, surgeries=plan.surgeries)
+    batch = resolved.batch_size
+    most = most_at_once(resolved, classes, surgeries=plan.surgeries)
     if most is None or jobs <= most:
         return jobs, ()
     if most:

@@ -19,17 +19,17 @@ from convscope.experiments.ablation.variants import Variant
 from convscope.recipe.recipe import Recipe
 from convscope.runs.checkpoint import load_weights
 from convscope.runs.events import EpochRow, Listener
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.job import loop_settings
-from convscope.training.loop.guarded_step import Diverged
+from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import Settings, State, new_state
-from convscope.training.opening import card_of, open_images, own_torch
+from convscope.training.loop.state import Settings, TrainingState, new_state
+from convscope.training.opening import open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.resolve.memory import is_out_of_memory
-from convscope.training.resolve.resolve import settle
+from convscope.training.resolve.resolve import resolve
 from convscope.training.start import read_start, starting_network
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
@@ -38,7 +38,7 @@ DIVERGED = "diverged"
 _NO_MEMORY = "no memory"
 
 
-class NoMemory(RunError):
+class OutOfMemoryError(RunError):
     """The memory does not hold a training's step."""
 
 
@@ -50,7 +50,7 @@ class Bench:
     found: Probe
     dataset: Dataset
     train: ImageSet
-    card: ModelCard
+    spec: ModelSpec
 
     @property
     def measured_on(self) -> tuple[str, ImageSet]:
@@ -92,9 +92,9 @@ class Trial:
 
 def open_bench(recipe: Recipe, found: Probe, listener: Listener, cache_directory: Path | None) -> Bench:
     """Open the images of a recipe that has nothing left open."""
-    settled = settle(recipe, found)
-    dataset, train = open_images(found, settled, listener, cache_directory)
-    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, card=card_of(settled, dataset, train))
+    resolved = resolve(recipe, found)
+    dataset, train = open_images(found, resolved, listener, cache_directory)
+    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, spec=spec_of(resolved, dataset, train))
 
 
 def run_trial(
@@ -104,23 +104,23 @@ def run_trial(
 
     The seed decides initial weights, order and augmentation; the split stays the bench's own.
     """
-    settled = settle(variant.recipe(bench.recipe.changed({"seed": seed})), bench.found)
-    start = read_start(settled.recipe, classes=len(bench.card.classes), decoding=settled.decoding)
-    images = variant.images(bench.train, settled.recipe.seed_of_split)
-    settings = loop_settings(settled, bench.card, images)
-    with own_torch(settled):
+    resolved = resolve(variant.recipe(bench.recipe.changed({"seed": seed})), bench.found)
+    start = read_start(resolved.recipe, classes=len(bench.spec.classes), decoding=resolved.decoding)
+    images = variant.images(bench.train, resolved.recipe.seed_of_split)
+    settings = loop_settings(resolved, bench.spec, images)
+    with own_torch(resolved):
         torch.default_generator.manual_seed(seed)
-        network, _ = starting_network(bench.card, settled.recipe, start, images)
-        first = images.images[np.arange(min(len(images), settled.batch_size))]
+        network, _ = starting_network(bench.spec, resolved.recipe, start, images)
+        first = images.images[np.arange(min(len(images), resolved.batch_size))]
         usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
-        variant.surgery(network, to_floats(first, bench.card.normalization))
+        variant.surgery(network, to_floats(first, bench.spec.normalization))
         settings = trained_as(settings, usual, network)
         state = new_state(network, settings)
         try:
             ending = fit(
                 state, settings, images, bench.dataset.val, listener=listener, keep=lambda state: None, stop=stop
             )
-        except Diverged:
+        except DivergedError:
             return _finished(bench, variant, seed, DIVERGED, state, None, None)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -128,7 +128,9 @@ def run_trial(
             ending = _NO_MEMORY
         if ending == _NO_MEMORY:
             # Out of the handler, where the refusal no longer holds what was in memory.
-            raise NoMemory(f"the memory does not hold a step of {settings.batch_size} images of {variant.label}")
+            raise OutOfMemoryError(
+                f"the memory does not hold a step of {settings.batch_size} images of {variant.label}"
+            )
         if ending == "stopped":
             return None
         assert state.best is not None
@@ -139,7 +141,7 @@ def run_trial(
             seed,
             ending,
             state,
-            _accuracy(state, settings, bench.measured_on[1], settled.recipe.test_views),
+            _accuracy(state, settings, bench.measured_on[1], resolved.recipe.test_views),
             _accuracy(state, settings, _sample(images), ONE),
         )
 
@@ -149,7 +151,7 @@ def _finished(
     variant: Variant,
     seed: int,
     ending: str,
-    state: State,
+    state: TrainingState,
     accuracy: float | None,
     train_accuracy: float | None,
 ) -> Trial:
@@ -167,7 +169,7 @@ def _finished(
     )
 
 
-def _accuracy(state: State, settings: Settings, images: ImageSet, views: str) -> float:
+def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views: str) -> float:
     probabilities = answer(
         state.network,
         images,

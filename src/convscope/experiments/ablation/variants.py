@@ -17,7 +17,7 @@ from convscope.data.split import stratified_split
 from convscope.errors import RunError, did_you_mean
 from convscope.experiments.ablation import surgery
 from convscope.recipe.recipe import Recipe, choices, settings
-from convscope.recipe.setting import Value
+from convscope.recipe.setting import SettingValue
 from convscope.scoring.test_time_augmentation import ONE
 
 BASELINE = "baseline"
@@ -64,7 +64,7 @@ class Variant:
     gone: str = ""
 
 
-def _with(**changes: Value) -> Callable[[Recipe], Recipe]:
+def _with(**changes: SettingValue) -> Callable[[Recipe], Recipe]:
     return lambda recipe: recipe.changed(changes)
 
 
@@ -78,12 +78,12 @@ def without_augmentation(recipe: Recipe) -> Recipe:
     return recipe.changed(off)
 
 
-def _off(name: str) -> Value:
+def _off(name: str) -> SettingValue:
     """The value of a setting that does nothing: no, 0, or the word for nothing."""
     words = choices(name)
     if words:
         return next(word for word in OFF_WORDS if word in words)
-    tried: list[Value] = [False, 0, 0.0, ""]
+    tried: list[SettingValue] = [False, 0, 0.0, ""]
     for value in tried:
         try:
             Recipe.from_dict({name: value})

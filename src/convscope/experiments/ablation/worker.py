@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from convscope.errors import ConvscopeError
-from convscope.runs.events import Silent, Step
+from convscope.runs.events import Silent, StepProgress
 
 
 class _Telling(Silent):
@@ -24,7 +24,7 @@ class _Telling(Silent):
     def __init__(self, answers: IO[str]) -> None:
         self._answers = answers
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         tell(self._answers, {"share": (step.epoch - 1 + step.batch / step.batches) / step.epochs})
 
 

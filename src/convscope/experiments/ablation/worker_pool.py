@@ -19,11 +19,11 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from convscope.errors import RunError
-from convscope.experiments.ablation.trial import Bench, NoMemory, Trial, run_trial
+from convscope.experiments.ablation.trial import Bench, OutOfMemoryError, Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import Auto
-from convscope.runs.events import Silent, Step
+from convscope.runs.events import Silent, StepProgress
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"
@@ -47,7 +47,7 @@ def trials(
     if jobs <= 1 or len(tasks) <= 1:
         yield from _one_by_one(tasks, bench, moved, stop)
     else:
-        yield from _at_once(tasks, recipe, bench.card.classes, cache_directory, min(jobs, len(tasks)), moved, stop)
+        yield from _at_once(tasks, recipe, bench.spec.classes, cache_directory, min(jobs, len(tasks)), moved, stop)
 
 
 class _Moving(Silent):
@@ -56,7 +56,7 @@ class _Moving(Silent):
     def __init__(self, task: int, moved: Moved) -> None:
         self._task, self._moved = task, moved
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: StepProgress) -> None:
         self._moved(self._task, (step.epoch - 1 + step.batch / step.batches) / step.epochs)
 
 
@@ -107,7 +107,7 @@ def _at_once(
                     "and with fewer --jobs where the memory ran out"
                 )
             if "refused" in message:
-                raise (NoMemory if message["of_memory"] else RunError)(message["refused"])
+                raise (OutOfMemoryError if message["of_memory"] else RunError)(message["refused"])
             if "share" in message:
                 moved(busy[number], message["share"])
                 continue

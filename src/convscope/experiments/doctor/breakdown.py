@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from convscope.hardware.mode import Mode, computing
+from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
 from convscope.training.autotune.trial import Work, generators_kept
 from convscope.training.loop.state import new_state
@@ -72,7 +72,7 @@ def kind_of(operation: str) -> str:
     return next((kind for kind, starts in KINDS.items() if operation.startswith(starts)), OTHER)
 
 
-def time_by_kind(work: Work, mode: Mode) -> dict[str, float]:
+def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
     """Shares of a training step's time by kind of operation, the largest first; they add up to 1."""
     device = work.settings.device
     with generators_kept(device), computing(mode, device):

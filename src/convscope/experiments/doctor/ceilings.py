@@ -19,7 +19,7 @@ from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
 from convscope.experiments.doctor.clock import Rate, measure_rate
 from convscope.hardware.device import has_tf32
-from convscope.hardware.mode import Mode, Precision, computing
+from convscope.hardware.mode import ComputeMode, Precision, computing
 
 # Sides of square matrices, and (images, channels in and out, side) of 3x3 convolutions: the best of them counts.
 MATMUL_SIDES = (1024, 2048)
@@ -87,7 +87,7 @@ _LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channe
 
 def _best(measures: Iterable[Callable[[], Rate]], kind: Precision, device: str) -> Rate:
     """The fastest of several, in this arithmetic: what torch takes for float32 by itself differs by operation."""
-    mode = Mode(precision=kind, memory_format="contiguous", compile="no", threads=torch.get_num_threads())
+    mode = ComputeMode(precision=kind, memory_format="contiguous", compile="no", threads=torch.get_num_threads())
     with computing(mode, device):
         return max((measure() for measure in measures), key=lambda rate: rate.per_second)
 

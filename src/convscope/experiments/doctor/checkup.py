@@ -24,12 +24,12 @@ from convscope.hardware.machine import Machine, available_memory, load_of_others
 from convscope.nets import catalogue
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
-from convscope.runs.run_directory import ModelCard
+from convscope.runs.run_directory import ModelSpec
 from convscope.training.autotune.make import make_plan, work_of
-from convscope.training.autotune.record import Plan, Trial
+from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.trial import run_trial
 from convscope.training.resolve.memory import fit_to_memory
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 from convscope.training.start import network_options, resumed_network
 
 MODEL = "cifarnet"
@@ -59,8 +59,8 @@ class Reached:
     input_shape: tuple[int, ...]
     batch_size: int
     macs: TrainingMacs
-    plan: Plan | None
-    trial: Trial
+    plan: ComputePlan | None
+    trial: ModeTrial
     share_of_peak: float
     time_by_kind: dict[str, float]
 
@@ -108,11 +108,11 @@ def check_up(
     allocation = prepare_memory()
     device = usable_device(device)
     load = load_of_others()
-    settled = _settled(model, input_shape, batch_size, device, say)
+    resolved = _settled(model, input_shape, batch_size, device, say)
     say("measuring the machine")
     ceilings = measure_ceilings(cache_directory(), device=device, scale=scale)
     say(f"training {model}")
-    reached = _reached(settled, ceilings, scale)
+    reached = _reached(resolved, ceilings, scale)
     machine = this_machine()
     return Checkup(
         machine=machine,
@@ -141,7 +141,7 @@ _BACKENDS: dict[str, Callable[[], Any]] = {
 
 def _settled(
     model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str, say: Callable[[str], None]
-) -> Settled:
+) -> ResolvedRecipe:
     """The network with the settings that a run on many images would have; the built-in digits stand for them."""
     shape = input_shape or catalogue.find(model).input_shape
     _require_image(model, shape, given=input_shape is not None)
@@ -150,16 +150,16 @@ def _settled(
         model=model,
         channels=shape[0],
         image_size=f"{shape[1]}x{shape[2]}",
-        batch_size=batch_size or table(Recipe().recipe, model).dose.batch_size_for(MANY_IMAGES),
+        batch_size=batch_size or table(Recipe().recipe, model).budget.batch_size_for(MANY_IMAGES),
         crop_padding=0,
         plan="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has looked
     )
     found = probe("digits")
-    settled, of_memory = fit_to_memory(settle(recipe, found), found)
+    resolved, of_memory = fit_to_memory(resolve(recipe, found), found)
     for line in of_memory:
         say(f"memory: {line}")
-    return settled
+    return resolved
 
 
 def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
@@ -174,42 +174,42 @@ def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
         raise RunError(f"{whose} {told}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
 
 
-def _reached(settled: Settled, ceilings: Ceilings, scale: float) -> Reached:
-    channels, (height, width) = settled.decoding.channels, settled.decoding.size
-    count = settled.batch_size
+def _reached(resolved: ResolvedRecipe, ceilings: Ceilings, scale: float) -> Reached:
+    channels, (height, width) = resolved.decoding.channels, resolved.decoding.size
+    count = resolved.batch_size
     pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     images = ImageSet(images=pixels, labels=np.arange(count) % 10, names=[str(number) for number in range(count)])
-    card = ModelCard(
-        name=str(settled.recipe.model),
-        options=network_options(settled.recipe),
+    spec = ModelSpec(
+        name=str(resolved.recipe.model),
+        options=network_options(resolved.recipe),
         classes=tuple(map(str, range(10))),
-        decoding=settled.decoding,
+        decoding=resolved.decoding,
         normalization=measure_normalization(images),
     )
-    planned = make_plan(Recipe(plan="measure"), settled, card, images)
-    work = work_of(planned.settled, card, images)
-    trial = run_trial(work, planned.settled.mode, seconds=TIMED_SECONDS * scale)
+    planned = make_plan(Recipe(plan="measure"), resolved, spec, images)
+    work = work_of(planned.resolved, spec, images)
+    trial = run_trial(work, planned.resolved.mode, seconds=TIMED_SECONDS * scale)
     if trial.dropped:
         raise RunError(
-            f"{settled.recipe.model} with {count} images a step {trial.dropped}: take a smaller --batch-size"
+            f"{resolved.recipe.model} with {count} images a step {trial.dropped}: take a smaller --batch-size"
         )
-    macs = _training_macs(settled, card)
+    macs = _training_macs(resolved, spec)
     return Reached(
-        model=str(settled.recipe.model),
+        model=str(resolved.recipe.model),
         input_shape=(channels, height, width),
         batch_size=count,
         macs=macs,
         plan=planned.plan,
         trial=trial,
-        share_of_peak=trial.images_per_second * macs.flops / ceilings.peak(planned.settled.mode.precision),
-        time_by_kind=time_by_kind(work, planned.settled.mode),
+        share_of_peak=trial.images_per_second * macs.flops / ceilings.peak(planned.resolved.mode.precision),
+        time_by_kind=time_by_kind(work, planned.resolved.mode),
     )
 
 
-def _training_macs(settled: Settled, card: ModelCard) -> TrainingMacs:
-    network = resumed_network(card, settled.recipe)
-    shape = (settled.decoding.channels, *settled.decoding.size)
-    return training_macs(capture(network, shape, batch_size=2, name=card.name, mode="train"))
+def _training_macs(resolved: ResolvedRecipe, spec: ModelSpec) -> TrainingMacs:
+    network = resumed_network(spec, resolved.recipe)
+    shape = (resolved.decoding.channels, *resolved.decoding.size)
+    return training_macs(capture(network, shape, batch_size=2, name=spec.name, mode="train"))
 
 
 def _huge_pages_come() -> bool | None:

@@ -21,10 +21,10 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.runs.atomic_files import write_file
 from convscope.runs.checkpoint import Weights, load_checkpoint, load_weights
-from convscope.runs.run_directory import Members, ModelCard, Run
+from convscope.runs.run_directory import Members, ModelSpec, Run
 from convscope.training.finish import is_finished
 
-State = Literal["complete", "begun", "gone"]
+MemberState = Literal["complete", "begun", "gone"]
 # A member that can't be used keeps its files under its name and this.
 SET_ASIDE = ".damaged"
 
@@ -42,12 +42,12 @@ def in_order(names: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(names.items()))
 
 
-def with_members(card: ModelCard, names: Mapping[int, str], planned: int) -> ModelCard:
+def with_members(spec: ModelSpec, names: Mapping[int, str], planned: int) -> ModelSpec:
     """The ensemble's card with these members, by seed."""
-    return replace(card, members=Members(names=in_order(names), planned=planned))
+    return replace(spec, members=Members(names=in_order(names), planned=planned))
 
 
-def usable_members(run: Run, recipe: Recipe, card: ModelCard, seeds: Sequence[int]) -> Trained:
+def usable_members(run: Run, recipe: Recipe, spec: ModelSpec, seeds: Sequence[int]) -> Trained:
     """Check every member that an ensemble lists, and mend what follows from the rest of its files.
 
     A member whose weights are lost is left out, its folder renamed, so that it is trained again.
@@ -56,19 +56,19 @@ def usable_members(run: Run, recipe: Recipe, card: ModelCard, seeds: Sequence[in
         RunError: a member that is not one of the seeds, that has another network, classes or preprocessing, or that
             another process trains.
     """
-    assert card.members is not None
+    assert spec.members is not None
     names: dict[int, str] = {}
     notes: list[str] = []
-    for name in card.members.names:
+    for name in spec.members.names:
         seed = _seed_of(run, name, seeds)
         if seed in names:
-            raise RunError(f"{run.card_path} lists two members of seed {seed}, {names[seed]} and {name}: remove one")
+            raise RunError(f"{run.spec_path} lists two members of seed {seed}, {names[seed]} and {name}: remove one")
         member = Run(run.path / name)
         if not member.path.is_dir():
             notes.append(f"member {name} is missing: it is trained again")
             continue
         with member.locked():
-            notes += mend_settings(member, run, recipe.changed({"seed": seed}), card)
+            notes += mend_settings(member, run, recipe.changed({"seed": seed}), spec)
             lost, note = _mend_weights(member)
         notes += filter(None, [note])
         if lost:
@@ -78,13 +78,13 @@ def usable_members(run: Run, recipe: Recipe, card: ModelCard, seeds: Sequence[in
     return Trained(names=names, notes=tuple(notes))
 
 
-def look_at_begun(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> tuple[State, list[str]]:
+def look_at_begun(member: Run, run: Run, recipe: Recipe, spec: ModelSpec) -> tuple[MemberState, list[str]]:
     """Look at a member's folder that the ensemble does not list yet, and mend its settings.
 
     Returns whether it is "complete", "begun" (its training goes on), or "gone": nothing in it can be gone on with, and
     it was renamed; and a line for everything that was mended.
     """
-    notes = mend_settings(member, run, recipe, card)
+    notes = mend_settings(member, run, recipe, spec)
     try:
         saved = load_checkpoint(member.checkpoints)
         lost = "" if saved or not member.weights.exists() else f"{member} has weights but no checkpoint"
@@ -97,7 +97,7 @@ def look_at_begun(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> tup
     return "complete" if is_finished(member, saved.values["best"]) else "begun", notes
 
 
-def mend_settings(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> list[str]:
+def mend_settings(member: Run, run: Run, recipe: Recipe, spec: ModelSpec) -> list[str]:
     """Write a member's model.json, recipe.toml and split.csv again where they are missing or can't be read.
 
     Returns a line for each of the first two.
@@ -105,12 +105,12 @@ def mend_settings(member: Run, run: Run, recipe: Recipe, card: ModelCard) -> lis
     Raises:
         RunError: the member has another network, classes or preprocessing than the ensemble.
     """
-    alone = replace(card, members=None)
+    alone = replace(spec, members=None)
     notes = []
-    if trouble := _trouble(member.card_path, member.card):
-        member.write_card(alone)
+    if trouble := _trouble(member.spec_path, member.spec):
+        member.write_spec(alone)
         notes.append(f"{trouble}: it is written again")
-    elif member.card() != alone:
+    elif member.spec() != alone:
         raise RunError(
             f"{member} does not belong to the ensemble {run}: its network, classes or preprocessing differ; move it "
             "elsewhere, and it is trained again"
@@ -142,7 +142,7 @@ def _mend_weights(member: Run) -> tuple[str, str]:
 
 def _require_fit(member: Run, weights: Weights) -> None:
     with torch.device("meta"):
-        network = member.card().build()
+        network = member.spec().build()
     empty = {name: tensor.to("meta") for name, tensor in weights.items()}
     load_weights(network, empty, where=str(member.weights))
 
@@ -163,7 +163,7 @@ def _seed_of(run: Run, name: str, seeds: Sequence[int]) -> int:
     found = re.fullmatch(r"seed-(\d{1,19})(-\d+)?", name)
     if found is None or int(found[1]) not in seeds:
         raise RunError(
-            f"{run.card_path} lists a member {name!r}, and the members of this ensemble are seed-{seeds[0]} to "
+            f"{run.spec_path} lists a member {name!r}, and the members of this ensemble are seed-{seeds[0]} to "
             f"seed-{seeds[-1]}: remove it from the list"
         )
     return int(found[1])

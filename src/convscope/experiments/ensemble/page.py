@@ -13,8 +13,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
-from convscope.report.intervals import Interval, interval_plot
-from convscope.report.shell import typed
+from convscope.report.intervals import IntervalRow, interval_plot
+from convscope.report.shell import shell_quote
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
@@ -71,8 +71,8 @@ def _plot(scores: EnsembleScores) -> Drawing:
     together, mean = 100 * scores.together.accuracy_top1, 100 * scores.mean
     return interval_plot(
         [
-            Interval("together", [], together, None, None, f"{together:.2f} %", "green"),
-            Interval("alone", [100 * value for value in scores.alone], mean, None, None, f"{mean:.2f} %"),
+            IntervalRow("together", [], together, None, None, f"{together:.2f} %", "green"),
+            IntervalRow("alone", [100 * value for value in scores.alone], mean, None, None, f"{mean:.2f} %"),
         ],
         title="Each member, their mean, and the ensemble",
         x_label=f"percent of {SPLIT_NAMES[scores.together.split]} images right",
@@ -108,7 +108,7 @@ def _members(members: Sequence[Run], scores: EnsembleScores) -> Html:
 
 
 def _use(run: Run, member: Run) -> Html:
-    lines = [typed("convscope", "evaluate", run), f"{typed('convscope', 'predict', run)} new/*.jpg"]
+    lines = [shell_quote("convscope", "evaluate", run), f"{shell_quote('convscope', 'predict', run)} new/*.jpg"]
     return html.section(
         "Use it",
         html.code("\n".join(lines)),

@@ -12,7 +12,7 @@ import torch
 
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
-from convscope.runs.run_directory import ModelCard, Run
+from convscope.runs.run_directory import ModelSpec, Run
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.ensemble import averaged
 from convscope.scoring.measured import measure as measured
@@ -62,16 +62,16 @@ class EnsembleScores:
 
 
 def compare(
-    scores: Sequence[Floats], images: ImageSet, *, card: ModelCard, split: str, together: Floats | None = None
+    scores: Sequence[Floats], images: ImageSet, *, spec: ModelSpec, split: str, together: Floats | None = None
 ) -> EnsembleScores:
     """Measure members by their scores, each (N, classes), on images with one label each.
 
     `together` are the ensemble's own scores; those of the mean of the members' probabilities unless given.
     """
-    objective, labels = card.objective, images.labels
+    objective, labels = spec.objective, images.labels
     if together is None:
         together = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
-    found = measured(together, images, classes=card.classes, split=split, objective=objective)
+    found = measured(together, images, classes=spec.classes, split=split, objective=objective)
     assert isinstance(found, Scores)
     probabilities = [objective.probabilities_of(some) for some in scores]
     sums = np.cumsum(np.stack(probabilities), axis=0)
@@ -85,7 +85,7 @@ def compare(
 
 
 def measure(
-    run: Run, members: Sequence[Run], images: ImageSet, *, card: ModelCard, split: str, device: str, progress: Progress
+    run: Run, members: Sequence[Run], images: ImageSet, *, spec: ModelSpec, split: str, device: str, progress: Progress
 ) -> EnsembleScores:
     """Let each member of the ensemble `run` answer, one after the other, and compare.
 
@@ -98,18 +98,18 @@ def measure(
         return scores_of_images(
             network,
             images,
-            card.normalization,
+            spec.normalization,
             device=device,
-            views=card.views,
+            views=spec.views,
             progress=progress,
             what=f"measuring {what} on {split}",
         )[:, 1]
 
     for member in members:
-        own = member.card()
-        if (own.classes, own.decoding) != (card.classes, card.decoding):
+        own = member.spec()
+        if (own.classes, own.decoding) != (spec.classes, spec.decoding):
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
     found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
     # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is asked itself.
-    together = None if card.views == ONE else answers(run, "the ensemble")
-    return compare(found, images, card=card, split=split, together=together)
+    together = None if spec.views == ONE else answers(run, "the ensemble")
+    return compare(found, images, spec=spec, split=split, together=together)

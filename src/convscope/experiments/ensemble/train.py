@@ -17,20 +17,20 @@ from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.hardware.device import require_threads
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.seeds import following_seeds
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import Members, ModelCard, Run, create_run, open_run, require_name, run_name
+from convscope.runs.run_directory import Members, ModelSpec, Run, create_run, open_run, require_name, run_name
 from convscope.scoring.cautions import cautions
 from convscope.training.autotune.make import make_plan
 from convscope.training.job import write_split
-from convscope.training.opening import card_of, lasting_source, open_images
-from convscope.training.resolve.resolve import settle
+from convscope.training.opening import lasting_source, open_images, spec_of
+from convscope.training.resolve.resolve import resolve
 from convscope.training.session import train_new, train_on
 from convscope.training.start import lasting_start
 
@@ -107,25 +107,25 @@ def train_ensemble(
             f"{found.source} has several labels an image: members are compared by the one class they call; "
             "train one network, without --ensemble"
         )
-    settled = settle(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
-    dataset, train = open_images(found, settled, listener, cache)
-    alone = card_of(settled, dataset, train)
-    planned = make_plan(recipe, settled, alone, train, cache_directory=cache)
-    settled = planned.settled
-    card = replace(alone, members=Members(names=(), planned=members))
-    run = create_run(Path(runs_directory), name or f"{run_name(recipe.data, card.name)}-ensemble")
+    resolved = resolve(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
+    dataset, train = open_images(found, resolved, listener, cache)
+    alone = spec_of(resolved, dataset, train)
+    planned = make_plan(recipe, resolved, alone, train, cache_directory=cache)
+    resolved = planned.resolved
+    spec = replace(alone, members=Members(names=(), planned=members))
+    run = create_run(Path(runs_directory), name or f"{run_name(recipe.data, spec.name)}-ensemble")
     with run.locked():
-        write_file(run.recipe_path, to_toml(settled.recipe))
-        run.write_card(card)
+        write_file(run.recipe_path, to_toml(resolved.recipe))
+        run.write_spec(spec)
         write_split(run, dataset)
         for line in (
-            *settled.notes,
-            *(f"auto: {reason}" for reason in settled.reasons),
+            *resolved.notes,
+            *(f"auto: {reason}" for reason in resolved.reasons),
             *(f"plan: {line}" for line in planned.lines),
         ):
-            listener.said(line)
+            listener.notify(line)
             run.log(line)
-        return _go_on(run, settled.recipe, card, {}, dataset, listener, cache)
+        return _go_on(run, resolved.recipe, spec, {}, dataset, listener, cache)
 
 
 def train_ensemble_on(
@@ -145,25 +145,25 @@ def train_ensemble_on(
     listener = listener or Silent()
     run = open_run(Path(path))
     with run.locked():
-        recipe, card = run.recipe(), run.card()
-        if card.members is None:
+        recipe, spec = run.recipe(), run.spec()
+        if spec.members is None:
             raise RunError(f"{run} is one network's run, not an ensemble: leave --ensemble out")
-        listed = card.members.names
-        planned = card.members.planned if members is None else members
+        listed = spec.members.names
+        planned = spec.members.planned if members is None else members
         _check_count(planned)
         if planned < len(listed):
             raise RunError(f"{run} has {len(listed)} members already: give more, not {planned}")
-        trained = usable_members(run, recipe, card, following_seeds(recipe.seed, planned))
+        trained = usable_members(run, recipe, spec, following_seeds(recipe.seed, planned))
         if planned == len(trained.names) and not trained.notes and _is_measured(run):
             raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
-        card = with_members(card, trained.names, planned)
-        run.write_card(card)
+        spec = with_members(spec, trained.names, planned)
+        run.write_spec(spec)
         for note in trained.notes:
             _say(run, listener, note)
         cache = None if cache_directory is None else Path(cache_directory)
-        found = probe(recipe.data, layout=recipe.layout, earlier=card.classes)
-        dataset = _same_images(run, recipe, found, card, listener, cache)
-        return _go_on(run, recipe, card, trained.names, dataset, listener, cache)
+        found = probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
+        dataset = _same_images(run, recipe, found, spec, listener, cache)
+        return _go_on(run, recipe, spec, trained.names, dataset, listener, cache)
 
 
 def _is_measured(run: Run) -> bool:
@@ -172,18 +172,18 @@ def _is_measured(run: Run) -> bool:
 
 
 def _say(run: Run, listener: Listener, line: str) -> None:
-    listener.said(line)
+    listener.notify(line)
     run.log(line)
 
 
 def _same_images(
-    run: Run, recipe: Recipe, found: Probe, card: ModelCard, listener: Listener, cache: Path | None
+    run: Run, recipe: Recipe, found: Probe, spec: ModelSpec, listener: Listener, cache: Path | None
 ) -> Dataset:
-    if found.classes != card.classes:
+    if found.classes != spec.classes:
         raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new ensemble")
-    settled = settle(recipe, found, cache)
-    dataset, train = open_images(found, settled, listener, cache)
-    if card_of(settled, dataset, train) != replace(card, members=None):
+    resolved = resolve(recipe, found, cache)
+    dataset, train = open_images(found, resolved, listener, cache)
+    if spec_of(resolved, dataset, train) != replace(spec, members=None):
         raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
     return dataset
 
@@ -191,23 +191,23 @@ def _same_images(
 def _go_on(
     run: Run,
     recipe: Recipe,
-    card: ModelCard,
+    spec: ModelSpec,
     names: Mapping[int, str],
     dataset: Dataset,
     listener: Listener,
     cache: Path | None,
 ) -> EnsembleOutcome:
     """Train the members that are not among the names by seed, then measure all of them."""
-    assert card.members is not None
-    planned = card.members.planned
+    assert spec.members is not None
+    planned = spec.members.planned
     trained = dict(names)
     for number, seed in enumerate(following_seeds(recipe.seed, planned), 1):
         if seed in trained:
             continue
         _say(run, listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
-        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), card, listener, cache)
+        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), spec, listener, cache)
         if member is None:
-            go_on = typed("convscope", "train", "--resume", run)
+            go_on = shell_quote("convscope", "train", "--resume", run)
             _say(run, listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
             return EnsembleOutcome(
                 run=run,
@@ -218,20 +218,20 @@ def _go_on(
                 scores=None,
             )
         trained[seed] = member.path.name
-        card = with_members(card, trained, planned)
-        run.write_card(card)
-    return _finish(run, recipe, card, dataset, listener)
+        spec = with_members(spec, trained, planned)
+        run.write_spec(spec)
+    return _finish(run, recipe, spec, dataset, listener)
 
 
 def _train_member(
-    run: Run, recipe: Recipe, card: ModelCard, listener: Listener, cache: Path | None
+    run: Run, recipe: Recipe, spec: ModelSpec, listener: Listener, cache: Path | None
 ) -> tuple[int, Run | None]:
     """Train a member, or go on with it, or find that it is complete; None where it was stopped."""
     name = f"seed-{recipe.seed}"
     begun = Run(run.path / name)
     if begun.path.is_dir():
         with begun.locked():
-            state, notes = look_at_begun(begun, run, recipe, card)
+            state, notes = look_at_begun(begun, run, recipe, spec)
         for note in notes:
             _say(run, listener, note)
         if state == "complete":
@@ -240,23 +240,23 @@ def _train_member(
             outcome = train_on(begun.path, {}, listener=listener, cache_directory=cache)
             return outcome.exit_code, None if outcome.ending == "stopped" else begun
     outcome = train_new(
-        recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=card.classes
+        recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=spec.classes
     )
     return outcome.exit_code, None if outcome.ending == "stopped" else outcome.run
 
 
-def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listener: Listener) -> EnsembleOutcome:
+def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listener: Listener) -> EnsembleOutcome:
     from convscope.experiments.ensemble.page import ensemble_page
 
-    assert card.members is not None
-    members = tuple(Run(run.path / name) for name in card.members.names)
+    assert spec.members is not None
+    members = tuple(Run(run.path / name) for name in spec.members.names)
     parts = {"test": dataset.test, "val": dataset.val}
     split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
     scores = None
     hidden: tuple[str, ...] = ()
     if images is not None:
         scores = measure(
-            run, members, images, card=card, split=split, device=str(recipe.device), progress=listener.progressed
+            run, members, images, spec=spec, split=split, device=str(recipe.device), progress=listener.progressed
         )
         header = ("member", "seed", f"{split}/accuracy_top1")
         rows = [
@@ -272,7 +272,7 @@ def _finish(run: Run, recipe: Recipe, card: ModelCard, dataset: Dataset, listene
         ending="done",
         exit_code=0,
         members=members,
-        planned=card.members.planned,
+        planned=spec.members.planned,
         scores=scores,
         cautions=hidden,
     )
@@ -283,7 +283,7 @@ def _check_count(members: int) -> None:
         raise RunError(
             f"an ensemble of {members}: averaging takes at least {FEWEST} members; without --ensemble one is trained"
         )
-    if Place.of().size > 1:
+    if Rank.of().size > 1:
         raise RunError(
             "the members of an ensemble are trained one after the other, not under torchrun: start it plainly"
         )

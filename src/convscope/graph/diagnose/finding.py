@@ -15,7 +15,7 @@ from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
 from convscope.graph.summary import Layer, own_windows
 
 Severity = Literal["warning", "note"]
-Kind = Literal[
+FindingKind = Literal[
     "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
     "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters",
 ]  # fmt: skip
@@ -35,7 +35,7 @@ class DesignWarning:
     """
 
     layer: str
-    kind: Kind
+    kind: FindingKind
     severity: Severity
     message: str
     evidence: str

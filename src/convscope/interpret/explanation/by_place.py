@@ -10,11 +10,11 @@ import numpy as np
 from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.explanation.worked import (
     Array,
-    Line,
-    Numbers,
+    Coordinates,
+    NumberAt,
     Operands,
-    Position,
     Worked,
+    WorkedLine,
     one,
     ref,
 )
@@ -22,7 +22,7 @@ from convscope.interpret.replay.interpret import RULES, aten_name, resolved
 from convscope.reference.activation import sigmoid
 
 
-def elementwise(graph: Graph, node: Node, numbers: Numbers, position: Position) -> Worked:
+def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """The operation on the numbers that stand at one place, by the table that runs whole graphs."""
     operands: list[Operands] = []
     alone: dict[int, Array] = {}
@@ -37,10 +37,10 @@ def elementwise(graph: Graph, node: Node, numbers: Numbers, position: Position) 
     settings = {name: resolved(argument, alone) for name, argument in node.arguments.items()}
     result = RULES[aten_name(node)](settings)
     assert isinstance(result, np.ndarray | np.generic)
-    return Worked("chain", tuple(operands), (Line(_spoken(node), float(result)),))
+    return Worked("chain", tuple(operands), (WorkedLine(_spoken(node), float(result)),))
 
 
-def gated(node: Node, numbers: Numbers, position: Position) -> Worked:
+def gated(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A gated linear unit: a number of the first half of an axis, times the sigmoid of its partner in the second."""
     value, axis = ref(node.arguments["self"]), node.arguments["dim"]
     assert isinstance(axis, int)
@@ -48,7 +48,7 @@ def gated(node: Node, numbers: Numbers, position: Position) -> Worked:
     axis %= x.ndim
     partner = tuple(p + (x.shape[axis] // 2 if i == axis else 0) for i, p in enumerate(position))
     gate = float(sigmoid(x[partner]))
-    lines = (Line("sigmoid(b)", gate), Line("a · sigmoid(b)", float(x[position]) * gate))
+    lines = (WorkedLine("sigmoid(b)", gate), WorkedLine("a · sigmoid(b)", float(x[position]) * gate))
     return Worked("chain", (one(value, x, position), one(value, x, partner)), lines)
 
 
@@ -73,7 +73,7 @@ def _spoken(node: Node) -> str:
     return text
 
 
-def move(graph: Graph, node: Node, position: Position, numbers: Numbers, *, which: int = 0) -> Worked:
+def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, which: int = 0) -> Worked:
     """Run the operation on the places themselves: what comes out at the cell is where its number came from."""
     codes: dict[int, Array] = {}
     first = 1  # 0 is left for padding
@@ -88,11 +88,11 @@ def move(graph: Graph, node: Node, position: Position, numbers: Numbers, *, whic
     result = RULES[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
     code = int((result[which] if isinstance(result, list) else result)[position])
     if code == 0:
-        return Worked("move", (), (Line("padding", float(filling or 0)),))
+        return Worked("move", (), (WorkedLine("padding", float(filling or 0)),))
     start, value = max(pair for pair in starts if pair[0] <= code)
     source = tuple(int(i) for i in np.unravel_index(code - start, graph.shape(value)))
     operand = one(value, numbers(value), source)
-    return Worked("move", (operand,), (Line("the same number, from another place", float(operand.numbers)),))
+    return Worked("move", (operand,), (WorkedLine("the same number, from another place", float(operand.numbers)),))
 
 
 MOVES = frozenset({

@@ -9,11 +9,11 @@ import numpy as np
 from convscope.graph.records import Node
 from convscope.interpret.explanation.worked import (
     Array,
-    Line,
-    Numbers,
+    Coordinates,
+    NumberAt,
     Operands,
-    Position,
     Worked,
+    WorkedLine,
     choice_of,
     mean_of,
     one,
@@ -24,7 +24,7 @@ from convscope.interpret.explanation.worked import (
 from convscope.interpret.replay.interpret import aten_name
 
 
-def _row(value: int, x: Array, position: Position, weights: Array | None, axis: int = -1) -> Operands:
+def _row(value: int, x: Array, position: Coordinates, weights: Array | None, axis: int = -1) -> Operands:
     """A row of a value along one axis, through a position."""
     length = x.shape[axis]
     along = np.arange(length)
@@ -32,7 +32,7 @@ def _row(value: int, x: Array, position: Position, weights: Array | None, axis: 
     return Operands(value, x[where], where, np.ones(length, dtype=bool), weights)
 
 
-def linear(node: Node, numbers: Numbers, position: Position) -> Worked:
+def linear(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A unit of a fully connected layer: the row that it reads, times its weights, plus its bias."""
     a = node.arguments
     value, weight = ref(a["input"]), numbers(ref(a["weight"]))
@@ -40,7 +40,7 @@ def linear(node: Node, numbers: Numbers, position: Position) -> Worked:
     return products_of(_row(value, numbers(value), (*position[:-1], 0), weight[position[-1]]), bias)
 
 
-def addmm(node: Node, numbers: Numbers, position: Position) -> Worked:
+def addmm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A unit of a fully connected layer, as torch runs it on a matrix: `beta · bias + alpha · row @ weight`."""
     a = node.arguments
     value, weight = ref(a["mat1"]), numbers(ref(a["mat2"]))
@@ -51,14 +51,14 @@ def addmm(node: Node, numbers: Numbers, position: Position) -> Worked:
     return products_of(row, beta * scalar(added), scale=alpha)
 
 
-def mm(node: Node, numbers: Numbers, position: Position) -> Worked:
+def mm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of a matrix product: a row times a column."""
     value, other = ref(node.arguments["self"]), numbers(ref(node.arguments["mat2"]))
     column = np.moveaxis(other, -2, -1)[(*position[:-2], position[-1])]
     return products_of(_row(value, numbers(value), (*position[:-1], 0), column), None)
 
 
-def _reduced(node: Node, numbers: Numbers, position: Position) -> Operands:
+def _reduced(node: Node, numbers: NumberAt, position: Coordinates) -> Operands:
     """All numbers of a reduction's axes, laid out along them."""
     value = ref(node.arguments["self"])
     x = numbers(value)
@@ -79,36 +79,38 @@ def _reduced(node: Node, numbers: Numbers, position: Position) -> Operands:
     return Operands(value, found, tuple(where), np.ones(found.shape, dtype=bool))
 
 
-def mean(node: Node, numbers: Numbers, position: Position) -> Worked:
+def mean(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A mean over whole axes."""
     operands = _reduced(node, numbers, position)
     return mean_of(operands, operands.numbers.size)
 
 
-def total(node: Node, numbers: Numbers, position: Position) -> Worked:
+def total(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A sum over whole axes."""
     operands = _reduced(node, numbers, position)
     added = scalar(operands.numbers.sum())
-    return Worked("sum", (operands,), (Line(f"sum of {operands.numbers.size:,}", added),))
+    return Worked("sum", (operands,), (WorkedLine(f"sum of {operands.numbers.size:,}", added),))
 
 
-def maximum(node: Node, numbers: Numbers, position: Position) -> Worked:
+def maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A maximum over whole axes."""
     return choice_of(_reduced(node, numbers, position))
 
 
-def _normalise(x: float, mean: float, variance: float, epsilon: float, weight: float, bias: float) -> tuple[Line, ...]:
+def _normalise(
+    x: float, mean: float, variance: float, epsilon: float, weight: float, bias: float
+) -> tuple[WorkedLine, ...]:
     centred = x - mean
     normal = centred / sqrt(variance + epsilon)
     return (
-        Line(f"− mean {mean:.6g}", centred),
-        Line(f"÷ √(variance {variance:.6g} + {epsilon:g})", normal),
-        Line(f"× weight {weight:.6g}", normal * weight),
-        Line(f"+ bias {bias:.6g}", normal * weight + bias),
+        WorkedLine(f"− mean {mean:.6g}", centred),
+        WorkedLine(f"÷ √(variance {variance:.6g} + {epsilon:g})", normal),
+        WorkedLine(f"× weight {weight:.6g}", normal * weight),
+        WorkedLine(f"+ bias {bias:.6g}", normal * weight + bias),
     )
 
 
-def _affine(node: Node, numbers: Numbers, index: Position) -> tuple[float, float]:
+def _affine(node: Node, numbers: NumberAt, index: Coordinates) -> tuple[float, float]:
     found = []
     for name, neutral in (("weight", 1.0), ("bias", 0.0)):
         argument = node.arguments.get(name)
@@ -120,7 +122,7 @@ def _epsilon(node: Node) -> float:
     return float(str(node.arguments["eps"]))
 
 
-def batch_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
+def batch_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A number brought to its channel's mean 0 and variance 1, then scaled and shifted."""
     value, channel = ref(node.arguments["input"]), position[1]
     x = numbers(value)
@@ -135,7 +137,7 @@ def batch_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
     return Worked("chain", (one(value, x, position),), lines)
 
 
-def layer_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
+def layer_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A number normalised with all those of the last axes."""
     value = ref(node.arguments["input"])
     shape = node.arguments["normalized_shape"]
@@ -145,7 +147,7 @@ def layer_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
     return _over(value, x, position, x[position[:kept]], weight, bias, _epsilon(node))
 
 
-def group_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
+def group_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A number normalised with all those of its block of channels."""
     value, groups = ref(node.arguments["input"]), node.arguments["group"]
     assert isinstance(groups, int)
@@ -157,13 +159,15 @@ def group_norm(node: Node, numbers: Numbers, position: Position) -> Worked:
     return _over(value, x, position, over, weight, bias, _epsilon(node))
 
 
-def _over(value: int, x: Array, position: Position, over: Array, weight: float, bias: float, epsilon: float) -> Worked:
+def _over(
+    value: int, x: Array, position: Coordinates, over: Array, weight: float, bias: float, epsilon: float
+) -> Worked:
     mean, variance = scalar(over.mean()), scalar(over.var())
     lines = _normalise(scalar(x[position]), mean, variance, epsilon, weight, bias)
     return Worked("chain", (one(value, x, position, f"one of {over.size:,} normalised together"),), lines)
 
 
-def softmax(node: Node, numbers: Numbers, position: Position) -> Worked:
+def softmax(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A power over the sum of all powers along an axis."""
     value, axis = ref(node.arguments["self"]), node.arguments["dim"]
     assert isinstance(axis, int)
@@ -171,9 +175,9 @@ def softmax(node: Node, numbers: Numbers, position: Position) -> Worked:
     own, largest = scalar(row.numbers[position[axis]]), scalar(row.numbers.max())
     power, total = np.exp(own - largest), np.exp(row.numbers - largest).sum()
     lines = [
-        Line(f"e^({own:.6g} − the largest, {largest:.6g})", scalar(power)),
-        Line(f"÷ their sum over all {row.numbers.size:,}, {total:.6g}", scalar(power / total)),
+        WorkedLine(f"e^({own:.6g} − the largest, {largest:.6g})", scalar(power)),
+        WorkedLine(f"÷ their sum over all {row.numbers.size:,}, {total:.6g}", scalar(power / total)),
     ]
     if "log" in aten_name(node):
-        lines.append(Line("logarithm", own - largest - scalar(np.log(total))))
+        lines.append(WorkedLine("logarithm", own - largest - scalar(np.log(total))))
     return Worked("softmax", (row,), tuple(lines))

@@ -8,9 +8,9 @@ from convscope.geometry.pooling import adaptive_ranges
 from convscope.graph.records import Node
 from convscope.interpret.explanation.worked import (
     Array,
-    Numbers,
+    Coordinates,
+    NumberAt,
     Operands,
-    Position,
     Way,
     Worked,
     choice_of,
@@ -20,11 +20,11 @@ from convscope.interpret.explanation.worked import (
     scalar,
 )
 from convscope.reference.pooling import window_counts
-from convscope.reference.resize import Mode, resize_matrix
+from convscope.reference.resize import InterpolationMode, resize_matrix
 
 
 def _window(
-    node: Node, x: Array, position: Position, channels: Array, *, fill: float = 0.0
+    node: Node, x: Array, position: Coordinates, channels: Array, *, fill: float = 0.0
 ) -> tuple[Array, tuple[Array, ...], Array]:
     """Numbers, positions and inside-mask `(C, *kernel)` of the window that made a cell."""
     dimensions = len(node.windows)
@@ -40,7 +40,7 @@ def _window(
 
 
 def _read(
-    x: Array, position: Position, channels: Array, places: list[Array], inside: Array, fill: float
+    x: Array, position: Coordinates, channels: Array, places: list[Array], inside: Array, fill: float
 ) -> tuple[Array, tuple[Array, ...], Array]:
     by_channel = channels.reshape(-1, *(1 for _ in places))
     clipped = [np.clip(p, 0, n - 1) for p, n in zip(places, x.shape[-len(places) :], strict=True)]
@@ -51,7 +51,7 @@ def _read(
     return np.where(inside, found, fill), (*batched, by_channel, *places), inside
 
 
-def convolution(node: Node, numbers: Numbers, position: Position) -> Worked:
+def convolution(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of a convolution, plain or transposed: patch times kernel, plus the bias."""
     a = node.arguments
     value, weight = ref(a["input"]), numbers(ref(a["weight"]))
@@ -73,7 +73,7 @@ def convolution(node: Node, numbers: Numbers, position: Position) -> Worked:
     return products_of(operands, bias)
 
 
-def _landing(node: Node, x: Array, position: Position, channels: Array) -> tuple[Array, tuple[Array, ...], Array]:
+def _landing(node: Node, x: Array, position: Coordinates, channels: Array) -> tuple[Array, tuple[Array, ...], Array]:
     """The inputs that a transposed convolution writes into a cell: `u = i · stride − padding + t · dilation`."""
     dimensions = len(node.windows)
     places, inside = [], np.asarray(True)
@@ -89,7 +89,7 @@ def _landing(node: Node, x: Array, position: Position, channels: Array) -> tuple
     return _read(x, position, channels, places, inside, 0.0)
 
 
-def max_pool(node: Node, numbers: Numbers, position: Position) -> Worked:
+def max_pool(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of a maximum pooling: the pixel that won."""
     value = ref(node.arguments["self"])
     channel = np.asarray([position[-len(node.windows) - 1]])
@@ -97,7 +97,7 @@ def max_pool(node: Node, numbers: Numbers, position: Position) -> Worked:
     return choice_of(Operands(value, found, places, inside))
 
 
-def average_pool(node: Node, numbers: Numbers, position: Position) -> Worked:
+def average_pool(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of an average pooling."""
     value = ref(node.arguments["self"])
     x, dimensions = numbers(value), len(node.windows)
@@ -114,7 +114,7 @@ def average_pool(node: Node, numbers: Numbers, position: Position) -> Worked:
     return mean_of(Operands(value, found, places, inside), divisor)
 
 
-def _adaptive(node: Node, numbers: Numbers, position: Position) -> Operands:
+def _adaptive(node: Node, numbers: NumberAt, position: Coordinates) -> Operands:
     value = ref(node.arguments["self"])
     x = numbers(value)
     wanted = node.arguments["output_size"]
@@ -129,21 +129,21 @@ def _adaptive(node: Node, numbers: Numbers, position: Position) -> Operands:
     return Operands(value, found, where, inside)
 
 
-def adaptive_average(node: Node, numbers: Numbers, position: Position) -> Worked:
+def adaptive_average(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of an average over an adaptive window."""
     operands = _adaptive(node, numbers, position)
     return mean_of(operands, operands.numbers.size)
 
 
-def adaptive_maximum(node: Node, numbers: Numbers, position: Position) -> Worked:
+def adaptive_maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """A cell of a maximum over an adaptive window."""
     return choice_of(_adaptive(node, numbers, position))
 
 
-def resized(mode: Mode) -> Way:
+def resized(mode: InterpolationMode) -> Way:
     """A cell of an interpolated map: the neighbours that it mixes, by their shares."""
 
-    def way(node: Node, numbers: Numbers, position: Position) -> Worked:
+    def way(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
         value, outputs = ref(node.arguments["self"]), node.arguments["output_size"]
         assert isinstance(outputs, tuple)
         x, dimensions = numbers(value), len(outputs)

@@ -13,11 +13,11 @@ from convscope.errors import CaptureError
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
 from convscope.interpret.explanation import by_place, by_row, by_window
-from convscope.interpret.explanation.worked import Numbers, Position, Way, Worked
+from convscope.interpret.explanation.worked import Coordinates, NumberAt, Way, Worked
 from convscope.interpret.replay.interpret import RULES, aten_name
 
 
-def worked(graph: Graph, node: Node, numbers: Numbers, position: Position, *, which: int = 0) -> Worked:
+def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *, which: int = 0) -> Worked:
     """Work out one cell of a node's output.
 
     Args:

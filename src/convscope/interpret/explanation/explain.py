@@ -12,7 +12,7 @@ from convscope.capture.capture import capture
 from convscope.capture.load import Loaded, load
 from convscope.capture.smallest import smallest_input
 from convscope.errors import CaptureError
-from convscope.interpret.explanation.given import Given, Network, in_dtype, network_input
+from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
 from convscope.report.units import shape as shape_text
@@ -68,11 +68,11 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
     if isinstance(model, str):
         loaded = load(model)
         known = loaded.input_shape
-        network = Network(loaded.name, _built(loaded, seed), shape or known, loaded.preprocessing)
+        network = GivenNetwork(loaded.name, _built(loaded, seed), shape or known, loaded.preprocessing)
         if loaded.weights is None:
             notes.append(f"the weights are random (seed {seed})")
     else:
-        network = Network(type(model).__name__, model, shape)
+        network = GivenNetwork(type(model).__name__, model, shape)
     given = network_input(image, network)
     module = network.module
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
@@ -84,7 +84,7 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
         raise CaptureError(f"{error}{_smallest_that_works(network, tensor, known)}") from None
 
 
-def _smallest_that_works(network: Network, tensor: torch.Tensor, known: tuple[int, ...] | None) -> str:
+def _smallest_that_works(network: GivenNetwork, tensor: torch.Tensor, known: tuple[int, ...] | None) -> str:
     """What to add where an input failed and a larger one does not."""
     if network.input_shape is None or capture(network.module, [tensor]).error is None:
         return ""

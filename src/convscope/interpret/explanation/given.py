@@ -51,7 +51,7 @@ class NetworkInput:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class GivenNetwork:
     """What is known of the network that an input is for.
 
     Args:
@@ -72,7 +72,7 @@ class Network:
         return "inputs of a shape that nothing says" if self.input_shape is None else sizes_text(self.input_shape)
 
 
-def network_input(given: Given, network: Network) -> NetworkInput:
+def network_input(given: Given, network: GivenNetwork) -> NetworkInput:
     """Return what was given as the network's input.
 
     Raises:
@@ -109,21 +109,21 @@ def _named(shown: str, read: Callable[[], T]) -> T:
         raise DataError(f"{shown}: {reason}") from None
 
 
-def _require_sample(shape: Sequence[int], network: Network, name: str) -> None:
+def _require_sample(shape: Sequence[int], network: GivenNetwork, name: str) -> None:
     """Raise DataError for an input that has no axes, or no numbers."""
     if not shape or 0 in shape:
         got = f"is of {sizes_text(shape)} and holds no numbers" if shape else "is a single number, without axes"
         raise DataError(f"{name} {got}, and {network.name} takes {network.shape_text}")
 
 
-def _from_tensor(tensor: torch.Tensor, network: Network) -> NetworkInput:
+def _from_tensor(tensor: torch.Tensor, network: GivenNetwork) -> NetworkInput:
     batch = _batched(tensor.detach(), network)
     notes = (f"the first of {len(batch)} samples is explained",) if len(batch) > 1 else ()
     sample = batch[:1]
     return NetworkInput(sample, drawn(sample[0].cpu().double().numpy()) if sample.ndim == 4 else None, notes)
 
 
-def _batched(tensor: torch.Tensor, network: Network) -> torch.Tensor:
+def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
     """A tensor with its batch axis, which is added where the network's layers say that it is missing."""
     shape = network.input_shape
     ranks = spatial_axes(network.module) if shape is None else (len(shape) - 1,)
@@ -162,7 +162,7 @@ _AXES_OF = tuple(
 )
 
 
-def _from_array(array: Array, network: Network, name: str) -> NetworkInput:
+def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
     _require_sample(array.shape, network, name)
     wanted, told = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
     if array.dtype.kind not in "fiu":
@@ -213,7 +213,7 @@ def in_dtype(tensor: torch.Tensor, dtype: torch.dtype, *, name: str, network: st
     return converted
 
 
-def _from_sound(sound: Sound, network: Network, name: str) -> NetworkInput:
+def _from_sound(sound: Sound, network: GivenNetwork, name: str) -> NetworkInput:
     wanted = network.input_shape
     told = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
     told += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
@@ -253,7 +253,7 @@ def _needed(wanted: Sequence[int]) -> str:
     return f"{_TAKES.get(len(wanted) - 1, 'an array file (.npy, .npz) of')} {sizes_text(wanted)}"
 
 
-def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
+def _from_image(image: str | Path, network: GivenNetwork, what: str) -> NetworkInput:
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
@@ -269,7 +269,7 @@ def _from_image(image: str | Path, network: Network, what: str) -> NetworkInput:
     return _normalised(np.asarray(fit(pixels, decoding)), network, ())
 
 
-def _from_pixels(pixels: Array, network: Network, notes: tuple[str, ...]) -> NetworkInput:
+def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -> NetworkInput:
     wanted = network.input_shape
     resized = wanted is not None and pixels.shape != (*wanted[1:], wanted[0])
     if resized or network.preprocessing is not None:
@@ -277,7 +277,7 @@ def _from_pixels(pixels: Array, network: Network, notes: tuple[str, ...]) -> Net
     return _normalised(pixels, network, notes)
 
 
-def _normalised(pixels: Array, network: Network, notes: tuple[str, ...]) -> NetworkInput:
+def _normalised(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -> NetworkInput:
     numbers = pixels.astype(np.float64) / 255
     if network.preprocessing is not None:
         mean, std = network.preprocessing.mean, network.preprocessing.std
@@ -287,7 +287,7 @@ def _normalised(pixels: Array, network: Network, notes: tuple[str, ...]) -> Netw
     return NetworkInput(torch.from_numpy(numbers.transpose(2, 0, 1)[None]).float(), pixels, notes)
 
 
-def _decoding(network: Network) -> Decoding:
+def _decoding(network: GivenNetwork) -> Decoding:
     """How an image becomes the network's input: as the run's model.json says, or else by the shape of the input."""
     if network.preprocessing is not None:
         return network.preprocessing.decoding

@@ -8,7 +8,7 @@ from convscope.interpret.explanation.given import drawn
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.text import box_text
 from convscope.interpret.explanation.worked import Array
-from convscope.report.charts import Box, picture
+from convscope.report.charts import PlotBox, picture
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
@@ -30,7 +30,7 @@ def input_drawing(explanation: Explanation) -> Drawing | None:
         signals = [(f"input, channel {i}" if many else "input", wave, wave) for i, wave in enumerate(sample)]
         return signal_drawing(signals, span=(box.first[0], box.last[0]), title="The input", description=description)
     (top, left), (bottom, right) = box.first[-2:], box.last[-2:]
-    frame = Box(top, left, bottom + 1, right + 1)
+    frame = PlotBox(top, left, bottom + 1, right + 1)
     if len(box.first) == 3:
         planes = _planes(explanation.lens.numbers(explanation.lens.graph.inputs[0])[0])
         indices = chosen(box.first[0], box.last[0])

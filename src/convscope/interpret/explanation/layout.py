@@ -15,7 +15,7 @@ _MAPS = {1: "L", 2: "H×W", 3: "D×H×W"}
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class AxisReading:
     """One way to read an array's axes.
 
     Args:
@@ -27,7 +27,7 @@ class Reading:
     sample: Array
 
 
-def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str, pixels: bool = False) -> Reading:
+def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str, pixels: bool = False) -> AxisReading:
     """Return the one reading of an array that has the channels and the sizes of a network's input.
 
     An array may stand for one sample with or without its batch axis of 1, without its channel axis where there is one
@@ -70,13 +70,13 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
     raise DataError(f"{given}, and {needed}{swapped or ', with or without a batch axis of 1 before it'}")
 
 
-def _readings(array: Array, dimensions: int) -> Iterator[Reading]:
+def _readings(array: Array, dimensions: int) -> Iterator[AxisReading]:
     letters = _MAPS.get(dimensions, "×".join(f"S{axis}" for axis in range(dimensions)))
     if array.ndim == dimensions:
-        yield Reading(letters, array[None])
+        yield AxisReading(letters, array[None])
     elif array.ndim == dimensions + 1:
-        yield Reading(f"C×{letters}", array)
+        yield AxisReading(f"C×{letters}", array)
         if dimensions == 2:
-            yield Reading(f"{letters}×C", np.moveaxis(array, -1, 0))
+            yield AxisReading(f"{letters}×C", np.moveaxis(array, -1, 0))
     elif array.ndim == dimensions + 2 and array.shape[0] == 1:
-        yield Reading(f"N×C×{letters}", array[0])
+        yield AxisReading(f"N×C×{letters}", array[0])

@@ -15,9 +15,9 @@ from convscope.graph.field import walk_back
 from convscope.graph.records import Graph, Node
 from convscope.interpret.explanation.address import Addresses, cell_position
 from convscope.interpret.explanation.cell import worked
-from convscope.interpret.explanation.record import Box, Explanation
+from convscope.interpret.explanation.record import Explanation, PixelBox
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
-from convscope.interpret.explanation.worked import Array, Line, Position, Worked
+from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
 from convscope.interpret.replay.numbers import Replay
 
 # After these nothing new is read: they are shown below a cell, as what becomes of it.
@@ -85,7 +85,7 @@ class Lens:
         return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
-    def number(self, value: int, position: Position) -> Explanation:
+    def number(self, value: int, position: Coordinates) -> Explanation:
         """Explain one number of a value; one of a layer's output by the layer's computation, on what the layer reads.
 
         Raises:
@@ -105,12 +105,12 @@ class Lens:
         return self.at(node, position, which=node.outputs.index(value))
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")
-    def at(self, node: Node, position: Position, *, which: int = 0) -> Explanation:
+    def at(self, node: Node, position: Coordinates, *, which: int = 0) -> Explanation:
         """Explain one number of a node's output, the `which`-th, by this operation alone."""
         done = worked(self.graph, node, self.numbers, position, which=which)
         return self._explanation(node, node.outputs[which], position, done)
 
-    def _explanation(self, node: Node, value: int, position: Position, done: Worked) -> Explanation:
+    def _explanation(self, node: Node, value: int, position: Coordinates, done: Worked) -> Explanation:
         return Explanation(
             lens=self,
             node=node,
@@ -123,8 +123,8 @@ class Lens:
             following=tuple(self._following(value, position)),
         )
 
-    def _following(self, value: int, position: Position) -> list[Line]:
-        lines: list[Line] = []
+    def _following(self, value: int, position: Coordinates) -> list[WorkedLine]:
+        lines: list[WorkedLine] = []
         while len(lines) < FOLLOWING:
             readers = self.graph.consumers.get(value, ())
             if len(readers) != 1 or self.graph.nodes[readers[0]].op not in _FOLLOWS:
@@ -133,10 +133,10 @@ class Lens:
             value = node.outputs[0]
             label = self.addresses.label(node)
             text = label if node.op in label else f"{label} ({node.op})"
-            lines.append(Line(text, float(self.numbers(value)[position])))
+            lines.append(WorkedLine(text, float(self.numbers(value)[position])))
         return lines
 
-    def box(self, value: int, position: Position) -> Box | None:
+    def box(self, value: int, position: Coordinates) -> PixelBox | None:
         """Where in the input a cell of a value came from."""
         if not self.graph.inputs:
             return None
@@ -151,4 +151,4 @@ class Lens:
         first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
         inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
         status = walk.status(source)
-        return Box(first, last, float(inside.mean()), "exact" if status is Status.EXACT else status.label)
+        return PixelBox(first, last, float(inside.mean()), "exact" if status is Status.EXACT else status.label)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convscope.interpret.explanation.matrix import column_of_matrices, largest_of, matrix, row_of_matrices
 from convscope.interpret.explanation.patch_text import positions_along, shown_slices
-from convscope.interpret.explanation.worked import Array, Operands, Position
+from convscope.interpret.explanation.worked import Array, Coordinates, Operands
 from convscope.report.svg import Drawing
 
 ACROSS = 12  # numbers of a signal in a row
@@ -34,7 +34,7 @@ def drawn_products(operands: Operands, index: int, name: str, adds: str) -> Iter
         yield _side_by_side(title, patch[depth], kernel[depth], products[depth], inside[depth], added, description)
 
 
-def drawn_window(operands: Operands, winner: Position | None, title: str, description: str) -> Iterator[Drawing]:
+def drawn_window(operands: Operands, winner: Coordinates | None, title: str, description: str) -> Iterator[Drawing]:
     """Give the drawings of a window over one channel, its winner framed: one, or one for each slice of a volume."""
     inside = np.broadcast_to(operands.inside, operands.numbers.shape)
     shown = np.where(inside, operands.numbers, 0.0)

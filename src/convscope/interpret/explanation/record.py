@@ -12,7 +12,7 @@ import numpy as np
 from convscope.errors import GeometryError
 from convscope.graph.records import Node
 from convscope.graph.summary import own_windows
-from convscope.interpret.explanation.worked import Array, Line, Operands, Position, Worked
+from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.replay.interpret import aten_name
 from convscope.report import units
 
@@ -43,14 +43,14 @@ class Contributor:
 
     label: str
     value: int
-    position: Position
+    position: Coordinates
     number: float
     weight: float | None
     contribution: float
 
 
 @dataclass(frozen=True)
-class Box:
+class PixelBox:
     """Where in the input a cell came from: first and last pixel per spatial axis, and the share of the box it reads.
 
     Args:
@@ -91,14 +91,14 @@ class Explanation:
     node: Node = field(repr=False)
     output: int = field(repr=False)
     layer: str
-    position: Position
+    position: Coordinates
     shape: tuple[int, ...]
     worked: Worked = field(repr=False)
     torch_value: float
-    following: tuple[Line, ...]
+    following: tuple[WorkedLine, ...]
 
     @cached_property
-    def box(self) -> Box | None:
+    def box(self) -> PixelBox | None:
         """Where in the input it came from; None where it depends on no pixel."""
         return self.lens.box(self.output, self.position)
 

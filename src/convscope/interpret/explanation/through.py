@@ -16,13 +16,13 @@ import numpy as np
 from convscope.graph.layer_names import LayerNodes
 from convscope.graph.records import Graph, Node
 from convscope.interpret.explanation.by_place import MOVES
-from convscope.interpret.explanation.worked import Array, Operands, Position, Worked, choice_of
+from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, choice_of
 from convscope.interpret.replay.interpret import RULES, aten_name, resolved
 
 UNWRITTEN = "new_empty"
 
 
-def main_position(graph: Graph, layer: LayerNodes, position: Position) -> Position | None:
+def main_position(graph: Graph, layer: LayerNodes, position: Coordinates) -> Coordinates | None:
     """Return where the number at a position of the layer's output is in its main operation's output.
 
     None where the layer's output is not made of the main operation's numbers alone.

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from convscope.graph.records import Argument, Node, Ref
 
 Array = npt.NDArray[Any]
-Kind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
-Position = tuple[int, ...]
-Numbers = Callable[[int], Array]
+WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
+Coordinates = tuple[int, ...]
+NumberAt = Callable[[int], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +49,14 @@ class Operands:
         along = np.broadcast_to(self.positions[-self.numbers.ndim], self.numbers.shape)
         return [int(channel) for channel in along.reshape(len(self.numbers), -1)[:, 0]]
 
-    def position(self, index: Position) -> Position:
+    def position(self, index: Coordinates) -> Coordinates:
         """Where one of the numbers is in the value."""
         shape = self.numbers.shape
         return tuple(int(np.broadcast_to(axis, shape)[index]) for axis in self.positions)
 
 
 @dataclass(frozen=True)
-class Line:
+class WorkedLine:
     """One step of the arithmetic: what is done, and the number that it gives."""
 
     text: str
@@ -74,10 +74,10 @@ class Worked:
         winner: for a choice, the index into the operands' numbers.
     """
 
-    kind: Kind
+    kind: WorkedKind
     operands: tuple[Operands, ...]
-    lines: tuple[Line, ...]
-    winner: Position | None = None
+    lines: tuple[WorkedLine, ...]
+    winner: Coordinates | None = None
 
     @property
     def value(self) -> float:
@@ -86,7 +86,7 @@ class Worked:
 
 
 # How a cell of one operation is worked out: the node, the numbers of its inputs, the cell.
-Way = Callable[[Node, Numbers, Position], Worked]
+Way = Callable[[Node, NumberAt, Coordinates], Worked]
 
 
 def scalar(value: float | np.floating[Any]) -> float:
@@ -94,7 +94,7 @@ def scalar(value: float | np.floating[Any]) -> float:
     return float(value)
 
 
-def one(value: int, array: Array, position: Position, role: str = "") -> Operands:
+def one(value: int, array: Array, position: Coordinates, role: str = "") -> Operands:
     """A single number as operands."""
     return Operands(value, np.asarray(array[position]), tuple(np.asarray(p) for p in position), np.asarray(True),
                     role=role)  # fmt: skip
@@ -110,9 +110,9 @@ def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -
     """A cell that is a sum of products, plus a bias where there is one."""
     total = scale * scalar(operands.contributions.sum())
     count = operands.numbers.size
-    lines = [Line(f"sum of {count:,} product{'s' if count != 1 else ''}", total)]
+    lines = [WorkedLine(f"sum of {count:,} product{'s' if count != 1 else ''}", total)]
     if bias is not None:
-        lines.append(Line(f"+ bias {bias:.6g}", total + bias))
+        lines.append(WorkedLine(f"+ bias {bias:.6g}", total + bias))
     return Worked("products", (operands,), tuple(lines))
 
 
@@ -121,12 +121,12 @@ def choice_of(operands: Operands) -> Worked:
     flat = int(np.argmax(operands.numbers))
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
     place = ", ".join(map(str, operands.position(index)[2:]))
-    line = Line(f"the largest of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
+    line = WorkedLine(f"the largest of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
     return Worked("choice", (operands,), (line,), index)
 
 
 def mean_of(operands: Operands, divisor: int) -> Worked:
     """A cell that is its operands' sum over a divisor."""
     total = scalar(operands.numbers.sum())
-    lines = (Line(f"sum of {int(operands.inside.sum()):,}", total), Line(f"÷ {divisor:,}", total / divisor))
+    lines = (WorkedLine(f"sum of {int(operands.inside.sum()):,}", total), WorkedLine(f"÷ {divisor:,}", total / divisor))
     return Worked("mean", (operands,), lines)

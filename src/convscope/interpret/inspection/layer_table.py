@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from convscope.geometry.relation import Status
-from convscope.graph.fold import Line
+from convscope.graph.fold import FoldedLine
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
 from convscope.report import units
@@ -32,7 +32,7 @@ _FORMULA = Column("MACs, worked out")
 
 
 def layer_table(
-    lines: Sequence[Line],
+    lines: Sequence[FoldedLine],
     *,
     source: int | None,
     batch: int,
@@ -71,7 +71,7 @@ def layer_table(
     return Table(tuple(columns), tuple(rows), title)
 
 
-def _cells(line: Line, source: int | None, batch: int) -> list[str]:
+def _cells(line: FoldedLine, source: int | None, batch: int) -> list[str]:
     fields = line.last.field_along(source) if source is not None else ()
     return [
         INDENT * line.depth + _name(line),
@@ -84,7 +84,7 @@ def _cells(line: Line, source: int | None, batch: int) -> list[str]:
     ]
 
 
-def _wide_cells(line: Line, source: int | None, batch: int) -> list[str]:
+def _wide_cells(line: FoldedLine, source: int | None, batch: int) -> list[str]:
     fields = line.last.field_along(source) if source is not None else ()
     memory = sum(layer.activation_bytes for layer in line.layers) // batch
     return [field_start(fields), _ink_bytes(memory)]
@@ -94,7 +94,7 @@ def _ink_bytes(number: int) -> str:
     return units.byte_size(number) if number else ""
 
 
-def _name(line: Line) -> str:
+def _name(line: FoldedLine) -> str:
     """The last part of the path: the indentation says the rest."""
     if line.role == "folded":
         return f"{_tail(line.name)} to {_tail(line.until)}" if line.count > 1 else _tail(line.name)
@@ -105,7 +105,7 @@ def _tail(name: str) -> str:
     return name.rpartition(".")[2].rpartition(":")[2]
 
 
-def _operation(line: Line) -> str:
+def _operation(line: FoldedLine) -> str:
     if line.role == "heading":
         return line.kind
     if line.role == "collapsed":

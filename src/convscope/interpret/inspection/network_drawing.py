@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log2, sqrt
 
-from convscope.interpret.inspection.network_layout import Edge, Layout, Spot, lay_out
+from convscope.interpret.inspection.network_layout import DiagramLayout, Edge, Spot, lay_out
 from convscope.interpret.inspection.network_units import Family, Unit, network_units
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units as ink
@@ -66,7 +66,7 @@ def _column_width(unit: Unit, largest: int) -> float:
 class _Page:
     """Coordinates of everything."""
 
-    def __init__(self, layout: Layout, largest: int) -> None:
+    def __init__(self, layout: DiagramLayout, largest: int) -> None:
         self.layout = layout
         self.largest = largest
         self.sizes = {index: _size(spot.unit, largest) for index, spot in layout.spots.items()}

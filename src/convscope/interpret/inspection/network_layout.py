@@ -32,7 +32,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class DiagramLayout:
     """Spots by the units' indices, the edges, and the first rank of each row."""
 
     spots: dict[int, Spot]
@@ -45,7 +45,7 @@ class Layout:
         return max((spot.rank for spot in self.spots.values()), default=0) + 1
 
 
-def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: float) -> Layout:
+def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: float) -> DiagramLayout:
     """Ranks, lanes and rows of the units.
 
     Args:
@@ -74,7 +74,7 @@ def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: f
     starts = _row_starts(spots, edges, _widths(spots, width_of), room)
     for spot in spots.values():
         spot.row = sum(start <= spot.rank for start in starts) - 1
-    return Layout(spots, edges, starts)
+    return DiagramLayout(spots, edges, starts)
 
 
 def _assign_lanes(units: Sequence[Unit], spots: dict[int, Spot], after: dict[int, list[Unit]]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from convscope.graph.fold import Line
+from convscope.graph.fold import FoldedLine
 from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
 from convscope.interpret.inspection.layer_table import operation, output_shape
 from convscope.interpret.inspection.record import Inspection
@@ -64,7 +64,7 @@ def network_units(inspection: Inspection) -> list[Unit]:
     return found
 
 
-def _units_of(inspection: Inspection, lines: Sequence[Line]) -> list[Unit]:
+def _units_of(inspection: Inspection, lines: Sequence[FoldedLine]) -> list[Unit]:
     graph = inspection.graph
     made: dict[int, Unit] = {}
     units: list[Unit] = []
@@ -92,7 +92,7 @@ def _units_of(inspection: Inspection, lines: Sequence[Line]) -> list[Unit]:
     return units
 
 
-def _passes_on(line: Line, before: Unit) -> bool:
+def _passes_on(line: FoldedLine, before: Unit) -> bool:
     """Whether the line only changes values of the map that it is given, or lays its elements out anew."""
     layer = line.last
     if line.role != "layer" or layer.windows or before.family == "input":
@@ -100,7 +100,7 @@ def _passes_on(line: Line, before: Unit) -> bool:
     return not (layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS)
 
 
-def _unit(line: Line, index: int, before: list[Unit]) -> Unit:
+def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
     layer = line.last
     shape = layer.output_shape[1:]
     tip = f"{line.name}: {operation(layer)} → {output_shape(layer)}"
@@ -135,7 +135,7 @@ def _family(op: str) -> Family:
     return "resize" if op in _RESIZES else "other"
 
 
-def _short(line: Line) -> str:
+def _short(line: FoldedLine) -> str:
     layer = line.last
     if layer.windows:
         kernels = ink.per_axis([w.kernel_size for w in layer.windows])

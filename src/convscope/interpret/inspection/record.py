@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from convscope.graph.diagnose.diagnose import diagnose
 from convscope.graph.diagnose.finding import DesignWarning
-from convscope.graph.fold import Line, fold
+from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.json_form import Json, graph_to_dict, spatial_inputs
 from convscope.graph.memory import forward_memory
 from convscope.graph.propagate import Source, propagate
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from convscope.capture.inputs import Inputs
-    from convscope.capture.mode import Mode
+    from convscope.capture.mode import CaptureMode
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Inspection:
         names = [layer.name for layer in self.layers]
         raise CaptureError(f"{self.graph.name} has no layer {name!r}.{did_you_mean(name, names)}")
 
-    def lines(self, depth: int | None = None) -> tuple[Line, ...]:
+    def lines(self, depth: int | None = None) -> tuple[FoldedLine, ...]:
         """The module tree as lines, repeated blocks folded, levels below `depth` collapsed."""
         return fold(self.graph, self.layers, depth=depth)
 
@@ -152,7 +152,7 @@ def inspect(
     *,
     batch_size: int = 1,
     name: str = "",
-    mode: Mode = "eval",
+    mode: CaptureMode = "eval",
     object_size: int | None = None,
 ) -> Inspection:
     """Work out every size, cost and receptive field of a network, without running it on numbers.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from convscope.graph.json_form import Json
-from convscope.graph.memory import Optimizer, TrainingBytes, TrainingMemory
+from convscope.graph.memory import OptimizerKind, TrainingBytes, TrainingMemory
 from convscope.graph.summary import summarise_layers
 from convscope.report import units
 
@@ -29,7 +29,7 @@ class TrainingNeeds:
     memory: TrainingMemory
     kept: Mapping[str, int]
 
-    def lines(self, batch_size: int | None, limit_bytes: int | None, optimizer: Optimizer) -> list[tuple[str, str]]:
+    def lines(self, batch_size: int | None, limit_bytes: int | None, optimizer: OptimizerKind) -> list[tuple[str, str]]:
         """What a batch of this size takes, and the largest batch that fits a limit, in ink."""
         lines = []
         if batch_size is not None:
@@ -51,7 +51,7 @@ class TrainingNeeds:
             lines.append(("kept", f"{units.byte_size(sum(self.kept.values()))} of each sample; most of it of {most}"))
         return lines
 
-    def to_dict(self, batch_size: int | None, limit_bytes: int | None, optimizer: Optimizer) -> dict[str, Json]:
+    def to_dict(self, batch_size: int | None, limit_bytes: int | None, optimizer: OptimizerKind) -> dict[str, Json]:
         """The same as JSON's types, in bytes."""
         form: dict[str, Json] = {"optimizer": optimizer, "kept_bytes_per_sample": dict(self.kept)}
         if batch_size is not None:

@@ -27,7 +27,7 @@ from convscope.report.table import Column, Row, Table, table_text
 
 
 @dataclass(frozen=True)
-class Mode:
+class AuditMode:
     """One way of computing: its name, element type and memory format."""
 
     name: str
@@ -36,9 +36,9 @@ class Mode:
 
 
 MODES = (
-    Mode("fp32", torch.float32),
-    Mode("fp32 channels-last", torch.float32, channels_last=True),
-    Mode("bf16", torch.bfloat16),
+    AuditMode("fp32", torch.float32),
+    AuditMode("fp32 channels-last", torch.float32, channels_last=True),
+    AuditMode("bf16", torch.bfloat16),
 )
 # Operations that compute nothing have no error of their own and get no line.
 _NO_ARITHMETIC = frozenset({
@@ -242,7 +242,7 @@ def _run(replay: Replay, node: Node, label: str, precision: str) -> None:
                            "so precisions can't be compared")  # fmt: skip
 
 
-def _alone(node: Node, replay: Replay, exact: Replay, mode: Mode) -> Array:
+def _alone(node: Node, replay: Replay, exact: Replay, mode: AuditMode) -> Array:
     """The node in a mode, on the exact inputs rounded to the mode's type; weights are as the mode has them."""
     given = {}
     for value in node.inputs:

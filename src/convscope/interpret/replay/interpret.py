@@ -17,12 +17,12 @@ from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import concatenate, linear
-from convscope.reference.resize import Mode, resize
+from convscope.reference.resize import InterpolationMode, resize
 from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve
 
-Settings = Mapping[str, Any]
-Rule = Callable[[Settings], Array | list[Array]]
+OperatorSettings = Mapping[str, Any]
+ReplayRule = Callable[[OperatorSettings], Array | list[Array]]
 
 
 def interpret(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Node, list[Array]]]:
@@ -64,7 +64,7 @@ def reads_left_out(graph: Graph, node: Node, arrays: Mapping[int, Array]) -> boo
     return any(value not in arrays and graph.values[value].producer is not None for value in node.inputs)
 
 
-def rule_of(node: Node) -> Rule | None:
+def rule_of(node: Node) -> ReplayRule | None:
     """The NumPy of a node's operator, or None."""
     return RULES.get(aten_name(node))
 
@@ -83,7 +83,7 @@ def resolved(argument: Argument, arrays: Mapping[int, Array]) -> Any:
     return tuple(resolved(item, arrays) for item in argument) if isinstance(argument, tuple) else argument
 
 
-def _convolution(s: Settings) -> Array:
+def _convolution(s: OperatorSettings) -> Array:
     x, weight, bias = s["input"], s["weight"], s["bias"]
     dimensions = weight.ndim - 2
     how = {name: _spread(s[name], dimensions) for name in ("stride", "padding", "dilation")}
@@ -97,13 +97,13 @@ def _spread(setting: Sequence[int], dimensions: int) -> tuple[int, ...]:
     return tuple(setting) * dimensions if len(setting) == 1 else tuple(setting)
 
 
-def _addmm(s: Settings) -> Array:
+def _addmm(s: OperatorSettings) -> Array:
     product: Array = s["mat1"] @ s["mat2"]
     total: Array = s["beta"] * s["self"] + s["alpha"] * product
     return total
 
 
-def _batch_norm(s: Settings) -> Array:
+def _batch_norm(s: OperatorSettings) -> Array:
     x, channels = s["input"], s["input"].shape[1]
     training = s.get("training", False)
     return normalization.batch_norm(
@@ -116,21 +116,21 @@ def _batch_norm(s: Settings) -> Array:
     )
 
 
-def _layer_norm(s: Settings) -> Array:
+def _layer_norm(s: OperatorSettings) -> Array:
     shape = tuple(s["normalized_shape"])
     weight = np.ones(shape) if s["weight"] is None else s["weight"]
     bias = np.zeros(shape) if s["bias"] is None else s["bias"]
     return normalization.layer_norm(s["input"], weight, bias, epsilon=s["eps"])
 
 
-def _group_norm(s: Settings) -> Array:
+def _group_norm(s: OperatorSettings) -> Array:
     x, channels = s["input"], s["input"].shape[1]
     weight = np.ones(channels) if s["weight"] is None else s["weight"]
     bias = np.zeros(channels) if s["bias"] is None else s["bias"]
     return normalization.group_norm(x, s["group"], weight, bias, epsilon=s["eps"])
 
 
-def _max_pool(s: Settings) -> Array:
+def _max_pool(s: OperatorSettings) -> Array:
     stride = s["stride"] or None
     return pooling.max_pool(
         s["self"], s["kernel_size"], stride=stride, padding=s["padding"], dilation=s["dilation"],
@@ -138,7 +138,7 @@ def _max_pool(s: Settings) -> Array:
     )  # fmt: skip
 
 
-def _average_pool(s: Settings) -> Array:
+def _average_pool(s: OperatorSettings) -> Array:
     how = {"stride": s["stride"] or None, "padding": s["padding"], "ceil_mode": s["ceil_mode"]}
     if s.get("divisor_override") is None:
         return pooling.average_pool(s["self"], s["kernel_size"], **how, count_include_pad=s["count_include_pad"])
@@ -151,8 +151,8 @@ def _average_pool(s: Settings) -> Array:
     return total
 
 
-def _resized(mode: Mode, dimensions: int) -> Rule:
-    def rule(s: Settings) -> Array:
+def _resized(mode: InterpolationMode, dimensions: int) -> ReplayRule:
+    def rule(s: OperatorSettings) -> Array:
         names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]
         scales = [s.get(name) for name in names]
         aligned = bool(s.get("align_corners", False))
@@ -161,26 +161,26 @@ def _resized(mode: Mode, dimensions: int) -> Rule:
     return rule
 
 
-def _roll(s: Settings) -> Array:
+def _roll(s: OperatorSettings) -> Array:
     shifts, axes = s["shifts"], s["dims"]
     return np.asarray(np.roll(s["self"], shifts, axis=axes or None))
 
 
-def _safe_softmax(s: Settings) -> Array:
+def _safe_softmax(s: OperatorSettings) -> Array:
     """Softmax in which a row that is masked away whole becomes zeros."""
     x = s["self"]
     masked = np.isneginf(x).all(axis=s["dim"], keepdims=True)
     return np.asarray(np.where(masked, 0.0, activation.softmax(np.where(masked, 0.0, x), axis=s["dim"])))
 
 
-def _norm(s: Settings) -> Array:
+def _norm(s: OperatorSettings) -> Array:
     axes = s["dim"]
     powered = np.abs(s["self"]) ** s["ord"]
     total = powered.sum(axis=tuple(axes) if axes else None, keepdims=s["keepdim"])
     return np.asarray(total ** (1 / s["ord"]))
 
 
-def _pixel_shuffle(s: Settings) -> Array:
+def _pixel_shuffle(s: OperatorSettings) -> Array:
     x, r = s["self"], s["upscale_factor"]
     n, channels, height, width = x.shape
     apart = x.reshape(n, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
@@ -188,7 +188,7 @@ def _pixel_shuffle(s: Settings) -> Array:
     return shuffled
 
 
-def _pixel_unshuffle(s: Settings) -> Array:
+def _pixel_unshuffle(s: OperatorSettings) -> Array:
     x, r = s["self"], s["downscale_factor"]
     n, channels, height, width = x.shape
     apart = x.reshape(n, channels, height // r, r, width // r, r).transpose(0, 1, 3, 5, 2, 4)
@@ -196,8 +196,8 @@ def _pixel_unshuffle(s: Settings) -> Array:
     return unshuffled
 
 
-def _padded_by(mode: Literal["reflect", "edge"]) -> Rule:
-    def rule(s: Settings) -> Array:
+def _padded_by(mode: Literal["reflect", "edge"]) -> ReplayRule:
+    def rule(s: OperatorSettings) -> Array:
         x, pairs = s["self"], s["padding"]
         axes = len(pairs) // 2
         widths = [(pairs[2 * i], pairs[2 * i + 1]) for i in reversed(range(axes))]
@@ -206,7 +206,7 @@ def _padded_by(mode: Literal["reflect", "edge"]) -> Rule:
     return rule
 
 
-def _slice_scatter(s: Settings) -> Array:
+def _slice_scatter(s: OperatorSettings) -> Array:
     written: Array = s["self"].copy()
     index = [slice(None)] * written.ndim
     index[s["dim"]] = slice(s["start"], s["end"], s["step"])
@@ -214,25 +214,25 @@ def _slice_scatter(s: Settings) -> Array:
     return written
 
 
-def _mean(s: Settings) -> Array:
+def _mean(s: OperatorSettings) -> Array:
     axes = s.get("dim")
     mean: Array = s["self"].mean(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
     return mean
 
 
-def _sum(s: Settings) -> Array:
+def _sum(s: OperatorSettings) -> Array:
     axes = s.get("dim")
     total: Array = s["self"].sum(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
     return np.asarray(total)
 
 
-def _maximum(s: Settings) -> Array:
+def _maximum(s: OperatorSettings) -> Array:
     axes = s.get("dim")
     found: Array = s["self"].max(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
     return np.asarray(found)
 
 
-def _pad(s: Settings) -> Array:
+def _pad(s: OperatorSettings) -> Array:
     x, pairs = s["self"], s["pad"]
     widths = [(0, 0)] * (x.ndim - len(pairs) // 2)
     widths += [(pairs[i], pairs[i + 1]) for i in range(len(pairs) - 2, -1, -2)]
@@ -241,67 +241,67 @@ def _pad(s: Settings) -> Array:
     return np.pad(cropped, [(max(0, a), max(0, b)) for a, b in widths], constant_values=s["value"] or 0)
 
 
-def _slice(s: Settings) -> Array:
+def _slice(s: OperatorSettings) -> Array:
     index: list[slice] = [slice(None)] * s["self"].ndim
     index[s["dim"]] = slice(s["start"], s["end"], s["step"])
     part: Array = s["self"][tuple(index)]
     return part
 
 
-def _split(s: Settings) -> list[Array]:
+def _split(s: OperatorSettings) -> list[Array]:
     axis, size = s["dim"], s["self"].shape[s["dim"]]
     sizes = s["split_sizes"] if "split_sizes" in s else s["split_size"]
     ends = list(range(sizes, size, sizes)) if isinstance(sizes, int) else list(np.cumsum(sizes)[:-1])
     return list(np.split(s["self"], ends, axis=axis))
 
 
-def _squeeze(s: Settings) -> Array:
+def _squeeze(s: OperatorSettings) -> Array:
     x, axes = s["self"], s.get("dim", tuple(range(s["self"].ndim)))
     axes = (axes,) if isinstance(axes, int) else axes
     return np.asarray(np.squeeze(x, axis=tuple(axis for axis in axes if x.shape[axis] == 1)))
 
 
-def _expand(s: Settings) -> Array:
+def _expand(s: OperatorSettings) -> Array:
     x, sizes = s["self"], s["size"]
     own = (1,) * (len(sizes) - x.ndim) + x.shape
     return np.broadcast_to(x, tuple(n if size == -1 else size for size, n in zip(sizes, own, strict=True)))
 
 
-def _unary(function: Callable[..., Array]) -> Rule:
+def _unary(function: Callable[..., Array]) -> ReplayRule:
     return lambda s: function(s["self"])
 
 
-def _binary(function: Callable[[Any, Any], Any]) -> Rule:
-    def rule(s: Settings) -> Array:
+def _binary(function: Callable[[Any, Any], Any]) -> ReplayRule:
+    def rule(s: OperatorSettings) -> Array:
         other, alpha = s["other"], s.get("alpha", 1)
         return np.asarray(function(s["self"], other if alpha == 1 else alpha * other))
 
     return rule
 
 
-def _same(s: Settings) -> Array:
+def _same(s: OperatorSettings) -> Array:
     x: Array = s["self"] if "self" in s else s["input"]
     return x
 
 
-def _softplus(s: Settings) -> Array:
+def _softplus(s: OperatorSettings) -> Array:
     x: Array = s["self"] * s["beta"]
     return np.asarray(np.where(x > s["threshold"], s["self"], np.logaddexp(0, x) / s["beta"]))
 
 
-def _elu(s: Settings) -> Array:
+def _elu(s: OperatorSettings) -> Array:
     x: Array = s["self"]
     curve = s["alpha"] * np.expm1(np.minimum(x, 0) * s["input_scale"])
     return np.asarray(s["scale"] * np.where(x > 0, x, curve))
 
 
-def _glu(s: Settings) -> Array:
+def _glu(s: OperatorSettings) -> Array:
     first, second = np.split(s["self"], 2, axis=s["dim"])
     gated: Array = first * activation.sigmoid(second)
     return gated
 
 
-RULES: Mapping[str, Rule] = {
+RULES: Mapping[str, ReplayRule] = {
     "convolution": _convolution,
     "linear": lambda s: linear(s["input"], s["weight"], s["bias"]),
     "addmm": _addmm,

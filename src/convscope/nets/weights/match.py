@@ -24,7 +24,7 @@ RENAMED = ((re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2
 # Where two places of a file fit as well, averaged weights are taken: as timm does, and DINO for its teacher.
 AVERAGED = re.compile(r"(^|[._])(ema|teacher|averaged?|swa|best)([._]|$)")
 
-Places = dict[str, dict[str, str]]  # by prefix: the network's names, and the file's full ones
+Prefixes = dict[str, dict[str, str]]  # by prefix: the network's names, and the file's full ones
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ def _require_plain(file: WeightsFile, own: Mapping[str, Tensor], best: str, chos
             )
 
 
-def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Places:
+def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Prefixes:
     """The network's names found in the file, by the prefix that they have there."""
     kept = {part for name in own for part in name.split(".")}
     passed = TRANSPARENT - kept
-    places: Places = {}
+    places: Prefixes = {}
     for full in names:
         parts = [part for part in _plain(full).split(".") if part not in passed]
         for begin in range(len(parts)):
@@ -118,7 +118,7 @@ def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Places:
     return places
 
 
-def _beside(places: Places, best: str, file: WeightsFile, own: Mapping[str, Tensor]) -> dict[str, str]:
+def _beside(places: Prefixes, best: str, file: WeightsFile, own: Mapping[str, Tensor]) -> dict[str, str]:
     """Names that lie beside the best place, as a head lies beside its backbone: "head.fc" beside "backbone"."""
     above = _above(best)
     found: dict[str, str] = {}

@@ -146,7 +146,7 @@ class _Machine:
         self.push((storage, self.find(storage)))
 
 
-Step = Callable[[_Machine, Any], None]
+OpcodeStep = Callable[[_Machine, Any], None]
 
 
 def _push(machine: _Machine, argument: object) -> None:
@@ -157,11 +157,11 @@ def _nothing(machine: _Machine, argument: object) -> None:
     pass
 
 
-def _constant(value: object) -> Step:
+def _constant(value: object) -> OpcodeStep:
     return lambda machine, _: machine.push(value)
 
 
-def _tuple_of(count: int) -> Step:
+def _tuple_of(count: int) -> OpcodeStep:
     def step(machine: _Machine, _: object) -> None:
         values = machine.stack[-count:]
         if len(values) != count:
@@ -199,7 +199,7 @@ _WHOLE_ARGUMENTS = (
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
     "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
 )
-_STEPS: dict[str, Step] = {
+_STEPS: dict[str, OpcodeStep] = {
     **dict.fromkeys(_WHOLE_ARGUMENTS.split(), _push),
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, place: machine.remember(int(place))),

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from convscope.errors import CaptureError
-from convscope.files.regular import Unreadable, open_regular
+from convscope.files.regular import UnreadableError, open_regular
 from convscope.nets.weights.described import Inert, NotPlain
 from convscope.nets.weights.digest import require_intact
 from convscope.nets.weights.safetensors_file import begins_as_safetensors, parse_safetensors
@@ -24,7 +24,7 @@ from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older
 from convscope.nets.weights.zip_records import TorchScriptError
 from convscope.report.file_kinds import HEAD, kind_by_start
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 
 WEIGHTS = "weights.safetensors"
 PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written
@@ -107,7 +107,7 @@ _SAVE = "save network.state_dict() alone, or download it again"
 
 def _remedy(path: Path) -> str:
     if (path.parent / "checkpoint").is_dir():
-        return f"{typed('convscope', 'train', '--resume', path.parent)} writes it anew from its checkpoint"
+        return f"{shell_quote('convscope', 'train', '--resume', path.parent)} writes it anew from its checkpoint"
     return "download it again, or take a copy"
 
 
@@ -123,7 +123,7 @@ def _mapped(path: Path) -> memoryview:
             if not os.fstat(file.fileno()).st_size:
                 raise CaptureError(f"{path} is no file of weights: it is empty; {NEEDED}")
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    except (Unreadable, OSError, ValueError) as error:
+    except (UnreadableError, OSError, ValueError) as error:
         raise CaptureError(f"weights can't be read from {path}: {error}; {NEEDED}") from None
 
 

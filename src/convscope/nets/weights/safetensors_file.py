@@ -14,7 +14,7 @@ import torch
 
 from convscope.errors import CaptureError
 from convscope.files.checked import parse_json
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.nets.weights.stored import MOST_AXES, Stored
 
 LARGEST_HEADER = 8_000_000  # bytes
@@ -107,7 +107,7 @@ def _header(content: memoryview) -> dict[str, Any]:
         raise CaptureError(f"it ends in its header, which would be {size:,} bytes")
     try:
         header = parse_json(bytes(content[LENGTH : LENGTH + size]))
-    except Unreadable as reason:
+    except UnreadableError as reason:
         raise CaptureError(f"its header can't be read: {reason}") from None
     if not isinstance(header, dict):
         raise CaptureError("its header is not a table of tensors")

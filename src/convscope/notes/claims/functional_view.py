@@ -13,7 +13,7 @@ from convscope.geometry.layer import LayerKind, work_out
 from convscope.geometry.pooling import pooling_windows
 from convscope.notes import arrays
 from convscope.notes.arithmetic import conv_parameters, conv_weights, mlp_weights, size, square
-from convscope.notes.claim import Claim, Value
+from convscope.notes.claim import Claim, ClaimValue
 from convscope.reference.convolution import convolve
 
 _claim = partial(Claim, "functional")
@@ -26,7 +26,7 @@ def _ten_filters() -> np.ndarray:
     return found
 
 
-def _parameters(kind: LayerKind) -> Value:
+def _parameters(kind: LayerKind) -> ClaimValue:
     """Parameters of a layer of this kind on 32x32x3."""
     channels = None if kind == "pooling" else 10
     layer = work_out((32, 32), 5, kind=kind, in_channels=3, out_channels=channels)

@@ -9,7 +9,7 @@ import numpy as np
 from convscope.nets.catalogue import ENTRIES, find
 from convscope.nets.timeline import ENTRANTS, Figure
 from convscope.notes import networks
-from convscope.notes.claim import Claim, Value
+from convscope.notes.claim import Claim, ClaimValue
 from convscope.reference.activation import relu_backward, sigmoid, sigmoid_backward, tanh_backward
 
 _claim = partial(Claim, "history")
@@ -29,7 +29,7 @@ def _figures(year: int, word: str) -> list[Figure]:
     return [figure for figure in figures if word in figure.measured]
 
 
-def _winners_since(year: int) -> Value:
+def _winners_since(year: int) -> ClaimValue:
     """Whether all entrants of the timeline since a year are networks."""
     return "deep CNNs" if all(entrant.layers for entrant in ENTRANTS if entrant.year >= year) else "not all deep CNNs"
 

@@ -16,16 +16,16 @@ from convscope.data.pixels.cache_budget import cache_directory as default_cache_
 from convscope.data.records import ImageSet
 from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
-from convscope.hardware.mode import Compile, Mode, Precision
+from convscope.hardware.mode import Compile, ComputeMode, Precision
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.runs.run_directory import ModelCard
-from convscope.training.autotune.record import Plan, Trial
+from convscope.runs.run_directory import ModelSpec
+from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, generators_kept, run_trial
 from convscope.training.job import loop_settings
-from convscope.training.resolve.resolve import NATIVE_BF16, Settled
+from convscope.training.resolve.resolve import NATIVE_BF16, ResolvedRecipe
 from convscope.training.start import resumed_network
 
 # A shorter run is over before measuring has paid.
@@ -45,15 +45,15 @@ SLOWEST = 3
 class Planned:
     """A settled recipe with the plan in it; `lines` say what was found, and nothing where the rules stay."""
 
-    settled: Settled
-    plan: Plan | None
+    resolved: ResolvedRecipe
+    plan: ComputePlan | None
     lines: tuple[str, ...]
 
 
 def make_plan(
     asked: Recipe,
-    settled: Settled,
-    card: ModelCard,
+    resolved: ResolvedRecipe,
+    spec: ModelSpec,
     train: ImageSet,
     *,
     alone: bool = True,
@@ -64,81 +64,85 @@ def make_plan(
     Torch's generators, its threads and the images are left as found. A process that is not `alone` on its machine
     leaves the threads to the rules: the others, which wait while it measures, need theirs later.
     """
-    unplanned = Planned(settled=settled, plan=None, lines=())
+    unplanned = Planned(resolved=resolved, plan=None, lines=())
     open_fields = open_to_plan(asked) - (set() if alone else {"threads"})
     if asked.plan == "rules" or not open_fields:
         return unplanned
     directory = cache_directory or default_cache_directory()
-    with generators_kept(settled.device):
+    with generators_kept(resolved.device):
         with torch.device("meta"):
-            shapes = resumed_network(card, settled.recipe)
-        key = plan_key(settled, shapes, open_fields, images=len(train))
+            shapes = resumed_network(spec, resolved.recipe)
+        key = plan_key(resolved, shapes, open_fields, images=len(train))
         plan = read_plan(directory, key) if asked.plan != "measure" else None
         known = plan is not None
         if plan is None:
-            work = work_of(settled, card, train)
-            plan = _measured(work, settled, open_fields, images=len(train), always=asked.plan == "measure")
+            work = work_of(resolved, spec, train)
+            plan = _measured(work, resolved, open_fields, images=len(train), always=asked.plan == "measure")
     if plan is None:
         return unplanned
     if not known and not plan.noisy:
         keep_plan(directory, key, plan)
     first, *rest = plan.lines()
     lines = (f"{first}{' (measured before)' if known else ''}", *rest)
-    return Planned(settled=_with_mode(settled, plan.mode), plan=plan, lines=lines)
+    return Planned(resolved=_with_mode(resolved, plan.mode), plan=plan, lines=lines)
 
 
 def open_to_plan(recipe: Recipe) -> frozenset[str]:
     """The settings that a plan may choose: those of a mode that are auto."""
-    names = {item.name for item in fields(Mode) if getattr(recipe, item.name) == AUTO}
+    names = {item.name for item in fields(ComputeMode) if getattr(recipe, item.name) == AUTO}
     return frozenset(names - {"precision"} if recipe.plan == "fp32" else names)
 
 
-def plan_key(settled: Settled, network: nn.Module, open_fields: frozenset[str], *, images: int) -> dict[str, object]:
+def plan_key(
+    resolved: ResolvedRecipe, network: nn.Module, open_fields: frozenset[str], *, images: int
+) -> dict[str, object]:
     """What a plan is good for: this machine, this work, and the same settings left open."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    recipe = settled.recipe
+    recipe = resolved.recipe
     machine = this_machine()
-    fixed = {name: value for name, value in asdict(settled.mode).items() if name not in open_fields}
+    fixed = {name: value for name, value in asdict(resolved.mode).items() if name not in open_fields}
     return {
         "machine": asdict(machine),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if settled.device == "cuda" else settled.device,
+        "device": torch.cuda.get_device_name() if resolved.device == "cuda" else resolved.device,
         "most_threads": torch.get_num_threads(),
         "model": recipe.model,
         "options": recipe.model_options,
         "frozen": recipe.freeze,
         "shapes": hashlib.sha256(json.dumps(shapes).encode()).hexdigest(),
-        "image": [settled.decoding.channels, *settled.decoding.size],
-        "batch_size": settled.batch_size,
+        "image": [resolved.decoding.channels, *resolved.decoding.size],
+        "batch_size": resolved.batch_size,
         "optimizer": recipe.optimizer,
         "open": sorted(open_fields),
         "fixed": fixed,
         # A run of twice the length may pay for what a shorter one does not.
-        "length": (images * settled.epochs).bit_length(),
+        "length": (images * resolved.epochs).bit_length(),
     }
 
 
-def work_of(settled: Settled, card: ModelCard, train: ImageSet) -> Work:
+def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
     """A fresh network of the run's and a batch of its images."""
-    settings = loop_settings(settled, card, train)
+    settings = loop_settings(resolved, spec, train)
     batches = Batches(
         train,
-        batch_size=settled.batch_size,
+        batch_size=resolved.batch_size,
         shuffle=True,
-        seed=settled.recipe.seed,
-        device=settled.device,
+        seed=resolved.recipe.seed,
+        device=resolved.device,
         normalization=settings.normalization,
     )
     pixels, targets, _ = next(iter(batches))
-    return Work(network=resumed_network(card, settled.recipe), settings=settings, pixels=pixels, targets=targets)
+    return Work(network=resumed_network(spec, resolved.recipe), settings=settings, pixels=pixels, targets=targets)
 
 
-def _measured(work: Work, settled: Settled, open_fields: frozenset[str], *, images: int, always: bool) -> Plan | None:
+def _measured(
+    work: Work, resolved: ResolvedRecipe, open_fields: frozenset[str], *, images: int, always: bool
+) -> ComputePlan | None:
     """The plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
-    pilot = _pilot(work, settled.mode)
+    pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
-    left = images * settled.epochs
+    left = images * resolved.epochs
     run_seconds = left / pilot.images_per_second
     if run_seconds < LEAST_RUN_SECONDS and not always:
         return None
@@ -148,13 +152,13 @@ def _measured(work: Work, settled: Settled, open_fields: frozenset[str], *, imag
     part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
     began = time.perf_counter()
     return search(
-        what_may_be_chosen(settled, open_fields, images_left=left, run_seconds=run_seconds),
+        what_may_be_chosen(resolved, open_fields, images_left=left, run_seconds=run_seconds),
         lambda mode: run_trial(part, mode, seconds=each),
         in_time=lambda: time.perf_counter() - began < budget,
     )
 
 
-def _pilot(work: Work, mode: Mode) -> Trial:
+def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
     """How fast the mode of the rules is, from as few steps and images as tell it."""
     few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
     more = min(MORE_PILOT_IMAGES, len(work.pixels))
@@ -164,18 +168,18 @@ def _pilot(work: Work, mode: Mode) -> Trial:
 
 
 def what_may_be_chosen(
-    settled: Settled, open_fields: frozenset[str], *, images_left: int, run_seconds: float
+    resolved: ResolvedRecipe, open_fields: frozenset[str], *, images_left: int, run_seconds: float
 ) -> Choices:
     """What this device can do, and what is worth trying on it."""
-    on_gpu = settled.device == "cuda"
-    arithmetics: list[Precision] = ["tf32"] if has_tf32(settled.device) else []
-    if has_bf16(settled.device):
+    on_gpu = resolved.device == "cuda"
+    arithmetics: list[Precision] = ["tf32"] if has_tf32(resolved.device) else []
+    if has_bf16(resolved.device):
         arithmetics.append("bf16")
     # On a CPU compiled convolutions call the same kernels: nothing to gain, and a minute to lose.
     compiles: tuple[Compile, ...] = ("yes", "graphs") if on_gpu and run_seconds >= COMPILE_FROM_SECONDS else ()
-    most = torch.get_num_threads() if settled.device == "cpu" else 0
+    most = torch.get_num_threads() if resolved.device == "cpu" else 0
     return Choices(
-        fixed=replace(settled.mode, threads=most) if most and "threads" in open_fields else settled.mode,
+        fixed=replace(resolved.mode, threads=most) if most and "threads" in open_fields else resolved.mode,
         open=open_fields,
         arithmetics=tuple(arithmetics),
         most_threads=most,
@@ -184,6 +188,6 @@ def what_may_be_chosen(
     )
 
 
-def _with_mode(settled: Settled, mode: Mode) -> Settled:
-    reasons = tuple(reason for reason in settled.reasons if reason != NATIVE_BF16)
-    return replace(settled, mode=mode, recipe=settled.recipe.changed(asdict(mode)), reasons=reasons)
+def _with_mode(resolved: ResolvedRecipe, mode: ComputeMode) -> ResolvedRecipe:
+    reasons = tuple(reason for reason in resolved.reasons if reason != NATIVE_BF16)
+    return replace(resolved, mode=mode, recipe=resolved.recipe.changed(asdict(mode)), reasons=reasons)

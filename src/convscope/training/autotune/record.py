@@ -7,15 +7,15 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, cast
 
 from convscope.files.fields import Fields
-from convscope.files.regular import Unreadable
-from convscope.hardware.mode import Compile, MemoryFormat, Mode, Precision
+from convscope.files.regular import UnreadableError
+from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.units import percent, times
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ModeTrial:
     """A few training steps in one mode.
 
     Args:
@@ -28,7 +28,7 @@ class Trial:
         dropped: why the mode can't be taken; "" where it can.
     """
 
-    mode: Mode
+    mode: ComputeMode
     images: int
     images_per_second: float
     spread: float
@@ -38,7 +38,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ComputePlan:
     """The mode that was taken, and all that were tried: fp32, contiguous, not compiled ("plain") first.
 
     Args:
@@ -47,17 +47,17 @@ class Plan:
         stopped: whether there was no time to try the rest.
     """
 
-    mode: Mode
-    trials: tuple[Trial, ...]
+    mode: ComputeMode
+    trials: tuple[ModeTrial, ...]
     stopped: bool = False
 
     @property
-    def plain(self) -> Trial:
+    def plain(self) -> ModeTrial:
         """The trial that others are compared with."""
         return self.trials[0]
 
     @property
-    def chosen(self) -> Trial:
+    def chosen(self) -> ModeTrial:
         """The trial of the mode that was taken."""
         return next(trial for trial in self.trials if trial.mode == self.mode)
 
@@ -89,7 +89,7 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Plan:
+    def from_fields(cls, fields: Fields) -> ComputePlan:
         """Return the plan that `to_dict` wrote; raises Unreadable where it is none."""
         plan = cls(
             mode=_mode(fields.object("mode")),
@@ -97,9 +97,9 @@ class Plan:
             stopped=fields.flag("stopped"),
         )
         if plan.mode not in [trial.mode for trial in plan.trials if not trial.dropped]:
-            raise Unreadable("the mode that was taken was not tried")
+            raise UnreadableError("the mode that was taken was not tried")
         if not plan.plain.images_per_second > 0:
-            raise Unreadable("nothing to compare with")
+            raise UnreadableError("nothing to compare with")
         return plan
 
 
@@ -107,12 +107,12 @@ class Plan:
 NOISE = 0.5
 
 
-def _mode(fields: Fields) -> Mode:
+def _mode(fields: Fields) -> ComputeMode:
     def word(name: str) -> str:
         return fields.text(name, one_of=[known for known in choices(name) if known != AUTO])
 
-    fields.require_only(*(item.name for item in dataclass_fields(Mode)))
-    return Mode(
+    fields.require_only(*(item.name for item in dataclass_fields(ComputeMode)))
+    return ComputeMode(
         precision=cast(Precision, word("precision")),
         memory_format=cast(MemoryFormat, word("memory_format")),
         compile=cast(Compile, word("compile")),
@@ -120,8 +120,8 @@ def _mode(fields: Fields) -> Mode:
     )
 
 
-def _trial(fields: Fields) -> Trial:
-    return Trial(
+def _trial(fields: Fields) -> ModeTrial:
+    return ModeTrial(
         mode=_mode(fields.object("mode")),
         images=fields.integer("images", at_least=0),
         images_per_second=fields.number("images_per_second", at_least=0),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from convscope.hardware.mode import Compile, MemoryFormat, Mode, Precision
-from convscope.training.autotune.record import Plan, Trial
+from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
+from convscope.training.autotune.record import ComputePlan, ModeTrial
 
 # A mode must be so much faster to be taken: less is chance, and the simpler one stays.
 CLEARLY = 1.03
@@ -26,14 +26,14 @@ class Choices:
 
     Args:
         fixed: the mode of the rules, with what was said put in; what is not open stays as it is here.
-        open: names of `Mode`'s fields that may change.
+        open: names of `ComputeMode`'s fields that may change.
         arithmetics: precisions besides fp32 that the device computes natively.
         most_threads: of the CPU; 0 leaves them alone.
         compiles: ways to compile that are tried.
         images_left: of the whole run, which a slow first step is weighed against.
     """
 
-    fixed: Mode
+    fixed: ComputeMode
     open: frozenset[str]
     arithmetics: tuple[Precision, ...]
     most_threads: int
@@ -41,7 +41,9 @@ class Choices:
     images_left: int
 
 
-def search(allowed: Choices, run: Callable[[Mode], Trial], *, in_time: Callable[[], bool]) -> Plan | None:
+def search(
+    allowed: Choices, run: Callable[[ComputeMode], ModeTrial], *, in_time: Callable[[], bool]
+) -> ComputePlan | None:
     """Try one change after another, while `in_time()`; None where not even plain fp32 runs, or its loss is NaN."""
     plain = replace(allowed.fixed, precision="fp32", memory_format="contiguous", compile="no")
     reference = run(plain)
@@ -50,20 +52,20 @@ def search(allowed: Choices, run: Callable[[Mode], Trial], *, in_time: Callable[
     trials = [reference]
     stopped = False
 
-    def tried(mode: Mode) -> Trial:
+    def tried(mode: ComputeMode) -> ModeTrial:
         for trial in trials:
             if trial.mode == mode:
                 return trial
         trials.append(guarded(run(mode), reference))
         return trials[-1]
 
-    start = Mode(**{name: getattr(plain if name in allowed.open else allowed.fixed, name) for name in _FIELDS})
+    start = ComputeMode(**{name: getattr(plain if name in allowed.open else allowed.fixed, name) for name in _FIELDS})
     best = tried(start)
     if best.dropped:
         # What was said can't be dropped: training itself will say what is wrong with it.
         return None
 
-    def best_so_far() -> Mode:
+    def best_so_far() -> ComputeMode:
         return best.mode
 
     for change in _changes(allowed, best_so_far):
@@ -74,16 +76,16 @@ def search(allowed: Choices, run: Callable[[Mode], Trial], *, in_time: Callable[
         left = allowed.images_left
         if not trial.dropped and total_seconds(trial, left) * CLEARLY < total_seconds(best, left):
             best = trial
-    return Plan(mode=best.mode, trials=tuple(trials), stopped=stopped)
+    return ComputePlan(mode=best.mode, trials=tuple(trials), stopped=stopped)
 
 
-def guarded(trial: Trial, reference: Trial) -> Trial:
+def guarded(trial: ModeTrial, reference: ModeTrial) -> ModeTrial:
     """The trial, dropped where its loss departs from the reference's.
 
-    >>> from convscope.hardware.mode import Mode
-    >>> mode = Mode(precision="fp32", memory_format="contiguous", compile="no", threads=1)
+    >>> from convscope.hardware.mode import ComputeMode
+    >>> mode = ComputeMode(precision="fp32", memory_format="contiguous", compile="no", threads=1)
     >>> def of(*losses):
-    ...     return Trial(mode=mode, images=8, images_per_second=1, spread=0, first_step=0, losses=losses)
+    ...     return ModeTrial(mode=mode, images=8, images_per_second=1, spread=0, first_step=0, losses=losses)
     >>> guarded(of(2.31, 2.0), of(2.3, 2.05)).dropped
     ''
     >>> guarded(of(2.31, 2.3), of(2.3, 2.0)).dropped
@@ -97,7 +99,7 @@ def guarded(trial: Trial, reference: Trial) -> Trial:
     return trial
 
 
-def total_seconds(trial: Trial, images: int) -> float:
+def total_seconds(trial: ModeTrial, images: int) -> float:
     """What training on so many images takes in this mode: the first step's extra time counts."""
     step = trial.images / trial.images_per_second
     return images / trial.images_per_second + max(0.0, trial.first_step - step)
@@ -106,7 +108,7 @@ def total_seconds(trial: Trial, images: int) -> float:
 _FIELDS = ("precision", "memory_format", "compile", "threads")
 
 
-def _changes(allowed: Choices, best: Callable[[], Mode]) -> Iterator[Mode]:
+def _changes(allowed: Choices, best: Callable[[], ComputeMode]) -> Iterator[ComputeMode]:
     """The changes in order, each made to the mode that is the best when its turn comes."""
     if "memory_format" in allowed.open:
         yield replace(best(), memory_format="channels-last")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from convscope.errors import RunError
 from convscope.files.checked import read_json
-from convscope.files.regular import Unreadable
+from convscope.files.regular import UnreadableError
 from convscope.runs.atomic_files import write_file
-from convscope.training.autotune.record import Plan
+from convscope.training.autotune.record import ComputePlan
 
 FORMAT = 1
 FOLDER = "plans"
@@ -28,7 +28,7 @@ def plan_path(directory: Path, key: Mapping[str, object]) -> Path:
     return directory / FOLDER / f"{digest[:32]}.json"
 
 
-def read_plan(directory: Path, key: Mapping[str, object]) -> Plan | None:
+def read_plan(directory: Path, key: Mapping[str, object]) -> ComputePlan | None:
     """The plan that was kept for this machine and work, or None."""
     path = plan_path(directory, key)
     try:
@@ -36,12 +36,12 @@ def read_plan(directory: Path, key: Mapping[str, object]) -> Plan | None:
         # JSON makes lists of tuples: both sides are compared as JSON has them.
         if kept.integer("format") != FORMAT or kept.value("key") != json.loads(json.dumps(key)):
             return None
-        return Plan.from_fields(kept.object("plan"))
-    except Unreadable:
+        return ComputePlan.from_fields(kept.object("plan"))
+    except UnreadableError:
         return None
 
 
-def keep_plan(directory: Path, key: Mapping[str, object], plan: Plan) -> None:
+def keep_plan(directory: Path, key: Mapping[str, object], plan: ComputePlan) -> None:
     """Keep a plan; where the folder can't be written, it is measured again next time."""
     path = plan_path(directory, key)
     with suppress(OSError, RunError):

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from convscope.hardware.mode import Mode, computing
+from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
-from convscope.training.autotune.record import Trial
+from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
@@ -43,7 +43,7 @@ class Work:
         return replace(self, pixels=self.pixels[:images], targets=self.targets[:images])
 
 
-def run_trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
+def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
     """Time steps in a mode for about so many seconds; torch's generators, threads and the network are left as found.
 
     A mode that does not run here is dropped with the reason.
@@ -58,13 +58,13 @@ def run_trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
         OSError,
     ) as error:  # torch's own, out of memory and a missing compiler among them
         reason = f"does not run here ({_first_line(error)})"
-        return Trial(
+        return ModeTrial(
             mode=mode, images=images, images_per_second=0.0, spread=0.0, first_step=0.0, losses=(), dropped=reason
         )
     first, *later = taken
     median = statistics.median(later)
     finite = all(map(math.isfinite, losses[:LEAST_STEPS]))
-    return Trial(
+    return ModeTrial(
         mode=mode,
         images=images,
         images_per_second=images / max(median, 1e-9),
@@ -75,7 +75,7 @@ def run_trial(work: Work, mode: Mode, *, seconds: float) -> Trial:
     )
 
 
-def _steps(work: Work, mode: Mode, seconds: float) -> tuple[list[float], list[float]]:
+def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], list[float]]:
     """Seconds and losses of the steps; the learning rate is the one that a run begins with."""
     torch.manual_seed(SEED)
     settings = replace(work.settings, mode=mode)

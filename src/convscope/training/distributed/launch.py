@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 
 from convscope.errors import ConvscopeError, PeerError, RunError
-from convscope.hardware.rank import Place
-from convscope.training.distributed.process_group import Lost, Processes, Team
+from convscope.hardware.rank import Rank
+from convscope.training.distributed.process_group import PeersLostError, ProcessGroup, SpawnedGroup
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -35,7 +35,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @contextmanager
-def joined(place: Place | None = None) -> Iterator[Team]:
+def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
     """The team of the processes that were started together; a team of one where this one was started alone.
 
     An error of the first process is raised there alone: the others raise PeerError, which has nothing to add.
@@ -43,11 +43,11 @@ def joined(place: Place | None = None) -> Iterator[Team]:
     Raises:
         RunError: torchrun's variables don't fit, or the other processes can't be reached.
     """
-    place = place or Place.of()
+    place = place or Rank.of()
     if place.launched:
         _end_with_parent()
     if place.size == 1:
-        yield Team(place)
+        yield ProcessGroup(place)
         return
     if not dist.is_available():
         raise RunError(
@@ -72,7 +72,7 @@ def joined(place: Place | None = None) -> Iterator[Team]:
             f"process {place.rank} of {place.size} can't join the others: {str(error).splitlines()[0]}"
         ) from error
     try:
-        yield Processes(place, store, lasting)
+        yield SpawnedGroup(place, store, lasting)
     except ConvscopeError as error:
         if not place.first and not isinstance(error, PeerError) and _first_has_told(store, error):
             raise PeerError(str(error)) from error
@@ -90,11 +90,11 @@ def _first_has_told(store: Store, error: ConvscopeError) -> bool:
     try:
         store.wait([TOLD], MOMENT)
     except RuntimeError:
-        return isinstance(error, Lost)
+        return isinstance(error, PeersLostError)
     return True
 
 
-def _lasting_store(place: Place) -> Store:
+def _lasting_store(place: Rank) -> Store:
     """The store at MASTER_ADDR: torchrun's own, which outlives its workers, or the first process's."""
     from torch._C._distributed_c10d import TCPStore
 

@@ -18,10 +18,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from convscope.data.augmentation.draws import Part
+from convscope.data.augmentation.draws import BatchPart
 from convscope.data.records import ImageSet
 from convscope.errors import PeerError, RunError
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -35,15 +35,15 @@ DONE, FAILED = "done", "failed"
 OWN_STATISTICS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-class Lost(RunError):
+class PeersLostError(RunError):
     """The other processes can't be reached any more."""
 
 
-class Team:
+class ProcessGroup:
     """A team of one, and what any team can be asked."""
 
-    def __init__(self, place: Place | None = None) -> None:
-        self.place = place or Place()
+    def __init__(self, place: Rank | None = None) -> None:
+        self.place = place or Rank()
 
     @property
     def size(self) -> int:
@@ -60,9 +60,9 @@ class Team:
         """Whether this is the process that writes and speaks."""
         return self.place.first
 
-    def part(self, total: int) -> Part:
+    def part(self, total: int) -> BatchPart:
         """This process's rows of a global batch of `total` images: contiguous, and nearly as many as the others'."""
-        return Part(start=self.rows(total).start, total=total)
+        return BatchPart(start=self.rows(total).start, total=total)
 
     def rows(self, total: int) -> slice:
         """The same rows as a slice of the global batch."""
@@ -126,10 +126,10 @@ class Team:
         return None
 
 
-class Processes(Team):
+class SpawnedGroup(ProcessGroup):
     """A team of several processes; `store` is this attempt's, `lasting` outlives a restart."""
 
-    def __init__(self, place: Place, store: Store, lasting: Store) -> None:
+    def __init__(self, place: Rank, store: Store, lasting: Store) -> None:
         super().__init__(place)
         self._store = store
         self._lasting = lasting
@@ -309,7 +309,7 @@ class Processes(Team):
 
 
 @contextmanager
-def _together(team: Team) -> Iterator[None]:
+def _together(group: ProcessGroup) -> Iterator[None]:
     """Say in one line that the others are gone; torch's errors are of many classes, all RuntimeErrors."""
     try:
         yield
@@ -317,4 +317,6 @@ def _together(team: Team) -> Iterator[None]:
         raise
     except RuntimeError as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise Lost(f"process {team.rank} has lost the other {team.size - 1} of this training ({reason})") from error
+        raise PeersLostError(
+            f"process {group.rank} has lost the other {group.size - 1} of this training ({reason})"
+        ) from error

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convscope.training.distributed.process_group import Team
+from convscope.training.distributed.process_group import ProcessGroup
 
 
 class SharedBatchNorm(_BatchNorm):
     """A batch normalization with the parameters and statistics of `own`, over the batches of all processes."""
 
-    def __init__(self, own: _BatchNorm, team: Team) -> None:
+    def __init__(self, own: _BatchNorm, group: ProcessGroup) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
         # The same tensors, which the optimizer already knows; a scale that is not trained is a buffer.
         self._parameters, self._buffers = own._parameters, own._buffers
         self.train(own.training)
-        self._team = team
+        self._team = group
 
     def _check_input_dim(self, input: Tensor) -> None:
         assert input.ndim >= 2, "batch normalization is over (N, C) or (N, C, ...)"
@@ -49,22 +49,22 @@ class SharedBatchNorm(_BatchNorm):
         self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), share)
 
 
-def share_batch_norm(network: nn.Module, team: Team) -> int:
+def share_batch_norm(network: nn.Module, group: ProcessGroup) -> int:
     """Replace every batch normalization of a network by one over all processes; returns how many there were."""
     found = 0
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(child, SharedBatchNorm):
-                setattr(parent, name, SharedBatchNorm(child, team))
+                setattr(parent, name, SharedBatchNorm(child, group))
                 found += 1
     return found
 
 
 def _normalise(
-    input: Tensor, weight: Tensor, bias: Tensor, eps: float, team: Team
+    input: Tensor, weight: Tensor, bias: Tensor, eps: float, group: ProcessGroup
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The normalised batch, and the mean (C,), biased variance (C,) and number of values of the global one."""
-    found: tuple[Tensor, Tensor, Tensor, Tensor] = _Normalise.apply(input, weight, bias, eps, team)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor, Tensor, Tensor] = _Normalise.apply(input, weight, bias, eps, group)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -73,14 +73,14 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, team: Team
+        ctx: Any, input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, group: ProcessGroup
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = input.shape[1]
         axes = [0, *range(2, input.ndim)]
         exact = input if input.dtype == torch.float64 else input.float()
         variance, mean = torch.var_mean(exact, axes, correction=0)
         number = mean.new_full((1,), input.numel() // channels)
-        of_all = team.gather_each(torch.cat([mean, variance, number]))
+        of_all = group.gather_each(torch.cat([mean, variance, number]))
         counts = of_all[:, -1:]
         count = counts.sum()
         means, variances = of_all[:, :channels], of_all[:, channels:-1]
@@ -88,7 +88,7 @@ class _Normalise(torch.autograd.Function):
         variance = (counts * (variances + (means - mean) ** 2)).sum(0) / count
         normalised = functional.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
         ctx.save_for_backward(input, weight, mean, variance, count)
-        ctx.eps, ctx.team = eps, team
+        ctx.eps, ctx.group = eps, group
         ctx.mark_non_differentiable(mean, variance, count)
         return normalised, mean, variance, count
 
@@ -101,7 +101,7 @@ class _Normalise(torch.autograd.Function):
         of_input, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        sums = ctx.team.total(torch.cat([of_bias, of_weight]).to(mean.dtype)) / count
+        sums = ctx.group.total(torch.cat([of_bias, of_weight]).to(mean.dtype)) / count
         mean_gradient, mean_product = sums.chunk(2)
         inverse = (variance + ctx.eps).rsqrt()
         scale = inverse if weight is None else inverse * weight

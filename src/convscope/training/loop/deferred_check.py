@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class StepInput:
     """A step's batch (the process's share of `images`), its number in the run from 0, and its learning rate."""
 
     pixels: Tensor
@@ -26,20 +26,20 @@ class Taken:
     rate: float
 
 
-class Behind:
+class DeferredCheck:
     """The last step that was taken on a network, while its numbers are not yet read."""
 
     def __init__(self, network: nn.Module) -> None:
         self._weights = [parameter.detach() for parameter in network.parameters()]
         self._before = [torch.empty_like(weight) for weight in self._weights]
-        self._waiting: tuple[Taken, _Numbers] | None = None
+        self._waiting: tuple[StepInput, _Numbers] | None = None
 
-    def hold(self, taken: Taken, numbers: Sequence[Tensor]) -> None:
+    def hold(self, taken: StepInput, numbers: Sequence[Tensor]) -> None:
         """Keep a step's numbers (scalars) and the weights as they are, before they are changed by it."""
         torch._foreach_copy_(self._before, self._weights)
         self._waiting = taken, _Numbers(numbers)
 
-    def read(self) -> tuple[Taken, list[float]] | None:
+    def read(self) -> tuple[StepInput, list[float]] | None:
         """The step that is held and its numbers, once; None where none is held."""
         if self._waiting is None:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convscope.hardware.mode import Forward
+from convscope.hardware.mode import ForwardPass
 from convscope.scoring.answer import evaluating
 from convscope.scoring.objective import Objective
 
@@ -45,7 +45,7 @@ def broken_weights(network: nn.Module) -> Diagnosis | None:
 
 
 def diagnose_validation(
-    network: nn.Module, forward: Forward, batches: Iterable[tuple[Tensor, Tensor, Tensor]]
+    network: nn.Module, forward: ForwardPass, batches: Iterable[tuple[Tensor, Tensor, Tensor]]
 ) -> Diagnosis:
     """Tell where the first number is that is not finite when validation batches are answered, in evaluation mode.
 
@@ -66,7 +66,9 @@ def diagnose_validation(
     )
 
 
-def diagnose(network: nn.Module, forward: Forward, objective: Objective, pixels: Tensor, targets: Tensor) -> Diagnosis:
+def diagnose(
+    network: nn.Module, forward: ForwardPass, objective: Objective, pixels: Tensor, targets: Tensor
+) -> Diagnosis:
     """Run a batch (N, C, H, W) again, layer by layer, and tell where the first number is that is not finite.
 
     `forward` runs the network in training mode as the step did, but not compiled. The network is left as it was:

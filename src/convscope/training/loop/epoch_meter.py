@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from convscope.runs.events import EpochRow, Step
+from convscope.runs.events import EpochRow, StepProgress
 
 SHOW_EVERY_SECONDS = 0.1
 
 
-class Watch:
+class EpochMeter:
     """The sums and clocks of the epoch after `epoch` complete ones, which took `seconds`."""
 
     def __init__(self, *, epoch: int, epochs: int, batches: int, seconds: float) -> None:
@@ -45,7 +45,7 @@ class Watch:
         self._loss += loss * images
         self._right += right
 
-    def due(self, batch: int, rate: float) -> Step | None:
+    def due(self, batch: int, rate: float) -> StepProgress | None:
         """Where the epoch stands, when it is time to show it and anything was counted."""
         now = time.perf_counter()
         if not self._images:
@@ -56,7 +56,7 @@ class Watch:
         elapsed = now - self._began
         epoch_seconds = self._epoch_seconds or elapsed / batch * self._batches
         left = epoch_seconds * (self._epochs - self._epoch - batch / self._batches)
-        return Step(
+        return StepProgress(
             epoch=self._epoch + 1,
             epochs=self._epochs,
             batch=batch,

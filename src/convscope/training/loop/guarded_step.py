@@ -9,14 +9,14 @@ from dataclasses import replace
 import torch
 
 from convscope.errors import RunError
-from convscope.training.distributed.process_group import Team
-from convscope.training.loop.deferred_check import Behind, Taken
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.loop.deferred_check import DeferredCheck, StepInput
 from convscope.training.loop.diagnosis import Diagnosis, diagnose, largest_gradient
-from convscope.training.loop.state import Settings, State
+from convscope.training.loop.state import Settings, TrainingState
 from convscope.training.optim.step import descend, differentiate
 
 
-class Diverged(RunError):
+class DivergedError(RunError):
     """The loss stopped being a number.
 
     `of_data` says that the images or labels had brought one that is none, `of_class_weights` that these made it so.
@@ -28,17 +28,19 @@ class Diverged(RunError):
         self.of_class_weights = of_class_weights
 
     @classmethod
-    def at(cls, what: str, value: float, *, epoch: int, step: int, rate: float, found: Diagnosis) -> Diverged:
+    def at(cls, what: str, value: float, *, epoch: int, step: int, rate: float, found: Diagnosis) -> DivergedError:
         """What became so, where (after `epoch` complete ones), and why, as far as was found."""
         where = f"{what} became {value} at epoch {epoch + 1}, step {step}, with learning rate {rate:.3g}"
         return cls(f"{where}: {found.text}", of_data=found.of_data, of_class_weights=found.of_class_weights)
 
 
 # How many images a step had, their mean loss, unsmoothed, and how many were answered rightly.
-Counted = tuple[int, float, int]
+StepStats = tuple[int, float, int]
 
 
-def guarded_step(state: State, settings: Settings, taken: Taken, team: Team, behind: Behind | None) -> Counted | None:
+def guarded_step(
+    state: TrainingState, settings: Settings, taken: StepInput, group: ProcessGroup, behind: DeferredCheck | None
+) -> StepStats | None:
     """One step of gradient descent on a batch, and what it measured; with `behind`, what the step before measured.
 
     Raises:
@@ -54,9 +56,9 @@ def guarded_step(state: State, settings: Settings, taken: Taken, team: Team, beh
         plain = settings.objective.plain(judged.scores, labels)
         right = settings.objective.count_right(judged.scores, labels)
         numbers = (judged.main * weight, plain * weight, right, largest_gradient(state.network))
-        counted: Counted | None
+        counted: StepStats | None
         if behind is None:
-            counted = _checked(state, settings, taken, team.add_up(state.network, numbers))
+            counted = _checked(state, settings, taken, group.add_up(state.network, numbers))
         else:
             counted = read_held(state, settings, behind)
             behind.hold(taken, numbers)
@@ -64,7 +66,7 @@ def guarded_step(state: State, settings: Settings, taken: Taken, team: Team, beh
     return counted
 
 
-def read_held(state: State, settings: Settings, behind: Behind) -> Counted | None:
+def read_held(state: TrainingState, settings: Settings, behind: DeferredCheck) -> StepStats | None:
     """What the step measured that is held, if any is; weights and gradients are its own where it went wrong."""
     held = behind.read()
     if held is None:
@@ -85,12 +87,12 @@ def _is_finite(numbers: Sequence[float]) -> bool:
     return math.isfinite(value) and math.isfinite(steepest)
 
 
-def _checked(state: State, settings: Settings, taken: Taken, numbers: Sequence[float]) -> Counted:
+def _checked(state: TrainingState, settings: Settings, taken: StepInput, numbers: Sequence[float]) -> StepStats:
     """What a step measured; raises Diverged where it is not finite, with the network as it was in that step."""
     value, loss, right, steepest = numbers
     if not _is_finite(numbers):
         what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
         forward = replace(settings.mode, compile="no").forward_of(state.network)
         found = diagnose(state.network, forward, settings.objective, taken.pixels, taken.labels)
-        raise Diverged.at(*what, epoch=state.epoch, step=taken.step + 1, rate=taken.rate, found=found)
+        raise DivergedError.at(*what, epoch=state.epoch, step=taken.step + 1, rate=taken.rate, found=found)
     return taken.images, loss, int(right)

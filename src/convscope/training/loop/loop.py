@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from convscope.data.augment import augment, generator_for, turns_of
+from convscope.data.augment import alternating_flip_of, augment, generator_for
 from convscope.data.augmentation.mixing import mix
 from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.batches import Batches
@@ -26,12 +26,12 @@ from convscope.nets.layer_groups import train_mode
 from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import one_measure
-from convscope.training.distributed.process_group import Team
-from convscope.training.loop.deferred_check import Behind, Taken
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.loop.deferred_check import DeferredCheck, StepInput
 from convscope.training.loop.diagnosis import diagnose_validation
-from convscope.training.loop.epoch_meter import Watch
-from convscope.training.loop.guarded_step import Diverged, guarded_step, read_held
-from convscope.training.loop.state import Best, Settings, State, copy_weights, is_better
+from convscope.training.loop.epoch_meter import EpochMeter
+from convscope.training.loop.guarded_step import DivergedError, guarded_step, read_held
+from convscope.training.loop.state import Best, Settings, TrainingState, copy_weights, is_better
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import learning_rate_factor
 
@@ -43,29 +43,29 @@ READ_LATE = ("cuda",)
 
 
 def fit(
-    state: State,
+    state: TrainingState,
     settings: Settings,
     train: ImageSet,
     val: ImageSet | None,
     *,
     listener: Listener,
-    keep: Callable[[State], None],
+    keep: Callable[[TrainingState], None],
     stop: Callable[[], bool],
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> str:
     """Train until the epochs are done, patience is at its end, or `stop()`; says which: "done", "early" or "stopped".
 
     `keep(state)` is called at the end of each epoch. A stop in the middle of an epoch skips the rest of it; if no
-    epoch was complete before, the weights as they are then are measured and kept. With a `team`, this process trains
+    epoch was complete before, the weights as they are then are measured and kept. With a `group`, this process trains
     on its share of every batch.
 
     Raises:
         Diverged: the loss became NaN or infinite; `state.best` still holds the best weights before that.
         Lost: other processes of the team can't be reached any more.
     """
-    team = team or Team()
-    stop = team.heeding(stop)
-    least = team.least_batch(state.network)
+    group = group or ProcessGroup()
+    stop = group.heeding(stop)
+    least = group.least_batch(state.network)
     batches = Batches(
         train,
         batch_size=settings.batch_size,
@@ -75,21 +75,21 @@ def fit(
         normalization=settings.normalization,
         # Batch normalisation has no variance of one value to divide by; the order differs in each epoch.
         drop_last=0 < len(train) % settings.batch_size < least and len(train) >= least,
-        share=team.rows,
+        share=group.rows,
     )
     while state.epoch < settings.epochs:
         if _patience_is_over(state, settings.patience):
             return "early"
-        trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop, team)
+        trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop, group)
         if trained is None:
             if state.best is None:
-                _share_buffers(state, team)
-                measured = _measure(state.answering, val, settings, team)
+                _share_buffers(state, group)
+                measured = _measure(state.answering, val, settings, group)
                 state.best = Best(0, measured[0], measured[1], copy_weights(state.answering))
             return "stopped"
         began = time.perf_counter()
-        _share_buffers(state, team)
-        accuracy, loss = _measure(state.answering, val, settings, team)
+        _share_buffers(state, group)
+        accuracy, loss = _measure(state.answering, val, settings, group)
         if loss is not None and not math.isfinite(loss):
             assert val is not None
             found = diagnose_validation(
@@ -97,7 +97,7 @@ def fit(
                 replace(settings.mode, compile="no").forward_of(state.answering),
                 Batches(val, batch_size=EVALUATION_BATCH, device=settings.device, normalization=settings.normalization),
             )
-            raise Diverged.at(
+            raise DivergedError.at(
                 "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
             )
         state.epoch += 1
@@ -122,25 +122,30 @@ def fit(
     return "done"
 
 
-def _share_buffers(state: State, team: Team) -> None:
+def _share_buffers(state: TrainingState, group: ProcessGroup) -> None:
     """Let all processes of a team have the same statistics, in the averaged network as well."""
-    team.average_buffers(state.network)
+    group.average_buffers(state.network)
     if state.average is not None:
-        team.average_buffers(state.average.network)
+        group.average_buffers(state.average.network)
 
 
 def _train_epoch(
-    state: State, settings: Settings, batches: Batches, listener: Listener, stop: Callable[[], bool], team: Team
+    state: TrainingState,
+    settings: Settings,
+    batches: Batches,
+    listener: Listener,
+    stop: Callable[[], bool],
+    group: ProcessGroup,
 ) -> EpochRow | None:
     """One epoch's steps and what they measured, or None when it was stopped before its end."""
-    watch = Watch(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
+    watch = EpochMeter(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
     steps = len(batches) * settings.epochs
     rate = settings.learning_rate
     train_mode(state.network)
-    _seed_network(settings, state.epoch, team.rank)
-    turns = turns_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
+    _seed_network(settings, state.epoch, group.rank)
+    turns = alternating_flip_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
     # Several processes must wait for one another in any case.
-    behind = Behind(state.network) if settings.device in READ_LATE and team.size == 1 else None
+    behind = DeferredCheck(state.network) if settings.device in READ_LATE and group.size == 1 else None
     with closing(iter(batches)) as source:  # however this ends, so do the threads that decode
         for batch in range(len(batches)):
             if stop():
@@ -154,7 +159,7 @@ def _train_epoch(
             with watch.waiting():
                 pixels, labels, rows = next(source)
                 generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
-                part = team.part(images)
+                part = group.part(images)
                 mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
                 pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
                 pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
@@ -165,8 +170,8 @@ def _train_epoch(
             rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
             rate = rates(1.0)
             set_rate(state.optimizer, rates)
-            taken = Taken(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
-            counted = [guarded_step(state, settings, taken, team, behind)]
+            taken = StepInput(pixels=pixels, labels=labels, images=images, step=step, rate=rate)
+            counted = [guarded_step(state, settings, taken, group, behind)]
             if state.average is not None:
                 state.average.add(state.network, step, len(batches))
             if behind is not None and batch + 1 == len(batches):
@@ -208,7 +213,7 @@ def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
 
 
 def _measure(
-    network: nn.Module, val: ImageSet | None, settings: Settings, team: Team
+    network: nn.Module, val: ImageSet | None, settings: Settings, group: ProcessGroup
 ) -> tuple[float | None, float | None]:
     """Validation accuracy (mAP of several labels) and loss, or two Nones without a validation part.
 
@@ -223,9 +228,9 @@ def _measure(
         both = scores_of_images(network, images, settings.normalization, device=settings.device, forward=forward)
         return both[:, 0]
 
-    scores = team.answers(val, answers, EVALUATION_BATCH)
+    scores = group.answers(val, answers, EVALUATION_BATCH)
     return one_measure(objective.probabilities_of(scores), val), objective.plain_of_scores(scores, val.answers)
 
 
-def _patience_is_over(state: State, patience: int) -> bool:
+def _patience_is_over(state: TrainingState, patience: int) -> bool:
     return bool(patience) and state.best is not None and state.epoch - state.best.epoch >= patience

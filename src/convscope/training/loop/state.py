@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation
 from convscope.data.batches import Normalization
-from convscope.hardware.mode import Forward, Mode
+from convscope.hardware.mode import ComputeMode, ForwardPass
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective
 from convscope.training.optim.optimizers import make_optimizer
@@ -34,7 +34,7 @@ class Settings:
     patience: int
     seed: int
     device: str
-    mode: Mode
+    mode: ComputeMode
     augmentation: Augmentation
     normalization: Normalization
     # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
@@ -69,14 +69,14 @@ def is_better(accuracy: float | None, loss: float | None, best: Best | None) -> 
 
 
 @dataclass
-class State:
+class TrainingState:
     """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete.
 
     Where the weights are averaged, `average` holds their mean, and it is the mean that answers and is kept.
     """
 
     network: nn.Module
-    forward: Forward
+    forward: ForwardPass
     optimizer: torch.optim.Optimizer
     epoch: int = 0
     step: int = 0
@@ -91,7 +91,7 @@ class State:
         return self.network if self.average is None else self.average.network
 
 
-def new_state(network: nn.Module, settings: Settings) -> State:
+def new_state(network: nn.Module, settings: Settings) -> TrainingState:
     """A network on its device, laid out for its mode, with a fresh optimizer."""
     network = network.to(settings.device)
     settings.mode.lay_out(network)
@@ -105,7 +105,7 @@ def new_state(network: nn.Module, settings: Settings) -> State:
         depth_decay=settings.depth_decay,
     )
     average = Average(network, settings.average) if settings.average else None
-    return State(network, settings.mode.forward_of(network), optimizer, average=average)
+    return TrainingState(network, settings.mode.forward_of(network), optimizer, average=average)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

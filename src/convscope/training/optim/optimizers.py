@@ -11,7 +11,7 @@ from torch import nn
 
 from convscope.errors import RunError, did_you_mean
 from convscope.nets.layer_groups import rate_factors
-from convscope.nets.param_groups import paces_of, scale_free_of
+from convscope.nets.param_groups import param_groups_of, scale_free_of
 from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonBeside
 
 # A group's own entries: how many times as fast as the schedule says its parameters learn, and for what share of the
@@ -65,14 +65,14 @@ def make_optimizer(
         raise RunError(f"no optimizer is called {name!r}.{did_you_mean(name, OPTIMIZERS)}")
     by_depth = rate_factors(network, depth_decay)
     # Adam divides by the gradient's own size, so that a pace has no meaning to it.
-    paces, scale_free = paces_of(network), scale_free_of(network)
+    param_groups, scale_free = param_groups_of(network), scale_free_of(network)
     usual = default_learning_rate(name, batch_size, network)
     alike: dict[_Kind, list[nn.Parameter]] = {}
     for weight, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         factor, decay, until = by_depth[weight], weight_decay if parameter.ndim > 1 else 0.0, 1.0
-        if pace := paces.get(weight):
+        if pace := param_groups.get(weight):
             until = pace.until
             if name != "adamw":
                 factor *= pace.rate * batch_size / usual
@@ -104,7 +104,7 @@ def decays_any(name: str, network: nn.Module) -> bool:
     >>> decays_any("muon", cifarnet()), decays_any("sgd", cifarnet())
     (False, True)
     """
-    apart = set() if name == "adamw" else {*paces_of(network)}
+    apart = set() if name == "adamw" else {*param_groups_of(network)}
     if name == "muon":
         apart |= scale_free_of(network)
     return any(

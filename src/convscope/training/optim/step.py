@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from convscope.hardware.mode import Forward
-from convscope.scoring.objective import Judged, Objective
+from convscope.hardware.mode import ForwardPass
+from convscope.scoring.objective import LossOutput, Objective
 
 
 def differentiate(
     network: nn.Module,
-    forward: Forward,
+    forward: ForwardPass,
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     pixels: Tensor,
     targets: Tensor,
     *,
     weight: float = 1.0,
-) -> Judged:
+) -> LossOutput:
     """Leave the gradients of a batch's loss, times `weight`, in the parameters; pixels are (N, C, H, W)."""
     judged = objective.of_answer(network, forward(pixels), targets)
     optimizer.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from convscope.data.augment import Augmentation, augment, generator_for, turns_of
+from convscope.data.augment import Augmentation, alternating_flip_of, augment, generator_for
 from convscope.data.augmentation.mixing import mix
 from convscope.data.augmentation.resolution import scaled_down
 from convscope.data.batches import Batches, Normalization
@@ -40,7 +40,7 @@ def first_batch(
     """
     batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization, device=device)
     pixels, targets, rows = next(iter(batches))
-    turns = turns_of(augmentation, len(train), seed, device)
+    turns = alternating_flip_of(augmentation, len(train), seed, device)
     generator = generator_for(seed, 0, 0, device=pixels.device)
     mirrored = None if turns is None else turns.mirrored(rows, 0)
     seen = augment(pixels, augmentation, generator=generator, mirrored=mirrored)

@@ -19,12 +19,12 @@ from convscope.recipe.setting import plain
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
-from convscope.report.shell import typed
+from convscope.report.shell import shell_quote
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
-from convscope.runs.run_directory import ModelCard, Run
+from convscope.runs.run_directory import ModelSpec, Run
 from convscope.scoring.measured import AnyScores
 from convscope.scoring.multi_label import LabelScores
 from convscope.training.report import scored, scored_labels
@@ -45,7 +45,7 @@ class Story:
     reasons: tuple[str, ...]
     weights: int
     dataset: Dataset
-    card: ModelCard
+    spec: ModelSpec
     augmentation: Augmentation
     batch_size: int
     rows: tuple[EpochRow, ...]
@@ -72,7 +72,7 @@ def write_report(story: Story) -> None:
 def report_page(story: Story) -> str:
     """The page as HTML."""
     scores = story.scores
-    title = catalogue.find(story.card.name).title
+    title = catalogue.find(story.spec.name).title
     blocks = [
         html.facts(list(_headline(story))),
         *_remarks(story),
@@ -87,7 +87,7 @@ def report_page(story: Story) -> str:
     ]
     train = story.dataset.train
     images = plural(len(train) if train else 0, "image")
-    classes = plural(len(story.card.classes), "class", "classes")
+    classes = plural(len(story.spec.classes), "class", "classes")
     name = PurePath(story.dataset.source).name
     lead = f"{title} learned {classes} from {images} of {story.dataset.source}. Run {story.run}."
     footer = f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
@@ -133,7 +133,7 @@ def _remarks(story: Story) -> Iterator[Html]:
         yield html.callout(
             "warning",
             "This run was stopped before its end; what follows is about its best weights so far.",
-            f"Go on with: {typed('convscope', 'train', '--resume', story.run)}",
+            f"Go on with: {shell_quote('convscope', 'train', '--resume', story.run)}",
         )
     if story.ending == "diverged":
         yield html.callout(
@@ -164,7 +164,7 @@ def _curves(story: Story) -> Iterator[Html]:
     epochs = [row.epoch for row in rows]
     measured = any(row.val_loss is not None for row in rows)
 
-    several = story.card.objective.multi_label
+    several = story.spec.objective.multi_label
 
     def curves(
         train: Sequence[float], val: Sequence[float | None], names: Sequence[str] = ("training", "validation")
@@ -175,7 +175,7 @@ def _curves(story: Story) -> Iterator[Html]:
         curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
         title="Loss",
         x_label="epoch",
-        y_label=story.card.objective.measured,
+        y_label=story.spec.objective.measured,
         width=460,
     )
     accuracy = line_chart(
@@ -208,15 +208,15 @@ def _seen(story: Story) -> Iterator[Html]:
     grows = plain(recipe.resolution_share) > 0
     pictures, shown = first_batch(
         story.dataset.train,
-        story.card.normalization,
+        story.spec.normalization,
         story.augmentation,
         seed=recipe.seed,
         batch_size=story.batch_size,
         count=FIRST,
-        size=early_size(story.card.decoding.size, plain(recipe.resolution_start)) if grows else None,
+        size=early_size(story.spec.decoding.size, plain(recipe.resolution_start)) if grows else None,
         device=recipe.device,
     )
-    names = [_named(target, story.card.classes) for target in shown]
+    names = [_named(target, story.spec.classes) for target in shown]
     yield html.section(
         "What it sees",
         html.paragraph("The first images of the first step, decoded, resized and augmented as the network gets them."),

@@ -12,7 +12,7 @@ from convscope.data.open import Probe
 from convscope.data.partition import split_rows
 from convscope.data.records import Labels
 from convscope.errors import RunError
-from convscope.hardware.rank import Place
+from convscope.hardware.rank import Rank
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, taken
@@ -52,7 +52,7 @@ def training_rows(found: Probe, recipe: Recipe) -> Labels:
     return rows[split_rows(found.listing, rows, fractions, seed=recipe.seed_of_split)[0]]
 
 
-def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[str], notes: list[str]) -> Recipe:
+def choose_budget(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[str], notes: list[str]) -> Recipe:
     """The recipe with its epochs, images a step and learning rate.
 
     A step has no more images than there are to train on, and the rate is that of the images that it has.
@@ -61,10 +61,10 @@ def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[
         RunError: a batch, or what one process has of it, that is too small to train on.
     """
     images = training_images(found, recipe)
-    dose = table(recipe.recipe, recipe.model).dose
+    dose = table(recipe.recipe, recipe.model).budget
     epochs = taken(recipe.epochs, dose.epochs_for(images))
     asked = taken(recipe.batch_size, dose.batch_size_for(images))
-    _check_batch(recipe, Place.of(), network, asked, images)
+    _check_batch(recipe, Rank.of(), network, asked, images)
     batch_size = min(asked, images)
     if batch_size < asked and recipe.batch_size != AUTO:
         notes.append(f"steps of {batch_size:,} images, not {asked:,}: there are no more to train on")
@@ -77,7 +77,7 @@ def choose_dose(recipe: Recipe, found: Probe, network: nn.Module, reasons: list[
     return recipe.changed({"epochs": epochs, "batch_size": batch_size, "learning_rate": rate})
 
 
-def _check_batch(recipe: Recipe, place: Place, network: nn.Module, batch_size: int, images: int) -> None:
+def _check_batch(recipe: Recipe, place: Rank, network: nn.Module, batch_size: int, images: int) -> None:
     """Raise RunError where a batch, or what one process has of it, is too small to train on."""
     normalises = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
     if recipe.sync_batchnorm and not normalises:

@@ -19,13 +19,13 @@ from convscope.capture.training import training_memory
 from convscope.data.open import Probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
-from convscope.graph.memory import Optimizer
+from convscope.graph.memory import OptimizerKind
 from convscope.hardware.machine import available_memory
 from convscope.nets.build import build
 from convscope.nets.layer_groups import freeze
 from convscope.recipe.setting import AUTO
 from convscope.report.units import byte_size
-from convscope.training.resolve.resolve import Settled, settle
+from convscope.training.resolve.resolve import ResolvedRecipe, resolve
 from convscope.training.start import network_options
 
 # Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.
@@ -41,7 +41,7 @@ _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable
 # Changes a network in place.
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
-_STATE: dict[str, Optimizer] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
+_STATE: dict[str, OptimizerKind] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
 
 
 def _whole(network: nn.Module) -> None:
@@ -60,8 +60,13 @@ def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> 
 
 
 def fit_to_memory(
-    settled: Settled, found: Probe, *, processes: int = 1, at_once: int = 1, surgeries: Sequence[Surgery] = (_whole,)
-) -> tuple[Settled, tuple[str, ...]]:
+    resolved: ResolvedRecipe,
+    found: Probe,
+    *,
+    processes: int = 1,
+    at_once: int = 1,
+    surgeries: Sequence[Surgery] = (_whole,),
+) -> tuple[ResolvedRecipe, tuple[str, ...]]:
     """The recipe with a batch that the free memory holds, and what there is to say of it.
 
     So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
@@ -70,22 +75,22 @@ def fit_to_memory(
     Raises:
         RunError: not even two images fit.
     """
-    limit = _usable(settled.device)
+    limit = _usable(resolved.device)
     if limit is not None:
-        limit = max(0, limit - _waiting(settled, found))
-    if limit is None or _surely_fits(settled, limit // at_once):
-        return settled, ()
-    alone = _needed(settled, len(found.classes), processes, surgeries)
+        limit = max(0, limit - _waiting(resolved, found))
+    if limit is None or _surely_fits(resolved, limit // at_once):
+        return resolved, ()
+    alone = _needed(resolved, len(found.classes), processes, surgeries)
     if alone is None:
-        return settled, ()
+        return resolved, ()
 
     def needed(images: int) -> int:
         return at_once * alone(images)
 
-    taken = halved_to_fit(settled.batch_size, needed, limit)
-    if taken == settled.batch_size:
-        return settled, ()
-    shown = f"a step of {settled.batch_size} images needs about {byte_size(needed(settled.batch_size))}"
+    taken = halved_to_fit(resolved.batch_size, needed, limit)
+    if taken == resolved.batch_size:
+        return resolved, ()
+    shown = f"a step of {resolved.batch_size} images needs about {byte_size(needed(resolved.batch_size))}"
     if at_once > 1:
         shown += f" in {at_once} trainings at once"
     room = f"{byte_size(limit)} can be taken"
@@ -94,35 +99,35 @@ def fit_to_memory(
         raise RunError(
             f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
         )
-    smaller = with_batch(settled, found, taken)
-    return smaller, (f"{shown}, and {room}: {followed(smaller, settled)}",)
+    smaller = with_batch(resolved, found, taken)
+    return smaller, (f"{shown}, and {room}: {followed(smaller, resolved)}",)
 
 
-def step_bytes(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def step_bytes(resolved: ResolvedRecipe, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
     """The memory of one training step, of whichever network needs most; None where that can't be told."""
-    needed = _needed(settled, classes, 1, surgeries)
-    return None if needed is None else needed(settled.batch_size)
+    needed = _needed(resolved, classes, 1, surgeries)
+    return None if needed is None else needed(resolved.batch_size)
 
 
-def most_at_once(settled: Settled, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def most_at_once(resolved: ResolvedRecipe, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
     """How many trainings' steps the free memory holds at once; None where that can't be told."""
-    limit = _usable(settled.device)
-    needed = None if limit is None else step_bytes(settled, classes, surgeries=surgeries)
+    limit = _usable(resolved.device)
+    needed = None if limit is None else step_bytes(resolved, classes, surgeries=surgeries)
     return None if limit is None or needed is None else limit // needed
 
 
-def with_batch(settled: Settled, found: Probe, batch_size: int) -> Settled:
+def with_batch(resolved: ResolvedRecipe, found: Probe, batch_size: int) -> ResolvedRecipe:
     """The settled recipe with another batch; the learning rate, given or not, changes as the rule's own would."""
 
     def of_the_rule(images: int) -> float:
-        return settle(settled.recipe.changed({"batch_size": images, "learning_rate": AUTO}), found).learning_rate
+        return resolve(resolved.recipe.changed({"batch_size": images, "learning_rate": AUTO}), found).learning_rate
 
-    rate = settled.learning_rate * of_the_rule(batch_size) / of_the_rule(settled.batch_size)
+    rate = resolved.learning_rate * of_the_rule(batch_size) / of_the_rule(resolved.batch_size)
     changes = {"batch_size": batch_size, "learning_rate": float(f"{rate:.3g}")}
-    return replace(settle(settled.recipe.changed(changes), found), reasons=settled.reasons, notes=settled.notes)
+    return replace(resolve(resolved.recipe.changed(changes), found), reasons=resolved.reasons, notes=resolved.notes)
 
 
-def followed(smaller: Settled, before: Settled) -> str:
+def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
     """What became of the batch and the learning rate, in words."""
     rate = f"learning rate {smaller.learning_rate:g}"
     if smaller.learning_rate != before.learning_rate:
@@ -148,23 +153,23 @@ def _usable(device: str) -> int | None:
     return None if free is None else int(free * USABLE)
 
 
-def _waiting(settled: Settled, found: Probe) -> int:
+def _waiting(resolved: ResolvedRecipe, found: Probe) -> int:
     """Bytes of a stream's images that wait in the memory of a training on a CPU; its processes share them."""
-    if settled.recipe.stream != "yes" or settled.device != "cpu":
+    if resolved.recipe.stream != "yes" or resolved.device != "cpu":
         return 0
-    return held_bytes(found.listing, settled.decoding, settled.batch_size)
+    return held_bytes(found.listing, resolved.decoding, resolved.batch_size)
 
 
-def _surely_fits(settled: Settled, limit: int) -> bool:
-    pixels = settled.batch_size * settled.decoding.channels * prod(settled.decoding.size)
-    return 4 * (pixels * MOST_PER_INPUT_BYTE + settled.weights * MOST_PER_WEIGHT) <= limit
+def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
+    pixels = resolved.batch_size * resolved.decoding.channels * prod(resolved.decoding.size)
+    return 4 * (pixels * MOST_PER_INPUT_BYTE + resolved.weights * MOST_PER_WEIGHT) <= limit
 
 
 def _needed(
-    settled: Settled, classes: int, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+    resolved: ResolvedRecipe, classes: int, processes: int, surgeries: Sequence[Surgery] = (_whole,)
 ) -> Callable[[int], int] | None:
     """Bytes of a training step by the size of the batch; None where a network can't be followed."""
-    recipe, decoding = settled.recipe, settled.decoding
+    recipe, decoding = resolved.recipe, resolved.decoding
 
     def network(surgery: Surgery) -> nn.Module:
         made = build(
@@ -183,7 +188,7 @@ def _needed(
         memories = [training_memory(partial(network, surgery), shape) for surgery in surgeries]
         optimizer = _STATE.get(str(recipe.optimizer), "adam")
         # The processes of a CPU share its memory; each GPU has its own.
-        together = processes if settled.device == "cpu" else 1
+        together = processes if resolved.device == "cpu" else 1
 
         def needed(images: int) -> int:
             share = -(-images // processes)

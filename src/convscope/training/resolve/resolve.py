@@ -19,8 +19,8 @@ from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.hardware.device import has_bf16, require_one_each, usable_device
 from convscope.hardware.machine import this_machine
-from convscope.hardware.mode import Mode, Precision, require_possible
-from convscope.hardware.rank import Place, threads_for
+from convscope.hardware.mode import ComputeMode, Precision, require_possible
+from convscope.hardware.rank import Rank, threads_for
 from convscope.nets import catalogue
 from convscope.nets.build import build, nearest_input, own_size, smallest_input
 from convscope.nets.layer_groups import freeze
@@ -34,7 +34,7 @@ from convscope.scoring.losses import LOSSES
 from convscope.training.optim.muon import NEEDED, has_muon
 from convscope.training.optim.optimizers import MOMENTUM, decays_any
 from convscope.training.resolve.augmentation import choose_augmentation, choose_growth, choose_views
-from convscope.training.resolve.budget import choose_dose, validation_fraction
+from convscope.training.resolve.budget import choose_budget, validation_fraction
 from convscope.training.resolve.streaming import chosen_stream
 from convscope.training.start import network_options, run_of_weights, starts_trained
 
@@ -49,7 +49,7 @@ ONE_THREAD_WEIGHTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settled:
+class ResolvedRecipe:
     """A recipe with nothing left open, in the forms in which the loop uses it.
 
     `reasons` say what auto became, `notes` what became of something that the user had asked for.
@@ -61,14 +61,14 @@ class Settled:
     epochs: int
     batch_size: int
     learning_rate: float
-    mode: Mode
+    mode: ComputeMode
     device: str
     weights: int
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> Settled:
+def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> ResolvedRecipe:
     """Replace every "auto" of a recipe by what fits the data, the machine, and what is free for decoded images.
 
     Raises:
@@ -86,10 +86,10 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
     )
     network = _network(recipe, found, decoding)
     weights = sum(parameter.numel() for parameter in network.parameters())
-    recipe = choose_dose(recipe, found, network, reasons, notes)
+    recipe = choose_budget(recipe, found, network, reasons, notes)
     recipe = _with_what_its_optimizer_takes(asked, recipe, network)
     device = usable_device(recipe.device)
-    require_one_each(Place.of(), device)
+    require_one_each(Rank.of(), device)
     augmentation = choose_augmentation(asked, recipe, found, decoding, reasons, notes)
     views = choose_views(asked, recipe, augmentation, decoding, reasons)
     mode = _mode(recipe, device, weights, reasons)
@@ -111,7 +111,7 @@ def settle(recipe: Recipe, found: Probe, cache_directory: Path | None = None) ->
             **asdict(mode),
         }
     )
-    return Settled(
+    return ResolvedRecipe(
         recipe=complete,
         decoding=decoding,
         augmentation=augmentation,
@@ -192,15 +192,15 @@ def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Mo
 
 def _with_network_of_weights(recipe: Recipe, reasons: list[str]) -> Recipe:
     """The recipe with the network, options and image size of the run whose weights it starts from, where left open."""
-    card = run_of_weights(recipe.weights) if recipe.model == AUTO else None
-    if card is None:
+    spec = run_of_weights(recipe.weights) if recipe.model == AUTO else None
+    if spec is None:
         return recipe
-    size = "x".join(map(str, card.decoding.size))
-    reasons.append(f"model {card.name}: the network of {recipe.weights}, with images at {size} pixels")
+    size = "x".join(map(str, spec.decoding.size))
+    reasons.append(f"model {spec.name}: the network of {recipe.weights}, with images at {size} pixels")
     return recipe.changed(
         {
-            "model": card.name,
-            "model_options": recipe.model_options or options_text(card.options),
+            "model": spec.name,
+            "model_options": recipe.model_options or options_text(spec.options),
             "image_size": size if recipe.image_size == AUTO else recipe.image_size,
         }
     )
@@ -269,7 +269,7 @@ def _image_size(recipe: Recipe, found: Probe, reasons: list[str]) -> tuple[int, 
     return height, width
 
 
-def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode:
+def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> ComputeMode:
     """How a step is computed, as rules without a clock have it."""
     precision: Precision = "fp32"
     if recipe.precision != AUTO:
@@ -277,7 +277,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Mode
     elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
         reasons.append(NATIVE_BF16)
         precision = "bf16"
-    mode = Mode(
+    mode = ComputeMode(
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
@@ -291,4 +291,4 @@ def _threads(weights: int) -> int:
     """Threads of one process for a network of so many weights."""
     if weights < ONE_THREAD_WEIGHTS:
         return 1
-    return threads_for(Place.of(), torch.get_num_threads(), cores=this_machine().cores)
+    return threads_for(Rank.of(), torch.get_num_threads(), cores=this_machine().cores)
