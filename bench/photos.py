@@ -32,7 +32,7 @@ from kit.results import RESULTS, add_rows, read_rows, where_and_when
 BENCH = Path(__file__).parent
 SIZE = (500, 375)  # width, height
 VALIDATION = 2  # files of each class
-AS_THEY_ARE = ("--flip", "no", "--crop-padding", "0", "--random-resized-crop", "no")
+AS_THEY_ARE = ("--flip", "no", "--random-crop-padding", "0", "--random-resized-crop", "no")
 
 
 def main() -> None:

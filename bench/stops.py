@@ -29,7 +29,7 @@ from convscope.runs.run_directory import Run
 from convscope.training import job
 
 EPOCHS = 6
-SETTINGS = f"--model alexnet-mini --image-size 8 --threads 1 --precision fp32 --plan rules --epochs {EPOCHS}"
+SETTINGS = f"--model alexnet-mini --image-size 8 --threads 1 --precision fp32 --autotune rules --epochs {EPOCHS}"
 # Ways to stop, the share of kills that each gets, and the exit codes that it may have: 0 where the run was done before.
 WAYS: tuple[tuple[str, tuple[signal.Signals, ...], float, tuple[int, ...]], ...] = (
     ("SIGKILL", (signal.SIGKILL,), 1.0, (-signal.SIGKILL, 0)),
@@ -45,7 +45,7 @@ COMMANDS = (
     f"train digits {SETTINGS} --runs RUNS",
     f"train digits {SETTINGS} --ensemble 2 --runs RUNS",
     f"ablate digits {SETTINGS} --without dropout --seeds 1 --runs RUNS",
-    "rates digits --model lenet5 --steps 20 --threads 1 --plan rules",
+    "rates digits --model lenet5 --steps 20 --threads 1 --autotune rules",
     "evaluate RUN",
     "predict RUN IMAGE",
     "shard digits OUT",

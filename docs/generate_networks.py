@@ -136,7 +136,7 @@ where. Where two places fit alike, averaged weights are taken (`state_dict_ema`,
 ```
 convscope train DATA --model resnet50 --weights resnet50.pth                    # a fresh classifier for DATA's classes
 convscope train DATA --model resnet50 --weights resnet50.pth --freeze backbone  # train the classifier alone
-convscope train DATA --model resnet50 --weights resnet50.pth --depth-decay 0.7  # earlier parts learn more slowly
+convscope train DATA --model resnet50 --weights resnet50.pth --layer-lr-decay 0.7  # earlier parts learn more slowly
 convscope train DATA --recipe finetune --weights runs/flowers                   # the network and options of that run
 convscope train DATA --model timm/resnet50 --model-options pretrained=true      # timm fetches its own, if installed
 convscope train DATA --model timm/vit_tiny_patch16_224 --model-options img_size=64,drop_path_rate=0.1

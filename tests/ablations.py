@@ -18,7 +18,7 @@ RECIPE = Recipe(
     threads=1,
     precision="fp32",
     learning_rate=0.05,
-    plan="rules",
+    autotune="rules",
 )
 
 

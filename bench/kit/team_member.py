@@ -65,7 +65,7 @@ def plain_settings(batch: int, threads: int) -> Settings:
         batch_size=batch,
         optimizer="sgd",
         learning_rate=0.02,
-        depth_decay=1.0,
+        layer_lr_decay=1.0,
         momentum=0.9,
         weight_decay=5e-4,
         schedule="one-cycle",
@@ -76,7 +76,7 @@ def plain_settings(batch: int, threads: int) -> Settings:
         seed=0,
         device="cpu",
         mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=threads),
-        augmentation=Augmentation(flip=True, crop_padding=4),
+        augmentation=Augmentation(flip=True, random_crop_padding=4),
         normalization=Normalization((0.4,) * 3, (0.2,) * 3),
     )
 

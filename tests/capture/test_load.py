@@ -89,7 +89,7 @@ def test_a_run_directory_brings_its_weights(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("resnet8", "no network is called 'resnet8'. Did you mean resnet18"),
+        ("resnet8", "there is no network 'resnet8'. Did you mean resnet18"),
         ("./nowhere", "there is no run directory at './nowhere'"),
         (":make", "':make' is not a model: give a name"),
         ("no.such.module:make", "no.such.module does not import: ModuleNotFoundError: No module named 'no'"),

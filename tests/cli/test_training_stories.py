@@ -249,7 +249,7 @@ MISTAKES = [
     (["train", "digits", "--runs", "/dev/null/runs"], "no run directory can be made"),
     (["train", "digits", "--epochs", "ten"], "epochs is 'ten': it must be a whole number, or auto"),
     (["train", "digits", "--model-options", "variant=modern"], "variant"),
-    (["train", "digits", "--crop-padding", "40"], "crop_padding 40"),
+    (["train", "digits", "--random-crop-padding", "40"], "random_crop_padding 40"),
     (["train", "digits", "--recipe", "none.toml"], "the recipe none.toml can't be read"),
     (["train", "--resume", "none"], "there is no run at none"),
     (["train", "digits", "--resume", "none"], "leave DATA"),
@@ -259,7 +259,7 @@ MISTAKES = [
     (["ablate", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["rates", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["train", "digits", "--patience", "1", "--validation-fraction", "0"], "let validation_fraction be above 0, or"),
-    (["train", "digits", "--depth-decay", "0"], "depth_decay is 0.0: only the last part would learn"),
+    (["train", "digits", "--layer-lr-decay", "0"], "layer_lr_decay is 0.0: only the last part would learn"),
     (
         ["train", "digits", "--ensemble", "2", "--seed", str(2**63 - 1)],
         "the largest is 9223372036854775807: take a lower",

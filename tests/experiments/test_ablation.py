@@ -44,7 +44,7 @@ def test_the_baseline_is_what_train_trains(whole: Ablation, tmp_path: Path) -> N
 
 
 def test_accuracies_are_those_of_several_views_where_train_takes_several(tmp_path: Path) -> None:
-    recipe = RECIPE.changed({"test_views": "flip", "epochs": 2})
+    recipe = RECIPE.changed({"tta": "flip", "epochs": 2})
     found = ablate("digits", recipe, without=["test-views"], seeds=1, jobs=1, runs_directory=tmp_path)
     outcome = train("digits", recipe, runs_directory=tmp_path)
     assert outcome.scores is not None

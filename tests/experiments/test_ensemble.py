@@ -38,7 +38,7 @@ RECIPE = Recipe(
     threads=1,
     precision="fp32",
     learning_rate=0.05,
-    plan="rules",
+    autotune="rules",
 )
 
 
@@ -88,7 +88,7 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
 
 
 def test_the_ensemble_is_measured_as_evaluate_measures_it(tmp_path: Path) -> None:
-    recipe = RECIPE.changed({"test_views": "flip", "epochs": 1})
+    recipe = RECIPE.changed({"tta": "flip", "epochs": 1})
     found = train_ensemble("digits", recipe, members=2, runs_directory=tmp_path)
     again = convscope.evaluate(found.run.path)
     assert found.scores is not None

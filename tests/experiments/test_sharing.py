@@ -115,4 +115,4 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
         return
     found = ablate("digits", RECIPE, without=["dropout"], **given)
     assert found.ending == "done" and found.recipe.batch_size == 16 and len(found.trials) == 2 and len(refused) == 1
-    assert any("steps of 16 images, learning rate" in line for line in heard.lines)
+    assert any("batch size 16, learning rate" in line for line in heard.lines)

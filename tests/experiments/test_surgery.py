@@ -115,7 +115,7 @@ def a_loop(resolved: ResolvedRecipe) -> Settings:
         batch_size=resolved.batch_size,
         optimizer=resolved.recipe.optimizer,
         learning_rate=resolved.learning_rate,
-        depth_decay=1.0,
+        layer_lr_decay=1.0,
         momentum=0.6,
         weight_decay=0.0,
         schedule="constant",
@@ -151,11 +151,11 @@ def test_every_augmentation_is_switched_off() -> None:
     on = Recipe(
         data="digits",
         flip=True,
-        crop_padding=2,
+        random_crop_padding=2,
         random_resized_crop=True,
         cutout=2,
         trivial_augment=True,
-        color_jitter_pca=0.1,
+        pca_lighting=0.1,
         mixup=0.2,
     )
     off = without_augmentation(on)

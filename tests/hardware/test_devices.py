@@ -71,7 +71,7 @@ sys.modules["torch._C._distributed_c10d"] = None
 import convscope.cli.main
 import convscope.experiments.ablation.ablate
 from convscope.recipe.recipe import Recipe
-recipe = Recipe(model="lenet5", epochs=1, threads=1, plan="rules", validation_fraction=0.2, test_fraction=0.7)
+recipe = Recipe(model="lenet5", epochs=1, threads=1, autotune="rules", validation_fraction=0.2, test_fraction=0.7)
 print(convscope.train("digits", recipe, runs_directory=tempfile.mkdtemp()).ending)
 """
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from convscope.data.augment import Augmentation, alternating_flip_of, augment, generator_for
-from convscope.data.augmentation.draws import BatchPart
+from convscope.data.augmentation.batch_rng import BatchPart
 from convscope.errors import DataError
 
 COUNT, CHANNELS, HEIGHT, WIDTH = 64, 3, 10, 12
@@ -24,8 +24,11 @@ def run(seed: int = 0, batch: torch.Tensor | None = None, **settings: object) ->
     return augment(batch, Augmentation(**settings), generator=generator_for(seed, 0, 0))
 
 
-EACH = [{"flip": True}, {"crop_padding": 2}, {"crop_padding": 2, "padding_mode": "zero"}, {"cutout": 4}]
-EACH += [{"random_resized_crop": True}, {"flip": True, "crop_padding": 3, "cutout": 4, "random_resized_crop": True}]
+EACH = [{"flip": True}, {"random_crop_padding": 2}, {"random_crop_padding": 2, "padding_mode": "zero"}, {"cutout": 4}]
+EACH += [
+    {"random_resized_crop": True},
+    {"flip": True, "random_crop_padding": 3, "cutout": 4, "random_resized_crop": True},
+]
 
 
 def test_nothing_on_changes_nothing() -> None:
@@ -98,7 +101,7 @@ def test_in_turn_each_image_is_mirrored_in_every_other_epoch_and_half_are_in_eac
 def test_a_padded_crop_is_a_window_of_the_padded_image(mode: str) -> None:
     padding = 2
     batch = numbered()
-    cut = run(batch=batch, crop_padding=padding, padding_mode=mode)
+    cut = run(batch=batch, random_crop_padding=padding, padding_mode=mode)
     settings = {"mode": "reflect"} if mode == "reflect" else {}
     padded = torch.nn.functional.pad(batch, (padding,) * 4, **settings)
     places = set()
@@ -173,7 +176,7 @@ def test_generators_of_different_batches_differ() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"crop_padding": -1},
+        {"random_crop_padding": -1},
         {"cutout": -2},
         {"padding_mode": "mirror"},
         {"crop_area": (0.9, 0.1)},
@@ -187,4 +190,4 @@ def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
 
 def test_a_reflection_wider_than_the_image_is_refused() -> None:
     with pytest.raises(DataError, match="can't reflect images of 10x12: use 9 or less"):
-        run(crop_padding=10)
+        run(random_crop_padding=10)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from convscope.data.augment import Augmentation, augment, fitted, generator_for
-from convscope.data.augmentation.color_jitter import measure_color_axes
-from convscope.data.augmentation.draws import BatchPart, BatchRng
+from convscope.data.augmentation.batch_rng import BatchPart, BatchRng
+from convscope.data.augmentation.pca_lighting import measure_color_axes
 from convscope.data.augmentation.trivial_augment import BINS, SPACE, magnitude_of, trivial_augment
 from convscope.data.batches import Normalization, to_floats
 from convscope.data.open import probe
@@ -143,7 +143,7 @@ def test_color_axes_are_numpys_principal_components() -> None:
 
 def test_color_jitter_shifts_all_pixels_of_an_image_alike_along_the_axes() -> None:
     train = of_colors()
-    augmentation = fitted(Augmentation(color_jitter_pca=0.1), train, NORMALIZATION)
+    augmentation = fitted(Augmentation(pca_lighting=0.1), train, NORMALIZATION)
     many = torch.zeros(4000, 3, 2, 2)
     shifts = augment(many, augmentation, generator=generator_for(0, 0, 0))
     assert torch.equal(shifts, shifts[:, :, :1, :1].expand_as(shifts))
@@ -155,7 +155,7 @@ def test_color_jitter_shifts_all_pixels_of_an_image_alike_along_the_axes() -> No
     assert torch.allclose(draws.std(1), torch.full((3,), 0.1, dtype=torch.float64), rtol=0.06)
 
 
-EACH = [{"trivial_augment": True}, {"color_jitter_pca": 0.1}, {"trivial_augment": True, "color_jitter_pca": 0.2}]
+EACH = [{"trivial_augment": True}, {"pca_lighting": 0.1}, {"trivial_augment": True, "pca_lighting": 0.2}]
 
 
 @pytest.mark.parametrize("settings", EACH)
@@ -181,8 +181,8 @@ def test_what_cant_be_is_refused() -> None:
     with pytest.raises(DataError, match="need to know the training images"):
         augment(torch.zeros(1, 3, 4, 4), Augmentation(trivial_augment=True), generator=generator_for(0, 0, 0))
     with pytest.raises(DataError, match="standard deviation"):
-        Augmentation(color_jitter_pca=-1)
+        Augmentation(pca_lighting=-1)
     with pytest.raises(RunError, match="for colour images, and these are grey"):
-        resolve(Recipe(color_jitter_pca=0.1), probe("digits"))
+        resolve(Recipe(pca_lighting=0.1), probe("digits"))
     with pytest.raises(RunError, match="cutout 33 is larger than images of 32 pixels"):
         resolve(Recipe(cutout=33), probe("digits"))

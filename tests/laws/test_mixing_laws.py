@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from convscope.data.augment import generator_for
-from convscope.data.augmentation.draws import BatchPart
+from convscope.data.augmentation.batch_rng import BatchPart
 from convscope.data.augmentation.mixing import Mixing, mix
 from convscope.errors import DataError, RunError
 from convscope.recipe.recipe import Recipe

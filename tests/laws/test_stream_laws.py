@@ -137,7 +137,9 @@ def test_no_more_is_held_than_the_window_and_the_batches_ahead(shards: Path, mon
     assert most <= WINDOW + (AHEAD + 1) * 6 + 2
 
 
-RECIPE = Recipe(model="alexnet-mini", image_size="8", epochs=3, batch_size=16, threads=1, plan="rules", stream="yes")
+RECIPE = Recipe(
+    model="alexnet-mini", image_size="8", epochs=3, batch_size=16, threads=1, autotune="rules", stream="yes"
+)
 
 
 class _StopAfterTheFirst(Silent):

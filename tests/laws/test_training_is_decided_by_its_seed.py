@@ -30,13 +30,13 @@ RECIPE = Recipe(
     batch_size=256,
     threads=1,
     flip=True,
-    crop_padding=1,
+    random_crop_padding=1,
     cutout=2,
     trivial_augment=True,
     mixup=0.4,
     cutmix=1.0,
     precision="fp32",
-    plan="rules",
+    autotune="rules",
 )
 
 
@@ -97,7 +97,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 # A fitted first layer, Muon beside momentum, a bias that is frozen within the run, and rates that follow validation.
 FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
-FAST |= {"average": 0.5, "image_size": "18", "resolution_start": 0.9, "resolution_share": 0.6}
+FAST |= {"average": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def drawings() -> list[Drawing]:
         charts.bar_chart([], title="none"),
         charts.confusion_matrix(np.array([[3, 1], [0, 0]]), [NASTY, "b"], title=NASTY),
         charts.confusion_matrix(np.eye(120, dtype=int), [f"class {i}" for i in range(120)], title="many"),
-        charts.picture(image, title=NASTY, description=NASTY, boxes=[charts.Box(0, 0, 2, 2, NASTY)]),
+        charts.picture(image, title=NASTY, description=NASTY, boxes=[charts.PlotBox(0, 0, 2, 2, NASTY)]),
     ]
 
 

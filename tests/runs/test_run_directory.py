@@ -75,7 +75,7 @@ def test_an_optimizer_goes_on_where_it_was(name: str) -> None:
             for parameter in network.parameters():
                 parameter.fill_(0.1)
         settings = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
-        return network, make_optimizer(name, network, depth_decay=1.0, **settings)
+        return network, make_optimizer(name, network, layer_lr_decay=1.0, **settings)
 
     def step(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()

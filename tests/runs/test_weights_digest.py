@@ -25,7 +25,7 @@ from convscope.runs.run_directory import Run
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     arguments = ["train", "digits", "--model", "lenet5", "--epochs", "1", "--runs", str(folder), "--name", "run"]
-    arguments += ["--plan", "rules"]
+    arguments += ["--autotune", "rules"]
     assert CliRunner().invoke(cli, [*arguments, "--cache", str(folder / "cache")]).exit_code == 0
     return folder / "run"
 

@@ -59,7 +59,7 @@ def test_views_are_the_weighted_mean_of_explicit_passes(network):
             "flip-shift": both(found) / 2 + both(shifted(found, 1, 1, 1)) / 4 + both(shifted(found, 1, -1, -1)) / 4,
             "ten-crop": (both(found) + sum(around)) / 5,
         }
-        assert set(expected) == set(VIEWS) == set(choices("test_views")) - {"auto"}
+        assert set(expected) == set(VIEWS) == set(choices("tta")) - {"auto"}
         for name, scores in expected.items():
             plain, averaged = scores_of_views(network, found, name)
             assert torch.allclose(averaged, scores, atol=1e-6)
@@ -84,7 +84,7 @@ def test_answers_come_with_one_view_and_with_all(network):
 
 
 def test_a_runs_views_are_in_its_card_and_evaluate_uses_them(tmp_path: Path):
-    recipe = Recipe(model="lenet5", epochs=1, test_views="flip-shift", threads=1)
+    recipe = Recipe(model="lenet5", epochs=1, tta="flip-shift", threads=1)
     outcome = train("digits", recipe, runs_directory=tmp_path)
     assert json.loads(outcome.run.spec_path.read_text())["preprocessing"]["views"] == "flip-shift"
     again = evaluate(outcome.run.path)
@@ -99,6 +99,6 @@ def test_a_runs_views_are_in_its_card_and_evaluate_uses_them(tmp_path: Path):
 
 
 def test_what_is_not_mirrored_in_training_is_not_when_it_is_tested_unless_asked_for():
-    assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.test_views == "one"
-    assert resolve(Recipe(model="cifarnet", flip=True), probe("digits")).recipe.test_views == "flip-shift"
-    assert resolve(Recipe(test_views="flip"), probe("digits")).recipe.test_views == "flip"
+    assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.tta == "one"
+    assert resolve(Recipe(model="cifarnet", flip=True), probe("digits")).recipe.tta == "flip-shift"
+    assert resolve(Recipe(tta="flip"), probe("digits")).recipe.tta == "flip"

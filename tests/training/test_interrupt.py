@@ -98,7 +98,7 @@ def test_a_launched_process_that_is_told_several_times_writes_its_report(
     of_torchrun = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     for name, value in {**of_torchrun, "TORCHELASTIC_RUN_ID": "story"}.items():
         monkeypatch.setenv(name, value)
-    recipe = Recipe(model="lenet5", epochs=2, threads=1, plan="rules")
+    recipe = Recipe(model="lenet5", epochs=2, threads=1, autotune="rules")
     outcome = train("digits", recipe, runs_directory=tmp_path, listener=_TerminatedByEachThread())
     assert (outcome.ending, outcome.exit_code) == ("stopped", 143)
     assert outcome.run.report.exists() and outcome.run.weights.exists()

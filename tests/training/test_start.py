@@ -72,7 +72,7 @@ def test_a_start_that_cant_be_is_refused_before_a_run_is_made(of_three_classes, 
 
 def test_earlier_parts_learn_so_many_times_slower():
     network = build("lenet5")
-    optimizer = make_optimizer("sgd", network, learning_rate=0.1, momentum=0.9, weight_decay=0.0, depth_decay=0.5)
+    optimizer = make_optimizer("sgd", network, learning_rate=0.1, momentum=0.9, weight_decay=0.0, layer_lr_decay=0.5)
     set_rate(optimizer, lambda until: 0.2)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert [rates[id(layer.weight)] for layer in (network.c1, network.c3, network.c5, network.f6, network.output)] == [
@@ -156,7 +156,7 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         batch_size=4,
         optimizer="sgd",
         learning_rate=0.01,
-        depth_decay=1.0,
+        layer_lr_decay=1.0,
         momentum=0.9,
         weight_decay=0.0,
         schedule="constant",

@@ -143,7 +143,9 @@ def test_a_small_disk_that_fills_up(tmp_path: Path, mebibytes: int) -> None:
     if mounted.returncode:
         pytest.skip("this system lets nobody mount a disk")
     try:
-        words = f"train digits --model alexnet-mini --image-size 8 --epochs 60 --threads 1 --plan rules --runs {disk}"
+        words = (
+            f"train digits --model alexnet-mini --image-size 8 --epochs 60 --threads 1 --autotune rules --runs {disk}"
+        )
         done = subprocess.run(
             [sys.executable, "-m", "convscope", *words.split()],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},

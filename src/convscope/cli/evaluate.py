@@ -132,7 +132,7 @@ def mistakes_table(scores: Scores) -> Table | None:
     """The mistakes that the network was surest of; None when it made none."""
     if not scores.mistakes:
         return None
-    columns = [Column("image"), Column("true"), Column("called"), Column("confidence", numeric=True)]
+    columns = [Column("image"), Column("true"), Column("predicted"), Column("confidence", numeric=True)]
     rows = [
         (mistake.name, scores.classes[mistake.true], scores.classes[mistake.predicted], percent(mistake.confidence))
         for mistake in scores.mistakes[:WORST]

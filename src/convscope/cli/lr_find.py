@@ -14,6 +14,7 @@ from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
 from convscope.recipe.recipe import settings
 from convscope.recipe.setting import SettingValue
+from convscope.report.shell import shell_quote
 from convscope.report.table import Column, Table, print_table
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _table(test: RateTest) -> Table:
 
 def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> Iterator[str]:
     ended = "the loss exploded there" if test.exploded else "the loss never exploded"
-    yield f"{test.model}, {test.optimizer}, steps of {test.batch_size}: up to {test.rates[-1]:.2g}, {ended}"
+    yield f"{test.model}, {test.optimizer}, batch size {test.batch_size}: up to {test.rates[-1]:.2g}, {ended}"
     if test.proposed is None:
         yield "no rate made the loss fall: take more --steps, or look at the data with: convscope train"
         return

@@ -82,11 +82,11 @@ def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data
 
 def read_recipe(name_or_file: str | None) -> Recipe:
     """The recipe of that name, or of that TOML file; None is the default. Raises RunError where there is neither."""
-    names = choices("recipe")
+    names = choices("preset")
     if name_or_file is None:
         return Recipe()
     if name_or_file in names:
-        return Recipe.named(name_or_file)
+        return Recipe.from_preset(name_or_file)
     path = Path(name_or_file)
     if path.suffix == "" and not path.exists():
         near = did_you_mean(name_or_file, names)

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation.color_jitter import ColorAxes, color_jitter, measure_color_axes
-from convscope.data.augmentation.draws import WHOLE_BATCH, BatchPart, BatchRng
+from convscope.data.augmentation.batch_rng import WHOLE_BATCH, BatchPart, BatchRng
+from convscope.data.augmentation.crops import cutout, padded_crop, random_resized_crop
 from convscope.data.augmentation.flip import AlternatingFlip, flip, flip_these
 from convscope.data.augmentation.mixing import Mixing
+from convscope.data.augmentation.pca_lighting import ColorAxes, measure_color_axes, pca_lighting
 from convscope.data.augmentation.trivial_augment import trivial_augment
-from convscope.data.augmentation.windows import cutout, padded_crop, random_resized_crop
 from convscope.data.batches import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
@@ -30,12 +30,12 @@ class Augmentation:
     """What is done to training images; the default does nothing.
 
     `flip`: half of the images are mirrored left to right, by a coin for each (`flip_mode` "random") or each in every
-    other epoch ("alternating", see `AlternatingFlip`). `crop_padding`: pad by so many pixels on each side
+    other epoch ("alternating", see `AlternatingFlip`). `random_crop_padding`: pad by so many pixels on each side
     (`padding_mode` "reflect" or "zero") and cut a window of the old size out at a random place (He et al. 2016, 4.2).
     `random_resized_crop`: cut a window of random area (`crop_area`, as fractions) and shape (3/4 to 4/3) and
     scale it back (Szegedy et al. 2015). `cutout`: a square of so many pixels, at a random centre, set to 0, the mean of
     normalised images (DeVries and Taylor 2017). `trivial_augment`: one operation for each image at a random strength
-    (Müller and Hutter 2021). `color_jitter_pca`: standard deviation of a shift along the principal components of the
+    (Müller and Hutter 2021). `pca_lighting`: standard deviation of a shift along the principal components of the
     training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes labels as well.
 
     The last two are what is measured on the training images: `fitted` puts them in.
@@ -43,22 +43,24 @@ class Augmentation:
 
     flip: bool = False
     flip_mode: Literal["random", "alternating"] = "random"
-    crop_padding: int = 0
+    random_crop_padding: int = 0
     padding_mode: Literal["reflect", "zero"] = "reflect"
     random_resized_crop: bool = False
     crop_area: tuple[float, float] = (0.25, 1.0)
     cutout: int = 0
     trivial_augment: bool = False
-    color_jitter_pca: float = 0.0
+    pca_lighting: float = 0.0
     mixing: Mixing = field(default_factory=Mixing)
     normalization: Normalization | None = None
     color_axes: ColorAxes | None = None
 
     def __post_init__(self) -> None:
-        if self.crop_padding < 0 or self.cutout < 0:
-            raise DataError(f"crop_padding {self.crop_padding} and cutout {self.cutout} are pixels, 0 or more")
-        if self.color_jitter_pca < 0:
-            raise DataError(f"color_jitter_pca {self.color_jitter_pca} is a standard deviation, 0 or more")
+        if self.random_crop_padding < 0 or self.cutout < 0:
+            raise DataError(
+                f"random_crop_padding {self.random_crop_padding} and cutout {self.cutout} are pixels, 0 or more"
+            )
+        if self.pca_lighting < 0:
+            raise DataError(f"pca_lighting {self.pca_lighting} is a standard deviation, 0 or more")
         if self.padding_mode not in ("reflect", "zero"):
             raise DataError(f"padding_mode {self.padding_mode!r} is not reflect or zero")
         low, high = self.crop_area
@@ -68,7 +70,7 @@ class Augmentation:
 
 def fitted(augmentation: Augmentation, train: ImageSet, normalization: Normalization) -> Augmentation:
     """The augmentation with what it needs to know of the training images; nothing is looked at that it does not."""
-    axes = measure_color_axes(train) if augmentation.color_jitter_pca else None
+    axes = measure_color_axes(train) if augmentation.pca_lighting else None
     return replace(augmentation, normalization=normalization, color_axes=axes)
 
 
@@ -103,14 +105,14 @@ def augment(
     draws = BatchRng(len(batch), part, generator)
     if augmentation.random_resized_crop:
         batch = random_resized_crop(batch, augmentation.crop_area, draws)
-    if augmentation.crop_padding:
-        batch = padded_crop(batch, augmentation.crop_padding, augmentation.padding_mode, draws)
+    if augmentation.random_crop_padding:
+        batch = padded_crop(batch, augmentation.random_crop_padding, augmentation.padding_mode, draws)
     if augmentation.flip and augmentation.flip_mode == "random":
         batch = flip(batch, draws)
     elif augmentation.flip:
         assert mirrored is not None, "images that are mirrored in turn need to know whose turn it is"
         batch = flip_these(batch, mirrored)
-    if augmentation.trivial_augment or augmentation.color_jitter_pca:
+    if augmentation.trivial_augment or augmentation.pca_lighting:
         batch = _recolored(batch, augmentation, draws)
     if augmentation.cutout:
         batch = cutout(batch, augmentation.cutout, draws)
@@ -120,10 +122,10 @@ def augment(
 def _recolored(batch: Tensor, augmentation: Augmentation, draws: BatchRng) -> Tensor:
     """What looks at levels, and so needs to know how they were normalised."""
     normalization, axes = augmentation.normalization, augmentation.color_axes
-    if normalization is None or (augmentation.color_jitter_pca and axes is None):
-        raise DataError("trivial_augment and color_jitter_pca need to know the training images: see `fitted`")
+    if normalization is None or (augmentation.pca_lighting and axes is None):
+        raise DataError("trivial_augment and pca_lighting need to know the training images: see `fitted`")
     if augmentation.trivial_augment:
         batch = trivial_augment(batch, normalization, draws)
-    if augmentation.color_jitter_pca and axes is not None:
-        batch = color_jitter(batch, augmentation.color_jitter_pca, axes, normalization, draws)
+    if augmentation.pca_lighting and axes is not None:
+        batch = pca_lighting(batch, augmentation.pca_lighting, axes, normalization, draws)
     return batch

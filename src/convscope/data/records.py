@@ -200,7 +200,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Problem:
-    """An image that was kept out: its path, ready to print, and why."""
+    """An image that was skipped: its path, ready to print, and why."""
 
     path: str
     reason: str

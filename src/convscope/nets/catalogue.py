@@ -57,7 +57,7 @@ def find(name: str) -> Entry:
     plain = {known.replace("-", "").replace("_", ""): known for known in _BY_NAME}
     wanted = name.lower().replace("-", "").replace("_", "")
     hint = f" Did you mean {plain[wanted]}?" if wanted in plain else did_you_mean(name.lower(), _BY_NAME)
-    raise CaptureError(f"no network is called {name!r}.{hint} `convscope models` lists them all")
+    raise CaptureError(f"there is no network {name!r}.{hint} `convscope models` lists them all")
 
 
 def choose(image_size: int, *, channels: int = 3) -> str:

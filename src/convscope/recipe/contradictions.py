@@ -18,7 +18,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
             f"validation_fraction {recipe.validation_fraction} and test_fraction {recipe.test_fraction} leave no image "
             "to train on: let their sum be below 1"
         )
-    if recipe.plan == "fp32" and recipe.precision not in (AUTO, "fp32"):
+    if recipe.autotune == "fp32" and recipe.precision not in (AUTO, "fp32"):
         raise RunError(f"plan fp32 and precision {recipe.precision} contradict each other: leave one of them out")
     if recipe.loss == "hinge" and recipe.label_smoothing not in (AUTO, 0):
         raise RunError(

@@ -48,13 +48,13 @@ class Preset:
 
 _USUAL: dict[str, SettingValue] = {
     "flip_mode": "random",
-    "color_jitter_pca": 0.0,
-    "average": 0.0,
-    "resolution_start": 1.0,
-    "resolution_share": 0.5,
-    "test_views": "one",
+    "pca_lighting": 0.0,
+    "ema_epochs": 0.0,
+    "progressive_resize_start": 1.0,
+    "progressive_resize_share": 0.5,
+    "tta": "one",
     "optimizer": "sgd",
-    "depth_decay": 1.0,
+    "layer_lr_decay": 1.0,
     "weight_decay": 5e-4,
     "schedule": "one-cycle",
     "warmup": 0.2,
@@ -71,7 +71,7 @@ NAMED: dict[str, Preset] = {
             "optimizer": "sgd",
             "momentum": 0.9,
             "learning_rate": 0.01,
-            "depth_decay": 1.0,
+            "layer_lr_decay": 1.0,
             "weight_decay": 5e-4,
             "schedule": "plateau",
             "warmup": 0.0,
@@ -79,18 +79,18 @@ NAMED: dict[str, Preset] = {
             # The paper cuts windows of one size out of larger pictures.
             "random_resized_crop": False,
             "flip_mode": "random",
-            "color_jitter_pca": 0.1,
-            "average": 0.0,
-            "resolution_start": 1.0,
-            "resolution_share": 0.5,
-            "test_views": "ten-crop",
+            "pca_lighting": 0.1,
+            "ema_epochs": 0.0,
+            "progressive_resize_start": 1.0,
+            "progressive_resize_share": 0.5,
+            "tta": "ten-crop",
         },
         budget=TrainingBudget(images_in_all=900_000, epochs=(20, 90), batch_sizes=((0, 128),)),
     ),
     "finetune": Preset(
         settings={
             **_USUAL,
-            "depth_decay": 0.7,
+            "layer_lr_decay": 0.7,
             "random_resized_crop": False,
         },
         budget=TrainingBudget(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),
@@ -106,11 +106,11 @@ FAST_FOR: dict[str, Preset] = {
             "schedule": "triangular",
             "warmup": 0.0,
             "label_smoothing": 0.2,
-            "crop_padding": 2,
+            "random_crop_padding": 2,
             "flip_mode": "alternating",
-            "resolution_start": 0.5,
-            "resolution_share": 0.65,
-            "test_views": "flip-shift",
+            "progressive_resize_start": 0.5,
+            "progressive_resize_share": 0.65,
+            "tta": "flip-shift",
         },
         budget=TrainingBudget(
             images_in_all=480_000,
@@ -138,11 +138,11 @@ def table(name: str, model: str) -> Preset:
 def completed(recipe: Recipe, model: str, loss: str) -> Recipe:
     """The recipe with what its table says in the place of "auto"; what the table leaves open stays at auto."""
     given = recipe.to_dict()
-    of_table = table(recipe.recipe, model).settings
+    of_table = table(recipe.preset, model).settings
     taken = {name: value for name, value in of_table.items() if given[name] == AUTO}
     if taken.get("optimizer", recipe.optimizer) != "muon" and "weight_decay" in taken:
         # A table may do without decay only because Muon rescales the filters.
-        taken["weight_decay"] = NAMED[recipe.recipe].settings["weight_decay"]
+        taken["weight_decay"] = NAMED[recipe.preset].settings["weight_decay"]
     if recipe.optimizer not in (AUTO, of_table["optimizer"]):
         # A rate and a momentum mean something else to another optimizer, which has its own.
         taken = {name: value for name, value in taken.items() if name not in ("learning_rate", "momentum")}

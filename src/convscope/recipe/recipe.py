@@ -33,11 +33,9 @@ class Recipe:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
     """
 
-    recipe: Literal["fast", "classic", "finetune"] = field(
+    preset: Literal["fast", "classic", "finetune"] = field(
         default="fast",
-        metadata=about(
-            "what is taken where a setting is left at auto: fast, classic (AlexNet's) or finetune", "recipe"
-        ),
+        metadata=about("defaults for what is left at auto: fast, classic (AlexNet's) or finetune", "recipe"),
     )
 
     data: str = field(default="", metadata=about("what is trained on: a folder, a file, or digits", "images"))
@@ -102,94 +100,94 @@ class Recipe:
     flip: bool | Auto = field(
         default=AUTO,
         metadata=about(
-            "mirror half of the images; auto: colour images whose labels a mirror does not change", "augmentation"
+            "horizontal flip; auto: for colour images whose labels a mirror does not change", "augmentation"
         ),
     )
     flip_mode: Literal["auto", "random", "alternating"] = field(
         default=AUTO,
         metadata=about(
-            "random: a coin for each image and epoch; alternating: each in every other epoch; auto: by recipe",
+            "random: with probability 1/2; alternating: each image in every other epoch; auto: by preset",
             "augmentation",
         ),
     )
-    crop_padding: int | Auto = field(
+    random_crop_padding: int | Auto = field(
         default=AUTO,
         metadata=about(
-            "shift by up to so many pixels; auto: an eighth of the side in colour, a sixteenth in grey",
+            "random crop with this padding, in pixels; auto: an eighth of the side in colour, a sixteenth in grey",
             "augmentation",
             at_least=0,
         ),
     )
     random_resized_crop: bool | Auto = field(
         default=AUTO,
-        metadata=about(
-            "cut windows of random size and shape; auto: colour images of 96 pixels or more", "augmentation"
-        ),
+        metadata=about("random resized crop; auto: for colour images of 96 pixels or more", "augmentation"),
     )
     cutout: int = field(
-        default=0, metadata=about("side of a blanked square, in pixels; 0: none", "augmentation", at_least=0)
+        default=0, metadata=about("side of the masked square, in pixels; 0: none", "augmentation", at_least=0)
     )
     trivial_augment: bool = field(
         default=False,
-        metadata=about(
-            "one random operation on each image: shear, turn, posterize, ... (TrivialAugment)", "augmentation"
-        ),
+        metadata=about("TrivialAugment: one random operation on each image", "augmentation"),
     )
-    color_jitter_pca: float | Auto = field(
+    pca_lighting: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "standard deviation of AlexNet's shift along the images' own colours; 0: none; auto: by recipe",
+            "standard deviation of AlexNet's PCA lighting; 0: none; auto: by preset",
             "augmentation",
             at_least=0,
         ),
     )
     mixup: float = field(
         default=0.0,
-        metadata=about("alpha of blending pairs of images and labels, like 0.2; 0: none", "augmentation", at_least=0),
+        metadata=about("mixup's alpha, like 0.2; 0: none", "augmentation", at_least=0),
     )
     cutmix: float = field(
         default=0.0,
         metadata=about(
-            "alpha of pasting a box of one image, and its share of the label, into another, like 1; 0: none",
+            "CutMix's alpha, like 1; 0: none",
             "augmentation",
             at_least=0,
         ),
     )
 
-    average: float | Auto = field(
+    ema_epochs: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "keep a moving average of the weights over so many epochs; 0: the weights themselves; auto: by recipe",
+            "exponential moving average of the weights over this many epochs; 0: none; auto: by preset",
             "training",
             at_least=0,
         ),
     )
-    resolution_start: float | Auto = field(
+    progressive_resize_start: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "images grow from so large a part of their side; 1: all alike; auto: by recipe",
+            "progressive resizing: the first images' side as a share of the full one; 1: off; auto: by preset",
             "training",
             at_least=0.1,
         ),
     )
-    resolution_share: float | Auto = field(
+    progressive_resize_share: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "how long images grow, as a share of the steps; auto: by recipe", "training", at_least=0, below=1
+            "progressive resizing: share of the steps with smaller images; auto: by preset",
+            "training",
+            at_least=0,
+            below=1,
         ),
     )
-    test_views: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
+    tta: Literal["auto", "one", "flip", "flip-shift", "ten-crop"] = field(
         default=AUTO,
         metadata=about(
-            "views of an image whose scores are averaged after training, and by evaluate and predict; auto: by recipe",
+            "test-time augmentation, by evaluate and predict as well: views whose scores are averaged; auto: by preset",
             "training",
         ),
     )
     epochs: int | Auto = field(
-        default=AUTO, metadata=about("passes over the training images; auto: by their number", "training", at_least=1)
+        default=AUTO,
+        metadata=about("passes over the training images; auto: by the number of images", "training", at_least=1),
     )
     batch_size: int | Auto = field(
-        default=AUTO, metadata=about("images per step; auto: by their number", "training", at_least=1)
+        default=AUTO, metadata=about("batch size; auto: by the number of images", "training", at_least=1)
     )
     optimizer: Literal["auto", "sgd", "adamw", "muon"] = field(
         default=AUTO,
@@ -199,33 +197,37 @@ class Recipe:
     )
     learning_rate: float | Auto = field(
         default=AUTO,
-        metadata=about("the schedule's highest; auto: by optimizer and batch size", "training", at_least=0),
+        metadata=about("peak learning rate; auto: by optimizer and batch size", "training", at_least=0),
     )
-    depth_decay: float | Auto = field(
+    layer_lr_decay: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "each part of the network learns so many times as fast as the one after it; 1: all alike; auto: by recipe",
+            "layer-wise learning-rate decay: factor from a layer group to the one before; 1: off; auto: by preset",
             "training",
             at_least=0,
         ),
     )
     momentum: float | Auto = field(
-        default=AUTO, metadata=about("what past steps count for; auto: by optimizer", "training", at_least=0, below=1)
+        default=AUTO, metadata=about("momentum, or AdamW's beta 1; auto: by optimizer", "training", at_least=0, below=1)
     )
     weight_decay: float | Auto = field(
         default=AUTO,
-        metadata=about("on weights, never on biases and normalisation; auto: by recipe", "training", at_least=0),
+        metadata=about(
+            "weight decay, on weights but not on biases and normalisation; auto: by preset", "training", at_least=0
+        ),
     )
     schedule: Literal["auto", "one-cycle", "triangular", "cosine", "step", "plateau", "constant"] = field(
         default=AUTO,
         metadata=about(
-            "how the learning rate moves; plateau: a tenth when validation stops improving; auto: by recipe",
+            "learning-rate schedule; plateau: a tenth when validation stops improving; auto: by preset",
             "training",
         ),
     )
     warmup: float | Auto = field(
         default=AUTO,
-        metadata=about("share of the steps in which the rate rises; auto: by recipe", "training", at_least=0, below=1),
+        metadata=about(
+            "share of the steps with a rising learning rate; auto: by preset", "training", at_least=0, below=1
+        ),
     )
     loss: Literal["auto", "softmax", "hinge", "logistic", "multi-label"] = field(
         default=AUTO,
@@ -238,7 +240,7 @@ class Recipe:
     label_smoothing: float | Auto = field(
         default=AUTO,
         metadata=about(
-            "share of the target spread over all answers; auto: by recipe, with other losses than softmax 0",
+            "label smoothing; auto: by preset, and 0 with other losses than softmax",
             "training",
             at_least=0,
             below=1,
@@ -247,27 +249,30 @@ class Recipe:
     class_weights: str = field(
         default="none",
         metadata=about(
-            "how much a class counts: none, balanced (rare ones more), or by name: cat=2,dog=0.5", "training"
+            "class weights in the loss: none, balanced (inverse frequency), or by name: cat=2,dog=0.5", "training"
         ),
     )
     gradient_clip: float = field(
-        default=0.0, metadata=about("largest norm of the gradient; 0: no limit", "training", at_least=0)
+        default=0.0, metadata=about("gradient clipping: largest norm; 0: off", "training", at_least=0)
     )
     patience: int = field(
         default=0,
-        metadata=about("stop after so many epochs without a better validation; 0: never", "training", at_least=0),
+        metadata=about("early stopping: epochs without a better validation accuracy; 0: off", "training", at_least=0),
     )
 
     seed: int = field(
         default=0,
         metadata=about(
-            "decides the split, the weights, the order and the augmentation", "machine", at_least=0, below=SEEDS
+            "random seed of the split, the initial weights, the order and the augmentation",
+            "machine",
+            at_least=0,
+            below=SEEDS,
         ),
     )
     split_seed: int | Auto = field(
         default=AUTO,
         metadata=about(
-            "decides which images are held back, so that runs of several seeds share them; auto: the seed",
+            "seed of the split alone, so that runs of several seeds share it; auto: the seed",
             "machine",
             at_least=0,
             below=SEEDS,
@@ -276,7 +281,7 @@ class Recipe:
     device: Literal["auto", "cpu", "cuda", "mps"] = field(
         default=AUTO, metadata=about("auto: cuda where there is one, else cpu", "machine")
     )
-    plan: Literal["auto", "measure", "rules", "fp32"] = field(
+    autotune: Literal["auto", "measure", "rules", "fp32"] = field(
         default=AUTO,
         metadata=about(
             "how what is auto below is found: auto: as measured before, or now where that pays; measure: anew; rules: "
@@ -321,13 +326,15 @@ class Recipe:
             raise RunError(f"channels is {self.channels}: images have 1 (grey) or 3 (colour), or auto")
         if self.learning_rate == 0:
             raise RunError("learning_rate is 0.0: nothing would be learned; give a positive rate, or auto")
-        if self.depth_decay == 0:
+        if self.layer_lr_decay == 0:
             raise RunError(
-                "depth_decay is 0.0: only the last part would learn; give a number above 0 (1: all alike), or "
+                "layer_lr_decay is 0.0: only the last part would learn; give a number above 0 (1: all alike), or "
                 "--freeze backbone"
             )
-        if self.resolution_start != AUTO and self.resolution_start > 1:
-            raise RunError(f"resolution_start is {self.resolution_start}: images begin at most at their own size, 1")
+        if self.progressive_resize_start != AUTO and self.progressive_resize_start > 1:
+            raise RunError(
+                f"progressive_resize_start is {self.progressive_resize_start}: it is a share of the side, at most 1"
+            )
         try:
             object.__setattr__(self, "layout", str(Layout.parse(self.layout)))
         except DataError as error:
@@ -337,13 +344,13 @@ class Recipe:
         refuse_contradictions(self)
 
     @classmethod
-    def named(cls, name: str) -> Recipe:
+    def from_preset(cls, name: str) -> Recipe:
         """The recipe of that name: fast, classic or finetune. Raises RunError for another.
 
-        >>> Recipe.named("classic").recipe
+        >>> Recipe.from_preset("classic").preset
         'classic'
         """
-        return cls.from_dict({"recipe": name})
+        return cls.from_dict({"preset": name})
 
     @property
     def seed_of_split(self) -> int:

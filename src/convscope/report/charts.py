@@ -135,7 +135,7 @@ def bar_chart(
 
 
 def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *, title: str) -> Drawing:
-    """How often each true class (row) was called each class (column); mistakes stand out in their own colour.
+    """Draw a confusion matrix: images by true class (row) and predicted class (column); mistakes in another colour.
 
     A cell's strength is its share of the row; its number is shown where there is room, and in its tool-tip always.
     """
@@ -148,7 +148,7 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     left, top = names + 34, _TITLE_HEIGHT + 34 + names * 0.75
     parts: list[Element | None] = [
         text(0, 16, title, size=14, bold=True),
-        text(left + n * cell / 2, _TITLE_HEIGHT + 8, "called", size=12, anchor="middle", colour="muted"),
+        text(left + n * cell / 2, _TITLE_HEIGHT + 8, "predicted", size=12, anchor="middle", colour="muted"),
         text(12, top + n * cell / 2, "true class", size=12, anchor="middle", colour="muted", rotate=-90),
     ]
     rows = np.maximum(counts.sum(axis=1), 1)
@@ -166,14 +166,14 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
                     number,
                     number / int(rows[i]),
                     i == j,
-                    f"{name} called {classes[j]}: {number:,}",
+                    f"{name} predicted as {classes[j]}: {number:,}",
                 )
             )
     parts.append(rectangle(left, top, n * cell, n * cell, stroke="muted"))
     correct, total = int(np.trace(counts)), int(counts.sum())
     share = units.percent(correct / total) if total else "none"
     width = left + n * cell + max(8.0, names * 0.67)
-    description = f"{correct:,} of {total:,} right ({share}). Rows are true classes, columns what they were called."
+    description = f"{correct:,} of {total:,} right ({share}). Rows are true classes, columns predicted ones."
     return Drawing.of(width, top + n * cell + 8, parts, title=title, description=description)
 
 

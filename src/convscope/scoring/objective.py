@@ -71,7 +71,7 @@ class Objective:
         return float(self.plain(torch.from_numpy(scores), answers))
 
     def plain_of_nothing(self, classes: int) -> float:
-        """`plain` of scores that are all 0, whatever the image: the loss of a network that knows nothing.
+        """`plain` of scores that are all 0, whatever the image: the chance-level loss.
 
         >>> round(Objective().plain_of_nothing(10), 3), Objective(loss="hinge").plain_of_nothing(10)
         (2.303, 9.0)

@@ -97,7 +97,7 @@ def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) ->
         batch_size=resolved.batch_size,
         optimizer=recipe.optimizer,
         learning_rate=resolved.learning_rate,
-        depth_decay=plain(recipe.depth_decay),
+        layer_lr_decay=plain(recipe.layer_lr_decay),
         momentum=plain(recipe.momentum),
         weight_decay=plain(recipe.weight_decay),
         schedule=recipe.schedule,
@@ -110,9 +110,9 @@ def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) ->
         mode=resolved.mode,
         augmentation=fitted(resolved.augmentation, train, spec.normalization),
         normalization=spec.normalization,
-        average=plain(recipe.average),
-        resolution_start=plain(recipe.resolution_start),
-        resolution_share=plain(recipe.resolution_share),
+        ema_epochs=plain(recipe.ema_epochs),
+        progressive_resize_start=plain(recipe.progressive_resize_start),
+        progressive_resize_share=plain(recipe.progressive_resize_share),
     )
 
 

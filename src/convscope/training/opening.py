@@ -65,7 +65,7 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset, train: ImageSet) -> Mode
         decoding=resolved.decoding,
         normalization=measure_normalization(train),
         loss=resolved.recipe.loss,
-        views=resolved.recipe.test_views,
+        views=resolved.recipe.tta,
     )
 
 

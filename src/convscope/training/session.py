@@ -390,7 +390,7 @@ def _introduction(job: Job) -> Iterator[str]:
     yield from data_lines(dataset)
     yield from dataset.notes_on_training
     if dataset.problems:
-        yield f"{plural(len(dataset.problems), 'image')} kept out: {in_short(dataset.problems)}"
+        yield f"{plural(len(dataset.problems), 'image')} skipped: {in_short(dataset.problems)}"
     together = f"{job.group.size} processes, each " if job.group.size > 1 else ""
     yield f"network: {job.spec.name}, {resolved.weights:,} weights, {together}on {resolved.device}, {resolved.mode}"
     yield from resolved.notes

@@ -71,7 +71,7 @@ def test_a_plan_is_measured_once_and_then_known(
     assert again.resolved.recipe == first.resolved.recipe
     assert "measured before" in again.lines[0]
     with pytest.raises(AssertionError, match="nothing was to be measured"):
-        make_plan(ASKED.changed({"plan": "measure"}), *digits, cache_directory=tmp_path)
+        make_plan(ASKED.changed({"autotune": "measure"}), *digits, cache_directory=tmp_path)
 
 
 @pytest.mark.usefixtures("eager")
@@ -103,10 +103,10 @@ def test_what_was_said_or_switched_off_is_not_measured(
 ) -> None:
     said = {"precision": "fp32", "memory_format": "contiguous", "compile": "no", "threads": 1}
     monkeypatch.setattr(make, "run_trial", _no_measuring)
-    for settings in ({"plan": "rules"}, said):
+    for settings in ({"autotune": "rules"}, said):
         assert make_plan(ASKED.changed(settings), *digits, cache_directory=tmp_path).plan is None
     assert open_to_plan(ASKED.changed({"threads": 2})) == {"precision", "memory_format", "compile"}
-    assert open_to_plan(ASKED.changed({"plan": "fp32"})) == {"threads", "memory_format", "compile"}
+    assert open_to_plan(ASKED.changed({"autotune": "fp32"})) == {"threads", "memory_format", "compile"}
 
 
 @pytest.mark.usefixtures("eager")

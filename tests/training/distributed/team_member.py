@@ -39,7 +39,7 @@ SETTINGS = Settings(
     schedule="one-cycle",
     warmup=0.2,
     optimizer="sgd",
-    depth_decay=1.0,
+    layer_lr_decay=1.0,
     momentum=0.9,
     weight_decay=5e-4,
     objective=Objective(label_smoothing=0.1),
@@ -48,7 +48,9 @@ SETTINGS = Settings(
     seed=3,
     device="cpu",
     mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
-    augmentation=Augmentation(flip=True, crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)),
+    augmentation=Augmentation(
+        flip=True, random_crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)
+    ),
     normalization=Normalization((0.5,) * 3, (0.3,) * 3),
 )
 

@@ -80,7 +80,7 @@ def images(count: int = 12) -> ImageSet:
 def settings() -> Settings:
     """What the loop needs to train on `images` in steps of 4."""
     recipe = Recipe(
-        model="lenet5", epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.01, flip=False, crop_padding=0,
+        model="lenet5", epochs=2, batch_size=4, optimizer="sgd", learning_rate=0.01, flip=False, random_crop_padding=0,
         precision="fp32", threads=1, device="cpu", schedule="constant", warmup=0.0,
     )  # fmt: skip
     resolved = resolve(recipe, probe("digits"))
@@ -239,7 +239,7 @@ def test_the_largest_gradient_shows_any_that_is_not_finite(value: float) -> None
 
 def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
     wild = Recipe(
-        model="lenet5", epochs=2, batch_size=256, threads=1, plan="fp32",
+        model="lenet5", epochs=2, batch_size=256, threads=1, autotune="fp32",
         learning_rate=1e30, schedule="constant", warmup=0.0,
     )  # fmt: skip
     with pytest.raises(RunError, match=r"to keep; lower the rate, of at most 1e\+30, say to --learning-rate") as caught:

@@ -37,7 +37,7 @@ class Told(Silent):
 
 def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None:
     told = Told()
-    wild = Recipe(model="lenet5", epochs=2, batch_size=256, threads=1, plan="fp32", learning_rate=1e6, flip=False)
+    wild = Recipe(model="lenet5", epochs=2, batch_size=256, threads=1, autotune="fp32", learning_rate=1e6, flip=False)
     outcome = train("digits", wild, runs_directory=tmp_path, name="wild", listener=told)
     assert outcome.ending == "done"
     (remark,) = [line for line in told.lines if "the training diverged" in line]

@@ -82,16 +82,19 @@ def test_images_grow_evenly_from_their_start_and_never_beyond_the_whole(start: f
 
 
 def test_smaller_images_are_said_and_settled():
-    resolved = resolve(Recipe(model="cifarnet", resolution_start=0.75), probe("digits"))
-    assert "images grow from 24x24 pixels in the first 65% of the steps" in resolved.reasons
-    assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.resolution_share == 0.65
-    assert resolve(Recipe(model="cifarnet", resolution_start=1.0), probe("digits")).recipe.resolution_share == 0.0
+    resolved = resolve(Recipe(model="cifarnet", progressive_resize_start=0.75), probe("digits"))
+    assert "progressive resizing from 24x24 in the first 65% of the steps" in resolved.reasons
+    assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.progressive_resize_share == 0.65
+    assert (
+        resolve(Recipe(model="cifarnet", progressive_resize_start=1.0), probe("digits")).recipe.progressive_resize_share
+        == 0.0
+    )
 
 
 def test_images_too_small_to_begin_smaller_are_left_alone_unless_asked():
     small = Recipe(model="cifarnet", image_size="12")
     resolved = resolve(small, probe("digits")).recipe
-    assert resolved.resolution_share == 0.0
+    assert resolved.progressive_resize_share == 0.0
     assert resolve(resolved, probe("digits")).recipe == resolved
     with pytest.raises(RunError, match="makes images of 6x6"):
-        resolve(replace(small, resolution_start=0.5), probe("digits"))
+        resolve(replace(small, progressive_resize_start=0.5), probe("digits"))

@@ -25,8 +25,8 @@ from convscope.training.resolve.resolve import resolve
     "settings",
     [
         {"mixup": 0.4, "cutmix": 1.0, "trivial_augment": True},
-        {"color_jitter_pca": 0.3, "flip": True, "cutout": 8, "crop_padding": 3},
-        {"model": "cifarnet", "resolution_start": 0.5, "resolution_share": 0.5},
+        {"pca_lighting": 0.3, "flip": True, "cutout": 8, "random_crop_padding": 3},
+        {"model": "cifarnet", "progressive_resize_start": 0.5, "progressive_resize_share": 0.5},
     ],
 )
 def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
         keep=lambda state: None,
         stop=lambda: len(got) > 0,
     )
-    size = (16, 16) if loop.resolution_share else None
+    size = (16, 16) if loop.progressive_resize_share else None
     shown, targets = first_batch(
         train, spec.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
     )

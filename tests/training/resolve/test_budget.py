@@ -52,13 +52,13 @@ def test_a_step_has_no_more_images_than_there_are_and_their_rate(tmp_path: Path,
     huge, fitting = (resolve(Recipe(model=model, batch_size=size), found) for size in (10**14, images))
     assert huge.recipe == fitting.recipe and huge.batch_size == images < 40
     assert huge.learning_rate == fitting.learning_rate
-    assert huge.notes == (f"steps of {images} images, not 100,000,000,000,000: there are no more to train on",)
+    assert huge.notes == (f"batch size {images}, not 100,000,000,000,000: there are no more images to train on",)
     assert fitting.notes == resolve(huge.recipe, found).notes == ()
 
 
 @pytest.mark.parametrize("recipe", ["fast", "classic"])
 def test_a_step_of_a_recipe_has_no_more_images_than_there_are_either(tmp_path: Path, recipe: str) -> None:
     fill(tmp_path, {"cat": 5, "dog": 5})
-    resolved = resolve(Recipe.named(recipe), probe(str(tmp_path)))
+    resolved = resolve(Recipe.from_preset(recipe), probe(str(tmp_path)))
     assert resolved.batch_size == 6 and resolved.notes == ()
-    assert any(reason.endswith("in steps of 6 images: for about 6 training images") for reason in resolved.reasons)
+    assert any(reason.endswith("batch size 6: for about 6 training images") for reason in resolved.reasons)

@@ -25,7 +25,7 @@ from convscope.training.resolve.resolve import resolve
 from convscope.training.session import train_on
 from convscope.training.train import train
 
-RECIPE = Recipe(data="digits", model="lenet5", recipe="classic", epochs=2, batch_size=256, threads=1, plan="rules")
+RECIPE = Recipe(data="digits", model="lenet5", preset="classic", epochs=2, batch_size=256, threads=1, autotune="rules")
 
 
 @given(st.integers(1, 5000), st.integers(0, 10**6), st.integers(1, 1000), st.integers(0, 10**7))
@@ -66,7 +66,7 @@ def test_a_batch_that_will_not_fit_is_foreseen(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fitting, "available_memory", lambda: int((needed(64) + needed(128)) / 2 / fitting.USABLE))
     taken, lines = fit_to_memory(resolved, found)
     assert taken.batch_size == 64
-    assert "a step of 256 images needs about" in lines[0] and "steps of 64 images, learning rate" in lines[0]
+    assert "a step of 256 images needs about" in lines[0] and "batch size 64, learning rate" in lines[0]
     monkeypatch.setattr(fitting, "available_memory", lambda: needed(1))
     with pytest.raises(RunError, match="halving does not help"):
         fit_to_memory(resolved, found)
@@ -146,7 +146,7 @@ def test_a_run_that_finds_no_memory_goes_on_with_half(
     outcome = train("digits", RECIPE, runs_directory=tmp_path, listener=heard)
     assert (outcome.ending, outcome.epochs, outcome.exit_code) == ("done", 2, 0)
     (line,) = [line for line in heard.lines if "does not hold a step of 256 images" in line]
-    assert "steps of 128 images, learning rate" in line
+    assert "batch size 128, learning rate" in line
     assert heard.rows == [1, 2]
     assert outcome.run.recipe().batch_size == 128
     assert len(outcome.run.metrics_path.read_text().splitlines()) == 3

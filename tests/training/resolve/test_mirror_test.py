@@ -148,7 +148,7 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
     source = folder_of(tmp_path / "arrows", arrows)
     (tmp_path / "arrows" / "a7" / "0.png").write_bytes(b"no image")
     resolved = settled_on(source)
-    assert (resolved.recipe.flip, resolved.recipe.test_views) == (False, "one")
+    assert (resolved.recipe.flip, resolved.recipe.tta) == (False, "one")
     (reason,) = (line for line in resolved.reasons if line.startswith("no flips"))
     assert reason.startswith("no flips in training or in test views: mirrored images of 'a7' look like 'b7' (")
     assert reason.endswith("; --flip yes turns them on")
@@ -175,7 +175,7 @@ def test_what_was_asked_for_against_the_names_is_done_and_said(tmp_path: Path) -
     (reason,) = (line for line in settled_on(source).reasons if line.startswith("no flips"))
     assert "by their names a mirror turns 'turn-right' into 'turn_left'" in reason
     resolved = settled_on(source, flip=True)
-    assert resolved.recipe.flip and resolved.recipe.test_views != "one"
+    assert resolved.recipe.flip and resolved.recipe.tta != "one"
     assert any("flip yes mirrors images whose labels a mirror can change" in note for note in resolved.notes)
 
 
@@ -191,4 +191,4 @@ def test_too_few_images_or_too_many_classes_are_left_to_the_names(tmp_path: Path
 @pytest.mark.long
 def test_cifar10_keeps_its_flips(datasets: Path) -> None:
     resolved = settled_on(str(datasets / "cifar10"))
-    assert (resolved.recipe.flip, resolved.recipe.test_views) == (True, "flip-shift")
+    assert (resolved.recipe.flip, resolved.recipe.tta) == (True, "flip-shift")

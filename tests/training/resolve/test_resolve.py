@@ -48,7 +48,7 @@ def test_patience_needs_a_validation_wherever_it_is_from(tmp_path: Path) -> None
 def test_digits() -> None:
     resolved = resolve(Recipe(data="digits"), probe("digits"))
     assert (resolved.recipe.model, resolved.decoding.size, resolved.decoding.channels) == ("lenet5", (32, 32), 1)
-    assert (resolved.augmentation.flip, resolved.augmentation.crop_padding) == (False, 2)
+    assert (resolved.augmentation.flip, resolved.augmentation.random_crop_padding) == (False, 2)
     assert (resolved.epochs, resolved.batch_size, resolved.mode.precision, resolved.mode.threads) == (40, 32, "fp32", 1)
 
 
@@ -71,7 +71,7 @@ def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[objec
         resolved.recipe.model,
         resolved.decoding.size,
         augmentation.flip,
-        augmentation.crop_padding,
+        augmentation.random_crop_padding,
         augmentation.random_resized_crop,
     ) == expected
 
@@ -100,13 +100,13 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     asked = Recipe(trivial_augment=True, mixup=0.2, cutmix=1.0, cutout=4)
     assert resolve(asked, found).reasons == plain
     assert "training images are mirrored in turn and shifted by up to 2 pixels" in plain
-    said = resolve(Recipe(flip=True, flip_mode="random", crop_padding=3), found).reasons
+    said = resolve(Recipe(flip=True, flip_mode="random", random_crop_padding=3), found).reasons
     assert not any("training images are" in reason for reason in said)
-    grey = resolve(Recipe(channels=1, crop_padding=0), found).reasons
+    grey = resolve(Recipe(channels=1, random_crop_padding=0), found).reasons
     assert "no flips in training or in test views: grey; --flip yes turns them on" in grey
-    growing = Recipe(resolution_start=0.5, resolution_share=0.5)
-    assert any("images grow" in reason for reason in plain)
-    assert not any("images grow" in reason for reason in resolve(growing, found).reasons)
+    growing = Recipe(progressive_resize_start=0.5, progressive_resize_share=0.5)
+    assert any("progressive resizing" in reason for reason in plain)
+    assert not any("progressive resizing" in reason for reason in resolve(growing, found).reasons)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     [
         (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
-        (Recipe(crop_padding=32), RunError, "crop_padding 32 is more than"),
+        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is more than"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
-        (Recipe(model="alexnet-mini", resolution_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "which the network can't take"),
         (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
-        (Recipe(resolution_share=0.3), RunError, "give resolution_start below 1"),
-        (Recipe(recipe="finetune"), RunError, "moves trained weights: give --weights"),
-        (Recipe(recipe="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
+        (Recipe(progressive_resize_share=0.3), RunError, "give progressive_resize_start below 1"),
+        (Recipe(preset="finetune"), RunError, "moves trained weights: give --weights"),
+        (Recipe(preset="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
 )
 def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], message: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation.draws import BatchRng
+from convscope.data.augmentation.batch_rng import BatchRng
 from convscope.data.device_copy import to_device
 
 # The stream of the images' first coins beside a run's other draws.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.data.augmentation.draws import WHOLE_BATCH, BatchPart, BatchRng
-from convscope.data.augmentation.windows import box
+from convscope.data.augmentation.batch_rng import WHOLE_BATCH, BatchPart, BatchRng
+from convscope.data.augmentation.crops import box
 from convscope.errors import DataError
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation import operations
-from convscope.data.augmentation.draws import BatchRng
+from convscope.data.augmentation import image_operations as operations
+from convscope.data.augmentation.batch_rng import BatchRng
 from convscope.data.batches import Normalization
 
 # Strengths that can be drawn, evenly spaced from none to the strongest.

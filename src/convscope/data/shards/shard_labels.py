@@ -56,7 +56,7 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
         if isinstance(stated, list) and name == "labels" and all(isinstance(word, (str, int)) for word in stated):
             # A mark tells several labels, even where there is one or none, from one.
             return (SEVERAL_LABELS, *dict.fromkeys(stated))
-        if isinstance(stated, (str, int)) and not isinstance(stated, bool) and said != "":
+        if isinstance(stated, (str, int)) and not isinstance(stated, bool) and stated != "":
             return (stated,)
     raise UnreadableError(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
 
@@ -90,8 +90,8 @@ def stated_classes(folder: Path) -> list[str] | None:
     return None
 
 
-def number_of(said: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
+def number_of(stated: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
     """A label's class: by its place in the file of classes, or by its name; None where it is none of them."""
     if isinstance(stated, int) and from_file:
-        return stated if 0 <= said < len(numbers) else None
+        return stated if 0 <= stated < len(numbers) else None
     return numbers.get(str(stated))

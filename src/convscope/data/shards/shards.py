@@ -93,7 +93,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     for split, part in found.items():
         start = len(places)
         for sample in part.samples:
-            meant = [number_of(stated, numbers, from_file=listed is not None) for said in sample.stated]
+            meant = [number_of(stated, numbers, from_file=listed is not None) for stated in sample.stated]
             known = [label for label in meant if label is not None]
             if len(known) != len(meant):
                 stranger = sample.stated[meant.index(None)]

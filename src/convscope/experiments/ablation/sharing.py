@@ -63,7 +63,7 @@ def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe, class
     if most is None or jobs <= most:
         return jobs, ()
     if most:
-        return most, (f"{most} trainings at once, not {jobs}: it holds no more with steps of {batch} images",)
+        return most, (f"{most} trainings at once, not {jobs}: the memory holds no more at batch size {batch}",)
     raise RunError(
         f"the memory does not hold a step of {batch} images, and the complete trainings had such steps: free memory, "
         "or start a new ablation"

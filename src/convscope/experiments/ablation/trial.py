@@ -141,7 +141,7 @@ def run_trial(
             seed,
             ending,
             state,
-            _accuracy(state, settings, bench.measured_on[1], resolved.recipe.test_views),
+            _accuracy(state, settings, bench.measured_on[1], resolved.recipe.tta),
             _accuracy(state, settings, _sample(images), ONE),
         )
 

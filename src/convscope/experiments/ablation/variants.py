@@ -71,7 +71,7 @@ def _with(**changes: SettingValue) -> Callable[[Recipe], Recipe]:
 def without_augmentation(recipe: Recipe) -> Recipe:
     """Every setting of the recipe's group "augmentation" at what does nothing.
 
-    >>> without_augmentation(Recipe(flip=True, crop_padding=4)).flip
+    >>> without_augmentation(Recipe(flip=True, random_crop_padding=4)).flip
     False
     """
     off = {item.name: _off(item.name) for item in settings() if item.metadata["group"] == "augmentation"}
@@ -178,7 +178,7 @@ VARIANTS: Mapping[str, Variant] = {
             label="one test view",
             how="each test image seen once, not in several views",
             needs="several views of a test image",
-            recipe=_with(test_views=ONE),
+            recipe=_with(tta=ONE),
         ),
         Variant(
             name="max-pooling",

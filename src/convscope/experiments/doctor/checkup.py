@@ -150,9 +150,9 @@ def _settled(
         model=model,
         channels=shape[0],
         image_size=f"{shape[1]}x{shape[2]}",
-        batch_size=batch_size or table(Recipe().recipe, model).budget.batch_size_for(MANY_IMAGES),
-        crop_padding=0,
-        plan="measure",
+        batch_size=batch_size or table(Recipe().preset, model).budget.batch_size_for(MANY_IMAGES),
+        random_crop_padding=0,
+        autotune="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has looked
     )
     found = probe("digits")
@@ -186,7 +186,7 @@ def _reached(resolved: ResolvedRecipe, ceilings: Ceilings, scale: float) -> Reac
         decoding=resolved.decoding,
         normalization=measure_normalization(images),
     )
-    planned = make_plan(Recipe(plan="measure"), resolved, spec, images)
+    planned = make_plan(Recipe(autotune="measure"), resolved, spec, images)
     work = work_of(planned.resolved, spec, images)
     trial = run_trial(work, planned.resolved.mode, seconds=TIMED_SECONDS * scale)
     if trial.dropped:

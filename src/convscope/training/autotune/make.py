@@ -66,18 +66,18 @@ def make_plan(
     """
     unplanned = Planned(resolved=resolved, plan=None, lines=())
     open_fields = open_to_plan(asked) - (set() if alone else {"threads"})
-    if asked.plan == "rules" or not open_fields:
+    if asked.autotune == "rules" or not open_fields:
         return unplanned
     directory = cache_directory or default_cache_directory()
     with generators_kept(resolved.device):
         with torch.device("meta"):
             shapes = resumed_network(spec, resolved.recipe)
         key = plan_key(resolved, shapes, open_fields, images=len(train))
-        plan = read_plan(directory, key) if asked.plan != "measure" else None
+        plan = read_plan(directory, key) if asked.autotune != "measure" else None
         known = plan is not None
         if plan is None:
             work = work_of(resolved, spec, train)
-            plan = _measured(work, resolved, open_fields, images=len(train), always=asked.plan == "measure")
+            plan = _measured(work, resolved, open_fields, images=len(train), always=asked.autotune == "measure")
     if plan is None:
         return unplanned
     if not known and not plan.noisy:
@@ -90,7 +90,7 @@ def make_plan(
 def open_to_plan(recipe: Recipe) -> frozenset[str]:
     """The settings that a plan may choose: those of a mode that are auto."""
     names = {item.name for item in fields(ComputeMode) if getattr(recipe, item.name) == AUTO}
-    return frozenset(names - {"precision"} if recipe.plan == "fp32" else names)
+    return frozenset(names - {"precision"} if recipe.autotune == "fp32" else names)
 
 
 def plan_key(

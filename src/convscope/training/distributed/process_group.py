@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from convscope.data.augmentation.draws import BatchPart
+from convscope.data.augmentation.batch_rng import BatchPart
 from convscope.data.records import ImageSet
 from convscope.errors import PeerError, RunError
 from convscope.hardware.rank import Rank

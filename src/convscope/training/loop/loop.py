@@ -163,10 +163,10 @@ def _train_epoch(
                 mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
                 pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
                 pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
-                early = settings.resolution_share * steps
+                early = settings.progressive_resize_share * steps
                 if step < early:
                     whole = (pixels.shape[2], pixels.shape[3])
-                    pixels = scaled_down(pixels, early_size(whole, settings.resolution_start, step / early))
+                    pixels = scaled_down(pixels, early_size(whole, settings.progressive_resize_start, step / early))
             rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
             rate = rates(1.0)
             set_rate(state.optimizer, rates)

@@ -24,7 +24,7 @@ class Settings:
     batch_size: int
     optimizer: str
     learning_rate: float
-    depth_decay: float
+    layer_lr_decay: float
     momentum: float
     weight_decay: float
     schedule: str
@@ -38,9 +38,9 @@ class Settings:
     augmentation: Augmentation
     normalization: Normalization
     # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
-    average: float = 0.0
-    resolution_start: float = 1.0
-    resolution_share: float = 0.0
+    ema_epochs: float = 0.0
+    progressive_resize_start: float = 1.0
+    progressive_resize_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def new_state(network: nn.Module, settings: Settings) -> TrainingState:
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         batch_size=settings.batch_size,
-        depth_decay=settings.depth_decay,
+        layer_lr_decay=settings.layer_lr_decay,
     )
-    average = Average(network, settings.average) if settings.average else None
+    average = Average(network, settings.ema_epochs) if settings.ema_epochs else None
     return TrainingState(network, settings.mode.forward_of(network), optimizer, average=average)
 
 

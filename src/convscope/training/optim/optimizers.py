@@ -50,20 +50,20 @@ def make_optimizer(
     momentum: float,
     weight_decay: float,
     batch_size: int = 128,
-    depth_decay: float = 1.0,
+    layer_lr_decay: float = 1.0,
 ) -> torch.optim.Optimizer:
     """An optimizer over a network's weights; biases and normalisation (one axis or none) are not decayed.
 
-    With a `depth_decay` other than 1 each part learns so many times as fast as the one after it; see `set_rate`. Where
-    the network is `Paced`, its parameters learn at their own pace: at the optimizer's usual rate for steps of
-    `batch_size` images as fast as they say, at another so many times faster or slower.
+    A `layer_lr_decay` other than 1 multiplies the learning rate of each layer group by it once more, from the last
+    to the first; see `set_rate`. A network that implements `HasParamGroups` gives learning rates of its own for the
+    usual rate of the optimizer at `batch_size`; at another rate they are scaled by the same factor.
 
     Raises:
         RunError: an optimizer that does not exist, or not in this torch.
     """
     if name not in OPTIMIZERS:
-        raise RunError(f"no optimizer is called {name!r}.{did_you_mean(name, OPTIMIZERS)}")
-    by_depth = rate_factors(network, depth_decay)
+        raise RunError(f"there is no optimizer {name!r}.{did_you_mean(name, OPTIMIZERS)}")
+    by_depth = rate_factors(network, layer_lr_decay)
     # Adam divides by the gradient's own size, so that a pace has no meaning to it.
     param_groups, scale_free = param_groups_of(network), scale_free_of(network)
     usual = default_learning_rate(name, batch_size, network)

@@ -42,7 +42,7 @@ def learning_rate_factor(
         RunError: a schedule that does not exist.
     """
     if schedule not in SCHEDULES:
-        raise RunError(f"no schedule is called {schedule!r}.{did_you_mean(schedule, SCHEDULES)}")
+        raise RunError(f"there is no schedule {schedule!r}.{did_you_mean(schedule, SCHEDULES)}")
     assert 0 <= step < steps and 0 <= warmup < 1
     if schedule == "triangular":
         rise = warmup * steps

@@ -116,7 +116,7 @@ def _headline(story: Story) -> Iterator[tuple[str, str]]:
         yield "Balanced accuracy", percent(scores.balanced_accuracy, decimals=2)
         yield "Macro F1", percent(scores.macro_f1, decimals=2)
         if scores.accuracy_top5 is not None:
-            yield "Among the first five", percent(scores.accuracy_top5, decimals=2)
+            yield "Top-5 accuracy", percent(scores.accuracy_top5, decimals=2)
     if story.one_view is not None:
         yield "With one view of each image", percent(story.one_view, decimals=2)
     if story.best_accuracy is not None and (scores is None or scores.split == "test"):
@@ -151,7 +151,7 @@ def _remarks(story: Story) -> Iterator[Html]:
         yield html.callout("warning", f"{caution[:1].upper()}{caution[1:]}.")
     if story.dataset.problems:
         kept_out = plural(len(story.dataset.problems), "image")
-        yield html.callout("warning", f"{kept_out} could not be read and were kept out; they are listed below.")
+        yield html.callout("warning", f"{kept_out} skipped: they can't be read, and are listed below.")
     if story.dataset.leaks:
         count = plural(len(story.dataset.leaks), "image")
         yield html.callout("warning", f"{count} also stand in another split, so the scores flatter; see below.")
@@ -205,7 +205,7 @@ def _seen(story: Story) -> Iterator[Html]:
     if story.dataset.train is None:
         return
     recipe = story.recipe
-    grows = plain(recipe.resolution_share) > 0
+    grows = plain(recipe.progressive_resize_share) > 0
     pictures, shown = first_batch(
         story.dataset.train,
         story.spec.normalization,
@@ -213,7 +213,7 @@ def _seen(story: Story) -> Iterator[Html]:
         seed=recipe.seed,
         batch_size=story.batch_size,
         count=FIRST,
-        size=early_size(story.spec.decoding.size, plain(recipe.resolution_start)) if grows else None,
+        size=early_size(story.spec.decoding.size, plain(recipe.progressive_resize_start)) if grows else None,
         device=recipe.device,
     )
     names = [_named(target, story.spec.classes) for target in shown]
@@ -244,7 +244,7 @@ def _filters(story: Story) -> Iterator[Html]:
         html.image(
             sheet,
             alt=f"the {count} filters of {name}, each {height} by {width}",
-            caption=f"The {count} filters of {name}, {height}×{width} each: light for, dark against, grey nothing.",
+            caption=f"{count} filters of {name}, {height}×{width}. Light: positive weights; dark: negative; grey: 0.",
         ),
     )
 

@@ -41,7 +41,7 @@ def confusion(scores: Scores) -> Html:
     if pairs:
         columns = [
             Column("true class"),
-            Column("called"),
+            Column("predicted"),
             Column("images", numeric=True),
             Column("of the class", numeric=True),
         ]
@@ -60,7 +60,7 @@ def mistakes(scores: Scores, images: ImageSet) -> Html:
     shown = []
     for mistake in scores.mistakes[:WORST]:
         true, called = scores.classes[mistake.true], scores.classes[mistake.predicted]
-        caption = f"{true} called {called}, {percent(mistake.confidence)} sure"
+        caption = f"{true} predicted as {called}, confidence {percent(mistake.confidence)}"
         alt = f"{mistake.name}: {caption}"
         shown.append(html.image(plain(images.images[mistake.row]), alt=alt, caption=caption, tip=mistake.name))
     return html.section(
@@ -79,8 +79,8 @@ def classes(scores: Scores) -> Html:
     columns = [
         Column("class"),
         Column("images", numeric=True),
-        Column("precision", numeric=True, note="of the images called so, how many are"),
-        Column("recall", numeric=True, note="of the images of this class, how many were called so"),
+        Column("precision", numeric=True, note="share of the images predicted as this class that are"),
+        Column("recall", numeric=True, note="share of the images of this class predicted as it"),
         Column("F1", numeric=True, note="the harmonic mean of the two"),
     ]
     rows = [
@@ -88,7 +88,7 @@ def classes(scores: Scores) -> Html:
         for score in scores.per_class
     ]
     table = html.table(Table.of(columns, rows))
-    return html.section("Class by class, and how sure", html.columns(table, _calibration(scores)))
+    return html.section("Per class, and calibration", html.columns(table, _calibration(scores)))
 
 
 def _calibration(scores: Scores) -> Html:
@@ -101,9 +101,9 @@ def _calibration(scores: Scores) -> Html:
     sure = [100 * item.confidence for item in bins if item.confidence is not None]
     right = [100 * item.accuracy for item in bins if item.accuracy is not None]
     chart = line_chart(
-        [Curve("this network", sure, right), Curve("as sure as it is right", [0, 100], [0, 100])],
+        [Curve("this network", sure, right), Curve("perfectly calibrated", [0, 100], [0, 100])],
         title="Calibration",
-        x_label="percent sure",
+        x_label="confidence, %",
         y_label="percent right",
         y_limits=(0, 100),
         width=460,

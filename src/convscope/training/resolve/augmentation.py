@@ -41,18 +41,18 @@ def choose_augmentation(
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
     windows = taken(recipe.random_resized_crop, scenes)
-    padding = taken(recipe.crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
+    padding = taken(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
-            f"crop_padding {padding} is more than images of {side} pixels can be shifted: take {side - 1} or less"
+            f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"
         )
     if recipe.cutout > side:
         raise RunError(
             f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
         )
-    jitter = 0.0 if asked.color_jitter_pca == AUTO and not colour else plain(recipe.color_jitter_pca)
+    jitter = 0.0 if asked.pca_lighting == AUTO and not colour else plain(recipe.pca_lighting)
     if jitter and not colour:
-        raise RunError("color_jitter_pca is for colour images, and these are grey: take 0, or channels 3")
+        raise RunError("pca_lighting is for colour images, and these are grey: take 0, or channels 3")
     # Last of all: images are read for it.
     flip, why_not = choose_flip(recipe, found, decoding, notes)
     if asked.flip_mode == "alternating" and not flip:
@@ -61,11 +61,11 @@ def choose_augmentation(
     chosen = Augmentation(
         flip=flip,
         flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
-        crop_padding=padding,
+        random_crop_padding=padding,
         random_resized_crop=windows,
         cutout=recipe.cutout,
         trivial_augment=recipe.trivial_augment,
-        color_jitter_pca=jitter,
+        pca_lighting=jitter,
         mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
     )
     reasons += _shown_so(asked, chosen, not_mirrored=why_not)
@@ -74,18 +74,21 @@ def choose_augmentation(
 
 def _shown_so(asked: Recipe, chosen: Augmentation, *, not_mirrored: str) -> Iterator[str]:
     """What is done to images without having been asked for, if anything; `not_mirrored` says why they are not."""
-    mirrored = "mirrored" + " in turn" * (chosen.flip_mode == "alternating")
+    mirrored = "alternating flip" if chosen.flip_mode == "alternating" else "horizontal flip"
     done = (
         (asked.flip, mirrored if chosen.flip else ""),
-        (asked.crop_padding, f"shifted by up to {chosen.crop_padding} pixels" if chosen.crop_padding else ""),
-        (asked.random_resized_crop, "cut at random size" if chosen.random_resized_crop else ""),
-        (asked.color_jitter_pca, "shifted in colour" if chosen.color_jitter_pca else ""),
+        (
+            asked.random_crop_padding,
+            f"random crop (padding {chosen.random_crop_padding})" if chosen.random_crop_padding else "",
+        ),
+        (asked.random_resized_crop, "random resized crop" if chosen.random_resized_crop else ""),
+        (asked.pca_lighting, "PCA lighting" if chosen.pca_lighting else ""),
     )
     of_ourselves = [what for setting, what in done if setting == AUTO and what]
     if of_ourselves:
-        yield f"training images are {' and '.join(of_ourselves)}"
+        yield f"augmentation: {', '.join(of_ourselves)}"
     if not_mirrored:
-        where = "in training or in test views" if asked.test_views == AUTO else "in training"
+        where = "in training or in test views" if asked.tta == AUTO else "in training"
         yield f"no flips {where}: {not_mirrored}; --flip yes turns them on"
 
 
@@ -95,11 +98,11 @@ def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: D
     Raises:
         RunError: the network can't take images as small as was asked for.
     """
-    start, share = plain(recipe.resolution_start), plain(recipe.resolution_share)
+    start, share = plain(recipe.progressive_resize_start), plain(recipe.progressive_resize_share)
     small = early_size(decoding.size, start)
     if small == decoding.size:
-        if asked.resolution_share not in (AUTO, 0):
-            raise RunError("resolution_share says how long images are smaller: give resolution_start below 1 with it")
+        if asked.progressive_resize_share not in (AUTO, 0):
+            raise RunError("progressive_resize_share needs progressive_resize_start below 1")
         return 0.0
     if not share:
         return 0.0
@@ -107,13 +110,13 @@ def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: D
     try:
         trace_shapes(network, (decoding.channels, *small))
     except VanishedError as error:
-        if asked.resolution_start == AUTO:
+        if asked.progressive_resize_start == AUTO:
             return 0.0
         raise RunError(
-            f"resolution_start {start} makes images of {shown}, which the network can't take: {error}; leave it at 1"
+            f"progressive_resize_start {start} gives {shown} images, too small for the network: {error}; leave it at 1"
         ) from error
-    if AUTO in (asked.resolution_start, asked.resolution_share):
-        reasons.append(f"images grow from {shown} pixels in the first {share:.0%} of the steps")
+    if AUTO in (asked.progressive_resize_start, asked.progressive_resize_share):
+        reasons.append(f"progressive resizing from {shown} in the first {share:.0%} of the steps")
     return share
 
 
@@ -125,11 +128,11 @@ def choose_views(
     Raises:
         RunError: views that shift images of one pixel.
     """
-    views = recipe.test_views
-    if asked.test_views == AUTO and not augmentation.flip:
+    views = recipe.tta
+    if asked.tta == AUTO and not augmentation.flip:
         return ONE
     if views in ("flip-shift", "ten-crop") and min(decoding.size) < 2:
-        raise RunError(f"test_views {views} shifts images, and these have one pixel a side: take flip, or one")
-    if asked.test_views == AUTO and views != ONE:
-        reasons.append(f"answers are averaged over views of an image: {views}")
+        raise RunError(f"tta {views} shifts images, and these have one pixel a side: take flip, or one")
+    if asked.tta == AUTO and views != ONE:
+        reasons.append(f"test-time augmentation: {views}")
     return views

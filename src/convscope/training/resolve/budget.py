@@ -61,19 +61,17 @@ def choose_budget(recipe: Recipe, found: Probe, network: nn.Module, reasons: lis
         RunError: a batch, or what one process has of it, that is too small to train on.
     """
     images = training_images(found, recipe)
-    dose = table(recipe.recipe, recipe.model).budget
+    dose = table(recipe.preset, recipe.model).budget
     epochs = taken(recipe.epochs, dose.epochs_for(images))
     asked = taken(recipe.batch_size, dose.batch_size_for(images))
     _check_batch(recipe, Rank.of(), network, asked, images)
     batch_size = min(asked, images)
     if batch_size < asked and recipe.batch_size != AUTO:
-        notes.append(f"steps of {batch_size:,} images, not {asked:,}: there are no more to train on")
+        notes.append(f"batch size {batch_size:,}, not {asked:,}: there are no more images to train on")
     rate = taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
-    chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"steps of {batch_size} images"] * (
-        recipe.batch_size == AUTO
-    )
+    chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"batch size {batch_size}"] * (recipe.batch_size == AUTO)
     if chosen:
-        reasons.append(f"{' in '.join(chosen)}: for about {images:,} training images")
+        reasons.append(f"{', '.join(chosen)}: for about {images:,} training images")
     return recipe.changed({"epochs": epochs, "batch_size": batch_size, "learning_rate": rate})
 
 

@@ -132,7 +132,7 @@ def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
     rate = f"learning rate {smaller.learning_rate:g}"
     if smaller.learning_rate != before.learning_rate:
         rate += f" instead of {before.learning_rate:g}"
-    return f"steps of {smaller.batch_size} images, {rate}"
+    return f"batch size {smaller.batch_size}, {rate}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

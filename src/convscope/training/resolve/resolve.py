@@ -99,15 +99,15 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
             "stream": chosen_stream(recipe, found, decoding, cache_directory, reasons),
             "flip": augmentation.flip,
             "flip_mode": augmentation.flip_mode,
-            "color_jitter_pca": augmentation.color_jitter_pca,
-            "crop_padding": augmentation.crop_padding,
+            "pca_lighting": augmentation.pca_lighting,
+            "random_crop_padding": augmentation.random_crop_padding,
             "random_resized_crop": augmentation.random_resized_crop,
-            "test_views": views,
-            "resolution_share": choose_growth(asked, recipe, network, decoding, reasons),
+            "tta": views,
+            "progressive_resize_share": choose_growth(asked, recipe, network, decoding, reasons),
             "split_seed": recipe.seed_of_split,
             "label_smoothing": taken(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
             "device": device,
-            "plan": "rules",
+            "autotune": "rules",
             **asdict(mode),
         }
     )
@@ -148,7 +148,7 @@ def _with_what_its_name_stands_for(asked: Recipe, reasons: list[str]) -> Recipe:
 
 def _check_means(recipe: Recipe, found: Probe) -> None:
     """Raise RunError where the recipe lacks the weights that it tunes, or the validation that it goes by."""
-    if recipe.recipe == "finetune" and not starts_trained(recipe):
+    if recipe.preset == "finetune" and not starts_trained(recipe):
         raise RunError(
             "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
             "--model-options pretrained=true"
@@ -211,7 +211,7 @@ def _model(recipe: Recipe, found: Probe, reasons: list[str]) -> str:
         return recipe.model
     side = min(found.image_size)
     usual = catalogue.choose(side, channels=plain(recipe.channels))
-    usual = MODEL_INSTEAD.get((recipe.recipe, usual), usual)
+    usual = MODEL_INSTEAD.get((recipe.preset, usual), usual)
     others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_SMALLEST, catalogue.AUTO_OTHERWISE)
     model = next((name for name in (usual, *others) if _takes_size(name, recipe)), usual)
     why = "" if model == usual else f", and {usual} does not take {recipe.image_size}"
@@ -274,7 +274,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Comp
     precision: Precision = "fp32"
     if recipe.precision != AUTO:
         precision = recipe.precision
-    elif recipe.plan != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
+    elif recipe.autotune != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
         reasons.append(NATIVE_BF16)
         precision = "bf16"
     mode = ComputeMode(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.augmentation.draws import BatchRng
+from convscope.data.augmentation.batch_rng import BatchRng
 from convscope.data.batches import STATISTICS_SAMPLE, Normalization
 from convscope.data.device_copy import to_device
 from convscope.data.records import ImageSet
@@ -47,7 +47,7 @@ def measure_color_axes(images: ImageSet) -> ColorAxes:
     return tuple(axes)
 
 
-def color_jitter(
+def pca_lighting(
     batch: Tensor, deviation: float, axes: ColorAxes, normalization: Normalization, draws: BatchRng
 ) -> Tensor:
     """Add one colour to every pixel of an image: a draw from N(0, deviation) along each axis; (N, C, H, W)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.data.augmentation.draws import BatchRng
+from convscope.data.augmentation.batch_rng import BatchRng
 from convscope.errors import DataError
 
 
@@ -16,7 +16,7 @@ def padded_crop(batch: Tensor, padding: int, mode: str, draws: BatchRng) -> Tens
     if mode == "reflect":
         if padding >= min(height, width):
             raise DataError(
-                f"crop_padding {padding} can't reflect images of {height}x{width}: use {min(height, width) - 1} or less"
+                f"random_crop_padding {padding} is too large for {height}x{width} images: use at most {min(height, width) - 1}"
             )
         padded = functional.pad(batch, (padding,) * 4, mode="reflect")
     else:
