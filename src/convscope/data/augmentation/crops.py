@@ -16,7 +16,8 @@ def padded_crop(batch: Tensor, padding: int, mode: str, draws: BatchRng) -> Tens
     if mode == "reflect":
         if padding >= min(height, width):
             raise DataError(
-                f"random_crop_padding {padding} is too large for {height}x{width} images: use at most {min(height, width) - 1}"
+                f"random_crop_padding {padding} is too large for {height}x{width} images: use at most "
+                f"{min(height, width) - 1}"
             )
         padded = functional.pad(batch, (padding,) * 4, mode="reflect")
     else:
