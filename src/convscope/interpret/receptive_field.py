@@ -194,7 +194,7 @@ def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
     return ["".join(SHADES[i] for i in row) for row in level]
 
 
-def cell_field(
+def receptive_field(
     inspection: Inspection,
     layer: str,
     at: tuple[int, ...] | None = None,
