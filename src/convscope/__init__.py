@@ -20,7 +20,7 @@ _VERBS: dict[str, str] = {
     "Recipe": "convscope.recipe.recipe",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.interpret.replay.audit",
-    "cell_field": "convscope.interpret.receptive_field",
+    "receptive_field": "convscope.interpret.receptive_field",
     "compare": "convscope.interpret.inspection.comparison",
     "evaluate": "convscope.runs.evaluate",
     "explain": "convscope.interpret.explanation.explain",
