@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from convscope.capture.inputs import Inputs
-    from convscope.capture.mode import CaptureMode
+    from convscope.capture.left_as_found import CaptureMode
     from convscope.files.checked import Json
 
 NAMED = 6  # this many further layers of a folded warning are named
