@@ -14,7 +14,7 @@ NAMES = (
     "explanation.layout",
     "explanation.lens",
     "explanation.patch_text",
-    "explanation.text",
+    "explanation.worked_blocks",
     "replay.audit",
 )
 

@@ -15,7 +15,8 @@ from convscope.graph.field import walk_back
 from convscope.graph.records import Graph, Node
 from convscope.interpret.explanation.address import Addresses, cell_position
 from convscope.interpret.explanation.cell import worked
-from convscope.interpret.explanation.record import Explanation, PixelBox
+from convscope.interpret.explanation.input_box import PixelBox
+from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
 from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
 from convscope.interpret.replay.numbers import Replay
