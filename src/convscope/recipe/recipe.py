@@ -24,7 +24,7 @@ from convscope.recipe.setting import AUTO, SEEDS, Auto, Kinds, SettingValue, che
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Every setting of a run; "auto" is resolved before training, by the images, the network and the machine.
+    """Every setting of a run; "auto" is resolved by `training.resolve`, from images, network and machine.
 
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
