@@ -26,7 +26,7 @@ from convscope.training.resolve.mirror_test import (
     read_sample,
 )
 from convscope.training.resolve.resolve import ResolvedRecipe, resolve
-from convscope.training.resolve.shape_features import reduced, shape_features
+from convscope.training.resolve.mirror_test import reduced, shape_features
 
 ARROW = ((0.5, 0.0), (0.95, 0.5), (0.65, 0.5), (0.65, 1.0), (0.35, 1.0), (0.35, 0.5), (0.05, 0.5))
 POINTER = ((0.5, 0.0), (1.0, 1.0), (0.5, 0.7), (0.0, 1.0))
@@ -80,7 +80,7 @@ def test_arrows_to_the_left_and_right_are_exchanged(side: int) -> None:
     left, right = ([figure(turns, side, 100 * turns + n) for n in range(30)] for turns in (3, 1))
     found = find_confusion(sample_of(left, right), mirrored, seed=0)
     assert found is not None and found.right > 0.9 and found.changed < 0.1
-    assert "mirrored images of 'k0x' look like 'k1x'" in found.told("mirrored")
+    assert "mirrored images of 'k0x' look like 'k1x'" in found.text("mirrored")
 
 
 def test_of_four_turns_two_are_exchanged_and_all_by_a_quarter_turn() -> None:
