@@ -34,7 +34,7 @@ check: $(STAMP) ## format, lint, types, the floor contract, doctests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --doctest-modules src/convscope/errors.py src/convscope/files src/convscope/geometry src/convscope/graph src/convscope/reference src/convscope/report
+	$(BIN)/python -m pytest --doctest-modules src
 
 proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed under docs/
 	$(BIN)/python -m pytest -m long

@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable
 from torch import nn
 
 from convscope.errors import CaptureError, did_you_mean
+from convscope.nets.modules import NORMALIZATIONS
 
 # Containers that only hold the parts.
 CONTAINERS = ("features", "classifier")
 
 ALL_BUT_LAST = "backbone"
-
-NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 
 
 def parts(network: nn.Module) -> dict[str, nn.Module]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from math import prod
 from typing import cast
 
@@ -15,6 +15,7 @@ from torch.func import functional_call
 from convscope.errors import GeometryError
 from convscope.geometry import convolution, pooling
 from convscope.geometry.window import Padding
+from convscope.nets.modules import evaluation_mode
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -22,17 +23,6 @@ _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2
 
 class VanishedError(GeometryError):
     """An input so small that nothing is left of it at some layer."""
-
-
-@contextmanager
-def _evaluation(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> dict[str, tuple[int, ...]]:
@@ -64,7 +54,7 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
     state = {name: tensor.to("meta") for name, tensor in (*network.named_parameters(), *network.named_buffers())}
     probe = torch.empty((batch, *input_shape), device="meta")
     with ExitStack() as stack:
-        stack.enter_context(_evaluation(network))
+        stack.enter_context(evaluation_mode(network))
         stack.enter_context(torch.no_grad())
         for name, module in network.named_modules():
             before = module.register_forward_pre_hook(lambda m, inputs, name=name: enter(name, m, inputs))

@@ -88,7 +88,7 @@ class ModelFile:
 
     @classmethod
     def of(cls, fields: Fields) -> ModelFile:
-        """Return what the fields of a model.json say; raises Unreadable where one is missing or does not fit."""
+        """Return what the fields of a model.json say; raises UnreadableError where one is missing or does not fit."""
         if (version := fields.integer("format")) != FORMAT:
             raise UnreadableError(f"it has format {version}, and this version reads {FORMAT}")
         network, preparation, classes = (
@@ -144,7 +144,7 @@ def read_model_file(path: Path, *, error: type[ConvscopeError]) -> ModelFile:
 
 
 def _require_known(name: str) -> None:
-    """Raise Unreadable unless the name is one of the catalogue, or can be one of timm's own registry."""
+    """Raise UnreadableError unless the name is one of the catalogue, or can be one of timm's own registry."""
     if name.startswith(TIMM):
         if not _TIMM_NAME.fullmatch(name.removeprefix(TIMM)):
             raise UnreadableError(
@@ -156,7 +156,7 @@ def _require_known(name: str) -> None:
 
 
 def _require_local(options: Fields) -> None:
-    """Raise Unreadable for options that make timm fetch weights, or read them from a path."""
+    """Raise UnreadableError for options that make timm fetch weights, or read them from a path."""
     for name, value in options.values.items():
         if name in FETCHING:
             raise UnreadableError(f"network.options.{name} makes timm fetch or read other weights: the run has its own")

@@ -29,6 +29,7 @@ from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, refused_as
 from convscope.nets.build import build
+from convscope.nets.modules import preserved_rng
 from convscope.nets.weights.digest import SEALED_SPEC
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.recipe.recipe import Recipe
@@ -218,7 +219,7 @@ class Run:
         if spec.members is not None:
             return self._averaged(spec, spec.members)
         weights = self.read_weights()
-        with torch.random.fork_rng(devices=[]):
+        with preserved_rng():
             try:
                 network = spec.build()
             except ConvscopeError as error:

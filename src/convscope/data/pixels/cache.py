@@ -114,7 +114,7 @@ def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> CacheEntr
 
 
 def _outcome(fields: Fields, *, rows: int) -> DecodeOutcome:
-    """What an entry.json says that decoding found; raises Unreadable where it is no such thing."""
+    """What an entry.json says that decoding found; raises UnreadableError where it is no such thing."""
     bad, remarks = fields.object("bad"), fields.object("remarks")
     if not all(row.isdecimal() and int(row) < rows for row in bad.values):
         raise UnreadableError("its bad rows are no rows")

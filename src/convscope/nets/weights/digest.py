@@ -62,7 +62,7 @@ def is_sealed(spec: Mapping[str, object]) -> bool:
     """Return whether a model.json says that the weights beside it carry a digest.
 
     Raises:
-        Unreadable: it has the field, with another value than the one that is written.
+        UnreadableError: it has the field, with another value than the one that is written.
     """
     for name, value in SEALED_SPEC.items():
         if name in spec and spec[name] != value:
