@@ -98,7 +98,7 @@ def ended(made: nn.Module, settings: Settings, val: ImageSet | None = None) -> D
     """Train a network until it ends, as it must."""
     with pytest.raises(DivergedError) as caught:
         fit(
-            new_state(made, settings),
+            new_state(made, settings.resolved),
             settings,
             images(),
             val,

@@ -121,7 +121,9 @@ def _turned(images: Tensor) -> Tensor:
     return images.rot90(1, (2, 3))
 
 
-def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, resolution: Resolution) -> float:
+def choose_growth(
+    asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, resolution: Resolution
+) -> float:
     """The share of the steps with smaller images; 0 where they are not smaller.
 
     Raises:
@@ -150,9 +152,7 @@ def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: D
     return share
 
 
-def choose_views(
-    asked: Recipe, recipe: Recipe, decoding: Decoding, resolution: Resolution, *, flipped: bool
-) -> str:
+def choose_views(asked: Recipe, recipe: Recipe, decoding: Decoding, resolution: Resolution, *, flipped: bool) -> str:
     """Return the test-time augmentation; what was not `flipped` in training is not at test time either.
 
     Raises:

@@ -14,7 +14,7 @@ from convscope.data.records import Labels
 from convscope.errors import RunError
 from convscope.hardware.rank import Rank
 from convscope.nets.modules import has_batch_norm
-from convscope.recipe.presets import table
+from convscope.recipe.presets import completed, table
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, taken
 from convscope.training.optim.optimizers import default_learning_rate
@@ -100,6 +100,9 @@ def check_batch(recipe: Recipe, rank: Rank, network: nn.Module, batch_size: int,
 
 
 def usual_learning_rate(recipe: Recipe, batch_size: int, network: nn.Module) -> float:
-    """Return the learning rate where it is left at auto: the optimizer's, and less of it for trained weights."""
+    """Return the rate for a batch size where none is given: the preset's, else the optimizer's, less for trained weights."""
+    of_preset = completed(recipe.changed({"learning_rate": AUTO}), recipe.model, recipe.loss).learning_rate
+    if of_preset != AUTO:
+        return of_preset
     rate = default_learning_rate(recipe.optimizer, batch_size, network)
     return float(f"{rate * FINE_TUNING_RATE:.2g}") if starts_trained(recipe) else rate

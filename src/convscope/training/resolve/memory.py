@@ -126,7 +126,9 @@ def with_batch(resolved: ResolvedRecipe, batch_size: int) -> ResolvedRecipe:
     recipe = resolved.recipe
     network = meta_network(recipe, classes=resolved.classes, decoding=resolved.decoding)
     check_batch(recipe, Rank.of(), network, batch_size, resolved.batch_size)
-    factor = usual_learning_rate(recipe, batch_size, network) / usual_learning_rate(recipe, resolved.batch_size, network)
+    factor = usual_learning_rate(recipe, batch_size, network) / usual_learning_rate(
+        recipe, resolved.batch_size, network
+    )
     return resolved.changed(batch_size=batch_size, learning_rate=float(f"{resolved.learning_rate * factor:.3g}"))
 
 
