@@ -24,7 +24,7 @@ from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, copy_weights, new_state
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from resolved_recipes import resolved_with  # noqa: E402
+from resolved_recipes import resolved_with
 
 # Three steps an epoch; the last batch is uneven, and so are the shares of it.
 IMAGES, BATCH, EPOCHS = 43, 16, 7

@@ -171,7 +171,7 @@ def test_turns_of_trivial_augment_are_said_to_change_labels(tmp_path: Path) -> N
     resolved = settled_on(source, trivial_augment=True)
     assert resolved.recipe.trivial_augment and resolved.recipe.flip
     (note,) = resolved.notices
-    assert note.startswith(
+    assert note.text.startswith(
         "trivial_augment turns images by up to 135 degrees, which changes labels here: turned images"
     )
 

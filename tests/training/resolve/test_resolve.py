@@ -115,12 +115,12 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     [
         (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
-        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is more than"),
+        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is too large"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
-        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "too small for the network"),
         (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
-        (Recipe(progressive_resize_share=0.3), RunError, "give progressive_resize_start below 1"),
+        (Recipe(progressive_resize_share=0.3), RunError, "progressive_resize_share needs progressive_resize_start"),
         (Recipe(preset="finetune"), RunError, "moves trained weights: give --weights"),
         (Recipe(preset="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
@@ -134,8 +134,8 @@ def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], messa
 @pytest.mark.parametrize("side", [1, 8, 11])
 def test_the_network_that_is_chosen_takes_the_size_that_is_asked_for(side: int, channels: int) -> None:
     found = probe("digits")
-    for recipe in ("fast", "classic"):
-        asked = Recipe(data="digits", recipe=recipe, image_size=str(side), channels=channels)
+    for preset in ("fast", "classic"):
+        asked = Recipe(data="digits", preset=preset, image_size=str(side), channels=channels)
         assert resolve(asked, found).decoding.size == (side, side)
 
 

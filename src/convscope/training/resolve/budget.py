@@ -100,7 +100,7 @@ def check_batch(recipe: Recipe, rank: Rank, network: nn.Module, batch_size: int,
 
 
 def usual_learning_rate(recipe: Recipe, batch_size: int, network: nn.Module) -> float:
-    """Return the rate for a batch size where none is given: the preset's, else the optimizer's, less for trained weights."""
+    """Return the rate where none is given: the preset's, else the optimizer's, and less of it for trained weights."""
     of_preset = completed(recipe.changed({"learning_rate": AUTO}), recipe.model, recipe.loss).learning_rate
     if of_preset != AUTO:
         return of_preset
