@@ -1,6 +1,6 @@
 """Epochs, batch size and learning rate where they are left at auto, by the number of training images.
 
-These rules are part of `training.resolve.resolve`.
+These rules are part of `convscope.training.resolve.resolve`.
 """
 
 from __future__ import annotations
