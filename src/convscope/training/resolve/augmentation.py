@@ -18,7 +18,7 @@ from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, SettingValue, plain, taken
+from convscope.recipe.setting import AUTO, SettingValue, plain, value_or
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.resolve.budget import training_rows
 from convscope.training.resolve.label_names import changed_by_mirror, changed_by_turning
@@ -45,9 +45,9 @@ def choose_augmentation(
     side = min(decoding.size)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
-    random_resized_crop = taken(recipe.random_resized_crop, scenes)
+    random_resized_crop = value_or(recipe.random_resized_crop, scenes)
     usual_padding = 0 if random_resized_crop else round(side * PADDING[decoding.channels])
-    padding = taken(recipe.random_crop_padding, usual_padding)
+    padding = value_or(recipe.random_crop_padding, usual_padding)
     if padding >= side:
         raise RunError(
             f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"

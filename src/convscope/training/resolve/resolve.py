@@ -30,8 +30,7 @@ from convscope.nets.layer_groups import freeze
 from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import MODEL_INSTEAD, completed
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, plain, taken
-from convscope.recipe.text_values import options_text, parse_size
+from convscope.recipe.setting import AUTO, options_text, parse_size, plain, value_or
 from convscope.report.units import plural
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.muon import NEEDED, has_muon
@@ -80,7 +79,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
             "stream": _stream(recipe, found, decoding, cache_directory, resolution),
             "progressive_resize_share": choose_growth(asked, recipe, network, decoding, resolution),
             "split_seed": recipe.seed_of_split,
-            "label_smoothing": taken(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
+            "label_smoothing": value_or(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
             "device": device,
             "autotune": "rules",
             **asdict(_mode(recipe, device, parameters, resolution)),
@@ -97,7 +96,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
 
 def _with_what_images_decide(recipe: Recipe, found: Probe, resolution: Resolution) -> Recipe:
     """The recipe with the layout, the share that is held back, the channels, the network and the loss."""
-    share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
+    share, channels = validation_fraction(found, recipe), value_or(recipe.channels, found.channels)
     recipe = recipe.changed({"validation_fraction": share, "channels": channels, "layout": found.layout})
     recipe = _with_network_of_weights(recipe, resolution)
     recipe = recipe.changed({"model": _model(recipe, found, resolution)})
@@ -160,7 +159,7 @@ def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Mo
             "leave it out"
         )
     decay = plain(recipe.weight_decay) if decays else 0.0
-    return recipe.changed({"weight_decay": decay, "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer])})
+    return recipe.changed({"weight_decay": decay, "momentum": value_or(recipe.momentum, MOMENTUM[recipe.optimizer])})
 
 
 def _with_network_of_weights(recipe: Recipe, resolution: Resolution) -> Recipe:
@@ -256,7 +255,7 @@ def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> 
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
-        threads=taken(recipe.threads, _threads(weights)),
+        threads=value_or(recipe.threads, _threads(weights)),
     )
     require_possible(mode, device)
     return mode
