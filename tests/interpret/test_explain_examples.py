@@ -15,7 +15,7 @@ NAMES = (
     "explanation.lens",
     "explanation.patch_text",
     "explanation.text",
-    "replay.audit",
+    "audit",
 )
 
 
