@@ -18,7 +18,7 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 from convscope.data.augment import Augmentation  # noqa: E402
-from convscope.data.batches import Normalization  # noqa: E402
+from convscope.data.preprocessing import Normalization  # noqa: E402
 from convscope.data.records import ImageSet  # noqa: E402
 from convscope.hardware.mode import ComputeMode  # noqa: E402
 from convscope.nets.build import build  # noqa: E402

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Normalization
 from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import changes_told, trained_as
 from convscope.experiments.ablation.surgery import ChannelAffine, replace_modules

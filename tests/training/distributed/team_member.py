@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation
 from convscope.data.augmentation.mixing import Mixing
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
 from convscope.hardware.mode import ComputeMode
