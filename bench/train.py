@@ -49,7 +49,7 @@ PEERS = ("airbench", "tutorial", "fastai", "timm", "ultralytics")
 CANT_RUN_HERE = 3  # peers/common.py
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """A method that can't run here; the message says why."""
 
 
@@ -122,7 +122,7 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
             run.mkdir()
             try:
                 found = ours(data, seed, run, given) if method == OURS else peer(method, data, seed, run, given)
-            except Skipped as reason:
+            except SkippedError as reason:
                 print(f"skipped: {method}: {reason}")
                 methods.remove(method)
                 continue
@@ -148,7 +148,7 @@ def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measu
             time.sleep(0.05)
         seconds = time.perf_counter() - began
     if process.returncode:
-        raise Skipped(last_line(place / "log"))
+        raise SkippedError(last_line(place / "log"))
     with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     told = json.loads((place / "out.json").read_text(encoding="utf-8"))
@@ -178,14 +178,14 @@ def peer(name: str, data: Path, seed: int, place: Path, given: argparse.Namespac
     command += ["--minutes", str(given.minutes), *(["--epochs", str(given.epochs)] if given.epochs else [])]
     if name == "airbench":
         if given.airbench is None:
-            raise Skipped("give its file with --airbench (github.com/KellerJordan/cifar10-airbench)")
+            raise SkippedError("give its file with --airbench (github.com/KellerJordan/cifar10-airbench)")
         command += ["--airbench", str(given.airbench.resolve())]
     paths = [str(BENCH.parent / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "BENCH_BEGAN": repr(time.time())}
     with (place / "log").open("w") as log:
         done = subprocess.run(command, cwd=BENCH, env=environment, stdout=log, stderr=log, check=False)
     if done.returncode:
-        raise Skipped(last_line(place / "log"))
+        raise SkippedError(last_line(place / "log"))
     result = json.loads((place / "result.json").read_text(encoding="utf-8"))
     return Measured(**{**result, "curve": [tuple(point) for point in result["curve"]]})
 

@@ -22,9 +22,3 @@ def datasets() -> Path:
     if not folder:
         pytest.skip("needs real data: set CONVSCOPE_DATASETS to a folder that holds cifar10/ and mnist10k/")
     return Path(folder)
-
-
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Caches of a test go to a folder of the test run, never to the user's."""
-    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,4 +1,4 @@
-"""The errors that a user's mistake raises: one family, so that the command line can print one line and exit 2.
+"""Errors that a user's mistake raises: one base class, which the command line prints in one line with exit code 2.
 
 A message says what was got, what is needed and what to do.
 
@@ -15,11 +15,11 @@ from collections.abc import Iterable
 
 
 class ConvscopeError(Exception):
-    """A user's mistake, said in one line; the command line prints it and exits 2."""
+    """Base class of errors in what the user gave; the command line prints one line and exits 2."""
 
 
 class GeometryError(ConvscopeError):
-    """Sizes that do not work out: a kernel that does not fit, groups that do not divide the channels."""
+    """Sizes that are inconsistent: a kernel that does not fit, groups that do not divide the channels."""
 
 
 class CaptureError(ConvscopeError):
@@ -34,16 +34,12 @@ class RunError(ConvscopeError):
     """A recipe or run directory that can't be used."""
 
 
-class ExportError(ConvscopeError):
-    """A model that can't be handed over as asked."""
-
-
 class PeerError(ConvscopeError):
-    """Another process of the same training failed and has said why: this one ends without a word."""
+    """Another process of the same training failed and has printed the reason; this process prints nothing."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest known names as a clause to end an error with; empty when nothing is near.
+    """Return the nearest known names as a clause that ends an error, or "" when none is near.
 
     >>> did_you_mean("resnet8", ["lenet5", "resnet18", "alexnet-mini"])
     ' Did you mean resnet18?'

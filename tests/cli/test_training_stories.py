@@ -29,7 +29,8 @@ from convscope.cli.main import main
 from convscope.scoring.metrics import score
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
-RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt"}
+RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt",
+             "events.jsonl"}  # fmt: skip
 
 
 def paint(folder: Path, images: int) -> Path:
@@ -257,7 +258,7 @@ MISTAKES = [
     (["train", "digits", "--threads", "100000"], "threads is 100000: it must be below 1025"),
     (["train", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["ablate", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
-    (["rates", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
+    (["lr-find", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["train", "digits", "--patience", "1", "--validation-fraction", "0"], "let validation_fraction be above 0, or"),
     (["train", "digits", "--layer-lr-decay", "0"], "layer_lr_decay is 0.0: only the last part would learn"),
     (

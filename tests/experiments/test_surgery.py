@@ -13,7 +13,7 @@ from convscope.data.open import probe
 from convscope.data.preprocessing import Normalization
 from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import changes_told, trained_as
-from convscope.experiments.ablation.surgery import ChannelAffine, replace_modules
+from convscope.experiments.ablation.surgery import ChannelAffine
 from convscope.experiments.ablation.variants import (
     VARIANTS,
     choose_variants,
@@ -21,6 +21,7 @@ from convscope.experiments.ablation.variants import (
     without_augmentation,
 )
 from convscope.nets.build import build
+from convscope.nets.modules import replace_modules
 from convscope.nets.param_groups import scale_free_of
 from convscope.recipe.recipe import Recipe, settings
 from convscope.scoring.objective import Objective

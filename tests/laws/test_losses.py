@@ -17,11 +17,11 @@ from torch.nn import functional
 from convscope.cli.main import cli
 from convscope.data.open import probe
 from convscope.errors import RunError
+from convscope.nets.modules import evaluation_mode
 from convscope.recipe.class_weights import class_weights
 from convscope.recipe.recipe import Recipe
 from convscope.reference import loss as reference
 from convscope.runs.run_directory import open_run
-from convscope.scoring.answer import evaluating
 from convscope.scoring.losses import LOSSES
 from convscope.scoring.metrics import score
 from convscope.scoring.objective import Objective, make_objective
@@ -223,7 +223,7 @@ def test_a_run_remembers_its_loss_and_shows_the_probabilities_that_go_with_it(tm
     measured = json.loads(CliRunner().invoke(cli, ["evaluate", str(run), "--json"]).output)
     network = run.network()
     images = torch.rand(20, 1, 32, 32)
-    with evaluating(network):
+    with evaluation_mode(network), torch.inference_mode():
         raw = network(images).double()
     shown = run.spec().objective.probabilities(raw)
     sums = shown.sum(1)

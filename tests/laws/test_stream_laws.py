@@ -182,16 +182,16 @@ def test_files_that_lie_apart_need_no_window_and_are_shuffled_as_decoded_images_
 
 
 def test_no_thread_outlives_a_run_that_fails(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(Exception):
+    class WrongError(Exception):
         """Of no kind that a run knows."""
 
     def step(*given: object, **settings: object) -> None:
         decoding.extend(thread for thread in threading.enumerate() if thread.name.startswith("convscope-stream"))
-        raise Wrong
+        raise WrongError
 
     decoding: list[threading.Thread] = []
     monkeypatch.setattr(guarded_step, "differentiate", step)
-    with pytest.raises(Wrong) as failed:
+    with pytest.raises(WrongError) as failed:
         train(str(shards), RECIPE, runs_directory=tmp_path)
     # The error is still at hand, and with it all that it holds.
     assert failed.tb is not None and decoding and not any(thread.is_alive() for thread in decoding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def test_an_option_that_the_network_does_not_have_names_the_file(run: Run, tmp_p
     spec = json.loads(run.spec_path.read_text())
     spec["network"]["options"] = {"variant": "nope"}
     (tmp_path / "model.json").write_text(json.dumps(spec))
+    shutil.copy(run.weights, tmp_path)
     with pytest.raises(CaptureError, match=r"has no option 'variant'|variant") as raised:
         load(str(tmp_path)).build()
     assert str(raised.value).startswith(f"{tmp_path / 'model.json'} can't be used: ")

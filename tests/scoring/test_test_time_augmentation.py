@@ -15,10 +15,11 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.files.fields import Fields
 from convscope.nets.build import build
+from convscope.nets.modules import evaluation_mode
 from convscope.recipe.recipe import Recipe, choices
 from convscope.runs.evaluate import evaluate
 from convscope.runs.model_spec import ModelSpec
-from convscope.scoring.answer import answer, evaluating, scores_of_images
+from convscope.scoring.answer import answer, scores_of_images
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import VIEWS, scores_of_views
 from convscope.training.resolve.resolve import resolve
@@ -48,7 +49,7 @@ def shifted(pixels: torch.Tensor, by: int, down: int, right: int) -> torch.Tenso
 
 def test_views_are_the_weighted_mean_of_explicit_passes(network):
     found = to_floats(images().images, NORMALIZATION)
-    with evaluating(network):
+    with evaluation_mode(network), torch.inference_mode():
 
         def both(x: torch.Tensor) -> torch.Tensor:
             return (network(x).double() + network(x.flip(3)).double()) / 2

@@ -9,13 +9,16 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from convscope.capture.mode import CaptureMode
+from convscope.nets.modules import preserved_rng
+
+# "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
+CaptureMode = Literal["eval", "train", "as is"]
 
 # Attributes of these types are put back with what they held.
 _CONTAINERS = (dict, OrderedDict, list, set)
@@ -51,15 +54,15 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
 
 @contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Draw random numbers without anybody noticing: torch's, NumPy's and Python's generators are put back."""
+    """Restore the global random generators of torch, NumPy and Python after."""
     # NumPy's global state is the one that a user's code would draw from.
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
     try:
-        yield
+        with preserved_rng():
+            yield
     finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])  # noqa: NPY002 - see above
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002 - see above
 
 
 def _remember(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -47,15 +47,15 @@ class Reader(Protocol):
         ...
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """The row, decoded; raises Unreadable."""
+        """The row, decoded; raises UnreadableError."""
         ...
 
     def digest(self, row: int) -> int:
-        """The digest of what the row is decoded from, without decoding it; raises Unreadable."""
+        """The digest of what the row is decoded from, without decoding it; raises UnreadableError."""
         ...
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """The row as an image file's bytes, and the ending that its name has; raises Unreadable."""
+        """The row as an image file's bytes, and the ending that its name has; raises UnreadableError."""
         ...
 
 

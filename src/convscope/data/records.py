@@ -79,7 +79,7 @@ class Decoding:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Decoding:
-        """Return the settings that `to_dict` wrote; raises Unreadable where one is missing or out of range."""
+        """Return the settings that `to_dict` wrote; raises UnreadableError where one is missing or out of range."""
         size = fields.integers("size", at_least=1, at_most=LARGEST_SIDE)
         background = fields.integers("background", at_least=0, at_most=255)
         try:

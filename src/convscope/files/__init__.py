@@ -1,1 +1,1 @@
-"""Files that a user names: opened only where they are regular, of limited size, and checked as they are read."""
+"""Files that a user names: regular files of limited size, checked as they are read."""

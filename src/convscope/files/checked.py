@@ -1,6 +1,6 @@
-"""Read JSON and TOML from anywhere: of limited size and depth, each name once, every number one that can be held.
+"""Read JSON and TOML with limits: size, depth, no repeated names, finite numbers, integers of at most 64 bits.
 
-What comes out are plain values: dict, list, str, int, float, bool and None. Whole numbers have at most 64 bits.
+The values are dict, list, str, int, float, bool and None.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 from convscope.files.fields import Fields, in_short
 from convscope.files.regular import Name, UnreadableError, read_bytes
 from convscope.files.text import decode_text
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""A value as JSON has it."""
 
 JSON_LIMIT = 64 * 2**20
 TOML_LIMIT = 2**18
@@ -33,7 +36,7 @@ def read_json(path: Name, *, limit: int = JSON_LIMIT) -> Fields:
     """Read a JSON file of at most `limit` bytes that holds an object, and return its fields.
 
     Raises:
-        Unreadable: the file can't be read, or is not JSON as this module takes it.
+        UnreadableError: the file can't be read, or is not JSON as this module takes it.
     """
     return Fields.of(parse_json(read_bytes(path, limit=limit)))
 
@@ -42,15 +45,15 @@ def parse_json(data: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        Unreadable: it is no JSON, is nested too deep, repeats a name, or holds NaN, an infinity, a number beyond what
-            can be held, or half of a surrogate pair.
+        UnreadableError: it is no JSON, is nested too deep, repeats a name, or holds NaN, an infinity, a number out of
+            range, or half of a surrogate pair.
 
     >>> parse_json('{"epoch": 3}')
     {'epoch': 3}
     >>> parse_json('{"loss": 1e999}')
     Traceback (most recent call last):
     ...
-    convscope.files.regular.Unreadable: it holds the number 1e999: needed is a finite number
+    convscope.files.regular.UnreadableError: it holds the number 1e999: needed is a finite number
     """
     text = decode_text(data) if isinstance(data, bytes) else data
     try:
@@ -70,14 +73,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the values of a TOML text by name.
 
     Raises:
-        Unreadable: it is not TOML, is too long, nested too deep, or holds a whole number of more than 64 bits.
+        UnreadableError: it is not TOML, is too long, nested too deep, or holds a whole number of more than 64 bits.
 
     >>> parse_toml("epochs = 3")
     {'epochs': 3}
     >>> parse_toml("x = " + 5000 * "[")
     Traceback (most recent call last):
     ...
-    convscope.files.regular.Unreadable: nested more than 32 deep
+    convscope.files.regular.UnreadableError: nested more than 32 deep
     """
     if len(text) > TOML_LIMIT:
         raise UnreadableError(f"{len(text):,} characters; the limit is {TOML_LIMIT:,}")
@@ -125,7 +128,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _check(value: Any) -> None:
-    """Raise Unreadable for what is nested too deep, and for text and numbers that can't be written again."""
+    """Raise UnreadableError for values nested too deep, and for text and numbers that can't be written back."""
     level, depth = [value], 0
     while level:
         depth += 1

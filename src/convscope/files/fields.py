@@ -17,10 +17,10 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of an object; `place` is where it stands in its file, like "network.".
+    """The fields of an object; `place` is the prefix of their names in errors, such as "network.".
 
-    A field that is missing, of another type or out of range raises Unreadable with its name, what was got and what is
-    needed. Where `default` is given, a field may be missing.
+    A field that is missing, of another type or out of range raises UnreadableError with its name, the value found and
+    the values allowed. Where `default` is given, a field may be missing.
 
     >>> fields = Fields({"epoch": 3, "network": {"in_channels": -1}})
     >>> fields.integer("epoch", at_least=0)
@@ -46,7 +46,7 @@ class Fields:
         return name in self.values
 
     def require_only(self, *known: str) -> None:
-        """Raise Unreadable for a field that is none of the known ones."""
+        """Raise UnreadableError for a field whose name is not among `known`."""
         for name in self.values:
             if name not in known:
                 raise UnreadableError(f"it has a field {in_short(self.place + name)}.{did_you_mean(name, known)}")
@@ -66,11 +66,11 @@ class Fields:
             raise UnreadableError(f"it has format {version}, and this convscope reads {reads}: update convscope")
 
     def value(self, name: str) -> Any:
-        """Return the value of a field, whatever it is."""
+        """Return the value of a field, of any type."""
         return self._value(name, _MISSING)
 
     def text(self, name: str, *, default: str | None = None, one_of: Sequence[str] = ()) -> str:
-        """Return a text; one of these, where `one_of` has any."""
+        """Return a string, which must be among `one_of` if that is not empty."""
         value = self._value(name, _MISSING if default is None else default)
         return _text(value, self.place + name, one_of)
 
@@ -94,7 +94,7 @@ class Fields:
         return None if self._value(name, _MISSING) is None else self.number(name)
 
     def object(self, name: str) -> Fields:
-        """Return the fields of an object in this one."""
+        """Return the fields of a nested object."""
         return Fields.of(self._value(name, _MISSING), f"{self.place}{name}.")
 
     def objects(self, name: str) -> list[Fields]:
@@ -138,7 +138,7 @@ class Fields:
 
 
 def in_short(value: object) -> str:
-    """Return a value as an error shows it: its first characters, whatever it is.
+    """Return the first characters of a value's repr, for an error.
 
     >>> in_short(3), in_short("a" * 100)
     ('3', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'")

@@ -1,7 +1,7 @@
-"""Open files by name: regular files of limited size alone, and every refusal in a few words.
+"""Open files by name: regular files of limited size only; every other path raises UnreadableError.
 
 A pipe, a socket or a device such as /dev/zero makes a reader wait or read for ever; a sparse file of a few bytes can
-claim terabytes. So a file is opened without waiting, and looked at before it is read.
+claim terabytes. So a file is opened without blocking, and its status is checked before it is read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UnreadableError(Exception):
 
 @contextmanager
 def refused_as(kind: type[ConvscopeError], where: object) -> Iterator[None]:
-    """Raise what is unreadable inside as an error of the user's: its path, then the reason.
+    """Convert an UnreadableError raised inside into an error of this `kind`: the path, then the reason.
 
     >>> with refused_as(ConvscopeError, "labels.csv"):
     ...     raise UnreadableError("no such file")
@@ -49,7 +49,7 @@ def open_regular(path: Name, *, limit: int | None = FILE_LIMIT) -> BinaryIO:
     """Open a regular file of at most `limit` bytes (None: of any size) for reading.
 
     Raises:
-        Unreadable: there is no such file, it is a folder, a pipe, a socket or a device, or it is too large.
+        UnreadableError: there is no such file, it is a folder, a pipe, a socket or a device, or it is too large.
     """
     descriptor, _ = _opened(path, os.O_RDONLY, limit)
     return os.fdopen(descriptor, "rb")
@@ -59,12 +59,12 @@ def require_regular(path: Name, *, limit: int | None = None) -> int:
     """Return the size in bytes of a regular file, for a library that opens it by its name.
 
     Raises:
-        Unreadable: as `open_regular` does.
+        UnreadableError: as `open_regular` does.
 
     >>> require_regular("/")
     Traceback (most recent call last):
     ...
-    convscope.files.regular.Unreadable: not a regular file but a folder
+    convscope.files.regular.UnreadableError: not a regular file but a folder
     """
     descriptor, size = _opened(path, os.O_RDONLY, limit)
     os.close(descriptor)
@@ -75,7 +75,7 @@ def read_bytes(path: Name, *, limit: int = FILE_LIMIT) -> bytes:
     """Read the whole of a regular file of at most `limit` bytes.
 
     Raises:
-        Unreadable: as `open_regular` does, or the file changed meanwhile.
+        UnreadableError: as `open_regular` does, or the file changed meanwhile.
     """
     descriptor, size = open_descriptor(path, limit=limit)
     try:
@@ -85,10 +85,10 @@ def read_bytes(path: Name, *, limit: int = FILE_LIMIT) -> bytes:
 
 
 def open_descriptor(path: Name, *, limit: int = FILE_LIMIT) -> tuple[int, int]:
-    """Return a regular file's descriptor, which the caller closes, and its size in bytes: what `read_whole` takes.
+    """Return a regular file's descriptor, which the caller closes, and its size in bytes, as `read_whole` takes them.
 
     Raises:
-        Unreadable: as `open_regular` does.
+        UnreadableError: as `open_regular` does.
     """
     return _opened(path, os.O_RDONLY, limit)
 
@@ -97,7 +97,7 @@ def read_whole(descriptor: int, size: int) -> bytes:
     """Read all bytes of a file from its descriptor.
 
     Raises:
-        Unreadable: the file can't be read, or has fewer bytes by now.
+        UnreadableError: the file can't be read, or has fewer bytes by now.
     """
     try:
         data = os.pread(descriptor, size, 0)
@@ -114,7 +114,7 @@ def read_start(path: Name, count: int) -> bytes:
     """Read the first `count` bytes of a regular file; fewer where it has fewer.
 
     Raises:
-        Unreadable: as `open_regular` does.
+        UnreadableError: as `open_regular` does.
     """
     with open_regular(path, limit=None) as file:
         try:
@@ -127,7 +127,7 @@ def read_part(path: Name, start: int, count: int) -> bytes:
     """Read `count` bytes of a regular file from byte `start` on.
 
     Raises:
-        Unreadable: as `open_regular` does, or the file is shorter.
+        UnreadableError: as `open_regular` does, or the file is shorter.
     """
     descriptor, _ = _opened(path, os.O_RDONLY, None)
     try:
@@ -142,10 +142,10 @@ def read_part(path: Name, start: int, count: int) -> bytes:
 
 
 def append_bytes(path: Name, data: bytes) -> None:
-    """Add to the end of a regular file, which is made where there is none.
+    """Append to a regular file, creating it if it does not exist.
 
     Raises:
-        Unreadable: something else than a regular file has this name, or it can't be written.
+        UnreadableError: the path is not a regular file, or can't be written.
         OSError: the disk is full.
     """
     descriptor, _ = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, None)
@@ -154,10 +154,10 @@ def append_bytes(path: Name, data: bytes) -> None:
 
 
 def write_text(path: Name, text: str) -> None:
-    """Write a file that a user asked for, in UTF-8. A terminal, or a pipe that is being read, takes it as well.
+    """Write a text file in UTF-8; the path may also be a terminal, or a pipe with a reader.
 
     Raises:
-        Unreadable: it can't be written, or is a pipe without a reader.
+        UnreadableError: it can't be written, or is a pipe without a reader.
     """
     descriptor = _descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.set_blocking(descriptor, True)
@@ -182,7 +182,7 @@ def explain_os_error(error: OSError) -> str:
 
 
 def kind_of_file(mode: int) -> str:
-    """Return what a path that is no regular file is, by its mode: "a folder", "a pipe" ...
+    """Return the kind of a path that is not a regular file, by its mode: "a folder", "a pipe" ...
 
     >>> kind_of_file(os.stat("/").st_mode)
     'a folder'
@@ -201,7 +201,7 @@ def size_in_words(size: int) -> str:
 
 
 def _opened(path: Name, flags: int, limit: int | None) -> tuple[int, int]:
-    """A regular file's descriptor and its size; raises Unreadable."""
+    """Open a regular file and return its descriptor and size in bytes; raises UnreadableError."""
     descriptor = _descriptor(path, flags)
     try:
         status = os.fstat(descriptor)
@@ -216,7 +216,7 @@ def _opened(path: Name, flags: int, limit: int | None) -> tuple[int, int]:
 
 
 def _descriptor(path: Name, flags: int) -> int:
-    """Open without waiting for a pipe's other end; raises Unreadable."""
+    """Open without waiting for a pipe's other end; raises UnreadableError."""
     try:
         return os.open(path, flags | _NONBLOCK | _CLOEXEC | _BINARY, 0o644)
     except OSError as error:

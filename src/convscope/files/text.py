@@ -11,26 +11,26 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def read_text(path: Name, *, limit: int = TEXT_LIMIT, names: bool = False) -> str:
     """Read a regular file of at most `limit` bytes as text.
 
-    Where it holds `names` of files, bytes that are not UTF-8 are kept as `os.fsdecode` keeps them.
+    With `names` (the text holds names of files), bytes that are not UTF-8 are kept as `os.fsdecode` keeps them.
 
     Raises:
-        Unreadable: the file can't be read, or holds something else than text.
+        UnreadableError: the file can't be read, or is not text.
     """
     return decode_text(read_bytes(path, limit=limit), names=names)
 
 
 def decode_text(data: bytes, *, names: bool = False) -> str:
-    r"""Return the text in a file's bytes; `names` as `read_text` has it.
+    r"""Return the text in a file's bytes; `names` as in `read_text`.
 
     Raises:
-        Unreadable: they are neither UTF-8 nor UTF-16; the reason names the line and the byte.
+        UnreadableError: they are neither UTF-8 nor UTF-16; the reason names the line and the byte.
 
     >>> decode_text(b"\xef\xbb\xbfepochs = 3")
     'epochs = 3'
     >>> decode_text(b"one\ntw\xff")
     Traceback (most recent call last):
     ...
-    convscope.files.regular.Unreadable: not UTF-8: line 2 holds the byte 0xff; save it as UTF-8
+    convscope.files.regular.UnreadableError: not UTF-8: line 2 holds the byte 0xff; save it as UTF-8
     """
     encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:

@@ -1,4 +1,4 @@
-"""Read the start of a gzip file: as many bytes as are asked for, however much it would inflate to."""
+"""Read the first bytes of a gzip file, without inflating the rest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PIECE = 2**20
 
 
 def read_gzip(path: Name, count: int) -> bytes:
-    """Return the first `count` bytes of what a gzip file holds; fewer where it holds fewer.
+    """Return the first `count` bytes of a gzip file's content, or all of it if it is shorter.
 
-    Neither what follows them nor zeros behind the last member (which Python's gzip reads one by one) are read.
+    Nothing after them is inflated; zeros after the last member are skipped (Python's gzip reads them one by one).
 
     Raises:
-        Unreadable: the file can't be read, or is damaged.
+        UnreadableError: the file can't be read, or is damaged.
     """
     found = bytearray()
     with open_regular(path, limit=None) as file:

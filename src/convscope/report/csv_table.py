@@ -40,7 +40,7 @@ def read_csv(text: str) -> list[dict[str, str]]:
     """Return the rows of a text that `csv_text` wrote, by column; names are again what they were.
 
     Raises:
-        Unreadable: it is not CSV.
+        UnreadableError: it is not CSV.
 
     >>> read_csv(csv_text(("image",), [("=a\\x1b.png",), ("'b.png",)]))
     [{'image': '=a\\x1b.png'}, {'image': "'b.png"}]

@@ -54,7 +54,7 @@ class EpochRow:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> EpochRow:
-        """Return the row that `asdict` made; raises Unreadable where it is none."""
+        """Return the row that `asdict` made; raises UnreadableError where it is none."""
         fields.require_only(*(item.name for item in dataclass_fields(cls)))
         return cls(
             epoch=fields.integer("epoch", at_least=1),

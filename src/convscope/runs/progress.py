@@ -40,7 +40,7 @@ class RunProgress:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunProgress:
-        """Return what the values of a state.json say; raises Unreadable where one is missing or does not fit."""
+        """Return what the values of a state.json say; raises UnreadableError where one is missing or does not fit."""
         fields = Fields(values)
         return cls(
             epoch=fields.integer("epoch", at_least=0, at_most=MOST_STEPS),
@@ -54,7 +54,7 @@ class RunProgress:
 
 
 def measures(fields: Fields) -> dict[str, float | int | None]:
-    """Return the epoch, accuracy and loss of the best weights; raises Unreadable where they are something else."""
+    """Return the epoch, accuracy and loss of the best weights; raises UnreadableError where they are something else."""
     fields.require_only("epoch", "accuracy", "loss")
     return {
         "epoch": fields.integer("epoch", at_least=0, at_most=MOST_STEPS),

@@ -135,7 +135,9 @@ class Run:
         spec = self.spec()
         if spec.members is not None:
             named = f", such as {self.path / spec.members.names[0]}" if spec.members.names else ", once one is trained"
-            raise RunError(f"{self} is an ensemble of {plural(spec.members.planned, 'network')}: name one of them{named}")
+            raise RunError(
+                f"{self} is an ensemble of {plural(spec.members.planned, 'network')}: name one of them{named}"
+            )
         return spec
 
     def network(self) -> nn.Module:

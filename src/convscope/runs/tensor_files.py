@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.regular import UnreadableError, open_regular
+from convscope.nets.modules import preserved_rng
 from convscope.nets.weights.digest import sealed
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
@@ -93,7 +93,7 @@ def trained_network(spec: ModelSpec, weights: Mapping[str, Tensor], *, spec_path
     Raises:
         RunError: the network can't be built, or the weights are not its own.
     """
-    with torch.random.fork_rng(devices=[]):
+    with preserved_rng():
         try:
             network = spec.build(check=False)
         except ConvscopeError as error:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,6 +11,7 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
 from convscope.hardware.mode import ForwardPass
+from convscope.nets.modules import evaluation_mode
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
@@ -64,23 +62,10 @@ def scores_of_images(
     """Scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
     found = []
     done = 0
-    with evaluating(network):
+    with evaluation_mode(network), torch.inference_mode():
         for pixels, _, _ in Batches(images, batch_size=EVALUATION_BATCH, device=device, normalization=normalization):
             both = scores_of_views(forward or network, pixels, views)
             found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)
     return np.concatenate(found)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients inside; each module gets its own mode back after."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -16,7 +16,7 @@ FEW = 3
 
 
 def cautions(scores: AnyScores, *, class_weights: str) -> tuple[str, ...]:
-    """Return what is to be said beside a split's scores, a sentence each; `class_weights` is the recipe's setting.
+    r"""Return what is to be said beside a split's scores, a sentence each; `class_weights` is the recipe's setting.
 
     >>> import numpy as np
     >>> from convscope.scoring.metrics import score

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, Probe, open_dataset
 from convscope.data.pixels.cache_budget import CacheFullError
@@ -17,6 +15,7 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
+from convscope.nets.modules import preserved_rng
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
@@ -81,6 +80,5 @@ def data_lines(dataset: Dataset) -> Iterator[str]:
 @contextmanager
 def own_torch(resolved: ResolvedRecipe) -> Iterator[None]:
     """Our own generators, thread count and arithmetic inside; the user's are put back."""
-    devices = list(range(torch.cuda.device_count())) if resolved.device == "cuda" else []
-    with torch.random.fork_rng(devices=devices), computing(resolved.mode, resolved.device):
+    with preserved_rng(resolved.device), computing(resolved.mode, resolved.device):
         yield

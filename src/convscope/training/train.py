@@ -35,7 +35,8 @@ def train(
 
     >>> import convscope, tempfile
     >>> from convscope.recipe.recipe import Recipe
-    >>> outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=tempfile.mkdtemp())
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=runs)
     >>> outcome.ending, outcome.scores.images
     ('done', 179)
     """

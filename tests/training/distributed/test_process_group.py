@@ -15,7 +15,7 @@ from convscope.errors import RunError
 from convscope.hardware.rank import Rank, threads_for
 from convscope.nets.build import build
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.distributed.shared_batch_norm import share_batch_norm
+from convscope.training.distributed.shared_batch_norm import SharedBatchNorm, least_batch, share_batch_norm
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
 SET = ImageSet(PIXELS, np.arange(53) % 7, [str(row) for row in range(53)])
@@ -41,8 +41,8 @@ def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
 
 def test_the_least_batch_leaves_every_process_enough_to_normalise_over() -> None:
     normalised, plain = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1))
-    assert [group.least_batch(normalised) for group in (_teams(1)[0], _teams(3)[0])] == [2, 6]
-    assert [group.least_batch(plain) for group in (_teams(1)[0], _teams(3)[0])] == [2, 3]
+    assert [least_batch(normalised, group) for group in (_teams(1)[0], _teams(3)[0])] == [2, 6]
+    assert [least_batch(plain, group) for group in (_teams(1)[0], _teams(3)[0])] == [2, 3]
 
 
 @pytest.mark.parametrize("name", ["cifarnet", "resnet18"])
@@ -52,7 +52,7 @@ def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None
     own = build(name, num_classes=3, in_channels=3, image_size=(32, 32)).train()
     shared = copy.deepcopy(own)
     assert share_batch_norm(shared, ProcessGroup()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
-    assert _teams(2)[0].least_batch(own) == 4 and _teams(2)[0].least_batch(shared) == 2
+    assert least_batch(own, _teams(2)[0]) == 4 and least_batch(shared, _teams(2)[0]) == 2
     pixels = torch.randn(4, 3, 32, 32)
     for network in (own, shared):
         network(pixels).square().sum().backward()
@@ -62,6 +62,26 @@ def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None
         assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-2, atol=1e-2 * one.grad.abs().max()), (
             key
         )
+
+
+def test_a_batch_normalization_under_two_names_stays_one() -> None:
+    """In one parent and in two: every name leads to the same shared module, and none keeps its own statistics."""
+    norm = nn.BatchNorm2d(3)
+    network = nn.Sequential(norm, nn.ReLU(), norm, nn.Sequential(norm))
+    assert share_batch_norm(network, ProcessGroup()) == 3
+    assert type(network[0]) is SharedBatchNorm and network[0] is network[2] is network[3][0]
+    assert share_batch_norm(network, ProcessGroup()) == 0
+    network(torch.randn(4, 3, 2, 2))
+    assert norm.num_batches_tracked is not None and int(norm.num_batches_tracked) == 3
+
+
+def test_a_batch_normalization_that_computes_more_is_refused() -> None:
+    class WithActivation(nn.BatchNorm2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(input).relu()
+
+    with pytest.raises(RunError, match="WithActivation computes more"):
+        share_batch_norm(nn.Sequential(WithActivation(3)), ProcessGroup())
 
 
 def test_a_part_of_a_set_is_a_view_of_its_rows() -> None:

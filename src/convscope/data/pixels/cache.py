@@ -114,7 +114,7 @@ def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> CacheEntr
 
 
 def _outcome(fields: Fields, *, rows: int) -> DecodeOutcome:
-    """What an entry.json says that decoding found; raises Unreadable where it is no such thing."""
+    """What an entry.json says that decoding found; raises UnreadableError where it is no such thing."""
     bad, remarks = fields.object("bad"), fields.object("remarks")
     if not all(row.isdecimal() and int(row) < rows for row in bad.values):
         raise UnreadableError("its bad rows are no rows")
@@ -145,7 +145,7 @@ def _is_sound(pixels: Pixels, checksums: npt.NDArray[np.uint32]) -> bool:
 class NewEntry:
     """An entry being written: a context manager that leaves nothing behind unless `keep` was reached.
 
-    Raises LackOfRoom where its pixels do not fit, before any is decoded; DataError where the folder can't be written.
+    Raises CacheFullError if its pixels do not fit, before any is decoded; DataError if the folder can't be written.
     """
 
     def __init__(self, directory: Path, key: str, shape: tuple[int, ...]) -> None:

@@ -59,7 +59,7 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
 
 
 def decode_file(path: str, decoding: Decoding) -> Image:
-    """One file's pixels, a remark on them or None, and the digest of its bytes; raises Unreadable.
+    """One file's pixels, a remark on them or None, and the digest of its bytes; raises UnreadableError.
 
     Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
     """
@@ -77,15 +77,15 @@ def decode_file(path: str, decoding: Decoding) -> Image:
 
 
 def decode_content(data: bytes, decoding: Decoding) -> Image:
-    """An image file's bytes decoded, with a remark on them or None and their digest; raises Unreadable."""
+    """An image file's bytes decoded, with a remark on them or None and their digest; raises UnreadableError."""
     pixels, remark = decode_bytes(data, decoding)
     return Image(pixels, remark, content_digest(data))
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
-    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises Unreadable.
+    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises UnreadableError.
 
-    Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an Unreadable of an exception.
+    Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an UnreadableError of an exception.
     """
     header = read_header(data)
     pixels = header.width * header.height
@@ -139,7 +139,7 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
 
 
 def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
-    """An image decoded by Pillow, and whether it is the first of several; raises Unreadable.
+    """An image decoded by Pillow, and whether it is the first of several; raises UnreadableError.
 
     Pillow refuses a PNG for a large colour profile or text, which are not used here: it is tried again without.
     """

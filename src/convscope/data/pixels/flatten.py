@@ -28,8 +28,8 @@ def flatten(image: Image.Image, background: Background, *, depth: int = 8) -> tu
     """Return a decoded image as L or RGB, and whether it is 16-bit and dark.
 
     Transparency is laid over the background. 16-bit grey is divided by 257, so that 65,535 becomes 255. `depth` is
-    the bits per sample in the file, which a transparent colour is written in. Raises Unreadable for modes whose range
-    is not stated, and for a palette that lacks a colour which a pixel has.
+    the number of bits per sample in the file, in which a transparent colour is written. Raises UnreadableError for
+    modes of unknown range, and for a pixel whose index is not in the palette.
     """
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
@@ -130,7 +130,7 @@ def _grey_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
 
 
 def _colour_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
-    """The one transparent colour of a colour image, or None; raises Unreadable where its pixels have lost the bits."""
+    """Return the transparent colour of a colour image, or None; raises UnreadableError if its low bits are lost."""
     key = image.info.get("transparency")
     if not isinstance(key, tuple) or len(key) != 3:
         return None

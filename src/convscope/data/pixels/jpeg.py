@@ -62,7 +62,7 @@ class _Segment(NamedTuple):
 def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
     """Walk the markers from the first to the end-of-image; what follows (a second picture, garbage) is no matter.
 
-    `segments` is filled with what was met. Raises Unreadable for what is cut short, not of a kind that is read, or
+    `segments` is filled with what was met. Raises UnreadableError for what is cut short, not of a kind that is read, or
     larger, or of more scans, than its bytes can honestly hold.
     """
     position = 2
@@ -133,7 +133,7 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
 
 
 def _check_gap(gap: bytes) -> None:
-    """Raise Unreadable where the bytes between two segments may be a segment or a scan whose marker is damaged."""
+    """Raise UnreadableError where the bytes between two segments may be a segment or a scan whose marker is damaged."""
     rest = gap.lstrip(b"\xff")
     if len(rest) > HARMLESS_GAP and rest.strip(b"\0"):
         raise UnreadableError(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
@@ -153,7 +153,7 @@ def decode_jpeg(data: bytes, components: int) -> Pixels | None:
     """Decode a JPEG strictly: uint8 (H, W, components) as stored, a CMYK JPEG's inverted or not as Adobe left it.
 
     Returns None where Pillow has to decode it: simplejpeg is missing, or does not know the sampling factors. Raises
-    Unreadable where libjpeg complains of the scans.
+    UnreadableError where libjpeg complains of the scans.
     """
     fast = _fast_jpeg()
     if fast is None or components not in _SPACES:

@@ -42,7 +42,7 @@ def is_old_style(data: bytes | memoryview) -> bool:
 def decoded_length(data: bytes | memoryview) -> int:
     """Return how many bytes a strip decodes to, up to its end code or, where that is missing, its end.
 
-    Raises Unreadable for a code that is not in the table when it is read, and for a table that is never cleared.
+    Raises UnreadableError for a code that is not in the table when it is read, and for a table that is never cleared.
 
     A clear code, "a", "a" and the end code, of 9 bits each:
 

@@ -19,7 +19,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 
 def walk_png(data: bytes) -> Header:
-    """Walk the chunks, every checksum included, from the header to the end chunk; raise Unreadable."""
+    """Walk the chunks, every checksum included, from the header to the end chunk; raise UnreadableError."""
     position, total = 8, len(data)
     view = memoryview(data)
     header: Header | None = None
@@ -74,7 +74,7 @@ def without_texts(data: bytes) -> bytes:
 
 
 def check_rows(data: bytes) -> None:
-    """Raise Unreadable where the data of a PNG, inflated, is less than its rows need.
+    """Raise UnreadableError where the data of a PNG, inflated, is less than its rows need.
 
     Pillow leaves the rows that are missing black. What is inflated is counted and thrown away, so memory stays flat,
     and what is more than needed is not looked at.

@@ -39,9 +39,9 @@ def crop_box(image_size: tuple[int, int], target_size: tuple[int, int]) -> CropB
     pixels left over are odd in number, the one more is on the right or at the bottom.
 
     >>> crop_box((225, 225), (224, 224))
-    Box(left=0, top=0, right=225, bottom=225)
+    CropBox(left=0, top=0, right=225, bottom=225)
     >>> crop_box((640, 481), (224, 224))
-    Box(left=79, top=0, right=560, bottom=481)
+    CropBox(left=79, top=0, right=560, bottom=481)
     """
     (width, height), (target_width, target_height) = image_size, target_size
     if width * target_height <= height * target_width:
@@ -69,7 +69,7 @@ def centred_box(inner: tuple[int, int], outer: tuple[int, int]) -> CropBox:
     """Return where a rectangle lies in the middle of one that is as large or larger. Sizes are (width, height).
 
     >>> centred_box((2, 3), (5, 3))
-    Box(left=1, top=0, right=3, bottom=3)
+    CropBox(left=1, top=0, right=3, bottom=3)
     """
     left, top = (outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2
     return CropBox(left, top, left + inner[0], top + inner[1])

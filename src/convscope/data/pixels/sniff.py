@@ -51,7 +51,7 @@ _PPM = re.compile(rb"P[1-6][\s#]")
 
 
 def format_of(data: bytes) -> str:
-    """Return Pillow's name of an image file's format by its first bytes; raise Unreadable for any other file.
+    """Return Pillow's name of an image file's format by its first bytes; raise UnreadableError for any other file.
 
     >>> format_of(b"GIF89a and so on")
     'GIF'
@@ -75,7 +75,7 @@ def _name_stranger(data: bytes) -> str:
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise Unreadable for an image without pixels or beyond the limit of 50 megapixels."""
+    """Raise UnreadableError for an image without pixels or beyond the limit of 50 megapixels."""
     if width < 1 or height < 1:
         raise UnreadableError(f"an image of {width}x{height} pixels")
     if width * height > PIXEL_LIMIT:

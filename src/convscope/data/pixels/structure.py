@@ -22,7 +22,7 @@ _PPM = re.compile(rb"P([1-6])(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\
 
 
 def read_header(data: bytes) -> Header:
-    """Return the format and size of an image file's bytes, its structure checked; raise Unreadable with the reason."""
+    """Return the format and size of an image file's bytes after checking its structure; raises UnreadableError."""
     if data.startswith(JPEG_START):
         return walk_jpeg(data)
     match format_of(data):

@@ -57,7 +57,7 @@ class _Part(NamedTuple):
 
 
 def walk_tiff(data: bytes) -> Header:
-    """Read the size in the first directory; raise Unreadable where it is cut short, or more than the bytes can hold."""
+    """Read the size in the first directory; raises UnreadableError if it is cut short or exceeds the bytes."""
     tags = _first_directory(data)
     width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
     check_size(width, height)
@@ -65,7 +65,7 @@ def walk_tiff(data: bytes) -> Header:
 
 
 def check_strips(data: bytes) -> None:
-    """Raise Unreadable where a strip or tile is missing or damaged, as far as its compression can say."""
+    """Raise UnreadableError where a strip or tile is missing or damaged, as far as its compression can say."""
     tags = _first_directory(data)
     for part in _parts(data, tags, _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)):
         _check_part(part, tags, _number(tags, _COMPRESSION, _RAW))
@@ -107,7 +107,7 @@ def _number(tags: _Tags, tag: int, default: int) -> int:
 
 
 def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]:
-    """All strips or tiles, in order; raises Unreadable where one is missing from the file."""
+    """All strips or tiles, in order; raises UnreadableError where one is missing from the file."""
     samples, tiled = _number(tags, _SAMPLES, 1), _TILES in tags
     bits = [int(number) for number in tags.get(_BITS, [1])][:samples]
     # One number stands for all samples too.
@@ -145,7 +145,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
 
 
 def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
-    """Raise Unreadable where a strip or tile is not whole, as far as its compression can say."""
+    """Raise UnreadableError where a strip or tile is not whole, as far as its compression can say."""
     if compression == _RAW:
         return
     if not part.data:

@@ -35,7 +35,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
-    """What is said of one image; raises Unreadable."""
+    """What is said of one image; raises UnreadableError."""
     if (member := parts.get("cls")) is not None:
         word = _small(shard, member).decode("utf-8", "replace").strip()
         if not word:

@@ -23,23 +23,23 @@ class ShardReader:
     reads_single_rows: ClassVar[bool] = True
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """One member, decoded; raises Unreadable."""
+        """One member, decoded; raises UnreadableError."""
         shard, member = self.places[row]
         with FILE_BYTES.reserve(member.size):
             return decode_content(read_member(shard, member), decoding)
 
     def digest(self, row: int) -> int:
-        """The digest of one member's bytes; raises Unreadable."""
+        """The digest of one member's bytes; raises UnreadableError."""
         return content_digest(read_member(*self.places[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """One member's bytes and the ending of its name; raises Unreadable."""
+        """One member's bytes and the ending of its name; raises UnreadableError."""
         shard, member = self.places[row]
         return read_member(shard, member), ending_of(member.name)
 
 
 def read_member(shard: str, member: Member) -> bytes:
-    """The bytes of one member; raises Unreadable."""
+    """The bytes of one member; raises UnreadableError."""
     if member.size > FILE_LIMIT:
         raise UnreadableError(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
     return read_part(shard, member.offset, member.size)

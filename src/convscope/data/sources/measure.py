@@ -30,15 +30,15 @@ class FileReader:
         self.paths = paths
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """One file, decoded; raises Unreadable."""
+        """One file, decoded; raises UnreadableError."""
         return decode_file(self.paths[row], decoding)
 
     def digest(self, row: int) -> int:
-        """The digest of one file's bytes; raises Unreadable."""
+        """The digest of one file's bytes; raises UnreadableError."""
         return content_digest(read_bytes(self.paths[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """One file's bytes and the ending of its name; raises Unreadable."""
+        """One file's bytes and the ending of its name; raises UnreadableError."""
         return read_bytes(self.paths[row]), ending_of(self.paths[row])
 
 
@@ -54,7 +54,7 @@ def typical_image(paths: Sequence[str]) -> tuple[tuple[int, int], int]:
 
 
 def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> tuple[tuple[int, int], int]:
-    """The same of image files in any form; `read` gives one's bytes or raises Unreadable."""
+    """The same of image files in any form; `read` gives one's bytes or raises UnreadableError."""
     heights, widths, all_grey = [], [], True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -72,7 +72,7 @@ def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> 
 
 
 def _header_of(data: bytes) -> tuple[int, int, bool]:
-    """Height, width, and whether it is grey; raises Unreadable."""
+    """Height, width, and whether it is grey; raises UnreadableError."""
     header = read_header(data)
     if header.format == "WEBP":
         # It has no grey, and opening it would take memory for all of its pixels.

@@ -78,7 +78,7 @@ class AblationPlan:
 
     @classmethod
     def of(cls, fields: Fields) -> AblationPlan:
-        """Return the plan that `to_json` wrote; raises Unreadable or RunError where it is none."""
+        """Return the plan that `to_json` wrote; raises UnreadableError or RunError where it is none."""
         fields.require_format(FORMAT, remedy="ablate again")
         costs = fields.object("costs")
         return cls(

@@ -5,39 +5,11 @@ The weights that are left are the very ones that the whole network started from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def replace_modules(network: nn.Module, kind: type[Module], make: Callable[[Module], nn.Module | None]) -> int:
-    """Put `make(module)` in the place of each module of this kind; where it is None the module stays.
-
-    A module that stands in two places is replaced by one module in both.
-
-    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.ReLU()))
-    >>> replace_modules(network, nn.ReLU, lambda relu: nn.Tanh()), type(network[2][0]).__name__
-    (2, 'Tanh')
-    """
-    made: dict[nn.Module, nn.Module | None] = {}
-    replaced = 0
-    for parent in list(network.modules()):
-        # `_modules` and not named_children, which names a module that stands twice in one parent only once.
-        for name, child in list(parent._modules.items()):
-            if not isinstance(child, kind):
-                continue
-            if child not in made:
-                made[child] = make(child)
-            if (new := made[child]) is not None:
-                setattr(parent, name, new.train(child.training))
-                replaced += 1
-    return replaced
+from convscope.nets.modules import BatchNorm, modes_restored, preserved_rng, replace_modules
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
@@ -92,13 +64,13 @@ def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
     section 3); what is removed is the normalizing of every batch. Without a batch they start as what is stored.
     """
     seen = {} if batch is None else _statistics(network, batch)
-    return replace_modules(network, _BatchNorm, lambda norm: _folded(norm, seen.get(norm)))
+    return replace_modules(network, BatchNorm, lambda norm: _folded(norm, seen.get(norm)))
 
 
 Statistics = tuple[Tensor, Tensor]
 
 
-def _folded(norm: _BatchNorm, seen: Statistics | None) -> nn.Module | None:
+def _folded(norm: BatchNorm, seen: Statistics | None) -> nn.Module | None:
     """The scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
     mean, variance = seen or (norm.running_mean, norm.running_var)
     if mean is None or variance is None:
@@ -109,25 +81,22 @@ def _folded(norm: _BatchNorm, seen: Statistics | None) -> nn.Module | None:
     return ChannelAffine(scale, shift)
 
 
-def _statistics(network: nn.Module, batch: Tensor) -> dict[_BatchNorm, Statistics]:
+def _statistics(network: nn.Module, batch: Tensor) -> dict[BatchNorm, Statistics]:
     """Mean and variance of each channel, as each normalization meets them when the batch runs in training mode."""
-    seen: dict[_BatchNorm, Statistics] = {}
+    seen: dict[BatchNorm, Statistics] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, _BatchNorm)
+        assert isinstance(module, BatchNorm)
         axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
         variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
         seen[module] = mean, variance
 
-    modes = [(module, module.training) for module in network.modules()]
-    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, _BatchNorm)]
-    network.train()
+    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, BatchNorm)]
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with modes_restored(network), preserved_rng(), torch.no_grad():
+            network.train()
             network(batch)
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes:
-            module.training = training
     return seen

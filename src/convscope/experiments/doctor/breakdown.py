@@ -12,7 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
-from convscope.training.autotune.trial import Work, generators_kept
+from convscope.nets.modules import preserved_rng
+from convscope.training.autotune.trial import Work
 from convscope.training.loop.state import new_state
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
@@ -75,7 +76,7 @@ def kind_of(operation: str) -> str:
 def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
     """Shares of a training step's time by kind of operation, the largest first; they add up to 1."""
     device = work.settings.device
-    with generators_kept(device), computing(mode, device):
+    with preserved_rng(device), computing(mode, device):
         state = new_state(copy.deepcopy(work.network), replace(work.settings, mode=mode))
         train_mode(state.network)
         set_rate(state.optimizer, lambda until: work.settings.learning_rate * START_FACTOR)

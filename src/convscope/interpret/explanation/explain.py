@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from convscope.capture.capture import capture
+from convscope.capture.input_shapes import smallest_input
 from convscope.capture.load import Loaded, load
-from convscope.capture.smallest import smallest_input
 from convscope.errors import CaptureError
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
+from convscope.nets.modules import preserved_rng
 from convscope.report.units import shape as shape_text
 
 
@@ -93,6 +94,6 @@ def _smallest_that_works(network: GivenNetwork, tensor: torch.Tensor, known: tup
 
 
 def _built(loaded: Loaded, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
+    with preserved_rng():
         torch.manual_seed(seed)
         return loaded.build().eval()

@@ -23,6 +23,7 @@ from convscope.interpret.explanation.address import Addresses
 from convscope.interpret.explanation.worked import Array
 from convscope.interpret.replay.interpret import interpret_node, reads_left_out, rule_of
 from convscope.interpret.replay.numbers import Replay, as_array
+from convscope.nets.modules import preserved_rng
 from convscope.report.table import Column, Row, Table, table_text
 
 
@@ -174,7 +175,7 @@ def audit(
     if isinstance(model, str):
         loaded = load(model)
         name, input_shape = loaded.name, input_shape or loaded.input_shape
-        with torch.random.fork_rng(devices=[]):
+        with preserved_rng():
             torch.manual_seed(seed)
             module = loaded.build()
         if loaded.run is None:

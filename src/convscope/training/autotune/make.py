@@ -17,13 +17,14 @@ from convscope.data.records import ImageSet
 from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision
+from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan
-from convscope.training.autotune.trial import LEAST_STEPS, Work, generators_kept, run_trial
+from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.job import loop_settings
 from convscope.training.resolve.resolve import NATIVE_BF16, ResolvedRecipe
 from convscope.training.start import resumed_network
@@ -69,7 +70,7 @@ def make_plan(
     if asked.autotune == "rules" or not open_fields:
         return unplanned
     directory = cache_directory or default_cache_directory()
-    with generators_kept(resolved.device):
+    with preserved_rng(resolved.device):
         with torch.device("meta"):
             shapes = resumed_network(spec, resolved.recipe)
         key = plan_key(resolved, shapes, open_fields, images=len(train))

@@ -90,7 +90,7 @@ class ComputePlan:
 
     @classmethod
     def from_fields(cls, fields: Fields) -> ComputePlan:
-        """Return the plan that `to_dict` wrote; raises Unreadable where it is none."""
+        """Return the plan that `to_dict` wrote; raises UnreadableError where it is none."""
         plan = cls(
             mode=_mode(fields.object("mode")),
             trials=tuple(_trial(trial) for trial in fields.objects("trials")),

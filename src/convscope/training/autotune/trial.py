@@ -6,8 +6,6 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
+from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import set_rate
@@ -50,7 +49,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
     """
     images = len(work.pixels)
     try:
-        with generators_kept(work.settings.device), computing(mode, work.settings.device):
+        with preserved_rng(work.settings.device), computing(mode, work.settings.device):
             taken, losses = _steps(work, mode, seconds)
     except (
         RuntimeError,
@@ -95,13 +94,6 @@ def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], 
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)
     return taken, losses
-
-
-@contextmanager
-def generators_kept(device: str) -> Iterator[None]:
-    """Whatever is drawn inside, torch's generators are as they were after."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
-        yield
 
 
 def _first_line(error: Exception) -> str:

@@ -31,8 +31,6 @@ Made = TypeVar("Made")
 # One process decodes a large data set while the others wait.
 LONGEST_TURN = datetime.timedelta(days=2)
 DONE, FAILED = "done", "failed"
-# What normalises over one process's share of a batch.
-OWN_STATISTICS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class PeersLostError(RunError):
@@ -75,11 +73,6 @@ class ProcessGroup:
     def heeding(self, stop: Callable[[], bool]) -> Callable[[], bool]:
         """A stop that all processes agree on: whether anybody wanted to at the last step."""
         return stop
-
-    def least_batch(self, network: nn.Module) -> int:
-        """The fewest images that a batch may have: two for each process that normalises over its own share."""
-        normalises = any(isinstance(module, OWN_STATISTICS) for module in network.modules())
-        return max(2, self.size * (2 if normalises else 1))
 
     def add_up(self, network: nn.Module, sums: Sequence[Tensor | float]) -> list[float]:
         """Let every parameter's gradient and every one of the sums be that of all processes together."""

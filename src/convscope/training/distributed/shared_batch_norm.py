@@ -12,20 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from convscope.errors import RunError
+from convscope.nets.modules import BatchNorm, replace_modules
 from convscope.training.distributed.process_group import ProcessGroup
 
 
-class SharedBatchNorm(_BatchNorm):
+class SharedBatchNorm(BatchNorm):
     """A batch normalization with the parameters and statistics of `own`, over the batches of all processes."""
 
-    def __init__(self, own: _BatchNorm, group: ProcessGroup) -> None:
+    def __init__(self, own: BatchNorm, group: ProcessGroup) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
         # The same tensors, which the optimizer already knows; a scale that is not trained is a buffer.
         self._parameters, self._buffers = own._parameters, own._buffers
         self.train(own.training)
-        self._team = group
+        self._group = group
 
     def _check_input_dim(self, input: Tensor) -> None:
         assert input.ndim >= 2, "batch normalization is over (N, C) or (N, C, ...)"
@@ -34,7 +35,7 @@ class SharedBatchNorm(_BatchNorm):
         """Normalise (N, C, ...) by the statistics of all processes' N; in evaluation mode by the running ones."""
         if not self.training and self.running_mean is not None:
             return super().forward(input)
-        normalised, mean, variance, count = _normalise(input, self.weight, self.bias, self.eps, self._team)
+        normalised, mean, variance, count = _normalise(input, self.weight, self.bias, self.eps, self._group)
         if self.training and self.running_mean is not None:
             self._remember(mean, variance, count)
         return normalised
@@ -50,14 +51,30 @@ class SharedBatchNorm(_BatchNorm):
 
 
 def share_batch_norm(network: nn.Module, group: ProcessGroup) -> int:
-    """Replace every batch normalization of a network by one over all processes; returns how many there were."""
-    found = 0
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, _BatchNorm) and not isinstance(child, SharedBatchNorm):
-                setattr(parent, name, SharedBatchNorm(child, group))
-                found += 1
-    return found
+    """Replace every batch normalization of a network by one over all processes; return the number of places.
+
+    One that is registered under two names stays one: its statistics are updated by both uses, as before.
+
+    Raises:
+        RunError: a batch normalization that computes more than torch's, such as one with an activation in it.
+    """
+
+    def shared(own: BatchNorm) -> SharedBatchNorm | None:
+        if isinstance(own, SharedBatchNorm):
+            return None
+        if type(own).forward is not BatchNorm.forward:
+            raise RunError(f"sync_batchnorm: {type(own).__name__} computes more than batch normalization: leave it out")
+        return SharedBatchNorm(own, group)
+
+    return replace_modules(network, BatchNorm, shared)
+
+
+def least_batch(network: nn.Module, group: ProcessGroup) -> int:
+    """Return the fewest images of a batch: two for each process that normalizes over its own share."""
+    own_share = any(
+        isinstance(module, BatchNorm) and not isinstance(module, SharedBatchNorm) for module in network.modules()
+    )
+    return max(2, group.size * (2 if own_share else 1))
 
 
 def _normalise(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.hardware.mode import ForwardPass
-from convscope.scoring.answer import evaluating
+from convscope.nets.modules import evaluation_mode, preserved_rng
 from convscope.scoring.objective import Objective
 
 
@@ -54,7 +54,7 @@ def diagnose_validation(
     """
     if weights := broken_weights(network):
         return weights
-    with _listening(network) as heard, evaluating(network):
+    with _listening(network) as heard, evaluation_mode(network), torch.inference_mode():
         for pixels, _, _ in batches:
             forward(pixels)
             if heard.first:
@@ -81,8 +81,7 @@ def diagnose(
         return Diagnosis(text=f"the labels of {_rows(targets)} are {found}: the data is at fault", of_data=True)
     if weights := broken_weights(network):
         return weights
-    devices = [pixels.device] if pixels.is_cuda else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), _listening(network) as heard:
+    with preserved_rng(pixels.device), torch.no_grad(), _listening(network) as heard:
         judged = objective.of_answer(network, forward(pixels), targets)
     if heard.first:
         return Diagnosis(text=f"the first number that is not finite is in {heard.first}")

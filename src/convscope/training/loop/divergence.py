@@ -37,7 +37,7 @@ def remark_on(rows: Sequence[EpochRow], settings: Settings, network: nn.Module, 
     return (
         f"the training diverged: the training loss is {shown(rows[-1].train_loss)}{before} and is "
         f"{shown(nothing)} for a network that knows nothing: train anew, and {advice_for(settings, network)}, "
-        "or let convscope rates find one"
+        "or let convscope lr-find find one"
     )
 
 

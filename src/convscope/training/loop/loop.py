@@ -27,6 +27,7 @@ from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import one_measure
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.distributed.shared_batch_norm import least_batch
 from convscope.training.loop.deferred_check import DeferredCheck, StepInput
 from convscope.training.loop.diagnosis import diagnose_validation
 from convscope.training.loop.epoch_meter import EpochMeter
@@ -60,12 +61,12 @@ def fit(
     on its share of every batch.
 
     Raises:
-        Diverged: the loss became NaN or infinite; `state.best` still holds the best weights before that.
+        DivergedError: the loss became NaN or infinite; `state.best` still holds the best weights before that.
         Lost: other processes of the team can't be reached any more.
     """
     group = group or ProcessGroup()
     stop = group.heeding(stop)
-    least = group.least_batch(state.network)
+    least = least_batch(state.network, group)
     batches = Batches(
         train,
         batch_size=settings.batch_size,

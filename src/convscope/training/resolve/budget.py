@@ -1,6 +1,6 @@
 """How much is shown at a time and in all, and how fast is learned from it, where that is left at auto.
 
-These rules are part of `train.choose.settle`; they go by about how many images there are to train on.
+These rules are part of `training.resolve.resolve`; they go by about how many images there are to train on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from convscope.data.partition import split_rows
 from convscope.data.records import Labels
 from convscope.errors import RunError
 from convscope.hardware.rank import Rank
+from convscope.nets.modules import has_batch_norm
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, taken
@@ -77,7 +78,7 @@ def choose_budget(recipe: Recipe, found: Probe, network: nn.Module, reasons: lis
 
 def _check_batch(recipe: Recipe, place: Rank, network: nn.Module, batch_size: int, images: int) -> None:
     """Raise RunError where a batch, or what one process has of it, is too small to train on."""
-    normalises = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    normalises = has_batch_norm(network)
     if recipe.sync_batchnorm and not normalises:
         raise RunError(f"sync_batchnorm: {recipe.model} has no batch normalization: leave it out")
     if batch_size == 1 < images and normalises:
