@@ -26,12 +26,12 @@ from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.nets.build import build
-from convscope.recipe.seeds import SEEDS
+from convscope.recipe.setting import SEEDS
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery
-from convscope.training.resolve.resolve import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
 FORMAT = 2
