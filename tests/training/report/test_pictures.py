@@ -48,7 +48,7 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     got: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
     fit(
-        new_state(network, loop),
+        new_state(network, loop.resolved),
         loop,
         train,
         None,
@@ -56,9 +56,9 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
         keep=lambda state: None,
         stop=lambda: len(got) > 0,
     )
-    size = (16, 16) if loop.progressive_resize_share else None
+    size = (16, 16) if loop.resolved.progressive_resize_share else None
     shown, targets = first_batch(
-        train, spec.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
+        train, spec.normalization, loop.augmentation, seed=loop.resolved.seed, batch_size=10, count=6, size=size
     )
     mean, std = (np.array(part) for part in (spec.normalization.mean, spec.normalization.std))
     levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
