@@ -1,7 +1,7 @@
 """The numbers in a Graph: torch's own, computed node by node from the records, in any precision and memory format.
 
-A Graph holds no data. An executor runs its operations again with the model's weights, only those that are asked for, and
-keeps every value, so that any cell can be looked at. In float32 it gives the model's own answers, bit for bit.
+A Graph holds no data. The executor runs its operations again with the model's weights, only those that are asked for,
+and keeps every value, so that any cell can be looked at. In float32 it gives the model's own outputs, bit for bit.
 """
 
 from __future__ import annotations
