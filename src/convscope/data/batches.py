@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from convscope.data.device_copy import to_device
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError
@@ -131,3 +130,10 @@ def to_floats(
         :, None, :, None, None
     ]
     return floats.sub_(mean).div_(std)
+
+
+def to_device(values: Tensor, device: torch.device | str) -> Tensor:
+    """Return the values on a device; to a GPU through pinned memory, so as not to wait for what is queued there."""
+    if torch.device(device).type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

@@ -12,6 +12,7 @@ import torch
 from convscope.data.batches import measure_normalization
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import ImageSet
+from convscope.data.training_batches import TrainingBatch
 from convscope.hardware.mode import ComputeMode
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
@@ -116,8 +117,7 @@ def test_measuring_leaves_everything_as_it_was(digits: Digits, tmp_path: Path) -
     work = Work(
         network=spec.build(),
         settings=loop_settings(resolved, spec, images),
-        pixels=torch.randn(8, 1, 32, 32),
-        targets=torch.arange(8),
+        batch=TrainingBatch(torch.randn(8, 1, 32, 32), torch.arange(8), 8),
     )
     weights = {name: tensor.clone() for name, tensor in work.network.state_dict().items()}
     before = torch.get_rng_state(), torch.get_num_threads()
@@ -145,8 +145,7 @@ def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest
     work = Work(
         network=spec.build(),
         settings=loop_settings(resolved, spec, images),
-        pixels=torch.randn(8, 1, 32, 32),
-        targets=torch.arange(8),
+        batch=TrainingBatch(torch.randn(8, 1, 32, 32), torch.arange(8), 8),
     )
     assert run_trial(work, resolved.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
 
