@@ -26,7 +26,7 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("thing", ("train", "thing"), ()),
     ("thing", ("shard", "thing", "out"), ()),
     ("r.toml", ("train", "digits", "--recipe", "r.toml"), ("empty",)),
-    ("r.toml", ("rates", "photos", "--recipe", "r.toml"), ("empty",)),
+    ("r.toml", ("lr-find", "photos", "--recipe", "r.toml"), ("empty",)),
     ("r.toml", ("ablate", "photos", "--recipe", "r.toml"), ("empty",)),
     ("w.safetensors", ("train", "photos", "--weights", "w.safetensors", *FITTING), ()),
     ("w.pth", ("train", "photos", "--weights", "w.pth", *FITTING), ()),

@@ -14,7 +14,7 @@ from convscope.cli.main import main
         ("trian", "convscope: No such command 'trian'. Did you mean train? For all that it takes: convscope --help"),
         (
             "train --epcohs 3",
-            "convscope train: No such option '--epcohs'. Did you mean '--epochs'? "
+            "convscope train: No such option '--epcohs'. (Did you mean one of: '--ema-epochs', '--epochs'?) "
             "For all that it takes: convscope train --help",
         ),
         ("size", "convscope size: Missing argument 'INPUT'. For all that it takes: convscope size --help"),
@@ -33,4 +33,4 @@ def test_a_mistyped_command_is_told_in_one_line(typed: str, line: str, capsys: p
 def test_convscope_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([])
-    assert "Commands:" in capsys.readouterr().err
+    assert "Understand:" in capsys.readouterr().err

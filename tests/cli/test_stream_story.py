@@ -113,7 +113,7 @@ def test_streams_that_can_not_be_are_refused(
 
 def test_rates_are_tried_on_a_stream(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = tmp_path / "cache"
-    code, _, err = told(capsys, "rates", shards, *HOW, "--stream", "yes", "--steps", 20, "--cache", cache)
+    code, _, err = told(capsys, "lr-find", shards, *HOW, "--stream", "yes", "--steps", 20, "--cache", cache)
     assert code == 0, err
     held = sum(path.stat().st_size for path in cache.glob("*/pixels.bin"))
     assert 0 < held < 330 * 768 / 2

@@ -257,7 +257,7 @@ MISTAKES = [
     (["train", "digits", "--threads", "100000"], "threads is 100000: it must be below 1025"),
     (["train", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["ablate", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
-    (["rates", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
+    (["lr-find", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),
     (["train", "digits", "--patience", "1", "--validation-fraction", "0"], "let validation_fraction be above 0, or"),
     (["train", "digits", "--layer-lr-decay", "0"], "layer_lr_decay is 0.0: only the last part would learn"),
     (

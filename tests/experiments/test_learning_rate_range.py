@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_curve(found: RateTest) -> None:
 
 def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    typed = ["rates", "digits", "--model", "lenet5", "--flip", "no", "--steps", "40", "--threads", "1"]
+    typed = ["lr-find", "digits", "--model", "lenet5", "--flip", "no", "--steps", "40", "--threads", "1"]
     ended = CliRunner().invoke(cli, [*typed, "--batch-size", "64", "--svg", "rates.svg"])
     assert ended.exit_code == 0, ended.output
     assert [path.name for path in tmp_path.iterdir()] == ["rates.svg"]

@@ -1,4 +1,4 @@
-"""`convscope rates`: which learning rate a training would bear. No torch is imported until the work begins."""
+"""`convscope lr-find`: a learning-rate range test. No torch is imported until the work begins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = 16
 WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
 
 
-@click.command("rates", cls=RecipeCommand)
+@click.command("lr-find", cls=RecipeCommand)
 @click.argument("data")
 @click.option("--recipe", "recipe_file", metavar="fast|classic|finetune|FILE", help="As for train  [fast]")
 @click.option("--steps", type=int, default=100, help="Steps from the lowest rate to the highest  [100]")

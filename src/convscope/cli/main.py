@@ -1,4 +1,4 @@
-"""The group of commands: each is imported only when it is named, so that `--help` starts in a blink."""
+"""The group of commands: each is imported only when it is named, so that `--help` starts in 0.1 s."""
 
 from __future__ import annotations
 
@@ -18,25 +18,36 @@ from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
 
-# command -> (its module in convscope.cli, the line that `--help` shows); the order is that of a newcomer's day.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "Train LeNet-5 on the built-in digits and show what it made."),
-    "train": ("train", "Train a network on a folder of images, or on data by name."),
-    "shard": ("shard", "Write a data set as WebDataset shards, for what is too large for files or one disk."),
-    "rates": ("rates", "Which learning rate a training would bear: a hundred steps at growing rates."),
-    "evaluate": ("evaluate", "Measure a run: top-1, top-5, per class, confusion matrix, worst mistakes."),
-    "predict": ("predict", "Name the class of images with a run."),
-    "ablate": ("ablate", "What each part of a training is worth: remove one at a time, and compare."),
-    "inspect": ("inspect", "Every layer of a model: shape, parameters, MACs, memory, receptive field; warnings."),
-    "compare": ("compare", "Two or more models side by side."),
-    "field": ("field", "Which pixels one cell of a layer sees, holes and all."),
-    "size": ("size", "One layer's arithmetic, worked out."),
-    "explain": ("explain", "Where one number in a network comes from, down to the pixels."),
-    "audit": ("audit", "Each layer's numerical error in fp32, bf16 and channels-last."),
-    "doctor": ("doctor", "What this machine can do, measured, and what training reaches of it."),
-    "notes": ("notes", "The lecture notes' figures, each beside the computed one."),
-    "models": ("models", "The history: year, paper, idea, parameters, published error."),
+# group -> command -> (its module in convscope.cli, the line that `--help` shows).
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Train": {
+        "train": ("train", "Train a network on a folder of images, or on a data set by name."),
+        "evaluate": ("evaluate", "Measure a run: accuracy, per class, confusion matrix, calibration."),
+        "predict": ("predict", "Predict the classes of images with a run."),
+        "lr-find": ("lr_find", "Learning-rate range test: 100 steps at growing learning rates."),
+        "ablate": ("ablate", "Ablation study: remove one part of a training at a time."),
+    },
+    "Understand": {
+        "inspect": ("inspect", "List every layer: shape, parameters, MACs, receptive field; warn."),
+        "compare": ("compare", "Compare two or more models side by side."),
+        "field": ("field", "Show the exact receptive field of one cell of a layer."),
+        "explain": ("explain", "Work out one number of a network, down to the pixels."),
+        "audit": ("audit", "Measure each layer's numerical error in fp32 and bf16."),
+    },
+    "Learn": {
+        "demo": ("demo", "Train LeNet-5 on the built-in digits, and show the result."),
+        "size": ("size", "Work out one layer: output size, parameters, MACs."),
+        "models": ("models", "List the networks: year, paper, parameters, published error."),
+        "notes": ("notes", "Check the figures of the lecture notes against computed ones."),
+    },
+    "Ship": {
+        "shard": ("shard", "Write a data set as WebDataset shards."),
+    },
+    "Machine": {
+        "doctor": ("doctor", "Measure this machine's peak, and what training reaches of it."),
+    },
 }
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -52,7 +63,7 @@ class LazyGroup(click.Group):
     """A group that knows its commands' names and one-line helps without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the table's order."""
+        """Return the commands in the table's order."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -66,7 +77,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; a wrong name is told the nearest right one."""
+        """Find a command; the error for an unknown name suggests the nearest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             raise click.UsageError(f"No such command {name!r}.{did_you_mean(name, COMMANDS)}", ctx)
@@ -74,8 +85,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the one-line helps from the table, importing nothing."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, (_, line) in commands.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -103,6 +103,7 @@ class TrainingBatches:
     def _plain(self, epoch: int) -> Batches:
         """Return the epoch's batches as decoded: in order, on the device, normalised, nothing drawn for an image."""
         count = len(self.image_set)
+        left_over = count % max(1, self.batch_size)
         return Batches(
             self.image_set,
             batch_size=self.batch_size,
@@ -111,7 +112,7 @@ class TrainingBatches:
             epoch=epoch,
             device=self.device,
             normalization=self.normalization,
-            drop_last=0 < count % self.batch_size < self.least <= count,
+            drop_last=0 < left_over < self.least <= count,
             share=self.share,
         )
 

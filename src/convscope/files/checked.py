@@ -15,6 +15,9 @@ from convscope.files.fields import Fields, in_short
 from convscope.files.regular import Name, UnreadableError, read_bytes
 from convscope.files.text import decode_text
 
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""A value as JSON has it."""
+
 JSON_LIMIT = 64 * 2**20
 TOML_LIMIT = 2**18
 DEEPEST = 32

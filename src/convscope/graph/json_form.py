@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.memory import forward_memory
@@ -11,9 +12,10 @@ from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 
-VERSION = 1
+if TYPE_CHECKING:
+    from convscope.files.checked import Json
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+VERSION = 1
 
 
 def graph_to_dict(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> dict[str, Json]:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.errors import CaptureError, GeometryError
+from convscope.files.checked import Json
 from convscope.geometry.axis_names import axis_letters, axis_names
 from convscope.geometry.relation import Status
 from convscope.graph.field import Position, walk_back, walk_on
-from convscope.graph.json_form import Json
 from convscope.graph.layer_names import find_layer, layers_of
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
@@ -194,7 +194,7 @@ def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
     return ["".join(SHADES[i] for i in row) for row in level]
 
 
-def cell_field(
+def receptive_field(
     inspection: Inspection,
     layer: str,
     at: tuple[int, ...] | None = None,

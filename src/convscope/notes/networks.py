@@ -104,9 +104,9 @@ def dense_block_that_spans(name: str, pixels: int) -> int:
 def field_over_its_half(name: str, layer: str) -> float:
     """Return the side of a middle cell's field over that of the square from which half of a plain average comes."""
     from convscope.interpret.inspection.record import inspect_graph
-    from convscope.interpret.receptive_field import cell_field
+    from convscope.interpret.receptive_field import receptive_field
 
-    found = cell_field(inspect_graph(_captured(name)), layer)
+    found = receptive_field(inspect_graph(_captured(name)), layer)
     return float(round((found.hull / found.half) ** 0.5, 1))
 
 

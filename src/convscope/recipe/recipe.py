@@ -27,7 +27,7 @@ from convscope.recipe.text_values import parse_options, parse_size
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Every setting of a run; "auto" is settled before training by `train.choose`, which says what it took and why.
+    """Every setting of a run; "auto" is settled before training by `training.resolve`, which says what it took and why.
 
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.

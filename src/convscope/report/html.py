@@ -1,4 +1,4 @@
-"""Pages: one self-contained HTML file, with no script and no network, in light and dark, that also prints well.
+"""Documents as HTML: one self-contained page, with no script and no network, in light and dark, that also prints well.
 
 Text becomes HTML only through `escaped`, and only what is `Html` can be put on a page; so nothing is left unescaped.
 """
@@ -14,6 +14,21 @@ from typing import Literal, NewType
 import numpy as np
 import numpy.typing as npt
 
+from convscope.report.document import (
+    Block,
+    Callout,
+    Code,
+    Columns,
+    Details,
+    Document,
+    Facts,
+    Figure,
+    Gallery,
+    Heading,
+    Image,
+    Paragraph,
+    Section,
+)
 from convscope.report.png import png_data_uri
 from convscope.report.printable import printable_lines
 from convscope.report.svg import STYLE, Drawing
@@ -40,6 +55,68 @@ def escaped(text: str) -> Html:
     '&lt;script&gt;&quot;&amp;&quot;'
     """
     return Html(escape(printable_lines(text), quote=True))
+
+
+def document_page(document: Document) -> str:
+    """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
+    return page(document.title, *_content(document), lead=document.lead, footer=document.footer)
+
+
+def document_fragment(document: Document) -> str:
+    """Return a document for a notebook's cell, with the style that it needs."""
+    lead = f" {document.lead}" if document.lead else ""
+    title = Html(f"<p><b>{escaped(document.title)}</b>{escaped(lead)}</p>")
+    return fragment(title, *_content(document))
+
+
+def _content(document: Document) -> list[Html]:
+    return [block_html(block) for block in (*document.summary, *document.blocks)]
+
+
+def block_html(block: Block) -> Html:
+    """Return one block as HTML."""
+    match block:
+        case Paragraph(text):
+            return Html(f"<p>{escaped(text)}</p>")
+        case Heading(text):
+            return Html(f"<h3>{escaped(text)}</h3>")
+        case Code(text):
+            return Html(f"<pre>{escaped(text)}</pre>")
+        case Facts(pairs):
+            inner = "".join(
+                f"<div{_note(fact.detail)}><dt>{escaped(fact.name)}</dt><dd>{escaped(fact.text)}</dd></div>"
+                for fact in pairs
+            )
+            return Html(f'<dl class="facts">{inner}</dl>')
+        case Callout(severity, text, more):
+            lines = "".join(f'<p class="why">{escaped(line)}</p>' for line in more)
+            return Html(f'<div class="call {severity}" role="note"><p>{escaped(text)}</p>{lines}</div>')
+        case Figure(drawing, caption):
+            return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
+        case Image():
+            return _image(block)
+        case Gallery(images):
+            return Html(f'<div class="gallery">{_all(images)}</div>')
+        case Columns(blocks):
+            return Html(f'<div class="columns">{_all(blocks)}</div>')
+        case Section(title, blocks):
+            return Html(f"<section><h2>{escaped(title)}</h2>\n{_all(blocks)}\n</section>")
+        case Details(summary, blocks):
+            return Html(f"<details><summary>{escaped(summary)}</summary>\n{_all(blocks)}\n</details>")
+        case Table():
+            return table(block)
+
+
+def _all(blocks: Sequence[Block]) -> Html:
+    return join(*map(block_html, blocks))
+
+
+def _image(block: Image) -> Html:
+    height, across = block.pixels.shape[:2]
+    css = ' class="sharp"' if max(height, across) < 160 else ""
+    size = f' width="{block.width}"' if block.width is not None else ""
+    attributes = f'alt="{escaped(block.alt)}"{css}{size}{_note(block.tip)}'
+    return Html(f'<figure><img src="{png_data_uri(block.pixels)}" {attributes}>{_caption(block.caption)}</figure>')
 
 
 def join(*blocks: Html) -> Html:

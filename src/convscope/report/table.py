@@ -17,11 +17,14 @@ from convscope.report.printable import printable
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+    from convscope.files.checked import Json
+
 GAP = "  "
 _RICH_GAP = 3  # between the columns of rich's SIMPLE_HEAD: a cell of padding on each side of a blank rule
 NARROWEST_TEXT = 12  # a text column is not folded below this many characters
 
 Role = Literal["body", "total", "group", "faint"]
+Cell = str | tuple[str, "Json"]  # a text, or a text with what it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell per column; `role` says how it is set: a group's heading, a total, or something of less weight."""
+    """One cell per column.
+
+    Args:
+        cells: texts.
+        role: how it is set: a group's heading, a total, or something of less weight.
+        values: what the cells stand for, where JSON has a better form than their texts; nothing, or one per cell.
+    """
 
     cells: tuple[str, ...]
     role: Role = "body"
+    values: tuple[Json, ...] = ()
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], role: Role = "body") -> Row:
+        """Return a row of cells, each a text or a pair of a text and its value.
+
+        >>> Row.of(["fc", ("513,000", 513_000)])
+        Row(cells=('fc', '513,000'), role='body', values=('fc', 513000))
+        """
+        pairs = [(cell, cell) if isinstance(cell, str) else cell for cell in cells]
+        return cls(tuple(text for text, _ in pairs), role, tuple(value for _, value in pairs))
 
     def __post_init__(self) -> None:
         # A cell is one line, and no class name in it steers the terminal.
@@ -63,12 +83,13 @@ class Table:
 
     def __post_init__(self) -> None:
         assert all(len(row.cells) == len(self.columns) for row in self.rows), "a cell per column"
+        assert all(len(row.values) in (0, len(row.cells)) for row in self.rows), "a value per cell, or none"
         object.__setattr__(self, "title", printable(self.title))
 
     @classmethod
-    def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, title: str = "") -> Table:
-        """A table of plain rows."""
-        return cls(tuple(columns), tuple(Row(tuple(row)) for row in rows), title)
+    def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, title: str = "") -> Table:
+        """Return a table of plain rows; a cell is a text, or a pair of a text and its value."""
+        return cls(tuple(columns), tuple(map(Row.of, rows)), title)
 
 
 def display_width(text: str) -> int:
@@ -128,7 +149,7 @@ def rich_table(table: Table) -> RichTable:
     from rich.text import Text
 
     made = RichTable(
-        title=table.title or None,
+        title=Text(table.title) if table.title else None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

@@ -166,10 +166,10 @@ def test_measuring_takes_its_share_of_the_run(
     asked: list[tuple[int, float]] = []
 
     def trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
-        asked.append((len(work.pixels), seconds))
-        speed = few if len(work.pixels) <= 8 else more
+        asked.append((len(work.batch.pixels), seconds))
+        speed = few if len(work.batch.pixels) <= 8 else more
         return ModeTrial(
-            mode=mode, images=len(work.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
+            mode=mode, images=len(work.batch.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
         )
 
     monkeypatch.setattr(make, "run_trial", trial)

@@ -145,7 +145,7 @@ def _is_sound(pixels: Pixels, checksums: npt.NDArray[np.uint32]) -> bool:
 class NewEntry:
     """An entry being written: a context manager that leaves nothing behind unless `keep` was reached.
 
-    Raises LackOfRoom where its pixels do not fit, before any is decoded; DataError where the folder can't be written.
+    Raises CacheFullError if its pixels do not fit, before any is decoded; DataError if the folder can't be written.
     """
 
     def __init__(self, directory: Path, key: str, shape: tuple[int, ...]) -> None:

@@ -52,7 +52,7 @@ def lack_of_room(directory: Path, shape: tuple[int, ...]) -> str | None:
 
 
 def require_room(directory: Path, shape: tuple[int, ...]) -> None:
-    """Raise LackOfRoom where an entry of this shape would not fit, with what to do."""
+    """Raise CacheFullError where an entry of this shape would not fit, with what to do."""
     if (lack := _lack(directory, shape)) is not None:
         why, what_to_do = lack
         raise CacheFullError(f"{plural(shape[0], 'image')} would be {why}: {what_to_do}, or take smaller images")

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from convscope.graph.figures import Difference, Figures, differences, figures
-from convscope.graph.json_form import Json, number
+from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.table import Column, Table, table_text
+
+if TYPE_CHECKING:
+    from convscope.files.checked import Json
 
 VERSION = 1
 _SHOWN = 40  # differing layers that are printed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from convscope.graph.diagnose.diagnose import diagnose
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.fold import FoldedLine, fold
-from convscope.graph.json_form import Json, graph_to_dict, spatial_inputs
+from convscope.graph.json_form import graph_to_dict, spatial_inputs
 from convscope.graph.memory import forward_memory
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from convscope.capture.inputs import Inputs
-    from convscope.capture.mode import CaptureMode
+    from convscope.capture.left_as_found import CaptureMode
+    from convscope.files.checked import Json
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from convscope.graph.json_form import Json
 from convscope.graph.memory import OptimizerKind, TrainingBytes, TrainingMemory
 from convscope.graph.summary import summarise_layers
 from convscope.report import units
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from convscope.capture.inputs import Inputs
+    from convscope.files.checked import Json
 
 
 @dataclass(frozen=True, eq=False)

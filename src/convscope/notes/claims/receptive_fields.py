@@ -189,7 +189,7 @@ CLAIMS = (
         "times smaller in side the part of VGG-16's last field that half of its value comes from",
         "2 to 3",
         lambda: networks.field_over_its_half("vgg16", "features.30"),
-        "cell_field",
+        "receptive_field",
         "not decidable",
         "3.6 holds where all weights are equal; trained weights have another field each, and no definition of "
         '"effective" is given',

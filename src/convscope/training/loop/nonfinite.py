@@ -158,7 +158,7 @@ def remark_on(rows: Sequence[EpochRow], settings: Settings, network: nn.Module, 
     return (
         f"the training diverged: the training loss is {loss_text(rows[-1].train_loss)}{before} and is "
         f"{loss_text(chance)} at chance level: train anew, and {advice_for(settings, network)}, "
-        "or let convscope rates find one"
+        "or let convscope lr-find find one"
     )
 
 

@@ -1,6 +1,6 @@
 """How images are shown to the network where that is left at auto: augmented, small at first, in several views at last.
 
-These rules are part of `train.choose.settle`. `asked` is the recipe as the user gave it, `recipe` the same with what
+These rules are part of `resolve.resolve`. `asked` is the recipe as the user gave it, `recipe` the same with what
 its name stands for put in: what was asked for and can't be is refused, what a named recipe brings along gives way.
 """
 

@@ -1,6 +1,6 @@
 """How much is shown at a time and in all, and how fast is learned from it, where that is left at auto.
 
-These rules are part of `train.choose.settle`; they go by about how many images there are to train on.
+These rules are part of `training.resolve.resolve`; they go by about how many images there are to train on.
 """
 
 from __future__ import annotations

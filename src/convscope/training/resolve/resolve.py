@@ -1,7 +1,7 @@
 """What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
 
 The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
-recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`train.auto.mirroring`),
+recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`resolve.mirroring`),
 after all that can be refused without.
 """
 
