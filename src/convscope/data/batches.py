@@ -133,7 +133,7 @@ def to_floats(
 
 
 def to_device(values: Tensor, device: torch.device | str) -> Tensor:
-    """Return the values on a device; to a GPU through pinned memory, so as not to wait for what is queued there."""
+    """Copy the values to a device; to a GPU asynchronously, through pinned memory."""
     if torch.device(device).type != "cuda" or values.is_cuda:
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)

@@ -18,7 +18,7 @@ from convscope.data.training_batches import early_size
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, plain, taken
+from convscope.recipe.setting import AUTO, plain, value_or
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.resolve.mirroring import choose_flip
 
@@ -40,8 +40,8 @@ def choose_augmentation(
     side = min(decoding.size)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
-    windows = taken(recipe.random_resized_crop, scenes)
-    padding = taken(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
+    windows = value_or(recipe.random_resized_crop, scenes)
+    padding = value_or(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
             f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"
