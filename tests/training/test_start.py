@@ -16,7 +16,6 @@ from convscope.data.augment import Augmentation
 from convscope.data.batches import Normalization, measure_normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
-from convscope.hardware.mode import ComputeMode
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
@@ -26,6 +25,7 @@ from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.training.start import Start, network_options, read_start, starting_network, starts_trained
+from resolved_recipes import resolved_with
 from torchvision_oracle import timm_or_skip
 
 
@@ -151,28 +151,16 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         labels=np.arange(8) % 2,
         names=[str(number) for number in range(8)],
     )
+    resolved = resolved_with()
     settings = Settings(
-        epochs=1,
-        batch_size=4,
-        optimizer="sgd",
-        learning_rate=0.01,
-        layer_lr_decay=1.0,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        warmup=0.0,
+        resolved=resolved,
         objective=Objective(),
-        gradient_clip=0.0,
-        patience=0,
-        seed=0,
-        device="cpu",
-        mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
         augmentation=Augmentation(),
         normalization=Normalization(mean=(0.5,) * 3, std=(0.25,) * 3),
     )
     network = build("googlenet", num_classes=2, image_size=32, options={"auxiliary": True})
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    state = new_state(network, settings)
+    state = new_state(network, resolved)
     ending = fit(state, settings, images, None, listener=Silent(), keep=lambda state: None, stop=lambda: False)
     assert ending == "done"
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters() if "fc" in name)

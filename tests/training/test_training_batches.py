@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from convscope.data.preprocessing import Preprocessing
+from convscope.runs.model_spec import ModelSpec
 from torch import Tensor, nn
 
 from convscope.data.batches import measure_normalization
@@ -18,7 +20,6 @@ from convscope.experiments import learning_rate_range
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
 from convscope.scoring.objective import LossOutput, Objective
 from convscope.training.autotune.make import work_of
 from convscope.training.distributed.process_group import ProcessGroup
@@ -26,7 +27,8 @@ from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, batches_of, new_state
 from convscope.training.report.pictures import first_batch
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
+from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 
 # The last batch of an epoch has 6 images, two for each of three processes.
 IMAGES, BATCH, EPOCHS = 26, 10, 2
@@ -55,9 +57,9 @@ def resolved_of(settings: dict[str, Any]) -> tuple[ResolvedRecipe, ModelSpec, Se
     spec = ModelSpec(
         name=str(resolved.recipe.model),
         options={},
-        classes=tuple(map(str, range(10))),
-        decoding=resolved.decoding,
-        normalization=measure_normalization(TRAIN),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(TRAIN), classes=tuple(map(str, range(10)))
+        ),
     )
     return resolved, spec, loop_settings(resolved, spec, TRAIN)
 
@@ -89,7 +91,7 @@ def test_loop_range_test_trials_and_report_see_the_same_batches(
     resolved, spec, loop = resolved_of(settings)
     recorder = Recorder(monkeypatch)
     network = recorder.watch(spec.build())
-    fit(new_state(network, loop), loop, TRAIN, None, listener=Silent(), keep=lambda state: None, stop=bool)
+    fit(new_state(network, loop.resolved), loop, TRAIN, None, listener=Silent(), keep=lambda state: None, stop=bool)
     of_loop = list(zip(recorder.pixels, recorder.targets, strict=True))
     assert len(of_loop) == 3 * EPOCHS
 
@@ -103,7 +105,7 @@ def test_loop_range_test_trials_and_report_see_the_same_batches(
     # The time of a step is measured at full size, whatever size the first steps have.
     trial = work_of(resolved, spec, TRAIN).batch
     assert trial.pixels.shape == (BATCH, 3, 32, 32) and torch.equal(trial.targets, of_loop[0][1])
-    assert loop.progressive_resize_share or torch.equal(trial.pixels, of_loop[0][0])
+    assert loop.resolved.progressive_resize_share or torch.equal(trial.pixels, of_loop[0][0])
 
     shown, _ = first_batch(batches_of(loop, TRAIN), count=6)
     mean, std = (np.array(part) for part in (spec.normalization.mean, spec.normalization.std))

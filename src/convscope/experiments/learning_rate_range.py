@@ -145,8 +145,8 @@ def find_learning_rate(
     listener = listener or Silent()
     found = probe(recipe.data, layout=recipe.layout)
     resolved = resolve(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
-    for note in resolved.notes:
-        listener.notify(note)
+    for notice in resolved.notices:
+        listener.notify(notice.text)
     start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
     dataset, train = open_images(found, resolved, listener, cache_directory)
     for line in data_lines(dataset):
@@ -161,9 +161,9 @@ def find_learning_rate(
         raise RunError(f"{spec.name} has no finite loss before its first step: no rate would help")
     return RateTest(
         model=spec.name,
-        optimizer=settings.optimizer,
-        batch_size=settings.batch_size,
-        taken=settings.learning_rate,
+        optimizer=settings.resolved.optimizer,
+        batch_size=settings.resolved.batch_size,
+        taken=settings.resolved.learning_rate,
         rates=tuple(rates),
         losses=tuple(losses),
         smoothed=tuple(smoothed),
@@ -175,7 +175,7 @@ def _sweep(
     settings: Settings, network: torch.nn.Module, train: ImageSet, steps: int, listener: Listener
 ) -> tuple[list[float], list[float], list[float], bool]:
     """Rates, losses and smoothed losses of the steps until the last, or until the loss explodes."""
-    state = new_state(network, settings)
+    state = new_state(network, settings.resolved)
     train_mode(state.network)
     rates: list[float] = []
     losses: list[float] = []
@@ -184,7 +184,7 @@ def _sweep(
     batches = batches_of(settings, train, least=least_batch(network, ProcessGroup()))
     with closing(_batches(batches)) as source:  # ends the threads that decode
         for step, batch in zip(range(steps), source, strict=False):
-            rate = settings.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
+            rate = settings.resolved.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
             set_rate(state.optimizer, _always(rate))
             loss = differentiate(state, settings.objective, batch).main.item()
             if not math.isfinite(loss):
@@ -196,7 +196,7 @@ def _sweep(
             smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
             if smoothed[-1] > EXPLODED * min(smoothed):
                 return rates, losses, smoothed, True
-            descend(state, gradient_clip=settings.gradient_clip)
+            descend(state, gradient_clip=settings.resolved.gradient_clip)
             listener.progressed(step + 1, steps, "trying rates")
     return rates, losses, smoothed, False
 

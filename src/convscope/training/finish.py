@@ -21,11 +21,11 @@ from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
-from convscope.training.job import Job, keep_reached, tell_unreadable
+from convscope.training.job import Job, keep_reached, tell_unreadable, unreadable
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, Story, write_report
-from convscope.training.resolve.streaming import unreadable
+from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +154,8 @@ def _story(
     return Story(
         run=job.run,
         recipe=job.resolved.recipe,
-        reasons=(*job.resolved.notes, *job.resolved.reasons),
-        weights=job.resolved.weights,
+        reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),
+        weights=job.resolved.parameters,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
         spec=job.spec,
         batches=batches_of(job.settings, job.train),

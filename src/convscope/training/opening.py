@@ -18,7 +18,7 @@ from convscope.nets.modules import preserved_rng
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.runs.events import Listener
 from convscope.runs.run_directory import ModelSpec
-from convscope.training.resolve.resolve import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
 

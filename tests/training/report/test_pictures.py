@@ -48,7 +48,7 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     got: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
     fit(
-        new_state(network, loop),
+        new_state(network, loop.resolved),
         loop,
         train,
         None,

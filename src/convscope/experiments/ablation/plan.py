@@ -31,7 +31,7 @@ from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery
-from convscope.training.resolve.resolve import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
 FORMAT = 1

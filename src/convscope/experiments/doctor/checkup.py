@@ -29,7 +29,8 @@ from convscope.training.autotune.make import make_plan, work_of
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.trial import run_trial
 from convscope.training.resolve.memory import fit_to_memory
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
+from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options, resumed_network
 
 MODEL = "cifarnet"
@@ -157,8 +158,8 @@ def _settled(
     )
     found = probe("digits")
     resolved, of_memory = fit_to_memory(resolve(recipe, found), found)
-    for line in of_memory:
-        say(f"memory: {line}")
+    for notice in of_memory:
+        say(notice.text)
     return resolved
 
 

@@ -72,8 +72,8 @@ def fit(
     group = group or ProcessGroup()
     stop = group.stopping_together(stop)
     batches = batches_of(settings, train, least=least_batch(state.network, group), share=group.rows)
-    while state.epoch < settings.epochs:
-        if _patience_is_over(state, settings.patience):
+    while state.epoch < settings.resolved.epochs:
+        if _patience_is_over(state, settings.resolved.patience):
             return "early"
         trained = _train_epoch(state, settings, batches, listener, stop, group)
         if trained is None:
@@ -89,8 +89,13 @@ def fit(
             assert val is not None
             found = diagnose_validation(
                 state.evaluated,
-                replace(settings.mode, compile="no").forward_of(state.evaluated),
-                Batches(val, batch_size=EVALUATION_BATCH, device=settings.device, normalization=settings.normalization),
+                replace(settings.resolved.mode, compile="no").forward_of(state.evaluated),
+                Batches(
+                    val,
+                    batch_size=EVALUATION_BATCH,
+                    device=settings.resolved.device,
+                    normalization=settings.normalization,
+                ),
             )
             raise DivergedError.at(
                 "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
@@ -113,7 +118,7 @@ def fit(
         listener.epoch_ended(row)
         keep(state)
         if stop():
-            return "done" if state.epoch == settings.epochs else "stopped"
+            return "done" if state.epoch == settings.resolved.epochs else "stopped"
     return "done"
 
 
@@ -133,13 +138,13 @@ def _train_epoch(
     group: ProcessGroup,
 ) -> EpochRow | None:
     """Take an epoch's steps and return what they measured, or None if it was stopped before its end."""
-    meter = EpochMeter(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
-    steps = len(batches) * settings.epochs
-    rate = settings.learning_rate
+    meter = EpochMeter(epoch=state.epoch, epochs=settings.resolved.epochs, batches=len(batches), seconds=state.seconds)
+    steps = len(batches) * settings.resolved.epochs
+    rate = settings.resolved.learning_rate
     train_mode(state.network)
     _seed_network(settings, state.epoch, group.rank)
     # Several processes wait for one another at each step in any case.
-    deferred = DeferredCheck(state.network) if settings.device in READ_LATE and group.size == 1 else None
+    deferred = DeferredCheck(state.network) if settings.resolved.device in READ_LATE and group.size == 1 else None
     with closing(batches.epoch(state.epoch)) as source:  # ends the threads that decode, however the epoch ends
         for number in range(len(batches)):
             if stop():
@@ -177,9 +182,13 @@ def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float
         if step >= own_steps:
             return 0.0
         factor = learning_rate_factor(
-            settings.schedule, step=step, steps=own_steps, warmup=settings.warmup, accuracies=accuracies
+            settings.resolved.schedule,
+            step=step,
+            steps=own_steps,
+            warmup=settings.resolved.warmup,
+            accuracies=accuracies,
         )
-        return settings.learning_rate * factor
+        return settings.resolved.learning_rate * factor
 
     return rate
 
@@ -189,9 +198,9 @@ def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
 
     Each process of a group has a stream of its own, so that it drops other units than the others.
     """
-    seed = generator_for(settings.seed, epoch, NETWORK_STREAM - rank).initial_seed()
+    seed = generator_for(settings.resolved.seed, epoch, NETWORK_STREAM - rank).initial_seed()
     torch.default_generator.manual_seed(seed)
-    if settings.device == "cuda":
+    if settings.resolved.device == "cuda":
         torch.cuda.manual_seed(seed)
 
 
@@ -204,11 +213,13 @@ def _measure(
     """
     if val is None or not len(val):
         return None, None
-    forward = replace(settings.mode, compile="no").forward_of(network)
+    forward = replace(settings.resolved.mode, compile="no").forward_of(network)
     objective = settings.objective
 
     def scores_of(images: ImageSet) -> npt.NDArray[np.float64]:
-        both = scores_of_images(network, images, settings.normalization, device=settings.device, forward=forward)
+        both = scores_of_images(
+            network, images, settings.normalization, device=settings.resolved.device, forward=forward
+        )
         return both[:, 0]
 
     scores = group.each_part(val, scores_of, EVALUATION_BATCH)

@@ -112,7 +112,7 @@ def guarded_step(
         else:
             stats = read_held(state, settings, deferred)
             deferred.hold(inputs, numbers)
-    descend(state, gradient_clip=settings.gradient_clip)
+    descend(state, gradient_clip=settings.resolved.gradient_clip)
     return stats
 
 
@@ -152,4 +152,4 @@ def _checked(state: TrainingState, settings: Settings, inputs: StepInput, number
 
 def _uncompiled(state: TrainingState, settings: Settings) -> ForwardPass:
     """Return the forward pass that calls the modules' hooks: a compiled one does not."""
-    return replace(settings.mode, compile="no").forward_of(state.network)
+    return replace(settings.resolved.mode, compile="no").forward_of(state.network)
