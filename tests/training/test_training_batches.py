@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from convscope.data.preprocessing import Preprocessing
-from convscope.runs.model_spec import ModelSpec
 from torch import Tensor, nn
 
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.experiments import learning_rate_range
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
+from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import LossOutput, Objective
 from convscope.training.autotune.make import work_of
 from convscope.training.distributed.process_group import ProcessGroup

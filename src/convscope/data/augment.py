@@ -19,7 +19,8 @@ from convscope.data.augmentation.crops import cutout, padded_crop, random_resize
 from convscope.data.augmentation.mixing import Mixing
 from convscope.data.augmentation.pca_lighting import ColorAxes, measure_color_axes, pca_lighting
 from convscope.data.augmentation.trivial_augment import trivial_augment
-from convscope.data.batches import Normalization, to_device
+from convscope.data.batches import to_device
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 

@@ -18,7 +18,8 @@ from torch.nn import functional
 from convscope.data.augment import AlternatingFlip, Augmentation, augment, generator_for
 from convscope.data.augmentation.batch_rng import BatchPart
 from convscope.data.augmentation.mixing import mix
-from convscope.data.batches import Batches, Normalization
+from convscope.data.batches import Batches
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 
 # Sides grow by this part of the full size at a time: convolutions are set up anew for each size. The last part is a
