@@ -1,6 +1,6 @@
 """Let constraints.txt pin another torch: the oldest that pyproject.toml declares, or no version (the newest).
 
-    python .github/set_torch.py oldest|newest
+python .github/set_torch.py oldest|newest
 """
 
 from __future__ import annotations
