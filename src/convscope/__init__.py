@@ -1,6 +1,6 @@
-"""convscope sees through convolutional networks.
+"""Inspect, explain and train convolutional networks.
 
-The verbs of the command line are functions here, and load what they need when they are first used:
+The commands of the command line are functions here; the module of each is imported on first use:
 
 >>> import convscope
 >>> convscope.__version__
@@ -10,12 +10,12 @@ The verbs of the command line are functions here, and load what they need when t
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# verb -> the module that defines it; torch is imported only when a verb that needs it is used.
-_VERBS: dict[str, str] = {
+# Public name -> the module that defines it; torch is imported only when a name that needs it is used.
+_MODULES: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.recipe.recipe",
     "ablate": "convscope.experiments.ablation.ablate",
@@ -32,15 +32,32 @@ _VERBS: dict[str, str] = {
     "training_memory": "convscope.capture.training",
 }
 
-__all__ = ["__version__", *_VERBS]
+__all__ = ["__version__", *_MODULES]
 
+# Type checkers read the names here, and a wrong name is an error for them; the interpreter uses `__getattr__`.
+if TYPE_CHECKING:
+    from convscope.capture.training import training_memory as training_memory
+    from convscope.errors import ConvscopeError as ConvscopeError
+    from convscope.experiments.ablation.ablate import ablate as ablate
+    from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
+    from convscope.experiments.learning_rate_range import find_learning_rate as find_learning_rate
+    from convscope.interpret.explanation.explain import explain as explain
+    from convscope.interpret.inspection.comparison import compare as compare
+    from convscope.interpret.inspection.record import inspect as inspect
+    from convscope.interpret.receptive_field import receptive_field as receptive_field
+    from convscope.interpret.replay.audit import audit as audit
+    from convscope.recipe.recipe import Recipe as Recipe
+    from convscope.runs.evaluate import evaluate as evaluate
+    from convscope.runs.predictor import predict as predict
+    from convscope.training.train import train as train
+else:
 
-def __getattr__(name: str) -> Any:
-    """Load a verb on first use (PEP 562)."""
-    if name not in _VERBS:
-        raise AttributeError(f"module 'convscope' has no attribute {name!r}")
-    return getattr(importlib.import_module(_VERBS[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use (PEP 562)."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'convscope' has no attribute {name!r}")
+        return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_VERBS})
+    return sorted({*globals(), *_MODULES})

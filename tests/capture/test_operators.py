@@ -178,6 +178,9 @@ EXACT = {
     "strided written": (Function(lambda x: (y := x * 1, y.as_strided((2,), (3,)).add_(y[0, 1] * 1))[0]), (2, 3)),
     "select written": (Function(lambda x: (y := x * 1, y[:, 1].add_(y[:, 0] * 1))[0]), (2, 3, 3)),
     "unsqueezed": (Function(lambda x: (y := x * 1, y.unsqueeze_(1).mul_(2))[0]), (2, 3)),
+    "reshaped in place, then written": (Function(lambda x: (y := x * 1, y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
+    "view of before, written": (Function(lambda x: (y := x * 1, v := y[0], y.t_(), v.add_(v * 1))[0] * 2), (3, 3)),
+    "view of a view of before": (Function(lambda x: (y := (x * 1)[:], y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
 }  # fmt: skip
 
 

@@ -13,14 +13,12 @@ from torch.utils._pytree import tree_leaves
 from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
-from convscope.capture.left_as_found import left_as_found, random_states_kept
-from convscope.capture.mode import CaptureMode
+from convscope.capture.left_as_found import CaptureMode, left_as_found, random_states_kept
+from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
-from convscope.capture.recording.module_calls import ModuleCalls, watched
+from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
-from convscope.capture.recording.place import ModuleCall
 from convscope.capture.recording.recorder import Recorder
-from convscope.capture.recording.tracking import signature_of
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
@@ -131,7 +129,7 @@ def _device_of(model: nn.Module) -> torch.device:
 
 
 class _Run:
-    """One model and its inputs, ready to be run in any world.
+    """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do
     not fit, by our own arithmetic, were the reason.
@@ -159,10 +157,10 @@ class _Run:
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._tensors = _named_tensors(model)
 
-    def once(self, world: Backend, *, notes: tuple[str, ...] = ()) -> Graph:
+    def once(self, backend: Backend, *, notes: tuple[str, ...] = ()) -> Graph:
         """Run and record; see `capture`."""
-        forward = make_inputs(self.inputs, batch_size=self.batch_size, dtype=self.dtype, world=world)
-        recorder = Recorder({key: (kind, names[0]) for key, (kind, names, _) in self._tensors.items()}, world)
+        forward = make_inputs(self.inputs, batch_size=self.batch_size, dtype=self.dtype, backend=backend)
+        recorder = Recorder({key: (kind, names[0]) for key, (kind, names, _) in self._tensors.items()}, backend)
         calls = ModuleCalls(self._paths)
         given = tuple(recorder.add_input(tensor, tensor_name) for tensor_name, tensor in forward.tensors)
 
@@ -185,7 +183,7 @@ class _Run:
                 self.misfit = is_misfit(problem, recorder.failure)
                 error = explain(problem, recorder.failure, calls) + self._hint()
             finally:
-                recorder.originals.restore()
+                recorder.saved_buffers.restore()
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:
@@ -208,8 +206,8 @@ class _Run:
     ) -> Graph:
         return Graph(
             name=self.name,
-            values=tuple(recorder.ledger.values),
-            nodes=recorder.kept.on(recorder.ledger.nodes),
+            values=tuple(recorder.builder.values),
+            nodes=recorder.kept.on(recorder.builder.nodes),
             modules=tuple(
                 ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
                 for path, module in self.model.named_modules()

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend
-from convscope.capture.recording.tracking import signature_of
 from convscope.errors import CaptureError
 from convscope.graph.records import TensorSpec
 
@@ -37,7 +37,7 @@ def is_shape(value: object) -> bool:
     )
 
 
-def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, world: Backend) -> Forward:
+def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, backend: Backend) -> Forward:
     """Tensors for a forward call.
 
     A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
@@ -54,11 +54,11 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, w
             shape = tuple(value) if batch_size is None else (batch_size, *value)
             if any(size < 0 for size in shape):
                 raise CaptureError(f"{_called(name)} has shape {tuple(value)}: sizes must be at least 0")
-            tensor = _made(shape, dtype, world)
+            tensor = _made(shape, dtype, backend)
         elif isinstance(value, TensorSpec):
-            tensor = _made(value.shape, _dtype(value.dtype), world)
+            tensor = _made(value.shape, _dtype(value.dtype), backend)
         elif isinstance(value, torch.Tensor):
-            tensor = value.detach().clone() if world.real else _made(tuple(value.shape), value.dtype, world)
+            tensor = value.detach().clone() if backend.real else _made(tuple(value.shape), value.dtype, backend)
         elif isinstance(value, Mapping):
             return {key: make(item, f"{name}.{key}") for key, item in value.items()}
         elif isinstance(value, list | tuple):
@@ -82,10 +82,10 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, w
     return Forward(arguments, {}, tuple(tensors))
 
 
-def _made(shape: tuple[int, ...], dtype: torch.dtype, world: Backend) -> torch.Tensor:
-    if not world.real:
+def _made(shape: tuple[int, ...], dtype: torch.dtype, backend: Backend) -> torch.Tensor:
+    if not backend.real:
         stand_in = torch.empty(shape, dtype=dtype, device="meta")
-        return world.stand_in(stand_in, signature_of(stand_in))
+        return backend.stand_in(stand_in, signature_of(stand_in))
     # A real run needs ordinary numbers: small ones, so that exponentials don't overflow; whole ones for indices.
     generator = torch.Generator().manual_seed(0)
     if dtype.is_floating_point or dtype.is_complex:

@@ -9,14 +9,16 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from convscope.capture.mode import CaptureMode
 from convscope.nets.modules import preserved_rng
+
+# "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
+CaptureMode = Literal["eval", "train", "as is"]
 
 # Attributes of these types are put back with what they held.
 _CONTAINERS = (dict, OrderedDict, list, set)

@@ -12,8 +12,8 @@ from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:
     from convscope.capture.input_shapes import InputShapes
+    from convscope.capture.left_as_found import CaptureMode
     from convscope.capture.load import Loaded
-    from convscope.capture.mode import CaptureMode
     from convscope.graph.memory import OptimizerKind
     from convscope.interpret.inspection.record import Inspection
     from convscope.report.table import Table
@@ -129,7 +129,7 @@ def say_batch(shapes: InputShapes, what: str) -> None:
 
 def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
     """What to add where an input failed and a larger one does not: "; the smallest input that works is 3×32×32"."""
-    from convscope.capture.smallest import smallest_input
+    from convscope.capture.input_shapes import smallest_input
     from convscope.report.units import shape
 
     samples = shapes.samples

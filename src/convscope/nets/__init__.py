@@ -1,1 +1,1 @@
-"""Floor 2: the architectures, one paper a file, and their torch-free catalogue."""
+"""The architectures, one paper a file, and their torch-free catalogue."""

@@ -1,4 +1,4 @@
-"""AlexNet (2012), the network that turned the field: two towers on two GPUs, one tower, and the form of 2014.
+"""AlexNet (2012): two towers on two GPUs, one tower, and the form of 2014.
 
 Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012,
 section 3 and figure 2. The 2014 form is Krizhevsky's "One weird trick for parallelizing convolutional neural networks",
@@ -45,7 +45,10 @@ STAGES = {
 
 
 def _response_normalization() -> nn.LocalResponseNorm:
-    """Section 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75; PyTorch divides its alpha by n, so it gets 5e-4."""
+    """Build the normalization of section 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75.
+
+    PyTorch divides its alpha by n, so it is given 5e-4.
+    """
     return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
 
@@ -56,9 +59,9 @@ def alexnet_2012(
     in_channels: int = 3,
     image_size: tuple[int, int] = (227, 227),
 ) -> nn.Sequential:
-    """The network of 2012 on images (N, in_channels, H, W).
+    """Build the network of 2012 for images (N, in_channels, H, W).
 
-    Each of two towers sits on its own GPU: conv2, conv4 and conv5 read their own tower's maps alone, which is a
+    Each of two towers is on its own GPU: conv2, conv4 and conv5 read their own tower's maps alone, which is a
     convolution in two groups; conv3 and the full connections read both. One tower has no groups.
 
     Raises:
@@ -107,7 +110,7 @@ def alexnet_2012(
 
 
 def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> nn.Sequential:
-    """The single-tower form of 2014 on images (N, in_channels, H, W) of at least 63x63 pixels; no normalization.
+    """Build the single-tower form of 2014 for images (N, in_channels, H, W) of at least 63x63 pixels; no normalization.
 
     The maps are averaged to 6x6 before the full connections, as torchvision does; at 224 pixels they are 6x6 already.
     """

@@ -29,7 +29,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "s
 
 
 class AlexNetMini(nn.Module):
-    """Images (N, C, H, W) to scores (N, num_classes)."""
+    """A network from images (N, C, H, W) to scores (N, num_classes)."""
 
     def __init__(
         self, *, num_classes: int, in_channels: int, image_size: tuple[int, int], activation: str, dropout: float
@@ -53,7 +53,7 @@ class AlexNetMini(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, num_classes)."""
+        """Return scores (N, num_classes) of images (N, C, H, W)."""
         scores: torch.Tensor = self.classifier(self.features(x))
         return scores
 
@@ -66,7 +66,7 @@ def alexnet_mini(
     activation: Literal["relu", "tanh", "sigmoid"] = "relu",
     dropout: float = 0.5,
 ) -> AlexNetMini:
-    """MiniAlexNet on images (N, in_channels, H, W) of at least 8x8 pixels; `dropout=0.0` takes dropout out.
+    """Build MiniAlexNet for images (N, in_channels, H, W) of at least 8x8 pixels; `dropout=0.0` removes dropout.
 
     Raises:
         GeometryError: an image too small for three poolings.

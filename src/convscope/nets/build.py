@@ -32,7 +32,7 @@ def build(
     image_size: int | Sequence[int] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """A network of the catalogue with fresh weights; what is left out is as in its paper.
+    """Build a network of the catalogue with fresh weights; settings left out are those of its paper.
 
     Args:
         name: as `convscope models` lists it.
@@ -80,7 +80,7 @@ def own_size(entry: Entry, options: Mapping[str, object] | None = None) -> tuple
 
 
 def smallest_input(name: str, *, options: Mapping[str, object] | None = None) -> tuple[int, ...]:
-    """The smallest image, in pixels per axis, that passes through the network; found by trying shapes, not listed.
+    """Return the smallest image, in pixels per axis, that passes through the network, by trying shapes.
 
     >>> smallest_input("resnet18")
     (1, 1)
@@ -122,7 +122,7 @@ def nearest_input(
 
 
 def _trial(entry: Entry, options: Mapping[str, object] | None) -> Callable[[tuple[int, ...]], bool]:
-    """Whether an input of some sizes passes through the network, tried on shapes alone."""
+    """Return whether an input of these sizes passes through the network, by tracing shapes."""
     arguments = _arguments(entry, None, None, options)
     fits_itself = "image_size" in inspect.signature(_factory(entry)).parameters
     with torch.device("meta"):
@@ -141,7 +141,7 @@ def _trial(entry: Entry, options: Mapping[str, object] | None) -> Callable[[tupl
 
 
 def _what_works(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, object] | None) -> str:
-    """Which sizes a network takes that does not take `sizes`, for an error."""
+    """Return which sizes the network takes instead of `sizes`, for an error."""
     if not is_timms(entry.name):
         return f"the smallest that works is {_by(smallest_input(entry.name, options=options))}"
     own, works = own_size(entry, options), _trial(entry, options)
@@ -151,7 +151,7 @@ def _what_works(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, obje
 
 
 def _other_size(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, object] | None) -> str:
-    """The option that makes one of timm's networks for other images, for an error; empty where it has none."""
+    """Return the option that builds a timm network for another image size, for an error, or "" if it has none."""
     if IMAGE_SIZE not in from_timm.option_names(entry.name):
         return ""
     given = {**(options or {}), IMAGE_SIZE: max(sizes)}
@@ -163,7 +163,7 @@ def _other_size(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, obje
 
 
 def _least(works: Callable[[int], bool], known: int) -> int:
-    """The least whole number at which `works` turns true, which it has by `known`: doubling, then halving."""
+    """Return the least integer at which `works` is true, at most `known`: by doubling, then bisection."""
     high = 1
     while high < known and not works(high):
         high = min(2 * high, known)
@@ -250,7 +250,7 @@ def option_values(name: str) -> list[tuple[str, object]]:
 
 
 def _timms_options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
-    """The arguments of timm's factory: its own settings apart from those of the network."""
+    """Return the arguments of timm's factory, its own settings apart from those of the network."""
     known = from_timm.option_names(entry.name) if options else ()
     for option in options:
         _require_option(entry, option, known)
@@ -266,7 +266,7 @@ def _require_option(entry: Entry, option: str, known: Sequence[str]) -> None:
 
 
 def _checked(what: str, value: object, hint: Any) -> object:
-    """The value, if the factory's annotation allows it: literals, whole and real numbers, switches, lists of them."""
+    """Return the value if the factory's annotation allows it: literals, integers, floats, booleans, lists of them."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         value = str(value) if str(value) in inner else value  # "1998", read as a number from a command line

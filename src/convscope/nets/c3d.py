@@ -37,7 +37,7 @@ GROUPS = (
 def c3d(
     *, num_classes: int = 487, in_channels: int = 3, image_size: tuple[int, int, int] = (16, 112, 112)
 ) -> nn.Sequential:
-    """C3D on clips (N, in_channels, frames, H, W).
+    """Build C3D for clips (N, in_channels, frames, H, W).
 
     Raises:
         GeometryError: a clip too short or too small for the five poolings.

@@ -1,4 +1,4 @@
-"""The networks by name: what each is, and which to take when nobody says. No torch is imported here.
+"""The networks by name, and the choice of `--model auto`. No torch is imported here.
 
 >>> find("resnet50").parameters
 25557032
@@ -38,12 +38,12 @@ LARGER_INPUTS = {"cifarnet": 48}
 
 
 def names() -> tuple[str, ...]:
-    """Every network's name, oldest first."""
+    """Return the names of all networks, oldest first."""
     return tuple(_BY_NAME)
 
 
 def find(name: str) -> Entry:
-    """The entry of one network; `timm/NAME` is asked of timm, which imports torch.
+    """Return the entry of one network; `timm/NAME` imports timm, and with it torch.
 
     Raises:
         CaptureError: no network has this name; the nearest are suggested.
@@ -61,7 +61,7 @@ def find(name: str) -> Entry:
 
 
 def choose(image_size: int, *, channels: int = 3) -> str:
-    """The network that `--model auto` takes for images of this side, in pixels.
+    """Return the network that `--model auto` takes for images of this side, in pixels.
 
     Grey images up to 32 pixels: lenet5. Other images up to 96: cifarnet, which trains in minutes without a GPU, and on
     a few hundred images where resnet18 does not. Anything larger: resnet18.
@@ -73,9 +73,9 @@ def choose(image_size: int, *, channels: int = 3) -> str:
 
 
 def stages(entry: Entry) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """The network's table of stages, (module, output shape without the batch), as its file states it.
+    """Return the network's table of stages: (module, output shape without the batch).
 
-    The table stands beside the network, in a file that imports torch; here only its literal is read. timm's networks
+    The table is a literal in the network's file, which imports torch; only the literal is read here. timm's networks
     have none.
 
     >>> stages(find("resnet50"))[0]
@@ -94,7 +94,7 @@ def stages(entry: Entry) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting of one network: its name, what it may be, and what it is when nobody says, as its file writes them."""
+    """A setting of one network: its name, the values allowed and the default, as written in its file."""
 
     name: str
     kind: str
@@ -102,7 +102,7 @@ class Option:
 
 
 def options(entry: Entry) -> tuple[Option, ...]:
-    """The network's own settings, read from its factory's signature without importing torch.
+    """Return the network's own settings, read from its factory's signature without importing torch.
 
     >>> [(option.name, option.kind, option.default) for option in options(find("googlenet"))][0]
     ('auxiliary', 'bool', 'False')
@@ -124,7 +124,7 @@ def _source(module: str) -> ast.Module:
 
 
 def _kind(annotation: ast.expr | None) -> str:
-    """`Literal["max", "stride"]` as "max | stride"; other annotations as they are written."""
+    """Return `Literal["max", "stride"]` as "max | stride", and any other annotation unchanged."""
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         words = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
         return " | ".join(_word(word) for word in words)

@@ -1,12 +1,11 @@
 """CifarNet: a network for small images, made to be accurate within few minutes of training on a processor.
 
-It is convscope's own. It stands on what others found out about training small images fast: a first layer that is fitted
+It is convscope's own. It builds on published results on training small images fast: a first layer that is fitted
 instead of trained, filters that start as the identity, no trained scales, a maximum over all positions at the end
 (Page, "How to Train Your ResNet", 2018; Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024,
-arXiv:2404.00498, sections 3.1 to 3.3). What is new here is where the work goes: few channels as long as the map is
-large, where a processor spends its time on moving maps to and fro; the widest convolution works at a quarter of the
-side; and what depth remains is laid, with a shortcut, on maps of 3x3, where it costs next to nothing. It takes images
-of any size, so that most of a run can be done on smaller ones.
+arXiv:2404.00498, sections 3.1 to 3.3). New here is the placement of the MACs: few channels while the map is large,
+where a CPU is bound by memory bandwidth; the widest convolution at a quarter of the side; and the remaining depth, with
+a shortcut, on maps of 3x3, where it is cheap. It takes images of any size, so progressive resizing is possible.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """So many 3x3 convolutions to so many channels; the map is halved after the first of them, or it is not.
+    """A stage: a number of 3x3 convolutions, their output channels, and whether the map is halved after the first.
 
-    With a `shortcut`, what the first convolution gives is added to what the others make of it.
+    With a `shortcut`, the output of the first convolution is added to that of the others.
     """
 
     channels: int
@@ -78,7 +77,7 @@ class _Norm(nn.BatchNorm2d):
 
 
 class _Convolution(nn.Conv2d):
-    """A 3x3 convolution that starts by handing its input on: its first filters are the identity."""
+    """A 3x3 convolution whose first filters are initialized to the identity."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
@@ -89,12 +88,12 @@ class _GlobalMax(nn.Module):
     """The largest value of each map: (N, C, H, W) to (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The maximum over all positions."""
+        """Return the maximum over all positions."""
         return x.amax((2, 3))
 
 
 class _Shortcut(nn.Module):
-    """`first`, and what `rest` makes of it, added up."""
+    """The sum of the output of `first` and of `rest` applied to it."""
 
     def __init__(self, first: nn.Module, rest: nn.Module) -> None:
         super().__init__()
@@ -102,14 +101,14 @@ class _Shortcut(nn.Module):
         self.rest = rest
 
     def forward(self, x: Tensor) -> Tensor:
-        """first(x) + rest(first(x))."""
+        """Return first(x) + rest(first(x))."""
         x = self.first(x)
         rest: Tensor = self.rest(x)
         return x + rest
 
 
 def _stage(in_channels: int, stage: Stage) -> nn.Module:
-    """Convolution, pooling where the map is halved, normalization, GELU; then the stage's other convolutions."""
+    """Build a stage: convolution, pooling if the map is halved, normalization, GELU; then its other convolutions."""
     units = []
     for number in range(1, stage.convolutions + 1):
         layers: dict[str, nn.Module] = {f"conv{number}": _Convolution(in_channels, stage.channels)}
@@ -127,7 +126,7 @@ def _stage(in_channels: int, stage: Stage) -> nn.Module:
 
 
 class CifarNet(nn.Sequential):
-    """Images (N, C, H, W) to scores (N, num_classes)."""
+    """A network from images (N, C, H, W) to scores (N, num_classes)."""
 
     whiten: Whitening
     fc: nn.Linear
@@ -149,7 +148,7 @@ class CifarNet(nn.Sequential):
         self.whiten.fit(images)
 
     def param_groups(self) -> Mapping[str, ParamGroup]:
-        """Of the biases, and of the classifier; the filters learn at the recipe's rate."""
+        """Return the groups of the biases and of the classifier; the filters use the recipe's learning rate."""
         classifier = ParamGroup(rate=CLASSIFIER_RATE / self.fc.in_features**2, decay=DECAY)
         found = {
             name: ParamGroup(rate=BIAS_RATE, decay=DECAY)
@@ -160,7 +159,7 @@ class CifarNet(nn.Sequential):
         return {**found, "whiten.bias": whitening, "fc.weight": classifier}
 
     def scale_free(self) -> frozenset[str]:
-        """Every convolution that a batch normalization follows, at most a maximum away: all, until it is taken out."""
+        """Return the convolutions followed by a batch normalization, directly or after a max pooling."""
         modules = dict(self.named_modules())
         return frozenset(
             f"{name}.weight"
@@ -170,7 +169,7 @@ class CifarNet(nn.Sequential):
 
 
 def cifarnet(*, num_classes: int = 10, in_channels: int = 3) -> CifarNet:
-    """CifarNet on images (N, in_channels, H, W) of at least 9x9 pixels.
+    """Build CifarNet for images (N, in_channels, H, W) of at least 9x9 pixels.
 
     >>> sum(p.numel() for p in cifarnet().parameters())  # 24 + 50,816 + 110,784 + 442,624 + 1,770,240 + 2,560
     2377048

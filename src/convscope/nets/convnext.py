@@ -1,4 +1,4 @@
-"""ConvNeXt (2022): a ResNet rebuilt with everything that transformers taught; today's end of the road.
+"""ConvNeXt (2022): a ResNet rebuilt with the design choices of vision transformers.
 
 Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", CVPR 2022, arXiv:2201.03545, section 2, figure 4
 and table 9. Parameters are named as in torchvision, so that its weight files load.
@@ -31,13 +31,13 @@ class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of every pixel: (N, C, H, W) to the same."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Put the channels last, normalize, put them back."""
+        """Normalize with the channels last, and return (N, C, H, W)."""
         normalized: torch.Tensor = super().forward(x.permute(0, 2, 3, 1))
         return normalized.permute(0, 3, 1, 2)
 
 
 class ChannelsLast(nn.Module):
-    """(N, C, H, W) to (N, H, W, C)."""
+    """A permutation from (N, C, H, W) to (N, H, W, C)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Move the channels to the end."""
@@ -45,7 +45,7 @@ class ChannelsLast(nn.Module):
 
 
 class ChannelsFirst(nn.Module):
-    """(N, H, W, C) to (N, C, H, W)."""
+    """A permutation from (N, H, W, C) to (N, C, H, W)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Move the channels to the front."""
@@ -70,7 +70,7 @@ class ConvNeXtBlock(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the scaled answer; in training, whole samples of it are dropped (stochastic depth)."""
+        """Add the scaled residual to the input; in training it is dropped for whole samples (stochastic depth)."""
         change: torch.Tensor = self.layer_scale * self.block(x)
         if self.training and self.drop_path:
             kept = torch.rand(x.shape[0], 1, 1, 1, device=x.device) >= self.drop_path
@@ -79,7 +79,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: float = 0.1) -> nn.Sequential:
-    """ConvNeXt-T on images (N, in_channels, H, W) of at least 32x32 pixels.
+    """Build ConvNeXt-T for images (N, in_channels, H, W) of at least 32x32 pixels.
 
     `drop_path` is the share of samples dropped in the last block in training; it grows evenly from 0 in the first.
     """

@@ -71,7 +71,7 @@ class DenseLayer(nn.Module):
         self.conv2 = nn.Conv2d(4 * GROWTH, GROWTH, 3, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The new maps alone."""
+        """Return the new maps, without the input."""
         new: torch.Tensor = self.conv2(self.relu2(self.norm2(self.conv1(self.relu1(self.norm1(x))))))
         return new
 
@@ -85,14 +85,14 @@ class DenseBlock(nn.Module):
             self.add_module(f"denselayer{index + 1}", DenseLayer(in_channels + index * GROWTH))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Append each layer's maps to what the next one reads."""
+        """Append each layer's maps to the input of the next layer."""
         for layer in self.children():
             x = torch.cat([x, layer(x)], 1)
         return x
 
 
 def transition(in_channels: int) -> nn.Sequential:
-    """Half the maps, half the size: (N, in, H, W) to (N, in // 2, H // 2, W // 2)."""
+    """Build a transition to half the maps and half the size: (N, in, H, W) to (N, in // 2, H // 2, W // 2)."""
     return in_order(
         {
             "norm": nn.BatchNorm2d(in_channels),
@@ -111,7 +111,7 @@ def densenet(
     image_size: tuple[int, int] = (224, 224),
     stem: Literal["auto", "imagenet", "small"] = "auto",
 ) -> nn.Sequential:
-    """A DenseNet-BC with growth 32 on images (N, in_channels, H, W).
+    """Build a DenseNet-BC with growth 32 for images (N, in_channels, H, W).
 
     Args:
         depth: weighted layers, as in table 1.

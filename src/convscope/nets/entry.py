@@ -1,4 +1,4 @@
-"""What the catalogue says of one network: a record of facts, without the network itself and without torch."""
+"""The catalogue's record of one network: facts, without the network itself and without torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Entry:
         return self.input_shape[1:]
 
     def to_dict(self) -> dict[str, object]:
-        """The facts as JSON-able values."""
+        """Return the facts as JSON-able values."""
         return {
             "name": self.name,
             "title": self.title,

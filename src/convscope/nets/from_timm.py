@@ -1,4 +1,4 @@
-"""timm's networks as `timm/NAME`, where timm is installed; its trained weights, where there is a connection."""
+"""timm's networks as `timm/NAME` if timm is installed, and its trained weights if they can be downloaded."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def import_timm() -> ModuleType:
 
 @cache
 def entry(name: str) -> Entry:
-    """What timm says of one of its networks, as an entry like the catalogue's own; `name` begins with "timm/".
+    """Return one of timm's networks as an entry of the catalogue; `name` begins with "timm/".
 
     Raises:
         CaptureError: timm is not installed or can't be imported, or has no such network.
@@ -108,12 +108,12 @@ def create(
     pretrained: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """timm's network `name` on images (N, in_channels, H, W); `pretrained` fetches its weights.
+    """Build timm's network `name` for images (N, in_channels, H, W); `pretrained` downloads its weights.
 
     `options` are the network's own, as `option_names` lists them.
 
     Raises:
-        CaptureError: timm is not there, can't make the network with these options, or its weights can't be fetched.
+        CaptureError: timm is not installed, can't build the network, or its weights can't be downloaded.
     """
     timm = import_timm()
     own = dict(options or {})
@@ -139,7 +139,7 @@ def _on_meta(known: str) -> Any:
 
 
 def _modules_of(error: BaseException) -> set[str]:
-    """The packages whose code an exception came through, and those that its message names."""
+    """Return the packages in an exception's traceback, and those that its message names."""
     packages = {word for word in ("torchvision",) if word in str(error)}
     trace = error.__traceback__
     while trace is not None:

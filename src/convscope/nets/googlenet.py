@@ -1,4 +1,4 @@
-"""GoogLeNet (2014): windows of several sizes side by side, with 1x1 convolutions to pay for them.
+"""GoogLeNet (2014): windows of several sizes in parallel, behind 1x1 convolutions that reduce their cost.
 
 Szegedy and others, "Going Deeper with Convolutions", CVPR 2015, arXiv:1409.4842, section 5, figures 2 and 3, table 1.
 The default form is torchvision's, and its parameters are named as there, so that its weight files load.
@@ -48,7 +48,7 @@ INCEPTIONS = {
 
 
 def unit(in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, norm: bool) -> nn.Sequential:
-    """A convolution that keeps the size unless strided, and a ReLU; batch normalization between, or a bias."""
+    """Build a convolution (size kept unless strided) and a ReLU, with batch normalization between them or a bias."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=not norm)
     if norm:
         return in_order({"conv": conv, "bn": nn.BatchNorm2d(out_channels, eps=0.001), "relu": nn.ReLU()})
@@ -90,17 +90,17 @@ class AuxiliaryHead(nn.Module):
         self.fc2 = nn.Linear(1024, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores of every class."""
+        """Return scores (N, num_classes)."""
         x = self.relu(self.fc1(self.flatten(self.conv(self.pool(x)))))
         scores: torch.Tensor = self.fc2(self.dropout(x))
         return scores
 
 
 class GoogLeNet(nn.Module):
-    """Images (N, C, H, W) to scores (N, num_classes).
+    """A network from images (N, C, H, W) to scores (N, num_classes).
 
-    With auxiliary heads, training answers with (scores, scores of 4d's head, scores of 4a's head), to be weighed 1 and
-    `auxiliary_weight`; evaluation answers with the scores alone.
+    With auxiliary heads, training mode returns (scores, scores of 4d's head, scores of 4a's head), for a loss with
+    weights 1 and `auxiliary_weight`; evaluation mode returns the scores alone.
     """
 
     auxiliary_weight = 0.3  # section 5
@@ -135,7 +135,7 @@ class GoogLeNet(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.01) if norm else nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """(N, C, H, W) to (N, num_classes)."""
+        """Return scores (N, num_classes) of images (N, C, H, W)."""
         x = self.norm1(self.maxpool1(self.conv1(x)))
         x = self.maxpool2(self.norm2(self.conv3(self.conv2(x))))
         early: list[torch.Tensor] = []
@@ -151,7 +151,7 @@ class GoogLeNet(nn.Module):
 
 
 def _pooling() -> nn.MaxPool2d:
-    """3x3 with stride 2; table 1's 112 -> 56 -> 28 -> 14 -> 7 round up."""
+    """Build the 3x3 pooling with stride 2; table 1's 112 -> 56 -> 28 -> 14 -> 7 round up."""
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
@@ -163,12 +163,12 @@ def googlenet(
     paper: bool = False,
     dropout: float | None = None,
 ) -> GoogLeNet:
-    """GoogLeNet on images (N, in_channels, H, W) of any size.
+    """Build GoogLeNet for images (N, in_channels, H, W) of any size.
 
     Args:
         num_classes: outputs.
         in_channels: input channels.
-        auxiliary: the two heads half-way; in training the network then answers with three scores.
+        auxiliary: the two heads half-way; in training mode the network then returns three scores.
         paper: as in 2014: biases and response normalization instead of batch normalization, true 5x5 windows.
         dropout: share of the last maps dropped in training; None: 0.4 in the paper's form, else torchvision's 0.2.
     """

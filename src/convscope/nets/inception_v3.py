@@ -37,7 +37,7 @@ Pair = tuple[int, int]
 
 
 def unit(in_channels: int, out_channels: int, kernel: int | Pair, *, stride: int = 1, same: bool = True) -> nn.Module:
-    """Convolution, batch normalization, ReLU; `same` keeps the size at stride 1, otherwise nothing is padded."""
+    """Build convolution, batch normalization and ReLU; `same` keeps the size at stride 1, else there is no padding."""
     sides = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (sides[0] // 2, sides[1] // 2) if same else (0, 0)
     return in_order(
@@ -181,16 +181,16 @@ class AuxiliaryHeadV3(nn.Module):
         self.fc = nn.Linear(768, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores of every class."""
+        """Return scores (N, num_classes)."""
         scores: torch.Tensor = self.fc(self.flatten(self.avgpool(self.conv1(self.conv0(self.pool(x))))))
         return scores
 
 
 class InceptionV3(nn.Module):
-    """Images (N, C, H, W) to scores (N, num_classes).
+    """A network from images (N, C, H, W) to scores (N, num_classes).
 
-    With the auxiliary head, training answers with (scores, the head's scores), to be weighed 1 and `auxiliary_weight`;
-    evaluation answers with the scores alone.
+    With the auxiliary head, training mode returns (scores, the head's scores), for a loss with weights 1 and
+    `auxiliary_weight`; evaluation mode returns the scores alone.
     """
 
     auxiliary_weight = 0.4
@@ -225,7 +225,7 @@ class InceptionV3(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """(N, C, H, W) to (N, num_classes)."""
+        """Return scores (N, num_classes) of images (N, C, H, W)."""
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(self.maxpool1(x)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(self.maxpool2(x))))
@@ -241,7 +241,7 @@ TO_HEAD = ((3, 2, 0), (3, 1, 0), (3, 1, 1), (3, 2, 0), (1, 1, 0), (3, 1, 0), (3,
 
 
 def head_fits(image_size: tuple[int, int]) -> bool:
-    """Whether figure 8's head, a pooling of 5 by steps of 3 and a 5x5, has room on an image of this size in pixels.
+    """Return whether figure 8's head (pooling of 5, stride 3, then a 5x5) fits an image of this size in pixels.
 
     >>> head_fits((299, 299)), head_fits((224, 224))
     (True, False)
@@ -263,10 +263,10 @@ def inception_v3(
     auxiliary: bool | None = None,
     dropout: float = 0.5,
 ) -> InceptionV3:
-    """Inception-v3 on images (N, in_channels, H, W) of at least 75x75 pixels.
+    """Build Inception-v3 for images (N, in_channels, H, W) of at least 75x75 pixels.
 
-    `auxiliary` adds the head of figure 8, and in training the network then answers with two scores; None adds it
-    where the image leaves room for it, as the paper's does.
+    `auxiliary` adds the head of figure 8, and in training mode the network then returns two scores; None adds it
+    if it fits the image, as it does the paper's.
     """
     head = head_fits(image_size) if auxiliary is None else auxiliary
     return InceptionV3(num_classes=num_classes, in_channels=in_channels, auxiliary=head, dropout=dropout)

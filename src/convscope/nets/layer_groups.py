@@ -1,4 +1,4 @@
-"""A network's parts from the image to the answer: which to freeze, and how fast each learns."""
+"""A network's parts from input to output: freezing, and layer-wise learning-rate decay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALL_BUT_LAST = "backbone"
 
 
 def parts(network: nn.Module) -> dict[str, nn.Module]:
-    """The parts that have weights, by name, in the order of definition, which is that of depth.
+    """Return the parts that have weights, by name, in order of definition, which is that of depth.
 
     >>> from convscope.nets.build import build
     >>> list(parts(build("resnet18", num_classes=2)))
@@ -33,7 +33,7 @@ def parts(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
-    """Take parts out of training; returns their names.
+    """Freeze parts of a network, and return their names.
 
     Args:
         network: the network, changed in place.
@@ -54,7 +54,7 @@ def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
 
 
 def part_names(network: nn.Module, what: str) -> tuple[str, ...]:
-    """Return the parts that `what` means, as `freeze` takes it; the network is left as it is.
+    """Return the names of the parts that `freeze` would freeze; the network is not changed.
 
     Raises:
         CaptureError: no part has such a name, or nothing would be left to train.
@@ -103,7 +103,7 @@ def parts_with(network: nn.Module, names: Iterable[str], have: Collection[str]) 
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode, except for frozen modules: their batch normalization keeps its averages, their dropout is off."""
+    """Set training mode, except for frozen modules: their batch statistics are kept, their dropout is off."""
     network.train()
     for module in network.modules():
         if any(True for _ in module.parameters()) and not _learns(module):
@@ -111,11 +111,11 @@ def train_mode(network: nn.Module) -> None:
 
 
 def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
-    """How fast each parameter learns, by its name: 1 in the last part, times `decay` for each part before it.
+    """Return each parameter's learning-rate factor by name: 1 in the last part, times `decay` for each part before it.
 
-    A normalization learns as fast as the part that it follows; frozen parts are not counted.
+    A normalization has the factor of the part that it follows; frozen parts are not counted.
 
-    The first layers of a trained network see edges and colours that every task needs, so they should move least
+    The first layers of a trained network detect edges and colours that every task needs, so they should change least
     (Howard and Ruder, "Universal Language Model Fine-tuning", ACL 2018, section 3.2, calls it discriminative).
 
     >>> from convscope.nets.build import build

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def in_order(layers: Mapping[str, nn.Module]) -> nn.Sequential:
-    """A sequence whose layers have names, so that a network reads like its paper's table.
+    """Return a Sequential with named layers, so that a network reads like its paper's table.
 
     >>> [name for name, _ in in_order({"conv1": nn.Conv2d(3, 8, 3), "relu1": nn.ReLU()}).named_children()]
     ['conv1', 'relu1']
@@ -19,7 +19,7 @@ def in_order(layers: Mapping[str, nn.Module]) -> nn.Sequential:
 
 
 def kaiming_fan_out(network: nn.Module) -> None:
-    """He and others' initialization (2015) of every convolution, by its outputs, as the ResNet papers use it."""
+    """Initialize every convolution by He and others (2015), with fan-out, as the ResNet papers do."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -61,7 +61,7 @@ class ConvNorm(nn.Sequential):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs every channel by what the whole map says of it: (N, C, H, W) to the same.
+    """A gate for each channel, computed from the means of all maps: (N, C, H, W) to the same.
 
     Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018, section 3: mean over the map, two full connections
     (1x1 convolutions here) with a ReLU between, and a gate between 0 and 1.

@@ -1,9 +1,9 @@
-"""LeNet-5, the network that read cheques (1998).
+"""LeNet-5 (1998), for handwritten digits on cheques.
 
 LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", Proc. IEEE 86(11), section
 II-B and figure 2. Layers keep the paper's names: C is a convolution, S subsampling, F full connection.
 
-Left as it is, `lenet5` is the form that everybody trains today (61,706 parameters); with
+By default `lenet5` is the form in common use today (61,706 parameters); with
 `subsampling="trainable", connections="1998", output="rbf", activation="scaled-tanh"` it is the paper's (60,000).
 """
 
@@ -53,7 +53,7 @@ class ScaledTanh(nn.Module):
     """The paper's squashing function, `1.7159 tanh(2/3 x)`, which maps 1 to 1 and -1 to -1 (appendix A)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Any shape to the same shape."""
+        """Return the squashed values, of the same shape."""
         return 1.7159 * torch.tanh(x * (2 / 3))
 
 
@@ -66,7 +66,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class TrainableSubsampling(nn.Module):
-    """Adds each 2x2 square, times one trained coefficient per map, plus one bias, then squashes (section II-B)."""
+    """The sum of each 2x2 square times a trained coefficient per map, plus a bias, then a squashing (section II-B)."""
 
     def __init__(self, maps: int, activation: nn.Module) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class TrainableSubsampling(nn.Module):
         self.activation = activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, maps, H, W) to (N, maps, H // 2, W // 2)."""
+        """Return (N, maps, H // 2, W // 2) from (N, maps, H, W)."""
         squashed: torch.Tensor = self.activation(4 * F.avg_pool2d(x, 2) * self.weight + self.bias)
         return squashed
 
@@ -89,7 +89,7 @@ class PartialConvolution(nn.Module):
         self.maps = nn.ModuleList(nn.Conv2d(len(maps), 1, 5) for maps in sources)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 6, H, W) to (N, 16, H - 4, W - 4)."""
+        """Return (N, 16, H - 4, W - 4) from (N, 6, H, W)."""
         pieces = zip(self.maps, self.sources, strict=True)
         return torch.cat([conv(torch.cat([x[:, i : i + 1] for i in maps], 1)) for conv, maps in pieces], 1)
 
@@ -112,12 +112,12 @@ class RadialOutput(nn.Module):
         self.register_buffer("codes", signs.float() * 2 - 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 84) to (N, num_classes)."""
+        """Return scores (N, num_classes) of features (N, 84)."""
         return -(x.unsqueeze(1) - self.codes).square().sum(2) / 16
 
 
 class LeNet5(nn.Module):
-    """C1-S2-C3-S4-C5-F6-output: images (N, C, H, W) to scores (N, num_classes)."""
+    """C1-S2-C3-S4-C5-F6-output, from images (N, C, H, W) to scores (N, num_classes)."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class LeNet5(nn.Module):
         self.output: nn.Module = RadialOutput(84, num_classes) if output == "rbf" else nn.Linear(84, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, num_classes)."""
+        """Return scores (N, num_classes) of images (N, C, H, W)."""
         x = self.s2(self.act1(self.c1(x)))
         x = self.s4(self.act3(self.c3(x)))
         x = self.act5(self.c5(x))
@@ -177,7 +177,7 @@ def lenet5(
     connections: Literal["full", "1998"] = "full",
     output: Literal["linear", "rbf"] = "linear",
 ) -> LeNet5:
-    """LeNet-5 on images (N, in_channels, H, W) of at least 12x12 pixels.
+    """Build LeNet-5 for images (N, in_channels, H, W) of at least 12x12 pixels.
 
     Up to 28x28, C1 pads by 2, so that MNIST's 28x28 gives the paper's maps; larger images are not padded.
 

@@ -1,4 +1,4 @@
-"""M5 (2016): a one-dimensional network that hears a waveform, sample by sample.
+"""M5 (2016): a one-dimensional network on raw waveforms.
 
 Dai, Dai, Qu, Li, Das, "Very Deep Convolutional Neural Networks for Raw Waveforms", ICASSP 2017, arXiv:1610.00087,
 section 2 and table 1.
@@ -30,7 +30,7 @@ CONVOLUTIONS = ((80, 128, 4), (3, 128, 1), (3, 256, 1), (3, 512, 1))
 
 
 def m5(*, num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
-    """M5 on waveforms (N, in_channels, samples); the paper gives it four seconds at 8 kHz, 32,000 samples.
+    """Build M5 for waveforms (N, in_channels, samples); the paper's have 32,000 samples, four seconds at 8 kHz.
 
     Raises:
         GeometryError: a waveform too short for the four poolings.

@@ -31,7 +31,7 @@ SEPARABLE = (
 
 
 def separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """3x3 within each map, then 1x1 across maps (figure 3): (N, in, H, W) to (N, out, H / stride, W / stride)."""
+    """Build 3x3 within each map, then 1x1 across maps (figure 3): (N, in, H, W) to (N, out, H / stride, W / stride)."""
     return in_order(
         {
             "depthwise": ConvNorm(in_channels, in_channels, 3, stride=stride, groups=in_channels),
@@ -41,7 +41,7 @@ def separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
 
 
 def mobilenet_v1(*, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0) -> nn.Sequential:
-    """MobileNet on images (N, in_channels, H, W) of any size; `width` thins every layer (section 3.3)."""
+    """Build MobileNet for images (N, in_channels, H, W) of any size; `width` thins every layer (section 3.3)."""
     channels = round(32 * width)
     layers: dict[str, nn.Module] = {"conv1": ConvNorm(in_channels, channels, 3, stride=2)}
     for number, (maps, stride) in enumerate(SEPARABLE, start=1):

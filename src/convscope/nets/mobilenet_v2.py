@@ -52,13 +52,13 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the answer to the input, or give it alone."""
+        """Return the block's output, added to the input if the shapes agree."""
         out: torch.Tensor = self.conv(x)
         return x + out if self.residual else out
 
 
 def mobilenet_v2(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> nn.Sequential:
-    """MobileNetV2 on images (N, in_channels, H, W) of any size."""
+    """Build MobileNetV2 for images (N, in_channels, H, W) of any size."""
     layers: list[nn.Module] = [ConvNorm(in_channels, 32, 3, stride=2, activation=nn.ReLU6)]
     channels = 32
     for expansion, maps, repetitions, stride in BOTTLENECKS:

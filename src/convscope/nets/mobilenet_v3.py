@@ -70,7 +70,7 @@ def unit(
     groups: int = 1,
     activation: type[nn.Module] | None,
 ) -> ConvNorm:
-    """A convolution, batch normalization with the paper's slow averages (section 6.1.1), an activation or none."""
+    """Build a convolution, batch normalization with the paper's momentum (section 6.1.1), and an activation or none."""
     return ConvNorm(
         in_channels,
         out_channels,
@@ -84,7 +84,7 @@ def unit(
 
 
 def squeezed(channels: int) -> int:
-    """A quarter of the channels, rounded to a multiple of 8, never down by more than a tenth (section 5.3).
+    """Return a quarter of the channels, rounded to a multiple of 8, never down by more than a tenth (section 5.3).
 
     >>> squeezed(72), squeezed(16)
     (24, 8)
@@ -119,7 +119,7 @@ class InvertedResidualV3(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in, H, W) to (N, out, H / stride, W / stride)."""
+        """Return (N, out, H / stride, W / stride) from (N, in, H, W)."""
         out: torch.Tensor = self.block(x)
         return x + out if self.residual else out
 
@@ -127,7 +127,7 @@ class InvertedResidualV3(nn.Module):
 def mobilenet_v3(
     *, size: Literal["large", "small"], num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
 ) -> nn.Sequential:
-    """MobileNetV3 on images (N, in_channels, H, W) of any size."""
+    """Build MobileNetV3 for images (N, in_channels, H, W) of any size."""
     layers: list[nn.Module] = [unit(in_channels, 16, 3, stride=2, activation=nn.Hardswish)]
     channels = 16
     for kernel_size, expanded, maps, weighed, activation, stride in BLOCKS[size]:

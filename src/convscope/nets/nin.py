@@ -21,7 +21,7 @@ STAGES = {
 
 
 def mlpconv(in_channels: int, kernel_size: int, widths: tuple[int, int, int]) -> list[nn.Module]:
-    """A convolution and two 1x1 convolutions, each with a ReLU: (N, in, H, W) to (N, widths[2], H, W)."""
+    """Build a convolution and two 1x1 convolutions, each with a ReLU: (N, in, H, W) to (N, widths[2], H, W)."""
     first, second, third = widths
     return [
         nn.Conv2d(in_channels, first, kernel_size, padding=kernel_size // 2),
@@ -34,7 +34,7 @@ def mlpconv(in_channels: int, kernel_size: int, widths: tuple[int, int, int]) ->
 
 
 def nin(*, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> nn.Sequential:
-    """Network in network on images (N, in_channels, H, W); the last block has one map for each class."""
+    """Build Network in network for images (N, in_channels, H, W); the last block has one map for each class."""
     network = in_order(
         {
             "block1": nn.Sequential(*mlpconv(in_channels, 5, (192, 160, 96)), nn.MaxPool2d(3, stride=2, padding=1)),

@@ -50,9 +50,9 @@ STAGES = {
 
 
 def notes_39(*, num_classes: int = 10, in_channels: int = 3, image_size: tuple[int, int] = (39, 39)) -> nn.Sequential:
-    """The notes' first whole network: three convolutions without pooling, 39x39x3 to 7x7x40, and a softmax layer.
+    """Build the notes' first network: three convolutions without pooling, 39x39x3 to 7x7x40, and a softmax layer.
 
-    The notes name no activation; ReLU stands here.
+    The notes name no activation; ReLU is used here.
 
     Raises:
         GeometryError: an image too small for the three windows.
@@ -71,9 +71,9 @@ def notes_39(*, num_classes: int = 10, in_channels: int = 3, image_size: tuple[i
 
 
 def notes_block(*, num_classes: int = 64, in_channels: int = 3) -> nn.Sequential:
-    """The block whose shapes the notes track: 16, 32 and 64 maps, pooling between, the mean of each map at the end.
+    """Build the block whose shapes the notes track: 16, 32 and 64 maps, pooling between, then global average pooling.
 
-    It has no classifier: with 64 classes its 64 means are the answer (23,584 parameters); another count adds a linear
+    It has no classifier: with 64 classes its 64 means are the scores (23,584 parameters); another count adds a linear
     layer after them.
     """
     layers: dict[str, nn.Module] = {
@@ -96,12 +96,12 @@ def notes_block(*, num_classes: int = 64, in_channels: int = 3) -> nn.Sequential
 def notes_fundus(
     *, num_classes: int = 5, in_channels: int = 3, downsampling: Literal["max", "stride"] = "max"
 ) -> nn.Sequential:
-    """The notes' design for 512x512 photographs of the retina in 5 grades: four pairs of 3x3, batch normalization.
+    """Build the notes' design for 512x512 fundus photographs in 5 grades: four pairs of 3x3, batch normalization.
 
     Args:
         num_classes: outputs.
         in_channels: input channels.
-        downsampling: "max" pools 2x2 after each pair; "stride" lets the second convolution of a pair take steps of 2,
+        downsampling: "max" pools 2x2 after each pair; "stride" gives the second convolution of a pair stride 2,
             which the notes call increasingly preferred.
     """
     layers: dict[str, nn.Module] = {}
@@ -129,7 +129,7 @@ def notes_fundus(
 
 
 def tinyvgg(*, num_classes: int = 10, in_channels: int = 3, image_size: tuple[int, int] = (64, 64)) -> nn.Sequential:
-    """CNN Explainer's network: four 3x3 convolutions of 10 maps without padding, two poolings, one linear layer.
+    """Build CNN Explainer's network: four 3x3 convolutions of 10 maps without padding, two poolings, one linear layer.
 
     Raises:
         GeometryError: an image too small for the windows.

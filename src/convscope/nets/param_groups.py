@@ -1,7 +1,7 @@
-"""What a network may tell of how it wants to be trained: which parameters learn at a pace of their own.
+"""Parameter groups with learning rates of their own, declared by the network.
 
-Most networks say nothing, and all of their parameters learn at the recipe's rate. One whose scores or biases are far
-from ordinary size knows better than any rule how fast these should move, and which filters may be rescaled at will.
+Most networks declare none, and all of their parameters use the recipe's learning rate. A network whose scores or biases
+are of unusual scale declares the rates of these, and which filters may be rescaled without changing its output.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class ParamGroup:
-    """How fast a parameter learns beside the filters, by steepest descent on the mean loss of a step.
+    """The settings of a parameter that is trained apart from the filters, by SGD on the mean loss of a step.
 
     Args:
-        rate: its highest learning rate for each image of a step: a step of 1,000 images has 1,000 times this rate.
-        decay: the share of itself that it loses for each image of a step, at the highest rate.
-        until: the share of the run in which it learns; its rate falls to 0 there, and it is frozen from then on.
+        rate: its peak learning rate per image of the batch: a batch of 1,000 images has 1,000 times this rate.
+        decay: its weight decay per image of the batch, at the peak rate: the share subtracted in a step.
+        until: the share of the run in which it is trained; its rate decays to 0 there, then it is frozen.
     """
 
     rate: float
@@ -30,13 +30,13 @@ class ParamGroup:
 
 @runtime_checkable
 class HasParamGroups(Protocol):
-    """A network that says how fast its parameters learn."""
+    """A network that declares parameter groups."""
 
     def param_groups(self) -> Mapping[str, ParamGroup]:
-        """The parameters that have a pace of their own, by name."""
+        """Return the settings of parameters with a learning rate of their own, by name."""
 
     def scale_free(self) -> frozenset[str]:
-        """The filters, by name, whose scale changes no answer, since a batch normalization follows."""
+        """Return the names of filters whose scale does not change the output, as a batch normalization follows."""
 
 
 @runtime_checkable
@@ -44,14 +44,14 @@ class Whitened(Protocol):
     """A network whose first layer is fitted to the images before it is trained."""
 
     def fit_whitening(self, images: torch.Tensor) -> None:
-        """Fit it to normalised images (N, C, H, W)."""
+        """Fit the first layer to normalised images (N, C, H, W)."""
 
 
 def param_groups_of(network: object) -> Mapping[str, ParamGroup]:
-    """The parameters of a network that have a pace of their own; of most networks none."""
+    """Return the parameter groups that a network declares, by parameter name; empty for most networks."""
     return network.param_groups() if isinstance(network, HasParamGroups) else {}
 
 
 def scale_free_of(network: object) -> frozenset[str]:
-    """The filters of a network that may have any scale, as far as it says so."""
+    """Return the names of the filters that a network declares to be scale-free."""
     return network.scale_free() if isinstance(network, HasParamGroups) else frozenset()

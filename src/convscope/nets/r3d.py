@@ -1,4 +1,4 @@
-"""R3D-18 (2017): ResNet-18 with every window grown through time.
+"""R3D-18 (2017): ResNet-18 with 3-D convolutions over time.
 
 Tran, Wang, Torresani, Ray, LeCun, Paluri, "A Closer Look at Spatiotemporal Convolutions for Action Recognition",
 CVPR 2018, arXiv:1711.11248, section 3.2 and table 1. Parameters are named as in torchvision (`video.r3d_18`).
@@ -42,14 +42,14 @@ class BasicBlock3d(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the two convolutions' answer to the input."""
+        """Add the output of the two convolutions to the input."""
         kept = x if self.downsample is None else self.downsample(x)
         out: torch.Tensor = self.relu(self.conv2(self.conv1(x)) + kept)
         return out
 
 
 def r3d_18(*, num_classes: int = 400, in_channels: int = 3) -> nn.Sequential:
-    """R3D-18 on clips (N, in_channels, frames, H, W) of any size."""
+    """Build R3D-18 for clips (N, in_channels, frames, H, W) of any size."""
     parts: dict[str, nn.Module] = {
         # The first convolution leaves time alone (stride 1) and there is no pooling after it.
         "stem": nn.Sequential(

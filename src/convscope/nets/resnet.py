@@ -1,4 +1,4 @@
-"""Residual networks (2015): a block adds what it learned to what it was given.
+"""Residual networks (2015): a block adds its output to its input.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385, section 3 and table 1.
 Parameters are named as in torchvision, so that its weight files load.
@@ -44,7 +44,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """The projection of section 3.3, option B: 1x1 where the shape changes, nothing elsewhere."""
+    """Build the projection of section 3.3, option B: 1x1 if the shape changes, else the identity."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
@@ -68,7 +68,7 @@ class BasicBlock(nn.Module):
         self.relu2 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the two convolutions' answer to the input."""
+        """Add the output of the two convolutions to the input."""
         kept = x if self.downsample is None else self.downsample(x)
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
@@ -97,7 +97,7 @@ class Bottleneck(nn.Module):
         self.relu3 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the three convolutions' answer to the input."""
+        """Add the output of the three convolutions to the input."""
         kept = x if self.downsample is None else self.downsample(x)
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.relu2(self.bn2(self.conv2(x)))
@@ -134,7 +134,7 @@ class ResNet(nn.Module):
         kaiming_fan_out(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, num_classes)."""
+        """Return scores (N, num_classes) of images (N, C, H, W)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for number in range(1, 5):
             x = self.get_submodule(f"layer{number}")(x)
@@ -151,7 +151,7 @@ def resnet(
     stem: Literal["auto", "imagenet", "small"] = "auto",
     stride_in: Literal["3x3", "1x1"] = "3x3",
 ) -> ResNet:
-    """A residual network on images (N, in_channels, H, W) of any size.
+    """Build a residual network for images (N, in_channels, H, W) of any size.
 
     Args:
         depth: weighted layers, as in table 1.

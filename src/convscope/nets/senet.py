@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation networks (2017): residual blocks that weigh their channels; the last ImageNet winner.
+"""Squeeze-and-excitation networks (2017): residual blocks with a gate for each channel; the winner of ILSVRC 2017.
 
 Hu, Shen, Sun, "Squeeze-and-Excitation Networks", CVPR 2018, arXiv:1709.01507, section 3, table 1 and, for SENet-154,
 section 6.5 and the appendix. Parameters are named as in timm (`seresnet50`, `senet154`), so that its weight files load.
@@ -80,7 +80,7 @@ class SEBottleneck(nn.Module):
         self.relu3 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the weighed answer to the input."""
+        """Add the gated output to the input."""
         kept = x if self.downsample is None else self.downsample(x)
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.relu2(self.bn2(self.conv2(x)))
@@ -105,7 +105,7 @@ def seresnet50(
     image_size: tuple[int, int] = (224, 224),
     stem: Literal["auto", "imagenet", "small"] = "auto",
 ) -> nn.Sequential:
-    """ResNet-50 whose every block weighs its channels, on images (N, in_channels, H, W) of any size.
+    """Build ResNet-50 with squeeze-and-excitation in every block, for images (N, in_channels, H, W) of any size.
 
     Images with a side below 64 pixels get ResNet's stem for small images, when `stem` is "auto".
     """
@@ -131,7 +131,7 @@ def seresnet50(
 
 
 def senet154(*, num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential:
-    """SENet-154 on images (N, in_channels, H, W): a ResNeXt-152 of 64 groups with channels weighed and five changes.
+    """Build SENet-154 for images (N, in_channels, H, W): ResNeXt-152, 64 groups, channel gates and five changes.
 
     The changes (appendix): twice the maps in the 3x3, half in the first 1x1, a stem of three 3x3, 3x3 shortcuts where
     the map is halved, dropout before the classifier.

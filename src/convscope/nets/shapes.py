@@ -1,4 +1,4 @@
-"""Shapes through a network without arithmetic: the module runs on the meta device, its own weights untouched."""
+"""Trace shapes through a network without arithmetic: the module runs on the meta device."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2
 
 
 class VanishedError(GeometryError):
-    """An input so small that nothing is left of it at some layer."""
+    """An input so small that a layer's output has size 0."""
 
 
 def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int = 1) -> dict[str, tuple[int, ...]]:
-    """Output shape of every module, by its name, in the order in which they finish; "" is the network itself.
+    """Return the output shape of every module by name, in the order in which they finish; "" is the network itself.
 
-    Shapes are without the batch. Weights, modes and the random state are left as found. A module that is used more
-    than once keeps its last shape; one that does not answer with a tensor is left out.
+    Shapes are without the batch. Weights, modes and the random state are not changed. A module that is used more than
+    once has its last shape; one whose output is not a tensor is left out.
 
     Raises:
         VanishedError: the input is too small, or of a size that the network does not take; the message names the
@@ -69,9 +69,9 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
 
 
 def flat_features(features: nn.Module, input_shape: Sequence[int], *, name: str = "features") -> int:
-    """How many numbers `features` leaves of one input: the width of the fully connected layer after it.
+    """Return the number of values that `features` makes of one input: the inputs of a fully connected layer after it.
 
-    `name` is what the network will call it, for errors; "" when its layers will be the network's own.
+    `name` is its name in the network, for errors; "" if its layers become the network's own.
 
     >>> flat_features(nn.Sequential(nn.Conv2d(1, 16, 5), nn.MaxPool2d(2)), (1, 14, 14))
     400
@@ -81,7 +81,7 @@ def flat_features(features: nn.Module, input_shape: Sequence[int], *, name: str 
 
 
 def _where(inside: list[tuple[str, nn.Module, tuple[int, ...]]], error: Exception) -> str:
-    """Which layer the run stopped in, and why in our own words where the layer is a window."""
+    """Return the layer in which the run stopped and the reason, from `Window` if the layer is a window."""
     name, module, shape = inside[-1]
     layer = f"layer {name!r} ({type(module).__name__})" if name else type(module).__name__
     try:

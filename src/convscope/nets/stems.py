@@ -1,4 +1,4 @@
-"""When a network takes its stem for small images: decided once, here."""
+"""The choice of a stem for small images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SMALL_IMAGE = 64
 
 
 def takes_small_stem(stem: str, image_size: Sequence[int]) -> bool:
-    """Whether `stem` ("auto", "imagenet" or "small") means the small one for images of this size, in pixels.
+    """Return whether `stem` ("auto", "imagenet" or "small") is the small one for images of this size, in pixels.
 
     >>> takes_small_stem("auto", (32, 32)), takes_small_stem("auto", (64, 64)), takes_small_stem("small", (224, 224))
     (True, False, True)

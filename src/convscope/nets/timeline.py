@@ -1,8 +1,8 @@
-"""The ImageNet years: the challenge's best top-5 error from hand-made features to SENet, as records, table and drawing.
+"""The ImageNet years: the challenge's best top-5 errors up to SENet, as records, table and chart.
 
 Source: Russakovsky and others, "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015, table 8 (to 2014), and
 the challenge's result pages for 2015 and 2017; figures beside them from the networks' papers. Errors are in percent of
-images whose class is not among the five guessed. No torch is imported here.
+images whose class is not among the top 5. No torch is imported here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ HUMAN_TOP5_ERROR = 5.1
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Another error that is quoted for the same year.
+    """Another error quoted for the same year.
 
     Args:
-        top5_error: percent of images, five guesses each.
+        top5_error: top-5 error in percent of images.
         measured: what was measured: which images, and how many networks were averaged.
     """
 
@@ -37,13 +37,13 @@ class Entrant:
 
     Args:
         year: of the challenge.
-        title: the network, or what came before networks.
-        top5_error: percent of test images, five guesses each.
+        title: the network, or the method before networks.
+        top5_error: top-5 error in percent of test images.
         measured: what was measured: which images, and how many networks were averaged.
         layers: weighted layers, or None without a network.
         idea: what was new.
         name: its name in the catalogue, or None where it isn't there.
-        others: the other figures that are quoted for it, and what they are.
+        others: the other figures quoted for it.
     """
 
     year: int
@@ -56,7 +56,7 @@ class Entrant:
     others: tuple[Figure, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
-        """The record as JSON-able values."""
+        """Return the record as JSON-able values."""
         return asdict(self)
 
 
@@ -163,7 +163,7 @@ def error_of(top5_error: float) -> tuple[Entrant, str]:
 
 
 def other_figures() -> list[tuple[str, str]]:
-    """Return what else is quoted for each entrant: (entrant and year, the figures and what they are).
+    """Return the other figures quoted for each entrant: (entrant and year, the figures).
 
     >>> other_figures()[1]
     ('Clarifai, 2013', "14.8 % (test, six networks averaged, in ZFNet's paper)")
@@ -179,7 +179,7 @@ def other_figures() -> list[tuple[str, str]]:
 
 
 def timeline_table(parameters: dict[str, int]) -> Table:
-    """The years as a table; `parameters` has a network's count by its catalogue name."""
+    """Return the years as a table; `parameters` has each network's count by its catalogue name."""
     rows = [
         (
             str(entrant.year),
@@ -207,7 +207,7 @@ def timeline_table(parameters: dict[str, int]) -> Table:
 
 
 def timeline_drawing(*, width: float = 760, height: float = 420) -> Drawing:
-    """The years as bars: the error's height, the layers' number, and where a trained person stands."""
+    """Draw a bar chart of the errors by year, with the number of layers and the error of a trained person."""
     top, bottom, left = 70.0, height - 74.0, 34.0
     step = (width - left - 16) / len(ENTRANTS)
     scale = (bottom - top) / 30  # the axis ends at 30 %

@@ -1,4 +1,4 @@
-"""U-Net (2015): down to see what, up to see where, with a bridge at every size; a class for every pixel.
+"""U-Net (2015): a contracting and an expanding path, joined at every size; a class for every pixel.
 
 Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
 arXiv:1505.04597, section 2 and figure 1.
@@ -44,7 +44,7 @@ WIDTHS = (64, 128, 256, 512)
 
 
 def double_convolution(in_channels: int, out_channels: int, padding: int) -> nn.Sequential:
-    """Two 3x3 convolutions with ReLU: (N, in, H, W) to (N, out, H - 4, W - 4), or the same size with padding 1."""
+    """Build two 3x3 convolutions with ReLU: (N, in, H, W) to (N, out, H - 4, W - 4), or (H, W) if padded by 1."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=padding),
         nn.ReLU(),
@@ -54,14 +54,14 @@ def double_convolution(in_channels: int, out_channels: int, padding: int) -> nn.
 
 
 def crop_to(bridge: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The middle of `bridge` (N, C, H, W), as large as `like`; the odd pixel is left at the end."""
+    """Crop the centre of `bridge` (N, C, H, W) to the size of `like`; an odd pixel is cut at the end."""
     height, width = like.shape[-2:]
     top, left = (bridge.shape[-2] - height) // 2, (bridge.shape[-1] - width) // 2
     return bridge[..., top : top + height, left : left + width]
 
 
 class UNet(nn.Module):
-    """Images (N, C, H, W) to scores for every pixel (N, num_classes, H', W'): 572 gives 388 without padding."""
+    """A network from images (N, C, H, W) to scores (N, num_classes, H', W'): 572 gives 388 without padding."""
 
     def __init__(self, *, num_classes: int, in_channels: int, padding: int, dropout: float) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class UNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # section 3: deviation sqrt(2 / N)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, num_classes, H', W')."""
+        """Return scores (N, num_classes, H', W') of images (N, C, H, W)."""
         bridges = []
         for level in range(1, len(WIDTHS) + 1):
             bridges.append(self.get_submodule(f"down{level}")(x))
@@ -101,7 +101,7 @@ def unet(
     padding: Literal["valid", "same"] = "valid",
     dropout: float = 0.5,
 ) -> UNet:
-    """U-Net on images (N, in_channels, H, W); each output pixel has a score for every class.
+    """Build U-Net for images (N, in_channels, H, W); each output pixel has a score for every class.
 
     Args:
         num_classes: outputs for each pixel.

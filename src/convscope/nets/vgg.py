@@ -1,4 +1,4 @@
-"""VGG (2014): nothing but 3x3 convolutions and 2x2 pooling, deeper and deeper.
+"""VGG (2014): 3x3 convolutions and 2x2 pooling only, up to 19 layers.
 
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, arXiv:1409.1556,
 table 1, columns A, B, D and E. Parameters are named as in torchvision, so that its weight files load.
@@ -94,7 +94,7 @@ def vgg(
     in_channels: int = 3,
     dropout: float = 0.5,
 ) -> nn.Sequential:
-    """VGG on images (N, in_channels, H, W) of at least 32x32 pixels.
+    """Build VGG for images (N, in_channels, H, W) of at least 32x32 pixels.
 
     Args:
         depth: weighted layers, as in table 1.

@@ -1,9 +1,9 @@
-"""A first layer that need not be learned: it takes the correlations out of neighbouring pixels.
+"""A whitening first layer, fitted instead of trained: it decorrelates neighbouring pixels.
 
-Pixels of a photograph are much alike their neighbours, so the first filters of every network spend their time on
-learning differences. The principal components of small patches, scaled to equal variance, are known at once: they are
-the eigenvectors of the patches' covariance (Coates, Ng, Lee, "An Analysis of Single-Layer Networks in Unsupervised
-Feature Learning", AISTATS 2011, section 3.1, whitens patches so).
+Neighbouring pixels of a photograph are strongly correlated, and the first filters of a network learn differences of
+them. The principal components of small patches, scaled to equal variance, need no training: they are the eigenvectors
+of the patches' covariance (Coates, Ng, Lee, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning",
+AISTATS 2011, section 3.1, whitens patches so).
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Whitening(nn.Conv2d):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Set the filters from normalised images (N, C, H, W): what varies most comes first."""
+        """Fit the filters to normalised images (N, C, H, W); the component of the largest variance comes first."""
         directions = self.out_channels // 2
         found = whitening_filters(images, self.kernel_size[0], directions)
         self.weight.copy_(torch.cat([found, -found]))
 
 
 def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tensor:
-    """The first principal components of the images' patches, each over its standard deviation.
+    """Return the first principal components of the images' patches, each divided by its standard deviation.
 
     Args:
         images: normalised, (N, C, H, W).
         kernel_size: side of a patch.
-        directions: how many components, at most C * kernel_size².
+        directions: number of components, at most C * kernel_size².
 
     Returns:
         (directions, C, kernel_size, kernel_size), the component of the largest variance first.

@@ -1,4 +1,4 @@
-"""ZFNet (2013): AlexNet after looking inside it; smaller first windows, a smaller first step.
+"""ZFNet (2013): AlexNet with smaller first windows and a smaller first stride.
 
 Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, arXiv:1311.2901, figure 3.
 """
@@ -28,12 +28,12 @@ STAGES = {
 
 
 def _pooling() -> nn.MaxPool2d:
-    """3x3 with stride 2; the figure's 110 -> 55 -> 26 -> 13 round up."""
+    """Build the 3x3 pooling with stride 2; the figure's 110 -> 55 -> 26 -> 13 round up."""
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 def zfnet(*, num_classes: int = 1000, in_channels: int = 3, image_size: tuple[int, int] = (224, 224)) -> nn.Sequential:
-    """ZFNet on images (N, in_channels, H, W).
+    """Build ZFNet for images (N, in_channels, H, W).
 
     Raises:
         GeometryError: an image too small for conv2's 5x5 windows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Reshape
 
 

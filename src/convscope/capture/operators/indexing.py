@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule, axis_of
+from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape, Status, Taps
 from convscope.geometry.taps import listed_taps
 

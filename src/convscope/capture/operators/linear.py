@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.cost import matmul_macs
 from convscope.geometry.relation import Expand, Mix, Reshape
 

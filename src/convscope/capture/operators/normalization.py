@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape
 
 

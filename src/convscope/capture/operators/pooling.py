@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.relation import Mix, RelationStep, Status, Taps
 from convscope.geometry.taps import adaptive_taps, window_taps

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from convscope.capture.operators.elementwise import pointwise
-from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule, axis_of
+from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Mix, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, listed_taps
 

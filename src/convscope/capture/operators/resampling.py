@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, Status, Taps
 from convscope.geometry.resize import InterpolationMode, resize_taps
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from convscope.capture.recording.operator_rules import Call, Flow, OperatorRule, Rule, axis_of
+from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Concat, Expand, Mix, Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import listed_taps
 

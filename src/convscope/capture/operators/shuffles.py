@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
+from convscope.capture.operators.rule import Call, OperatorRule, Rule, axis_of
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.operator_rules import Call, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
+from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule, axis_of
 from convscope.capture.operators.shape import move
-from convscope.capture.recording.operator_rules import Call, Flow, Operand, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, Positions, TapTable, listed_taps, slice_taps
 

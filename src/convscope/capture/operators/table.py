@@ -18,7 +18,7 @@ from convscope.capture.operators import (
     shuffles,
     slices,
 )
-from convscope.capture.recording.operator_rules import Call, OperatorRule, Rule
+from convscope.capture.operators.rule import Call, OperatorRule, Rule
 
 RULES: Mapping[str, Rule] = {
     **elementwise.RULES,

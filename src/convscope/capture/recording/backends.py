@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import torch
 
+from convscope.capture.recording.aliasing import Signature
 from convscope.capture.recording.schema import Operator
-from convscope.capture.recording.tracking import Signature
 
 
 class Backend(Protocol):

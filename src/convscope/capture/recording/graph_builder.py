@@ -1,14 +1,14 @@
-"""The ledger of a capture: the values and nodes of the Graph, as they come to be."""
+"""Build the Graph of a capture: its values and nodes, in the order in which they ran."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from convscope.capture.recording.aliasing import Memory, Signature, Tracked
+from convscope.capture.recording.module_calls import ModuleCall
 from convscope.capture.recording.numbers import Numbers
-from convscope.capture.recording.place import ModuleCall
 from convscope.capture.recording.schema import describe, plain
 from convscope.capture.recording.templates import Template
-from convscope.capture.recording.tracking import Memory, Signature, Tracked
 from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
 
 
@@ -26,18 +26,18 @@ class GraphBuilder:
         self._memories = 0
 
     def new_memory(self) -> Memory:
-        """A piece of memory that was not there before."""
+        """Return a new piece of memory."""
         self._memories += 1
         return Memory(self._memories - 1)
 
-    def enter(self, signature: Signature, kind: ValueKind, name: str, memory: Memory) -> int:
-        """Write down a value that comes from outside, and give back its index."""
+    def add_value(self, signature: Signature, kind: ValueKind, name: str, memory: Memory) -> int:
+        """Add a value that no operation makes (input, parameter, buffer, constant), and return its index."""
         index = len(self.values)
         self.values.append(Value(index, signature.spec, kind, name, None, memory.index))
         self._reached.append(kind == "input")
         return index
 
-    def note(
+    def add_node(
         self,
         func: Any,
         settings: dict[str, Any],
@@ -47,13 +47,13 @@ class GraphBuilder:
         place: ModuleCall,
         made: list[Signature] | None = None,
     ) -> list[int]:
-        """Write down a node and the values that it makes, in these memories."""
-        reading = template.reading
+        """Add a node and the values that it makes, in these memories, and return their indices."""
+        rule = template.rule
         inputs = tuple(t.value for t in operands)
         reached = any(self._reached[v] for v in inputs)
         known = not reached and all(v in self.numbers for v in inputs)
         index, first = len(self.nodes), len(self.values)
-        name = f"{place.path}:{reading.op}" if place.path else reading.op
+        name = f"{place.path}:{rule.op}" if place.path else rule.op
         kind: ValueKind = "constant" if known else "activation"
         for slot, (signature, memory) in enumerate(zip(made or template.made, memories, strict=True)):
             self.values.append(Value(first + slot, signature.spec, kind, name, index, memory.index))
@@ -67,25 +67,25 @@ class GraphBuilder:
         if reached:
             paths = (
                 None
-                if reading.flows is None
+                if rule.flows is None
                 else tuple(
                     Path(inputs[f.source], first + f.output, f.steps, f.status)
-                    for f in reading.flows
+                    for f in rule.flows
                     if self._reached[inputs[f.source]]
                 )
             )
         outputs = range(first, len(self.values))
         self.nodes.append(
             Node(
-                index, reading.op, describe(func).target, place.path, place.call, inputs, tuple(outputs), arguments,
-                paths, reading.macs, reading.formula, reading.windows, reading.groups,
+                index, rule.op, describe(func).target, place.path, place.call, inputs, tuple(outputs), arguments,
+                paths, rule.macs, rule.formula, rule.windows, rule.groups,
             )
         )  # fmt: skip
         return list(outputs)
 
 
 def by_reference(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with each tensor as a reference to its value."""
+    """Return settings with each tensor as a reference to its value."""
     return {name: _reference(value) for name, value in settings.items()}
 
 

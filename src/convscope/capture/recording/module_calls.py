@@ -11,7 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from convscope.capture.recording.place import ModuleCall
+
+@dataclass(frozen=True, slots=True)
+class ModuleCall:
+    """A module's path, and which of its calls this is, from 0."""
+
+    path: str
+    call: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,20 @@
 """The numbers in tensors that do not depend on the input: constants, and what is computed from them.
 
-They are computed for real, on the CPU, and only when something asks: an index, `.item()`, a branch.
+They are computed for real, on the CPU, and only when an operation needs them: an index, `.item()`, a branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from convscope.capture.recording.backends import call
-from convscope.capture.recording.schema import Operator, describe
+from convscope.capture.recording.aliasing import Tracked, signature_of
+from convscope.capture.recording.backends import Backend, call
+from convscope.capture.recording.schema import Operator, describe, flat
 from convscope.graph.records import Ref
 
 Array = npt.NDArray[np.generic]
@@ -27,36 +28,36 @@ class NeedsNumbersError(Exception):
 
 
 class Numbers:
-    """Known tensors by value index, and recipes for the others."""
+    """Known tensors by value index, and the calls that compute the others."""
 
     def __init__(self) -> None:
         self._data: dict[int, torch.Tensor] = {}
-        self._recipes: dict[int, tuple[Any, dict[str, Any], int]] = {}
+        self._calls: dict[int, tuple[Any, dict[str, Any], int]] = {}
 
     def __contains__(self, value: int) -> bool:
-        return value in self._data or value in self._recipes
+        return value in self._data or value in self._calls
 
     def give(self, value: int, tensor: torch.Tensor) -> None:
-        """The value is this tensor, as it is now; it is not copied."""
+        """Set a value to a tensor as it is now; it is not copied."""
         self._data[value] = tensor.detach()
 
     def derive(self, value: int, function: Any, settings: dict[str, Any], output: int) -> None:
-        """The value is output number `output` of a call; tensors in `settings` are `Ref`s."""
-        self._recipes[value] = (function, settings, output)
+        """Set a value to output number `output` of a call; tensors in `settings` are `Ref`s."""
+        self._calls[value] = (function, settings, output)
 
     def array(self, value: int) -> Array | None:
-        """The numbers of a value; None where they are not known."""
+        """Return the numbers of a value; None where they are not known."""
         tensor = self.tensor(value)
         return None if tensor is None else as_array(tensor)
 
     def tensor(self, value: int) -> torch.Tensor | None:
-        """The value as a real tensor; None where it is not known."""
+        """Return the value as a real tensor; None where it is not known."""
         if value in self._data:
             return self._data[value]
-        recipe = self._recipes.get(value)
-        if recipe is None:
+        derivation = self._calls.get(value)
+        if derivation is None:
             return None
-        function, settings, output = recipe
+        function, settings, output = derivation
         try:
             result = self.evaluate(function, describe(function), settings)
         except NeedsNumbersError:
@@ -70,7 +71,7 @@ class Numbers:
         """Compute a call of known tensors for real; what it writes is a copy.
 
         Raises:
-            NeedsNumbers: one of its tensors is not known.
+            NeedsNumbersError: one of its tensors is not known.
         """
         actual = {name: convert(setting, self._require) for name, setting in settings.items()}
         for name in operator.written:
@@ -86,23 +87,23 @@ class Numbers:
         return tensor.cpu()
 
 
-# What torch says when something wants numbers that a stand-in has not.
-_ASKED = ("numpy", "tolist", "unallocated storage", "data pointer", "no data", "data-dependent", "data dependent")
-_ASKING = ("DataDependentOutputException", "DynamicOutputShapeException", "NeedsNumbers")
+# Parts of torch's messages where an operation needs numbers that a stand-in does not have.
+_MESSAGES = ("numpy", "tolist", "unallocated storage", "data pointer", "no data", "data-dependent", "data dependent")
+_EXCEPTIONS = ("DataDependentOutputException", "DynamicOutputShapeException", "NeedsNumbersError")
 
 
 def wants_numbers(problem: BaseException | None) -> bool:
-    """Whether a forward pass stopped because it asked for numbers."""
+    """Return whether a forward pass stopped because it needs numbers."""
     while problem is not None:
-        said = str(problem).lower()
-        if type(problem).__name__ in _ASKING or any(words in said for words in _ASKED):
+        message = str(problem).lower()
+        if type(problem).__name__ in _EXCEPTIONS or any(words in message for words in _MESSAGES):
             return True
         problem = problem.__cause__
     return False
 
 
 def as_array(tensor: torch.Tensor) -> Array:
-    """A tensor's numbers as NumPy holds them; bfloat16 becomes float32."""
+    """Return a tensor's numbers as a NumPy array; bfloat16 becomes float32."""
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
     return array
@@ -117,6 +118,20 @@ def convert(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def flat(values: Any) -> list[Any]:
-    """The leaves of nested lists and tuples, None left out."""
-    return [leaf for v in values for leaf in (flat(v) if isinstance(v, list | tuple) else [v]) if leaf is not None]
+def unmasked(indices: Sequence[Tracked | None], numbers: Numbers, backend: Backend) -> list[torch.Tensor | None]:
+    """Return the index tensors to run on, each mask as the indices of its true elements.
+
+    Raises:
+        NeedsNumbersError: a mask is computed from the input.
+    """
+    places: list[torch.Tensor | None] = []
+    for index in indices:
+        if index is None or index.signature.dtype not in (torch.bool, torch.uint8):
+            places.append(None if index is None else index.tensor)
+            continue
+        mask = numbers.array(index.value)
+        if mask is None:
+            raise NeedsNumbersError("a mask that is computed from the input")
+        listed = map(torch.from_numpy, np.nonzero(np.atleast_1d(mask)))
+        places += [backend.stand_in(t, signature_of(t)) for t in listed]
+    return places

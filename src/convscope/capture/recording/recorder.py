@@ -14,17 +14,14 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convscope.capture.recording.aliasing import SavedBuffers, Tracked, catch_up, record_write, signature_of
 from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
-from convscope.capture.recording.masks import unmasked
-from convscope.capture.recording.numbers import Array, NeedsNumbersError, as_array, convert, flat
-from convscope.capture.recording.place import ModuleCall
-from convscope.capture.recording.saved_buffers import SavedBuffers
-from convscope.capture.recording.schema import Operator, describe, is_composite
-from convscope.capture.recording.shared_memory import catch_up, wrote
+from convscope.capture.recording.module_calls import ModuleCall
+from convscope.capture.recording.numbers import Array, NeedsNumbersError, as_array, convert, unmasked
+from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
-from convscope.capture.recording.tracking import Tracked, signature_of
 from convscope.capture.saved import Kept
 from convscope.graph.records import ValueKind
 
@@ -47,20 +44,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     Args:
         named: id of each parameter and buffer -> (kind, name).
-        world: where operations run.
+        backend: where operations run.
     """
 
-    def __init__(self, named: Mapping[int, tuple[ValueKind, str]], world: Backend) -> None:
+    def __init__(self, named: Mapping[int, tuple[ValueKind, str]], backend: Backend) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's class has no types
-        self.ledger = GraphBuilder()
+        self.builder = GraphBuilder()
         self.kept = Kept()
         self.place = ModuleCall("", 0)
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
-        self.originals = SavedBuffers(named)
+        self.saved_buffers = SavedBuffers(named)
         self._named = named
-        self._world = world
+        self._backend = backend
         self._by_id: dict[int, Tracked] = {}
         # Every tensor seen is held, so that no id is used twice.
         self._held: list[Any] = []
@@ -87,7 +84,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         tracked = self._tracked(tensor)
         if tracked.pending is not None:
             self._record_factory(tracked)
-        self.kept.packed(tracked.value, self.ledger.nodes[-1] if self.ledger.nodes else None)
+        self.kept.packed(tracked.value, self.builder.nodes[-1] if self.builder.nodes else None)
 
     # The dispatch mode.
 
@@ -119,7 +116,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                 self._current(tracked)
             self.kept.begin()
             result = self._run(func, operator, settings, operands, tuple(key), given)
-            self.kept.end(len(self.ledger.nodes) - 1, operator.base)
+            self.kept.end(len(self.builder.nodes) - 1, operator.base)
             return result
         except NeedsNumbersError:
             raise
@@ -158,22 +155,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         key: Any,
         given: dict[str, Any],
     ) -> Any:
-        if operator.needs_values and not self._world.real:
+        if operator.needs_values and not self._backend.real:
             result = self._run_on_numbers(func, operator, settings)
             template = None
         else:
-            template = cached(key) if self._world.cacheable and operator.base not in READS_NUMBERS else None
+            template = cached(key) if self._backend.cacheable and operator.base not in READS_NUMBERS else None
             if template is None or operator.effect == "view":
-                if self._world.real:
-                    self.originals.keep(operator, settings)
+                if self._backend.real:
+                    self.saved_buffers.save(operator, settings)
                 result = self._fresh(func, operator, settings)
             else:
                 result = template.stand_ins() if operator.effect == "fresh" else None
         if not operator.written and not any(isinstance(leaf, torch.Tensor) for leaf in flat((result,))):
             return result
         if template is None:
-            template = template_of(operator, settings, operands, result, self.ledger.numbers)
-            if self._world.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
+            template = template_of(operator, settings, operands, result, self.builder.numbers)
+            if self._backend.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
                 keep(key, template)
         if operator.effect == "write":
             return self._record_write(func, operator, settings, operands, template, given)
@@ -182,9 +179,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def _fresh(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """Run an operation that was not seen before."""
-        signatures = results_of(operator.target, settings) if self._world.cacheable else None
+        signatures = results_of(operator.target, settings) if self._backend.cacheable else None
         if signatures is None:
-            return self._world.execute(func, operator, _tensors_of(settings))
+            return self._backend.execute(func, operator, _tensors_of(settings))
         made = tuple(signature.stand_in() for signature in signatures)
         return made[0] if len(made) == 1 else made
 
@@ -201,8 +198,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if view:
             memories = [operands[0].memory] * len(template.made)
         else:
-            memories = [self.ledger.new_memory() for _ in template.made]
-        values = self.ledger.note(func, settings, operands, template, memories, self.place)
+            memories = [self.builder.new_memory() for _ in template.made]
+        values = self.builder.add_node(func, settings, operands, template, memories, self.place)
         made = (result,) if isinstance(result, torch.Tensor) else flat(result)
         slot = 0
         for tensor in made:
@@ -228,9 +225,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         """A call that changes its arguments: they get new values; what it returns are the arguments themselves."""
         targets: list[Tracked] = flat([settings[name] for name in operator.written])
         memories, signatures = [t.memory for t in targets], [t.signature for t in targets]
-        values = self.ledger.note(func, settings, operands, template, memories, self.place, signatures)
+        values = self.builder.add_node(func, settings, operands, template, memories, self.place, signatures)
         for tracked, value in zip(targets, values, strict=True):
-            wrote(tracked, value)
+            record_write(tracked, value)
         returned = tuple(given[name] for name in operator.returned if name is not None)
         return returned[0] if len(returned) == 1 else returned or None
 
@@ -241,18 +238,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def _first_seen(self, tensor: torch.Tensor) -> Tracked:
         kind, name = self._named.get(id(tensor), ("constant", "constant"))
-        tracked = self._adopt(tensor, self._world.stand_in(tensor, signature_of(tensor)), kind, name)
+        tracked = self._adopt(tensor, self._backend.stand_in(tensor, signature_of(tensor)), kind, name)
         if id(tensor) in self._named:
             self.touched.add(id(tensor))
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
-            self.ledger.numbers.give(tracked.value, tensor)
+            self.builder.numbers.give(tracked.value, tensor)
             if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:
                 self.constants[tracked.value] = as_array(tensor).copy()
         return tracked
 
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
-        signature, memory = signature_of(tensor), self.ledger.new_memory()
-        tracked = Tracked(stand_in, signature, memory, self.ledger.enter(signature, kind, name, memory))
+        signature, memory = signature_of(tensor), self.builder.new_memory()
+        tracked = Tracked(stand_in, signature, memory, self.builder.add_value(signature, kind, name, memory))
         self._by_id[id(tensor)] = tracked
         self._held.append(tensor)
         return tracked
@@ -262,16 +259,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         tracked = self._tracked(args[0])
         if operator.effect == "write":
             return args[0]
-        result: torch.Tensor = self._world.execute(func, operator, {operator.names[0]: tracked.tensor})
+        result: torch.Tensor = self._backend.execute(func, operator, {operator.names[0]: tracked.tensor})
         self._by_id[id(result)] = tracked
         self._held.append(result)
         return result
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """A tensor from nothing: recorded when it is first read, since many never are."""
-        result = self._world.execute(func, operator, settings.copy())
+        result = self._backend.execute(func, operator, settings.copy())
         if isinstance(result, torch.Tensor):
-            tracked = Tracked(result, signature_of(result), self.ledger.new_memory(), -1)
+            tracked = Tracked(result, signature_of(result), self.builder.new_memory(), -1)
             tracked.pending = (func, operator, settings, self.place)
             self._by_id[id(result)] = tracked
             self._held.append(result)
@@ -280,8 +277,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     def _record_factory(self, tracked: Tracked) -> None:
         func, operator, settings, place = tracked.pending
         tracked.pending = None
-        template = template_of(operator, settings, [], tracked.tensor, self.ledger.numbers)
-        (tracked.value,) = self.ledger.note(func, settings, [], template, [tracked.memory], place)
+        template = template_of(operator, settings, [], tracked.tensor, self.builder.numbers)
+        (tracked.value,) = self.builder.add_node(func, settings, [], template, [tracked.memory], place)
 
     # Views and writes.
 
@@ -298,46 +295,47 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         operator = describe(func)
         full = {name: settings.get(name, operator.defaults.get(name)) for name in operator.names}
         operands = [leaf for leaf in flat(full.values()) if isinstance(leaf, Tracked)]
-        result = self._world.execute(func, operator, _tensors_of(full))
-        template = template_of(operator, full, operands, result, self.ledger.numbers)
+        result = self._backend.execute(func, operator, _tensors_of(full))
+        template = template_of(operator, full, operands, result, self.builder.numbers)
         memories = [operands[0].memory] * len(template.made)
-        return self.ledger.note(func, full, operands, template, memories, self.place)
+        return self.builder.add_node(func, full, operands, template, memories, self.place)
 
     def _reshape_in_place(
         self, func: Any, operator: Operator, settings: dict[str, Any], given: dict[str, Any]
     ) -> torch.Tensor:
-        """`squeeze_`, `t_`, ...: the tensor becomes a view of what it was; recorded as the view's own operation."""
+        """Record `squeeze_`, `t_`, ... as the view that it makes of its tensor.
+
+        The graph holds pure functions only: `x.t_()` becomes `x' = t(x)`.
+        """
         first = operator.names[0]
         tracked: Tracked = settings[first]
         source: torch.Tensor = given[first]
         self._current(tracked)
         pure = _pure(operator)
-        # The object keeps its identity but not its shape, so what it was lives on in another one.
-        before = Tracked(
-            tracked.tensor.detach(), tracked.signature, tracked.memory, tracked.value, tracked.generation,
-            tracked.parent, tracked.view,
-        )  # fmt: skip
-        settings = {**settings, first: before}
-        self._world.execute(func, operator, _tensors_of({**settings, first: tracked}))
-        if source is not tracked.tensor:
-            func(*given.values())
+        # `tracked` stays what it is to the views made of it before: the tensor in its old shape, under a detached
+        # stand-in. The user's object keeps its identity, so it is tracked anew, as a view of the old state: what is
+        # written through either reaches the other as between any two views.
+        reshaped = tracked.tensor
+        tracked.tensor = reshaped.detach()
+        self._backend.execute(func, operator, _tensors_of({**settings, first: reshaped}))
+        if source is not reshaped:
+            func(*given.values())  # the forward pass may read the new shape of its own tensor
         value = self._emit(pure, settings)[0]
         self._by_id[id(source)] = Tracked(
-            tracked.tensor, signature_of(tracked.tensor), before.memory, value, before.generation, before,
-            (pure, settings, 0),
-        )  # fmt: skip
+            reshaped, signature_of(reshaped), tracked.memory, value, tracked.generation, tracked, (pure, settings, 0)
+        )
         return source
 
     def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """An operation whose result, or its shape, is in the numbers: possible where these are known beforehand."""
         if "indices" in settings:
-            places = unmasked(settings["indices"], self.ledger.numbers, self._world)
-            return self._world.execute(func, operator, _tensors_of({**settings, "indices": places}))
+            places = unmasked(settings["indices"], self.builder.numbers, self._backend)
+            return self._backend.execute(func, operator, _tensors_of({**settings, "indices": places}))
         try:
-            result = self.ledger.numbers.evaluate(func, operator, by_reference(settings))
+            result = self.builder.numbers.evaluate(func, operator, by_reference(settings))
         except NeedsNumbersError:
             raise NeedsNumbersError(operator.target) from None
-        return convert(result, lambda t: self._world.stand_in(t, signature_of(t)))
+        return convert(result, lambda t: self._backend.stand_in(t, signature_of(t)))
 
 
 def _pure(operator: Operator) -> Any:

@@ -1,4 +1,4 @@
-"""What an ATen operator's schema says, read once per operator: arguments, defaults, aliases, mutation."""
+"""An ATen operator's schema, read once per operator: arguments, defaults, aliases, mutation."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def describe(function: OpOverload) -> Operator:
 
 @lru_cache(maxsize=4096)
 def is_composite(function: OpOverload) -> bool:
-    """Whether an operator is written in terms of others, for every device: `conv2d` of `convolution`."""
+    """Return whether an operator is written in terms of others, for every device: `conv2d` of `convolution`."""
     name = function.name()  # type: ignore[no-untyped-call]  # torch's function has no types
     return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
 
 
 def plain(value: Any) -> Any:
-    """A setting as a record keeps it: lists as tuples, torch's own types as words."""
+    """Return a setting as records keep it: lists as tuples, torch's own types as text."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, list | tuple):
@@ -109,3 +109,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.device):
         return str(value)
     return str(value)
+
+
+def flat(values: Any) -> list[Any]:
+    """Return the leaves of nested lists and tuples, None left out."""
+    return [leaf for v in values for leaf in (flat(v) if isinstance(v, list | tuple) else [v]) if leaf is not None]

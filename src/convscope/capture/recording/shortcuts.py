@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convscope.capture.recording.tracking import Signature, Tracked, interned
+from convscope.capture.recording.aliasing import Signature, Tracked, interned
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import TransposedWindow, per_axis
 from convscope.geometry.window import Window

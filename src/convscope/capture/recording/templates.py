@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from convscope.capture.operators.rule import Call, Operand, OperatorRule
 from convscope.capture.operators.table import read
-from convscope.capture.recording.numbers import Numbers, flat
-from convscope.capture.recording.operator_rules import Call, Operand, OperatorRule
-from convscope.capture.recording.schema import Operator, plain
-from convscope.capture.recording.tracking import Signature, Tracked, signature_of
+from convscope.capture.recording.aliasing import Signature, Tracked, signature_of
+from convscope.capture.recording.numbers import Numbers
+from convscope.capture.recording.schema import Operator, flat, plain
 
-# Calls whose reading depends on the numbers in an index tensor, so that shapes do not identify them.
+# Calls whose rule depends on the numbers in an index tensor, so that shapes do not identify them.
 READS_NUMBERS = frozenset(
     {"index", "_unsafe_index", "index_select", "gather", "take_along_dim", "index_put", "_index_put_impl", "scatter",
      "index_copy", "index_add"}
@@ -30,14 +30,14 @@ class Template:
     Args:
         results: one signature per return value; several for a list of tensors, None for what is no tensor.
         made: the signatures alone.
-        reading: the operator table's answer.
+        rule: the operator table's answer.
         plain: the arguments as records keep them.
         holders: names of the arguments that are or hold tensors.
     """
 
     results: tuple[Signature | tuple[Signature, ...] | None, ...]
     made: tuple[Signature, ...]
-    reading: OperatorRule
+    rule: OperatorRule
     plain: dict[str, Any]
     holders: tuple[str, ...]
 

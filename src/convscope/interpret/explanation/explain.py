@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from convscope.capture.capture import capture
+from convscope.capture.input_shapes import smallest_input
 from convscope.capture.load import Loaded, load
-from convscope.capture.smallest import smallest_input
 from convscope.errors import CaptureError
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens

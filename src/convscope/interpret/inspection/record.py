@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from convscope.capture.inputs import Inputs
-    from convscope.capture.mode import CaptureMode
+    from convscope.capture.left_as_found import CaptureMode
     from convscope.files.checked import Json
 
 

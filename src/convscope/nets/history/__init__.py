@@ -1,1 +1,1 @@
-"""The catalogue's entries, a file per chapter of the history; facts only, no torch."""
+"""The catalogue's entries, a file for each period; facts only, no torch."""

@@ -1,4 +1,4 @@
-"""Networks for telephones, for every pixel, for video and for sound; and convscope's own."""
+"""Entries of mobile networks, segmentation, video and audio networks, and convscope's own."""
 
 from __future__ import annotations
 

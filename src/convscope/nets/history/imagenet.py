@@ -1,4 +1,4 @@
-"""From AlexNet to Inception: the years in which ImageNet's error fell by half, and by half again."""
+"""Entries from AlexNet to Inception."""
 
 from __future__ import annotations
 

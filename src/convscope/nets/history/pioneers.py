@@ -1,4 +1,4 @@
-"""LeNet-5 and the lecture notes' own small networks."""
+"""Entries of LeNet-5 and the lecture notes' own small networks."""
 
 from __future__ import annotations
 

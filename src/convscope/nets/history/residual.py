@@ -1,4 +1,4 @@
-"""Residual networks and what grew from them."""
+"""Entries of residual networks and their successors."""
 
 from __future__ import annotations
 

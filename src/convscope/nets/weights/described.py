@@ -1,4 +1,4 @@
-"""What a pickle of weights describes: storages, tensors, plain values, and calls that are followed and not made."""
+"""The content of a pickle of weights: storages, tensors, plain values, and calls, which are recorded but not made."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Global:
 
 @dataclass(slots=True)
 class Inert:
-    """An object that was not made: what it would be, the values that it would get, and its items, of a dict's kind."""
+    """An object that was not created: its type, its arguments, and the items of a dict-like one."""
 
     name: str
     values: object = None
@@ -124,7 +124,7 @@ def named(text: object) -> Global:
 
 
 def called(function: object, arguments: Any) -> object:
-    """Return what a call describes: a tensor, a table or a list, and for any other function an `Inert` record.
+    """Return the result that a call describes: a tensor, a table or a list; for any other function an `Inert` record.
 
     Raises:
         CaptureError: the pickle is damaged.

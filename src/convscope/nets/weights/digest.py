@@ -23,7 +23,7 @@ SEALED_SPEC: Mapping[str, object] = {"weights": {"digest": "sha256"}}
 
 
 def sealed(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file that has no metadata with some, and a digest over every byte among it.
+    """Return a safetensors file with metadata added to it, among it a digest over every byte.
 
     Equal tensors and metadata give equal bytes: safetensors itself writes several entries in any order.
     """
@@ -80,7 +80,7 @@ def _place(content: bytes | memoryview, digest: str) -> int:
 
 
 def _digest(start: memoryview, rest: memoryview, at: int) -> str:
-    """The digest of a file in two pieces, with zeros in the place of its own."""
+    """Return the digest of a file in two pieces, with zeros in place of the digest itself."""
     found = hashlib.sha256(start[:at])
     found.update(PLACEHOLDER.encode())
     found.update(start[at + len(PLACEHOLDER) :])

@@ -1,4 +1,4 @@
-"""A file's weights put into a network, with a list of what did not fit.
+"""Load a file's weights into a network, and list those that did not fit.
 
 Names of parameters match torchvision's (timm's for the squeeze-and-excitation networks), so its files load directly.
 """
@@ -43,7 +43,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What became of a file's weights.
+    """The result of loading a file's weights.
 
     Args:
         taken: parameters and statistics now as in the file.
@@ -64,7 +64,7 @@ class Fit:
     other: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What happened, a line for each kind that there is.
+        """Return the result as lines, one for each kind of outcome that occurred.
 
         >>> Fit(taken=("a", "b"), summed=(), remade=(), misfits=(), missing=("fc.bias",), unused=()).lines()
         ['2 tensors taken from the file', '1 not in the file, left fresh: fc.bias']
@@ -84,7 +84,7 @@ class Fit:
 
 
 def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str, fresh: Collection[str] = ()) -> Fit:
-    """Put weights into a network by name, and list what did not fit; `where` names their source in errors.
+    """Load weights into a network by name, and list those that did not fit; `where` names their source in errors.
 
     A classifier for another number of classes is left as it is, fresh, and so are those that `fresh` names. A first
     convolution for colour images is added up over its channels for a network of grey ones.
@@ -145,19 +145,19 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
 
 
 def load_weights_file(network: nn.Module, path: str | Path) -> Fit:
-    """Read a file and put its weights into a network; see `read_weights`, `match_weights` and `fit_weights`."""
+    """Read a file and load its weights into a network; see `read_weights`, `match_weights` and `fit_weights`."""
     matched = match_weights(read_weights(path), network.state_dict())
     return fit_weights(network, matched.weights, where=str(path))
 
 
 def _classes(network: nn.Module) -> int | None:
-    """Outputs of the last layer with weights: as many as there are classes."""
+    """Return the outputs of the last layer with weights, which is the number of classes."""
     sizes = [tensor.shape[0] for tensor in network.parameters() if tensor.dim() >= 1]
     return sizes[-1] if sizes else None
 
 
 def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
-    """Whether all numbers are finite, in the network's own type too."""
+    """Return whether all numbers are finite, in the network's own type too."""
     return tensor.is_meta or not dtype.is_floating_point or bool(torch.isfinite(tensor.to(dtype)).all())
 
 

@@ -1,7 +1,7 @@
-"""Which of a file's tensors are a network's: those whose names end as the network's do, in the place that fits best.
+"""Match a file's tensors to a network's by the ends of their names, under the prefix that fits best.
 
 Trainers save a network under a prefix ("module.", "model.", "backbone."), in a table ("state_dict", "model_ema"), or
-both. So every place of a file is a prefix of full names, and the one is taken that gives the network most numbers.
+both. So every prefix of the full names is tried, and the one that matches most numbers is used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
 def _rank(
     prefix: str, names: Mapping[str, str], file: WeightsFile, own: Mapping[str, Tensor]
 ) -> tuple[int, int, bool, int]:
-    """How well a place fits: numbers that the network gets, names, an average or not, and a short prefix."""
+    """Return how well a prefix fits, for sorting: numbers matched, names matched, an average or not, a short prefix."""
     numbers = sum(own[name].numel() for name, full in names.items() if fits(own[name], file.tensors[full]))
     return numbers, len(names), bool(AVERAGED.search(prefix)), -len(prefix.split("."))
 
@@ -106,7 +106,7 @@ def _require_plain(file: WeightsFile, own: Mapping[str, Tensor], best: str, chos
 
 
 def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Prefixes:
-    """The network's names found in the file, by the prefix that they have there."""
+    """Return the network's names found in the file, by their prefix in it."""
     kept = {part for name in own for part in name.split(".")}
     passed = TRANSPARENT - kept
     places: Prefixes = {}
@@ -119,7 +119,7 @@ def _places(names: Iterable[str], own: Mapping[str, Tensor]) -> Prefixes:
 
 
 def _beside(places: Prefixes, best: str, file: WeightsFile, own: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names that lie beside the best place, as a head lies beside its backbone: "head.fc" beside "backbone"."""
+    """Return the names beside the best prefix, such as a head beside its backbone: "head.fc" beside "backbone"."""
     above = _above(best)
     found: dict[str, str] = {}
     for prefix, names in places.items():
@@ -132,7 +132,7 @@ def _beside(places: Prefixes, best: str, file: WeightsFile, own: Mapping[str, Te
 
 
 def _may_be(ours: Tensor, theirs: Stored | Tensor) -> bool:
-    """Whether a tensor is of the same layer, for as many classes or for others."""
+    """Return whether a tensor is of the same layer, for as many classes or for others."""
     return tuple(ours.shape[1:]) == tuple(theirs.shape[1:]) and len(ours.shape) == len(theirs.shape)
 
 
@@ -141,7 +141,7 @@ def _above(prefix: str) -> str:
 
 
 def _line(chosen: Mapping[str, str], alike: list[str]) -> str:
-    """Where the weights were found, and which other places would have fitted as well."""
+    """Return a line on where the weights were found, and which other prefixes fit as well."""
     example = next(((name, full) for name, full in chosen.items() if _plain(full) != name), None)
     if example is None:
         return ""
@@ -150,7 +150,7 @@ def _line(chosen: Mapping[str, str], alike: list[str]) -> str:
 
 
 def _plain(full: str) -> str:
-    """A file's name with the separators and the spelling of ours."""
+    """Return a file's tensor name in our spelling, with our separators."""
     name = full.replace("/", ".")
     for old, new in RENAMED:
         name = old.sub(new, name)
@@ -158,5 +158,5 @@ def _plain(full: str) -> str:
 
 
 def _on_meta(tensor: Stored | Tensor) -> Tensor:
-    """The shape alone, of a tensor that is not taken."""
+    """Return a tensor of the same shape on the meta device, for a tensor that is not loaded."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

@@ -1,4 +1,4 @@
-"""Reading of pickles without running them: a small machine of our own follows the opcodes within limits.
+"""Read pickles without running them: an interpreter of our own follows the opcodes within limits.
 
 Nothing is imported and nothing is called. The few functions that rebuild a tensor are followed here; every other
 object is an `Inert` record of its name and its values. A file that names what runs programs or changes files is
@@ -128,7 +128,7 @@ class _Machine:
         self.push(called(function, arguments))
 
     def persistent(self, _: object) -> None:
-        """A storage as torch names it: ("storage", type, key, device, elements), older files with a sixth entry."""
+        """Return a storage by its id: ("storage", type, key, device, elements), with a sixth entry in older files."""
         given = self.stack.pop()
         if not isinstance(given, tuple) or len(given) > 6:
             raise CaptureError("its pickle names a storage of an unknown kind")

@@ -1,4 +1,4 @@
-"""Weights from a file, or from a run directory: all of its tensors by name, whatever they were wrapped in.
+"""Read the weights of a file or of a run directory: all tensors by name, however they were wrapped.
 
 No code in a file is run, and no library unpickles it: see `pickled`. A file is mapped into memory, and a tensor copied
 when it is asked for.
@@ -59,7 +59,7 @@ def read_weights(path: str | Path, *, sealed: bool = False) -> WeightsFile:
 
     Args:
         path: the file or the directory.
-        sealed: whether the file must have a digest, as a run of today says of its weights.
+        sealed: whether the file must have a digest, as model.json requires of a run's weights.
 
     Raises:
         CaptureError: no such file, a damaged one, one that holds code, or one without tensors.
@@ -117,7 +117,7 @@ def as_tensor(tensor: Stored | Tensor) -> Tensor:
 
 
 def _mapped(path: Path) -> memoryview:
-    """The bytes of a regular file."""
+    """Map a regular file into memory, and return its bytes."""
     try:
         with open_regular(path, limit=None) as file:
             if not os.fstat(file.fileno()).st_size:
@@ -128,7 +128,7 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _flattened(path: Path, value: Any) -> WeightsFile:
-    """Every tensor below a value by its full name, and the table that it is in.
+    """Return every tensor below a value by its full name, and the table that holds it.
 
     Tables that hold themselves are followed once.
     """
@@ -144,7 +144,7 @@ def _flattened(path: Path, value: Any) -> WeightsFile:
     above: set[int] = set()
 
     def follow(value: Any, table: str, name: str) -> None:
-        """Take the tensors of a value that lies in a table, under its full name."""
+        """Collect the tensors of a table's value, under its full name."""
         nonlocal entries
         if id(value) in above or len(above) > DEEPEST or len(name) > LONGEST_NAME:
             return
@@ -177,7 +177,7 @@ def _flattened(path: Path, value: Any) -> WeightsFile:
 
 
 def _entries(value: Any) -> tuple[bool, list[tuple[Any, Any]]]:
-    """Whether a value is a saved module, and what it has by name: of a module, its tensors and its parts."""
+    """Return whether a value is a saved module, and its entries by name: for a module, its tensors and its parts."""
     if isinstance(value, Inert) and value.items:
         return False, list(value.items.items())
     if isinstance(value, Inert) and isinstance(value.values, dict):

@@ -1,4 +1,4 @@
-"""Reading of safetensors files: a JSON header of names, types and places, then the numbers.
+"""Read safetensors files: a JSON header of names, types and places, then the numbers.
 
 The header's size, the number of tensors and every place are checked before anything is read by them.
 """
@@ -43,14 +43,14 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 @dataclass(frozen=True)
 class SafetensorsFile:
-    """What a safetensors file holds: its tensors by name, and its metadata."""
+    """The content of a safetensors file: its tensors by name, and its metadata."""
 
     tensors: dict[str, Stored]
     metadata: dict[str, str]
 
 
 def begins_as_safetensors(start: bytes) -> bool:
-    """Return whether a file that begins so may be a safetensors file: a length below 2^32, then a JSON object."""
+    """Return whether a file may be a safetensors file by its first bytes: a length below 2^32, then a JSON object."""
     return start[LENGTH : LENGTH + 1] == b"{" and not any(start[4:LENGTH])
 
 

@@ -1,4 +1,4 @@
-"""A tensor that lies in a file: its place and shape, copied into memory when it is asked for."""
+"""A tensor in a file: its offset and shape; copied into memory on request."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Stored:
 
     @cached_property
     def count(self) -> int:
-        """Its numbers."""
+        """The number of elements."""
         return prod(self.shape)
 
     @property
     def _span(self) -> int:
-        """Elements of the storage from its first to its last."""
+        """The number of storage elements from the first to the last, both included."""
         if not self.count:
             return 0
         if self.strides is None:

@@ -1,4 +1,4 @@
-"""Reading of `.pth` files: torch's zip archives since 1.6, and the older files of one pickle after another."""
+"""Read `.pth` files: torch's zip archives since 1.6, and the older files of one pickle after another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COUNT = 8  # bytes before each storage of an older file: its elements
 
 
 def read_archive(content: memoryview) -> Any:
-    """Return what a zip archive of torch holds: dictionaries, lists, and `Stored` tensors that are not copied yet.
+    """Return the content of a zip archive of torch: dictionaries, lists, and `Stored` tensors that are not copied yet.
 
     Raises:
         CaptureError: it is damaged, a TorchScript program, or holds what `read_pickle` refuses.
@@ -37,7 +37,7 @@ def read_archive(content: memoryview) -> Any:
 
 
 def read_older(content: memoryview) -> Any:
-    """Return what a file of torch before 1.6 holds, as `read_archive` does.
+    """Return the content of a file of torch before 1.6, as `read_archive` does.
 
     Such a file is four pickles (a magic number, a version, facts of the machine, the value), a fifth that lists the
     storages, and the storages. It has no checksums.
@@ -73,7 +73,7 @@ def read_older(content: memoryview) -> Any:
 
 
 def _storages(content: memoryview, position: int, keys: Any, named: dict[str, Storage]) -> dict[str, memoryview]:
-    """The bytes of each storage of an older file, in the order of its list."""
+    """Return the bytes of each storage of an older file, in the order of its list."""
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in named for key in keys):
         raise CaptureError("its list of storages is damaged")
     found = {}

@@ -61,7 +61,7 @@ def zip_records(content: memoryview) -> dict[str, memoryview]:
 
 
 def _directory(content: memoryview) -> tuple[int, int]:
-    """Where the directory begins and ends."""
+    """Return the first byte and the end of the central directory."""
     at = len(content) - _END.size
     if at < 0 or bytes(content[at : at + 4]) != b"PK\x05\x06":
         raise CaptureError("the archive has no end")
@@ -80,7 +80,7 @@ def _directory(content: memoryview) -> tuple[int, int]:
 
 
 def _record(content: memoryview, position: int) -> tuple[str, memoryview | None, int, int]:
-    """One entry of the directory: name, bytes (None: deflated or encrypted), checksum, where the next begins."""
+    """Return one entry of the directory: name, bytes (None: deflated or encrypted), checksum, where the next begins."""
     try:
         entry = _ENTRY.unpack_from(content, position)
         mark, _, _, flags, method, _, _, checksum, packed, size, name_size, extra_size, note_size, _, _, _, at = entry
@@ -103,7 +103,7 @@ def _record(content: memoryview, position: int) -> tuple[str, memoryview | None,
 
 
 def _widened(extra: memoryview, size: int, packed: int, at: int) -> tuple[int, int, int]:
-    """Sizes and place of a record with those that only the 64-bit field holds."""
+    """Return the sizes and offset of a record, with those from its 64-bit field."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == _WIDE:

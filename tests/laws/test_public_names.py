@@ -1,0 +1,45 @@
+"""The public names: the same for the interpreter and for type checkers, all of them typed, and free of torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import convscope
+
+USER = Path(__file__).parents[1] / "typed" / "user.py"
+
+
+def test_type_checkers_import_the_names_that_the_interpreter_does() -> None:
+    tree = ast.parse(Path(convscope.__file__).read_text(encoding="utf-8"))
+    typed = {
+        alias.name: statement.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+        if alias.asname == alias.name  # only these are exported under mypy --strict
+    }
+    assert typed == convscope._MODULES
+
+
+def test_the_program_that_mypy_checks_uses_every_public_name() -> None:
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(USER.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "convscope"
+    }
+    assert used == set(convscope.__all__)
+
+
+def test_every_public_name_is_found() -> None:
+    for name, module in convscope._MODULES.items():
+        assert getattr(convscope, name).__module__ == module, name
+    assert set(convscope.__all__) <= set(dir(convscope))
+
+
+def test_importing_convscope_imports_no_library() -> None:
+    code = "import sys, convscope; print(*{'torch', 'numpy', 'click', 'rich', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
