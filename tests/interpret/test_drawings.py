@@ -6,10 +6,8 @@ from itertools import combinations
 import pytest
 from torch import nn
 
-from convscope.interpret.inspection.field_drawing import field_drawing
-from convscope.interpret.inspection.network_drawing import network_drawing
 from convscope.interpret.inspection.network_layout import lay_out
-from convscope.interpret.inspection.network_units import network_units
+from convscope.interpret.inspection.network_units import Unit, network_units
 from convscope.interpret.inspection.record import Inspection, inspect
 from convscope.nets import catalogue
 from convscope.nets.build import build
@@ -23,9 +21,13 @@ def inspections() -> dict[str, Inspection]:
     return {n: inspect(lambda n=n: build(n), catalogue.find(n).input_shape, name=n) for n in SAMPLE}
 
 
+def _units(inspection: Inspection) -> list[Unit]:
+    return network_units(inspection.graph, inspection.layers)
+
+
 @pytest.mark.parametrize("name", SAMPLE)
 def test_boxes_lie_beside_each_other_and_inside_the_drawing(name: str, inspections: dict[str, Inspection]):
-    drawing = network_drawing(inspections[name])
+    drawing = inspections[name].drawing()
     root = ET.fromstring(drawing.document())
     boxes = []
     for rect in root.iter(f"{SVG}rect"):
@@ -40,14 +42,14 @@ def test_boxes_lie_beside_each_other_and_inside_the_drawing(name: str, inspectio
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_data_flows_to_the_right(name: str, inspections: dict[str, Inspection]):
-    layout = lay_out(network_units(inspections[name]), width_of=lambda unit: 50.0, room=900.0)
+    layout = lay_out(_units(inspections[name]), width_of=lambda unit: 50.0, room=900.0)
     assert all(edge.source.rank < edge.target.rank for edge in layout.edges)
     places = [(spot.rank, spot.lane) for spot in layout.spots.values()]
     assert len(set(places)) == len(places)
 
 
 def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(inspections: dict[str, Inspection]):
-    units = network_units(inspections["resnet152"])
+    units = _units(inspections["resnet152"])
     layout = lay_out(units, width_of=lambda unit: 1.0, room=1e9)
     assert sum(unit.family == "join" for unit in units) == 8  # the first two blocks of four stages; others are folded
     assert {spot.lane for spot in layout.spots.values()} == {0, 1}
@@ -56,16 +58,16 @@ def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(insp
 
 
 def test_a_u_net_has_its_four_bridges(inspections: dict[str, Inspection]):
-    layout = lay_out(network_units(inspections["unet"]), width_of=lambda unit: 1.0, room=1e9)
+    layout = lay_out(_units(inspections["unet"]), width_of=lambda unit: 1.0, room=1e9)
     assert sum(edge.over for edge in layout.edges) == 4
 
 
 def test_the_field_is_drawn_where_there_is_one(inspections: dict[str, Inspection]):
-    drawing = field_drawing(inspections["unet"])
+    drawing = inspections["unet"].field_drawing()
     assert drawing is not None and "grows to" in drawing.title
     ET.fromstring(drawing.document())
-    assert field_drawing(inspect(nn.Linear(4, 2), (4,))) is None
+    assert inspect(nn.Linear(4, 2), (4,)).field_drawing() is None
 
 
 def test_a_network_of_one_layer_can_be_drawn():
-    ET.fromstring(network_drawing(inspect(nn.Linear(4, 2), (4,))).document())
+    ET.fromstring(inspect(nn.Linear(4, 2), (4,)).drawing().document())

@@ -28,7 +28,7 @@ def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> 
 
 @pytest.mark.parametrize("name", ["fast", "classic"])
 def test_a_table_is_taken_where_nothing_was_said(name: str) -> None:
-    resolved = resolve(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
+    resolved = resolve(Recipe(preset=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
     # What the digits' being grey and characters forbids whoever asks.
     never = {"progressive_resize_share": 0.0, "pca_lighting": 0.0, "tta": "one", "flip_mode": "random"}
     expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "preset": name, **never}

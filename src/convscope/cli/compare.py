@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from convscope.cli.echo import echo, echo_json
+from convscope.cli.echo import echo_json
 from convscope.errors import CaptureError
 
 
@@ -21,7 +21,7 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
     from convscope.cli.inspect import input_shapes, say_batch
     from convscope.interpret.inspection.comparison import compare
     from convscope.interpret.inspection.record import inspect
-    from convscope.report.table import print_table
+    from convscope.report.terminal import print_document
 
     inspections, batch = [], None
     for name in models:
@@ -38,7 +38,4 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
     if as_json:
         echo_json(comparison.to_dict())
         return
-    print_table(comparison.table())
-    if comparison.differences:
-        echo("\nWhat differs, layer by layer")
-        print_table(comparison.difference_table())
+    print_document(comparison.document())

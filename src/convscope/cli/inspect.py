@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from convscope.capture.load import Loaded
     from convscope.graph.memory import OptimizerKind
     from convscope.interpret.inspection.record import Inspection
-    from convscope.report.table import Table
-
-_COLOURS = {"warning": "yellow", "note": None, "faint": None}
 
 
 _MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run, or timm/NAME."
@@ -67,8 +64,10 @@ def command(
 ) -> None:
     """Every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
     from convscope.capture.load import load
+    from convscope.capture.training import training_memory
     from convscope.interpret.inspection.record import inspect
-    from convscope.interpret.inspection.training_needs import training_needs
+    from convscope.report.html import document_page
+    from convscope.report.terminal import print_document
     from convscope.report.units import parse_byte_size
 
     limit = None if memory is None else parse_byte_size(memory)
@@ -85,17 +84,23 @@ def command(
     )
     needs = None
     if (batch is not None or limit is not None) and not inspection.error:
-        needs = training_needs(loaded.factory, shapes.inputs, name=loaded.name)
+        needs = training_memory(loaded.factory, shapes.inputs, name=loaded.name)
+    document = inspection.document(
+        depth,
+        wide=wide,
+        formulas=formulas,
+        kept=needs.kept if needs else None,
+        more=needs.facts(batch, limit, optimizer) if needs else (),
+        all_warnings=all_warnings,
+    )
     if html_file is not None:
-        _write(html_file, inspection.to_html())
+        _write(html_file, document_page(document))
     _write_drawings(inspection, svg_file, field_file)
     if as_json:
         training = {"training_memory": needs.to_dict(batch, limit, optimizer)} if needs else {}
         echo_json({**inspection.to_dict(), **training})
     else:
-        table = inspection.table(depth, wide=wide, formulas=formulas, kept=needs.kept if needs else None)
-        more = needs.lines(batch, limit, optimizer) if needs else []
-        _print(inspection, table, more, every=all_warnings)
+        print_document(document)
     if inspection.error:
         raise CaptureError(f"{inspection.error}{smallest_that_works(loaded, shapes)} (what is shown ran before it)")
     found = [warning for warning in inspection.warnings if warning.severity == "warning"]
@@ -139,13 +144,9 @@ def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
 
 def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: Path | None) -> None:
     if svg_file is not None:
-        from convscope.interpret.inspection.network_drawing import network_drawing
-
-        _write(svg_file, network_drawing(inspection).document())
+        _write(svg_file, inspection.drawing().document())
     if field_file is not None:
-        from convscope.interpret.inspection.field_drawing import field_drawing
-
-        drawing = field_drawing(inspection)
+        drawing = inspection.field_drawing()
         if drawing is None:
             raise ConvscopeError(f"{inspection.graph.name} has no local receptive field to draw")
         _write(field_file, drawing.document())
@@ -154,19 +155,3 @@ def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: P
 def _write(path: Path, content: str) -> None:
     write_output(path, content)
     echo(f"wrote {path}", err=True)
-
-
-def _print(inspection: Inspection, table: Table, more: list[tuple[str, str]], *, every: bool) -> None:
-    from convscope.interpret.inspection.text import title, totals, warning_lines
-    from convscope.report.printable import printable
-    from convscope.report.table import print_table
-
-    click.echo(click.style(printable(title(inspection)), bold=True) + "\n")
-    print_table(table)
-    echo()
-    for name, value in [] if inspection.error else [*totals(inspection), *more]:
-        echo(f"{name:<12}{value}")
-    if inspection.warnings:
-        echo()
-    for style, line in warning_lines(inspection.warnings, every=every):
-        click.echo(click.style(printable(line), fg=_COLOURS[style], dim=style == "faint"))

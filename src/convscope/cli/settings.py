@@ -16,6 +16,7 @@ from convscope.recipe.setting import AUTO, SettingValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
+_ALL_HELP = "convscope.all_help"
 
 
 def option_name(setting: str) -> str:
@@ -35,11 +36,30 @@ def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Comm
 
     def add(command: Command) -> Command:
         for item in reversed(list(settings())):
-            if item.name not in ("recipe", *without):
+            if item.name not in ("preset", *without):
                 command = _option(item)(command)
-        return command
+        return click.option(
+            "--help-all",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_all_help,
+            help="Show this message with the advanced settings as well, and exit.",
+        )(command)
 
     return add
+
+
+class SettingOption(click.Option):
+    """The option of one setting; of an advanced one the help is shown by `--help-all` alone."""
+
+    def __init__(self, *args: Any, advanced: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.advanced = advanced
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help; None where this help leaves it out."""
+        return None if self.advanced and not ctx.meta.get(_ALL_HELP) else super().get_help_record(ctx)
 
 
 def _option(item: Field[Any]) -> Callable[[Command], Command]:
@@ -48,12 +68,21 @@ def _option(item: Field[Any]) -> Callable[[Command], Command]:
     if isinstance(item.default, bool):
         help = str(item.metadata["help"])
         return click.option(
-            f"{name}/--no-{name[2:]}", item.name, default=None, callback=_remember, expose_value=False, help=help
+            f"{name}/--no-{name[2:]}",
+            item.name,
+            cls=SettingOption,
+            advanced=item.metadata["advanced"],
+            default=None,
+            callback=_remember,
+            expose_value=False,
+            help=help,
         )
     default = "none" if item.default == "" else str(item.default)
     return click.option(
         name,
         item.name,
+        cls=SettingOption,
+        advanced=item.metadata["advanced"],
         type=click.Choice(words) if words else str,
         metavar=None if words else placeholder(item.name),
         callback=_remember,
@@ -114,3 +143,10 @@ class RecipeCommand(click.Command):
 def _remember(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
     if value is not None and parameter.name is not None:
         context.meta.setdefault(_GIVEN, {})[parameter.name] = value
+
+
+def _show_all_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        context.meta[_ALL_HELP] = True
+        click.echo(context.get_help(), color=context.color)
+        context.exit()

@@ -1,1 +1,1 @@
-"""Floor 2: images on a disk become batches on a device."""
+"""Images on a disk become batches on a device."""

@@ -1,4 +1,4 @@
-"""Decoded rows become image sets, and what was seen in their pixels becomes sentences."""
+"""Image sets from decoded rows, and notes on what was found in their pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convscope.report.units import plural
 
 
 def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
-    """The rows as a set: a plain slice where they follow one another, else a view of rows."""
+    """Return the rows as an image set: a slice if they are consecutive, else a view of rows."""
     first, last = int(rows[0]), int(rows[-1])
     whole = last - first + 1 == len(rows)
     images = pixels[first : last + 1] if whole else Rows(pixels, rows)
@@ -23,7 +23,7 @@ def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
 
 
 def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
-    """What is worth knowing of images that were decoded: remarks, equal pictures in two splits or of two classes."""
+    """Return notes on decoded images: remarks, duplicates across splits, duplicates with different classes."""
     if decoded.changed:
         looked_at = f"{len(decoded.changed):,} of {plural(decoded.compared, 'file')} read again"
         yield (
@@ -45,7 +45,7 @@ def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leak
 
 
 def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
-    """Raise DataError where an image can't be read and that is one too many."""
+    """Raise DataError if an image can't be read and none may be skipped."""
     if problems and strict:
         first = problems[0]
         count = plural(len(problems), "image") if len(problems) > 1 else "an image"

@@ -1,8 +1,8 @@
-"""In which order the images of one epoch are read and learned from, where they are not all at hand at once.
+"""The order in which the images of one epoch are read and used, if they are streamed.
 
-Archives follow one another in a drawn order, and each is read from its beginning to its end. What was read waits in a
-window of some thousand images, and leaves it in a drawn order: every image is learned from less than a window's length
-before or after the place at which it is read. Both draws are decided by (seed, epoch).
+Archives are read in random order, each from start to end. Images then pass through a shuffle buffer of some thousand
+images: every image is used less than the buffer's length before or after the position at which it is read. Both random
+orders depend on (seed, epoch) alone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from convscope.data.records import Labels
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """Rows in the order in which they are read, and in which they are learned from: both hold every row once."""
+    """The order in which rows are read, and that in which they are used; both hold every row once."""
 
     reading: Labels
     learning: Labels
 
 
 def draw_epoch_order(archives: Labels, window: int, *, seed: int, epoch: int) -> EpochOrder:
-    """One epoch's course over rows of which row i lies in archive `archives[i]`; `window` counts images.
+    """Draw the order of an epoch; row i is in archive `archives[i]`, `window` is the buffer's size in images.
 
-    What fits into the window as a whole is shuffled as a whole, as images that lie in memory are.
+    If all rows fit into the buffer they are shuffled as a whole, as images in memory are.
 
     >>> epoch_order = draw_epoch_order(np.array([0, 0, 0, 0, 1, 1, 1, 1]), 3, seed=4, epoch=0)
     >>> epoch_order.reading.tolist(), epoch_order.learning.tolist()

@@ -1,4 +1,4 @@
-"""Layouts of image folders: the values of the setting `layout`, and the names of folders that tell of a split.
+"""Layouts of image folders: the values of the setting `layout`, and the folder names that denote a split.
 
 splits        train/CLASS/, val/CLASS/, test/CLASS/
 classes       CLASS/
@@ -60,7 +60,7 @@ class Layout:
 
     @classmethod
     def parse(cls, text: str) -> Layout:
-        """Return the layout that a setting says.
+        """Parse the value of the setting `layout`.
 
         Raises:
             DataError: another word, no train folder, or folders outside the source, named twice or one in another.
@@ -113,7 +113,7 @@ def words_of(name: str) -> list[str]:
 
 
 def split_in_name(name: str) -> str | None:
-    """Return the split that one word of a folder's name tells of, or None where none does, or two different ones.
+    """Return the split that a word of a folder's name denotes, or None if none does or two different ones.
 
     >>> [split_in_name(name) for name in ("seg_train", "TestSet", "val2017", "trains", "contest", "train_test")]
     ['train', 'test', 'val', None, None, None]
@@ -124,7 +124,7 @@ def split_in_name(name: str) -> str | None:
 
 
 def words_beside_split(name: str) -> tuple[str, ...]:
-    """Return the words of a name that tell of no split: folders of one data set differ in the others alone.
+    """Return the words of a name that denote no split: the folders of one data set agree in them.
 
     >>> words_beside_split("seg_train"), words_beside_split("testset")
     (('seg',), ())
@@ -133,7 +133,7 @@ def words_beside_split(name: str) -> tuple[str, ...]:
 
 
 def is_evaluation(name: str) -> bool:
-    """Return whether a folder's name says eval or evaluation, which is a test set or a validation set.
+    """Return whether a folder's name contains eval or evaluation, which is a test set or a validation set.
 
     >>> is_evaluation("eval_images"), is_evaluation("test")
     (True, False)

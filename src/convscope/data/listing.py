@@ -1,4 +1,4 @@
-"""What a source holds before any picture of it is decoded: the one form that folders, IDX, CIFAR and digits take."""
+"""The content of a source before any image is decoded: one record for folders, IDX, CIFAR and digits."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Reader(Protocol):
         ...
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """The row, decoded; raises UnreadableError."""
+        """Decode one row; raises UnreadableError."""
         ...
 
     def digest(self, row: int) -> int:
-        """The digest of what the row is decoded from, without decoding it; raises UnreadableError."""
+        """Return the digest of the row's encoded content, without decoding it; raises UnreadableError."""
         ...
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """The row as an image file's bytes, and the ending that its name has; raises UnreadableError."""
+        """Return the row as an image file's bytes, and the suffix of its name; raises UnreadableError."""
         ...
 
 
@@ -87,13 +87,13 @@ class Listing:
     layout: str = NONE
 
     def class_counts(self, rows: Labels) -> Labels:
-        """How many of some rows show each class, int64 (classes,)."""
+        """Return the number of these rows that show each class, int64 (classes,)."""
         if self.targets is not None:
             return np.asarray(self.targets[rows].sum(0, dtype=np.int64))
         return np.bincount(self.labels[rows], minlength=len(self.classes)).astype(np.int64)
 
     def rows_of(self, part: str) -> Labels:
-        """The rows of one part."""
+        """Return the rows of one part."""
         start = 0
         for name, count in self.parts.items():
             if name == part:
@@ -103,7 +103,7 @@ class Listing:
 
 
 def content_digest(content: bytes | memoryview) -> int:
-    """Return the CRC-32 of an image's bytes: it tells changed ones by chance in all but one of 4 billion cases.
+    """Return the CRC-32 of an image's bytes: a change is missed in one of 4 billion cases.
 
     >>> content_digest(b"the bytes of an image")
     2707761240
@@ -112,7 +112,7 @@ def content_digest(content: bytes | memoryview) -> int:
 
 
 def identity_of(source: str, files: Iterable[Found]) -> str:
-    """A digest of where the source lies and of its files' names, sizes and times: it changes when any of these does."""
+    """Return a digest of the source's path and its files' names, sizes and times: it changes when any of these does."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(source)) + b"\0")
     start = len(source)
     lines = [f"{file.path[start:]}\0{file.size}\0{file.time}" for file in files]
@@ -126,8 +126,8 @@ _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?")
 def class_order(names: Iterable[str], *, earlier: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return class names in order: numbers as numbers, then the others by their text.
 
-    A run's labels are places in its list of classes: `earlier` is the list of a run, which is kept where its names are
-    the same.
+    A run's labels are positions in its list of classes: `earlier` is the list of a run, which is returned if its names
+    are the same.
 
     >>> class_order(["10", "9", "unknown", "1"]), class_order(["1", "2", "10"], earlier=("1", "10", "2"))
     (('1', '9', '10', 'unknown'), ('1', '10', '2'))

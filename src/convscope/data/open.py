@@ -1,4 +1,4 @@
-"""The door: a folder, a CSV table, IDX files, CIFAR binaries or `digits` become a Dataset."""
+"""Open a data source: a folder, a CSV table, IDX files, CIFAR binaries or `digits` become a Dataset."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LARGEST_DEFAULT_SIDE = 224
 
 @dataclass(frozen=True)
 class Probe:
-    """What a source holds, found without decoding it: enough to choose a model and the decoding.
+    """The content of a source, found without decoding it: enough to choose a model and the decoding.
 
     Give it to `open_dataset` in the source's place, and the files are not listed a second time.
     """
@@ -48,7 +48,7 @@ class Probe:
 
     @property
     def source(self) -> str:
-        """The source as it was given."""
+        """The source, as given."""
         return self.listing.source
 
     @property
@@ -58,7 +58,7 @@ class Probe:
 
     @property
     def multi_label(self) -> bool:
-        """Whether an image may show several classes, or none."""
+        """Whether an image may have several labels, or none."""
         return self.listing.targets is not None
 
     @property
@@ -68,12 +68,12 @@ class Probe:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files or rows by split, the unreadable ones included; "all" where the source has no splits."""
+        """The number of files or rows by split, unreadable ones included; "all" if the source has no splits."""
         return dict(self.listing.parts)
 
     @property
     def layout(self) -> str:
-        """The setting that reads the same class folders again; "none" where the source has none."""
+        """The setting that reads the same class folders again, or "none" if the source has none."""
         return self.listing.layout
 
     @property
@@ -87,13 +87,13 @@ class Probe:
         return self.listing.channels
 
     def default_decoding(self) -> Decoding:
-        """The typical size, with sides of at most 224 pixels, and the images' own channels."""
+        """Return the default decoding: the typical size, sides of at most 224 pixels, and the images' own channels."""
         height, width = (min(side, LARGEST_DEFAULT_SIDE) for side in self.image_size)
         return Decoding(size=(height, width), channels=self.channels)
 
 
 def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Probe:
-    """Tell cheaply the kind, classes, counts, typical size and channels of a source.
+    """Return the kind, classes, counts, typical size and channels of a source, without decoding it.
 
     `source` is a folder of images, of WebDataset shards, of IDX files or of CIFAR's binary files, a CSV table or a
     folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. `layout` says what the
@@ -149,7 +149,7 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
 
 
 def _only_table(source: str, tables: list[Path]) -> str:
-    """The one table of a folder without class folders; raises DataError where there are several."""
+    """Return the only table of a folder without class folders; raises DataError if there are several."""
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables[:5])
         raise DataError(f"{source} holds {len(tables)} tables ({names}) and no class folders: name the one")

@@ -1,4 +1,4 @@
-"""A source whose images are all decoded into the cache, once, and then split."""
+"""Open a source by decoding all of its images into the cache, once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def open_cached(
     progress: Progress,
     verify: bool,
 ) -> Dataset:
-    """Decode every image, or find it decoded in `directory`, and split those that could be read.
+    """Decode every image, or read it from the cache in `directory`, and split those that could be read.
 
-    With `verify` every file is read again and compared with what was decoded, else a few of them are.
+    With `verify` every file is read again and compared with the cache; otherwise a few of them are.
 
     Raises:
-        DataError: bad images leave a class with none to learn from; or with `strict` the first bad image.
+        DataError: no training image of a class could be read; or with `strict`, any image could not be read.
     """
     decoded = decode_rows(listing, decoding, directory=directory, progress=progress, verify=verify)
     problems = listing.problems + tuple(
@@ -67,7 +67,7 @@ def open_cached(
 
 
 def _check_classes(listing: Listing, decoded: Decoded) -> None:
-    """Raise DataError where bad images leave a class with none to learn from."""
+    """Raise DataError if no training image of a class could be read."""
     learned = listing.rows_of(next(iter(listing.parts)))
     readable = np.setdiff1d(learned, list(decoded.outcome.bad))
     lost = (listing.class_counts(readable) == 0) & (listing.class_counts(learned) > 0)

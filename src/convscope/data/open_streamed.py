@@ -1,4 +1,4 @@
-"""A source whose training images are streamed: only those that validate and test are decoded into the cache."""
+"""Open a source whose training images are streamed; validation and test images are decoded into the cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELD = ("val", "test")
 
 @dataclass(frozen=True)
 class _Some:
-    """Reads some rows of a listing under numbers of their own."""
+    """A reader of some rows of a listing, numbered from 0."""
 
     whole: Reader
     rows: Labels
@@ -54,9 +54,9 @@ def open_streamed(
     processes: int,
     verify: bool,
 ) -> Dataset:
-    """Split the rows as `open_dataset` does, but decode no training image.
+    """Split the rows as `open_dataset` does, without decoding training images.
 
-    Equal pictures are looked for among the held-out images alone, for the others are not at hand. Raises DataError.
+    Duplicates are looked for among the held-out images only, as the others are not decoded. Raises DataError.
     """
     split = partition(
         listing, DecodeOutcome(), validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
@@ -111,7 +111,7 @@ def _streamed_set(listing: Listing, stream: Streamed) -> ImageSet:
 
 
 def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
-    """A listing of the held-out rows, whose cache entry is its own."""
+    """Return a listing of the held-out rows, with a cache entry of its own."""
     rows = np.concatenate(list(held.values()))
     which = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
     return replace(

@@ -1,4 +1,4 @@
-"""Which rows go into which split: those on the disk stay, missing ones are cut out; equal pictures stay together."""
+"""Assign rows to splits: splits on the disk are kept, missing ones are made; duplicates stay together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Partition:
-    """Sorted rows of each split that has any, the splits that were made here, and what to say about it."""
+    """The sorted rows of each split that has any, the splits that were made here, and notes on them."""
 
     rows: dict[str, Labels]
     made: tuple[str, ...]
@@ -29,7 +29,7 @@ class Partition:
 def partition(
     listing: Listing, outcome: DecodeOutcome, *, validation_fraction: float, test_fraction: float, seed: int
 ) -> Partition:
-    """The splits of the rows that could be read; stratified and seeded where made. Val never comes from test."""
+    """Return the splits of the rows that could be read; made ones are stratified. Val is never cut from test."""
     groups = np.arange(len(listing.labels))
     for row, first in outcome.same:
         groups[row] = first
@@ -55,7 +55,7 @@ def partition(
 
 
 def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
-    """The classes of which a part could not be given an image: nothing is chosen by them there, or measured of them."""
+    """Return the classes of which a part has no image: they do not count in its scores."""
     for name, rows in made.items():
         if len(rows):
             counts = listing.class_counts(rows)
@@ -64,7 +64,7 @@ def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
 
 
 def split_rows(listing: Listing, rows: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
-    """Places in `rows` of each part: the rest, then one for each fraction; stratified as the labels allow."""
+    """Return the positions in `rows` of each part: the rest, then one for each fraction; stratified if possible."""
     if listing.targets is not None:
         return iterative_split(listing.targets[rows], fractions, seed=seed)
     return stratified_split(listing.labels[rows], fractions, seed=seed)
@@ -81,7 +81,7 @@ def _cut(listing: Listing, rows: Labels, groups: Labels, fractions: tuple[float,
 
 
 def find_leaks(splits: dict[str, Labels], outcome: DecodeOutcome, names: list[str]) -> tuple[Leak, ...]:
-    """Every row whose pixels are those of an earlier row in another split."""
+    """Return every row whose pixels equal those of an earlier row in another split."""
     split_of = {int(row): name for name, rows in splits.items() for row in rows} if outcome.same else {}
     leaks = []
     for row, first in outcome.same:
@@ -92,7 +92,7 @@ def find_leaks(splits: dict[str, Labels], outcome: DecodeOutcome, names: list[st
 
 
 def find_conflicts(listing: Listing, outcome: DecodeOutcome) -> list[tuple[str, str]]:
-    """Pairs of names with the same pixels and different classes."""
+    """Return the pairs of names with the same pixels and different classes."""
     said = listing.labels if listing.targets is None else listing.targets
     names = listing.names
     return [(names[first], names[row]) for row, first in outcome.same if not np.array_equal(said[row], said[first])]

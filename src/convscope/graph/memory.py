@@ -8,14 +8,23 @@ in place; a step that drops them beforehand has them grow while the saved tensor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, Value
+from convscope.graph.summary import summarise_layers
+from convscope.report import units
+from convscope.report.document import Document, Fact, Facts
+from convscope.report.documented import Documented
+from convscope.report.table import Column, Table
+
+if TYPE_CHECKING:
+    from convscope.files.checked import Json
 
 OptimizerKind = Literal["sgd", "momentum", "adam"]
 
@@ -23,6 +32,7 @@ OptimizerKind = Literal["sgd", "momentum", "adam"]
 OPTIMIZER_STATE: dict[OptimizerKind, int] = {"sgd": 0, "momentum": 1, "adam": 2}
 
 _Bytes = npt.NDArray[np.float64]
+_SHOWN_BATCHES = (1, 8, 32, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def saved_bytes(graph: Graph) -> dict[int, int]:
     return kept
 
 
-class TrainingMemory:
+class TrainingMemory(Documented):
     """A network's training memory for any batch size, from two captures with gradients that differ in it alone.
 
     Args:
@@ -136,6 +146,62 @@ class TrainingMemory:
         """The smaller of the two captures."""
         return self._small
 
+    @cached_property
+    def kept(self) -> dict[str, int]:
+        """Bytes of one sample that autograd keeps of each layer, by the layer's name; layers with none left out."""
+        graph, per_node = self.graph, self.saved_per_sample()
+        layers = summarise_layers(graph, [{} for _ in graph.values])
+        kept = {layer.name: sum(per_node.get(node, 0) for node in layer.nodes) for layer in layers}
+        return {name: size for name, size in kept.items() if size}
+
+    def facts(self, batch_size: int | None, limit_bytes: int | None, optimizer: OptimizerKind) -> list[Fact]:
+        """Return what a batch of this size takes, the largest batch that fits a limit, and what is kept of a sample."""
+        facts = []
+        if batch_size is not None:
+            step = self.at(batch_size, optimizer=optimizer)
+            samples = f"{units.plural(batch_size, 'sample')} with {optimizer}"
+            parts = ", ".join(f"{units.byte_size(size)} {what}" for what, size in _parts(step) if size)
+            detail = f"{samples}: {units.byte_size(step.total)}, of it {parts}"
+            facts.append(Fact("training", units.byte_size(step.total), step.total, detail))
+        if limit_bytes is not None:
+            largest = self.largest_batch(limit_bytes, optimizer=optimizer)
+            room = units.byte_size(limit_bytes)
+            found = f"at most {units.plural(largest, 'sample')} with {optimizer} in {room}"
+            facts.append(Fact("batch", units.exact(largest), largest, found if largest else f"none fits in {room}"))
+        if self.kept:
+            total = sum(self.kept.values())
+            top = sorted(self.kept.items(), key=lambda item: -item[1])[:3]
+            most = ", ".join(f"{name} {units.byte_size(size)}" for name, size in top)
+            size = units.byte_size(total)
+            facts.append(Fact("kept", size, total, f"{size} of each sample; most of it of {most}"))
+        return facts
+
+    def document(self) -> Document:
+        """Return what steps on some batch sizes take, part by part, and what is kept of each sample."""
+        steps = [(size, self.at(size)) for size in _SHOWN_BATCHES]
+        columns = [Column("batch", numeric=True), *(Column(what, numeric=True) for what, _ in _parts(steps[0][1]))]
+        rows = [
+            [(units.exact(size), size), *((units.byte_size(part), part) for _, part in _parts(step)),
+             (units.byte_size(step.total), step.total)]
+            for size, step in steps
+        ]  # fmt: skip
+        table = Table.of([*columns, Column("in all", numeric=True)], rows)
+        title = f"{self.graph.name}: memory of a training step with plain SGD"
+        return Document(title, (table,), summary=(Facts(tuple(self.facts(None, None, "sgd"))),))
+
+    def to_dict(
+        self, batch_size: int | None = None, limit_bytes: int | None = None, optimizer: OptimizerKind = "sgd"
+    ) -> dict[str, Json]:
+        """Return what is kept of each sample, what a batch of this size takes, and the largest that fits, in bytes."""
+        form: dict[str, Json] = {"optimizer": optimizer, "kept_bytes_per_sample": dict(self.kept)}
+        if batch_size is not None:
+            step = self.at(batch_size, optimizer=optimizer)
+            form |= {"batch_size": batch_size, "bytes": {**asdict(step), "total": step.total}}
+        if limit_bytes is not None:
+            largest = self.largest_batch(limit_bytes, optimizer=optimizer)
+            form |= {"limit_bytes": limit_bytes, "largest_batch": largest}
+        return form
+
     def saved_per_sample(self) -> dict[int, int]:
         """Bytes that each node of `graph` makes autograd keep for every sample more."""
         small, large = saved_bytes(self._small), saved_bytes(self._large)
@@ -167,6 +233,16 @@ class TrainingMemory:
         forward = _forward_alive(graph, owners, last, kept=first_saver)
         backward = _backward_alive(graph, owners, first_saver, last)
         return np.asarray(saved), np.concatenate([forward, backward])
+
+
+def _parts(step: TrainingBytes) -> list[tuple[str, int]]:
+    return [
+        ("kept for the backward pass", step.saved),
+        ("passing", step.passing),
+        ("weights", step.weights + step.buffers),
+        ("gradients", step.gradients),
+        ("optimizer", step.optimizer),
+    ]
 
 
 def _batch(graph: Graph) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -83,11 +83,22 @@ class Callout:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing with its caption; `text` is what a terminal shows in its place, nothing where it is empty."""
+    """A drawing with its caption.
 
-    drawing: Drawing
+    Args:
+        source: the drawing, or a function that makes it: a terminal needs none.
+        caption: the line below it.
+        text: what a terminal shows in its place; nothing where it is empty.
+    """
+
+    source: Drawing | Callable[[], Drawing]
     caption: str = ""
     text: str = ""
+
+    @property
+    def drawing(self) -> Drawing:
+        """The drawing."""
+        return self.source if isinstance(self.source, Drawing) else self.source()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +160,7 @@ class Document:
     Args:
         title: what it is about; the title of a page, the first line in a terminal.
         blocks: in the order in which they are read.
-        lead: a sentence below the title.
+        lead: a sentence below the title of a page.
         summary: figures and remarks that are read first: above the blocks on a page, below them in a terminal, whose
             last lines are the ones in view.
         footer: the last line of a page.
@@ -200,7 +211,8 @@ def _block_to_dict(block: Block) -> dict[str, Json]:
             found = {"text": text}
         case Callout(severity, text, more):
             found = {"severity": severity, "text": text, "more": list(more)}
-        case Figure(drawing, caption):
+        case Figure(caption=caption):
+            drawing = block.drawing
             found = {"title": drawing.title, "description": drawing.description, "caption": caption,
                      "svg": drawing.markup()}  # fmt: skip
         case Image():

@@ -91,8 +91,8 @@ def block_html(block: Block) -> Html:
         case Callout(severity, text, more):
             lines = "".join(f'<p class="why">{escaped(line)}</p>' for line in more)
             return Html(f'<div class="call {severity}" role="note"><p>{escaped(text)}</p>{lines}</div>')
-        case Figure(drawing, caption):
-            return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
+        case Figure(caption=caption):
+            return Html(f'<figure><div class="scroll">{block.drawing.markup()}</div>{_caption(caption)}</figure>')
         case Image():
             return _image(block)
         case Gallery(images):

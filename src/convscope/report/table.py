@@ -9,7 +9,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from convscope.report.printable import printable
@@ -29,11 +29,19 @@ Cell = str | tuple[str, "Json"]  # a text, or a text with what it stands for
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its header, whether it holds numbers (set flush right, never folded), and a note for a tool-tip."""
+    """A column.
+
+    Args:
+        header: its name.
+        numeric: whether it holds numbers: set flush right, never folded.
+        note: a tool-tip for the header.
+        page_only: whether a document leaves it out in a terminal, for lack of room.
+    """
 
     header: str
     numeric: bool = False
     note: str = ""
+    page_only: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "header", printable(self.header))
@@ -90,6 +98,18 @@ class Table:
     def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, title: str = "") -> Table:
         """Return a table of plain rows; a cell is a text, or a pair of a text and its value."""
         return cls(tuple(columns), tuple(map(Row.of, rows)), title)
+
+    def on_pages(self, columns: Sequence[Column]) -> Table:
+        """Return the table with these columns left out of documents in a terminal."""
+        return replace(self, columns=tuple(replace(c, page_only=c in columns) for c in self.columns))
+
+    def narrow(self) -> Table:
+        """Return the table without the columns that are for pages only."""
+        kept = [i for i, column in enumerate(self.columns) if not column.page_only]
+        if len(kept) == len(self.columns):
+            return self
+        rows = [Row(tuple(row.cells[i] for i in kept), row.role) for row in self.rows]
+        return Table(tuple(self.columns[i] for i in kept), tuple(rows), self.title)
 
 
 def display_width(text: str) -> int:

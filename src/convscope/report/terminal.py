@@ -75,7 +75,7 @@ def print_document(document: Document, *, file: TextIO | None = None) -> None:
 
 def _parts(document: Document) -> list[_Part]:
     """Lines and tables with a blank line between the blocks; what is summed up comes last."""
-    top = [*_lines(document.title, "bold"), *(_lines(document.lead) if document.lead else [])]
+    top = list(_lines(document.title, "bold"))
     body = _set([*document.blocks, *document.summary], sole=True)
     return [*top, *([_BLANK, *body] if body else [])]
 
@@ -102,7 +102,7 @@ def _block_parts(block: Block) -> Iterator[_Part]:
     """Lines and tables of a block; pictures and details have none."""
     match block:
         case Facts(facts):
-            width = max([NAME_WIDTH, *(display_width(fact.name) + 2 for fact in facts)])
+            width = max([NAME_WIDTH, *(display_width(fact.name) + 1 for fact in facts)])
             for fact in facts:
                 yield from _lines(f"{fact.name}{' ' * (width - display_width(fact.name))}{fact.detail or fact.text}")
         case Heading(text):
@@ -118,7 +118,7 @@ def _block_parts(block: Block) -> Iterator[_Part]:
                 yield from _lines(line, "dim", indent=2 * INDENT)
         case Table():
             if block.rows:
-                yield block
+                yield block.narrow()
         case Columns(blocks) | Section(blocks=blocks):
             yield from _set(blocks)
 

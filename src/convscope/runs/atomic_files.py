@@ -28,7 +28,7 @@ class WriteError(RunError):
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that its name never stands for half of it. Raises Unwritten where the disk refuses."""
+    """Write a file so that its name never stands for half of it. Raises WriteError where the disk refuses."""
     beside = _beside(path)
     try:
         _write_through(beside, content)
@@ -43,7 +43,7 @@ def write_file(path: Path, content: bytes | str) -> None:
 def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
     """Write a folder of files with a manifest of their sizes and hashes, so that it appears whole or not at all.
 
-    A folder of that name is replaced when the new one is complete. Raises Unwritten where the disk refuses.
+    A folder of that name is replaced when the new one is complete. Raises WriteError where the disk refuses.
     """
     beside = _beside(path)
     try:

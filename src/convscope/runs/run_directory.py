@@ -292,7 +292,7 @@ class Run:
         write_file(path, csv_text(header, rows))
 
     def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time; raises Unwritten."""
+        """Add a line to log.txt, with the time; raises WriteError."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with refused_as(WriteError, f"{self.log_path} can't be written"):
             append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))

@@ -23,7 +23,7 @@ from convscope.nets.weights.fit import Fit, Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.text_values import parse_options
+from convscope.recipe.setting import parse_options
 from convscope.report.units import plural
 from convscope.runs.run_directory import ModelSpec, Run
 

@@ -1,1 +1,1 @@
-"""What a network of any number of axes can be given from a file, beside images: sounds and arrays of numbers."""
+"""Inputs from files other than images, for networks of any number of axes: sounds and arrays of numbers."""

@@ -1,4 +1,4 @@
-"""A `.npy` file, or a `.npz` with one array, becomes numbers. Nothing in it is ever unpickled.
+"""Read a `.npy` file, or a `.npz` with one array. Nothing in it is unpickled.
 
 Source: NumPy's format, numpy.org/doc/stable/reference/generated/numpy.lib.format.html. The header is checked against
 the bytes that follow before any memory is taken for them.
@@ -92,7 +92,7 @@ def _require_finite(numbers: Array) -> None:
 
 
 def _only_member(data: bytes) -> bytes:
-    """The one array of a `.npz`, unpacked within the limit."""
+    """Unpack the only array of a `.npz`, within the limit."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()

@@ -1,4 +1,4 @@
-"""A WAV file becomes samples: PCM of 8, 16, 24 or 32 bits, or floating point of 32 or 64.
+"""Read the samples of a WAV file: PCM of 8, 16, 24 or 32 bits, or floating point of 32 or 64.
 
 Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM and Microsoft, 1991), and the extensible
 form of 2001, in which most programs write more than 16 bits. Python's `wave` is not used: before 3.12 it refuses that
@@ -27,7 +27,7 @@ _CONVERT = "convert it, such as by: ffmpeg -i IN -c:a pcm_s16le OUT.wav"
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """A sound as its file has it; no sample is decoded yet.
+    """A sound, as its file describes it; samples are decoded by `samples`.
 
     Args:
         channels: 1 for mono, 2 for stereo.
@@ -48,11 +48,11 @@ class Sound:
 
     @property
     def encoding(self) -> str:
-        """How a sample is written: "16-bit PCM", "32-bit float"."""
+        """The encoding of a sample: "16-bit PCM", "32-bit float"."""
         return f"{self.bits}-bit {'float' if self.floating else 'PCM'}"
 
     def samples(self, length: int | None = None) -> npt.NDArray[np.float64]:
-        """Return the first `length` samples `(channels, length)`, all of them unless given; PCM between -1 and 1.
+        """Return the first `length` samples, by default all, as `(channels, length)`; PCM between -1 and 1.
 
         Raises:
             DataError: a floating-point sample is not finite.

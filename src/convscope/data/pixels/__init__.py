@@ -1,1 +1,1 @@
-"""From the bytes of a file to pixels, once."""
+"""Decoding: from the bytes of a file to pixels."""

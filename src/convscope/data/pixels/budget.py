@@ -1,4 +1,4 @@
-"""How much the threads of a process decode at once: one budget for all, so that memory does not grow with threads."""
+"""A memory budget for all decoding threads of a process, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _UNCOUNTED = nullcontext()
 
 
 class Budget:
-    """Some units of which threads reserve a part while they work; more than there are, one thread alone may have.
+    """Units that threads reserve while they work; a request for more than all of them is granted to one thread alone.
 
-    What is below `small` is not counted: it costs less than the lock.
+    Requests below `small` are not counted, as they cost less than the lock.
 
     >>> budget = Budget(100, small=10)
     >>> with budget.reserve(60), budget.reserve(5):
@@ -36,7 +36,7 @@ class Budget:
     def reserve(self, units: int) -> AbstractContextManager[None]:
         """Wait until the units are free, and hold them while the block runs. A thread may not reserve twice.
 
-        What the block made must be out of reach when it ends, results aside, or its memory is not free by then.
+        Temporary arrays of the block must be unreachable when it ends; otherwise their memory is still in use.
         """
         return _UNCOUNTED if units < self.small else self._hold(units)
 
@@ -70,7 +70,7 @@ def _give_back_memory() -> None:
 
 @functools.cache
 def _malloc_trim() -> Callable[[int], Any] | None:
-    """glibc's malloc_trim, or None with another C library."""
+    """Return glibc's malloc_trim, or None with another C library."""
     try:
         trim: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):

@@ -1,7 +1,7 @@
-"""All rows of a listing decoded in one go, on as many threads as pay, into the cache or into memory.
+"""Decode all rows of a listing, on as many threads as are faster, into the cache or into memory.
 
-Threads, not processes: simplejpeg and Pillow let go of the interpreter's lock while they decode and resize, and
-threads start at once, need no copy of the images and no guard around the user's main module. For images of a few
+Threads, not processes: simplejpeg and Pillow release the interpreter's lock while they decode and resize, and threads
+start at once, need no copy of the images and no guard around the user's main module. For images of a few
 thousand pixels handing the lock over costs more than it gains: there one thread alone is the fastest (CIFAR's JPEGs on
 two busy cores: one thread 34,000 to 38,000 images/s, two threads 21,000 to 34,000). So a few images are timed first.
 """
@@ -58,7 +58,7 @@ Digests: TypeAlias = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class Decoded:
-    """Every row's pixels, uint8 (N, H, W, C), and what was found on the way."""
+    """The pixels of every row, uint8 (N, H, W, C), and the remarks and problems of decoding."""
 
     pixels: Pixels
     outcome: DecodeOutcome
@@ -71,7 +71,7 @@ class Decoded:
 
 
 def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progress: Progress, verify: bool) -> Decoded:
-    """Open the listing's cache entry, or decode its rows and make it; raises DataError where there is no room.
+    """Open the listing's cache entry, or decode its rows and write it; raises DataError if there is no room.
 
     An entry is found by its files' sizes and times. A few files, or with `verify` all, are compared with the digests
     in the entry, which is made anew where one has changed all the same.
@@ -117,7 +117,7 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
 def _changed_rows(
     listing: Listing, entry: CacheEntry, *, verify: bool, progress: Progress
 ) -> tuple[list[int], list[int]]:
-    """The rows that were read again, and those of them whose content is not what was decoded."""
+    """Return the rows that were read again, and those of them whose content has changed."""
     count = len(listing.labels)
     if verify:
         rows = list(range(count))
@@ -140,7 +140,7 @@ def _changed_rows(
 
 
 def _digest(listing: Listing, row: int) -> int:
-    """The digest of what a row is decoded from, 0 where it can't be read."""
+    """Return the digest of a row's encoded content, 0 if it can't be read."""
     try:
         return listing.read.digest(row)
     except UnreadableError:
@@ -204,27 +204,27 @@ def _decode_all(
 
 
 def rows_of_a_task(decoding: Decoding) -> int:
-    """How many images one task decodes."""
+    """Return the number of images that one task decodes."""
     return max(1, min(TASK_ROWS, TASK_BYTES // int(np.prod(decoding.image_shape))))
 
 
 def threads_that_pay(listing: Listing, decoding: Decoding) -> int:
-    """How many threads pay for decoding these images; a few of them are timed."""
+    """Return the number of threads that decode these images fastest, by timing a few images."""
     return _threads(_typical_seconds(listing, decoding))
 
 
 def _threads(seconds: float) -> int:
-    """How many threads pay where one image takes so long: never more than the cores that this process may use."""
+    """Return the number of threads for this decoding time of an image, at most the cores that this process may use."""
     return max(1, min(_cores(), MOST_THREADS, int(seconds / SECONDS_FOR_A_THREAD)))
 
 
 def _cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _typical_seconds(listing: Listing, decoding: Decoding) -> float:
-    """The median time of reading and decoding one image, from a few of them, spread over the rows."""
+    """Return the median time of reading and decoding an image, in seconds, over a few rows evenly spaced."""
     count = len(listing.labels)
     times: list[float] = []
     for row in range(0, count, max(1, count // TIMED_ROWS)):
@@ -238,7 +238,7 @@ def _typical_seconds(listing: Listing, decoding: Decoding) -> float:
 
 
 def _equal_rows(pixels: Pixels, checksums: npt.NDArray[np.uint32], bad: dict[int, str]) -> list[tuple[int, int]]:
-    """(row, first row with the same pixels), for every row that has the pixels of an earlier one."""
+    """Return (row, first row with the same pixels) for every row that duplicates an earlier one."""
     good = np.ones(len(pixels), bool)
     good[list(bad)] = False
     rows = np.flatnonzero(good)

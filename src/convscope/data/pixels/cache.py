@@ -1,4 +1,4 @@
-"""Every image decoded once, into a file of raw pixels that is mapped into memory from then on.
+"""The cache of decoded images: a file of raw pixels that is mapped into memory.
 
 An entry is a folder named by its key, a digest of the source's identity and the decoding:
 
@@ -45,7 +45,7 @@ CHECKED_BYTES = 256 * 2**20
 
 @dataclass
 class DecodeOutcome:
-    """What decoding found besides the pixels, row by row."""
+    """The results of decoding besides the pixels, row by row."""
 
     # row -> why it was kept out
     bad: dict[int, str] = field(default_factory=dict)
@@ -67,20 +67,20 @@ class CacheEntry:
 
 
 def entry_key(identity: str, decoding: Decoding) -> str:
-    """The name of the entry for these files under this decoding."""
+    """Return the name of the entry for these files with this decoding."""
     settings = json.dumps([FORMAT, identity, decoding.to_dict()])
     return hashlib.sha256(settings.encode()).hexdigest()[:32]
 
 
 def checksum(row: Pixels) -> int:
-    """The CRC-32 of one image's bytes."""
+    """Return the CRC-32 of one image's pixels."""
     return zlib.crc32(row.data if row.flags.c_contiguous else row.tobytes())
 
 
 def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool = True) -> CacheEntry | None:
-    """The entry if it is there and whole, else None; what is damaged is removed.
+    """Return the entry if it exists and is whole, else None; a damaged entry is removed.
 
-    Without `check` its pixels are not held to their checksums: of an entry that this process has just written.
+    Without `check` the pixels' checksums are not verified: for an entry that this process has just written.
     """
     path = directory / key
     if not path.is_dir():
@@ -114,7 +114,7 @@ def _read_entry(path: Path, shape: tuple[int, ...], *, check: bool) -> CacheEntr
 
 
 def _outcome(fields: Fields, *, rows: int) -> DecodeOutcome:
-    """What an entry.json says that decoding found; raises UnreadableError where it is no such thing."""
+    """Return the results of decoding from the fields of an entry.json; raises UnreadableError."""
     bad, remarks = fields.object("bad"), fields.object("remarks")
     if not all(row.isdecimal() and int(row) < rows for row in bad.values):
         raise UnreadableError("its bad rows are no rows")
@@ -126,7 +126,7 @@ def _outcome(fields: Fields, *, rows: int) -> DecodeOutcome:
 
 
 def map_pixels(path: Path, shape: tuple[int, ...]) -> Pixels | None:
-    """The file mapped read-only as uint8 of this shape; None where its size is another."""
+    """Map the file read-only as uint8 of this shape; returns None if its size differs."""
     if path.stat().st_size != np.prod(shape, dtype=np.int64):
         return None
     # A plain array over the map: np.memmap itself makes every slice a slow subclass.
@@ -145,7 +145,7 @@ def _is_sound(pixels: Pixels, checksums: npt.NDArray[np.uint32]) -> bool:
 class NewEntry:
     """An entry being written: a context manager that leaves nothing behind unless `keep` was reached.
 
-    Raises LackOfRoom where its pixels do not fit, before any is decoded; DataError where the folder can't be written.
+    Raises CacheFullError if its pixels do not fit, before any is decoded; DataError if the folder can't be written.
     """
 
     def __init__(self, directory: Path, key: str, shape: tuple[int, ...]) -> None:
@@ -174,7 +174,7 @@ class NewEntry:
         return self
 
     def write(self, first_row: int, block: Pixels, digests: npt.NDArray[np.uint32]) -> None:
-        """Write consecutive rows and the digests of what they were decoded from; many threads may do so at once."""
+        """Write consecutive rows and the digests of their encoded content; thread-safe."""
         self.digests[first_row : first_row + len(block)] = digests
         # Not through a map: there, a full disk kills the process.
         row_bytes = block[0].size
@@ -190,13 +190,13 @@ class NewEntry:
             raise self._cannot_write(error) from None
 
     def pixels(self) -> Pixels:
-        """What has been written, mapped read-only."""
+        """Return the rows written so far, mapped read-only."""
         pixels = map_pixels(self.path / "pixels.bin", self.shape)
         assert pixels is not None
         return pixels
 
     def keep(self, outcome: DecodeOutcome, *, source: str, decoding: Decoding) -> CacheEntry:
-        """Finish the entry and put it in its place; returns it open."""
+        """Finish the entry, rename it to its final name, and return it open."""
         described: dict[str, Any] = {
             "format": FORMAT,
             "source": os.path.realpath(source),
@@ -244,7 +244,7 @@ class NewEntry:
 
 
 def _remove_leftovers(directory: Path) -> None:
-    """What killed processes left behind, a day ago or longer."""
+    """Remove temporary folders of killed processes that are at least a day old."""
     now = time.time()
     for path in directory.glob(".new-*"):
         try:
@@ -259,7 +259,7 @@ def _entries(directory: Path) -> list[Path]:
 
 
 def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> None:
-    """Entries of the same source and decoding, whose files have changed since."""
+    """Remove entries of the same source and decoding whose files have changed since."""
     for path in _entries(directory):
         if path.name == key:
             continue
@@ -290,7 +290,7 @@ def _keep_below_limit(directory: Path, key: str, limit: int) -> None:
 
 
 def remove_entry(path: Path) -> None:
-    """Take an entry away at one stroke; a process that has it mapped keeps its pages."""
+    """Remove an entry atomically; a process that has it mapped keeps its pages."""
     hidden = path.with_name(f".new-removed-{secrets.token_hex(4)}")
     try:
         path.rename(hidden)

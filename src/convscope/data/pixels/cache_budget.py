@@ -1,4 +1,4 @@
-"""Where decoded images are kept, how much of them, and whether some more have room there."""
+"""The directory and the size limit of the cache of decoded images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LIMIT_SAID = "CONVSCOPE_CACHE_GIB"
 
 
 class CacheFullError(DataError):
-    """The cache, or its disk, has no room for so many decoded images."""
+    """The cache, or its disk, has no room for these decoded images."""
 
 
 def cache_directory() -> Path:
-    """Where decoded images are kept: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
+    """Return the directory of decoded images: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
     chosen = os.environ.get("CONVSCOPE_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -33,7 +33,7 @@ def cache_directory() -> Path:
 
 
 def cache_limit() -> int:
-    """How many bytes all entries together may take: CONVSCOPE_CACHE_GIB, or 50 GiB; raises DataError for no number."""
+    """Return the limit of all entries together, in bytes: CONVSCOPE_CACHE_GIB, or 50 GiB; raises DataError."""
     given = os.environ.get(LIMIT_SAID, "")
     try:
         gib = float(given) if given else LIMIT_GIB
@@ -46,20 +46,20 @@ def cache_limit() -> int:
 
 
 def lack_of_room(directory: Path, shape: tuple[int, ...]) -> str | None:
-    """Why an entry of this shape (N, H, W, C) would not fit into the cache, or None where it does."""
+    """Return why an entry of this shape (N, H, W, C) would not fit into the cache, or None if it does."""
     lack = _lack(directory, shape)
     return None if lack is None else lack[0]
 
 
 def require_room(directory: Path, shape: tuple[int, ...]) -> None:
-    """Raise LackOfRoom where an entry of this shape would not fit, with what to do."""
+    """Raise CacheFullError if an entry of this shape would not fit."""
     if (lack := _lack(directory, shape)) is not None:
         why, what_to_do = lack
         raise CacheFullError(f"{plural(shape[0], 'image')} would be {why}: {what_to_do}, or take smaller images")
 
 
 def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
-    """Why an entry would not fit, and what to do about it."""
+    """Return why an entry would not fit, and what to do."""
     size = int(np.prod(shape, dtype=np.int64))
     if size > (limit := cache_limit()):
         given = os.environ.get(LIMIT_SAID, "")
@@ -75,5 +75,5 @@ def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
 
 
 def _with_overhead(size: int) -> int:
-    """Bytes of a disk that an entry of so many bytes of pixels may come to take."""
+    """Return the bytes on disk that an entry with this many bytes of pixels may need."""
     return int(size * 1.05) + 2**24

@@ -1,4 +1,4 @@
-"""An image file becomes pixels: uint8 (H, W, C), as the model asks, or a reason why not.
+"""Decode an image file to pixels, uint8 (H, W, C), as the model's decoding states.
 
 A JPEG goes through simplejpeg where that is installed, everything else through Pillow; the pixels are the same, since
 both stand on libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
@@ -42,7 +42,7 @@ _ORIENTATION = 0x0112
 
 
 def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
-    """One image file as uint8 (H, W, C); raises DataError with the path and the reason.
+    """Decode one image file to uint8 (H, W, C); raises DataError with the path and the reason.
 
     >>> decode_image("nowhere.jpg", Decoding(size=(32, 32)))
     Traceback (most recent call last):
@@ -59,9 +59,9 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
 
 
 def decode_file(path: str, decoding: Decoding) -> Image:
-    """One file's pixels, a remark on them or None, and the digest of its bytes; raises UnreadableError.
+    """Decode one file: its pixels, a remark or None, and the digest of its bytes; raises UnreadableError.
 
-    Pillow's warnings are the caller's to silence: that is process-wide, and many threads call this.
+    The caller silences Pillow's warnings, as that is process-wide and many threads call this.
     """
     descriptor, size = open_descriptor(path)
     try:
@@ -77,15 +77,15 @@ def decode_file(path: str, decoding: Decoding) -> Image:
 
 
 def decode_content(data: bytes, decoding: Decoding) -> Image:
-    """An image file's bytes decoded, with a remark on them or None and their digest; raises UnreadableError."""
+    """Decode an image file's bytes: pixels, a remark or None, and the digest of the bytes; raises UnreadableError."""
     pixels, remark = decode_bytes(data, decoding)
     return Image(pixels, remark, content_digest(data))
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
-    """An image file's bytes as uint8 (H, W, C), and a remark on them or None; raises UnreadableError.
+    """Decode an image file's bytes to uint8 (H, W, C), and a remark or None; raises UnreadableError.
 
-    Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) make an UnreadableError of an exception.
+    Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) convert exceptions to UnreadableError.
     """
     header = read_header(data)
     pixels = header.width * header.height
@@ -108,7 +108,7 @@ def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, st
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    """The orientation in a JPEG's metadata, 1 where they can't be read; the pixels are not decoded."""
+    """Return the orientation in a JPEG's metadata, 1 if they can't be read; the pixels are not decoded."""
     try:
         image = open_with_pillow(data, "JPEG")
     except Exception:
@@ -118,9 +118,9 @@ def _jpeg_orientation(data: bytes) -> int:
 
 
 def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
-    """An image file's bytes, opened as the one format that they begin with: no other decoder of Pillow's sees them.
+    """Open an image file's bytes with the one decoder of Pillow for the format of their first bytes.
 
-    Raises what Pillow raises, which may be any exception.
+    Raises any exception that Pillow raises.
     """
     # Imported by name: Pillow's own search for plugins is not safe among threads.
     from PIL import Image, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - registers the formats
@@ -139,9 +139,9 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
 
 
 def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
-    """An image decoded by Pillow, and whether it is the first of several; raises UnreadableError.
+    """Decode an image with Pillow, and return whether it is the first of several; raises UnreadableError.
 
-    Pillow refuses a PNG for a large colour profile or text, which are not used here: it is tried again without.
+    Pillow refuses a PNG with a large colour profile or text, which are not used here: it is decoded without them.
     """
     try:
         return _load_as_it_is(data, header)
@@ -187,8 +187,8 @@ def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
 def _mark_last_row(image: Pillow.Image) -> Any:
     """Give the first pixel of the last row a value, before the image is decoded, and return it.
 
-    Pillow leaves the rows that a PNG's data does not reach as they are, and says nothing. So where the mark is still
-    there, the rows are worth counting; interlaced ones, which this does not suit, always are.
+    Pillow leaves the rows that a PNG's data does not reach unchanged, without an error. So if the value is still there,
+    the rows are counted; those of an interlaced PNG always are.
     """
     image.load_prepare()  # type: ignore[attr-defined]
     place = 0, image.height - 1
@@ -199,7 +199,7 @@ def _mark_last_row(image: Pillow.Image) -> Any:
 
 
 def from_array(pixels: Pixels) -> Pillow.Image:
-    """uint8 (H, W, 1), (H, W, 3) or (H, W, 4), the last as CMYK in JPEG's inverted form, as an image."""
+    """Return uint8 (H, W, 1), (H, W, 3) or (H, W, 4), the last as CMYK in JPEG's inverted form, as an image."""
     from PIL import Image
 
     height, width, channels = pixels.shape
@@ -210,7 +210,7 @@ def from_array(pixels: Pixels) -> Pillow.Image:
 
 
 def _orientation(image: Pillow.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (as it stands) where it is missing or broken."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or invalid."""
     try:
         found = image.getexif().get(_ORIENTATION, 1)
     except Exception:
@@ -220,7 +220,7 @@ def _orientation(image: Pillow.Image) -> int:
 
 
 def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
-    """The image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
+    """Turn the image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
     from PIL import Image
 
     turns = {
@@ -236,7 +236,7 @@ def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
 
 
 def fit(image: Pillow.Image, decoding: Decoding) -> Pixels:
-    """An image of mode L or RGB, resized (bilinear, antialiased) as the decoding says: uint8 (H, W, C)."""
+    """Resize an image of mode L or RGB (bilinear, antialiased) as the decoding states: uint8 (H, W, C)."""
     from PIL import Image
 
     height, width = decoding.size

@@ -1,4 +1,4 @@
-"""Any mode of Pillow's as grey or colour of 8 bits: transparency over a background, 16 bits divided by 257."""
+"""Convert any mode of Pillow to grey or colour of 8 bits: transparency over a background, 16 bits divided by 257."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _from_16_bits(image: Image.Image, background: Background) -> tuple[Image.Ima
 
 
 def _from_palette(image: Image.Image, background: Background) -> Image.Image:
-    """The palette's colours are laid over the background, rather than each pixel's."""
+    """Convert a palette image, blending the palette's colours with the background instead of each pixel."""
     from PIL import Image
 
     colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
@@ -93,7 +93,7 @@ def _from_palette(image: Image.Image, background: Background) -> Image.Image:
 
 
 def _over_background(image: Image.Image, background: Background) -> Image.Image:
-    """An image with alpha as RGB."""
+    """Blend an image with alpha over the background, as RGB."""
     from PIL import Image
 
     def render(rows: Image.Image) -> Image.Image:
@@ -106,7 +106,7 @@ def _over_background(image: Image.Image, background: Background) -> Image.Image:
 
 
 def _by_bands(image: Image.Image, render: Callable[[Image.Image], Image.Image], mode: str) -> Image.Image:
-    """An image rendered some rows at a time: copies of a whole one would take more memory than decoding it."""
+    """Convert an image some rows at a time, since copies of a whole one would need more memory than decoding it."""
     from PIL import Image
 
     flat = Image.new(mode, image.size)
@@ -118,7 +118,7 @@ def _by_bands(image: Image.Image, render: Callable[[Image.Image], Image.Image], 
 
 
 def _grey_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
-    """The one transparent level of a grey image, of 0 to 255, or None."""
+    """Return the transparent level of a grey image, 0 to 255, or None."""
     key = image.info.get("transparency")
     if not isinstance(key, int):
         return None
@@ -140,7 +140,7 @@ def _colour_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:
 
 
 def _without_key(image: Image.Image, key: tuple[int, ...] | None, background: Background) -> Image.Image:
-    """An image of mode L or RGB with the pixels of one colour replaced by the background."""
+    """Replace the pixels of one colour by the background, in an image of mode L or RGB."""
     if key is None:
         return image
 
@@ -153,7 +153,7 @@ def _without_key(image: Image.Image, key: tuple[int, ...] | None, background: Ba
 
 
 def _painted(image: Image.Image, where: npt.NDArray[np.bool_], background: Background) -> Image.Image:
-    """An image of mode L or RGB as RGB, with some pixels (H, W) replaced by the background."""
+    """Replace the pixels of a mask (H, W) by the background, in an image of mode L or RGB; returns RGB."""
     from PIL import Image
 
     colour = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""JPEG (ITU-T T.81, annex B): its markers walked before a decoder sees it, and its scans decoded strictly.
+"""JPEG (ITU-T T.81, annex B): its markers are checked before decoding, and its scans decoded strictly.
 
 Pillow fills up a JPEG whose tail was lost with grey, and drops libjpeg's warnings, which mean damaged scans. So the
 markers are walked here, and simplejpeg, which passes the warnings on, decodes. A warning is harmless where it goes
@@ -60,10 +60,10 @@ class _Segment(NamedTuple):
 
 
 def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
-    """Walk the markers from the first to the end-of-image; what follows (a second picture, garbage) is no matter.
+    """Walk the markers from the first to the end-of-image; bytes after it (a second picture, garbage) are ignored.
 
-    `segments` is filled with what was met. Raises UnreadableError for what is cut short, not of a kind that is read, or
-    larger, or of more scans, than its bytes can honestly hold.
+    The segments are appended to `segments`. Raises UnreadableError for a file that is cut short, of a kind that is not
+    read, or larger, or of more scans, than its bytes can hold.
     """
     position = 2
     width = height = components = scans = 0
@@ -133,7 +133,7 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
 
 
 def _check_gap(gap: bytes) -> None:
-    """Raise UnreadableError where the bytes between two segments may be a segment or a scan whose marker is damaged."""
+    """Raise UnreadableError if the bytes between two segments may be a segment or a scan with a damaged marker."""
     rest = gap.lstrip(b"\xff")
     if len(rest) > HARMLESS_GAP and rest.strip(b"\0"):
         raise UnreadableError(f"JPEG damaged: {len(rest):,} bytes between its segments belong to none of them")
@@ -141,7 +141,7 @@ def _check_gap(gap: bytes) -> None:
 
 @functools.cache
 def _fast_jpeg() -> Any:
-    """The simplejpeg module, or None where it is missing or broken."""
+    """Return the simplejpeg module, or None if it is missing or broken."""
     try:
         import simplejpeg
     except Exception:
@@ -152,8 +152,8 @@ def _fast_jpeg() -> Any:
 def decode_jpeg(data: bytes, components: int) -> Pixels | None:
     """Decode a JPEG strictly: uint8 (H, W, components) as stored, a CMYK JPEG's inverted or not as Adobe left it.
 
-    Returns None where Pillow has to decode it: simplejpeg is missing, or does not know the sampling factors. Raises
-    UnreadableError where libjpeg complains of the scans.
+    Returns None if Pillow must decode it: simplejpeg is missing, or does not support the sampling factors. Raises
+    UnreadableError if libjpeg reports damaged scans.
     """
     fast = _fast_jpeg()
     if fast is None or components not in _SPACES:
@@ -177,7 +177,7 @@ _UNKNOWN_SAMPLING = "unknown sampling factors"
 
 
 def _try_strictly(fast: Any, data: bytes, space: str) -> tuple[Pixels | None, str]:
-    """The pixels, or None and what libjpeg complains of."""
+    """Return the pixels, or None and the complaint of libjpeg."""
     try:
         pixels: Pixels = fast.decode_jpeg(data, space)
     except ValueError as error:
@@ -186,7 +186,7 @@ def _try_strictly(fast: Any, data: bytes, space: str) -> tuple[Pixels | None, st
 
 
 def _complaint(error: ValueError) -> str:
-    """What libjpeg complains of."""
+    """Return the complaint of libjpeg."""
     said = str(error)
     return _UNKNOWN_SAMPLING if "determine subsampling" in said else said
 
@@ -206,9 +206,9 @@ def _try_mended(fast: Any, data: bytes, space: str, components: int, complaint: 
 
 
 def _without_harmless(data: bytes, components: int) -> bytes:
-    """The JPEG without metadata and bytes between its segments; with an APP0, APP14 and SOS that libjpeg knows.
+    """Return the JPEG without metadata and bytes between segments, with an APP0, APP14 and SOS that libjpeg accepts.
 
-    What libjpeg assumes of a marker that it does not know is written into it, so the pixels are the same.
+    Libjpeg's defaults for an unknown marker are written into it, so the pixels are the same.
     """
     segments: list[_Segment] = []
     walk_jpeg(data, segments)
@@ -231,7 +231,7 @@ def _without_harmless(data: bytes, components: int) -> bytes:
 
 
 def _without_padding(data: bytes, complaint: str) -> bytes:
-    """The JPEG without the zero bytes that libjpeg found behind the last block of a scan; as it is for other bytes."""
+    """Return the JPEG without the zero bytes that libjpeg found after the last block of a scan, if all are zero."""
     found = _EXTRANEOUS.search(complaint)
     if found is None:
         return data

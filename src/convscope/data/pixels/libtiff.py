@@ -1,8 +1,8 @@
-"""What libtiff says while it decodes: it would go to the terminal as text, and be lost to us.
+"""Collect the errors that libtiff reports while it decodes, which it would print to stderr.
 
 libtiff has one handler of errors for the whole process, and Pillow leaves it as it is. So it is set here, once, in the
-library that Pillow itself has loaded, to a function that keeps the errors of each thread apart. Where that library
-can't be found (a Pillow that was linked with it statically), nothing is set, and `listens` is false.
+library that Pillow itself has loaded, to a function that keeps the errors of each thread apart. If that library
+can't be found (a Pillow that is linked with it statically), nothing is set, and `listens` is false.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _callback = _Handler(_keep)
 
 @functools.cache
 def listens() -> bool:
-    """Whether libtiff's errors reach us; sets the handler at the first call."""
+    """Return whether libtiff's errors are collected; sets the handler at the first call."""
     library = _library()
     if library is None:
         return False
@@ -65,7 +65,7 @@ def complaints() -> Iterator[list[str]]:
 
 
 def _library() -> Any:
-    """libtiff as Pillow's decoders have it loaded, or None."""
+    """Return the libtiff that Pillow's decoders have loaded, or None."""
     from PIL import _imaging
 
     beside = Path(_imaging.__file__).parent
@@ -82,7 +82,7 @@ def _library() -> Any:
 
 
 def _mapped() -> list[str]:
-    """The paths of a libtiff that this process has loaded, on Linux: of a Pillow that uses the system's."""
+    """Return the paths of a libtiff that this process has loaded, on Linux, for a Pillow that uses the system's."""
     if sys.platform != "linux":
         return []
     try:

@@ -1,4 +1,4 @@
-"""TIFF's LZW (TIFF 6.0, section 13): how many bytes a coded strip holds, without decoding them.
+"""TIFF's LZW (TIFF 6.0, section 13): the number of bytes that a strip decodes to, without decoding it.
 
 libtiff stops as soon as it has the bytes that it wants, so it does not see that a damaged strip decodes to more of
 them. Only the lengths of the strings are needed to see it, and NumPy finds those of a whole table at once.
@@ -25,7 +25,7 @@ _FREE_TABLES = 1024
 
 @functools.cache
 def _layout() -> tuple[_Integers, _Integers]:
-    """The bit at which each code after a clear code begins, and its width in bits, 9 to 12.
+    """Return the first bit of each code after a clear code, and its width in bits, 9 to 12.
 
     When code k is read, the table's next free entry is 257 + k, and TIFF's codes grow one entry early.
     """
@@ -35,12 +35,12 @@ def _layout() -> tuple[_Integers, _Integers]:
 
 
 def is_old_style(data: bytes | memoryview) -> bool:
-    """Whether a strip has the bit order of the writers before TIFF 5, which `decoded_length` does not read."""
+    """Return whether a strip has the bit order of the writers before TIFF 5, which `decoded_length` does not read."""
     return len(data) > 1 and data[0] == 0 and bool(data[1] & 1)
 
 
 def decoded_length(data: bytes | memoryview) -> int:
-    """Return how many bytes a strip decodes to, up to its end code or, where that is missing, its end.
+    """Return the number of bytes that a strip decodes to, up to its end code or, without one, its end.
 
     Raises UnreadableError for a code that is not in the table when it is read, and for a table that is never cleared.
 
@@ -76,7 +76,7 @@ def decoded_length(data: bytes | memoryview) -> int:
 
 
 def _codes_at(padded: npt.NDArray[np.uint8], starts: _Integers, widths: _Integers) -> _Integers:
-    """The codes that begin at some bits, the highest bit first."""
+    """Return the codes that begin at these bits, most significant bit first."""
     at = starts >> 3
     three = padded[at].astype(np.int64) << 16 | padded[at + 1].astype(np.int64) << 8 | padded[at + 2]
     codes: _Integers = three >> (24 - (starts & 7) - widths) & ((1 << widths) - 1)
@@ -84,7 +84,7 @@ def _codes_at(padded: npt.NDArray[np.uint8], starts: _Integers, widths: _Integer
 
 
 def _total_length(codes: _Integers) -> int:
-    """The bytes that the codes after a clear code stand for.
+    """Return the number of bytes that the codes after a clear code decode to.
 
     Entry j of the table is the string of code j and one byte more. So a string is one byte longer than the one that
     its entry grew from, and pointers back to that are followed twice as far each time.

@@ -1,4 +1,4 @@
-"""PNG (ISO/IEC 15948): every chunk's checksum, and whether its data makes up all rows."""
+"""PNG (ISO/IEC 15948): every chunk's checksum, and whether its data holds all rows."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _read_ihdr(data: bytes) -> Header:
 
 
 def is_interlaced(data: bytes) -> bool:
-    """Whether the rows come in seven passes."""
+    """Return whether the rows are stored in seven passes."""
     return data[28] == 1
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return a PNG whose chunks are whole without its colour profile and texts, the same bytes where it has none."""
+    """Return a PNG with whole chunks without its colour profile and texts; the same bytes if it has none."""
     kept, position = [data[:8]], 8
     while position < len(data):
         end = position + 12 + int.from_bytes(data[position : position + 4])
@@ -74,10 +74,10 @@ def without_texts(data: bytes) -> bytes:
 
 
 def check_rows(data: bytes) -> None:
-    """Raise UnreadableError where the data of a PNG, inflated, is less than its rows need.
+    """Raise UnreadableError if the inflated data of a PNG is less than its rows need.
 
-    Pillow leaves the rows that are missing black. What is inflated is counted and thrown away, so memory stays flat,
-    and what is more than needed is not looked at.
+    Pillow leaves missing rows black. The inflated bytes are counted and discarded, so memory does not grow; bytes
+    beyond those needed are not inflated.
     """
     needed = _bytes_of_rows(data)
     left = needed
@@ -97,7 +97,7 @@ def check_rows(data: bytes) -> None:
 
 
 def _data_chunks(data: bytes) -> Iterator[memoryview]:
-    """The contents of the data chunks; the chunks were walked before."""
+    """Return the contents of the data chunks, after `walk_png` has checked them."""
     view = memoryview(data)
     position = 8
     while (kind := data[position + 4 : position + 8]) != b"IEND":
@@ -108,7 +108,7 @@ def _data_chunks(data: bytes) -> Iterator[memoryview]:
 
 
 def _bytes_of_rows(data: bytes) -> int:
-    """How many bytes all rows take, each with its filter byte."""
+    """Return the number of bytes of all rows, each with its filter byte."""
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     bits = data[24] * _SAMPLES[data[25]]
     if not is_interlaced(data):

@@ -1,4 +1,4 @@
-"""Where an image lies in the size that it is resized to: exact integers, one axis limiting at a time.
+"""The position of an image in the size that it is resized to, in exact integers.
 
 An image of W x H pixels has the aspect ratio of a target of w x h where W*h == H*w. Otherwise one axis limits. Every
 division is rounded once, to the nearest pixel with halves up, so a side is never more than half a pixel from the exact
@@ -66,7 +66,7 @@ def letterbox_size(image_size: tuple[int, int], target_size: tuple[int, int]) ->
 
 
 def centred_box(inner: tuple[int, int], outer: tuple[int, int]) -> CropBox:
-    """Return where a rectangle lies in the middle of one that is as large or larger. Sizes are (width, height).
+    """Return the box of a rectangle centred in one that is at least as large. Sizes are (width, height).
 
     >>> centred_box((2, 3), (5, 3))
     CropBox(left=1, top=0, right=3, bottom=3)

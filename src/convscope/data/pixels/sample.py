@@ -1,4 +1,4 @@
-"""Some rows of a listing, decoded into memory: for what is decided before all of them are."""
+"""Decode a sample of rows into memory, for settings that are resolved before all rows are decoded."""
 
 from __future__ import annotations
 

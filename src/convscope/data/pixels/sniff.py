@@ -1,7 +1,7 @@
-"""What a file is by its first bytes, what is known of an image before it is decoded, and the limits that hold for all.
+"""The format of an image file by its first bytes, and the limits of size.
 
-Every reason to skip an image is an `UnreadableError` with the reason in words. Only what the bytes of the file are, or
-what a decoder says of them, may become one: an exception of our own code never does.
+Every reason to skip an image is an `UnreadableError`. Only the bytes of the file, or a decoder's exception, may cause
+one: an exception of our own code never does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
 
 
 class Header(NamedTuple):
-    """What the structure of a file says: `format` is Pillow's name, `width` and `height` are in pixels."""
+    """The header of an image file: `format` is Pillow's name, `width` and `height` are in pixels."""
 
     format: str
     width: int
@@ -67,7 +67,7 @@ def format_of(data: bytes) -> str:
 
 
 def _name_stranger(data: bytes) -> str:
-    """What a file that is none of the formats seems to be."""
+    """Return the likely kind of a file that has none of the formats."""
     kind = kind_by_start(data)
     if kind is None:
         return "not an image: the first bytes are of no known format"

@@ -1,7 +1,7 @@
-"""Whether the structure of an image file is whole, before any decoder sees it.
+"""Check the structure of an image file before it is decoded.
 
-Pillow allocates what a header claims, so the size is read first, and every reason to keep an image out that can be
-seen without decoding is found here, each said in words.
+Pillow allocates the size that a header claims, so the size is read first, and every reason to skip an image that can
+be found without decoding is found here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _walk_webp(data: bytes) -> Header:
-    """Read the canvas size, since Pillow allocates it several times over on opening."""
+    """Read the canvas size, which Pillow allocates several times on opening."""
     if len(data) < 30 or 8 + int.from_bytes(data[4:8], "little") > len(data):
         raise UnreadableError("WebP cut short: it is smaller than its header says")
     zeros = len(data) - len(data.rstrip(b"\0"))

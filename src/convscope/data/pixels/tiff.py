@@ -1,8 +1,8 @@
-"""TIFF (6.0 and BigTIFF): its first directory, and each strip or tile decoded once to see whether it is whole.
+"""TIFF (6.0 and BigTIFF): its first directory, and a check that each strip or tile is whole.
 
-libtiff stops where it has the bytes that it wants, drops libjpeg's warnings, and decodes on behind a bad code. So what
-the compression itself says of a strip is asked here first: zlib's and xz's checksums, the number of bytes that LZW and
-PackBits make, libjpeg's warnings. Of the others, libtiff's own errors are all that is known (`libtiff.complaints`).
+libtiff stops where it has the bytes that it wants, drops libjpeg's warnings, and continues after a bad code. So each
+compression's own checks of a strip are made here first: zlib's and xz's checksums, the number of bytes that LZW and
+PackBits make, libjpeg's warnings. For the others, only libtiff's own errors are available (`libtiff.complaints`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Part(NamedTuple):
     bits_a_pixel: int
 
     def sizes(self) -> tuple[int, int]:
-        """The bytes of its pixels, and those that a full strip has."""
+        """Return the bytes of its pixels, and those of a full strip."""
         row = -(-self.width * self.bits_a_pixel // 8)
         return row * self.rows, row * self.full_rows
 
@@ -65,14 +65,14 @@ def walk_tiff(data: bytes) -> Header:
 
 
 def check_strips(data: bytes) -> None:
-    """Raise UnreadableError where a strip or tile is missing or damaged, as far as its compression can say."""
+    """Raise UnreadableError if a strip or tile is missing or damaged, as far as its compression can detect it."""
     tags = _first_directory(data)
     for part in _parts(data, tags, _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)):
         _check_part(part, tags, _number(tags, _COMPRESSION, _RAW))
 
 
 def _first_directory(data: bytes) -> _Tags:
-    """The wanted tags of the first directory: their numbers as an array, whatever they mean."""
+    """Return the wanted tags of the first directory, each with its values as an array."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
 
@@ -102,12 +102,12 @@ def _first_directory(data: bytes) -> _Tags:
 
 
 def _number(tags: _Tags, tag: int, default: int) -> int:
-    """The first value of a tag."""
+    """Return the first value of a tag."""
     return int(tags[tag][0]) if tag in tags and len(tags[tag]) else default
 
 
 def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]:
-    """All strips or tiles, in order; raises UnreadableError where one is missing from the file."""
+    """Return all strips or tiles, in order; raises UnreadableError if one is missing from the file."""
     samples, tiled = _number(tags, _SAMPLES, 1), _TILES in tags
     bits = [int(number) for number in tags.get(_BITS, [1])][:samples]
     # One number stands for all samples too.
@@ -145,7 +145,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
 
 
 def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
-    """Raise UnreadableError where a strip or tile is not whole, as far as its compression can say."""
+    """Raise UnreadableError if a strip or tile is not whole, as far as its compression can detect it."""
     if compression == _RAW:
         return
     if not part.data:
@@ -184,7 +184,7 @@ def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
 
 
 def _inflated_length(data: memoryview, most: int) -> int:
-    """How many bytes a zlib stream holds, to its end and with its checksum, or more than `most`; raises zlib.error."""
+    """Return the inflated size of a whole zlib stream, or a size above `most`; raises zlib.error."""
     inflate = zlib.decompressobj()
     length = 0
     waiting: bytes | memoryview = data
@@ -198,7 +198,7 @@ def _inflated_length(data: memoryview, most: int) -> int:
 
 
 def _xz_length(data: memoryview, most: int) -> int:
-    """How many bytes an xz stream holds, or more than `most`; raises lzma.LZMAError or EOFError."""
+    """Return the unpacked size of an xz stream, or a size above `most`; raises lzma.LZMAError or EOFError."""
     decoder = lzma.LZMADecompressor(memlimit=2**28)
     length = 0
     waiting: bytes | memoryview = data
@@ -212,7 +212,7 @@ def _xz_length(data: memoryview, most: int) -> int:
 
 
 def _packbits_length(data: memoryview) -> int:
-    """How many bytes a PackBits strip makes (TIFF 6.0, section 9); one byte of padding at its end does not count."""
+    """Return the unpacked size of a PackBits strip (TIFF 6.0, section 9), without a byte of padding at its end."""
     content = bytes(data)
     at = length = 0
     while at < len(content):
@@ -234,7 +234,7 @@ def _packbits_length(data: memoryview) -> int:
 
 
 def _check_jpeg(part: _Part, tags: _Tags) -> None:
-    """Decode a JPEG strip strictly; its tables stand in the directory."""
+    """Decode a JPEG strip strictly, with the tables of the directory."""
     content = bytes(part.data)
     if not content.startswith(b"\xff\xd8\xff"):
         raise UnreadableError(f"TIFF damaged: strip {part.number + 1} is not a JPEG")

@@ -22,8 +22,7 @@ from convscope.hardware.device import require_threads
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.seeds import following_seeds
-from convscope.recipe.setting import AUTO, Auto, SettingValue
+from convscope.recipe.setting import AUTO, Auto, SettingValue, following_seeds
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener

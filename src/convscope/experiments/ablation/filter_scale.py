@@ -1,6 +1,6 @@
 """What a network whose filters' scale was free is trained with, once the normalization after them is gone.
 
-Muon rescales filters whose scale changes no answer, and takes a rate that is meant for them (`train.optimizers`). With
+Muon rescales filters whose scale changes no answer, and takes a rate that is meant for them (`optim.muon`). With
 the normalization goes that freedom: the filters are then trained as those of any network are, and everything else
 learns as fast as in the baseline, so that nothing but the normalization is missing.
 """

@@ -26,7 +26,7 @@ from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.nets.build import build
-from convscope.recipe.seeds import SEEDS
+from convscope.recipe.setting import SEEDS
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run

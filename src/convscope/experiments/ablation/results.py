@@ -62,7 +62,7 @@ class _Sheet:
 
 
 def write_results(run: Run, trials: Sequence[Trial]) -> None:
-    """Write results.csv and epochs.csv, each whole or not at all; raises Unwritten."""
+    """Write results.csv and epochs.csv, each whole or not at all; raises WriteError."""
     results = [["" if (value := getattr(t, name)) is None else str(value) for name in RESULT_COLUMNS] for t in trials]
     epochs = [[t.variant, str(t.seed), *table_row(row)] for t in trials for row in t.rows]
     run.write_table(run.path / EPOCHS, EPOCH_COLUMNS, epochs)

@@ -20,7 +20,7 @@ from convscope.hardware.device import require_threads
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.seeds import following_seeds
+from convscope.recipe.setting import following_seeds
 from convscope.report.shell import shell_quote
 from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file

@@ -13,7 +13,9 @@ from convscope.graph.summary import Layer
 from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
-from convscope.report.table import Column, Table, table_text
+from convscope.report.document import Block, Document, Heading
+from convscope.report.documented import Documented
+from convscope.report.table import Column, Table
 
 if TYPE_CHECKING:
     from convscope.files.checked import Json
@@ -24,7 +26,7 @@ _KIN = 0.5  # the share of names that two networks must have in common to be com
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Documented):
     """Inspections side by side; `print(comparison)` shows them, `.to_dict()` gives JSON's types."""
 
     inspections: tuple[Inspection, ...]
@@ -45,7 +47,7 @@ class Comparison:
         return differences(first, second) if kin else ()
 
     def table(self) -> Table:
-        """A row per figure, a column per network, and for two how many times the one is the other."""
+        """Return a row per figure, a column per network, and for two how many times the one is the other."""
         rows = [
             ("input", [units.shape(f.input_shape) for f in self.figures], ()),
             ("parameters", [units.exact(f.parameters) for f in self.figures], [f.parameters for f in self.figures]),
@@ -67,11 +69,11 @@ class Comparison:
         return Table.of(columns, [[name, *cells, *([_ratio(values)] if pair else [])] for name, cells, values in rows])
 
     def difference_table(self) -> Table:
-        """What differs, layer by layer."""
+        """Return what differs between two networks, layer by layer."""
         first, second = self.inspections
         columns = [Column("layer"), Column(first.graph.name), Column(second.graph.name)]
         rows = [
-            (_run_name(run), _run_told([d.first for d in run], first), _run_told([d.second for d in run], second))
+            (_run_name(run), _run_text([d.first for d in run], first), _run_text([d.second for d in run], second))
             for run in _runs(self.differences)
         ]
         more = len(rows) - _SHOWN
@@ -89,9 +91,12 @@ class Comparison:
         ]
         return {"version": VERSION, "models": models, "differences": changed}
 
-    def __str__(self) -> str:
-        text = table_text(self.table())
-        return f"{text}\n\n{table_text(self.difference_table())}" if self.differences else text
+    def document(self) -> Document:
+        """Return what is shown: the figures, and what differs layer by layer."""
+        blocks: list[Block] = [self.table()]
+        if self.differences:
+            blocks += [Heading("Differences, layer by layer"), self.difference_table()]
+        return Document(" and ".join(f.name for f in self.figures), tuple(blocks), footer="Made by convscope compare.")
 
 
 def _stride(figure: Figures) -> str:
@@ -127,16 +132,16 @@ def _run_name(run: Sequence[Difference]) -> str:
     return run[0].name if len(run) == 1 else _block(run[0]) or "the model"
 
 
-def _run_told(run: Sequence[Layer | None], inspection: Inspection) -> str:
+def _run_text(run: Sequence[Layer | None], inspection: Inspection) -> str:
     if len(run) == 1 or run[0] is None:
-        return _told(run[0], inspection)
+        return _layer_text(run[0], inspection)
     parameters = sum(layer.parameters for layer in run if layer)
     macs = sum(layer.macs or 0 for layer in run if layer)
     layers = units.plural(len(run), "layer")
     return f"{layers}, {units.exact(parameters)} parameters, {macs_of(macs, inspection.batch)} MACs"
 
 
-def _told(layer: Layer | None, inspection: Inspection) -> str:
+def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
     if layer is None:
         return "–"
     parts = [operation(layer), output_shape(layer)]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.relation import Status
+from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
-from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.charts import nice_ticks
 from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, line, paint, rectangle, text
@@ -19,20 +19,17 @@ _TOP = 34.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Growth:
-    """The field of one layer, rows and columns, and where the layer stands."""
+class FieldGrowth:
+    """A layer with its field's rows and columns."""
 
     layer: Layer
     rows: int
     columns: int
 
 
-def field_drawing(inspection: Inspection) -> Drawing | None:
-    """The growing receptive field of a network on images; None where no layer has a local one."""
-    growth = _growth(inspection)
-    if not growth or inspection.source is None:
-        return None
-    sizes = inspection.graph.shape(inspection.source)[2:]
+def field_drawing(graph: Graph, growth: Sequence[FieldGrowth], source: int) -> Drawing:
+    """Draw the receptive field on an input as it grows from layer to layer, of which there is one at least."""
+    sizes = graph.shape(source)[2:]
     image_rows, image_columns = (sizes[-2], sizes[-1]) if len(sizes) > 1 else (1, sizes[-1])
     frames = _chosen(growth)
     parts: list[Element | None] = [text(0, 14, "receptive field over the input", size=13, bold=True)]
@@ -44,28 +41,26 @@ def field_drawing(inspection: Inspection) -> Drawing | None:
         _CHART[0] + _CHART[1],
         _TOP + _SIDE + 14,
         parts,
-        title=f"{inspection.graph.name}: the receptive field grows to {units.per_axis((last.rows, last.columns))}",
+        title=f"{graph.name}: the receptive field grows to {units.per_axis((last.rows, last.columns))}",
         description=description,
     )
 
 
-def _growth(inspection: Inspection) -> list[_Growth]:
-    """Layers at which the exact field is larger than at any layer before."""
-    found: list[_Growth] = []
-    if inspection.source is None:
-        return found
-    for layer in inspection.layers:
-        fields = layer.field_along(inspection.source)
+def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
+    """Return the layers at which the exact field on an input is larger than at any layer before."""
+    found: list[FieldGrowth] = []
+    for layer in layers:
+        fields = layer.field_along(source)
         if not fields or any(f.status is not Status.EXACT or not f.endless or f.size is None for f in fields):
             continue
         columns = fields[-1].size or 0
         rows = (fields[-2].size or 0) if len(fields) > 1 else 1
         if not found or (rows, columns) > (found[-1].rows, found[-1].columns):
-            found.append(_Growth(layer, rows, columns))
+            found.append(FieldGrowth(layer, rows, columns))
     return found
 
 
-def _chosen(growth: Sequence[_Growth]) -> list[_Growth]:
+def _chosen(growth: Sequence[FieldGrowth]) -> list[FieldGrowth]:
     """A few of them, from the first to the last, whose sizes are spread evenly by ratio."""
     if len(growth) <= _FRAMES:
         return list(growth)
@@ -75,7 +70,7 @@ def _chosen(growth: Sequence[_Growth]) -> list[_Growth]:
     return list(dict.fromkeys([growth[0], *nearest, growth[-1]]))
 
 
-def _frames(frames: Sequence[_Growth], image_rows: int, image_columns: int) -> list[Element]:
+def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) -> list[Element]:
     """The image, and the field of its middle position at each chosen layer."""
     largest = max(image_rows, image_columns, *(max(f.rows, f.columns) for f in frames))
     scale = (_SIDE - 4) / largest
@@ -95,7 +90,7 @@ def _frames(frames: Sequence[_Growth], image_rows: int, image_columns: int) -> l
     return parts
 
 
-def _steps(growth: Sequence[_Growth], image_size: int, marked: Sequence[int]) -> list[Element]:
+def _steps(growth: Sequence[FieldGrowth], image_size: int, marked: Sequence[int]) -> list[Element]:
     """The field's size over the layers, with the image's size as a line to compare."""
     left, width, height = _CHART
     largest = max(image_size, growth[-1].columns)

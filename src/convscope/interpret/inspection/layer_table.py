@@ -10,7 +10,7 @@ from convscope.graph.fold import FoldedLine
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
 from convscope.report import units
-from convscope.report.table import Column, Role, Row, Table
+from convscope.report.table import Cell, Column, Role, Row, Table
 
 INDENT = "  "
 NOTHING = "–"  # where a column has no meaning for a layer
@@ -29,6 +29,8 @@ _START = Column("start", numeric=True, note="first input pixel of the first posi
 _MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
 _KEPT = Column("kept", numeric=True, note="bytes of one sample that autograd keeps for the backward pass")
 _FORMULA = Column("MACs, worked out")
+PAGE_COLUMNS = (_START, _MEMORY)
+"""Columns that are shown in a terminal only when they are asked for."""
 
 
 def layer_table(
@@ -41,7 +43,7 @@ def layer_table(
     kept: Mapping[str, int] | None = None,
     title: str = "",
 ) -> Table:
-    """The lines as a table.
+    """Return the lines as a table.
 
     Args:
         lines: from `graph.fold.fold`.
@@ -62,36 +64,36 @@ def layer_table(
     for line in lines:
         cells = _cells(line, source, batch)
         if line.role == "heading":
-            cells = [*cells[:2], *[""] * (len(columns) - 2)]
+            cells = [*cells[:2], *[("", None)] * (len(columns) - 2)]
         else:
             cells += _wide_cells(line, source, batch) if wide else []
-            cells += [_ink_bytes(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
+            cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
-        rows.append(Row(tuple(cells), _ROLES[line.role]))
+        rows.append(Row.of(cells, _ROLES[line.role]))
     return Table(tuple(columns), tuple(rows), title)
 
 
-def _cells(line: FoldedLine, source: int | None, batch: int) -> list[str]:
+def _cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
     fields = line.last.field_along(source) if source is not None else ()
     return [
         INDENT * line.depth + _name(line),
         _operation(line),
         output_shape(line.last),
-        "" if not line.parameters else units.exact(line.parameters),
-        macs_of(line.macs, batch),
+        ("" if not line.parameters else units.exact(line.parameters), line.parameters),
+        (macs_of(line.macs, batch), None if line.macs is None else line.macs // batch),
         field_size(fields),
         field_stride(fields),
     ]
 
 
-def _wide_cells(line: FoldedLine, source: int | None, batch: int) -> list[str]:
+def _wide_cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
     fields = line.last.field_along(source) if source is not None else ()
     memory = sum(layer.activation_bytes for layer in line.layers) // batch
-    return [field_start(fields), _ink_bytes(memory)]
+    return [field_start(fields), _bytes_cell(memory)]
 
 
-def _ink_bytes(number: int) -> str:
-    return units.byte_size(number) if number else ""
+def _bytes_cell(number: int) -> Cell:
+    return (units.byte_size(number) if number else "", number)
 
 
 def _name(line: FoldedLine) -> str:

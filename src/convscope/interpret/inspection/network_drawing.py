@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log2, sqrt
 
+from convscope.graph.records import Graph
+from convscope.graph.summary import Layer
 from convscope.interpret.inspection.network_layout import DiagramLayout, Edge, Spot, lay_out
 from convscope.interpret.inspection.network_units import Family, Unit, network_units
-from convscope.interpret.inspection.record import Inspection
 from convscope.report import units as ink
 from convscope.report.svg import Colour, Drawing, Element, element, group, line, paint, rectangle, text, text_width
 
@@ -29,9 +30,9 @@ _ROW_GAP = 26.0
 _PAGE = 960.0
 
 
-def network_drawing(inspection: Inspection) -> Drawing:
-    """The network, from left to right, in as many rows as it takes."""
-    units = network_units(inspection)
+def network_drawing(graph: Graph, layers: Sequence[Layer]) -> Drawing:
+    """Draw a network from left to right, in as many rows as it takes."""
+    units = network_units(graph, layers)
     largest = max((max(unit.shape[1:]) for unit in units if len(unit.shape) > 1), default=1)
     layout = lay_out(units, width_of=lambda unit: _column_width(unit, largest), room=_PAGE - 70)
     page = _Page(layout, largest)
@@ -42,7 +43,7 @@ def network_drawing(inspection: Inspection) -> Drawing:
         "map (square root) and as wide as its channels (logarithm); normalisations and activations belong to the box "
         "before them."
     )
-    title = f"{inspection.graph.name}: the network"
+    title = f"{graph.name}: the network"
     return Drawing.of(page.width, page.height, parts, title=title, description=description)
 
 

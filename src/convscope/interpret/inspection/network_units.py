@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from convscope.graph.fold import FoldedLine
+from convscope.graph.fold import FoldedLine, fold
+from convscope.graph.records import Graph
+from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
 from convscope.interpret.inspection.layer_table import operation, output_shape
-from convscope.interpret.inspection.record import Inspection
 from convscope.report import units as ink
 
 Family = Literal["input", "convolution", "pooling", "linear", "join", "resize", "block", "other"]
@@ -52,20 +53,19 @@ class Unit:
     before: list[Unit] = field(default_factory=list)
 
 
-def network_units(inspection: Inspection) -> list[Unit]:
-    """The units of a network, at the deepest level that can still be drawn."""
-    deepest = max((line.depth for line in inspection.lines()), default=0)
+def network_units(graph: Graph, layers: Sequence[Layer]) -> list[Unit]:
+    """Return the units of a network, at the deepest level that can still be drawn."""
+    deepest = max((line.depth for line in fold(graph, layers)), default=0)
     levels: list[int | None] = [None, *range(deepest + 1, 0, -1)]
     found: list[Unit] = []
     for level in levels:
-        found = _units_of(inspection, inspection.lines(level))
+        found = _units_of(graph, fold(graph, layers, depth=level))
         if len(found) <= _UNITS_LIMIT and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
             break
     return found
 
 
-def _units_of(inspection: Inspection, lines: Sequence[FoldedLine]) -> list[Unit]:
-    graph = inspection.graph
+def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
     made: dict[int, Unit] = {}
     units: list[Unit] = []
     for value in graph.inputs:

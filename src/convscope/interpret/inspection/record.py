@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from convscope.graph.diagnose.diagnose import diagnose
+from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
+from convscope.graph.figures import widest_field
 from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.json_form import graph_to_dict, spatial_inputs
 from convscope.graph.memory import forward_memory
@@ -16,19 +17,29 @@ from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer, summarise_layers
+from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
+from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, field_size, field_stride, layer_table
+from convscope.interpret.inspection.network_drawing import network_drawing
+from convscope.report import units
+from convscope.report.charts import bar_chart
+from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section
+from convscope.report.documented import Documented
+from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
 if TYPE_CHECKING:
     import torch
-    from rich.console import RenderableType
 
     from convscope.capture.inputs import Inputs
     from convscope.capture.left_as_found import CaptureMode
     from convscope.files.checked import Json
 
+NAMED = 6  # this many further layers of a folded warning are named
+_BARS = 12
+
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
+class Inspection(Documented):
     """A network with its sizes, costs, receptive fields and design warnings.
 
     Args:
@@ -113,10 +124,8 @@ class Inspection:
             depth: levels of modules to show; all, with repeats folded, unless given.
             formulas: with how the MACs come about.
             wide: with where fields start, and memory.
-            kept: bytes that training keeps of each layer, from `training_needs`; a column if given.
+            kept: bytes that training keeps of each layer, from `convscope.training_memory`; a column if given.
         """
-        from convscope.interpret.inspection.layer_table import layer_table
-
         return layer_table(
             self.lines(depth), source=self.source, batch=self.batch, formulas=formulas, wide=wide, kept=kept
         )
@@ -125,26 +134,138 @@ class Inspection:
         """The documented JSON form."""
         return graph_to_dict(self.graph, self.layers, self.warnings)
 
-    def to_html(self) -> str:
-        """A self-contained page: table, drawings, warnings."""
-        from convscope.interpret.inspection.page import inspection_page
+    def drawing(self) -> Drawing:
+        """Draw the network."""
+        return network_drawing(self.graph, self.layers)
 
-        return inspection_page(self)
+    def field_drawing(self) -> Drawing | None:
+        """Draw the receptive field as it grows from layer to layer; None where no layer has a local one."""
+        return self._field_drawing and self._field_drawing()
 
-    def __str__(self) -> str:
-        from convscope.interpret.inspection.text import inspection_text
+    @cached_property
+    def _field_drawing(self) -> Callable[[], Drawing] | None:
+        growth = [] if self.source is None else field_growth(self.layers, self.source)
+        return partial(field_drawing, self.graph, growth, self.source) if growth and self.source is not None else None
 
-        return inspection_text(self)
+    def document(
+        self,
+        depth: int | None = None,
+        *,
+        formulas: bool = False,
+        wide: bool = False,
+        kept: Mapping[str, int] | None = None,
+        more: Sequence[Fact] = (),
+        all_warnings: bool = False,
+    ) -> Document:
+        """Return what is shown: the layers, drawings, the totals and the warnings.
 
-    def __rich__(self) -> RenderableType:
-        from convscope.interpret.inspection.text import inspection_renderable
+        Args:
+            depth: as of `table`, likewise `formulas` and `kept`.
+            formulas: see `depth`.
+            wide: in a terminal too, where fields start, and memory.
+            kept: see `depth`.
+            more: further totals.
+            all_warnings: every warning by itself, also those that are alike.
+        """
+        table = self.table(depth, formulas=formulas, wide=True, kept=kept)
+        caption = "Boxes are as high as their maps and as wide as their channels. Point at one for its figures."
+        drawings = [Section("Network", (Figure(self.drawing, caption),))]
+        growth = self._field_drawing
+        if growth is not None:
+            caption = "Which pixels the middle position of a map depends on, as if the image had no borders."
+            drawings.append(Section("Receptive field", (Figure(growth, caption),)))
+        costs = Section("Cost by module", tuple(_costs(self)))
+        return Document(
+            _title(self),
+            (*drawings, costs, Section("Layers", (table if wide else table.on_pages(PAGE_COLUMNS),))),
+            lead=f"{units.plural(len(self.layers), 'layer')}, computed from shapes alone, without running the network.",
+            # Totals of a part would be taken for the network's.
+            summary=(*([] if self.error else [Facts((*_totals(self), *more))]), *_remarks(self, all_warnings)),
+            footer="Made by convscope inspect.",
+        )
 
-        return inspection_renderable(self)
 
-    def _repr_html_(self) -> str:
-        from convscope.interpret.inspection.page import inspection_fragment
+def _title(inspection: Inspection) -> str:
+    """What was inspected, on what."""
+    graph = inspection.graph
+    shapes = " and ".join(units.shape(graph.shape(value)[1:]) for value in graph.inputs)
+    if inspection.batch > 1:
+        shapes = f"a batch of {inspection.batch} samples of {shapes}; the table is of one"
+    return f"{graph.name} on {shapes}" if shapes else graph.name
 
-        return inspection_fragment(self)
+
+def _totals(inspection: Inspection) -> Iterator[Fact]:
+    graph, batch = inspection.graph, inspection.batch
+    records = [record for record in graph.parameters if not record.buffer]
+    trainable = sum(r.spec.elements for r in records if r.trainable)
+    frozen = "" if trainable == inspection.parameters else f", {units.exact(trainable)} of them trainable"
+    weight_bytes = units.byte_size(sum(r.spec.bytes for r in records))
+    parameters, macs = inspection.parameters, inspection.macs
+    kept, peak = inspection.activation_bytes, inspection.peak_bytes
+    many = batch > 1
+    yield Fact("parameters", units.count(parameters), parameters,
+               f"{units.exact(parameters)} ({weight_bytes}){frozen}")  # fmt: skip
+    yield Fact("MACs", units.count(macs), macs,
+               f"{units.exact(macs)} for one sample" + f", {units.exact(macs * batch)} for {batch}" * many)  # fmt: skip
+    yield Fact(
+        "activations",
+        units.byte_size(kept),
+        kept,
+        f"{units.byte_size(kept)} for one sample, at most {units.byte_size(peak // batch)} of them at a time "
+        "without gradients" + f"; {units.byte_size(kept * batch)} and {units.byte_size(peak)} for {batch}" * many,
+    )
+    if many and graph.outputs:
+        yield Fact("output", " and ".join(units.shape(graph.shape(value)) for value in graph.outputs))
+    widest = widest_field(graph, inspection.layers)
+    if widest is not None and inspection.source is not None:
+        fields = widest.field_along(inspection.source)
+        size, stride = field_size(fields), field_stride(fields)
+        unit, whole = ("pixel", "image") if len(fields) == 2 else ("position", "input")
+        unit += "" if size == "1" else "s"
+        where = f"at {widest.name}, the largest that is not the whole {whole}"
+        yield Fact("field", size, [field.size for field in fields], f"{size} {unit} at stride {stride}, {where}")
+
+
+def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:
+    """Where the forward pass failed, the warnings, and what is not counted."""
+    if inspection.error:
+        yield Callout("error", f"the forward pass stopped: {inspection.error}", ("what is shown ran before it",))
+    warnings = inspection.warnings
+    for group in [Folded(one, ()) for one in warnings] if all_warnings else fold_warnings(warnings):
+        first = group.first
+        more = (f"likewise {_named(group.others)}",) if group.others else ()
+        yield Callout(first.severity, first.message, (first.evidence, f"→ {first.remedy}", *more))
+    uncounted = [layer.name for layer in inspection.layers if layer.macs is None]
+    if uncounted:
+        yield Callout("note", f"the MACs of {_named(uncounted)} are not known, and not in the sum")
+    for note in inspection.graph.notes:
+        yield Callout("note", note)
+
+
+def _named(names: Sequence[str]) -> str:
+    return units.few(names, NAMED)
+
+
+def _costs(inspection: Inspection) -> Iterator[Figure]:
+    lines = [line for line in inspection.lines(1) if line.role != "heading"]
+    for what, values, total in (
+        ("Parameters by module", [(line.name, line.parameters) for line in lines], inspection.parameters),
+        ("MACs by module", [(line.name, (line.macs or 0) // inspection.batch) for line in lines], inspection.macs),
+    ):
+        present = [(name, value) for name, value in values if value]
+        if len(present) > 1:
+            yield Figure(_bars(what, present, total))
+
+
+def _bars(what: str, values: list[tuple[str, int]], total: int) -> Drawing:
+    """The largest few, in the network's order, with their shares."""
+    threshold = sorted((value for _, value in values), reverse=True)[:_BARS][-1]
+    shown = [(name, value) for name, value in values if value >= threshold][:_BARS]
+    rest = sum(value for _, value in values) - sum(value for _, value in shown)
+    if rest:
+        shown.append(("the others", rest))
+    labels = [f"{units.count(value)}, {units.percent(value / total)}" for _, value in shown]
+    return bar_chart([(name, float(value)) for name, value in shown], title=what, labels=labels)
 
 
 def inspect(

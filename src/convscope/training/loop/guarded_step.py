@@ -44,7 +44,7 @@ def guarded_step(
     """One step of gradient descent on a batch, and what it measured; with `behind`, what the step before measured.
 
     Raises:
-        Diverged: the loss or a gradient is not finite.
+        DivergedError: the loss or a gradient is not finite.
     """
     labels = taken.labels
     # The shares' gradients add up to that of the mean over the global batch.
@@ -88,7 +88,7 @@ def _is_finite(numbers: Sequence[float]) -> bool:
 
 
 def _checked(state: TrainingState, settings: Settings, taken: StepInput, numbers: Sequence[float]) -> StepStats:
-    """What a step measured; raises Diverged where it is not finite, with the network as it was in that step."""
+    """What a step measured; raises DivergedError where it is not finite, with the network as it was in that step."""
     value, loss, right, steepest = numbers
     if not _is_finite(numbers):
         what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)

@@ -61,7 +61,7 @@ def fit(
     on its share of every batch.
 
     Raises:
-        Diverged: the loss became NaN or infinite; `state.best` still holds the best weights before that.
+        DivergedError: the loss became NaN or infinite; `state.best` still holds the best weights before that.
         Lost: other processes of the team can't be reached any more.
     """
     group = group or ProcessGroup()

@@ -1,6 +1,6 @@
 """How images are shown to the network where that is left at auto: augmented, small at first, in several views at last.
 
-These rules are part of `train.choose.settle`. `asked` is the recipe as the user gave it, `recipe` the same with what
+These rules are part of `resolve.resolve`. `asked` is the recipe as the user gave it, `recipe` the same with what
 its name stands for put in: what was asked for and can't be is refused, what a named recipe brings along gives way.
 """
 
@@ -18,7 +18,7 @@ from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, plain, taken
+from convscope.recipe.setting import AUTO, plain, value_or
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.resolve.mirroring import choose_flip
 
@@ -40,8 +40,8 @@ def choose_augmentation(
     side = min(decoding.size)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
-    windows = taken(recipe.random_resized_crop, scenes)
-    padding = taken(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
+    windows = value_or(recipe.random_resized_crop, scenes)
+    padding = value_or(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
     if padding >= side:
         raise RunError(
             f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"

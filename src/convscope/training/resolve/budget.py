@@ -1,6 +1,6 @@
 """How much is shown at a time and in all, and how fast is learned from it, where that is left at auto.
 
-These rules are part of `train.choose.settle`; they go by about how many images there are to train on.
+These rules are part of `training.resolve.resolve`; they go by about how many images there are to train on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from convscope.hardware.rank import Rank
 from convscope.nets.modules import has_batch_norm
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, taken
+from convscope.recipe.setting import AUTO, value_or
 from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.start import FINE_TUNING_RATE, starts_trained
 
@@ -29,7 +29,7 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
     images = found.counts["train"] if "train" in found.counts else len(found.listing.rows_of(WHOLE))
     share = min(VALIDATION_FRACTION, MOST_HELD_BACK / max(1, images))
     # A share that leaves too little beside a large test part gives way to it.
-    return taken(recipe.validation_fraction, min(share, (1 - recipe.test_fraction) / 2))
+    return value_or(recipe.validation_fraction, min(share, (1 - recipe.test_fraction) / 2))
 
 
 def training_images(found: Probe, recipe: Recipe) -> int:
@@ -63,13 +63,13 @@ def choose_budget(recipe: Recipe, found: Probe, network: nn.Module, reasons: lis
     """
     images = training_images(found, recipe)
     dose = table(recipe.preset, recipe.model).budget
-    epochs = taken(recipe.epochs, dose.epochs_for(images))
-    asked = taken(recipe.batch_size, dose.batch_size_for(images))
+    epochs = value_or(recipe.epochs, dose.epochs_for(images))
+    asked = value_or(recipe.batch_size, dose.batch_size_for(images))
     _check_batch(recipe, Rank.of(), network, asked, images)
     batch_size = min(asked, images)
     if batch_size < asked and recipe.batch_size != AUTO:
         notes.append(f"batch size {batch_size:,}, not {asked:,}: there are no more images to train on")
-    rate = taken(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
+    rate = value_or(recipe.learning_rate, _learning_rate(recipe, batch_size, network, reasons))
     chosen = [f"{epochs} epochs"] * (recipe.epochs == AUTO) + [f"batch size {batch_size}"] * (recipe.batch_size == AUTO)
     if chosen:
         reasons.append(f"{', '.join(chosen)}: for about {images:,} training images")

@@ -1,6 +1,6 @@
 """Class names that tell of labels which a mirror or a turn changes: left and right, angles, characters.
 
-Only names are read here. What names do not tell, `train.auto.mirror_test` looks for in the images.
+Only names are read here. What names do not tell, `resolve.mirror_test` looks for in the images.
 """
 
 from __future__ import annotations

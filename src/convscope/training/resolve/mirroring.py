@@ -1,6 +1,6 @@
 """Whether images are mirrored where that is left at auto: by their channels, their classes' names, and their pixels.
 
-This rule is part of `train.choose.settle`, and the only one that decodes images: a sample of those to train on, the
+This rule is part of `resolve.resolve`, and the only one that decodes images: a sample of those to train on, the
 same for one split seed. It is done once, for the settled recipe says yes or no.
 """
 

@@ -1,7 +1,7 @@
 """What "auto" becomes: each rule by which a setting follows from the data and the machine, once, with its reason.
 
 The rules are plain arithmetic on what `probe` tells, so the same data on the same kind of machine settles to the same
-recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`train.auto.mirroring`),
+recipe. One of them decodes images: whether a mirror changes labels is seen in a small sample (`resolve.mirroring`),
 after all that can be refused without.
 """
 
@@ -27,8 +27,7 @@ from convscope.nets.layer_groups import freeze
 from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import MODEL_INSTEAD, completed
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, plain, taken
-from convscope.recipe.text_values import options_text, parse_size
+from convscope.recipe.setting import AUTO, options_text, parse_size, plain, value_or
 from convscope.report.units import plural
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.muon import NEEDED, has_muon
@@ -105,7 +104,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
             "tta": views,
             "progressive_resize_share": choose_growth(asked, recipe, network, decoding, reasons),
             "split_seed": recipe.seed_of_split,
-            "label_smoothing": taken(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
+            "label_smoothing": value_or(recipe.label_smoothing, LOSSES[recipe.loss].smoothing),
             "device": device,
             "autotune": "rules",
             **asdict(mode),
@@ -128,7 +127,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
 
 def _with_what_images_decide(recipe: Recipe, found: Probe, reasons: list[str]) -> Recipe:
     """The recipe with the layout, the share that is held back, the channels, the network and the loss."""
-    share, channels = validation_fraction(found, recipe), taken(recipe.channels, found.channels)
+    share, channels = validation_fraction(found, recipe), value_or(recipe.channels, found.channels)
     recipe = recipe.changed({"validation_fraction": share, "channels": channels, "layout": found.layout})
     recipe = _with_network_of_weights(recipe, reasons)
     recipe = recipe.changed({"model": _model(recipe, found, reasons)})
@@ -187,7 +186,7 @@ def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Mo
             "leave it out"
         )
     decay = plain(recipe.weight_decay) if decays else 0.0
-    return recipe.changed({"weight_decay": decay, "momentum": taken(recipe.momentum, MOMENTUM[recipe.optimizer])})
+    return recipe.changed({"weight_decay": decay, "momentum": value_or(recipe.momentum, MOMENTUM[recipe.optimizer])})
 
 
 def _with_network_of_weights(recipe: Recipe, reasons: list[str]) -> Recipe:
@@ -281,7 +280,7 @@ def _mode(recipe: Recipe, device: str, weights: int, reasons: list[str]) -> Comp
         precision=precision,
         memory_format="channels-last" if recipe.memory_format == AUTO else recipe.memory_format,
         compile="no" if recipe.compile == AUTO else recipe.compile,
-        threads=taken(recipe.threads, _threads(weights)),
+        threads=value_or(recipe.threads, _threads(weights)),
     )
     require_possible(mode, device)
     return mode
