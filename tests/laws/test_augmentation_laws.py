@@ -189,5 +189,5 @@ def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
 
 
 def test_a_reflection_wider_than_the_image_is_refused() -> None:
-    with pytest.raises(DataError, match="can't reflect images of 10x12: use 9 or less"):
+    with pytest.raises(DataError, match="is too large for 10x12 images: use at most 9"):
         run(random_crop_padding=10)

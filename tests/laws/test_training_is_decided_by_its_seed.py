@@ -97,7 +97,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 # A fitted first layer, Muon beside momentum, a bias that is frozen within the run, and rates that follow validation.
 FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
-FAST |= {"average": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
+FAST |= {"ema_epochs": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_numbers_that_are_read_a_step_later_change_nothing(
             return found
 
     monkeypatch.setattr(loop, "READ_LATE", ("cpu",))  # as on a GPU
-    monkeypatch.setattr(loop, "Behind", Counting)
+    monkeypatch.setattr(loop, "DeferredCheck", Counting)
     late = _trained(tmp_path)
     assert reads == list(range(len(reads))) and len(reads) >= 2 * EPOCHS
     assert late.weights.read_bytes() == unbroken.weights.read_bytes()

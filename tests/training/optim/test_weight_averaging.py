@@ -53,7 +53,7 @@ def test_half_as_large_batches_forget_as_much_in_an_epoch():
 def test_what_is_validated_and_written_is_the_average_and_the_raw_weights_go_on(tmp_path: Path):
     recipe = Recipe(model="lenet5", epochs=1, threads=1, learning_rate=0.1)
     runs = {
-        average: train("digits", recipe.changed({"average": average}), runs_directory=tmp_path)
+        average: train("digits", recipe.changed({"ema_epochs": average}), runs_directory=tmp_path)
         for average in (0.0, 1.0)
     }
     raw, averaged = (weights_of(runs[average].run) for average in (0.0, 1.0))
@@ -96,5 +96,5 @@ def test_images_too_small_to_begin_smaller_are_left_alone_unless_asked():
     resolved = resolve(small, probe("digits")).recipe
     assert resolved.progressive_resize_share == 0.0
     assert resolve(resolved, probe("digits")).recipe == resolved
-    with pytest.raises(RunError, match="makes images of 6x6"):
+    with pytest.raises(RunError, match="gives 6x6 images"):
         resolve(replace(small, progressive_resize_start=0.5), probe("digits"))

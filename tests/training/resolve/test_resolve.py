@@ -99,7 +99,7 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     plain = resolve(Recipe(), found).reasons
     asked = Recipe(trivial_augment=True, mixup=0.2, cutmix=1.0, cutout=4)
     assert resolve(asked, found).reasons == plain
-    assert "training images are mirrored in turn and shifted by up to 2 pixels" in plain
+    assert "augmentation: alternating flip, random crop (padding 2)" in plain
     said = resolve(Recipe(flip=True, flip_mode="random", random_crop_padding=3), found).reasons
     assert not any("training images are" in reason for reason in said)
     grey = resolve(Recipe(channels=1, random_crop_padding=0), found).reasons
@@ -114,12 +114,12 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     [
         (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
-        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is more than"),
+        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is too large"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
-        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "too small for the network"),
         (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
-        (Recipe(progressive_resize_share=0.3), RunError, "give progressive_resize_start below 1"),
+        (Recipe(progressive_resize_share=0.3), RunError, "needs progressive_resize_start below 1"),
         (Recipe(preset="finetune"), RunError, "moves trained weights: give --weights"),
         (Recipe(preset="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
@@ -134,7 +134,7 @@ def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], messa
 def test_the_network_that_is_chosen_takes_the_size_that_is_asked_for(side: int, channels: int) -> None:
     found = probe("digits")
     for recipe in ("fast", "classic"):
-        asked = Recipe(data="digits", recipe=recipe, image_size=str(side), channels=channels)
+        asked = Recipe(data="digits", preset=recipe, image_size=str(side), channels=channels)
         assert resolve(asked, found).decoding.size == (side, side)
 
 
