@@ -16,6 +16,7 @@ from convscope.recipe.recipe import Recipe, choices
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:
@@ -63,7 +64,7 @@ def test_a_torch_without_muon_trains_cifarnet_by_momentum(monkeypatch: pytest.Mo
     monkeypatch.delattr(torch.optim, "Muon")
     resolved = resolve(Recipe(model="cifarnet"), probe("digits"))
     assert (resolved.recipe.optimizer, resolved.recipe.weight_decay) == ("sgd", 5e-4)
-    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in resolved.reasons)
+    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in choice_lines(resolved.choices))
     with pytest.raises(RunError, match=r"muon needs torch 2\.9 or later"):
         resolve(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
 

@@ -146,8 +146,8 @@ def find_learning_rate(
     listener = listener or Silent()
     found = probe(recipe.data, layout=recipe.layout)
     resolved = resolve(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
-    for note in resolved.notes:
-        listener.notify(note)
+    for notice in resolved.notices:
+        listener.notify(notice.text)
     start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
     dataset, train = open_images(found, resolved, listener, cache_directory)
     for line in data_lines(dataset):
@@ -162,9 +162,9 @@ def find_learning_rate(
         raise RunError(f"{spec.name} has no finite loss before its first step: no rate would help")
     return RateTest(
         model=spec.name,
-        optimizer=settings.optimizer,
-        batch_size=settings.batch_size,
-        taken=settings.learning_rate,
+        optimizer=settings.resolved.optimizer,
+        batch_size=settings.resolved.batch_size,
+        taken=settings.resolved.learning_rate,
         rates=tuple(rates),
         losses=tuple(losses),
         smoothed=tuple(smoothed),
@@ -176,7 +176,7 @@ def _sweep(
     settings: Settings, network: torch.nn.Module, train: ImageSet, steps: int, listener: Listener
 ) -> tuple[list[float], list[float], list[float], bool]:
     """Rates, losses and smoothed losses of the steps until the last, or until the loss explodes."""
-    state = new_state(network, settings)
+    state = new_state(network, settings.resolved)
     train_mode(state.network)
     rates: list[float] = []
     losses: list[float] = []
@@ -184,7 +184,7 @@ def _sweep(
     mean = 0.0
     with closing(_batches(settings, train)) as coming:  # threads that decode end with it
         for step, (pixels, targets) in zip(range(steps), coming, strict=False):
-            rate = settings.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
+            rate = settings.resolved.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
             set_rate(state.optimizer, _always(rate))
             judged = differentiate(state.network, state.forward, state.optimizer, settings.objective, pixels, targets)
             loss = judged.main.item()
@@ -197,7 +197,7 @@ def _sweep(
             smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
             if smoothed[-1] > EXPLODED * min(smoothed):
                 return rates, losses, smoothed, True
-            descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+            descend(state.network, state.optimizer, gradient_clip=settings.resolved.gradient_clip)
             listener.progressed(step + 1, steps, "trying rates")
     return rates, losses, smoothed, False
 
@@ -210,17 +210,17 @@ def _batches(settings: Settings, train: ImageSet) -> Generator[tuple[Tensor, Ten
     """Batches as a run would have them, epoch after epoch."""
     batches = Batches(
         train,
-        batch_size=settings.batch_size,
+        batch_size=settings.resolved.batch_size,
         shuffle=True,
-        seed=settings.seed,
-        device=settings.device,
+        seed=settings.resolved.seed,
+        device=settings.resolved.device,
         normalization=settings.normalization,
-        drop_last=len(train) >= settings.batch_size,
+        drop_last=len(train) >= settings.resolved.batch_size,
     )
-    turns = alternating_flip_of(settings.augmentation, len(train), settings.seed, settings.device)
+    turns = alternating_flip_of(settings.augmentation, len(train), settings.resolved.seed, settings.resolved.device)
     for epoch in count():
         for step, (pixels, targets, rows) in enumerate(replace(batches, epoch=epoch)):
-            generator = generator_for(settings.seed, epoch, step, device=pixels.device)
+            generator = generator_for(settings.resolved.seed, epoch, step, device=pixels.device)
             mirrored = None if turns is None else turns.mirrored(rows, epoch)
             pixels = augment(pixels, settings.augmentation, generator=generator, mirrored=mirrored)
             yield mix(pixels, targets, settings.augmentation.mixing, generator=generator)

@@ -18,6 +18,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.run_directory import Run
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.train import train
 
 
@@ -83,7 +84,7 @@ def test_images_grow_evenly_from_their_start_and_never_beyond_the_whole(start: f
 
 def test_smaller_images_are_said_and_settled():
     resolved = resolve(Recipe(model="cifarnet", progressive_resize_start=0.75), probe("digits"))
-    assert "progressive resizing from 24x24 in the first 65% of the steps" in resolved.reasons
+    assert "progressive resizing from 24x24 in the first 65% of the steps" in choice_lines(resolved.choices)
     assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.progressive_resize_share == 0.65
     assert (
         resolve(Recipe(model="cifarnet", progressive_resize_start=1.0), probe("digits")).recipe.progressive_resize_share

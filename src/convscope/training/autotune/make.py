@@ -20,13 +20,13 @@ from convscope.hardware.mode import Compile, ComputeMode, Precision
 from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.job import loop_settings
-from convscope.training.resolve.resolve import NATIVE_BF16, ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import resumed_network
 
 # A shorter run is over before measuring has paid.
@@ -190,5 +190,6 @@ def what_may_be_chosen(
 
 
 def _with_mode(resolved: ResolvedRecipe, mode: ComputeMode) -> ResolvedRecipe:
-    reasons = tuple(reason for reason in resolved.reasons if reason != NATIVE_BF16)
-    return replace(resolved, mode=mode, recipe=resolved.recipe.changed(asdict(mode)), reasons=reasons)
+    # What the rules say of the precision does not hold for a mode that was measured.
+    choices = tuple(choice for choice in resolved.choices if choice.setting != "precision")
+    return replace(resolved.changed(**asdict(mode)), choices=choices)

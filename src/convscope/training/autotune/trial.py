@@ -6,7 +6,7 @@ import copy
 import math
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
     """
     images = len(work.pixels)
     try:
-        with preserved_rng(work.settings.device), computing(mode, work.settings.device):
+        with preserved_rng(work.settings.resolved.device), computing(mode, work.settings.resolved.device):
             taken, losses = _steps(work, mode, seconds)
     except (
         RuntimeError,
@@ -77,10 +77,11 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
 def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], list[float]]:
     """Seconds and losses of the steps; the learning rate is the one that a run begins with."""
     torch.manual_seed(SEED)
-    settings = replace(work.settings, mode=mode)
-    state = new_state(copy.deepcopy(work.network), settings)
+    settings = work.settings
+    resolved = settings.resolved.changed(**asdict(mode))
+    state = new_state(copy.deepcopy(work.network), resolved)
     train_mode(state.network)
-    set_rate(state.optimizer, lambda until: settings.learning_rate * START_FACTOR)
+    set_rate(state.optimizer, lambda until: resolved.learning_rate * START_FACTOR)
     taken: list[float] = []
     losses: list[float] = []
     while len(taken) <= LEAST_STEPS or (sum(taken) < seconds and len(taken) <= MOST_STEPS):
@@ -88,9 +89,9 @@ def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], 
         judged = differentiate(
             state.network, state.forward, state.optimizer, settings.objective, work.pixels, work.targets
         )
-        descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+        descend(state.network, state.optimizer, gradient_clip=resolved.gradient_clip)
         losses.append(judged.main.item())
-        if settings.device == "cuda":
+        if resolved.device == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)
     return taken, losses

@@ -52,9 +52,9 @@ def has_risen(first: float, last: float, *, nothing: float) -> bool:
 
 def _lower_rate(settings: Settings, network: nn.Module) -> str:
     return against_divergence(
-        settings.learning_rate,
-        optimizer=settings.optimizer,
-        batch_size=settings.batch_size,
+        settings.resolved.learning_rate,
+        optimizer=settings.resolved.optimizer,
+        batch_size=settings.resolved.batch_size,
         network=network,
-        clipped=bool(settings.gradient_clip),
+        clipped=bool(settings.resolved.gradient_clip),
     )

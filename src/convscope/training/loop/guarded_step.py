@@ -62,7 +62,7 @@ def guarded_step(
         else:
             counted = read_held(state, settings, behind)
             behind.hold(taken, numbers)
-    descend(state.network, state.optimizer, gradient_clip=settings.gradient_clip)
+    descend(state.network, state.optimizer, gradient_clip=settings.resolved.gradient_clip)
     return counted
 
 
@@ -74,7 +74,7 @@ def read_held(state: TrainingState, settings: Settings, behind: DeferredCheck) -
     taken, numbers = held
     if not _is_finite(numbers):
         behind.put_back()
-        forward = replace(settings.mode, compile="no").forward_of(state.network)
+        forward = replace(settings.resolved.mode, compile="no").forward_of(state.network)
         with torch.enable_grad():
             differentiate(
                 state.network, forward, state.optimizer, settings.objective, taken.pixels, taken.labels, weight=1.0
@@ -92,7 +92,7 @@ def _checked(state: TrainingState, settings: Settings, taken: StepInput, numbers
     value, loss, right, steepest = numbers
     if not _is_finite(numbers):
         what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
-        forward = replace(settings.mode, compile="no").forward_of(state.network)
+        forward = replace(settings.resolved.mode, compile="no").forward_of(state.network)
         found = diagnose(state.network, forward, settings.objective, taken.pixels, taken.labels)
         raise DivergedError.at(*what, epoch=state.epoch, step=taken.step + 1, rate=taken.rate, found=found)
     return taken.images, loss, int(right)

@@ -69,17 +69,17 @@ def fit(
     least = least_batch(state.network, group)
     batches = Batches(
         train,
-        batch_size=settings.batch_size,
+        batch_size=settings.resolved.batch_size,
         shuffle=True,
-        seed=settings.seed,
-        device=settings.device,
+        seed=settings.resolved.seed,
+        device=settings.resolved.device,
         normalization=settings.normalization,
         # Batch normalisation has no variance of one value to divide by; the order differs in each epoch.
-        drop_last=0 < len(train) % settings.batch_size < least and len(train) >= least,
+        drop_last=0 < len(train) % settings.resolved.batch_size < least and len(train) >= least,
         share=group.rows,
     )
-    while state.epoch < settings.epochs:
-        if _patience_is_over(state, settings.patience):
+    while state.epoch < settings.resolved.epochs:
+        if _patience_is_over(state, settings.resolved.patience):
             return "early"
         trained = _train_epoch(state, settings, replace(batches, epoch=state.epoch), listener, stop, group)
         if trained is None:
@@ -95,8 +95,13 @@ def fit(
             assert val is not None
             found = diagnose_validation(
                 state.answering,
-                replace(settings.mode, compile="no").forward_of(state.answering),
-                Batches(val, batch_size=EVALUATION_BATCH, device=settings.device, normalization=settings.normalization),
+                replace(settings.resolved.mode, compile="no").forward_of(state.answering),
+                Batches(
+                    val,
+                    batch_size=EVALUATION_BATCH,
+                    device=settings.resolved.device,
+                    normalization=settings.normalization,
+                ),
             )
             raise DivergedError.at(
                 "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
@@ -119,7 +124,7 @@ def fit(
         listener.epoch_ended(row)
         keep(state)
         if stop():
-            return "done" if state.epoch == settings.epochs else "stopped"
+            return "done" if state.epoch == settings.resolved.epochs else "stopped"
     return "done"
 
 
@@ -139,14 +144,16 @@ def _train_epoch(
     group: ProcessGroup,
 ) -> EpochRow | None:
     """One epoch's steps and what they measured, or None when it was stopped before its end."""
-    watch = EpochMeter(epoch=state.epoch, epochs=settings.epochs, batches=len(batches), seconds=state.seconds)
-    steps = len(batches) * settings.epochs
-    rate = settings.learning_rate
+    watch = EpochMeter(epoch=state.epoch, epochs=settings.resolved.epochs, batches=len(batches), seconds=state.seconds)
+    steps = len(batches) * settings.resolved.epochs
+    rate = settings.resolved.learning_rate
     train_mode(state.network)
     _seed_network(settings, state.epoch, group.rank)
-    turns = alternating_flip_of(settings.augmentation, len(batches.image_set), settings.seed, settings.device)
+    turns = alternating_flip_of(
+        settings.augmentation, len(batches.image_set), settings.resolved.seed, settings.resolved.device
+    )
     # Several processes must wait for one another in any case.
-    behind = DeferredCheck(state.network) if settings.device in READ_LATE and group.size == 1 else None
+    behind = DeferredCheck(state.network) if settings.resolved.device in READ_LATE and group.size == 1 else None
     with closing(iter(batches)) as source:  # however this ends, so do the threads that decode
         for batch in range(len(batches)):
             if stop():
@@ -159,15 +166,17 @@ def _train_epoch(
             step = state.epoch * len(batches) + batch
             with watch.waiting():
                 pixels, labels, rows = next(source)
-                generator = generator_for(settings.seed, state.epoch, batch, device=pixels.device)
+                generator = generator_for(settings.resolved.seed, state.epoch, batch, device=pixels.device)
                 part = group.part(images)
                 mirrored = None if turns is None else turns.mirrored(rows, state.epoch)
                 pixels = augment(pixels, settings.augmentation, generator=generator, part=part, mirrored=mirrored)
                 pixels, labels = mix(pixels, labels, settings.augmentation.mixing, generator=generator, part=part)
-                early = settings.progressive_resize_share * steps
+                early = settings.resolved.progressive_resize_share * steps
                 if step < early:
                     whole = (pixels.shape[2], pixels.shape[3])
-                    pixels = scaled_down(pixels, early_size(whole, settings.progressive_resize_start, step / early))
+                    pixels = scaled_down(
+                        pixels, early_size(whole, settings.resolved.progressive_resize_start, step / early)
+                    )
             rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
             rate = rates(1.0)
             set_rate(state.optimizer, rates)
@@ -195,9 +204,13 @@ def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float
         if step >= own_steps:
             return 0.0
         factor = learning_rate_factor(
-            settings.schedule, step=step, steps=own_steps, warmup=settings.warmup, accuracies=accuracies
+            settings.resolved.schedule,
+            step=step,
+            steps=own_steps,
+            warmup=settings.resolved.warmup,
+            accuracies=accuracies,
         )
-        return settings.learning_rate * factor
+        return settings.resolved.learning_rate * factor
 
     return rate
 
@@ -207,9 +220,9 @@ def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
 
     Each process of a team has a stream of its own, lest it drop the same units as the others.
     """
-    seed = generator_for(settings.seed, epoch, NETWORK_STREAM - rank).initial_seed()
+    seed = generator_for(settings.resolved.seed, epoch, NETWORK_STREAM - rank).initial_seed()
     torch.default_generator.manual_seed(seed)
-    if settings.device == "cuda":
+    if settings.resolved.device == "cuda":
         torch.cuda.manual_seed(seed)
 
 
@@ -222,11 +235,13 @@ def _measure(
     """
     if val is None or not len(val):
         return None, None
-    forward = replace(settings.mode, compile="no").forward_of(network)
+    forward = replace(settings.resolved.mode, compile="no").forward_of(network)
     objective = settings.objective
 
     def answers(images: ImageSet) -> npt.NDArray[np.float64]:
-        both = scores_of_images(network, images, settings.normalization, device=settings.device, forward=forward)
+        both = scores_of_images(
+            network, images, settings.normalization, device=settings.resolved.device, forward=forward
+        )
         return both[:, 0]
 
     scores = group.answers(val, answers, EVALUATION_BATCH)

@@ -8,39 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization
-from convscope.hardware.mode import ComputeMode, ForwardPass
+from convscope.data.preprocessing import Normalization
+from convscope.hardware.mode import ForwardPass
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the loop needs of a recipe, in plain types."""
+    """What the loop reads: the resolved recipe, and what is fitted to the training images."""
 
-    epochs: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
-    layer_lr_decay: float
-    momentum: float
-    weight_decay: float
-    schedule: str
-    warmup: float
+    resolved: ResolvedRecipe
     objective: Objective
-    gradient_clip: float
-    patience: int
-    seed: int
-    device: str
-    mode: ComputeMode
     augmentation: Augmentation
     normalization: Normalization
-    # Epochs over which the weights are averaged (0: not), and the size of images in the first share of the steps.
-    ema_epochs: float = 0.0
-    progressive_resize_start: float = 1.0
-    progressive_resize_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,21 +75,21 @@ class TrainingState:
         return self.network if self.average is None else self.average.network
 
 
-def new_state(network: nn.Module, settings: Settings) -> TrainingState:
+def new_state(network: nn.Module, resolved: ResolvedRecipe) -> TrainingState:
     """A network on its device, laid out for its mode, with a fresh optimizer."""
-    network = network.to(settings.device)
-    settings.mode.lay_out(network)
+    network = network.to(resolved.device)
+    resolved.mode.lay_out(network)
     optimizer = make_optimizer(
-        settings.optimizer,
+        resolved.optimizer,
         network,
-        learning_rate=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        batch_size=settings.batch_size,
-        layer_lr_decay=settings.layer_lr_decay,
+        learning_rate=resolved.learning_rate,
+        momentum=resolved.momentum,
+        weight_decay=resolved.weight_decay,
+        batch_size=resolved.batch_size,
+        layer_lr_decay=resolved.layer_lr_decay,
     )
-    average = Average(network, settings.ema_epochs) if settings.ema_epochs else None
-    return TrainingState(network, settings.mode.forward_of(network), optimizer, average=average)
+    average = Average(network, resolved.ema_epochs) if resolved.ema_epochs else None
+    return TrainingState(network, resolved.mode.forward_of(network), optimizer, average=average)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
