@@ -17,11 +17,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from convscope.data.augment import Augmentation  # noqa: E402
-from convscope.data.batches import Normalization  # noqa: E402
+from convscope.data.open import probe  # noqa: E402
+from convscope.data.preprocessing import Normalization  # noqa: E402
 from convscope.data.records import ImageSet  # noqa: E402
-from convscope.hardware.mode import ComputeMode  # noqa: E402
 from convscope.nets.build import build  # noqa: E402
+from convscope.recipe.recipe import Recipe  # noqa: E402
 from convscope.runs.events import Silent  # noqa: E402
 from convscope.scoring.objective import Objective  # noqa: E402
 from convscope.training.distributed.launch import joined  # noqa: E402
@@ -29,6 +29,7 @@ from convscope.training.distributed.process_group import ProcessGroup  # noqa: E
 from convscope.training.distributed.shared_batch_norm import share_batch_norm  # noqa: E402
 from convscope.training.loop.loop import fit  # noqa: E402
 from convscope.training.loop.state import Settings, new_state  # noqa: E402
+from convscope.training.resolve.resolve import resolve  # noqa: E402
 
 
 def member(*, network: str, shared: bool, steps: int, batch: int, threads: int, out: str) -> None:
@@ -39,7 +40,7 @@ def member(*, network: str, shared: bool, steps: int, batch: int, threads: int, 
     torch.manual_seed(0)
     made = without_dropout(network)
     with joined() as group:
-        state = new_state(made, settings)
+        state = new_state(made, settings.resolved)
         if shared:
             share_batch_norm(state.network, group)
         clock = Clock()
@@ -60,23 +61,32 @@ def noise(count: int) -> ImageSet:
 
 def plain_settings(batch: int, threads: int) -> Settings:
     """One epoch in float32."""
-    return Settings(
+    recipe = Recipe(
+        model="lenet5",  # stands for the network, which is made here
+        channels=3,
+        image_size="32",
         epochs=1,
         batch_size=batch,
         optimizer="sgd",
         learning_rate=0.02,
-        layer_lr_decay=1.0,
         momentum=0.9,
         weight_decay=5e-4,
         schedule="one-cycle",
         warmup=0.2,
-        objective=Objective(label_smoothing=0.1),
-        gradient_clip=0.0,
-        patience=0,
-        seed=0,
+        flip=True,
+        random_crop_padding=4,
+        autotune="rules",
+        precision="fp32",
+        memory_format="channels-last",
+        compile="no",
+        threads=threads,
         device="cpu",
-        mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=threads),
-        augmentation=Augmentation(flip=True, random_crop_padding=4),
+    )
+    resolved = resolve(recipe, probe("digits")).changed(batch_size=batch)
+    return Settings(
+        resolved=resolved,
+        objective=Objective(label_smoothing=0.1),
+        augmentation=resolved.augmentation,
         normalization=Normalization((0.4,) * 3, (0.2,) * 3),
     )
 

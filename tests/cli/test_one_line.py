@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
 from commands import told
-from convscope.cli.main import main
+from convscope.cli.main import cli, main
+from convscope.cli.settings import SettingOption
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,24 @@ def test_convscope_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main([])
     assert "Understand:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "ablate", "lr-find"])
+def test_help_leaves_the_advanced_settings_to_help_all(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {}
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit) as stopped:
+            main([name, flag])
+        assert stopped.value.code == 0
+        shown[flag] = capsys.readouterr().out
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    settings = {option.opts[0]: option.advanced for option in command.params if isinstance(option, SettingOption)}
+    assert any(settings.values()) and not all(settings.values()) and "--help-all" in shown["--help"]
+    for option, advanced in settings.items():
+        assert f"{option} " in shown["--help-all"] and (f"{option} " in shown["--help"]) != advanced
+
+
+def test_an_advanced_setting_works_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = told(capsys, "train", "digits", "--flip-mode", "alternate")
+    assert (code, out) == (2, "") and "'alternate' is not one of 'auto', 'random', 'alternating'" in error

@@ -54,7 +54,7 @@ class _Lines(SilentAblation):
 def memory_for(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so large a share of what the usual recipe's step needs be all that can be taken."""
     found = probe("digits")
-    needed = fitting.step_bytes(resolve(RECIPE.changed({"data": "digits"}), found), len(found.classes))
+    needed = fitting.step_bytes(resolve(RECIPE.changed({"data": "digits"}), found))
     assert needed is not None
     for module in (fitting, sharing):
         monkeypatch.setattr(module, "available_memory", lambda: int(share * needed / fitting.USABLE))
@@ -80,9 +80,9 @@ def test_what_is_complete_keeps_the_batch_when_the_memory_is_less(
     plan = read_plan(done.run)
     resolved = resolve(done.recipe, probe("digits"))
     memory_for(2.5, monkeypatch)
-    jobs, lines = sharing.jobs_that_fit(4, plan, resolved, 10)
-    assert jobs == 2 and "2 trainings at once, not 4" in lines[0]
-    assert sharing.jobs_that_fit(2, plan, resolved, 10) == (2, ())
+    jobs, notices = sharing.jobs_that_fit(4, plan, resolved)
+    assert jobs == 2 and "2 trainings at once, not 4" in notices[0].text
+    assert sharing.jobs_that_fit(2, plan, resolved) == (2, ())
     memory_for(0.9, monkeypatch)
     with pytest.raises(RunError, match=r"not hold a step of 32 images, and the complete trainings had such steps"):
         ablate_on(done.run.path, seeds=2, jobs=1)
@@ -100,7 +100,7 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
         gc.collect()
         # What did not fit is gone before it is tried with less.
         assert all(network() is None for network in refused)
-        if settings.batch_size == 32 and trained >= after:
+        if settings.resolved.batch_size == 32 and trained >= after:
             refused.append(weakref.ref(state.network))
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
         trained += 1

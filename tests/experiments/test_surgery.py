@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization
 from convscope.data.open import probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import changes_told, trained_as
@@ -24,10 +23,9 @@ from convscope.nets.build import build
 from convscope.nets.modules import replace_modules
 from convscope.nets.param_groups import scale_free_of
 from convscope.recipe.recipe import Recipe, settings
-from convscope.scoring.objective import Objective
-from convscope.training.loop.state import Settings, new_state
+from convscope.training.loop.state import new_state
 from convscope.training.optim.optimizers import default_learning_rate, set_rate
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
+from convscope.training.resolve.resolve import resolve
 
 
 def kinds(network: nn.Module) -> set[type[nn.Module]]:
@@ -94,42 +92,18 @@ def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     assert scale_free_of(network) == filters
     VARIANTS["batchnorm"].surgery(network, torch.randn(8, 1, 9, 9))
     assert scale_free_of(network) == frozenset()
-    settings = trained_as(a_loop(resolved), usual, network)
-    assert settings.learning_rate == pytest.approx(default_learning_rate("muon", 100))
-    optimizer = new_state(network, settings).optimizer
-    set_rate(optimizer, lambda until: settings.learning_rate)
+    changed = trained_as(resolved, usual, network)
+    assert changed.learning_rate == pytest.approx(default_learning_rate("muon", 100))
+    optimizer = new_state(network, changed).optimizer
+    set_rate(optimizer, lambda until: changed.learning_rate)
     groups = {id(weight): group for group in optimizer.param_groups for weight in group["params"]}
     for name, weight in network.named_parameters():
         group = groups[id(weight)]
         if name in filters:
             assert (group["scale_free"], group["weight_decay"]) == (False, 5e-4)
-            assert group["lr"] == settings.learning_rate
+            assert group["lr"] == changed.learning_rate
     assert groups[id(network.get_parameter("stage2.norm1.bias"))]["lr"] == pytest.approx(bias_rate)
-    assert trained_as(a_loop(resolved), default_learning_rate("muon", 100, network), network) == a_loop(resolved)
-
-
-def a_loop(resolved: ResolvedRecipe) -> Settings:
-    """What the loop takes of a recipe, without images."""
-    nothing = Normalization((0.0,), (1.0,))
-    return Settings(
-        epochs=1,
-        batch_size=resolved.batch_size,
-        optimizer=resolved.recipe.optimizer,
-        learning_rate=resolved.learning_rate,
-        layer_lr_decay=1.0,
-        momentum=0.6,
-        weight_decay=0.0,
-        schedule="constant",
-        warmup=0.0,
-        objective=Objective(),
-        gradient_clip=0.0,
-        patience=0,
-        seed=0,
-        device="cpu",
-        mode=resolved.mode,
-        augmentation=resolved.augmentation,
-        normalization=nothing,
-    )
+    assert trained_as(resolved, default_learning_rate("muon", 100, network), network) is resolved
 
 
 def test_an_average_leaves_padding_out_and_keeps_the_sizes() -> None:

@@ -12,7 +12,7 @@ from convscope.recipe.setting import SettingValue
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"autotune": "fp32", "precision": "bf16"}, "plan fp32 and precision bf16 contradict"),
+        ({"autotune": "fp32", "precision": "bf16"}, "autotune fp32 and precision bf16 contradict"),
         ({"validation_fraction": 0.6, "test_fraction": 0.4}, "leave no image to train on"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "a margin needs the one right class; take 0"),
         ({"loss": "hinge", "cutmix": 1.0}, "mixup and cutmix make soft labels"),

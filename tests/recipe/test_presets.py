@@ -16,6 +16,7 @@ from convscope.recipe.recipe import Recipe, choices
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:
@@ -28,7 +29,7 @@ def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> 
 
 @pytest.mark.parametrize("name", ["fast", "classic"])
 def test_a_table_is_taken_where_nothing_was_said(name: str) -> None:
-    resolved = resolve(Recipe(recipe=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
+    resolved = resolve(Recipe(preset=name, model="alexnet-mini", warmup=0.37), probe("digits")).recipe
     # What the digits' being grey and characters forbids whoever asks.
     never = {"progressive_resize_share": 0.0, "pca_lighting": 0.0, "tta": "one", "flip_mode": "random"}
     expected = {**table(name, "alexnet-mini").settings, "warmup": 0.37, "preset": name, **never}
@@ -63,7 +64,7 @@ def test_a_torch_without_muon_trains_cifarnet_by_momentum(monkeypatch: pytest.Mo
     monkeypatch.delattr(torch.optim, "Muon")
     resolved = resolve(Recipe(model="cifarnet"), probe("digits"))
     assert (resolved.recipe.optimizer, resolved.recipe.weight_decay) == ("sgd", 5e-4)
-    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in resolved.reasons)
+    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in choice_lines(resolved.choices))
     with pytest.raises(RunError, match=r"muon needs torch 2\.9 or later"):
         resolve(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
 

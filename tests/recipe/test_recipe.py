@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from convscope.data.layout import WORDS as LAYOUTS
 from convscope.errors import RunError
-from convscope.recipe.recipe import Recipe, choices, names, parse_setting, placeholder, settings
+from convscope.recipe.recipe import _RENAMED, Recipe, choices, names, parse_setting, placeholder, settings
 from convscope.recipe.recipe_file import from_toml, load_recipe, to_toml
 from convscope.recipe.setting import AUTO
 
@@ -31,7 +31,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "verify": st.booleans(),
     "flip": st.one_of(_OR_AUTO, st.booleans()),
     "flip_mode": st.sampled_from(choices("flip_mode")),
-    "average": st.one_of(_OR_AUTO, st.floats(0, 10)),
+    "ema_epochs": st.one_of(_OR_AUTO, st.floats(0, 10)),
     "progressive_resize_start": st.one_of(_OR_AUTO, st.floats(0.1, 1)),
     "progressive_resize_share": st.one_of(_OR_AUTO, st.floats(0, 0.99)),
     "tta": st.sampled_from(choices("tta")),
@@ -62,7 +62,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.integers(0, 2**31),
     "split_seed": st.one_of(_OR_AUTO, st.integers(0, 2**31)),
     "device": st.sampled_from(choices("device")),
-    "plan": st.sampled_from(["auto", "measure", "rules"]),
+    "autotune": st.sampled_from(["auto", "measure", "rules"]),
     "memory_format": st.sampled_from(choices("memory_format")),
     "compile": st.sampled_from(choices("compile")),
     "precision": st.sampled_from(choices("precision")),
@@ -106,7 +106,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"learning_rate": float("nan")}, "learning_rate is nan: it must be a finite number, or auto"),
         ({"momentum": 1.0}, "momentum is 1.0: it must be below 1"),
         ({"optimizer": "adam"}, "optimizer is 'adam': it is one of auto, sgd, adamw, muon. Did you mean adamw?"),
-        ({"progressive_resize_start": 1.5}, "images begin at most at their own size"),
+        ({"progressive_resize_start": 1.5}, "progressive_resize_start is 1.5: it is a share of the side, at most 1"),
         ({"channels": 2}, "channels is 2: images have 1"),
         ({"layout": "class"}, "train=training_set,test=test_set. Did you mean classes?"),
         ({"layout": "train=a,test=../b"}, "'../b' is not the name of a folder inside the source"),
@@ -114,6 +114,8 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
         ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
+        ({"average": 1.0}, "a recipe has no setting 'average'. It is ema_epochs now."),
+        ({"test_views": "one"}, "a recipe has no setting 'test_views'. It is tta now."),
     ],
 )
 def test_what_can_not_be_meant_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -132,3 +134,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path.write_text("epoch = 3")
     with pytest.raises(RunError, match=r"mine.toml: a recipe has no setting 'epoch'. Did you mean epochs"):
         load_recipe(path)
+
+
+def test_a_renamed_setting_is_no_setting_and_its_new_name_is_one() -> None:
+    assert not set(_RENAMED) & set(names()) and set(_RENAMED.values()) <= set(names())

@@ -13,19 +13,21 @@ from safetensors.torch import load_file, save_file
 
 from convscope.cli.main import cli
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization, measure_normalization
+from convscope.data.batches import measure_normalization
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
-from convscope.hardware.mode import ComputeMode
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec, read_spec
+from convscope.runs.run_directory import Run
 from convscope.scoring.objective import Objective
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import RATE_FACTOR, make_optimizer, set_rate
 from convscope.training.start import Start, network_options, read_start, starting_network, starts_trained
+from resolved_recipes import resolved_with
 from torchvision_oracle import timm_or_skip
 
 
@@ -94,9 +96,11 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
     spec = ModelSpec(
         name="cifarnet",
         options={},
-        classes=("cat", "dog"),
-        decoding=Decoding(size=(10, 10), channels=3),
-        normalization=measure_normalization(train),
+        preprocessing=Preprocessing(
+            decoding=Decoding(size=(10, 10), channels=3),
+            normalization=measure_normalization(train),
+            classes=("cat", "dog"),
+        ),
     )
     weights = spec.build().state_dict()
     given = weights.pop("whiten.weight")
@@ -116,7 +120,8 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     def spec(*classes: str) -> ModelSpec:
         decoding = Decoding(size=(28, 28), channels=1)
         normalization = Normalization((0.5,), (0.25,))
-        return ModelSpec(name="lenet5", options={}, classes=classes, decoding=decoding, normalization=normalization)
+        preprocessing = Preprocessing(decoding=decoding, normalization=normalization, classes=classes)
+        return ModelSpec(name="lenet5", options={}, preprocessing=preprocessing)
 
     run = Run(tmp_path)
     run.write_spec(spec("cat", "dog"))
@@ -151,28 +156,16 @@ def test_auxiliary_heads_learn_beside_the_classifier():
         labels=np.arange(8) % 2,
         names=[str(number) for number in range(8)],
     )
+    resolved = resolved_with()
     settings = Settings(
-        epochs=1,
-        batch_size=4,
-        optimizer="sgd",
-        learning_rate=0.01,
-        layer_lr_decay=1.0,
-        momentum=0.9,
-        weight_decay=0.0,
-        schedule="constant",
-        warmup=0.0,
+        resolved=resolved,
         objective=Objective(),
-        gradient_clip=0.0,
-        patience=0,
-        seed=0,
-        device="cpu",
-        mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
         augmentation=Augmentation(),
         normalization=Normalization(mean=(0.5,) * 3, std=(0.25,) * 3),
     )
     network = build("googlenet", num_classes=2, image_size=32, options={"auxiliary": True})
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    state = new_state(network, settings)
+    state = new_state(network, resolved)
     ending = fit(state, settings, images, None, listener=Silent(), keep=lambda state: None, stop=lambda: False)
     assert ending == "done"
     assert all(not torch.equal(weight, before[name]) for name, weight in network.named_parameters() if "fc" in name)
@@ -251,7 +244,7 @@ def test_finetuning_a_run_takes_its_network_and_another_is_refused(of_three_clas
     assert ended.exit_code == 0, ended.output
     assert f"model lenet5: the network of {weights}, with images at 20x20 pixels" in ended.output
     assert "weights: 10 tensors taken from the file" in ended.output
-    spec = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
-    assert spec["options"] == {"activation": "relu", "c1_maps": 4} and spec["image_size"] == [20, 20]
+    spec = read_spec(of_three_classes / "runs/on/model.json")
+    assert spec.options == {"activation": "relu", "c1_maps": 4} and spec.decoding.size == (20, 20)
     ended = train(of_three_classes, "--weights", weights, "--model", "alexnet-mini", "--name", "refused")
     assert "it is of lenet5, and --model is alexnet-mini: leave --model out" in str(ended.exception)

@@ -19,9 +19,10 @@ from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run, create_run
-from convscope.training import job, train
+from convscope.training import job
 from convscope.training.finish import Outcome
 from convscope.training.session import train_on
+from convscope.training.train import train
 
 EPOCHS = 3
 

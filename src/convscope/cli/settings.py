@@ -16,10 +16,11 @@ from convscope.recipe.setting import AUTO, SettingValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GIVEN = "convscope.settings"
+_ALL_HELP = "convscope.all_help"
 
 
 def option_name(setting: str) -> str:
-    """A setting as it is typed.
+    """Return the option of a setting.
 
     >>> option_name("batch_size")
     '--batch-size'
@@ -28,32 +29,60 @@ def option_name(setting: str) -> str:
 
 
 def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Give a command an option for every setting of a recipe; what was typed is read with `given_settings`.
+    """Add an option for every setting of a recipe to a command; `given_settings` reads their values.
 
     The recipe that the others start from is the command's own option, for it may be a file: see `read_recipe`.
     """
 
     def add(command: Command) -> Command:
         for item in reversed(list(settings())):
-            if item.name not in ("recipe", *without):
+            if item.name not in ("preset", *without):
                 command = _option(item)(command)
-        return command
+        return click.option(
+            "--help-all",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_all_help,
+            help="Show this message with the advanced settings as well, and exit.",
+        )(command)
 
     return add
 
 
+class SettingOption(click.Option):
+    """The option of one setting; of an advanced one the help is shown by `--help-all` alone."""
+
+    def __init__(self, *args: Any, advanced: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.advanced = advanced
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help; None where this help leaves it out."""
+        return None if self.advanced and not ctx.meta.get(_ALL_HELP) else super().get_help_record(ctx)
+
+
 def _option(item: Field[Any]) -> Callable[[Command], Command]:
-    """An option for one setting: a pair of switches, a choice of words, or a value."""
+    """Return the option for one setting: a pair of switches, a choice of words, or a value."""
     name, words = option_name(item.name), choices(item.name)
     if isinstance(item.default, bool):
         help = str(item.metadata["help"])
         return click.option(
-            f"{name}/--no-{name[2:]}", item.name, default=None, callback=_remember, expose_value=False, help=help
+            f"{name}/--no-{name[2:]}",
+            item.name,
+            cls=SettingOption,
+            advanced=item.metadata["advanced"],
+            default=None,
+            callback=_remember,
+            expose_value=False,
+            help=help,
         )
     default = "none" if item.default == "" else str(item.default)
     return click.option(
         name,
         item.name,
+        cls=SettingOption,
+        advanced=item.metadata["advanced"],
         type=click.Choice(words) if words else str,
         metavar=None if words else placeholder(item.name),
         callback=_remember,
@@ -63,13 +92,13 @@ def _option(item: Field[Any]) -> Callable[[Command], Command]:
 
 
 def given_settings(context: click.Context) -> dict[str, SettingValue]:
-    """The settings that were typed, parsed; raises RunError where a value can't be one."""
+    """Return the settings given as options, parsed; raises RunError for an invalid value."""
     typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
     return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
 
 
 def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data: str | None) -> Recipe:
-    """Return the recipe of that name or file with the settings that were typed, for the data that was named.
+    """Return the recipe of that name or file, with the settings given as options, for the data given.
 
     The layout of a recipe that was written for other data is left at auto. Raises RunError.
     """
@@ -81,7 +110,7 @@ def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data
 
 
 def read_recipe(name_or_file: str | None) -> Recipe:
-    """The recipe of that name, or of that TOML file; None is the default. Raises RunError where there is neither."""
+    """Return the recipe of this name or TOML file, by default the default recipe; raises RunError if there is none."""
     names = choices("preset")
     if name_or_file is None:
         return Recipe()
@@ -114,3 +143,10 @@ class RecipeCommand(click.Command):
 def _remember(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
     if value is not None and parameter.name is not None:
         context.meta.setdefault(_GIVEN, {})[parameter.name] = value
+
+
+def _show_all_help(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        context.meta[_ALL_HELP] = True
+        click.echo(context.get_help(), color=context.color)
+        context.exit()

@@ -58,7 +58,7 @@ class Probe:
 
     @property
     def multi_label(self) -> bool:
-        """Whether an image may show several classes, or none."""
+        """Whether an image may have several labels, or none."""
         return self.listing.targets is not None
 
     @property

@@ -1,4 +1,4 @@
-"""What the data floor hands on: images with labels, what was wrong with them, and how they were decoded.
+"""Records of a data set: images with labels, problems found, and how they were decoded.
 
 Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
 """
@@ -31,16 +31,16 @@ SEVERAL = -1
 
 
 def no_progress(done: int, total: int, what: str) -> None:
-    """Say nothing."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How an image file becomes pixels: everything that a model must be given again to see the same picture.
+    """How an image file is decoded to pixels; a model needs the same settings for every image.
 
-    `size` is (height, width). `resize_mode`: "crop" scales until the picture covers the size and cuts the centre out;
-    "letterbox" scales until it fits and fills the rest with `background`; "squash" ignores the shape of the picture.
-    `background` (red, green, blue) also lies under pictures that are partly transparent.
+    `size` is (height, width). `resize_mode`: "crop" scales the image to cover the size and crops the centre;
+    "letterbox" scales it to fit and fills the rest with `background`; "squash" ignores its aspect ratio. Transparent
+    pixels are blended with `background` (red, green, blue).
 
     >>> Decoding(size=(32, 32), channels=1).to_dict()
     {'size': [32, 32], 'channels': 1, 'resize_mode': 'crop', 'background': [255, 255, 255]}
@@ -69,7 +69,7 @@ class Decoding:
         return (*self.size, self.channels)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them."""
+        """Return the settings as JSON-able values."""
         return {
             "size": list(self.size),
             "channels": self.channels,
@@ -94,11 +94,11 @@ class Decoding:
 
 
 class LazyImages(Protocol):
-    """What stands in the place of an array of pixels, and has them only when they are asked for."""
+    """A substitute for an array of pixels that decodes them when they are read."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, H, W, C)."""
+        """The shape (N, H, W, C)."""
         ...
 
     @property
@@ -112,14 +112,14 @@ class LazyImages(Protocol):
     @overload
     def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
     def part(self, rows: slice) -> LazyImages:
-        """Some of the rows, of which none is read."""
+        """Return some of the rows without reading them."""
         ...
 
 
 class Rows:
-    """Some rows of an image array, in an order of their own, read only when asked for.
+    """Some rows of an image array, in any order, read when indexed.
 
-    It stands for `base[rows]` without copying it, so a split of a large memory-mapped cache costs nothing.
+    It is `base[rows]` without the copy, so a split of a large memory-mapped cache costs nothing.
 
     >>> base = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
     >>> view = Rows(base, np.array([2, 0]))
@@ -133,7 +133,7 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, H, W, C)."""
+        """The shape (N, H, W, C)."""
         return (len(self.rows), *self.base.shape[1:])
 
     @property
@@ -149,12 +149,12 @@ class Rows:
     @overload
     def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
     def __getitem__(self, index: Any) -> Pixels:
-        """One image (H, W, C) for an integer; a copy (n, H, W, C) for a slice or an array of indices."""
+        """Return one image (H, W, C) for an integer; a copy (n, H, W, C) for a slice or an array of indices."""
         picked: Pixels = self.base[self.rows[index]]
         return picked
 
     def part(self, rows: slice) -> Rows:
-        """Some of the rows, without a copy."""
+        """Return some of the rows, without a copy."""
         return Rows(self.base, self.rows[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -167,9 +167,9 @@ class ImageSet:
     """Images with their labels and names, row by row.
 
     `images` has shape (N, H, W, C), uint8: an array, a memory map, `Rows` of one, or images that are decoded when they
-    are asked for; all take an index, a slice or an array of indices. `labels` index the dataset's `classes`. A name is
+    are read; all take an index, a slice or an array of indices. `labels` index the dataset's `classes`. A name is
     the file's path, or like "digits/123".
-    Where an image may show several classes, or none, `targets` (N, classes) tells which, and every label is SEVERAL.
+    For multi-label data `targets` (N, classes) holds 0 and 1, and every label is SEVERAL.
     """
 
     images: Pixels | LazyImages
@@ -187,11 +187,11 @@ class ImageSet:
 
     @property
     def answers(self) -> Labels | Targets:
-        """What a network should answer: labels (N,), or targets (N, classes)."""
+        """The targets of training: labels (N,), or for multi-label data (N, classes)."""
         return self.labels if self.targets is None else self.targets
 
     def part(self, rows: slice) -> ImageSet:
-        """Some of the rows, without reading or copying an image."""
+        """Return some of the rows, without reading or copying an image."""
         images = self.images
         of_rows = images[rows] if isinstance(images, np.ndarray) else images.part(rows)
         targets = None if self.targets is None else self.targets[rows]
@@ -208,7 +208,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Leak:
-    """Two images whose decoded pixels are the same, in two splits: what is learned from one is known of the other."""
+    """Two images in different splits whose decoded pixels are the same."""
 
     first: str
     first_split: str
@@ -218,11 +218,10 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Everything that was read from one source, ready to train on and to report about.
+    """A data set read from one source.
 
-    `problems` are the images kept out; `notes` are plain sentences on what the user should know (a class that a split
-    lacks, files that were not read as images, how a split was made), and `notes_on_training` those that matter to a
-    training alone.
+    `problems` are the images that were skipped; `notes` are sentences for the user (a class that a split lacks, files
+    that were not read as images, how a split was made), and `notes_on_training` those that concern training only.
     """
 
     source: str
@@ -244,22 +243,22 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, ImageSet]:
-        """The splits that are there, by name, in the order train, val, test."""
+        """The existing splits by name, in the order train, val, test."""
         found = {"train": self.train, "val": self.val, "test": self.test}
         return {name: images for name, images in found.items() if images is not None}
 
     @property
     def multi_label(self) -> bool:
-        """Whether an image may show several classes, or none."""
+        """Whether an image may have several labels, or none."""
         return any(images.targets is not None for images in self.splits.values())
 
     @property
     def counts(self) -> dict[str, int]:
-        """Images in each split that is there."""
+        """The number of images of each existing split."""
         return {name: len(images) for name, images in self.splits.items()}
 
     def class_counts(self, split: str) -> dict[str, int]:
-        """Images of each class in a split, zeros included."""
+        """Return the number of images of each class in a split, zeros included."""
         images = self.splits[split]
         if images.targets is not None:
             counts = images.targets.sum(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Cut one set of labelled images into parts: stratified, seeded, and the same for the same labels and seed."""
+"""Stratified, seeded splits of labelled images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from convscope.errors import DataError
 
 
 def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
-    """Rows of each part: `fractions` of every class, and in the first place what is left over.
+    """Split rows into a rest and a part for each of `fractions`, stratified by class.
 
     Returns one sorted index array more than there are fractions: the rest, then a part for each fraction. Every row is
-    in exactly one part. A class gives each part its share to the nearest image, at least one where it has enough
-    to leave one over, and always keeps one in the rest. Raises DataError for fractions that don't work out.
+    in exactly one part. Each part gets its share of a class to the nearest image, at least one if the class has enough,
+    and the rest always keeps one. Raises DataError for fractions that don't work out.
 
     >>> rest, part = stratified_split(np.repeat([0, 1], 5), (0.2,), seed=0)
     >>> len(rest), len(part)
@@ -40,11 +40,11 @@ def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int)
 
 
 def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
-    """Rows of each part, as `stratified_split`, where a row (classes,) of `targets` may show several classes, or none.
+    """Split rows as `stratified_split` does, by multi-label `targets` (rows, classes).
 
-    Sechidis, Tsoumakas and Vlahavas (2011, figure 1): the class with the fewest images left is dealt out first, each
-    image to the part that lacks most of this class, then to the one that lacks most images. A departure: a class owes
-    one image to every part, as far as they reach, and always keeps one in the rest.
+    Sechidis, Tsoumakas and Vlahavas (2011, figure 1): the class with the fewest images left is assigned first, each
+    image to the part that lacks most of this class, then to the one that lacks most images. A departure: every part
+    gets at least one image of a class, if there are enough, and the rest always keeps one.
 
     >>> rest, part = iterative_split(np.array([[1, 0], [1, 1], [0, 1], [0, 0]] * 5, np.uint8), (0.2,), seed=0)
     >>> len(rest), len(part)
@@ -72,7 +72,7 @@ def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int
 
 
 def _owed(counts: Labels, fractions: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """How many images of each class each part should get, (parts, classes)."""
+    """Return the number of images of each class for each part, (parts, classes)."""
     owed = np.zeros((len(fractions) + 1, len(counts)))
     left = counts.astype(np.float64)
     for place, fraction in enumerate(fractions, start=1):
@@ -90,14 +90,14 @@ def _deal(
     room: npt.NDArray[np.float64],
     shares: npt.NDArray[np.float64],
 ) -> None:
-    """Give a row to the part that lacks most of its kind; a part that was asked for nothing gets nothing."""
+    """Assign a row to the part that lacks most of its class; a part of fraction 0 gets none."""
     best = max((float(lacks[part]), float(room[part]), -part) for part in range(len(shares)) if shares[part] > 0)
     part_of[row] = -best[2]
     room[part_of[row]] -= 1
 
 
 def _keep_one_in_the_rest(shows: npt.NDArray[np.bool_], part_of: Labels) -> None:
-    """Take back an image of each class that the rest lacks: what is not learned can't be tested."""
+    """Move an image of each class that the rest lacks back to the rest."""
     for name in np.flatnonzero(~shows[part_of == 0].any(0) & shows.any(0)):
         part_of[np.flatnonzero(shows[:, name])[0]] = 0
 

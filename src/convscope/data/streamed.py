@@ -1,7 +1,7 @@
-"""Images that are decoded whenever they are asked for and kept nowhere, for what is too large to lie decoded on a disk.
+"""Images that are decoded when they are read and not cached, for data sets too large to store decoded.
 
-They stand in the place of an array of pixels, so a sample of them is read as any other. An epoch goes through `read`:
-threads decode in the order in which the images lie in their archives, a few batches ahead of what is learned from.
+They have the interface of an array of pixels. An epoch uses `read`: threads decode in the order of the images in their
+archives, a few batches ahead of training.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Read = list[tuple[int, Pixels | str]]
 
 
 def window_of(decoding: Decoding) -> int:
-    """How many images of archives wait at once to be learned from.
+    """Return the size of the shuffle buffer for archives, in images.
 
     >>> window_of(Decoding(size=(32, 32))), window_of(Decoding(size=(224, 224)))
     (10000, 7133)
@@ -47,16 +47,16 @@ def window_of(decoding: Decoding) -> int:
 
 
 def held_bytes(listing: Listing, decoding: Decoding, batch_size: int) -> int:
-    """The most bytes of decoded images that an epoch holds at once: the window of archives, and the batches ahead."""
+    """Return the most bytes of decoded images held in an epoch: the shuffle buffer and the batches ahead."""
     window = 0 if listing.archives is None else window_of(decoding)
     return min(window + AHEAD * batch_size, len(listing.labels)) * int(np.prod(decoding.image_shape))
 
 
 @contextmanager
 def _pillow_unheard() -> Iterator[None]:
-    """Pillow's warnings (odd metadata, mostly) are not for the user, in whatever thread.
+    """Silence Pillow's warnings (mostly on metadata) in all threads.
 
-    Only this one filter is taken back at the end: others may have set some of their own between two batches.
+    Only this filter is removed at the end, as other code may have set filters between two batches.
     """
     warnings.filterwarnings("ignore", module=r"PIL\b")
     own = warnings.filters[0]
@@ -68,10 +68,10 @@ def _pillow_unheard() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Some rows of a listing as uint8 (N, H, W, C), decoded when they are asked for.
+    """Some rows of a listing as uint8 (N, H, W, C), decoded when they are read.
 
-    An image that can't be read is kept in `lost` with the reason, and in its batch the next one stands in for it, so
-    that a batch keeps its size; with `strict` it raises DataError. `processes` share this machine's cores.
+    An image that can't be read is added to `lost` with the reason, and replaced in its batch by the next one, so that a
+    batch keeps its size; with `strict` it raises DataError. `processes` share this machine's cores.
     """
 
     listing: Listing = field(repr=False)
@@ -84,7 +84,7 @@ class Streamed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, H, W, C)."""
+        """The shape (N, H, W, C)."""
         return (len(self.rows), *self.decoding.image_shape)
 
     @property
@@ -94,15 +94,15 @@ class Streamed:
 
     @property
     def window(self) -> int:
-        """How many images an epoch is shuffled within: all, but for those in archives, which are read in a row.
+        """The size of the shuffle buffer: all images, except for archives, which are read sequentially.
 
-        There it is decided by the images' size alone, so that every machine agrees.
+        For archives it depends on the images' size alone, so that every machine has the same order.
         """
         return len(self) if self.listing.archives is None else window_of(self.decoding)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The images that could not be read so far."""
+        """The images that could not be read so far, with the reasons."""
         return tuple(
             Problem(self.listing.names[row], f"{reason} (another image stands in for it)")
             for row, reason in self.lost.items()
@@ -116,25 +116,25 @@ class Streamed:
     @overload
     def __getitem__(self, index: slice | npt.NDArray[Any] | Sequence[int]) -> Pixels: ...
     def __getitem__(self, index: Any) -> Pixels:
-        """One image (H, W, C) for an integer; (n, H, W, C) for a slice or an array of indices."""
+        """Return one image (H, W, C) for an integer; (n, H, W, C) for a slice or an array of indices."""
         picked = np.arange(len(self))[index]
         pixels, _ = next(self.read([np.atleast_1d(picked)], np.arange(len(self))))
         return pixels if np.ndim(picked) else pixels[0]
 
     def part(self, rows: slice) -> Streamed:
-        """Some of the rows; what is lost in them is lost in the whole."""
+        """Return some of the rows; they share `lost` with the whole."""
         return replace(self, rows=self.rows[rows])
 
     def epoch_order(self, seed: int, epoch: int) -> EpochOrder:
-        """The order of an epoch."""
+        """Return the order of an epoch."""
         archives = self.rows if self.listing.archives is None else self.listing.archives[self.rows]
         return draw_epoch_order(archives, self.window, seed=seed, epoch=epoch)
 
     def read(self, batches: Sequence[Labels], reading: Labels) -> Iterator[tuple[Pixels, Labels]]:
-        """Each batch's pixels, and the indices of the images that they show: the batch's own, where all can be read.
+        """Yield each batch's pixels, and the indices of the images that they show: the batch's own if all can be read.
 
-        Of `reading`, which holds every index that occurs, what some batch needs is decoded in this order; the next
-        batches are, while this one is at work. No more is held than lies between their places in both orders.
+        The images of the batches are decoded in the order of `reading`, which holds every index, a few batches ahead.
+        Only images between their positions in both orders are held.
         """
         wanted = np.zeros(len(self), bool)
         for batch in batches:
@@ -142,7 +142,7 @@ class Streamed:
         sequence = reading[wanted[reading]]
         place = np.zeros(len(self), np.int64)
         place[sequence] = np.arange(1, len(sequence) + 1)
-        # So much of the sequence must have been read before a batch is whole.
+        # The length of the sequence that must have been read before each batch is complete.
         needed = np.maximum.accumulate([int(place[batch].max(initial=0)) for batch in batches])
         waiting: dict[int, Pixels | str] = {}
         spare: tuple[int, Pixels] | None = None
@@ -152,7 +152,7 @@ class Streamed:
             yield pixels, rows
 
     def _read_ahead(self, sequence: Labels, needed: Labels, waiting: dict[int, Pixels | str]) -> Iterator[None]:
-        """For each batch, when all that it needs has been put into `waiting`."""
+        """Yield once for each batch, when all of its images are in `waiting`."""
         size = rows_of_a_task(self.decoding)
         stopped = threading.Event()
         tasks: deque[Future[_Read]] = deque()
@@ -179,7 +179,7 @@ class Streamed:
         return max(1, threads_that_pay(self.listing, self.decoding) // self.processes)
 
     def _decode(self, indices: Labels, stopped: threading.Event) -> _Read:
-        """The pixels of some images, or the reason why there are none."""
+        """Return the pixels of some images, or for each the reason why it can't be read."""
         found: _Read = []
         for index, row in zip(indices.tolist(), self.rows[indices].tolist(), strict=True):
             if stopped.is_set():
@@ -197,9 +197,10 @@ class Streamed:
         spare: tuple[int, Pixels] | None,
         lost_since: list[int],
     ) -> tuple[Pixels, Labels, tuple[int, Pixels] | None]:
-        """A batch out of what waits, the indices that it shows, and an image to stand in where a later one has none.
+        """Return a batch of decoded images, the indices that it shows, and an image to replace later unreadable ones.
 
-        `lost_since` holds the indices that were lost since the last image that could be read; it is brought up to date.
+        `waiting` holds decoded pixels, or the reason why there are none, by index; those of the batch are removed.
+        `lost_since` holds the indices lost since the last readable image, and is updated.
         """
         block = np.empty((len(batch), *self.decoding.image_shape), np.uint8)
         shown = batch.copy()

@@ -1,4 +1,4 @@
-"""How much each class counts in the loss: alike, balanced against how rare it is, or as was said."""
+"""Class weights in the loss: none, balanced (inverse frequency), or by class."""
 
 from __future__ import annotations
 

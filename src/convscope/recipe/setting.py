@@ -1,7 +1,7 @@
-"""One setting: what it may be, how a value is held to that, and how it is read from what was typed.
+"""One setting: its type and limits, the check of a value, and how a value is read from text.
 
-What it may be stands in its type: a plain type (float), words (Literal["sgd", "adamw"]), or a number or a word
-(int | Literal["auto"]). A setting at "auto" is open, and decided by the others, the data or the machine.
+The type hint has what it may be: a plain type (float), words (Literal["sgd", "adamw"]), or a number or a word
+(int | Literal["auto"]). A setting at "auto" is resolved by the others, the data or the machine.
 """
 
 from __future__ import annotations
@@ -9,22 +9,47 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from convscope.errors import RunError, did_you_mean
+from convscope.files.checked import parse_toml
+from convscope.files.regular import UnreadableError
 
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 SettingValue: TypeAlias = bool | int | float | str
 Plain = TypeVar("Plain", bool, int, float)
+LARGEST_SIDE = 8192
+# Seeds are below this: torch takes no larger ones.
+SEEDS = 2**63
+# More trainings than this are a typing mistake.
+MOST_TRAININGS = 100_000
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
 
 
-def about(help: str, group: str, *, at_least: float | None = None, below: float | None = None) -> dict[str, Any]:
-    """What the command line and the check need to know of a setting; `below` is a limit that is not reached."""
-    return {"help": help, "group": group, "at_least": at_least, "below": below}
+def setting(
+    default: SettingValue,
+    help: str,
+    group: str,
+    *,
+    at_least: float | None = None,
+    below: float | None = None,
+    advanced: bool = False,
+) -> Any:
+    """Return the dataclass field of a setting, with what the command line and the check need as its metadata.
+
+    Args:
+        default: its default.
+        help: one line on what it does.
+        group: the heading that it stands under.
+        at_least: the smallest value.
+        below: a limit that is not reached.
+        advanced: the command line lists it with `--help-all` alone; its auto is right for nearly every run.
+    """
+    metadata = {"help": help, "group": group, "at_least": at_least, "below": below, "advanced": advanced}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,7 @@ class Kinds:
 
     @classmethod
     def of(cls, hint: Any) -> Kinds:
-        """What a type hint allows.
+        """Return what a type hint allows.
 
         >>> Kinds.of(int | Literal["auto"])
         Kinds(type=<class 'int'>, words=('auto',))
@@ -49,17 +74,17 @@ class Kinds:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words that the setting is limited to; empty where it is a number, a switch or free text."""
+        """Return the words that the setting is limited to; empty where it is a number, a switch or free text."""
         return self.words if self.type is str else ()
 
     @property
     def placeholder(self) -> str:
-        """What `--help` shows in the place of the value: INTEGER|auto, yes|no, crop|letterbox|squash."""
+        """Return what `--help` shows for the value: INTEGER|auto, yes|no, crop|letterbox|squash."""
         plain = {bool: "yes|no", int: "INTEGER", float: "NUMBER", str: "" if self.words else "TEXT"}[self.type]
         return "|".join(filter(None, [plain, *self.words]))
 
     def read(self, text: str) -> SettingValue:
-        """The value that was typed: "12", "auto", "yes"; text that is none stays what it is, for `checked` to refuse.
+        """Return the value of a text: "12", "auto", "yes"; what is none stays text, for `checked` to refuse.
 
         >>> Kinds.of(bool).read("yes"), Kinds.of(int | Literal["auto"]).read("12"), Kinds.of(int).read("twelve")
         (True, 12, 'twelve')
@@ -76,7 +101,7 @@ class Kinds:
 
 
 def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> SettingValue:
-    """The value of a setting, an int as a float where one is needed; `limits` is what `about` says.
+    """Return the value of a setting, an int as a float where one is needed; `limits` is `setting`'s metadata.
 
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
@@ -106,19 +131,84 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
 
 
 def plain(value: Plain | Auto) -> Plain:
-    """The value of a setting that is no longer at auto.
+    """Return the value of a setting that is not at auto.
 
     >>> plain(0.5)
     0.5
     """
-    assert not isinstance(value, str), "the recipe is not settled yet"
+    assert not isinstance(value, str), "the recipe is not resolved yet"
     return value
 
 
-def taken(value: Plain | Auto, otherwise: Plain) -> Plain:
-    """The value of a setting, or what stands for auto.
+def value_or(value: Plain | Auto, otherwise: Plain) -> Plain:
+    """Return the value of a setting, or `otherwise` in the place of auto.
 
-    >>> taken("auto", 3), taken(5, 3)
+    >>> value_or("auto", 3), value_or(5, 3)
     (3, 5)
     """
     return otherwise if isinstance(value, str) else value
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of "32" or "32x48"; raise RunError for another text.
+
+    >>> parse_size("32"), parse_size("32x48")
+    ((32, 32), (32, 48))
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise RunError(
+            f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
+        )
+    height, width = int(parts[0]), int(parts[-1])
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise RunError(f"image_size {text} has a side outside 1 to {LARGEST_SIDE} pixels")
+    return height, width
+
+
+def parse_options(text: str) -> dict[str, object]:
+    """Return a network's own settings of "variant=notes,width=2"; raise RunError for another text.
+
+    >>> parse_options("variant=notes,width=2,bias=true")
+    {'variant': 'notes', 'width': 2, 'bias': True}
+    """
+    options: dict[str, object] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not (name and sign and value):
+            raise RunError(f"model_options {text!r}: {part!r} is not NAME=VALUE")
+        try:
+            options[name] = parse_toml(f"value = {value}")["value"]
+        except UnreadableError:
+            options[name] = value
+    return options
+
+
+def options_text(options: Mapping[str, object]) -> str:
+    """Return a network's own settings in the text that `parse_options` reads.
+
+    >>> options_text({"variant": "notes", "width": 2, "bias": True})
+    'variant=notes,width=2,bias=true'
+    """
+    return ",".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()
+    )
+
+
+def following_seeds(first: int, count: int) -> tuple[int, ...]:
+    """Return the seeds of `count` trainings: the first and those after it.
+
+    Raises:
+        RunError: a seed that would be too large, or more than 100,000 of them.
+
+    >>> following_seeds(7, 3)
+    (7, 8, 9)
+    """
+    if count > MOST_TRAININGS:
+        raise RunError(f"{count} trainings: give {MOST_TRAININGS:,} or fewer")
+    if first + count > SEEDS:
+        raise RunError(
+            f"seed {first}: {count} trainings take this seed and those after it, and the largest is {SEEDS - 1}: "
+            "take a lower one"
+        )
+    return tuple(range(first, first + count))

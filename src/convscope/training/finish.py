@@ -14,18 +14,19 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import WriteError
-from convscope.runs.checkpoint import STATE, load_weights, saved_checkpoints
+from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
-from convscope.training.job import Job, keep_reached, tell_unreadable
-from convscope.training.loop.divergence import remark_on
-from convscope.training.loop.state import Best
+from convscope.training.job import Job, keep_reached, tell_unreadable, unreadable
+from convscope.training.loop.nonfinite import remark_on
+from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, Story, write_report
-from convscope.training.resolve.streaming import unreadable
+from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +155,11 @@ def _story(
     return Story(
         run=job.run,
         recipe=job.resolved.recipe,
-        reasons=(*job.resolved.notes, *job.resolved.reasons),
-        weights=job.resolved.weights,
+        reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),
+        weights=job.resolved.parameters,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
         spec=job.spec,
-        augmentation=job.settings.augmentation,
-        batch_size=job.resolved.batch_size,
+        batches=batches_of(job.settings, job.train),
         rows=tuple(job.state.rows),
         best_epoch=best.epoch if best else None,
         best_accuracy=best.accuracy if best else None,
@@ -196,18 +196,18 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
     load_weights(network, job.state.best.weights, where="the best weights")
     resolved, listener = job.resolved, job.listener
 
-    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
+    def scores_of(part: ImageSet) -> npt.NDArray[np.float64]:
         return scores_of_images(
             network,
             part,
             job.spec.normalization,
-            views=job.spec.views,
+            views=job.spec.tta,
             device=resolved.device,
             progress=listener.progressed,
             what=f"measuring on {split}",
         )
 
-    both = job.group.answers(images, answers, EVALUATION_BATCH)
+    both = job.group.each_part(images, scores_of, EVALUATION_BATCH)
     objective = job.spec.objective
     scores = measure(both[:, 1], images, classes=job.spec.classes, split=split, objective=objective)
-    return scores, None if job.spec.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
+    return scores, None if job.spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

@@ -16,26 +16,20 @@ import torch
 
 from convscope.data.augment import fitted
 from convscope.data.records import Dataset, ImageSet, Problem
+from convscope.data.streamed import Streamed
 from convscope.errors import RunError
 from convscope.files.regular import refused_as
-from convscope.recipe.setting import plain
 from convscope.report.units import plural
-from convscope.runs.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-    save_checkpoint,
-)
+from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
 from convscope.runs.events import Listener, header, table_row
+from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
-from convscope.runs.run_directory import ModelSpec, Run, short_name
+from convscope.runs.run_directory import Run, short_name
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.objective import make_objective
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import Best, Settings, TrainingState, is_better
-from convscope.training.resolve.resolve import ResolvedRecipe
-from convscope.training.resolve.streaming import unreadable
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -87,32 +81,16 @@ def hash_of(dataset: Dataset) -> str:
 
 
 def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Settings:
-    """What the loop needs of a settled recipe and of the images that it trains on."""
+    """Return the resolved recipe with what is fitted to the training images."""
     recipe = resolved.recipe
     classes = spec.classes
     counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
     objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=resolved.device)
     return Settings(
-        epochs=resolved.epochs,
-        batch_size=resolved.batch_size,
-        optimizer=recipe.optimizer,
-        learning_rate=resolved.learning_rate,
-        layer_lr_decay=plain(recipe.layer_lr_decay),
-        momentum=plain(recipe.momentum),
-        weight_decay=plain(recipe.weight_decay),
-        schedule=recipe.schedule,
-        warmup=plain(recipe.warmup),
+        resolved=resolved,
         objective=objective,
-        gradient_clip=recipe.gradient_clip,
-        patience=recipe.patience,
-        seed=recipe.seed,
-        device=resolved.device,
-        mode=resolved.mode,
         augmentation=fitted(resolved.augmentation, train, spec.normalization),
         normalization=spec.normalization,
-        ema_epochs=plain(recipe.ema_epochs),
-        progressive_resize_start=plain(recipe.progressive_resize_start),
-        progressive_resize_share=plain(recipe.progressive_resize_share),
     )
 
 
@@ -143,6 +121,11 @@ def keep_reached(job: Job) -> None:
     if job.state.best is not None:
         job.run.write_weights(job.state.best.weights, job.state.best.measures)
     job.saved_at = time.monotonic()
+
+
+def unreadable(train: ImageSet) -> tuple[Problem, ...]:
+    """Return the images of a stream that this process could not read so far."""
+    return train.images.problems if isinstance(train.images, Streamed) else ()
 
 
 def tell_unreadable(job: Job) -> None:

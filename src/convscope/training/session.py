@@ -26,7 +26,8 @@ from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import ModelSpec, Run, create_run, open_run, require_name, run_name
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
 from convscope.training.autotune.make import make_plan
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
@@ -43,13 +44,13 @@ from convscope.training.job import (
     restore,
     write_split,
 )
-from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError, advice_for
 from convscope.training.loop.state import new_state
 from convscope.training.opening import data_lines, lasting_source, open_images, own_torch, spec_of
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
+from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe, choice_lines
 from convscope.training.start import (
     Start,
     lasting_start,
@@ -133,7 +134,7 @@ def _train_new(
         torch.default_generator.manual_seed(resolved.recipe.seed)
         network, of_weights = starting_network(spec, resolved.recipe, start, train)
         settings = loop_settings(resolved, spec, train)
-        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, settings), listener, group)
+        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, resolved), listener, group)
         if group.first:
             write_file(run.recipe_path, to_toml(resolved.recipe))
             run.write_spec(spec)
@@ -141,7 +142,7 @@ def _train_new(
             job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
             job.run.log(f"memory: {prepare_memory().line}")
             group.remember(THE_RUN, str(run.path.resolve()))
-        told = (*(f"memory: {line}" for line in of_memory), *(f"plan: {line}" for line in planned.lines))
+        told = (*(notice.text for notice in of_memory), *(f"plan: {line}" for line in planned.lines))
         for line in (*_introduction(job), *told, *of_weights):
             job.notify(line)
         return _train(job, request, found)
@@ -149,13 +150,13 @@ def _train_new(
 
 def _settled_start(
     group: ProcessGroup, recipe: Recipe, found: Probe, cache_directory: Path | None
-) -> tuple[ResolvedRecipe, tuple[str, ...], Start | None]:
+) -> tuple[ResolvedRecipe, tuple[Notice, ...], Start | None]:
     """The recipe with nothing left open, what there is to say of the memory, and what the run starts from.
 
     The weights decide which parts can be frozen, and that changes what a step needs: the recipe is settled again.
     """
 
-    def settled_for(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[str, ...]]:
+    def settled_for(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
         return group.decided(
             lambda: fit_to_memory(resolve(recipe, found, cache_directory), found, processes=group.size)
         )
@@ -208,7 +209,7 @@ def _go_on(
         torch.default_generator.manual_seed(resolved.recipe.seed)
         network = _network_to_go_on(run, spec, resolved, train)
         settings = loop_settings(resolved, spec, train)
-        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, settings), listener, group)
+        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, resolved), listener, group)
         damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
         restore(job)
         if damage and job.state.best is not None:
@@ -220,8 +221,8 @@ def _go_on(
             write_file(run.recipe_path, to_toml(resolved.recipe))
             if not run.split_path.exists():
                 write_split(run, dataset)
-        for line in of_memory:
-            job.notify(f"memory: {line}")
+        for notice in of_memory:
+            job.notify(notice.text)
         if unfinished and not damage:
             job.notify(
                 f"{run} has all of its {plural(resolved.epochs, 'epoch')}, but was stopped before it was measured"
@@ -280,7 +281,7 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
 
 def _with_half_the_batch(job: Job, found: Probe) -> Job:
     """The job with half as many images a step, from its newest checkpoint or from the start."""
-    resolved = with_batch(job.resolved, found, job.resolved.batch_size // 2)
+    resolved = with_batch(job.resolved, job.resolved.batch_size // 2)
     job.notify(
         f"memory: it does not hold a step of {job.resolved.batch_size} images: {followed(resolved, job.resolved)}"
     )
@@ -292,7 +293,7 @@ def _with_half_the_batch(job: Job, found: Probe) -> Job:
     torch.default_generator.manual_seed(resolved.recipe.seed)
     network = _network_to_go_on(job.run, job.spec, resolved, job.train)
     settings = loop_settings(resolved, job.spec, job.train)
-    smaller = replace(job, resolved=resolved, settings=settings, state=new_state(network, settings))
+    smaller = replace(job, resolved=resolved, settings=settings, state=new_state(network, resolved))
     restore(smaller)
     write_file(job.run.recipe_path, to_toml(resolved.recipe))
     return smaller
@@ -392,8 +393,7 @@ def _introduction(job: Job) -> Iterator[str]:
     if dataset.problems:
         yield f"{plural(len(dataset.problems), 'image')} skipped: {in_short(dataset.problems)}"
     together = f"{job.group.size} processes, each " if job.group.size > 1 else ""
-    yield f"network: {job.spec.name}, {resolved.weights:,} weights, {together}on {resolved.device}, {resolved.mode}"
-    yield from resolved.notes
-    for reason in resolved.reasons:
-        yield f"auto: {reason}"
+    yield f"network: {job.spec.name}, {resolved.parameters:,} weights, {together}on {resolved.device}, {resolved.mode}"
+    yield from (notice.text for notice in resolved.notices)
+    yield from (f"auto: {line}" for line in choice_lines(resolved.choices))
     yield f"run: {job.run}"

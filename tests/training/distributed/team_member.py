@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convscope.data.augment import Augmentation
-from convscope.data.augmentation.mixing import Mixing
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
-from convscope.hardware.mode import ComputeMode
 from convscope.runs.events import Silent
 from convscope.scoring.objective import Objective
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, copy_weights, new_state
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from resolved_recipes import resolved_with
 
 # Three steps an epoch; the last batch is uneven, and so are the shares of it.
 IMAGES, BATCH, EPOCHS = 43, 16, 7
@@ -32,25 +32,26 @@ DRAW = np.random.default_rng(0)
 TRAIN = ImageSet(DRAW.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8), np.arange(IMAGES) % 3, ["x"] * IMAGES)
 # More than two batches of an evaluation, and an odd number.
 VAL = ImageSet(DRAW.integers(0, 256, (769, 8, 8, 3), dtype=np.uint8), np.arange(769) % 3, ["y"] * 769)
-SETTINGS = Settings(
+RESOLVED = resolved_with(
+    classes=3,
     epochs=EPOCHS,
     batch_size=BATCH,
     learning_rate=0.05,
     schedule="one-cycle",
     warmup=0.2,
-    optimizer="sgd",
-    layer_lr_decay=1.0,
-    momentum=0.9,
     weight_decay=5e-4,
-    objective=Objective(label_smoothing=0.1),
     gradient_clip=1.0,
-    patience=0,
     seed=3,
-    device="cpu",
-    mode=ComputeMode(precision="fp32", memory_format="channels-last", compile="no", threads=1),
-    augmentation=Augmentation(
-        flip=True, random_crop_padding=1, cutout=2, mixing=Mixing(mixup=0.3, cutmix=1.0, classes=3)
-    ),
+    flip=True,
+    random_crop_padding=1,
+    cutout=2,
+    mixup=0.3,
+    cutmix=1.0,
+)
+SETTINGS = Settings(
+    resolved=RESOLVED,
+    objective=Objective(label_smoothing=0.1),
+    augmentation=RESOLVED.augmentation,
     normalization=Normalization((0.5,) * 3, (0.3,) * 3),
 )
 
@@ -63,7 +64,7 @@ def network(*, normalised: bool) -> nn.Module:
 
 def curve(group: ProcessGroup, *, normalised: bool) -> dict[str, object]:
     """What a run of 21 steps came to."""
-    state = new_state(network(normalised=normalised), SETTINGS)
+    state = new_state(network(normalised=normalised), RESOLVED)
     if group.size > 1:
         share_batch_norm(state.network, group)
     fit(state, SETTINGS, TRAIN, VAL, listener=Silent(), keep=lambda _: None, stop=bool, group=group)
@@ -122,7 +123,7 @@ def stopping(group: ProcessGroup) -> list[int]:
         asked += 1
         return group.rank == 1 and asked > 7
 
-    state = new_state(network(normalised=False), SETTINGS)
+    state = new_state(network(normalised=False), RESOLVED)
     ending = fit(state, SETTINGS, TRAIN, None, listener=Silent(), keep=lambda _: None, stop=stop, group=group)
     assert ending == "stopped", ending
     return [int(value) for value in group.gather_each(torch.tensor([state.epoch, state.step])).flatten()]
@@ -130,7 +131,7 @@ def stopping(group: ProcessGroup) -> list[int]:
 
 def diverging(group: ProcessGroup) -> str:
     """A number that is none, in the second process's share alone."""
-    state = new_state(network(normalised=False), SETTINGS)
+    state = new_state(network(normalised=False), RESOLVED)
     if group.rank == 1:
         next(state.network.parameters()).data[0] = float("nan")
     try:

@@ -13,20 +13,24 @@ import torch
 from torch import nn
 
 from convscope import evaluate, train
-from convscope.data.batches import Normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective
 from convscope.training.job import loop_settings
 from convscope.training.loop import loop
-from convscope.training.loop.diagnosis import diagnose, diagnose_validation, largest_gradient
-from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import (
+    DivergedError,
+    advice_for,
+    diagnose,
+    diagnose_validation,
+    largest_gradient,
+)
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.resolve.resolve import resolve
 
@@ -87,9 +91,9 @@ def settings() -> Settings:
     spec = ModelSpec(
         name="lenet5",
         options={},
-        classes=("even", "odd"),
-        decoding=resolved.decoding,
-        normalization=Normalization((0.5,), (0.25,)),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=Normalization((0.5,), (0.25,)), classes=("even", "odd")
+        ),
     )
     return loop_settings(resolved, spec, images())
 
@@ -98,7 +102,7 @@ def ended(made: nn.Module, settings: Settings, val: ImageSet | None = None) -> D
     """Train a network until it ends, as it must."""
     with pytest.raises(DivergedError) as caught:
         fit(
-            new_state(made, settings),
+            new_state(made, settings.resolved),
             settings,
             images(),
             val,
@@ -144,17 +148,19 @@ def test_the_validation_is_run_again_until_a_batch_has_such_a_number() -> None:
 
 def test_class_weights_that_make_the_loss_infinite_are_told_from_a_rate(settings: Settings) -> None:
     weighted = Objective(class_weights=torch.tensor([1.0, 3e38]))
-    error = ended(network(), replace(settings, objective=weighted, batch_size=12))
+    error = ended(network(), replace(settings, objective=weighted, resolved=settings.resolved.changed(batch_size=12)))
     assert error.of_class_weights and "and their loss times the class weights is inf" in str(error)
     advice = advice_for(replace(settings, objective=weighted), network(), of_class_weights=True)
     assert advice == "bring the class weights closer together (they differ by a factor of 3e+38)"
 
 
 def test_advice_says_which_rate_it_means_and_names_extreme_class_weights(settings: Settings) -> None:
-    advice = advice_for(replace(settings, learning_rate=0.005), network())
+    advice = advice_for(replace(settings, resolved=settings.resolved.changed(learning_rate=0.005)), network())
     assert advice == "lower the rate, of at most 0.005, say to --learning-rate 0.001, or set --gradient-clip 1"
     clipped = replace(
-        settings, learning_rate=0.005, gradient_clip=1.0, objective=Objective(class_weights=torch.tensor([1.0, 1e6]))
+        settings,
+        resolved=settings.resolved.changed(learning_rate=0.005, gradient_clip=1.0),
+        objective=Objective(class_weights=torch.tensor([1.0, 1e6])),
     )
     assert advice_for(clipped, network()) == (
         "bring the class weights closer together (they differ by a factor of 1e+06), "
@@ -174,10 +180,10 @@ def test_a_gradient_that_is_not_finite_is_caught_before_it_is_stepped_along(sett
 
 
 def test_a_rate_that_is_far_too_high_is_told_from_a_layer_that_is_wrong(settings: Settings) -> None:
-    error = ended(network(), replace(settings, learning_rate=1e30))
+    error = ended(network(), replace(settings, resolved=settings.resolved.changed(learning_rate=1e30)))
     assert "step 2, with learning rate 1e+30" in str(error)
     assert "the first number that is not finite is in the output of" in str(error)
-    error = ended(network(), replace(settings, learning_rate=3e38))
+    error = ended(network(), replace(settings, resolved=settings.resolved.changed(learning_rate=3e38)))
     assert "the first number" in str(error) or "went too far" in str(error)
 
 
@@ -202,7 +208,7 @@ def test_what_goes_into_a_layer_is_looked_at_too() -> None:
 
     made = Divides()
     found = diagnose(made, made, Objective(), torch.zeros(3, 1, 2, 2), torch.zeros(3, dtype=torch.int64))
-    assert found.text == "the first number that is not finite is in what goes into head (Linear): nan"
+    assert found.text == "the first number that is not finite is in the input of head (Linear): nan"
 
 
 def test_weights_that_are_not_finite_are_named() -> None:

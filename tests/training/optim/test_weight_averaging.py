@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.open import probe
+from convscope.data.training_batches import early_size, scaled_down
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.run_directory import Run
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.train import train
 
 
@@ -53,7 +54,7 @@ def test_half_as_large_batches_forget_as_much_in_an_epoch():
 def test_what_is_validated_and_written_is_the_average_and_the_raw_weights_go_on(tmp_path: Path):
     recipe = Recipe(model="lenet5", epochs=1, threads=1, learning_rate=0.1)
     runs = {
-        average: train("digits", recipe.changed({"average": average}), runs_directory=tmp_path)
+        average: train("digits", recipe.changed({"ema_epochs": average}), runs_directory=tmp_path)
         for average in (0.0, 1.0)
     }
     raw, averaged = (weights_of(runs[average].run) for average in (0.0, 1.0))
@@ -83,7 +84,7 @@ def test_images_grow_evenly_from_their_start_and_never_beyond_the_whole(start: f
 
 def test_smaller_images_are_said_and_settled():
     resolved = resolve(Recipe(model="cifarnet", progressive_resize_start=0.75), probe("digits"))
-    assert "progressive resizing from 24x24 in the first 65% of the steps" in resolved.reasons
+    assert "progressive resizing from 24x24 in the first 65% of the steps" in choice_lines(resolved.choices)
     assert resolve(Recipe(model="cifarnet"), probe("digits")).recipe.progressive_resize_share == 0.65
     assert (
         resolve(Recipe(model="cifarnet", progressive_resize_start=1.0), probe("digits")).recipe.progressive_resize_share
@@ -96,5 +97,5 @@ def test_images_too_small_to_begin_smaller_are_left_alone_unless_asked():
     resolved = resolve(small, probe("digits")).recipe
     assert resolved.progressive_resize_share == 0.0
     assert resolve(resolved, probe("digits")).recipe == resolved
-    with pytest.raises(RunError, match="makes images of 6x6"):
+    with pytest.raises(RunError, match="gives 6x6 images"):
         resolve(replace(small, progressive_resize_start=0.5), probe("digits"))

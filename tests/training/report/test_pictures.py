@@ -10,13 +10,14 @@ import torch
 
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import new_state
+from convscope.training.loop.state import batches_of, new_state
 from convscope.training.report.pictures import first_batch
 from convscope.training.resolve.resolve import resolve
 
@@ -39,16 +40,16 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     spec = ModelSpec(
         name=recipe.model,
         options={},
-        classes=tuple(map(str, range(10))),
-        decoding=resolved.decoding,
-        normalization=measure_normalization(train),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(train), classes=tuple(map(str, range(10)))
+        ),
     )
     loop = loop_settings(resolved, spec, train)
     network = spec.build()
     got: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda module, given: got.append(given[0].clone()))
     fit(
-        new_state(network, loop),
+        new_state(network, loop.resolved),
         loop,
         train,
         None,
@@ -56,10 +57,7 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
         keep=lambda state: None,
         stop=lambda: len(got) > 0,
     )
-    size = (16, 16) if loop.progressive_resize_share else None
-    shown, targets = first_batch(
-        train, spec.normalization, loop.augmentation, seed=loop.seed, batch_size=10, count=6, size=size
-    )
+    shown, targets = first_batch(batches_of(loop, train), count=6)
     mean, std = (np.array(part) for part in (spec.normalization.mean, spec.normalization.std))
     levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
     assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))

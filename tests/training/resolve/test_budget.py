@@ -13,6 +13,7 @@ from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.training.resolve.budget import training_images
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 from data_makers import fill
 
 
@@ -52,13 +53,17 @@ def test_a_step_has_no_more_images_than_there_are_and_their_rate(tmp_path: Path,
     huge, fitting = (resolve(Recipe(model=model, batch_size=size), found) for size in (10**14, images))
     assert huge.recipe == fitting.recipe and huge.batch_size == images < 40
     assert huge.learning_rate == fitting.learning_rate
-    assert huge.notes == (f"batch size {images}, not 100,000,000,000,000: there are no more images to train on",)
-    assert fitting.notes == resolve(huge.recipe, found).notes == ()
+    assert [notice.text for notice in huge.notices] == [
+        f"batch size {images}, not 100,000,000,000,000: there are no more images to train on"
+    ]
+    assert fitting.notices == resolve(huge.recipe, found).notices == ()
 
 
 @pytest.mark.parametrize("recipe", ["fast", "classic"])
 def test_a_step_of_a_recipe_has_no_more_images_than_there_are_either(tmp_path: Path, recipe: str) -> None:
     fill(tmp_path, {"cat": 5, "dog": 5})
     resolved = resolve(Recipe.from_preset(recipe), probe(str(tmp_path)))
-    assert resolved.batch_size == 6 and resolved.notes == ()
-    assert any(reason.endswith("batch size 6: for about 6 training images") for reason in resolved.reasons)
+    assert resolved.batch_size == 6 and resolved.notices == ()
+    assert any(
+        reason.endswith("batch size 6: for about 6 training images") for reason in choice_lines(resolved.choices)
+    )

@@ -18,7 +18,7 @@ from convscope.data.streamed import held_bytes
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
-from convscope.training.loop import guarded_step
+from convscope.training.loop import step
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
 from convscope.training.resolve.resolve import resolve
@@ -46,12 +46,12 @@ def test_the_largest_half_that_fits_is_taken(batch: int, fixed: int, each: int, 
 def test_the_learning_rate_follows_the_rules_own() -> None:
     found = probe("digits")
     whole = resolve(RECIPE, found)
-    half = with_batch(whole, found, 128)
+    half = with_batch(whole, 128)
     assert half.learning_rate == pytest.approx(
         resolve(RECIPE.changed({"batch_size": 128}), found).learning_rate, rel=0.05
     )
     given_one = resolve(RECIPE.changed({"learning_rate": 0.2}), found)
-    assert with_batch(given_one, found, 128).learning_rate / 0.2 == pytest.approx(
+    assert with_batch(given_one, 128).learning_rate / 0.2 == pytest.approx(
         half.learning_rate / whole.learning_rate, rel=0.01
     )
     assert half.mode == whole.mode
@@ -61,12 +61,12 @@ def test_the_learning_rate_follows_the_rules_own() -> None:
 def test_a_batch_that_will_not_fit_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
     found = probe("digits")
     resolved = resolve(RECIPE, found)
-    needed = fitting._needed(resolved, len(found.classes), 1)
+    needed = fitting._needed(resolved, 1)
     assert needed is not None
     monkeypatch.setattr(fitting, "available_memory", lambda: int((needed(64) + needed(128)) / 2 / fitting.USABLE))
-    taken, lines = fit_to_memory(resolved, found)
+    taken, notices = fit_to_memory(resolved, found)
     assert taken.batch_size == 64
-    assert "a step of 256 images needs about" in lines[0] and "batch size 64, learning rate" in lines[0]
+    assert "a step of 256 images needs about" in notices[0].text and "batch size 64, learning rate" in notices[0].text
     monkeypatch.setattr(fitting, "available_memory", lambda: needed(1))
     with pytest.raises(RunError, match="halving does not help"):
         fit_to_memory(resolved, found)
@@ -82,13 +82,13 @@ def test_trainings_at_once_share_the_memory_and_the_hungriest_network_counts(mon
     def wider(network: nn.Module) -> None:
         network.output = nn.Sequential(nn.Linear(84, 9000), nn.ReLU(), nn.Linear(9000, 10))
 
-    alone, more = fitting.step_bytes(resolved, 10), fitting.step_bytes(resolved, 10, surgeries=[unchanged, wider])
+    alone, more = fitting.step_bytes(resolved), fitting.step_bytes(resolved, surgeries=[unchanged, wider])
     assert alone is not None and more is not None and more > 1.5 * alone
     monkeypatch.setattr(fitting, "MOST_PER_INPUT_BYTE", 10**9)
     monkeypatch.setattr(fitting, "available_memory", lambda: int(1.1 * alone / fitting.USABLE))
     assert fit_to_memory(resolved, found)[0] is resolved
-    halved, lines = fit_to_memory(resolved, found, at_once=2)
-    assert halved.batch_size <= 128 and "in 2 trainings at once" in lines[0]
+    halved, notices = fit_to_memory(resolved, found, at_once=2)
+    assert halved.batch_size <= 128 and "in 2 trainings at once" in notices[0].text
     assert fit_to_memory(resolved, found, surgeries=[unchanged, wider])[0].batch_size < 256
 
 
@@ -97,7 +97,7 @@ def test_what_a_stream_holds_is_not_there_for_a_step(tmp_path: Path, monkeypatch
     found = probe(str(tmp_path))
     recipe = RECIPE.changed({"data": str(tmp_path), "batch_size": 8})
     kept, streamed = (resolve(recipe.changed({"stream": stream}), found) for stream in ("no", "yes"))
-    needed, held = fitting.step_bytes(kept, 2), held_bytes(found.listing, kept.decoding, 8)
+    needed, held = fitting.step_bytes(kept), held_bytes(found.listing, kept.decoding, 8)
     assert needed is not None and held == 16 * prod(kept.decoding.image_shape)
     monkeypatch.setattr(fitting, "MOST_PER_INPUT_BYTE", 10**9)
     monkeypatch.setattr(fitting, "available_memory", lambda: int((needed + held / 2) / fitting.USABLE))
@@ -123,16 +123,16 @@ class _Lines(Silent):
 
 def _full_from(batch: int, monkeypatch: pytest.MonkeyPatch, *, after: int, message: str) -> None:
     """Let steps of so many images find no memory, once `after` of them have been taken."""
-    real, steps = guarded_step.differentiate, 0
+    real, steps = step.differentiate, 0
 
     def differentiate(*given: Any, **settings: Any) -> Any:
         nonlocal steps
         steps += 1
-        if len(given[4]) >= batch and steps > after:
+        if given[2].images >= batch and steps > after:
             raise RuntimeError(message)
         return real(*given, **settings)
 
-    monkeypatch.setattr(guarded_step, "differentiate", differentiate)
+    monkeypatch.setattr(step, "differentiate", differentiate)
 
 
 @pytest.mark.parametrize("after", [0, 8])
@@ -154,7 +154,7 @@ def test_a_run_that_finds_no_memory_goes_on_with_half(
 
 def test_a_run_that_goes_on_where_less_is_free_takes_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train("digits", RECIPE.changed({"epochs": 1}), runs_directory=tmp_path)
-    needed = fitting.step_bytes(resolve(first.run.recipe(), probe("digits")), 10)
+    needed = fitting.step_bytes(resolve(first.run.recipe(), probe("digits")))
     assert needed is not None
     monkeypatch.setattr(fitting, "available_memory", lambda: int(0.9 * needed / fitting.USABLE))
     heard = _Lines()

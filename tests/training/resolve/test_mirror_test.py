@@ -24,9 +24,11 @@ from convscope.training.resolve.mirror_test import (
     find_confusion,
     one_thread,
     read_sample,
+    reduced,
+    shape_features,
 )
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
-from convscope.training.resolve.shape_features import reduced, shape_features
+from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe, choice_lines
 
 ARROW = ((0.5, 0.0), (0.95, 0.5), (0.65, 0.5), (0.65, 1.0), (0.35, 1.0), (0.35, 0.5), (0.05, 0.5))
 POINTER = ((0.5, 0.0), (1.0, 1.0), (0.5, 0.7), (0.0, 1.0))
@@ -80,7 +82,7 @@ def test_arrows_to_the_left_and_right_are_exchanged(side: int) -> None:
     left, right = ([figure(turns, side, 100 * turns + n) for n in range(30)] for turns in (3, 1))
     found = find_confusion(sample_of(left, right), mirrored, seed=0)
     assert found is not None and found.right > 0.9 and found.changed < 0.1
-    assert "mirrored images of 'k0x' look like 'k1x'" in found.told("mirrored")
+    assert "mirrored images of 'k0x' look like 'k1x'" in found.text("mirrored")
 
 
 def test_of_four_turns_two_are_exchanged_and_all_by_a_quarter_turn() -> None:
@@ -149,14 +151,18 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
     (tmp_path / "arrows" / "a7" / "0.png").write_bytes(b"no image")
     resolved = settled_on(source)
     assert (resolved.recipe.flip, resolved.recipe.tta) == (False, "one")
-    (reason,) = (line for line in resolved.reasons if line.startswith("no flips"))
+    (reason,) = (line for line in choice_lines(resolved.choices) if line.startswith("no flips"))
     assert reason.startswith("no flips in training or in test views: mirrored images of 'a7' look like 'b7' (")
     assert reason.endswith("; --flip yes turns them on")
-    assert settled_on(source).reasons == resolved.reasons
+    assert choice_lines(settled_on(source).choices) == choice_lines(resolved.choices)
     # What is settled is not decided again; what was said is not decided at all.
-    assert resolve(resolved.recipe, probe(source)).reasons == ()
+    assert choice_lines(resolve(resolved.recipe, probe(source)).choices) == ()
     asked = settled_on(source, flip=True)
-    assert asked.recipe.flip is True and not asked.notes and not any("no flips" in line for line in asked.reasons)
+    assert (
+        asked.recipe.flip is True
+        and not asked.notices
+        and not any("no flips" in line for line in choice_lines(asked.choices))
+    )
 
 
 def test_turns_of_trivial_augment_are_said_to_change_labels(tmp_path: Path) -> None:
@@ -164,19 +170,19 @@ def test_turns_of_trivial_augment_are_said_to_change_labels(tmp_path: Path) -> N
     source = folder_of(tmp_path, turns)
     resolved = settled_on(source, trivial_augment=True)
     assert resolved.recipe.trivial_augment and resolved.recipe.flip
-    (note,) = resolved.notes
-    assert note.startswith(
+    (note,) = resolved.notices
+    assert note.text.startswith(
         "trivial_augment turns images by up to 135 degrees, which changes labels here: turned images"
     )
 
 
 def test_what_was_asked_for_against_the_names_is_done_and_said(tmp_path: Path) -> None:
     source = folder_of(tmp_path, {name: [figure(0, 33, n) for n in range(3)] for name in ("turn_left", "turn-right")})
-    (reason,) = (line for line in settled_on(source).reasons if line.startswith("no flips"))
+    (reason,) = (line for line in choice_lines(settled_on(source).choices) if line.startswith("no flips"))
     assert "by their names a mirror turns 'turn-right' into 'turn_left'" in reason
     resolved = settled_on(source, flip=True)
     assert resolved.recipe.flip and resolved.recipe.tta != "one"
-    assert any("flip yes mirrors images whose labels a mirror can change" in note for note in resolved.notes)
+    assert any("flip yes mirrors images whose labels a mirror can change" in notice.text for notice in resolved.notices)
 
 
 def test_too_few_images_or_too_many_classes_are_left_to_the_names(tmp_path: Path) -> None:

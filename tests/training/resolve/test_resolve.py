@@ -16,6 +16,7 @@ from convscope.nets.entry import Entry
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] = ("cat", "dog")) -> Probe:
@@ -81,7 +82,7 @@ def test_coloured_characters_are_not_mirrored(tmp_path: Path) -> None:
     assert not resolved.augmentation.flip
     assert any(
         "no flips in training or in test views: by their names the classes are characters, such as" in reason
-        for reason in resolved.reasons
+        for reason in choice_lines(resolved.choices)
     )
     assert resolve(Recipe(flip=True), probe(str(tmp_path))).augmentation.flip
 
@@ -91,22 +92,22 @@ def test_what_was_said_is_not_chosen() -> None:
     resolved = resolve(said, probe("digits"))
     assert (resolved.decoding.size, resolved.epochs, resolved.batch_size) == ((48, 48), 7, 9)
     assert (resolved.learning_rate, resolved.mode.threads, resolved.decoding.channels) == (0.3, 2, 3)
-    assert not any("epochs" in reason for reason in resolved.reasons)
+    assert not any("epochs" in reason for reason in choice_lines(resolved.choices))
 
 
 def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     found = _folder(tmp_path, side=32, colour=True)
-    plain = resolve(Recipe(), found).reasons
+    plain = choice_lines(resolve(Recipe(), found).choices)
     asked = Recipe(trivial_augment=True, mixup=0.2, cutmix=1.0, cutout=4)
-    assert resolve(asked, found).reasons == plain
-    assert "training images are mirrored in turn and shifted by up to 2 pixels" in plain
-    said = resolve(Recipe(flip=True, flip_mode="random", random_crop_padding=3), found).reasons
-    assert not any("training images are" in reason for reason in said)
-    grey = resolve(Recipe(channels=1, random_crop_padding=0), found).reasons
+    assert choice_lines(resolve(asked, found).choices) == plain
+    assert "alternating flip, random crop (padding 2): augmentation for 32x32 colour images" in plain
+    said = choice_lines(resolve(Recipe(flip=True, flip_mode="random", random_crop_padding=3), found).choices)
+    assert not any("augmentation for" in reason for reason in said)
+    grey = choice_lines(resolve(Recipe(channels=1, random_crop_padding=0), found).choices)
     assert "no flips in training or in test views: grey; --flip yes turns them on" in grey
     growing = Recipe(progressive_resize_start=0.5, progressive_resize_share=0.5)
     assert any("progressive resizing" in reason for reason in plain)
-    assert not any("progressive resizing" in reason for reason in resolve(growing, found).reasons)
+    assert not any("progressive resizing" in reason for reason in choice_lines(resolve(growing, found).choices))
 
 
 @pytest.mark.parametrize(
@@ -114,12 +115,12 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     [
         (Recipe(model="lenet6"), CaptureError, "Did you mean lenet5"),
         (Recipe(model="lenet5", image_size="3"), GeometryError, "the smallest that works"),
-        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is more than"),
+        (Recipe(random_crop_padding=32), RunError, "random_crop_padding 32 is too large"),
         (Recipe(device="cpu", precision="tf32"), RunError, "tf32 is arithmetic of NVIDIA's GPUs"),
         (Recipe(device="cpu", compile="graphs"), RunError, "graphs needs CUDA"),
-        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "which the network can't take"),
+        (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "too small for the network"),
         (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
-        (Recipe(progressive_resize_share=0.3), RunError, "give progressive_resize_start below 1"),
+        (Recipe(progressive_resize_share=0.3), RunError, "progressive_resize_share needs progressive_resize_start"),
         (Recipe(preset="finetune"), RunError, "moves trained weights: give --weights"),
         (Recipe(preset="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
@@ -133,13 +134,13 @@ def test_the_impossible_is_refused(recipe: Recipe, error: type[Exception], messa
 @pytest.mark.parametrize("side", [1, 8, 11])
 def test_the_network_that_is_chosen_takes_the_size_that_is_asked_for(side: int, channels: int) -> None:
     found = probe("digits")
-    for recipe in ("fast", "classic"):
-        asked = Recipe(data="digits", recipe=recipe, image_size=str(side), channels=channels)
+    for preset in ("fast", "classic"):
+        asked = Recipe(data="digits", preset=preset, image_size=str(side), channels=channels)
         assert resolve(asked, found).decoding.size == (side, side)
 
 
 def test_it_is_said_why_it_is_not_the_usual_network() -> None:
-    reasons = resolve(Recipe(data="digits", image_size="8"), probe("digits")).reasons
+    reasons = choice_lines(resolve(Recipe(data="digits", image_size="8"), probe("digits")).choices)
     assert reasons[0] == "model alexnet-mini: for images of about 8 pixels, and lenet5 does not take 8x8"
 
 
@@ -155,4 +156,6 @@ def test_a_network_of_larger_images_gets_the_smallest_that_it_takes(tmp_path: Pa
     found = _folder(tmp_path, side=30, colour=True)
     resolved = resolve(Recipe(model="alexnet"), found)
     assert resolved.decoding.size == (63, 63)
-    assert "images at 63x63 pixels: they are about 30x30, and alexnet takes no smaller ones" in resolved.reasons
+    assert "images at 63x63 pixels: they are about 30x30, and alexnet takes no smaller ones" in choice_lines(
+        resolved.choices
+    )

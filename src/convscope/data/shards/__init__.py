@@ -1,1 +1,1 @@
-"""WebDataset shards: tar archives of images with their labels beside them; read, and written."""
+"""WebDataset shards: tar archives of images and their labels."""

@@ -1,4 +1,4 @@
-"""Whether all shards are there that `convscope shard` wrote: its dataset.json counts them, and their images."""
+"""Check that no shard is missing, by the counts in the dataset.json that `convscope shard` writes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from convscope.report.units import percent, plural
 
 
 def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, int]) -> Iterator[str]:
-    """Hold the shards of a folder, and their number of images by split, to the folder's dataset.json.
+    """Return notes on shards and images missing from a folder, by its dataset.json.
 
-    Who names archives, by a pattern or one by one, means these: nothing is said then, nor where there is no such file.
-    Raises DataError where more than 1 % of the images are missing.
+    Archives named by a pattern or one by one are not checked, nor is a folder without that file. Raises DataError if
+    more than 1 % of the images are missing.
     """
     written = {} if names_shards(source) else _written(Path(source) / CARD)
     missing = sum(max(0, count - images.get(split, 0)) for split, (_, count) in written.items())
@@ -41,7 +41,7 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
 
 
 def _written(spec: Path) -> dict[str, tuple[int, int]]:
-    """The shards and images of each split as dataset.json has them; empty where it is another's, or none."""
+    """Return the shards and images of each split from dataset.json; empty if there is none, or another program's."""
     try:
         splits = read_json(spec, limit=LARGEST_CARD).object("splits")
         return {split: _counts(splits.object(split)) for split in splits.values}

@@ -1,4 +1,4 @@
-"""What shards say of their images: KEY.cls or KEY.json beside each, and the classes in a file beside the archives."""
+"""Read the labels of shards: KEY.cls or KEY.json of each image, and the classes in a file beside the archives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEVERAL_LABELS = "\0several"
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """A member's key and its ending, as WebDataset cuts them: at the first dot of the name itself.
+    """Split a member's name into key and suffix as WebDataset does: at the first dot after the last slash.
 
     >>> split_name("a.b/0001.left.jpg"), split_name("0001")
     (('a.b/0001', 'left.jpg'), ('0001', ''))
@@ -35,7 +35,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
-    """What is said of one image; raises UnreadableError."""
+    """Return the label of one image; raises UnreadableError."""
     if (member := parts.get("cls")) is not None:
         word = _small(shard, member).decode("utf-8", "replace").strip()
         if not word:
@@ -68,7 +68,7 @@ def _small(shard: str, member: Member) -> bytes:
 
 
 def stated_classes(folder: Path) -> list[str] | None:
-    """The classes as a file beside the shards has them, in order; None where there is none. Raises DataError."""
+    """Return the classes from a file beside the shards, in order, or None if there is none. Raises DataError."""
     for name in (CARD, *CLASS_FILES):
         path = folder / name
         if not os.path.lexists(path):
@@ -91,7 +91,7 @@ def stated_classes(folder: Path) -> list[str] | None:
 
 
 def number_of(stated: str | int, numbers: dict[str, int], *, from_file: bool) -> int | None:
-    """A label's class: by its place in the file of classes, or by its name; None where it is none of them."""
+    """Return the class of a label: a position in the file of classes, or a name; None if it is neither."""
     if isinstance(stated, int) and from_file:
         return stated if 0 <= stated < len(numbers) else None
     return numbers.get(str(stated))

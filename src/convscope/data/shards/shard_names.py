@@ -1,4 +1,4 @@
-"""Which archives are a data set's shards: those of a folder, or of a pattern like train-{000..099}.tar."""
+"""Find the archives of a data set: those of a folder, or of a pattern like train-{000..099}.tar."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 @dataclass(frozen=True)
 class Shard:
-    """One archive: its path, its split ("all" where its name tells of none)."""
+    """One archive: its path and its split ("all" if its name denotes none)."""
 
     path: str
     split: str
 
 
 def names_shards(source: str) -> bool:
-    """Whether a source is written as shards: one .tar, or a pattern of them.
+    """Return whether a source names shards: one .tar, or a pattern of them.
 
     >>> names_shards("a/train-{000..012}.tar"), names_shards("a/*.tar"), names_shards("photos")
     (True, True, False)
@@ -38,10 +38,10 @@ def names_shards(source: str) -> bool:
 
 
 def find_shards(source: str) -> list[Shard]:
-    """The archives of a folder (also in train/, val/ and test/ of it), of a path, or of a pattern, in order.
+    """Return the archives of a folder (also in train/, val/ and test/ of it), of a path, or of a pattern, in order.
 
-    A pattern has * and ?, or braces: train-{000..012}.tar, {train,val}-*.tar. Raises DataError where one that is named
-    is not there.
+    A pattern has * and ?, or braces: train-{000..012}.tar, {train,val}-*.tar. Raises DataError if a named archive is
+    missing.
     """
     if not names_shards(source):
         folder = Path(source)
@@ -65,7 +65,7 @@ def find_shards(source: str) -> list[Shard]:
 
 
 def expand(pattern: str) -> list[str]:
-    """A pattern with braces as the patterns that it stands for; raises DataError for more than 100,000.
+    """Expand the braces of a pattern; raises DataError for more than 100,000 results.
 
     >>> expand("{train,val}-{08..10}.tar")[:4]
     ['train-08.tar', 'train-09.tar', 'train-10.tar', 'val-08.tar']
@@ -91,7 +91,7 @@ def expand(pattern: str) -> list[str]:
 
 
 def split_of(name: str) -> str:
-    """The split that a shard's name begins with, or "all".
+    """Return the split that a shard's name begins with, or "all".
 
     >>> split_of("train-000001.tar"), split_of("imagenet-val-3.tar"), split_of("shard-07.tar")
     ('train', 'val', 'all')

@@ -1,4 +1,4 @@
-"""Reading the members of shards, each where it lies in its archive."""
+"""Read members of shards without unpacking the archives."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from convscope.files.regular import FILE_LIMIT, UnreadableError, read_part, size
 
 @dataclass
 class ShardReader:
-    """Reads the rows of a listing of shards, each where it lies in its archive."""
+    """A reader of the rows of a listing of shards, each from its offset in the archive."""
 
     places: list[tuple[str, Member]]
 
     reads_single_rows: ClassVar[bool] = True
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """One member, decoded; raises UnreadableError."""
+        """Decode one member; raises UnreadableError."""
         shard, member = self.places[row]
         with FILE_BYTES.reserve(member.size):
             return decode_content(read_member(shard, member), decoding)
 
     def digest(self, row: int) -> int:
-        """The digest of one member's bytes; raises UnreadableError."""
+        """Return the digest of one member's bytes; raises UnreadableError."""
         return content_digest(read_member(*self.places[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """One member's bytes and the ending of its name; raises UnreadableError."""
+        """Return one member's bytes and the suffix of its name; raises UnreadableError."""
         shard, member = self.places[row]
         return read_member(shard, member), ending_of(member.name)
 
 
 def read_member(shard: str, member: Member) -> bytes:
-    """The bytes of one member; raises UnreadableError."""
+    """Read the bytes of one member; raises UnreadableError."""
     if member.size > FILE_LIMIT:
         raise UnreadableError(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
     return read_part(shard, member.offset, member.size)

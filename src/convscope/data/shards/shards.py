@@ -36,7 +36,7 @@ KIND = "shards"
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One labelled image: where it lies, and what was said of it: names or numbers of classes."""
+    """One labelled image: its offset, and its labels as names or numbers of classes."""
 
     shard: str
     member: Member
@@ -45,7 +45,7 @@ class _Sample:
 
 @dataclass
 class _Found:
-    """What the archives of one split hold; `images` counts them all, the unlabelled ones of `unlabelled` too."""
+    """The content of the archives of one split; `images` counts all images, including the `unlabelled` ones."""
 
     images: int = 0
     samples: list[_Sample] = field(default_factory=list)
@@ -57,7 +57,7 @@ class _Found:
 
 
 def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Listing:
-    """Everything that some shards hold, split after split; raises DataError where it can't be trained on.
+    """Return the listing of some shards, split after split; raises DataError if it can't be trained on.
 
     Where nothing is to be learned from it, a class may have no image, and there may be one class alone. `earlier` are
     the classes of a run, in whose order they are listed where they are the same and no file beside the shards says.
@@ -190,7 +190,7 @@ def _is_image(ending: str) -> bool:
 
 
 def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
-    """Raise DataError where more images than a few have no label, or one that is no class."""
+    """Raise DataError if more than a few images have no label, or one that is no class."""
     if len(unlabelled) > MISSING_SHARE * images:
         first = unlabelled[0]
         raise DataError(
@@ -202,7 +202,7 @@ def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
 def _classes(
     shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool, earlier: tuple[str, ...]
 ) -> tuple[tuple[str, ...], bool]:
-    """The classes in the order of their numbers, and whether images have several."""
+    """Return the classes in the order of their numbers, and whether images have several."""
     kinds = {sample.stated[:1] == (SEVERAL_LABELS,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
         raise DataError(f"{shown}: some images have one label and others a list of labels: say it one way")

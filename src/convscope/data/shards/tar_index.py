@@ -1,4 +1,4 @@
-"""Where each member of a tar archive lies, read from its headers alone; the members' bytes are skipped over.
+"""Index a tar archive by its headers; the members' bytes are skipped.
 
 Only regular files are taken. Links, devices and names that lead out of the archive are reported and never followed;
 nothing is ever unpacked. Formats: ustar, GNU and pax (POSIX.1-2001), as the standard library reads them.
@@ -24,7 +24,7 @@ BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file in an archive: its name, where its bytes begin, and how many they are."""
+    """A regular file in an archive: its name, and the offset and number of its bytes."""
 
     name: str
     offset: int
@@ -33,7 +33,7 @@ class Member:
 
 @dataclass(frozen=True)
 class TarIndex:
-    """What one archive holds: its members in their order, and what was passed over, with the reason."""
+    """The content of one archive: its members in order, and the entries that were skipped, with the reason."""
 
     path: str
     members: list[Member]
@@ -78,7 +78,7 @@ def _read(file: BinaryIO, path: str, size: int) -> TarIndex:
 
 
 def _take(entry: tarfile.TarInfo, index: TarIndex, size: int) -> None:
-    """Add a member, or the reason why not; raises DataError where the archive ends before it does."""
+    """Add a member, or the reason to skip it; raises DataError if the archive ends before the member does."""
     shown = f"{index.path}:{entry.name}"
     if entry.size < 0:
         raise DataError(f"{shown} claims {entry.size:,} bytes: the archive is damaged; make or copy it again")
@@ -101,7 +101,7 @@ def _take(entry: tarfile.TarInfo, index: TarIndex, size: int) -> None:
 
 
 class _Guarded:
-    """A file whose headers can't ask for more memory than a header may take."""
+    """A file that refuses reads larger than a header may be."""
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self._file = file

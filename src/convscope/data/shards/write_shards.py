@@ -1,7 +1,7 @@
-"""Shards out of any source that can be trained on: the images' own bytes, shuffled, split after split.
+"""Write any source that can be trained on as shards: the images' own bytes, shuffled, split after split.
 
-The folder is written whole beside its place and then renamed, and nothing is ever overwritten. Made again from the same
-source with the same seed and size it is the same, byte for byte: members have no owner and no date.
+The folder is written under a temporary name and then renamed, and nothing is overwritten. The same source, seed and
+size give the same bytes: members have no owner and no date.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Sharded:
-    """What came of it: the folder, its splits, and the images that can't be read and were left out."""
+    """The shards written: the folder, its splits, and the images that could not be read and were skipped."""
 
     folder: Path
     splits: tuple[Written, ...]
@@ -68,7 +68,7 @@ def write_shards(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Sharded:
-    """Write every image of a source into shards of at most so many bytes and images (a large image has its own).
+    """Write every image of a source into shards of limited bytes and images (a large image has a shard of its own).
 
     Raises:
         DataError: the folder is there already, or can't be written; shards smaller than any archive, or of no image.
@@ -108,7 +108,7 @@ def write_shards(
 
 
 def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Iterator[tuple[int, bytes, str]]:
-    """(row, file's bytes, ending) of every row that can be read, in order; the others go to the problems."""
+    """Return (row, file's bytes, suffix) of every readable row, in order; the others are added to the problems."""
 
     def look(row: int) -> tuple[bytes, str] | str:
         try:
@@ -143,7 +143,7 @@ class _Writer:
         self._images = 0
 
     def add(self, listing: Listing, row: int, content: bytes, ending: str) -> None:
-        """One image with its label."""
+        """Add one image with its label."""
         label_ending, label = _label(listing, row)
         size = sum(BLOCK + -(-len(part) // BLOCK) * BLOCK for part in (content, label))
         full = self._sizes and _archive_size(self._sizes[-1] + size) > self._most_bytes
@@ -160,7 +160,7 @@ class _Writer:
         self._images += 1
 
     def finish(self) -> Written:
-        """Close the last shard, and say what there is."""
+        """Close the last shard, and return what was written."""
         self._close()
         paths = sorted(self._folder.glob(f"{self._split}-*{ENDING}"))
         size = sum(path.stat().st_size for path in paths)
@@ -183,12 +183,12 @@ class _Writer:
 
 
 def _archive_size(size: int) -> int:
-    """Bytes of an archive whose members take so many: two blocks end it, and zeros fill its last record."""
+    """Return an archive's size by that of its members: two blocks end it, and zeros fill its last record."""
     return -(-(size + 2 * BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 def _label(listing: Listing, row: int) -> tuple[str, bytes]:
-    """The ending and content of a row's label: its class's number, or a list of names."""
+    """Return the suffix and content of a row's label file: its class's number, or a list of names."""
     if listing.targets is None:
         return "cls", str(int(listing.labels[row])).encode()
     shown = [name for name, is_shown in zip(listing.classes, listing.targets[row], strict=True) if is_shown]
@@ -196,7 +196,7 @@ def _label(listing: Listing, row: int) -> tuple[str, bytes]:
 
 
 def _stem(name: str) -> str:
-    """What a file's name says, in letters that are safe in an archive and without a dot, at which keys end.
+    """Return a file's name in characters that are safe in an archive, without a dot, at which keys end.
 
     >>> _stem("photos/rose/IMG 0001.new.jpg")
     'IMG_0001_new'

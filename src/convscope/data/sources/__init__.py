@@ -1,1 +1,1 @@
-"""What a data source holds, one kind a file: folders, tables, IDX, CIFAR binaries, the built-in digits."""
+"""The listings of data sources, one kind a file: folders, tables, IDX, CIFAR binaries, the built-in digits."""

@@ -1,4 +1,4 @@
-"""Sources that hold many images in a file (IDX, CIFAR, digits): read when the first row is asked for, in one go."""
+"""Sources that hold many images in a file (IDX, CIFAR, digits): read at once, when the first row is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convscope.data.records import Decoding, Pixels
 
 @dataclass(frozen=True)
 class ArrayBlock:
-    """Some consecutive rows: how many, and how to load them as uint8 (count, H, W, C); `load` may raise DataError."""
+    """Consecutive rows: their count, and `load`, which returns uint8 (count, H, W, C) and may raise DataError."""
 
     count: int
     load: Callable[[], Pixels]
@@ -24,7 +24,7 @@ class ArrayBlock:
 
 @dataclass
 class ArrayReader:
-    """Reads rows of blocks that follow one another; each block is loaded once."""
+    """A reader of the rows of consecutive blocks; each block is loaded once."""
 
     blocks: list[ArrayBlock]
     _loaded: dict[int, Pixels] = field(default_factory=dict, repr=False)
@@ -34,24 +34,24 @@ class ArrayReader:
     reads_single_rows: ClassVar[bool] = False
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """One row, fitted to the decoding; there is never a remark."""
+        """Return one row, resized as the decoding states, without a remark."""
         pixels = self._row(row)
         digest = content_digest(pixels.tobytes())
         fitted = pixels if pixels.shape == decoding.image_shape else fit(from_array(pixels), decoding)
         return Image(fitted, None, digest)
 
     def digest(self, row: int) -> int:
-        """The digest of one row's pixels."""
+        """Return the digest of one row's pixels."""
         return content_digest(self._row(row).tobytes())
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """One row as a PNG file, which keeps every pixel, and its ending."""
+        """Return one row as a PNG file, which is lossless, and its suffix."""
         content = io.BytesIO()
         from_array(self._row(row)).save(content, "PNG")
         return content.getvalue(), "png"
 
     def _row(self, row: int) -> Pixels:
-        """uint8 (H, W, C)."""
+        """Return one row, uint8 (H, W, C)."""
         place = 0
         while row >= self.blocks[place].count:
             row -= self.blocks[place].count
@@ -64,6 +64,6 @@ class ArrayReader:
 
 
 def found_file(path: Path) -> Found:
-    """A file's size and time."""
+    """Return a file's record: path, size and time."""
     status = path.stat()
     return Found(str(path), status.st_size, status.st_mtime_ns)

@@ -28,7 +28,7 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """How one of the two is laid out; the last label byte of a record is the class."""
+    """The layout of one of the two; the last label byte of a record is the class."""
 
     kind: str
     label_bytes: int
@@ -59,7 +59,7 @@ VERSIONS = (
 
 
 def find_cifar(folder: Path) -> Version | None:
-    """Which binary version lies in a folder, or None; raises DataError for the pickled one."""
+    """Return the binary version in a folder, or None; raises DataError for the pickled one."""
     for version in VERSIONS:
         if any(_is_there(folder / name) for name in (*version.train, version.test)):
             return version
@@ -75,7 +75,7 @@ def find_cifar(folder: Path) -> Version | None:
 
 
 def list_cifar(source: str, version: Version) -> Listing:
-    """What CIFAR's binary files hold; raises DataError where they are not whole."""
+    """Return the listing of CIFAR's binary files; raises DataError if they are not whole."""
     folder = Path(source)
     training = [folder / name for name in version.train if _is_there(folder / name)]
     if not training:
@@ -108,7 +108,7 @@ def list_cifar(source: str, version: Version) -> Listing:
 
 
 def _records(path: Path, version: Version) -> Pixels:
-    """The records of a file, (N, label bytes + 3072), mapped rather than read."""
+    """Map the records of a file, (N, label bytes + 3072)."""
     length = version.label_bytes + _PIXELS
     with refused_as(DataError, path):
         size = require_regular(path)
@@ -135,5 +135,5 @@ def _class_names(folder: Path, version: Version) -> tuple[str, ...]:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a path has anything but a folder: what is no regular file is refused when it is read."""
+    """Return whether a path exists and is no folder; other kinds of files are refused when they are read."""
     return os.path.lexists(path) and not path.is_dir()

@@ -14,7 +14,7 @@ SIZE = (8, 8)
 
 
 def load_digits() -> tuple[Pixels, Labels]:
-    """The images, uint8 (1797, 8, 8, 1) with ink in white, and their labels, int64 (1797,)."""
+    """Return the images, uint8 (1797, 8, 8, 1) with ink in white, and their labels, int64 (1797,)."""
     from sklearn.datasets import load_digits as load
 
     images, labels = load(return_X_y=True)
@@ -24,7 +24,7 @@ def load_digits() -> tuple[Pixels, Labels]:
 
 
 def list_digits() -> Listing:
-    """The digits as a source that is cut into splits; so small that no cache is needed."""
+    """Return the listing of the digits, which is cut into splits and needs no cache."""
     pixels, labels = load_digits()
     return Listing(
         source="digits",

@@ -1,6 +1,6 @@
 """Folders of images as a data source, in the layouts of `convscope.data.layout`.
 
-Labels go by the class's name, never by its place in whatever a split happens to hold.
+Labels follow the class's name, never its position among a split's folders.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BESIDE_IMAGES = frozenset(_TEXTS.split()) | frozenset(_ARCHIVES.split())
 def list_folder(
     root: Branch, *, layout: Layout | None = None, to_learn: bool = True, earlier: tuple[str, ...] = ()
 ) -> Listing:
-    """Return everything that a folder of images holds, in a fixed order.
+    """Return the listing of a folder of images, in a fixed order.
 
     Args:
         root: the folder.
@@ -91,7 +91,7 @@ def list_folder(
 
 
 def _classes(reading: Reading, *, to_learn: bool, earlier: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes, in order: those of the training images; every other split may only hold these."""
+    """Return the classes in order: those of the training images, to which every other split is limited."""
     root, learned = reading.root, reading.classes[reading.learned]
     where = reading.holders[reading.learned][0]
     if not learned:
@@ -119,7 +119,7 @@ def _path_below(root: Branch, path: str) -> str:
 
 
 def _around(reading: Reading, split: str) -> frozenset[tuple[int, int]]:
-    """The folders that a split's class folders lie in."""
+    """Return the folders that contain a split's class folders."""
     holders = reading.holders.get(split, [])
     return frozenset().union(*(folders_around(branch.path) for branch in (reading.root, *holders)))
 
@@ -132,7 +132,7 @@ def _notes_on_circles(roots: Iterable[Branch], reading: Reading, walks: Iterable
 
 
 def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:
-    """Say which folders hold no images; raises DataError for one with files that may be images of an unknown kind."""
+    """Note the folders without images; raises DataError for one with files that may be images of an unknown kind."""
     empty = [branch for holders in reading.holders.values() for holder in holders for branch in holder.empty]
     for branch in empty:
         endings = (Path(name).suffix.lower() for name in branch.files())
@@ -147,7 +147,7 @@ def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:
 
 
 def _collect(walk: Walk, folders: dict[str, list[str]]) -> dict[str, list[Found]]:
-    """Class name -> its files, in one split."""
+    """Return the files of each class by its name, in one split."""
     found = {name: walk.collect(*paths) for name, paths in folders.items()}
     walk.follow_links()
     return found

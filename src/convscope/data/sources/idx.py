@@ -28,7 +28,7 @@ MOST_IMAGES = 20_000_000
 
 
 def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
-    """(split, "images" or "labels") -> file, for the IDX files in a folder; empty where there are none."""
+    """Return the IDX files in a folder by (split, "images" or "labels"); empty if there are none."""
     found: dict[tuple[str, str], Path] = {}
     sets = set()
     for path in sorted(folder.iterdir()):
@@ -44,7 +44,7 @@ def find_idx(folder: Path) -> dict[tuple[str, str], Path]:
 
 
 def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool = True) -> Listing:
-    """What IDX files hold; raises DataError where they don't fit together, or there is one class alone to learn."""
+    """Return the listing of IDX files; raises DataError if they don't match, or have only one class to learn."""
     if ("train", "images") not in found:
         raise DataError(f"{source} has IDX files but no train-images-idx3-ubyte (or .gz)")
     parts: dict[str, int] = {}
@@ -101,7 +101,7 @@ def _loader(path: Path, shape: tuple[int, ...]) -> Callable[[], Pixels]:
 
 
 def _read_shape(path: Path, *, axes: int) -> tuple[int, ...]:
-    """The axes that a file states, checked against its type and against what so many bytes can hold."""
+    """Return the axes stated in a file, checked against its type and its size."""
     header = 4 + 4 * axes
     start = _read_bytes(path, header)
     if len(start) < header or start[:4] != bytes((0, 0, _UBYTE, axes)):
@@ -114,7 +114,7 @@ def _read_shape(path: Path, *, axes: int) -> tuple[int, ...]:
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> Pixels:
-    """The bytes after the header, in their shape; raises DataError where they are too few or too many."""
+    """Return the bytes after the header, in their shape; raises DataError if there are too few or too many."""
     header, count = 4 + 4 * len(shape), math.prod(shape)
     data = _read_bytes(path, header + count + 1)
     if len(data) != header + count:
@@ -124,6 +124,6 @@ def _read(path: Path, shape: tuple[int, ...]) -> Pixels:
 
 
 def _read_bytes(path: Path, count: int) -> bytes:
-    """The first bytes of a file, unzipped, at most `count`."""
+    """Read at most `count` bytes from the start of a file, unzipped."""
     with refused_as(DataError, path):
         return read_gzip(path, count) if path.suffix == ".gz" else read_start(path, count)

@@ -1,4 +1,4 @@
-"""What a table says of each image: one class, or several, or none; by a column of labels, or by columns of 0 and 1."""
+"""Read the labels of a table: a column of one class or several, or a column of 0 and 1 for each class."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
 @dataclass(frozen=True)
 class Columns:
-    """Where in a table each thing stands; `classes` are the columns of 0 and 1, where there is no column of labels."""
+    """The columns of a table; `classes` are those of 0 and 1, if there is no column of labels."""
 
     image: int
     split: int | None
@@ -38,13 +38,13 @@ class Columns:
 
     @property
     def multi_label(self) -> bool:
-        """Whether an image may show several classes, or none."""
+        """Whether an image may have several labels, or none."""
         return self.label is None
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """The classes, those that each row shows, and what the reader should know."""
+    """The classes, those of each row, and notes for the user."""
 
     classes: tuple[str, ...]
     shown: tuple[frozenset[str], ...]
@@ -52,7 +52,7 @@ class Labelling:
 
 
 def find_columns(sheet: Sheet) -> Columns:
-    """What each column is, by its name; raises DataError where the images or their labels have none."""
+    """Return the columns by their names; raises DataError if there is none of images, or none of labels."""
     names = [plain_name(name) for name in sheet.header]
     for place, name in enumerate(names):
         if name and name in names[:place]:
@@ -81,7 +81,7 @@ def _place(names: list[str], wanted: tuple[str, ...]) -> int | None:
 
 
 def _is_class(sheet: Sheet, place: int) -> bool:
-    """Whether a column holds 0 and 1 only; one that nearly does is refused, so that a slip takes no class away."""
+    """Return whether a column holds 0 and 1 only; raises DataError for one that nearly does, as that is a mistake."""
     if re.fullmatch(r"unnamed:_\d+", plain_name(sheet.header[place])):  # the row numbers that pandas writes
         return False
     strange = [row for row in sheet.rows if row.cells[place].casefold() not in _YES | _NO]
@@ -96,7 +96,7 @@ def _is_class(sheet: Sheet, place: int) -> bool:
 
 
 def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Labelling:
-    """The classes of each row, two or more where they are to be learned; in `earlier` order, as `class_order` says.
+    """Return the classes of each row, at least two of them if they are to be learned, in the order of `class_order`.
 
     Raises DataError for labels that are empty, or that an eye can't tell apart.
     """
@@ -178,7 +178,7 @@ def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]],
 
 
 def conflict(sheet: Sheet, first: SheetRow, second: SheetRow) -> DataError:
-    """Two rows that say different things of one image."""
+    """Return the error for two rows with different labels for one image."""
     return DataError(
         f"{sheet.path}: rows {first.number} and {second.number} give one image different labels or splits: keep one "
         "row for an image (several labels stand in one row, in a column labels: a|b)"

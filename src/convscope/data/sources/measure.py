@@ -1,4 +1,4 @@
-"""What the images of a list of files are like, from the headers of a few: nothing is decoded."""
+"""The typical size and channels of image files, from the headers of a few, without decoding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN = ((224, 224), 3)
 
 
 class FileReader:
-    """Reads the rows of a listing of files."""
+    """A reader of the rows of a listing of files."""
 
     reads_single_rows = True
 
@@ -30,31 +30,31 @@ class FileReader:
         self.paths = paths
 
     def __call__(self, row: int, decoding: Decoding) -> Image:
-        """One file, decoded; raises UnreadableError."""
+        """Decode one file; raises UnreadableError."""
         return decode_file(self.paths[row], decoding)
 
     def digest(self, row: int) -> int:
-        """The digest of one file's bytes; raises UnreadableError."""
+        """Return the digest of one file's bytes; raises UnreadableError."""
         return content_digest(read_bytes(self.paths[row]))
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """One file's bytes and the ending of its name; raises UnreadableError."""
+        """Return one file's bytes and the suffix of its name; raises UnreadableError."""
         return read_bytes(self.paths[row]), ending_of(self.paths[row])
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file's name without the dot, in lower case; "" where it has none."""
+    """Return the suffix of a file's name without the dot, in lower case; "" if it has none."""
     stem, dot, ending = name.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot and stem else ""
 
 
 def typical_image(paths: Sequence[str]) -> tuple[tuple[int, int], int]:
-    """The median (height, width) of some evenly spaced files, and 1 channel where all of them are grey, else 3."""
+    """Return the median (height, width) of some evenly spaced files, and 1 channel if all are grey, else 3."""
     return typical_of(paths, read_bytes)
 
 
 def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> tuple[tuple[int, int], int]:
-    """The same of image files in any form; `read` gives one's bytes or raises UnreadableError."""
+    """Return the same of images read by `read`, which returns the bytes of one or raises UnreadableError."""
     heights, widths, all_grey = [], [], True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -72,7 +72,7 @@ def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> 
 
 
 def _header_of(data: bytes) -> tuple[int, int, bool]:
-    """Height, width, and whether it is grey; raises UnreadableError."""
+    """Return height, width, and whether it is grey; raises UnreadableError."""
     header = read_header(data)
     if header.format == "WEBP":
         # It has no grey, and opening it would take memory for all of its pixels.

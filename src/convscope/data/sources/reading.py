@@ -1,4 +1,4 @@
-"""What each folder of a source is: a split, a class, or neither; by a layout that is given."""
+"""The roles of a source's folders (split, class or neither) by a given layout."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LAYOUT = "a folder for each class, or train/, val/ and test/ with a folder for e
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the folders below `root` are.
+    """The roles of the folders below `root`.
 
-    `classes` gives each split its classes, and each class its folders; the one split is WHOLE where the source has
-    none. `holders` are the folders in which a split's class folders lie. `notes` say what was understood and left out.
+    `classes` holds the folders of each class of each split; the only split is WHOLE if the source has none. `holders`
+    are the folders that contain a split's class folders. `notes` list assumptions and skipped folders.
     """
 
     root: Branch
@@ -39,7 +39,7 @@ class Reading:
 
 
 def read_by(root: Branch, layout: Layout) -> Reading:
-    """Return what the folders below `root` are by a layout other than auto; raises DataError where they are not."""
+    """Read the folders below `root` by a layout other than auto; raises DataError if it does not fit."""
     readings = {BY_SPLITS: by_splits, BY_CLASSES: by_classes, CLASS_FIRST: by_class_first, GROUPS: by_groups}
     if layout.folders:
         return by_names(root, layout)
@@ -121,7 +121,7 @@ def by_class_first(root: Branch) -> Reading:
 
 
 def by_names(root: Branch, layout: Layout) -> Reading:
-    """Return the reading of a layout that names the folders of each split; raises DataError where one is missing."""
+    """Return the reading of a layout that names the folders of each split; raises DataError if one is missing."""
     holders: dict[str, list[Branch]] = {}
     for split in SPLITS:
         for other, folder in layout.folders:
@@ -138,7 +138,7 @@ def by_names(root: Branch, layout: Layout) -> Reading:
 
 
 def _not_named(root: Branch, branch: Branch, named: frozenset[PurePath]) -> Iterator[str]:
-    """The folders with images that a layout names neither themselves nor by a folder in them or around them."""
+    """Return the folders with images that a layout does not cover."""
     for inner in branch.below:
         path = PurePath(_below(root, inner))
         if path in named:
@@ -155,7 +155,7 @@ def _reading(root: Branch, layout: Layout, holders: dict[str, list[Branch]], not
 
 
 def _classes_of(holders: Sequence[Branch]) -> dict[str, list[str]]:
-    """The class folders that lie in some folders: class name -> paths."""
+    """Return the paths of class folders in some folders, by class name."""
     found: dict[str, list[str]] = {}
     for holder in holders:
         for name, (branch,) in _by_class_name(holder.below).items():
@@ -165,7 +165,7 @@ def _classes_of(holders: Sequence[Branch]) -> dict[str, list[str]]:
 
 
 def _by_class_name(branches: Iterable[Branch]) -> dict[str, list[Branch]]:
-    """Class name (NFC) -> its folder, of folders that lie in one; raises DataError where two have one name."""
+    """Return the folders in a folder by class name (NFC); raises DataError if two have the same name."""
     named: dict[str, list[Branch]] = {}
     for branch in branches:
         try:
@@ -180,7 +180,7 @@ def _by_class_name(branches: Iterable[Branch]) -> dict[str, list[Branch]]:
 
 
 def _refuse_look_alikes(names: Iterable[str], holder: Branch) -> None:
-    """Raise DataError for names that a disk or an eye can't tell apart."""
+    """Raise DataError for class names that differ only in case or in look-alike characters."""
     folded: dict[str, str] = {}
     for name in names:
         key = unicodedata.normalize("NFC", name.casefold())
@@ -205,7 +205,7 @@ def _below(root: Branch, branch: Branch) -> str:
 
 
 def _loose(branches: Iterable[Branch]) -> Iterator[str]:
-    """Say how many images lie outside class folders."""
+    """Note the number of images outside class folders."""
     loose = {branch.path: branch.images for branch in branches if branch.images}
     if len(loose) > 3:
         yield f"outside any class folder, and not read: {plural(sum(loose.values()), 'image')} in {len(loose)} folders"
@@ -215,7 +215,7 @@ def _loose(branches: Iterable[Branch]) -> Iterator[str]:
 
 
 def no_classes(where: Branch) -> str:
-    """Return what is wrong with a folder that holds no class folder with images."""
+    """Return the error for a folder without class folders that hold images."""
     if where.images:
         count = plural(where.images, "image")
         return f"{where.path} holds {count} but no class folders: put them into {LAYOUT}"

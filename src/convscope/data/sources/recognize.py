@@ -1,6 +1,6 @@
-"""Which layout a folder has, by its sign: the names of its folders, and what they hold.
+"""Recognize the layout of a folder by the names and the content of its folders.
 
-Where two readings are possible the folder is refused, with the setting for each.
+If two layouts are possible the folder is refused, with the setting for each.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def recognized(root: Branch) -> Reading:
 
 
 def _innermost(root: Branch) -> Branch:
-    """The folder to recognize: one that lies alone, but for a split; a split too where all that it holds is splits."""
+    """Return the folder to recognize: the only folder inside, repeatedly, unless it is a split that holds no splits."""
     outer = root if len(root.below) == 1 and split_in_name(root.below[0].name) else unwrapped(root)
     if outer.has_classes and len(outer.below) == 1:
         alone = outer.below[0]
@@ -51,9 +51,9 @@ def _innermost(root: Branch) -> Branch:
 
 
 def has_class_folders(root: Branch) -> bool:
-    """Return whether a folder of images is read by its folders, where a table or shards lie beside them.
+    """Return whether a folder with a table or shards in it is read by its class folders.
 
-    Several folders with images are, but for splits without class folders: a table names their images.
+    It is if it has several folders with images, except splits without class folders: the table lists their images.
     """
     chosen = find_splits(root)
     if chosen:
@@ -93,7 +93,7 @@ def _recognized(root: Branch) -> Reading:
 
 
 def _refuse_splits_that_could_be_classes(root: Branch, chosen: dict[str, Branch]) -> None:
-    """Raise DataError where folders named as splits could be classes that are called so."""
+    """Raise DataError if folders named as splits could be classes of these names."""
     plain = {split for split, branch in chosen.items() if is_split_name(branch.name)}
     others = [branch for branch in root.below if branch not in chosen.values() and not is_beside(branch)]
     sure = "train" in plain and len(plain) > 1
@@ -107,7 +107,7 @@ def _refuse_splits_that_could_be_classes(root: Branch, chosen: dict[str, Branch]
 
 
 def _refuse_splits_below_classes(train: Branch) -> None:
-    """Raise DataError where most class folders of the training images are split once more."""
+    """Raise DataError if most class folders of the training images contain splits again."""
     signed = [branch for branch in train.below if len(_splits_in(branch)) > 1]
     if 2 * len(signed) > len(train.below):
         there = " and ".join(f"{inner.name}/" for inner in signed[0].below if split_in_name(inner.name))
@@ -118,7 +118,7 @@ def _refuse_splits_below_classes(train: Branch) -> None:
 
 
 def _class_names(branch: Branch) -> frozenset[str]:
-    """The classes that a split's folder holds; none where its images lie in no class folder."""
+    """Return the classes in a split's folder; none if its images are not in class folders."""
     return unwrapped(branch).names_below if loose_images(branch) is None else frozenset()
 
 
@@ -130,7 +130,7 @@ def _refuse_splits(root: Branch, chosen: dict[str, Branch], learned: frozenset[s
 
 
 def _without_train(root: Branch, chosen: dict[str, Branch]) -> Reading | None:
-    """Raise DataError where a folder named as val or test holds class folders, for there is no train to go with it."""
+    """Raise DataError if a folder named as val or test holds class folders, as there is no train."""
     held = {split: branch for split, branch in chosen.items() if _class_names(branch)}
     if not held:
         return None
@@ -154,7 +154,7 @@ def _without_train(root: Branch, chosen: dict[str, Branch]) -> Reading | None:
 
 
 def _refuse_splits_without_classes(root: Branch) -> None:
-    """Raise DataError where all that there is are splits without class folders."""
+    """Raise DataError if there are only splits without class folders."""
     named = [branch for branch in root.below if split_in_name(branch.name)]
     others = [branch for branch in root.below if branch not in named and not is_beside(branch)]
     beside = [words_beside_split(branch.name) for branch in named]
@@ -167,7 +167,7 @@ def _refuse_splits_without_classes(root: Branch) -> None:
 
 
 def _refuse_splits_in_classes(root: Branch) -> None:
-    """Raise DataError where a folder that would be a class holds one named as a split, with class folders in it."""
+    """Raise DataError if a folder that would be a class holds a split with class folders in it."""
     found = [(split, inner) for branch in root.below for split, inner in _splits_with_classes(branch)]
     if not found:
         return
@@ -182,7 +182,7 @@ def _refuse_splits_in_classes(root: Branch) -> None:
 
 
 def _splits_with_classes(branch: Branch) -> list[tuple[str, Branch]]:
-    """The folders in one, or in the only one in it, that are named as splits and hold class folders."""
+    """Return the folders in a folder, or in the only one in it, that are named as splits and hold class folders."""
     while True:
         found = [(split_in_name(inner.name), inner) for inner in branch.below if _class_names(inner)]
         splits = [(split, inner) for split, inner in found if split]
@@ -196,19 +196,19 @@ def _is_split_inside(branches: Sequence[Branch]) -> bool:
 
 
 def _holds_plain_splits(branches: Sequence[Branch]) -> bool:
-    """Whether each folder holds two splits or more and nothing else, and the folders themselves are no splits."""
+    """Return whether each folder holds at least two splits and nothing else, and is no split itself."""
     names = [[inner.name for inner in unwrapped(branch).below] for branch in branches]
     plain = all(len(inner) > 1 and all(map(is_split_name, inner)) for inner in names)
     return bool(branches) and plain and not all(is_split_name(branch.name) for branch in branches)
 
 
 def _splits_in(branch: Branch) -> set[str]:
-    """The splits that a folder, or the only one in it, holds by their names."""
+    """Return the splits in a folder, or in the only one in it, by their names."""
     return {split for inner in unwrapped(branch).below if (split := split_in_name(inner.name))}
 
 
 def _is_class_first(root: Branch) -> bool:
-    """Whether each folder holds splits; raises DataError where some do, or where these hold class folders again."""
+    """Return whether each folder holds splits; raises DataError if only some do, or if splits hold class folders."""
     signed = [branch for branch in root.below if len(_splits_in(branch)) > 1]
     if not signed:
         return False
@@ -235,7 +235,7 @@ def _as_classes(root: Branch) -> str:
 
 
 def _option_of_parts(parts: Sequence[Branch]) -> str:
-    """The layout that takes each part for the split that its name begins or ends with, or else the last to test."""
+    """Return the layout that assigns each part by the split in its name, or else the last part to test."""
     if len(parts) > 5:
         return "--layout train=...,train=...,test=... to test on some of them"
     named = [(_split_at_an_end(part.name) or "train", part.name) for part in parts]

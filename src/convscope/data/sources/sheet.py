@@ -1,6 +1,6 @@
-"""A CSV file as a header and rows, whatever program wrote it; every mistake is named with its row.
+"""Read a CSV file of any dialect as a header and rows; errors name the row.
 
-Rows are counted as a spreadsheet shows them: the header is row 1, and empty rows count.
+Rows are counted as in a spreadsheet: the header is row 1, and empty rows count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENDINGS = (".csv", ".tsv")
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One row: its number, and a cell for each column, without the blanks around it."""
+    """One row: its number, and a stripped cell for each column."""
 
     number: int
     cells: tuple[str, ...]
@@ -35,12 +35,12 @@ class Sheet:
     rows: tuple[SheetRow, ...]
 
     def column(self, place: int) -> list[str]:
-        """The cells of one column."""
+        """Return the cells of one column."""
         return [row.cells[place] for row in self.rows]
 
 
 def plain_name(text: str) -> str:
-    """A column's name as it is compared: case, blanks and hyphens don't matter.
+    """Normalise a column's name: case, blanks and hyphens don't matter.
 
     >>> plain_name("File Name")
     'file_name'
@@ -49,9 +49,9 @@ def plain_name(text: str) -> str:
 
 
 def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
-    """The table in a file; the delimiter is the one that makes a header with a `needed` column, of most columns.
+    """Read a table; the delimiter is the one whose header has a `needed` column and the most columns.
 
-    Raises DataError where the file is no table of text, or a row does not fit its header.
+    Raises DataError if the file is no table of text, or a row does not match its header.
     """
     with refused_as(DataError, path):
         text = read_text(path, limit=FILE_LIMIT)
@@ -92,7 +92,7 @@ def _parsed(text: str, delimiter: str, path: str, start: int) -> list[SheetRow]:
 
 
 def _fitted(row: SheetRow, columns: int, path: str) -> SheetRow:
-    """The row without the empty cells that some programs add at its end."""
+    """Remove the empty cells that some programs add at the end of a row."""
     if len(row.cells) < columns or any(row.cells[columns:]):
         raise DataError(
             f"{path}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "

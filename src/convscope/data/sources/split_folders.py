@@ -1,4 +1,4 @@
-"""Which folders of a source are its splits, by their names and by what they hold."""
+"""Find the splits among a source's folders by their names and content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_CLASS = ("images", "unknown", "unlabeled", "unlabelled")
 def find_splits(root: Branch) -> dict[str, Branch]:
     """Return the folder of each split by their names, in the order of SPLITS.
 
-    A folder named train, val or test goes before one that has such a word in its name. An evaluation folder is the
+    A folder named train, val or test has precedence over one with such a word in its name. An evaluation folder is the
     test split, or the validation split where there is a test folder besides.
 
     Raises:
@@ -38,7 +38,7 @@ def find_splits(root: Branch) -> dict[str, Branch]:
 
 
 def _one(root: Branch, split: str, candidates: Mapping[str, Sequence[Branch]]) -> Branch:
-    """The folder of a split; raises DataError where there are several."""
+    """Return the folder of a split; raises DataError if there are several."""
     there = candidates[split]
     if len(there) > 1:
         there = [branch for branch in there if branch.name.casefold() in SPLIT_NAMES] or there
@@ -53,13 +53,13 @@ def _one(root: Branch, split: str, candidates: Mapping[str, Sequence[Branch]]) -
 
 
 def lack_of_train(root: Branch) -> str:
-    """Return what is said of a folder without training images: that there is no train/, or that it holds none."""
+    """Return the reason why there are no training images: there is no train/, or it is empty."""
     empty = next((branch.name for branch in root.empty if split_in_name(branch.name) == "train"), None)
     return "no train/" if empty is None else f"no images in {empty}/"
 
 
 def option_of(named: Iterable[tuple[str, str]]) -> str:
-    """Return the option that names folders, (split, folder) pairs, as it is typed; training images come first.
+    """Return the command-line option for (split, folder) pairs; training images come first.
 
     >>> option_of([("test", "b"), ("train", "set a")])
     "--layout 'train=set a,test=b'"
@@ -69,9 +69,9 @@ def option_of(named: Iterable[tuple[str, str]]) -> str:
 
 
 def unwrapped(branch: Branch) -> Branch:
-    """Return the folder that class folders lie in: the folder itself, or one that lies in it alone.
+    """Return the folder that contains class folders: the folder itself, or the only one in it.
 
-    Archives unpack to such folders: seg_train/seg_train/CLASS. A folder is stepped into where it holds several folders
+    Archives unpack to such folders: seg_train/seg_train/CLASS. The inner folder is returned if it holds several folders
     or a split; a class folder with images in it never is.
     """
     inner = branch
@@ -87,7 +87,7 @@ def _is_another_split(inner: Branch, outer: Branch) -> bool:
 
 
 def loose_images(branch: Branch) -> Branch | None:
-    """Return the folder in which a split's images lie without a class, or None where it has class folders.
+    """Return the folder of a split's images without a class, or None if it has class folders.
 
     test/0.jpg, test/test/0.jpg and test/images/0.jpg are images without a class.
     """
@@ -101,12 +101,12 @@ def loose_images(branch: Branch) -> Branch | None:
 
 
 def is_beside(branch: Branch) -> bool:
-    """Return whether a folder's name says that it holds no class: unlabeled, predictions, masks and the like."""
+    """Return whether a folder's name is that of no class: unlabeled, predictions, masks and the like."""
     return any(_BESIDE.fullmatch(word) for word in words_of(branch.name))
 
 
 def named_alike(branches: Sequence[Branch]) -> frozenset[str]:
-    """Return the names of the folders that all of several folders hold, or an empty set where they are not alike.
+    """Return the names of the folders that all of several folders contain, or an empty set if they are not alike.
 
     Alike are folders of which each holds two or more, and which share at least half of all names.
     """

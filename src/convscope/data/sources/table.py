@@ -31,7 +31,7 @@ KIND = "table"
 
 @dataclass(frozen=True)
 class _Entry:
-    """One image of the table: its row, its file, the classes that it shows and its split."""
+    """One image of the table: its row, its file, its classes and its split."""
 
     row: SheetRow
     file: Found
@@ -40,19 +40,19 @@ class _Entry:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path is named as a table, and is no folder."""
+    """Return whether a path has the suffix of a table, and is no folder."""
     return path.suffix.lower() in ENDINGS and not path.is_dir()
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The tables that lie in a folder itself, in order of their names."""
+    """Return the tables directly in a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if is_table(path) and not is_hidden(path.name))
 
 
 def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Listing:
-    """Everything that a table names, split after split; raises DataError where it can't be trained on.
+    """Return the listing of a table, split after split; raises DataError if it can't be trained on.
 
-    Where nothing is to be learned from it, there may be one class alone. `earlier` are the classes of a run, in whose
+    Without `to_learn` there may be only one class. `earlier` are the classes of a run, in whose
     order they are listed where they are the same.
     """
     sheet = read_sheet(source, needed=frozenset(IMAGE))
@@ -91,7 +91,7 @@ def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] =
 
 
 def _targets(entries: list[_Entry], label_of: dict[str, int]) -> Targets:
-    """uint8 (images, classes): 1 where an image shows a class."""
+    """Return uint8 (images, classes): 1 if the image has the label."""
     targets = np.zeros((len(entries), len(label_of)), np.uint8)
     for row, entry in enumerate(entries):
         targets[row, [label_of[name] for name in entry.shown]] = 1
@@ -101,7 +101,7 @@ def _targets(entries: list[_Entry], label_of: dict[str, int]) -> Targets:
 def _entries(
     sheet: Sheet, columns: Columns, labelling: Labelling, folder: Path, problems: list[Problem], notes: list[str]
 ) -> list[_Entry]:
-    """Every image once, in the table's order; what is not there goes to the problems."""
+    """Return every image once, in the table's order; missing files are added to the problems."""
     known: dict[tuple[int, int], _Entry] = {}
     lost: list[tuple[SheetRow, str, str]] = []
     again = 0
@@ -138,7 +138,7 @@ def _entries(
 
 
 def _path(folder: Path, cell: str) -> Path:
-    """The file that a cell means; a path with backslashes, where there is none of that name, is Windows's."""
+    """Return the path in a cell; backslashes separate folders if no file has that name."""
     path = folder / cell
     if "\\" in cell and not os.path.lexists(path):
         return folder / cell.replace("\\", "/")
@@ -146,7 +146,7 @@ def _path(folder: Path, cell: str) -> Path:
 
 
 def _splits(sheet: Sheet, columns: Columns) -> list[str]:
-    """The split of each row; WHOLE where the table has none."""
+    """Return the split of each row; WHOLE if the table has none."""
     if columns.split is None:
         return [WHOLE] * len(sheet.rows)
     found = []
@@ -163,7 +163,7 @@ def _splits(sheet: Sheet, columns: Columns) -> list[str]:
 
 
 def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], learned: str) -> None:
-    """Raise DataError for a class that no training image shows: nothing could be learned of it."""
+    """Raise DataError for a class without training images."""
     there = frozenset[str]().union(*(entry.shown for entry in entries if entry.split == learned))
     if strangers := [name for name in labelling.classes if name not in there]:
         holders = [split for split in SPLITS if any(strangers[0] in e.shown for e in entries if e.split == split)]

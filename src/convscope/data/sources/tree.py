@@ -1,4 +1,4 @@
-"""The folders below a source that hold images, looked at no deeper than a question needs."""
+"""The tree of folders below a source, listed lazily."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from convscope.data.sources.walk import could_be_image, folders_around, is_hidde
 
 
 class Branch:
-    """A folder and, when they are asked for, those in it; one that can't be read counts as holding images.
+    """A folder and, listed lazily, those in it; one that can't be read counts as holding images.
 
-    `name` is its own name, `path` where it is. Hidden folders and the system's are left out, links are followed.
+    `name` is its own name, `path` its path. Hidden and system folders are left out, links are followed.
     """
 
     def __init__(self, path: str, *, above: Branch | None = None) -> None:
@@ -28,7 +28,7 @@ class Branch:
 
     @cached_property
     def _entries(self) -> tuple[int, tuple[Branch, ...], tuple[str, ...]]:
-        """How many images lie in the folder itself, the folders in it in order of their names, and links in circles."""
+        """The number of images in the folder itself, the folders in it sorted by name, and circular links."""
         images, folders, circles = 0, [], []
         try:
             with os.scandir(self.path) as entries:
@@ -49,22 +49,22 @@ class Branch:
 
     @property
     def images(self) -> int:
-        """How many images lie in the folder itself."""
+        """The number of images in the folder itself."""
         return self._entries[0]
 
     @property
     def folders(self) -> tuple[Branch, ...]:
-        """The folders in it, in order of their names."""
+        """The folders in it, sorted by name."""
         return self._entries[1]
 
     @property
     def circles(self) -> tuple[str, ...]:
-        """The links in it that lead to a folder around them, which are not followed."""
+        """The links in it to a parent folder, which are not followed."""
         return self._entries[2]
 
     @cached_property
     def holds_images(self) -> bool:
-        """Whether there is an image in it or anywhere below."""
+        """Whether it contains an image at any depth."""
         if self._key in self._above:  # a link to a folder that it lies in
             return False
         if self._key not in self._known:
@@ -73,26 +73,26 @@ class Branch:
 
     @cached_property
     def below(self) -> tuple[Branch, ...]:
-        """The folders in it that hold images."""
+        """The folders in it that contain images at any depth."""
         return tuple(folder for folder in self.folders if folder.holds_images)
 
     @cached_property
     def empty(self) -> tuple[Branch, ...]:
-        """The folders in it that hold none."""
+        """The folders in it that contain no image."""
         return tuple(folder for folder in self.folders if not folder.holds_images)
 
     @property
     def names_below(self) -> frozenset[str]:
-        """The names of the folders in it that hold images."""
+        """The names of the folders in it that contain images."""
         return frozenset(folder.name for folder in self.below)
 
     @property
     def has_classes(self) -> bool:
-        """Whether there are folders with images in it, and no image beside them."""
+        """Whether it has folders with images, and no image beside them."""
         return not self.images and bool(self.below)
 
     def files(self) -> Iterator[str]:
-        """The names of all files in it and below, hidden ones left out."""
+        """Return the names of all files in it at any depth, hidden ones left out."""
         for _, folders, names in os.walk(self.path):
             folders[:] = [name for name in folders if not is_hidden(name)]
             yield from (name for name in names if not is_hidden(name))

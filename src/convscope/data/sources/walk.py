@@ -1,4 +1,4 @@
-"""Every image file below a folder, once: hidden names are skipped, links are followed and never round in circles."""
+"""List every image file below a folder once; hidden names are skipped, and circular links are not followed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SYSTEM_NAMES = frozenset(
 
 @dataclass
 class Walk:
-    """What was met below some folders of one split: shared by its classes, so that a file counts once in a split."""
+    """The files found in one split, shared by its classes, so that a file counts once in a split."""
 
     problems: list[Problem] = field(default_factory=list)
     # Files that are no images by their endings, counted by ending.
@@ -42,14 +42,14 @@ class Walk:
     _links: list[tuple[str, list[Found]]] = field(default_factory=list)
 
     def collect(self, *folders: str) -> list[Found]:
-        """The image files below some folders; `follow_links` later adds, to the same list, what links lead to."""
+        """Return the image files below some folders; `follow_links` later extends the list by linked files."""
         found: list[Found] = []
         for folder in folders:
             self._descend(folder, found)
         return found
 
     def follow_links(self) -> None:
-        """Add what symbolic links lead to, where it has not been counted already."""
+        """Add the targets of symbolic links that have not been counted yet."""
         while self._links:
             path, found = self._links.pop()
             try:
@@ -120,7 +120,7 @@ class Walk:
 
 
 def folders_around(path: str) -> frozenset[tuple[int, int]]:
-    """Return the identities, (device, inode), of a folder and of all that it lies in, by its name and where it is."""
+    """Return the identities (device, inode) of a folder and its parents, by its path and by its resolved path."""
     found = set()
     try:
         here = (Path(path).absolute(), Path(path).resolve())
@@ -136,7 +136,7 @@ def folders_around(path: str) -> frozenset[tuple[int, int]]:
 
 
 def could_be_image(name: str) -> bool:
-    """Return whether a file of this name is looked into: it ends as an image's does, or has no ending.
+    """Return whether a file of this name may be an image: it has the suffix of one, or none.
 
     >>> could_be_image("0001.JPG"), could_be_image("0001"), could_be_image("README"), could_be_image("labels.csv")
     (True, True, False, False)
@@ -146,7 +146,7 @@ def could_be_image(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a name is passed over in silence: hidden, or the system's own.
+    """Return whether a name is skipped without a note: hidden, or the system's own.
 
     >>> is_hidden(".DS_Store"), is_hidden("Thumbs.db"), is_hidden("rose.jpg")
     (True, True, False)

@@ -22,8 +22,7 @@ from convscope.hardware.device import require_threads
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.seeds import following_seeds
-from convscope.recipe.setting import AUTO, Auto, SettingValue
+from convscope.recipe.setting import AUTO, Auto, SettingValue, following_seeds
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener
@@ -33,6 +32,7 @@ from convscope.training.job import hash_of
 from convscope.training.opening import data_lines, lasting_source
 from convscope.training.resolve.memory import fit_to_memory
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.start import lasting_start
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
@@ -94,8 +94,9 @@ def ablate(
     classes = len(found.classes)
     variants = choose_variants(without, resolved.recipe, lambda: baseline_network(resolved, classes))
     plan = make_plan(resolved, classes, variants, all_seeds)
-    notes, reasons = resolved.notes, resolved.reasons
-    jobs, threads = shared_out(jobs, recipe.threads, plan, resolved, classes)
+    notes = [notice.text for notice in resolved.notices]
+    reasons = choice_lines(resolved.choices)
+    jobs, threads = shared_out(jobs, recipe.threads, plan, resolved)
     resolved, of_memory = fit_to_memory(resolved, found, at_once=jobs, surgeries=plan.surgeries)
     resolved = resolve(
         resolved.recipe.changed({"threads": resolved.mode.threads if threads == AUTO else threads}), found
@@ -116,7 +117,7 @@ def ablate(
         write_file(run.recipe_path, to_toml(resolved.recipe))
         write_plan(run, plan)
         of_plan = (f"plan: {line}" for line in planned.lines)
-        told = (f"auto: {reason}" for reason in reasons), (f"memory: {line}" for line in of_memory), of_plan
+        told = (f"auto: {reason}" for reason in reasons), (notice.text for notice in of_memory), of_plan
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         for line in (*data_lines(bench.dataset), *notes, *chain(*told), f"directory: {run}"):
             series.notify(line)
@@ -164,9 +165,9 @@ def ablate_on(
                 f"{run} has a result of {other[0]} with seed {other[1]}, which {PLAN} does not plan: add it by "
                 "--without or --seeds, or remove its row"
             )
-        jobs, _ = shared_out(jobs, recipe.threads, plan, resolved, classes)
+        jobs, _ = shared_out(jobs, recipe.threads, plan, resolved)
         if done:
-            jobs, of_memory = jobs_that_fit(jobs, plan, resolved, classes)
+            jobs, of_memory = jobs_that_fit(jobs, plan, resolved)
         else:
             resolved, of_memory = fit_to_memory(resolved, found, at_once=jobs, surgeries=plan.surgeries)
             bench = replace(bench, recipe=resolved.recipe)
@@ -174,7 +175,7 @@ def ablate_on(
         write_plan(run, plan)
         series = Series(run=run, plan=plan, bench=bench, watcher=watcher, cache_directory=cache, jobs=jobs)
         of_done = f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done"
-        for line in (*(f"memory: {line}" for line in of_memory), *results.notes, of_done):
+        for line in (*(notice.text for notice in of_memory), *results.notes, of_done):
             series.notify(line)
         return train_halving(series, done)
 

@@ -8,7 +8,6 @@ learns as fast as in the baseline, so that nothing but the normalization is miss
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -18,16 +17,14 @@ from convscope.nets.param_groups import scale_free_of
 from convscope.recipe.presets import NAMED
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import plain
-from convscope.training.loop.state import Settings
 from convscope.training.optim.optimizers import default_learning_rate
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 
 
-def trained_as(settings: Settings, before: float, network: nn.Module) -> Settings:
-    """The settings for a network after surgery, where `before` was the usual learning rate of the whole one."""
-    rate = _rate(settings.optimizer, settings.batch_size, settings.learning_rate, before, network)
-    if rate is None:
-        return settings
-    return replace(settings, learning_rate=rate, weight_decay=_usual_decay())
+def trained_as(resolved: ResolvedRecipe, before: float, network: nn.Module) -> ResolvedRecipe:
+    """Return the recipe for a network after surgery, where `before` was the usual learning rate of the whole one."""
+    rate = _rate(resolved.optimizer, resolved.batch_size, resolved.learning_rate, before, network)
+    return resolved if rate is None else resolved.changed(learning_rate=rate, weight_decay=_usual_decay())
 
 
 def changes_told(recipe: Recipe, variant: Variant, whole: nn.Module) -> str:

@@ -41,7 +41,7 @@ def _with_half_the_batch(series: Series, refused: str) -> Series:
     before = resolve(bench.recipe, bench.found)
     if before.batch_size < 2 * LEAST_BATCH:
         raise RunError(f"{refused}: take smaller images or a smaller network")
-    resolved = with_batch(before, bench.found, before.batch_size // 2)
+    resolved = with_batch(before, before.batch_size // 2)
     series.notify(f"memory: {refused}: {followed(resolved, before)}")
     write_file(series.run.recipe_path, to_toml(resolved.recipe))
     return replace(series, bench=replace(bench, recipe=resolved.recipe))

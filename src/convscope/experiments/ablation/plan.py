@@ -26,15 +26,15 @@ from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.nets.build import build
-from convscope.recipe.seeds import SEEDS
+from convscope.recipe.setting import SEEDS
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery
-from convscope.training.resolve.resolve import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
-FORMAT = 1
+FORMAT = 2
 PLAN = "ablation.json"
 
 
@@ -79,8 +79,7 @@ class AblationPlan:
     @classmethod
     def of(cls, fields: Fields) -> AblationPlan:
         """Return the plan that `to_json` wrote; raises UnreadableError or RunError where it is none."""
-        if (version := fields.integer("format")) != FORMAT:
-            raise UnreadableError(f"it has format {version}, and this version reads {FORMAT}")
+        fields.require_format(FORMAT, remedy="ablate again")
         costs = fields.object("costs")
         return cls(
             variants=tuple(find_variant(name) for name in fields.texts("variants")),

@@ -7,11 +7,11 @@ from convscope.experiments.ablation.plan import AblationPlan
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.recipe.setting import AUTO, Auto
 from convscope.training.resolve.memory import most_at_once, step_bytes
-from convscope.training.resolve.resolve import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 
 
 def shared_out(
-    jobs: int | Auto, threads: int | Auto, plan: AblationPlan, resolved: ResolvedRecipe, classes: int
+    jobs: int | Auto, threads: int | Auto, plan: AblationPlan, resolved: ResolvedRecipe
 ) -> tuple[int, int | Auto]:
     """`share_out` of a plan's trainings.
 
@@ -22,7 +22,7 @@ def shared_out(
         raise RunError(f"{jobs} jobs: give at least 1, or auto")
     runs = len(plan.variants) * len(plan.seeds)
     counted = jobs == AUTO and resolved.device == "cpu"
-    needed = step_bytes(resolved, classes, surgeries=plan.surgeries) if counted else None
+    needed = step_bytes(resolved, surgeries=plan.surgeries) if counted else None
     return share_out(jobs, threads, runs=runs, device=resolved.device, step_bytes=needed)
 
 
@@ -52,18 +52,19 @@ def share_out(
     return wanted, max(1, cores // wanted) if isinstance(threads, str) and wanted > 1 else threads
 
 
-def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe, classes: int) -> tuple[int, tuple[str, ...]]:
+def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe) -> tuple[int, tuple[Notice, ...]]:
     """As many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
 
     Raises:
         RunError: it does not hold one.
     """
     batch = resolved.batch_size
-    most = most_at_once(resolved, classes, surgeries=plan.surgeries)
+    most = most_at_once(resolved, surgeries=plan.surgeries)
     if most is None or jobs <= most:
         return jobs, ()
     if most:
-        return most, (f"{most} trainings at once, not {jobs}: the memory holds no more at batch size {batch}",)
+        message = f"{most} trainings at once, not {jobs}: it holds no more at batch size {batch}"
+        return most, (Notice(topic="memory", message=message),)
     raise RunError(
         f"the memory does not hold a step of {batch} images, and the complete trainings had such steps: free memory, "
         "or start a new ablation"

@@ -17,14 +17,14 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import trained_as
 from convscope.experiments.ablation.variants import Variant
 from convscope.recipe.recipe import Recipe
-from convscope.runs.checkpoint import load_weights
 from convscope.runs.events import EpochRow, Listener
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.job import loop_settings
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, TrainingState, new_state
 from convscope.training.opening import open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import default_learning_rate
@@ -112,10 +112,10 @@ def run_trial(
         torch.default_generator.manual_seed(seed)
         network, _ = starting_network(bench.spec, resolved.recipe, start, images)
         first = images.images[np.arange(min(len(images), resolved.batch_size))]
-        usual = default_learning_rate(settings.optimizer, settings.batch_size, network)
+        usual = default_learning_rate(settings.resolved.optimizer, settings.resolved.batch_size, network)
         variant.surgery(network, to_floats(first, bench.spec.normalization))
-        settings = trained_as(settings, usual, network)
-        state = new_state(network, settings)
+        settings = replace(settings, resolved=trained_as(resolved, usual, network))
+        state = new_state(network, settings.resolved)
         try:
             ending = fit(
                 state, settings, images, bench.dataset.val, listener=listener, keep=lambda state: None, stop=stop
@@ -129,7 +129,7 @@ def run_trial(
         if ending == _NO_MEMORY:
             # Out of the handler, where the refusal no longer holds what was in memory.
             raise OutOfMemoryError(
-                f"the memory does not hold a step of {settings.batch_size} images of {variant.label}"
+                f"the memory does not hold a step of {settings.resolved.batch_size} images of {variant.label}"
             )
         if ending == "stopped":
             return None
@@ -175,7 +175,7 @@ def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views:
         images,
         settings.normalization,
         objective=settings.objective,
-        device=settings.device,
+        device=settings.resolved.device,
         views=views,
     )
     return float((probabilities.argmax(1) == images.labels).mean())

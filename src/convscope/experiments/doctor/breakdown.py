@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from convscope.nets.layer_groups import train_mode
 from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.trial import Work
 from convscope.training.loop.state import new_state
+from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
-from convscope.training.optim.step import descend, differentiate
 
 STEPS = 3
 
@@ -75,17 +75,15 @@ def kind_of(operation: str) -> str:
 
 def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
     """Shares of a training step's time by kind of operation, the largest first; they add up to 1."""
-    device = work.settings.device
+    device = work.settings.resolved.device
     with preserved_rng(device), computing(mode, device):
-        state = new_state(copy.deepcopy(work.network), replace(work.settings, mode=mode))
+        state = new_state(copy.deepcopy(work.network), work.settings.resolved.changed(**asdict(mode)))
         train_mode(state.network)
-        set_rate(state.optimizer, lambda until: work.settings.learning_rate * START_FACTOR)
+        set_rate(state.optimizer, lambda until: work.settings.resolved.learning_rate * START_FACTOR)
 
         def step() -> None:
-            differentiate(
-                state.network, state.forward, state.optimizer, work.settings.objective, work.pixels, work.targets
-            )
-            descend(state.network, state.optimizer, gradient_clip=work.settings.gradient_clip)
+            differentiate(state, work.settings.objective, work.batch)
+            descend(state, gradient_clip=work.settings.resolved.gradient_clip)
 
         step()
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]

@@ -20,17 +20,19 @@ from convscope.hardware.device import require_threads
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.seeds import following_seeds
+from convscope.recipe.setting import following_seeds
 from convscope.report.shell import shell_quote
 from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import Members, ModelSpec, Run, create_run, open_run, require_name, run_name
+from convscope.runs.model_spec import Members, ModelSpec
+from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
 from convscope.scoring.cautions import cautions
 from convscope.training.autotune.make import make_plan
 from convscope.training.job import write_split
 from convscope.training.opening import lasting_source, open_images, spec_of
 from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import train_new, train_on
 from convscope.training.start import lasting_start
 
@@ -119,8 +121,8 @@ def train_ensemble(
         run.write_spec(spec)
         write_split(run, dataset)
         for line in (
-            *resolved.notes,
-            *(f"auto: {reason}" for reason in resolved.reasons),
+            *(notice.text for notice in resolved.notices),
+            *(f"auto: {line}" for line in choice_lines(resolved.choices)),
             *(f"plan: {line}" for line in planned.lines),
         ):
             listener.notify(line)

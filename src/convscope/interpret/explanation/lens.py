@@ -12,14 +12,14 @@ from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Status
 from convscope.graph.field import walk_back
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
-from convscope.interpret.explanation.address import Addresses, cell_position
-from convscope.interpret.explanation.cell import worked
+from convscope.interpret.execution.torch_executor import TorchExecutor
+from convscope.interpret.explanation.cell import cell_position, worked
 from convscope.interpret.explanation.input_box import PixelBox
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
 from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
-from convscope.interpret.replay.numbers import Replay
 
 # After these nothing new is read: they are shown below a cell, as what becomes of it.
 _FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",
@@ -57,8 +57,8 @@ class Lens:
         self.graph: Graph = capture(model, list(inputs), name=name)
         if self.graph.error is not None:
             raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
-        self.replay = Replay(self.graph, model, inputs)
-        self.addresses = Addresses(self.graph)
+        self.executor = TorchExecutor(self.graph, model, inputs)
+        self.names = LayerNames(self.graph)
         self.pixels = pixels
         self.notes = tuple(notes)
         self._arrays: dict[int, Array] = {}
@@ -66,14 +66,14 @@ class Lens:
     def numbers(self, value: int) -> Array:
         """A value's numbers as torch computed them, as float64."""
         if value not in self._arrays:
-            self._arrays[value] = self.replay.array(value)
+            self._arrays[value] = self.executor.array(value)
         return self._arrays[value]
 
     def cell(self, layer: str, *, channel: int = 0, at: Sequence[int] = ()) -> Explanation:
         """Explain one number of a layer's output.
 
         Args:
-            layer: a module's path, or the name of an operation in it; see `Addresses`.
+            layer: a module's path, or the name of an operation in it; see `LayerNames`.
             channel: which feature map or unit.
             at: where on the map, one number per spatial axis (y, x); nothing for a fully connected layer.
 
@@ -81,8 +81,8 @@ class Lens:
             CaptureError: no such layer, or an operation that can't be explained.
             GeometryError: a cell outside the map.
         """
-        output = self.addresses.find(layer)
-        label = self.addresses.of_value(output)
+        output = self.names.find(layer)
+        label = self.names.of_value(output)
         return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
@@ -96,7 +96,7 @@ class Lens:
         if producer is None:
             raise CaptureError(f"{self.graph.values[value].name} is given: no operation makes it")
         node = self.graph.nodes[producer]
-        layer = self.addresses.layer_of(node)
+        layer = self.names.layer_of(node)
         if layer is not None and layer.whole and layer.output == value and not layer.composite:
             inner = main_position(self.graph, layer, position)
             if inner is not None:
@@ -116,7 +116,7 @@ class Lens:
             lens=self,
             node=node,
             output=value,
-            layer=self.addresses.of_value(value),
+            layer=self.names.of_value(value),
             position=position,
             shape=self.graph.shape(value),
             worked=done,
@@ -132,7 +132,7 @@ class Lens:
                 break
             node = self.graph.nodes[readers[0]]
             value = node.outputs[0]
-            label = self.addresses.label(node)
+            label = self.names.of_node(node)
             text = label if node.op in label else f"{label} ({node.op})"
             lines.append(WorkedLine(text, float(self.numbers(value)[position])))
         return lines

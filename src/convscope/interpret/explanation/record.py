@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from convscope.errors import GeometryError
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.graph.summary import own_windows
-from convscope.interpret.explanation.address import Addresses
+from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.input_box import PixelBox, input_drawing
 from convscope.interpret.explanation.patch_text import ink
 from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
-from convscope.interpret.replay.interpret import aten_name
 from convscope.report import units
 from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section
 from convscope.report.documented import Documented
@@ -31,7 +31,7 @@ class ExplainedNetwork(Protocol):
     """A network and one input, of which any number can be explained: what an explanation needs of a `Lens`."""
 
     graph: Graph
-    addresses: Addresses
+    names: LayerNames
     pixels: Array | None
     notes: tuple[str, ...]
 
@@ -116,7 +116,7 @@ class Explanation(Documented):
     @property
     def operation(self) -> str:
         """The operation in words, with its window along the axes of the layer: "max pool 3×3, stride 2"."""
-        layer = self.lens.addresses.layer_of(self.node)
+        layer = self.lens.names.layer_of(self.node)
         single = layer is not None and layer.main is self.node and not layer.composite
         name = (layer.op if layer is not None and single else self.node.op).replace("_", " ") or aten_name(self.node)
         windows = own_windows(self.node.windows, len(self.shape) - 2)
@@ -130,7 +130,7 @@ class Explanation(Documented):
 
     def label_of(self, operands: Operands) -> str:
         """What made these operands."""
-        return self.lens.addresses.of_value(operands.value)
+        return self.lens.names.of_value(operands.value)
 
     def contributors(self, limit: int | None = LISTED) -> list[Contributor]:
         """The numbers that it was made of, by the size of what they add; padding is left out.

@@ -1,47 +1,53 @@
-"""How images are shown to the network where that is left at auto: augmented, small at first, in several views at last.
+"""Augmentation, progressive resizing and test-time augmentation, where they are left at auto.
 
-These rules are part of `resolve.resolve`. `asked` is the recipe as the user gave it, `recipe` the same with what
-its name stands for put in: what was asked for and can't be is refused, what a named recipe brings along gives way.
+These rules are part of `training.resolve.resolve`. `asked` is the recipe as the user gave it, `recipe` the same
+completed by its preset: what was asked for and can't be is refused, what a preset brings along gives way.
+
+Whether images are flipped is decided by their channels, their classes' names, and their pixels. It is the only rule
+that decodes images: a sample of the training images, the same for one split seed. It is done once, for the resolved
+recipe says yes or no.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from torch import Tensor, nn
 
-from torch import nn
-
-from convscope.data.augment import Augmentation
-from convscope.data.augmentation.mixing import Mixing
-from convscope.data.augmentation.resolution import early_size
 from convscope.data.open import Probe
 from convscope.data.records import Decoding
+from convscope.data.training_batches import early_size
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, plain, taken
+from convscope.recipe.setting import AUTO, SettingValue, plain, value_or
 from convscope.scoring.test_time_augmentation import ONE
-from convscope.training.resolve.mirroring import choose_flip
+from convscope.training.resolve.budget import training_rows
+from convscope.training.resolve.label_names import changed_by_mirror, changed_by_turning
+from convscope.training.resolve.mirror_test import find_confusion, read_sample
+from convscope.training.resolve.resolved_recipe import Resolution
 
-# From this side on pictures are scenes, in which a part shows the class as well as the whole does.
+# From this side on images are scenes, in which a part shows the class as well as the whole does.
 SCENE_SIDE = 96
-# Shifted by up to so large a part of the side: 4 pixels of 32 in colour, as He et al. (2016, section 4.2); grey ones,
-# which are mostly characters, centred and cropped, by half of that.
-SHIFT = {3: 1 / 8, 1: 1 / 16}
+# Padding of the random crop as a share of the side, by channels: 4 pixels of 32 in colour, as He et al. (2016, section
+# 4.2); half of that for grey images, which are mostly characters, centred and cropped.
+PADDING = {3: 1 / 8, 1: 1 / 16}
+
+TURNS = "trivial_augment turns images by up to 135 degrees, which changes labels here"
 
 
 def choose_augmentation(
-    asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, reasons: list[str], notes: list[str]
-) -> Augmentation:
-    """How training images are changed, by their size, channels and classes; see `choose_flip` for what is not mirrored.
+    asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, resolution: Resolution
+) -> dict[str, SettingValue]:
+    """Return the settings of augmentation that may be auto, by the images' size, channels and classes.
 
     Raises:
-        RunError: a change that these images can't take.
+        RunError: an augmentation that these images can't take.
     """
     side = min(decoding.size)
     colour = decoding.channels == 3
     scenes = colour and side >= SCENE_SIDE
-    windows = taken(recipe.random_resized_crop, scenes)
-    padding = taken(recipe.random_crop_padding, 0 if windows else round(side * SHIFT[decoding.channels]))
+    random_resized_crop = value_or(recipe.random_resized_crop, scenes)
+    usual_padding = 0 if random_resized_crop else round(side * PADDING[decoding.channels])
+    padding = value_or(recipe.random_crop_padding, usual_padding)
     if padding >= side:
         raise RunError(
             f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"
@@ -50,49 +56,74 @@ def choose_augmentation(
         raise RunError(
             f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
         )
-    jitter = 0.0 if asked.pca_lighting == AUTO and not colour else plain(recipe.pca_lighting)
-    if jitter and not colour:
+    lighting = 0.0 if asked.pca_lighting == AUTO and not colour else plain(recipe.pca_lighting)
+    if lighting and not colour:
         raise RunError("pca_lighting is for colour images, and these are grey: take 0, or channels 3")
-    # Last of all: images are read for it.
-    flip, why_not = choose_flip(recipe, found, decoding, notes)
+    # Last of all: images are decoded for it.
+    flip, why_not = _choose_flip(recipe, found, decoding, resolution)
     if asked.flip_mode == "alternating" and not flip:
         because = f" ({why_not})" if why_not else ""
-        raise RunError(f"flip_mode alternating says how images are mirrored, and these are not{because}: give flip yes")
-    chosen = Augmentation(
-        flip=flip,
-        flip_mode="alternating" if flip and recipe.flip_mode == "alternating" else "random",
-        random_crop_padding=padding,
-        random_resized_crop=windows,
-        cutout=recipe.cutout,
-        trivial_augment=recipe.trivial_augment,
-        pca_lighting=jitter,
-        mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(found.classes)),
-    )
-    reasons += _shown_so(asked, chosen, not_mirrored=why_not)
+        raise RunError(f"flip_mode alternating needs flips, and there are none{because}: give flip yes")
+    alternating = flip and recipe.flip_mode == "alternating"
+    shown = {
+        "flip": ("alternating flip" if alternating else "horizontal flip") if flip else "",
+        "random_crop_padding": f"random crop (padding {padding})" if padding else "",
+        "random_resized_crop": "random resized crop" if random_resized_crop else "",
+        "pca_lighting": "PCA lighting" if lighting else "",
+    }
+    chosen: dict[str, SettingValue] = {
+        "flip": flip,
+        "flip_mode": "alternating" if alternating else "random",
+        "random_crop_padding": padding,
+        "random_resized_crop": random_resized_crop,
+        "pca_lighting": lighting,
+    }
+    for setting, what in shown.items():
+        if what and getattr(asked, setting) == AUTO:
+            reason = f"augmentation for {'x'.join(map(str, decoding.size))} {'colour' if colour else 'grey'} images"
+            resolution.choose(setting, chosen[setting], reason, shown=what)
+    if why_not:
+        where = "in training or in test views" if asked.tta == AUTO else "in training"
+        resolution.choose("flip", flip, f"{why_not}; --flip yes turns them on", shown=f"no flips {where}")
     return chosen
 
 
-def _shown_so(asked: Recipe, chosen: Augmentation, *, not_mirrored: str) -> Iterator[str]:
-    """What is done to images without having been asked for, if anything; `not_mirrored` says why they are not."""
-    mirrored = "alternating flip" if chosen.flip_mode == "alternating" else "horizontal flip"
-    done = (
-        (asked.flip, mirrored if chosen.flip else ""),
-        (
-            asked.random_crop_padding,
-            f"random crop (padding {chosen.random_crop_padding})" if chosen.random_crop_padding else "",
-        ),
-        (asked.random_resized_crop, "random resized crop" if chosen.random_resized_crop else ""),
-        (asked.pca_lighting, "PCA lighting" if chosen.pca_lighting else ""),
-    )
-    of_ourselves = [what for setting, what in done if setting == AUTO and what]
-    if of_ourselves:
-        yield f"augmentation: {', '.join(of_ourselves)}"
-    if not_mirrored:
-        where = "in training or in test views" if asked.tta == AUTO else "in training"
-        yield f"no flips {where}: {not_mirrored}; --flip yes turns them on"
+def _choose_flip(recipe: Recipe, found: Probe, decoding: Decoding, resolution: Resolution) -> tuple[bool, str]:
+    """Return whether images are flipped, and the reason where they are not by default.
+
+    Adds a notice where what was asked for, a flip or TrivialAugment's rotation, changes labels.
+    """
+    turning = changed_by_turning(found.classes) if recipe.trivial_augment else None
+    if turning:
+        resolution.notify(f"{TURNS}: {turning}")
+    by_names = changed_by_mirror(found.classes)
+    if isinstance(recipe.flip, bool):
+        if recipe.flip and by_names:
+            resolution.notify(f"flip yes mirrors images whose labels a mirror can change: {by_names}")
+        return recipe.flip, ""
+    if by_names or decoding.channels != 3:
+        return False, by_names or "grey"
+    seed = recipe.seed_of_split
+    sample = read_sample(found.listing, training_rows(found, recipe), decoding, seed=seed)
+    if sample is None:
+        return True, ""
+    if recipe.trivial_augment and not turning and (turned := find_confusion(sample, _turned, seed=seed)):
+        resolution.notify(f"{TURNS}: {turned.text('turned')}")
+    mirrored = find_confusion(sample, _mirrored, seed=seed)
+    return mirrored is None, "" if mirrored is None else mirrored.text("mirrored")
 
 
-def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, reasons: list[str]) -> float:
+def _mirrored(images: Tensor) -> Tensor:
+    return images.flip(3)
+
+
+def _turned(images: Tensor) -> Tensor:
+    return images.rot90(1, (2, 3))
+
+
+def choose_growth(
+    asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, resolution: Resolution
+) -> float:
     """The share of the steps with smaller images; 0 where they are not smaller.
 
     Raises:
@@ -116,23 +147,22 @@ def choose_growth(asked: Recipe, recipe: Recipe, network: nn.Module, decoding: D
             f"progressive_resize_start {start} gives {shown} images, too small for the network: {error}; leave it at 1"
         ) from error
     if AUTO in (asked.progressive_resize_start, asked.progressive_resize_share):
-        reasons.append(f"progressive resizing from {shown} in the first {share:.0%} of the steps")
+        what = f"progressive resizing from {shown} in the first {share:.0%} of the steps"
+        resolution.choose("progressive_resize_share", share, "", shown=what)
     return share
 
 
-def choose_views(
-    asked: Recipe, recipe: Recipe, augmentation: Augmentation, decoding: Decoding, reasons: list[str]
-) -> str:
-    """The views of an image at test time; what was never mirrored in training is not when it is tested either.
+def choose_views(asked: Recipe, recipe: Recipe, decoding: Decoding, resolution: Resolution, *, flipped: bool) -> str:
+    """Return the test-time augmentation; what was not `flipped` in training is not at test time either.
 
     Raises:
         RunError: views that shift images of one pixel.
     """
     views = recipe.tta
-    if asked.tta == AUTO and not augmentation.flip:
+    if asked.tta == AUTO and not flipped:
         return ONE
     if views in ("flip-shift", "ten-crop") and min(decoding.size) < 2:
         raise RunError(f"tta {views} shifts images, and these have one pixel a side: take flip, or one")
     if asked.tta == AUTO and views != ONE:
-        reasons.append(f"test-time augmentation: {views}")
+        resolution.choose("tta", views, "", shown=f"test-time augmentation: {views}")
     return views

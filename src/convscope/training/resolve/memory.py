@@ -1,4 +1,4 @@
-"""A batch that fits the memory: foreseen where that can be, halved where it turns out too large.
+"""A batch that fits the memory: computed beforehand where that is possible, halved where a step does not fit.
 
 Linux kills a process that takes too much, so on a CPU there is nothing to catch: what a step needs is worked out
 beforehand. On a GPU the device refuses, and that is caught.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from math import prod
 
@@ -21,11 +20,13 @@ from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
 from convscope.graph.memory import OptimizerKind
 from convscope.hardware.machine import available_memory
+from convscope.hardware.rank import Rank
 from convscope.nets.build import build
 from convscope.nets.layer_groups import freeze
-from convscope.recipe.setting import AUTO
 from convscope.report.units import byte_size
-from convscope.training.resolve.resolve import ResolvedRecipe, resolve
+from convscope.training.resolve.budget import check_batch, usual_learning_rate
+from convscope.training.resolve.resolve import meta_network
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.start import network_options
 
 # Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.
@@ -66,7 +67,7 @@ def fit_to_memory(
     processes: int = 1,
     at_once: int = 1,
     surgeries: Sequence[Surgery] = (_whole,),
-) -> tuple[ResolvedRecipe, tuple[str, ...]]:
+) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
     """The recipe with a batch that the free memory holds, and what there is to say of it.
 
     So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
@@ -80,7 +81,7 @@ def fit_to_memory(
         limit = max(0, limit - _waiting(resolved, found))
     if limit is None or _surely_fits(resolved, limit // at_once):
         return resolved, ()
-    alone = _needed(resolved, len(found.classes), processes, surgeries)
+    alone = _needed(resolved, processes, surgeries)
     if alone is None:
         return resolved, ()
 
@@ -99,32 +100,36 @@ def fit_to_memory(
         raise RunError(
             f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
         )
-    smaller = with_batch(resolved, found, taken)
-    return smaller, (f"{shown}, and {room}: {followed(smaller, resolved)}",)
+    smaller = with_batch(resolved, taken)
+    return smaller, (Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}"),)
 
 
-def step_bytes(resolved: ResolvedRecipe, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
     """The memory of one training step, of whichever network needs most; None where that can't be told."""
-    needed = _needed(resolved, classes, 1, surgeries)
+    needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
-def most_at_once(resolved: ResolvedRecipe, classes: int, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
     """How many trainings' steps the free memory holds at once; None where that can't be told."""
     limit = _usable(resolved.device)
-    needed = None if limit is None else step_bytes(resolved, classes, surgeries=surgeries)
+    needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
     return None if limit is None or needed is None else limit // needed
 
 
-def with_batch(resolved: ResolvedRecipe, found: Probe, batch_size: int) -> ResolvedRecipe:
-    """The settled recipe with another batch; the learning rate, given or not, changes as the rule's own would."""
+def with_batch(resolved: ResolvedRecipe, batch_size: int) -> ResolvedRecipe:
+    """Return the recipe with a smaller batch; the learning rate, given or not, changes by the rule's own factor.
 
-    def of_the_rule(images: int) -> float:
-        return resolve(resolved.recipe.changed({"batch_size": images, "learning_rate": AUTO}), found).learning_rate
-
-    rate = resolved.learning_rate * of_the_rule(batch_size) / of_the_rule(resolved.batch_size)
-    changes = {"batch_size": batch_size, "learning_rate": float(f"{rate:.3g}")}
-    return replace(resolve(resolved.recipe.changed(changes), found), reasons=resolved.reasons, notes=resolved.notes)
+    Raises:
+        RunError: a batch that is too small to train on.
+    """
+    recipe = resolved.recipe
+    network = meta_network(recipe, classes=resolved.classes, decoding=resolved.decoding)
+    check_batch(recipe, Rank.of(), network, batch_size, resolved.batch_size)
+    factor = usual_learning_rate(recipe, batch_size, network) / usual_learning_rate(
+        recipe, resolved.batch_size, network
+    )
+    return resolved.changed(batch_size=batch_size, learning_rate=float(f"{resolved.learning_rate * factor:.3g}"))
 
 
 def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
@@ -162,11 +167,11 @@ def _waiting(resolved: ResolvedRecipe, found: Probe) -> int:
 
 def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
     pixels = resolved.batch_size * resolved.decoding.channels * prod(resolved.decoding.size)
-    return 4 * (pixels * MOST_PER_INPUT_BYTE + resolved.weights * MOST_PER_WEIGHT) <= limit
+    return 4 * (pixels * MOST_PER_INPUT_BYTE + resolved.parameters * MOST_PER_WEIGHT) <= limit
 
 
 def _needed(
-    resolved: ResolvedRecipe, classes: int, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (_whole,)
 ) -> Callable[[int], int] | None:
     """Bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = resolved.recipe, resolved.decoding
@@ -174,7 +179,7 @@ def _needed(
     def network(surgery: Surgery) -> nn.Module:
         made = build(
             str(recipe.model),
-            num_classes=classes,
+            num_classes=resolved.classes,
             in_channels=decoding.channels,
             image_size=decoding.size,
             options=network_options(recipe),

@@ -10,6 +10,12 @@ The first sees a change in spite of a background that tells a mirror image; the 
 than mirrored images of A. Both need the images that tell it to be more than chance allows, over all pairs of classes.
 Where a mirror leaves classes what they are, or makes something of them that no class holds, neither comes about: a
 photograph's mirror image is not another photograph.
+
+The features tell a shape from its mirror image, wherever it lies and whatever its colours: gradient orientations,
+soft-assigned to four directions without a sign, so that dark on light equals light on dark; how often two directions
+occur at a fixed offset from each other (co-occurrence histograms of oriented gradients, Watanabe, Ito, Yokoi 2009),
+which a mirror changes even where it leaves each direction's own share; their shares by place; and a coarse grid of
+colour.
 """
 
 from __future__ import annotations
@@ -24,12 +30,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from convscope.data.listing import Listing
 from convscope.data.pixels.sample import read_rows
-from convscope.data.records import Decoding, Labels
+from convscope.data.records import Decoding, Labels, Pixels
 from convscope.report.units import percent
-from convscope.training.resolve.shape_features import reduced, shape_features
 
 # Images of each class that are looked at, and classes up to which it is done: of more, names alone decide.
 FEWEST, OF_A_CLASS, MOST_CLASSES = 8, 150, 100
@@ -39,10 +45,20 @@ FOLDS = 4
 # The within-class covariance is moved so far towards a multiple of the identity.
 RIDGE = 0.1
 # What a change must leave, reversed, of the distance between two classes along their discriminant; or what it must take
-# of how much more than half of their images are told apart.
+# of how much more than half of their images are separated.
 EXCHANGED, FALL = 0.6, 0.3
 # How improbable that must be by chance, over all pairs of classes.
 CHANCE = 1e-3
+
+# Images are reduced to this longer side first, and then halved twice.
+SIDE = 48
+LEVELS = 3
+SMALLEST_SIDE = 8  # a level of fewer pixels is left out
+DIRECTIONS = 4
+OFFSETS = ((0, 2), (2, 0), (2, 2), (2, -2), (0, 4), (4, 0), (4, 4), (4, -4))  # (down, right), in pixels of a level
+GRID = 4
+# Images that are worked on at once: what bounds the memory.
+CHUNK = 64
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -52,7 +68,7 @@ Booleans = npt.NDArray[np.bool_]
 class Confusion:
     """Two classes of which a change of the images makes the first into the second.
 
-    `right` and `changed` are shares of held-out images of both that are told apart, as they are and changed.
+    `right` and `changed` are shares of held-out images of both that are separated, as they are and changed.
     """
 
     first: str
@@ -60,8 +76,8 @@ class Confusion:
     right: float
     changed: float
 
-    def told(self, changed: str) -> str:
-        """Return it in words; `changed` says what was done to the images."""
+    def text(self, changed: str) -> str:
+        """Return the confusion as a line; `changed` names what was done to the images."""
         shares = f"{percent(self.right, decimals=0)} right as they are, {percent(self.changed, decimals=0)} {changed}"
         return f"{changed} images of {self.first!r} look like {self.second!r} ({shares})"
 
@@ -130,8 +146,8 @@ def _exchanged(
     of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
 ) -> tuple[float, float, float]:
     """The probability that changed images are exchanged by chance, and the shares that are right before and after."""
-    right = float(_told_apart(of_plain[a], of_plain[b], first, second).mean())
-    after = _told_apart(of_changed[a], of_changed[b], first, second)
+    right = float(_separated(of_plain[a], of_plain[b], first, second).mean())
+    after = _separated(of_changed[a], of_changed[b], first, second)
     own, others = after[: a.sum()].mean(), after[a.sum() :].mean()
     # A photograph's mirror image lies on some side of any line too, but seldom far from it: what the discriminant says
     # of a class must be reversed, not only changed.
@@ -148,8 +164,8 @@ def _alike(
     of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
 ) -> tuple[float, float, float]:
     """The probability that changed images of the first class are less well told from the second by chance; shares."""
-    before = _told_apart(of_plain[a], of_plain[b], first, second)
-    after = _told_apart(of_changed[a], of_plain[b], len(of_plain[0]) // 2 + first, second)
+    before = _separated(of_plain[a], of_plain[b], first, second)
+    after = _separated(of_changed[a], of_plain[b], len(of_plain[0]) // 2 + first, second)
     right, share = float(before.mean()), float(after.mean())
     if right - share < FALL * (right - 0.5):
         return 1.0, right, share
@@ -203,8 +219,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _told_apart(first: Floats, second: Floats, own: int, other: int) -> Booleans:
-    """Which images of two classes are told apart by columns `own` and `other` of their scores: the first's, then."""
+def _separated(first: Floats, second: Floats, own: int, other: int) -> Booleans:
+    """Which images of two classes are separated by columns `own` and `other` of their scores: the first's, then."""
     return np.concatenate([first[:, own] > first[:, other], second[:, other] > second[:, own]])
 
 
@@ -216,3 +232,63 @@ def _sign_test(losses: int, gains: int) -> float:
     """
     together = losses + gains
     return float(sum(math.comb(together, number) for number in range(losses, together + 1)) / 2**together)
+
+
+def reduced(pixels: Pixels) -> Tensor:
+    """Return images (N, H, W, C) of 0 to 255 as float32 (N, C, h, w) of 0 to 1, the longer side at most 48 pixels."""
+    height, width = pixels.shape[1:3]
+    scale = min(1.0, SIDE / max(height, width))
+    size = tuple(max(1, round(side * scale)) for side in (height, width))
+    small = []
+    for first in range(0, len(pixels), CHUNK):
+        levels = torch.from_numpy(pixels[first : first + CHUNK].copy()).permute(0, 3, 1, 2).float() / 255
+        small.append(functional.interpolate(levels, size=size, mode="bilinear", antialias=True))
+    return torch.cat(small)
+
+
+def shape_features(images: Tensor) -> npt.NDArray[np.float64]:
+    """Return features (N, D) of images (N, C, H, W) of 0 to 1; D depends on H and W alone.
+
+    >>> shape_features(torch.rand(2, 3, 40, 40)).shape
+    (2, 528)
+    """
+    found = torch.cat([_features(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)])
+    # Counts spread as their size does: their square roots spread evenly.
+    return np.asarray(found.double().sqrt().numpy())
+
+
+def _features(images: Tensor) -> Tensor:
+    parts = [functional.adaptive_avg_pool2d(images, GRID).flatten(1)]
+    level = images
+    for number in range(LEVELS):
+        if min(level.shape[2:]) < SMALLEST_SIDE:
+            break
+        if number:
+            level = functional.avg_pool2d(level, 2)
+        directions = _directions(level)
+        parts.append(functional.adaptive_avg_pool2d(directions, GRID if number == 0 else GRID // 2).flatten(1))
+        parts += [_together(directions, down, right) for down, right in OFFSETS]
+    return torch.cat(parts, dim=1)
+
+
+def _directions(images: Tensor) -> Tensor:
+    """How strong the gradient is in each of four directions (N, 4, H - 2, W - 2), relative to the image's mean."""
+    across = images[:, :, 1:-1, 2:] - images[:, :, 1:-1, :-2]
+    along = images[:, :, 2:, 1:-1] - images[:, :, :-2, 1:-1]
+    # The doubled angle makes opposite gradients equal; summed over channels it does not matter which one has the edge.
+    cosine, sine = (across**2 - along**2).sum(1), (2 * across * along).sum(1)
+    strength = (across**2 + along**2).sum(1).sqrt() + 1e-3
+    angles = [2 * math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
+    each = [(cosine * math.cos(angle) + sine * math.sin(angle)).relu() / strength for angle in angles]
+    directions = torch.stack(each, dim=1)
+    return directions / (directions.mean((1, 2, 3), keepdim=True) + 1e-4)
+
+
+def _together(directions: Tensor, down: int, right: int) -> Tensor:
+    """How often each pair of directions occurs at an offset (N, 16); zeros where the image is smaller than that."""
+    height, width = directions.shape[2:]
+    if down >= height or abs(right) >= width:
+        return directions.new_zeros(len(directions), DIRECTIONS**2)
+    here = directions[:, :, : height - down, max(0, -right) : width - max(0, right)].flatten(2)
+    there = directions[:, :, down:, max(0, right) : width - max(0, -right)].flatten(2)
+    return torch.bmm(here, there.transpose(1, 2)).flatten(1) / (height * width)

@@ -1,0 +1,179 @@
+"""A recipe with nothing left at "auto": what the loop reads, and the record of what was chosen and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from convscope.data.augment import Augmentation
+from convscope.data.augmentation.mixing import Mixing
+from convscope.data.records import Decoding
+from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO, SettingValue, parse_size
+
+T = TypeVar("T")
+Topic = Literal["", "data", "network", "memory", "plan", "weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A setting that was left at auto, the value that it got, and why; `shown` names both in the text."""
+
+    setting: str
+    value: SettingValue
+    reason: str
+    shown: str = ""
+
+    @property
+    def text(self) -> str:
+        """The choice as a line.
+
+        >>> Choice(setting="batch_size", value=64, reason="for about 5,000 training images").text
+        'batch size 64: for about 5,000 training images'
+        """
+        return f"{self.what}: {self.reason}" if self.reason else self.what
+
+    @property
+    def what(self) -> str:
+        """The setting and its value."""
+        return self.shown or f"{self.setting.replace('_', ' ')} {self.value}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What the user should know before the training starts, and the topic that it is about."""
+
+    message: str
+    topic: Topic = ""
+
+    @property
+    def text(self) -> str:
+        """The notice as a line."""
+        return f"{self.topic}: {self.message}" if self.topic else self.message
+
+
+def choice_lines(choices: Iterable[Choice]) -> tuple[str, ...]:
+    """Return a line for each reason; neighbours that share one share its line.
+
+    >>> reason = "for about 5,000 training images"
+    >>> choice_lines([Choice(setting=name, value=64, reason=reason) for name in ("epochs", "batch_size")])
+    ('epochs 64, batch size 64: for about 5,000 training images',)
+    """
+    grouped = [list(group) for _, group in groupby(choices, key=lambda choice: choice.reason)]
+    return tuple(replace(group[0], shown=", ".join(choice.what for choice in group)).text for group in grouped)
+
+
+class Resolution:
+    """Collects what is chosen, and what the user should know, while a recipe is resolved."""
+
+    def __init__(self) -> None:
+        self.choices: list[Choice] = []
+        self.notices: list[Notice] = []
+
+    def choose(self, setting: str, value: SettingValue, reason: str, *, shown: str = "") -> None:
+        """Record the value of a setting that was left at auto."""
+        self.choices.append(Choice(setting=setting, value=value, reason=reason, shown=shown))
+
+    def notify(self, message: str) -> None:
+        """Record what became of something that the user asked for."""
+        self.notices.append(Notice(message=message))
+
+
+class _Setting(Generic[T]):
+    """Reads a setting of `recipe` by its own name, as the type that it has once it is not "auto"."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, resolved: Any, owner: type | None = None) -> T:
+        return cast(T, getattr(resolved.recipe, self._name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedRecipe:
+    """A recipe with no setting at "auto", which the loop reads as it is.
+
+    Each setting is stored once, in `recipe`; what the loop reads of it has its plain type here, and `decoding`,
+    `augmentation` and `mode` are made of several.
+
+    Args:
+        recipe: every setting.
+        classes: how many the data has.
+        parameters: of the network, frozen ones included.
+        choices: what became of the settings that were at auto.
+        notices: what became of something that the user asked for.
+
+    Raises:
+        AssertionError: a setting is still at auto.
+    """
+
+    recipe: Recipe
+    classes: int
+    parameters: int
+    choices: tuple[Choice, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    epochs = _Setting[int]()
+    batch_size = _Setting[int]()
+    optimizer = _Setting[str]()
+    learning_rate = _Setting[float]()
+    layer_lr_decay = _Setting[float]()
+    momentum = _Setting[float]()
+    weight_decay = _Setting[float]()
+    schedule = _Setting[str]()
+    warmup = _Setting[float]()
+    gradient_clip = _Setting[float]()
+    patience = _Setting[int]()
+    ema_epochs = _Setting[float]()
+    progressive_resize_start = _Setting[float]()
+    progressive_resize_share = _Setting[float]()
+    tta = _Setting[str]()
+    model = _Setting[str]()
+    loss = _Setting[str]()
+    seed = _Setting[int]()
+    device = _Setting[str]()
+
+    def __post_init__(self) -> None:
+        left = [name for name, value in self.recipe.to_dict().items() if value == AUTO and name != "layout"]
+        assert not left, f"{', '.join(left)} left at auto"
+
+    @property
+    def decoding(self) -> Decoding:
+        """The size, channels and resizing of every image."""
+        recipe = self.recipe
+        return Decoding(
+            size=parse_size(recipe.image_size), channels=int(recipe.channels), resize_mode=recipe.resize_mode
+        )
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images, before it is fitted to them."""
+        recipe = self.recipe
+        return Augmentation(
+            flip=bool(recipe.flip),
+            flip_mode="alternating" if recipe.flip_mode == "alternating" else "random",
+            random_crop_padding=int(recipe.random_crop_padding),
+            random_resized_crop=bool(recipe.random_resized_crop),
+            cutout=recipe.cutout,
+            trivial_augment=recipe.trivial_augment,
+            pca_lighting=float(recipe.pca_lighting),
+            mixing=Mixing(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=self.classes),
+        )
+
+    @property
+    def mode(self) -> ComputeMode:
+        """How a training step is computed."""
+        recipe = self.recipe
+        return ComputeMode(
+            precision=cast(Precision, recipe.precision),
+            memory_format=cast(MemoryFormat, recipe.memory_format),
+            compile=cast(Compile, recipe.compile),
+            threads=int(recipe.threads),
+        )
+
+    def changed(self, **settings: SettingValue) -> ResolvedRecipe:
+        """Return the recipe with some settings replaced by other values, none of them auto."""
+        return replace(self, recipe=self.recipe.changed(settings))
