@@ -7,17 +7,9 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Graph, Node, Ref
-from convscope.interpret.explanation.worked import (
-    Array,
-    Coordinates,
-    NumberAt,
-    Operands,
-    Worked,
-    WorkedLine,
-    one,
-    ref,
-)
+from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
 from convscope.interpret.replay.interpret import RULES, aten_name, resolved
 from convscope.reference.activation import sigmoid
 

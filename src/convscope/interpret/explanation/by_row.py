@@ -6,9 +6,9 @@ from math import sqrt
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Node
 from convscope.interpret.explanation.worked import (
-    Array,
     Coordinates,
     NumberAt,
     Operands,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.explanation.given import drawn
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.text import box_text
-from convscope.interpret.explanation.worked import Array
 from convscope.report.charts import PlotBox, picture
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.explanation.matrix import column_of_matrices, largest_of, matrix, row_of_matrices
 from convscope.interpret.explanation.patch_text import positions_along, shown_slices
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands
+from convscope.interpret.explanation.worked import Coordinates, Operands
 from convscope.report.svg import Drawing
 
 ACROSS = 12  # numbers of a signal in a row

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convscope.interpret.explanation.worked import Array, Operands
+from convscope.arrays import Array
+from convscope.interpret.explanation.worked import Operands
 from convscope.report.table import display_width
 from convscope.report.units import plural
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.graph.records import Node
 from convscope.graph.summary import own_windows
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
+from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.replay.interpret import aten_name
 from convscope.report import units
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import concatenate, linear
 from convscope.reference.resize import InterpolationMode, resize
-from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve
 
 OperatorSettings = Mapping[str, Any]
