@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from convscope.notes.claim import NOTES, VERDICTS, Proof
-from convscope.notes.registry import CLAIMS
+from convscope.notes.claims import CLAIMS
 from convscope.notes.text import computed_text, stated_text, summary
 
 ROOT = Path(__file__).parents[1]

@@ -53,7 +53,6 @@ class Mistake:
     true: int
     predicted: int
     confidence: float
-    true_confidence: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +181,6 @@ def score(
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1)
     right = predicted == labels
-    truth = probabilities[np.arange(count), labels]
     bins = calibration_bins(confidence, right)
     confusion = confusion_matrix(predicted, labels, classes=len(classes))
     return Scores(
@@ -196,7 +194,7 @@ def score(
         confusion=confusion,
         per_class=per_class(confusion, classes),
         calibration=bins,
-        mistakes=_mistakes(predicted, labels, confidence, truth, names),
+        mistakes=_mistakes(predicted, labels, confidence, names),
     )
 
 
@@ -268,10 +266,8 @@ def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
     return sum(distances) / images if images else 0.0
 
 
-def _mistakes(
-    predicted: Integers, labels: Integers, confidence: Floats, truth: Floats, names: Any
-) -> tuple[Mistake, ...]:
-    """The wrong answers, the surest first; equal ones in the order of the rows."""
+def _mistakes(predicted: Integers, labels: Integers, confidence: Floats, names: Any) -> tuple[Mistake, ...]:
+    """Return the wrong predictions, the most confident first; equal ones in the order of the rows."""
     wrong = np.flatnonzero(predicted != labels)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")]
     return tuple(
@@ -281,7 +277,6 @@ def _mistakes(
             true=int(labels[row]),
             predicted=int(predicted[row]),
             confidence=float(confidence[row]),
-            true_confidence=float(truth[row]),
         )
         for row in order
     )

@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from convscope.arrays import Booleans, Floats
 from convscope.data.listing import Listing
-from convscope.data.pixels.sample import read_rows
+from convscope.data.pixels.build import read_rows
 from convscope.data.records import Decoding, Labels, Pixels
 from convscope.report.units import percent
 
