@@ -59,7 +59,9 @@ def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> No
 
 def test_what_is_written_and_told(whole: Ablation) -> None:
     written = {path.name for path in whole.run.path.iterdir()}
-    assert written == {"ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt"}
+    assert written == {
+        "ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt", "events.jsonl",
+    }  # fmt: skip
     with (whole.run.path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
