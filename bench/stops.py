@@ -77,8 +77,6 @@ def main() -> None:
     given = parser.parse_args()
     job.CHECKPOINT_EVERY_SECONDS = 0.0
     tallies: dict[str, Tally] = {}
-    # Modules that commands import when they begin, so that forks need not.
-    import sklearn.datasets  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONVSCOPE_CACHE"] = str(Path(folder) / "cache")
