@@ -82,7 +82,7 @@ def test_the_report_stands_alone_and_names_the_broken_image(work: Path) -> None:
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page and "url(" not in page
     assert "torn.png" in page and "1 image skipped" in page
-    for heading in ("How it learned", "Confusion matrix", "What it sees", "What its first layer looks for"):
+    for heading in ("Training curves", "Confusion matrix", "Training images", "First-layer filters"):
         assert heading in page
 
 
