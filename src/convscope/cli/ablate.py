@@ -17,7 +17,6 @@ from convscope.cli.progress import log_lines
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 from convscope.report.printable import printable
-from convscope.report.shell import shell_quote
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
@@ -108,8 +107,6 @@ def command(
                 watcher=watcher,
             )
     lines = [str(found), f"report {found.report}"] if found.trials else []
-    if found.ending == "stopped":
-        lines.append(f"not complete; to go on: {shell_quote('convscope', 'ablate', '--resume', found.run)}")
     log_lines(found.run, "\n".join(lines).splitlines())
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
