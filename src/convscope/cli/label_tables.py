@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WORST = 10
 
 
-def headline(scores: LabelScores) -> list[tuple[str, str]]:
+def headline(scores: LabelScores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main scores, as text."""
     counted = len(scores.classes) - len(scores.unmeasured)
     lines = [
@@ -22,7 +22,7 @@ def headline(scores: LabelScores) -> list[tuple[str, str]]:
         ("exact match", percent(scores.exact_match, decimals=2)),
         ("macro F1", percent(scores.macro_f1)),
         ("micro F1", percent(scores.micro_f1)),
-        ("loss", loss(scores.loss)),
+        (loss_name, loss(scores.loss)),
     ]
     if scores.unmeasured:
         lines.append(("no images of", ", ".join(scores.unmeasured)))
