@@ -34,7 +34,7 @@ def command(
     WORD is a claim's name, or a word of its text; of several all must match. With a filter each claim is shown in full.
     A proof that does not hold is listed, and the exit code is 1.
     """
-    from convscope.notes.registry import select
+    from convscope.notes.claims import select
 
     kinds = cast("tuple[Verdict, ...]", (*verdicts, *(["wrong"] if wrong else [])))
     proofs = [claim.prove() for claim in select(words, notes=sets, verdicts=kinds)]
