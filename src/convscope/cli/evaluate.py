@@ -25,11 +25,11 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 @click.command("evaluate")
 @click.argument("run")
 @click.argument("data", required=False)
-@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Split to measure  [test, else val]")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
-@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
-@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
-@click.option("--verify", is_flag=True, help="Read every file again, and decode anew where one has changed.")
+@click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
+@click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
+@click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: str,
@@ -120,7 +120,7 @@ def matrix_table(scores: Scores) -> Table | None:
     if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
         heads = [str(number) for number, _ in enumerate(names, 1)]
         names = [f"{number} {name}" for number, name in enumerate(names, 1)]
-    columns = [Column("true \\ called"), *(Column(head, numeric=True) for head in heads)]
+    columns = [Column("true \\ predicted"), *(Column(head, numeric=True) for head in heads)]
     rows = [
         (name, *(str(count) if count else "." for count in counts))
         for name, counts in zip(names, scores.confusion.tolist(), strict=True)
