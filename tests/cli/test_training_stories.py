@@ -335,7 +335,7 @@ def test_columns_of_long_class_names_go_by_number() -> None:
     scores = score(answers, np.arange(3), classes=names, names=["a", "b", "c"], split="test")
     table = matrix_table(scores)
     assert table is not None
-    assert [column.header for column in table.columns] == ["true \\ called", "1", "2", "3"]
+    assert [column.header for column in table.columns] == ["true \\ predicted", "1", "2", "3"]
     assert table.rows[1].cells == (f"2 {names[1]}", "1", ".", ".")
 
 

@@ -25,13 +25,11 @@ TOP = 3
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), help=f"Classes to show for each image  [{TOP}]")
-@click.option(
-    "--threshold", type=float, help="Of several labels, show those with this probability and more, 0 to 1  [0.5]"
-)
-@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
+@click.option("--threshold", type=float, help="Multi-label: lowest probability of a predicted label, 0 to 1  [0.5]")
+@click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; of several labels every probability."
+    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; multi-label: every probability."
 )
 def command(
     run: str,

@@ -13,12 +13,12 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.pooling import adaptive_ranges, pooling_windows
 from convscope.geometry.window import Window
 from convscope.reference.sliding import (
-    Array,
     Setting,
     channels_first,
     channels_last,
@@ -41,7 +41,7 @@ def max_pool(
     dilation: Setting = 1,
     ceil_mode: bool = False,
 ) -> Array:
-    """The largest number in each window: `(N, C, *S) -> (N, C, *S_out)`; the stride is the kernel's size unless given.
+    """Return the maximum of each window: `(N, C, *S) -> (N, C, *S_out)`; the stride defaults to the kernel's size.
 
     Raises:
         GeometryError: a window that does not fit, or padding of more than half the kernel.
@@ -69,7 +69,7 @@ def max_pool_backward(
     dilation: Setting = 1,
     ceil_mode: bool = False,
 ) -> Array:
-    """Gradient of `max_pool` for the input: all of it goes to the number that won, the first one where several tie.
+    """Return the gradient of `max_pool` for the input: all of it at the maximum, the first one in a tie.
 
     >>> max_pool_backward(np.array([[[7.]]]), np.array([[[1., 5, 5]]]), 3)
     array([[[0., 7., 0.]]])
@@ -93,11 +93,13 @@ def average_pool(
     padding: Setting = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor: float | None = None,
 ) -> Array:
-    """The mean of each window: `(N, C, *S) -> (N, C, *S_out)`.
+    """Return the mean of each window: `(N, C, *S) -> (N, C, *S_out)`.
 
     Args:
-        count_include_pad: divide by the window's whole size, padding included, as PyTorch does unless told otherwise.
+        count_include_pad: divide by the window's whole size, padding included, as PyTorch does by default.
+        divisor: divide each window's sum by this instead (PyTorch's `divisor_override`).
 
     Raises:
         GeometryError: a window that does not fit, or padding of more than half the kernel.
@@ -110,9 +112,8 @@ def average_pool(
     total = np.zeros((x.shape[0], *outputs, x.shape[1]), dtype=x.dtype)
     for taken in tap_slices(windows, outputs):
         total += padded[(slice(None), *taken)]
-    return channels_first(
-        total / window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad).astype(total.dtype)
-    )
+    counts = _divisors(windows, x.shape[2:], outputs, count_include_pad, divisor)
+    return channels_first(total / counts.astype(total.dtype))
 
 
 def average_pool_backward(
@@ -124,15 +125,16 @@ def average_pool_backward(
     padding: Setting = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor: float | None = None,
 ) -> Array:
-    """Gradient of `average_pool` for the input: shared out evenly over the window.
+    """Return the gradient of `average_pool` for the input, the same for every position of a window.
 
     >>> average_pool_backward(np.array([[[8.]]]), np.zeros((1, 1, 2)), 2)
     array([[[4., 4.]]])
     """
     windows, outputs = _pooling(x, kernel_size, stride, padding, 1, ceil_mode)
     require_grad_shape(grad_output, (*x.shape[:2], *outputs))
-    counts = window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad)
+    counts = _divisors(windows, x.shape[2:], outputs, count_include_pad, divisor)
     share = channels_last(grad_output) / counts.astype(grad_output.dtype)
     grad_padded = np.zeros(padded_channels_last(x, windows).shape, dtype=share.dtype)
     for taken in tap_slices(windows, outputs):
@@ -140,8 +142,20 @@ def average_pool_backward(
     return channels_first(grad_padded[inner(windows, x.shape[2:])])
 
 
+def _divisors(
+    windows: Sequence[Window],
+    sizes: Sequence[int],
+    outputs: Sequence[int],
+    include_padding: bool,
+    divisor: float | None,
+) -> Array:
+    if divisor is not None:
+        return np.asarray(divisor)
+    return window_counts(windows, sizes, outputs, include_padding=include_padding)
+
+
 def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
-    """The mean over windows cut so that `output_size` of them cover the axis: `(N, C, *S) -> (N, C, *output_size)`.
+    """Return the mean over `output_size` windows that cover the axis: `(N, C, *S) -> (N, C, *output_size)`.
 
     >>> adaptive_average_pool(np.array([[[0., 1, 2, 3, 4]]]), 2)
     array([[[1., 3.]]])
@@ -154,7 +168,7 @@ def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
 
 
 def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
-    """Gradient of `adaptive_average_pool` for the input.
+    """Return the gradient of `adaptive_average_pool` for the input.
 
     >>> adaptive_average_pool_backward(np.array([[[3., 3]]]), np.zeros((1, 1, 5)), 2)
     array([[[1., 1., 2., 1., 1.]]])
@@ -169,7 +183,7 @@ def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Se
 
 
 def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
-    """The maximum over windows cut so that `output_size` of them cover the axis.
+    """Return the maximum over windows cut so that `output_size` of them cover the axis.
 
     >>> adaptive_max_pool(np.array([[[5., 1, 2, 3, 4]]]), 2)
     array([[[5., 4.]]])
@@ -182,7 +196,7 @@ def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
 
 
 def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
-    """Gradient of `adaptive_max_pool` for the input: to the first maximum of each window.
+    """Return the gradient of `adaptive_max_pool` for the input: to the first maximum of each window.
 
     >>> adaptive_max_pool_backward(np.array([[[2., 3]]]), np.array([[[5., 1, 2, 3, 4]]]), 2)
     array([[[2., 0., 0., 0., 3.]]])
@@ -200,7 +214,7 @@ def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: Settin
 
 
 def global_average_pool(x: Array) -> Array:
-    """One mean per channel: `(N, C, *S) -> (N, C, 1, ...)`.
+    """Return one mean per channel: `(N, C, *S) -> (N, C, 1, ...)`.
 
     >>> global_average_pool(np.array([[[[1., 2], [3, 6]]]]))
     array([[[[3.]]]])
@@ -210,7 +224,7 @@ def global_average_pool(x: Array) -> Array:
 
 
 def global_average_pool_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `global_average_pool` for the input: the same share everywhere.
+    """Return the gradient of `global_average_pool` for the input: the same share everywhere.
 
     >>> global_average_pool_backward(np.array([[[8.]]]), np.zeros((1, 1, 4)))
     array([[[2., 2., 2., 2.]]])
@@ -219,12 +233,12 @@ def global_average_pool_backward(grad_output: Array, x: Array) -> Array:
 
 
 def global_max_pool(x: Array) -> Array:
-    """One maximum per channel: `(N, C, *S) -> (N, C, 1, ...)`."""
+    """Return one maximum per channel: `(N, C, *S) -> (N, C, 1, ...)`."""
     return adaptive_max_pool(x, 1)
 
 
 def global_max_pool_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `global_max_pool` for the input: to the first maximum of each channel."""
+    """Return the gradient of `global_max_pool` for the input: to the first maximum of each channel."""
     return adaptive_max_pool_backward(grad_output, x, 1)
 
 
@@ -242,12 +256,12 @@ def _pooling(
 
 
 def _lowest(x: Array) -> float:
-    """What padding holds under a maximum: it never wins."""
+    """Return the value of padding under a maximum, which is never the largest."""
     return -np.inf if np.issubdtype(x.dtype, np.floating) else int(np.iinfo(x.dtype).min)
 
 
 def _winners(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -> tuple[Array, Array]:
-    """The maximum of each window and the tap (counted row by row) that held it first.
+    """Return the maximum of each window and the tap (counted row by row) that held it first.
 
     A NaN wins, as in PyTorch; where a window holds nothing above -inf, no tap does (-1).
     """
@@ -264,7 +278,7 @@ def _winners(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -
 def window_counts(
     windows: Sequence[Window], sizes: Sequence[int], outputs: Sequence[int], *, include_padding: bool
 ) -> Array:
-    """How many cells each average divides by, `(*outputs, 1)`; what hangs over the padded end never counts.
+    """Return how many cells each average divides by, `(*outputs, 1)`; what hangs over the padded end never counts.
 
     >>> window_counts([Window.of(3, padding=1)], [4], [4], include_padding=False)[:, 0]
     array([2, 3, 3, 2])

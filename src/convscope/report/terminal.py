@@ -119,7 +119,7 @@ def _block_parts(block: Block) -> Iterator[_Part]:
         case Table():
             if block.rows:
                 yield block.narrow()
-        case Columns(blocks) | Section(blocks=blocks):
+        case Columns(blocks) | Section(blocks=blocks, page_only=False):
             yield from _set(blocks)
 
 

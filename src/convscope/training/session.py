@@ -44,9 +44,8 @@ from convscope.training.job import (
     restore,
     write_split,
 )
-from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError, advice_for
 from convscope.training.loop.state import new_state
 from convscope.training.opening import data_lines, lasting_source, open_images, own_torch, spec_of
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch

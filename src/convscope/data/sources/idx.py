@@ -16,8 +16,7 @@ from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Labels, Pixels
 from convscope.data.sources.arrays import ArrayBlock, ArrayReader, found_file
 from convscope.errors import DataError
-from convscope.files.regular import read_start, refused_as
-from convscope.files.zipped import read_gzip
+from convscope.files.regular import read_gzip, read_start, refused_as
 
 _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _UBYTE = 0x08
