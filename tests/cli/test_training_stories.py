@@ -90,7 +90,7 @@ def test_evaluate_measures_the_held_out_part(work: Path, capsys: pytest.CaptureF
     code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", "--json")
     found = json.loads(out)
     assert code == 0
-    assert (found["split"], found["images"], found["images_kept_out"]) == ("test", 9, 1)
+    assert (found["split"], found["images"], found["images_skipped"]) == ("test", 9, 1)
     assert found["accuracy_top1"] >= 0.9
     assert found["accuracy_top5"] is None
     assert np.sum(found["confusion_matrix"]) == 9

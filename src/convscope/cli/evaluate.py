@@ -68,16 +68,16 @@ def command(
         return
     scores = found.scores
     if isinstance(scores, LabelScores):
-        lines = label_headline(scores)
+        lines = label_headline(scores, found.loss_name)
         tables = [label_per_class_table(scores), label_mistakes_table(scores)]
     else:
-        lines = headline(scores)
+        lines = headline(scores, found.loss_name)
         tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
     echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
     for note in (*found.notes, *found.cautions):
         echo(f"note: {note}")
-    if found.kept_out:
-        echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+    if found.skipped:
+        echo(f"note: {plural(found.skipped, 'image')} of {found.data} can't be read: skipped")
     if found.one_view is not None:
         lines.append(("with one view", percent(found.one_view, decimals=2)))
     echo()
@@ -89,7 +89,7 @@ def command(
             print_table(table)
 
 
-def headline(scores: Scores) -> list[tuple[str, str]]:
+def headline(scores: Scores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main scores, as text."""
     right = int(scores.confusion.trace())
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
@@ -97,7 +97,7 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
     lines.append(("macro F1", percent(scores.macro_f1, decimals=2)))
     if scores.accuracy_top5 is not None:
         lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
-    lines.append(("cross-entropy", loss(scores.loss)))
+    lines.append((loss_name, loss(scores.loss)))
     lines.append(("calibration error", percent(scores.calibration_error)))
     return lines
 
@@ -141,7 +141,7 @@ def mistakes_table(scores: Scores) -> Table | None:
     return Table.of(columns, rows, title=shown)
 
 
-def label_headline(scores: LabelScores) -> list[tuple[str, str]]:
+def label_headline(scores: LabelScores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main multi-label scores, as text."""
     counted = len(scores.classes) - len(scores.unmeasured)
     lines = [
@@ -150,7 +150,7 @@ def label_headline(scores: LabelScores) -> list[tuple[str, str]]:
         ("exact match", percent(scores.exact_match, decimals=2)),
         ("macro F1", percent(scores.macro_f1)),
         ("micro F1", percent(scores.micro_f1)),
-        ("loss", loss(scores.loss)),
+        (loss_name, loss(scores.loss)),
     ]
     if scores.unmeasured:
         lines.append(("no images of", ", ".join(scores.unmeasured)))
