@@ -56,5 +56,5 @@ def test_a_class_without_images_has_no_bar_and_is_named() -> None:
     drawing = page.split("<svg")[1].split("</svg>")[0]
     assert "dog" in drawing and "never" not in drawing
     assert "Not in the means, for no image shows them: never." in page
-    assert ("no images of", "never") in evaluate.label_headline(scores())
-    assert dict(evaluate.label_headline(scores()))["mAP"].endswith("(mean over 2 classes)")
+    assert ("no images of", "never") in evaluate.label_headline(scores(), "multi-label")
+    assert dict(evaluate.label_headline(scores(), "multi-label"))["mAP"].endswith("(mean over 2 classes)")

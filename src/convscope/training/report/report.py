@@ -238,7 +238,8 @@ def _filters(report: TrainingReport) -> Iterator[Section]:
     count, _, height, width = weights.shape
     largest = largest_weight(weights)
     alt = f"the {count} filters of {name}, each {height} by {width}"
-    colour = "Colours are the three input channels" if weights.shape[1] == 3 else "The mean over the input channels"
+    channels = {1: "Grey levels are weights", 3: "Colours are the weights of the three input channels"}
+    colour = channels.get(weights.shape[1], "Grey levels are the mean weight over the input channels")
     caption = f"{count} filters of {name}, {height}×{width}. {colour}; all filters share one scale."
     blocks = (Image(filter_sheet(weights, largest), alt, caption), Figure(partial(colour_bar, largest)))
     yield Section("First-layer filters", blocks, page_only=True)
@@ -283,6 +284,8 @@ def _files(report: TrainingReport) -> Section:
         ("checkpoint/", "the state to resume from: convscope train --resume"),
         ("metrics.csv", "a row an epoch"),
         ("log.txt", "messages, with the time"),
+        ("events.jsonl", "the same as JSON, an event a line"),
+        ("status.json", "the state of the run: its epoch, and how it ended"),
         *([("split.csv", "which image went where")] if report.dataset.made_splits else []),
         ("report.html", "this page"),
     ]
