@@ -17,7 +17,7 @@ from math import prod
 from convscope.geometry.taps import TapTable
 
 
-class Status(IntEnum):
+class ReachStatus(IntEnum):
     """How far an answer about reach can be trusted; a path is as good as its worst step."""
 
     EXACT = 0  # position by position

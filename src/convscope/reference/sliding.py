@@ -21,7 +21,7 @@ from convscope.geometry.convolution import windows as geometry_windows
 from convscope.geometry.window import Padding, Window
 
 Array = NDArray[Any]
-Setting = int | Sequence[int]
+PerAxis = int | Sequence[int]
 Paddings = Padding | Sequence[int | tuple[int, int]]
 
 # Columns are made and used a block at a time: a block that stays in the cache is twice as fast as one that does not.
@@ -38,7 +38,7 @@ def channels_of(x: Array) -> str:
 
 
 def layer_windows(
-    kernel_size: Sequence[int], *, stride: Setting, padding: Paddings, dilation: Setting
+    kernel_size: Sequence[int], *, stride: PerAxis, padding: Paddings, dilation: PerAxis
 ) -> tuple[Window, ...]:
     """One window per axis; beyond PyTorch's settings, an axis's padding may be a pair (before, after).
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from convscope.data.pixels.decode import decode_image
-from convscope.data.records import ImageSet, Problem, Progress, no_progress
+from convscope.data.records import ImageSet, Problem
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import usable_device
+from convscope.report.progress import Progress, no_progress
 from convscope.report.shell import shell_quote
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
