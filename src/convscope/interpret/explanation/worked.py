@@ -84,9 +84,43 @@ class Worked:
         """The cell, as we compute it."""
         return self.lines[-1].number
 
+    def largest(self, limit: int | None) -> list[tuple[Operands, Coordinates, float]]:
+        """Return the operands that add the most: whose they are, their index, what they add; padding is left out.
+
+        Of a choice only the winner, of a softmax the cell's own score first.
+        """
+        found: list[tuple[Operands, Coordinates, float]] = []
+        for operands in self.operands:
+            added = operands.contributions
+            inside = np.broadcast_to(operands.inside, added.shape)
+            order = np.argsort(np.where(inside, -sizes_of(added), 1.0), axis=None, kind="stable")[: inside.sum()]
+            if self.winner is not None:
+                order = np.asarray([np.ravel_multi_index(self.winner, added.shape)])
+            for flat in order[:limit]:
+                index = tuple(int(i) for i in np.unravel_index(int(flat), added.shape))
+                found.append((operands, index, float(added[index])))
+        return sorted(found, key=lambda one: -float(sizes_of(one[2])))[:limit]
+
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
+    def by_channel(self) -> list[tuple[int, float]]:
+        """Return of a window over several channels each channel of the input and what it adds, the largest first."""
+        if self.kind != "products" or self.operands[0].numbers.ndim < 2:
+            return []
+        operands = self.operands[0]
+        sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
+        channels = operands.channels
+        order = np.argsort(-sizes_of(sums), kind="stable")
+        return [(channels[i], float(sums[i])) for i in order]
+
 
 # How a cell of one operation is worked out: the node, the numbers of its inputs, the cell.
 Way = Callable[[Node, NumberAt, Coordinates], Worked]
+
+
+def sizes_of(added: Array | float) -> Array:
+    """Return sizes to sort by: what is no number (nan) counts as much as an infinity."""
+    sizes: Array = np.nan_to_num(np.abs(np.asarray(added)), nan=np.inf, posinf=np.inf)
+    return sizes
 
 
 def scalar(value: float | np.floating[Any]) -> float:
