@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.reference.convolution import convolve, convolve_backward
-from convscope.reference.sliding import Array
 
 RUNS = 15
 BATCH, SIZE, IN_CHANNELS, OUT_CHANNELS, KERNEL = 128, 16, 32, 64, 3

@@ -10,13 +10,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "convscope"
 
 # Names that stand in several files, at most five, each with the reason.
-ALLOWED = {
-    "Array": "each package's array without torch or of torch: rooms that do not import each other",
-    "Floats": "float64 arrays, as `Array`",
-    "Integers": "int64 arrays, as `Array`",
-    "Shape": "a tuple of sizes, as `Array`",
-    "Weights": "tensors by name, as read from a file and as fitted to a network",
-}
+ALLOWED: dict[str, str] = {}
 
 
 def named(statement: ast.stmt) -> list[str]:

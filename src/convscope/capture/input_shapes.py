@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from convscope.arrays import Shape
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.report import units
-
-Shape = tuple[int, ...]
 
 # How many axes a sample has, by the first layer that says so: (C, L), (C, H, W) or (C, D, H, W).
 _SAMPLE_AXES: tuple[tuple[tuple[type[nn.Module], ...], int], ...] = (

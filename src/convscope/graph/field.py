@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Shape
 from convscope.errors import GeometryError
 from convscope.geometry.relation import (
     Concat,
@@ -40,7 +41,6 @@ from convscope.graph.uniform import spread_reshape
 
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]
-Shape = tuple[int, ...]
 
 
 class ReachWalk:

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.capture.load import load
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
-from convscope.interpret.execution.torch_executor import Array, TorchExecutor, as_array
+from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.nets.modules import preserved_rng
 from convscope.report.table import Column, Row, Table, table_text
 

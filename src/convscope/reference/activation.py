@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from convscope.reference.sliding import Array
+from convscope.arrays import Array
 
 
 def relu(x: Array) -> Array:

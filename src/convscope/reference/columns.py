@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.window import Window
-from convscope.reference.sliding import Array, blocks, tap_slices, window_view
+from convscope.reference.sliding import blocks, tap_slices, window_view
 
 ColumnSlices = tuple[slice, slice, slice]  # of (groups, N, first spatial axis)
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.cost import require_groups
 from convscope.reference.columns import ColumnPlan, require_spatial, split_groups, workspace
 from convscope.reference.sliding import (
-    Array,
     Paddings,
     PerAxis,
     channels_first,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 
 def dropout_mask(shape: Sequence[int], *, rate: float, generator: np.random.Generator) -> Array:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.reference.convolution import convolve, convolve_backward
 from convscope.reference.optimizer import SGD
-from convscope.reference.sliding import Array
 
 NUMBERS: Array = np.array([
     [3, 0, 1, 2, 7, 4],

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 ForwardFunction = Callable[..., Array]
 Backward = Callable[..., Array | Sequence[Array]]

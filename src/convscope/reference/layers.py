@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.reference import activation
 from convscope.reference.convolution import convolve, convolve_backward
@@ -18,7 +19,7 @@ from convscope.reference.dropout import dropout, dropout_backward, dropout_mask
 from convscope.reference.linear import flatten, flatten_backward, linear, linear_backward
 from convscope.reference.normalization import batch_norm, batch_norm_backward, batch_statistics
 from convscope.reference.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
-from convscope.reference.sliding import Array, Paddings, PerAxis
+from convscope.reference.sliding import Paddings, PerAxis
 
 Dtype = type[np.float32] | type[np.float64]
 

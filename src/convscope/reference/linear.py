@@ -7,8 +7,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import DataError, GeometryError
 from convscope.reference.activation import log_softmax, sigmoid, softmax
-from convscope.reference.sliding import Array
 
 
 def softmax_cross_entropy(scores: Array, labels: Array) -> float:

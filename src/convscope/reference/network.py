@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import DataError
 from convscope.reference.layers import Activation, AveragePool, Convolution, Dtype, Flatten, Linear, TrainableLayer
 from convscope.reference.loss import softmax_cross_entropy, softmax_cross_entropy_backward
 from convscope.reference.optimizer import Optimizer
-from convscope.reference.sliding import Array
 
 
 class Network:

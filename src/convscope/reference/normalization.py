@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array, channels_of
+from convscope.reference.sliding import channels_of
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:

@@ -13,12 +13,12 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.pooling import adaptive_ranges, pooling_windows
 from convscope.geometry.window import Window
 from convscope.reference.sliding import (
-    Array,
     PerAxis,
     channels_first,
     channels_last,

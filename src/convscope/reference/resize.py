@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.resize import resize_taps, source_coordinates
-from convscope.reference.sliding import Array, require_grad_shape
+from convscope.reference.sliding import require_grad_shape
 
 NumpyResizeMode = Literal["nearest", "nearest-exact", "linear"]
 

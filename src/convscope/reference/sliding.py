@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import output_sizes, per_axis
 from convscope.geometry.convolution import windows as geometry_windows
 from convscope.geometry.window import Padding, Window
 
-Array = NDArray[Any]
 PerAxis = int | Sequence[int]
 Paddings = Padding | Sequence[int | tuple[int, int]]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import TransposedWindow, per_axis
 from convscope.geometry.cost import require_groups
@@ -14,7 +15,6 @@ from convscope.geometry.window import Window
 from convscope.reference.columns import ColumnPlan, require_spatial
 from convscope.reference.convolution import convolve
 from convscope.reference.sliding import (
-    Array,
     PerAxis,
     channels_first,
     channels_last,

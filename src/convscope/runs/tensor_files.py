@@ -14,14 +14,13 @@ from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.regular import UnreadableError, open_regular
 from convscope.nets.modules import preserved_rng
 from convscope.nets.weights.digest import sealed
+from convscope.nets.weights.fit import Weights
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.ensemble import Averaged
 
 NOTE = "convscope"
-
-Weights = dict[str, Tensor]
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:

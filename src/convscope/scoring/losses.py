@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convscope.arrays import Floats
 from convscope.errors import RunError
 
-Floats = npt.NDArray[np.float64]
 TargetArray = npt.NDArray[np.generic]
 
 # A probability below this counts as this in a loss that is taken from probabilities.

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from convscope.arrays import Floats
 from convscope.data.records import ImageSet
 from convscope.scoring.metrics import Scores, score
 from convscope.scoring.multi_label import LabelScores, mean_average_precision, score_labels
 from convscope.scoring.objective import Objective
 
-Floats = npt.NDArray[np.float64]
 AnyScores: TypeAlias = Scores | LabelScores
 
 

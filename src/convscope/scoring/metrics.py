@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Floats, Integers
 from convscope.errors import DataError
 from convscope.scoring.objective import Objective
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Floats
 from convscope.data.records import Targets
 from convscope.errors import DataError
 from convscope.scoring.objective import Objective
-
-Floats = npt.NDArray[np.float64]
 
 # From this probability on, a class counts as shown.
 THRESHOLD = 0.5

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convscope.arrays import Floats
 from convscope.errors import RunError, did_you_mean
 from convscope.recipe.class_weights import class_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.scoring.losses import LOSSES, Floats, Loss, TargetArray
+from convscope.scoring.losses import LOSSES, Loss, TargetArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convscope.arrays import Array
 from convscope.capture.recording.aliasing import SavedBuffers, Tracked, catch_up, record_write, signature_of
 from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
-from convscope.capture.recording.numbers import Array, NeedsNumbersError, as_array, convert, unmasked
+from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of

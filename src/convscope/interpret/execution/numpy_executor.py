@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_arrays import ARRAY_OPERATORS, NumpyOperator
 from convscope.interpret.execution.numpy_layers import LAYER_OPERATORS
-from convscope.reference.sliding import Array
 
 NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS}
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
-
-Array = npt.NDArray[Any]
 
 # A view of a channels-last tensor may not exist where one of the contiguous tensor did: a reshape has the same numbers.
 _ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,

@@ -7,18 +7,10 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
-from convscope.interpret.explanation.worked import (
-    Array,
-    Coordinates,
-    NumberAt,
-    Operands,
-    Worked,
-    WorkedLine,
-    one,
-    ref,
-)
+from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
 from convscope.reference.activation import sigmoid
 
 

@@ -6,10 +6,10 @@ from math import sqrt
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Node
 from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.worked import (
-    Array,
     Coordinates,
     NumberAt,
     Operands,

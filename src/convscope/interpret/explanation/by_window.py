@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.geometry.pooling import adaptive_ranges
 from convscope.graph.records import Node
 from convscope.interpret.explanation.worked import (
-    Array,
     Coordinates,
     NumberAt,
     Operands,

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.explanation.patch_drawing import matrix, row_of_matrices
 from convscope.interpret.explanation.patch_text import beside, grid, worked_example
-from convscope.interpret.explanation.worked import Array
 from convscope.reference.edges import (
     BRIGHT_LEFT,
     CORNERS,

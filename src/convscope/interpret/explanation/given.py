@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.data.batches import to_floats
 from convscope.data.inputs.array_file import is_array_file, read_array
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
@@ -21,7 +22,6 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, DataError
 from convscope.files.regular import read_bytes, refused_as
 from convscope.interpret.explanation.layout import understood
-from convscope.interpret.explanation.worked import Array
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.geometry.axis_names import axis_names
 from convscope.interpret.explanation.given import drawn
-from convscope.interpret.explanation.worked import Array
 from convscope.report.charts import PlotBox, picture
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
@@ -19,7 +20,7 @@ from convscope.interpret.explanation.cell import cell_position, worked
 from convscope.interpret.explanation.input_box import PixelBox
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
-from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
+from convscope.interpret.explanation.worked import Coordinates, Worked, WorkedLine
 
 # After these nothing new is read: they are shown below a cell, as what becomes of it.
 _FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",

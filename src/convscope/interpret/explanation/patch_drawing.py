@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.explanation.patch_text import decimals
-from convscope.interpret.explanation.worked import Array
 from convscope.report.svg import Colour, Drawing, Element, element, group, line, rectangle, text, text_width
 
 CELL = (54.0, 30.0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.interpret.explanation.worked import Array
+from convscope.arrays import Array
 from convscope.report.table import display_width
 
 PADDING = "·"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
@@ -17,7 +18,7 @@ from convscope.graph.summary import own_windows
 from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.input_box import PixelBox, input_drawing
 from convscope.interpret.explanation.patch_text import ink
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
+from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
 from convscope.report import units
 from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section

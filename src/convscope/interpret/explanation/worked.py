@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from convscope.arrays import Array
 from convscope.graph.records import Argument, Node, Ref
 
-Array = npt.NDArray[Any]
 WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
 Coordinates = tuple[int, ...]
 NumberAt = Callable[[int], Array]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.explanation.patch_drawing import (
     largest_of,
     matrix,
@@ -14,7 +15,7 @@ from convscope.interpret.explanation.patch_drawing import (
     rows_drawing,
 )
 from convscope.interpret.explanation.patch_text import grid, ink, row_lines, signed, worked_example
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
+from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.report.document import Block, Code, Figure, Paragraph
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Table
