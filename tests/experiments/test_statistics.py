@@ -12,7 +12,7 @@ from scipy import stats
 from convscope.experiments.ablation.findings import compare_with_notes, find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
-from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
+from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference, student_t
 from convscope.experiments.ablation.text import ablation_table, order_lines
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant
@@ -26,6 +26,12 @@ def test_an_interval_is_scipys(values: list[float]) -> None:
     assert found is not None and found.low is not None and found.high is not None
     wanted = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
     assert (found.low, found.high) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("degrees", [*range(1, 12), 29, 100, 1001])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_students_t_is_scipys(degrees: int, confidence: float) -> None:
+    assert student_t(degrees, confidence) == pytest.approx(stats.t.ppf((1 + confidence) / 2, degrees), rel=1e-10)
 
 
 def test_an_interval_by_hand() -> None:

@@ -70,7 +70,7 @@ def transposed_convolve_backward(
     output_padding: PerAxis = 0,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `transposed_convolve` for the input, the weight and the bias: a convolution again.
+    """Return the gradients of `transposed_convolve` for the input, the weight and the bias: a convolution again.
 
     Raises:
         GeometryError: shapes that do not fit.

@@ -36,8 +36,6 @@ def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     >>> estimate([1.0, 2.0, 3.0])
     Estimate(mean=2.0, low=-0.4841377117..., high=4.4841377117..., count=3)
     """
-    from scipy.special import stdtrit
-
     n = len(values)
     if not n:
         return None
@@ -45,8 +43,35 @@ def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     if n == 1:
         return Estimate(mean, None, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * deviation / math.sqrt(n)
+    half = student_t(n - 1, confidence) * deviation / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
+
+
+def student_t(degrees: int, confidence: float) -> float:
+    """Return the t below which |T| stays with probability `confidence`, T having Student's t with these degrees.
+
+    >>> round(student_t(1, 0.95), 4), round(student_t(4, 0.95), 4)
+    (12.7062, 2.7764)
+    """
+    # In the angle atan(t / sqrt(degrees)) the probability is a finite sum, and rises: it is bisected to the last digit.
+    low, high = 0.0, math.pi / 2
+    while low < (middle := (low + high) / 2) < high:
+        if _probability_within(middle, degrees) < confidence:
+            low = middle
+        else:
+            high = middle
+    return math.tan(low) * math.sqrt(degrees)
+
+
+def _probability_within(angle: float, degrees: int) -> float:
+    """Return P(|T| < t) with angle = atan(t / sqrt(degrees)) (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4)."""
+    sine, square = math.sin(angle), math.cos(angle) ** 2
+    odd = degrees % 2
+    term = total = 0.0 if degrees == 1 else (math.cos(angle) if odd else 1.0)
+    for power in range(2 + odd, degrees - 1, 2):
+        term *= square * (power - 1) / power
+        total += term
+    return (angle + sine * total) * 2 / math.pi if odd else sine * total
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
