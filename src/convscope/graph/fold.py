@@ -78,7 +78,7 @@ class _TreeItem:
 
 
 def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> tuple[FoldedLine, ...]:
-    """The lines of the module tree.
+    """Return the lines of the module tree.
 
     Args:
         graph: the network.

@@ -221,7 +221,7 @@ def _classes(
     """Return the classes in the order of their numbers, and whether images have several."""
     kinds = {sample.stated[:1] == (SEVERAL_LABELS,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
-        raise DataError(f"{shown}: some images have one label and others a list of labels: say it one way")
+        raise DataError(f"{shown}: some images have one label and others a list of labels: use one form")
     several = kinds == {True}
     learned = found[next(iter(found))]
     if several:

@@ -65,7 +65,7 @@ class Lens:
         self._arrays: dict[int, Array] = {}
 
     def numbers(self, value: int) -> Array:
-        """A value's numbers as torch computed them, as float64."""
+        """Return a value's numbers as torch computed them, as float64."""
         if value not in self._arrays:
             self._arrays[value] = self.executor.array(value)
         return self._arrays[value]

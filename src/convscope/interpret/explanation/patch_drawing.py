@@ -30,7 +30,7 @@ def matrix(
     digits: int = 3,
     wide: bool | None = None,
 ) -> tuple[Element, float, float]:
-    """A matrix `(rows, columns)` with its title above, and its width and height.
+    """Return a matrix `(rows, columns)` with its title above, and its width and height.
 
     Args:
         values: numbers; blue above zero, orange below, the stronger the larger.
