@@ -18,7 +18,7 @@ from convscope.data.records import LARGEST_SIDE, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.doctor.breakdown import time_by_kind
 from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
-from convscope.graph.training_cost import TrainingMacs, training_macs
+from convscope.graph.figures import TrainingMacs, training_macs
 from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine

@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import nn
 
-from convscope.capture.training import training_memory
+from convscope.capture.capture import training_memory
 from convscope.data.open import Probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
