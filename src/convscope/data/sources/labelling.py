@@ -98,7 +98,7 @@ def _is_class(sheet: Sheet, place: int) -> bool:
 def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Labelling:
     """Return the classes of each row, at least two of them if they are to be learned, in the order of `class_order`.
 
-    Raises DataError for labels that are empty, or that an eye can't tell apart.
+    Raises DataError for labels that are empty, or that look alike.
     """
     notes: list[str] = []
     if columns.label is not None:
