@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import RelationStep, Status
+from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
@@ -95,7 +95,7 @@ class Path:
     source: int
     output: int
     steps: tuple[RelationStep, ...] = ()
-    status: Status = Status.EXACT
+    status: ReachStatus = ReachStatus.EXACT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.checked import Json
 from convscope.geometry.axis_names import axis_letters, axis_names
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.layer_names import find
 from convscope.graph.propagate import Source, propagate
@@ -61,7 +61,7 @@ class CellField:
     mask: npt.NDArray[np.bool_]
     share: npt.NDArray[np.float64]
     blocks: tuple[tuple[int, int, int], ...]
-    status: Status
+    status: ReachStatus
 
     @property
     def read(self) -> int:
@@ -141,7 +141,7 @@ class CellField:
         return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
 
     def _facts(self) -> list[str]:
-        if self.status is Status.UNKNOWN:
+        if self.status is ReachStatus.UNKNOWN:
             return ["unknown: an operation on the way is not known, so what it reads can't be said"]
         if self.hull == 0:
             return [f"reads nothing of {self.source}"]

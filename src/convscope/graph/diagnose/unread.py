@@ -10,7 +10,7 @@ import numpy as np
 from convscope.geometry.axis_names import axis_names
 from convscope.geometry.relation import Mix, Taps
 from convscope.geometry.taps import TapTable
-from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by, share
+from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
 from convscope.graph.records import Node, Path
 from convscope.graph.vocabulary import MOVES
 
@@ -39,7 +39,7 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
         window, size = next((w, n) for w, n, u in zip(windows, sizes, unread, strict=True) if u)
         inside = any(u and min(u) < n - window.stride for u, n in zip(unread, sizes, strict=True))
         short = window.stride - window.remainder(size)
-        severity: Severity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
+        severity: FindingSeverity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
         yield DesignWarning(
             layer=subject.name(node),
             kind="never-read",
