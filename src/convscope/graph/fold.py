@@ -114,7 +114,7 @@ def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) ->
 
 
 def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
-    """Number an item by what it is, so that equal numbers mean alike; the item's own name does not count."""
+    """Return a number for an item, equal for items that are alike apart from their own names."""
     layer = item.layer
     key: object
     if layer is not None:
