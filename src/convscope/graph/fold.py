@@ -25,13 +25,13 @@ class FoldedLine:
     Args:
         role: "layer", "heading" (a container whose layers follow), "folded" (`count` blocks like `like`), or
             "collapsed" (a container whose layers are not shown).
-        depth: the level of nesting, from 0.
+        depth: how deep it stands, from 0.
         name: path of the module, or of the first of the folded ones.
         until: path of the last of the folded ones.
         like: path of the block that they are like.
-        count: the number of modules that the line represents.
+        count: how many modules the line stands for.
         kind: the modules' class; "" for functional operations.
-        layers: the layers that it represents; a heading's are on the lines after it as well.
+        layers: the layers that it stands for; a heading's stand on the lines that follow it as well.
     """
 
     role: Literal["layer", "heading", "folded", "collapsed"]
@@ -114,7 +114,7 @@ def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) ->
 
 
 def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
-    """Return a number for an item, equal for items that are alike apart from their own names."""
+    """Return a number for an item that equal items share; the item's own name does not count."""
     layer = item.layer
     key: object
     if layer is not None:

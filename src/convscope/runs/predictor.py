@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from convscope.arrays import Floats
 from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
@@ -30,7 +30,6 @@ from convscope.scoring.test_time_augmentation import ONE, require_views
 
 BATCH_SIZE = 64
 MOST_THREADS = 16
-Floats = npt.NDArray[np.float64]
 
 
 class ClassProbability(NamedTuple):
