@@ -124,7 +124,7 @@ def training_memory(
 
 
 def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
-    """Run on real numbers, if there are any or they fit into memory; otherwise the partial graph stands."""
+    """Run on real numbers, if they are given or fit into memory; otherwise keep the partial graph."""
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from convscope.geometry.taps import TapTable
 
-Element = TypeVar("Element", bound=np.generic)
+Number = TypeVar("Number", bound=np.generic)
 
 
 class ReachStatus(IntEnum):
@@ -142,7 +142,7 @@ def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[ra
     return tuple(blocks)
 
 
-def spread_reshape(array: npt.NDArray[Element], old: tuple[int, ...], new: tuple[int, ...]) -> npt.NDArray[Element]:
+def spread_reshape(array: npt.NDArray[Number], old: tuple[int, ...], new: tuple[int, ...]) -> npt.NDArray[Number]:
     """Reshape an array that stands for shape `old`, with size 1 along axes where nothing varies, to shape `new`.
 
     Only blocks of axes in which something varies are written out.

@@ -25,13 +25,13 @@ class FoldedLine:
     Args:
         role: "layer", "heading" (a container whose layers follow), "folded" (`count` blocks like `like`), or
             "collapsed" (a container whose layers are not shown).
-        depth: how deep it stands, from 0.
+        depth: the level of nesting, from 0.
         name: path of the module, or of the first of the folded ones.
         until: path of the last of the folded ones.
         like: path of the block that they are like.
-        count: how many modules the line stands for.
+        count: the number of modules that the line represents.
         kind: the modules' class; "" for functional operations.
-        layers: the layers that it stands for; a heading's stand on the lines that follow it as well.
+        layers: the layers that it represents; a heading's are on the lines after it as well.
     """
 
     role: Literal["layer", "heading", "folded", "collapsed"]

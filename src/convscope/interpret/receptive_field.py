@@ -38,7 +38,7 @@ class CellField:
     Args:
         network: its name.
         layer: the layer that holds the cell.
-        position: the cell in the layer's output, batch included; None along an axis stands for all of it.
+        position: the cell in the layer's output, batch included; None along an axis means all of it.
         shape: the output's shape, batch included.
         source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
         source_shape: its shape, batch included.
@@ -179,7 +179,7 @@ class CellField:
 
 
 def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
-    """Return a plane summed over the blocks that a character stands for, each twice as high as it is wide."""
+    """Return a plane summed over the blocks of each character, each twice as high as it is wide."""
     step = max(1, -(-plane.shape[1] // widest))
     rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
     padded = np.zeros((rows * 2 * step, columns * step))

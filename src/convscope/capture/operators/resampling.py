@@ -13,7 +13,7 @@ from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
 
 
 def _scales(call: Call, dimensions: int) -> Sequence[float | None]:
-    """Scale factors by axis where PyTorch was told to use them: `.vec` overloads hold a list, others name each."""
+    """Return the scale factors by axis, if PyTorch uses them: `.vec` overloads hold a list, others name each."""
     if "scale_factors" in call.arguments:
         return call.arguments["scale_factors"] or (None,) * dimensions
     names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]

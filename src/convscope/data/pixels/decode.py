@@ -1,7 +1,7 @@
 """Decode an image file to pixels, uint8 (H, W, C), as the model's decoding states.
 
 A JPEG goes through simplejpeg where that is installed, everything else through Pillow; the pixels are the same, since
-both stand on libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
+both use libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
 decoded whole and then resized: libjpeg's scaled decoding is faster for photographs of twice the size and more, and
 differs by up to 50 levels.
 Colour profiles are not applied. Of several frames or pages the first is taken.

@@ -100,7 +100,7 @@ def read_labels(
 ) -> Labelling:
     """Return the classes of each row, at least two of them if they are to be learned, in the order of `class_order`.
 
-    Raises DataError for labels that are empty, or that an eye can't tell apart.
+    Raises DataError for labels that are empty, or that look alike.
     """
     notes: list[str] = []
     if columns.label is not None:

@@ -1,4 +1,4 @@
-"""Findings about maps: positions that nothing reads, told apart from those that a copy of the map still shows."""
+"""Findings about maps: positions that nothing reads, not even in a copy of the map."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _only_moves_along_axes(node: Node, path: Path) -> bool:
 def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
     """By value: the positions along each spatial axis that nothing reads, not even through copies of the value.
 
-    Values that nothing reads at all have no entry; they are no one's loss.
+    Values that nothing reads at all have no entry.
     """
     readers: dict[int, list[tuple[Node, Path | None]]] = {}
     for node in subject.nodes:

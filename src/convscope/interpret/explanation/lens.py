@@ -36,7 +36,7 @@ class Lens:
         inputs: the model's input tensors; the first sample of a batch is the one that is explained.
         name: what to call the model.
         pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
-        notes: what a reader should know, such as that the weights are random.
+        notes: remarks, such as that the weights are random.
 
     Raises:
         CaptureError: the model does not run on these inputs.

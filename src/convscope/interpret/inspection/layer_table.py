@@ -52,7 +52,7 @@ def layer_table(
         formulas: a column with how the MACs come about.
         wide: columns for where fields start and for memory.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
-        title: what stands above.
+        title: the heading.
     """
     columns = [
         *_COLUMNS,
