@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
-from convscope.data.records import Decoding, ImageSet, Pixels, Progress, no_progress
+from convscope.arrays import Floats
+from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
+from convscope.report.progress import Progress, no_progress
 from convscope.runs.image_items import ImageItem, image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
@@ -29,7 +30,6 @@ from convscope.scoring.test_time_augmentation import ONE, require_views
 
 BATCH_SIZE = 64
 MOST_THREADS = 16
-Floats = npt.NDArray[np.float64]
 
 
 class ClassProbability(NamedTuple):
