@@ -76,7 +76,7 @@ class Job:
 
 
 def hash_of(dataset: Dataset) -> str:
-    """A hash of which image is in which split with which label."""
+    """Return a hash of which image is in which split with which label."""
     digest = hashlib.sha256()
     for split, images in dataset.splits.items():
         names = (short_name(name, dataset) for name in images.names)
@@ -148,7 +148,7 @@ def tell_unreadable(job: Job) -> None:
 
 
 def in_short(problems: Sequence[Problem]) -> str:
-    """The first three problems, and how many more there are."""
+    """Return the first three problems, and how many more there are."""
     shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
     return shown + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")
 
@@ -160,7 +160,7 @@ def write_metrics(job: Job) -> None:
 
 
 def _checkpoint(job: Job) -> Checkpoint:
-    """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
+    """Return a checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
     progress = RunProgress(
@@ -220,7 +220,7 @@ def restore(job: Job) -> None:
 
 
 def _kept_best(job: Job, saved: Best) -> Best:
-    """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
+    """Return the best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
 
     They are later where the newest checkpoint can't be read, and training goes on from the one before.
     """
@@ -254,7 +254,7 @@ def write_split(run: Run, dataset: Dataset) -> None:
 
 
 def _bits_depend_on(job: Job) -> dict[str, object]:
-    """What a result's last digits depend on, on one kind of machine."""
+    """Return the software and settings that a result's last digits depend on."""
     resolved = job.resolved
     return {
         "torch": torch.__version__,

@@ -24,14 +24,14 @@ from convscope.training.start import network_options
 
 
 def lasting_source(found: Probe) -> str:
-    """The source as it can be found again from another folder."""
+    """Return the source as it can be found again from another folder."""
     return found.source if found.source in BUILT_IN else os.path.realpath(found.source)
 
 
 def open_images(
     found: Probe, resolved: ResolvedRecipe, listener: Listener, cache_directory: Path | None
 ) -> tuple[Dataset, ImageSet]:
-    """The images of a settled recipe, and those to train on. Raises RunError where there are none."""
+    """Return the images of a settled recipe, and those to train on. Raises RunError where there are none."""
     recipe = resolved.recipe
     streamed = recipe.stream == "yes"
     try:
@@ -57,7 +57,7 @@ def open_images(
 
 
 def spec_of(resolved: ResolvedRecipe, dataset: Dataset, train: ImageSet) -> ModelSpec:
-    """What is to be trained, and how images are prepared for it."""
+    """Return the model's spec: the network and the preprocessing."""
     return ModelSpec(
         name=str(resolved.recipe.model),
         options=network_options(resolved.recipe),

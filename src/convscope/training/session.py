@@ -151,7 +151,7 @@ def _train_new(
 def _settled_start(
     group: ProcessGroup, recipe: Recipe, found: Probe, cache_directory: Path | None
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...], Start | None]:
-    """The recipe with nothing left open, what there is to say of the memory, and what the run starts from.
+    """Return the recipe with nothing left open, what there is to say of the memory, and what the run starts from.
 
     The weights decide which parts can be frozen, and that changes what a step needs: the recipe is settled again.
     """
@@ -232,7 +232,7 @@ def _go_on(
 
 
 def _has_all_epochs_alone(job: Job) -> bool:
-    """Whether all epochs are trained, but the weights or the report of them are not written."""
+    """Return whether all epochs are trained, but the weights or the report of them are not written."""
     best = job.state.best
     return job.state.epoch >= job.resolved.epochs and best is not None and not is_finished(job.run, best.measures)
 
@@ -293,7 +293,7 @@ def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
 
 
 def _with_half_the_batch(job: Job, found: Probe) -> Job:
-    """The job with half as many images a step, from its newest checkpoint or from the start."""
+    """Return the job with half as many images a step, from its newest checkpoint or from the start."""
     resolved = with_batch(job.resolved, job.resolved.batch_size // 2)
     job.notify(
         f"memory: it does not hold a step of {job.resolved.batch_size} images: {followed(resolved, job.resolved)}"
@@ -313,7 +313,7 @@ def _with_half_the_batch(job: Job, found: Probe) -> Job:
 
 
 def _network_to_go_on(run: Run, spec: ModelSpec, resolved: ResolvedRecipe, train: ImageSet) -> nn.Module:
-    """What the newest checkpoint is put into; where there is none yet, what the run began with."""
+    """Return the network that the newest checkpoint is loaded into; without one, the run's starting network."""
     if saved_checkpoints(run.checkpoints):
         return resumed_network(spec, resolved.recipe)
     start = read_start(resolved.recipe, classes=len(spec.classes), decoding=resolved.decoding)
@@ -322,7 +322,7 @@ def _network_to_go_on(run: Run, spec: ModelSpec, resolved: ResolvedRecipe, train
 
 
 def _fit(job: Job, request: StopRequest) -> str:
-    """Run the loop; says how it ended."""
+    """Run the loop, and return how it ended."""
     settings = job.settings
     _stand_together(job)
     try:
@@ -358,13 +358,13 @@ def _fit(job: Job, request: StopRequest) -> str:
 
 
 def _what_is_kept(job: Job) -> str:
-    """What is left of a run that could not go on, in words."""
+    """Describe the files kept of a run that stopped early."""
     kept = job.state.best
     return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
 
 
 def _log(job: Job, line: str) -> None:
-    """Put into the log what the user is told by an error."""
+    """Add the line of an error to the log."""
     if job.group.first:
         job.run.log(line)
 
@@ -381,7 +381,7 @@ def _stand_together(job: Job) -> None:
 
 
 def _locked(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
-    """The run's lock, held by the process that writes."""
+    """Return the run's lock, held by the process that writes."""
     return run.locked() if group.first else nullcontext()
 
 

@@ -183,7 +183,7 @@ def ablate_on(
 def _bench_as_begun(
     run: Run, plan: AblationPlan, recipe: Recipe, found: Probe, listener: Listener, cache: Path | None
 ) -> Bench:
-    """The images as they were when the ablation was begun; raises RunError where they have changed since."""
+    """Return the images as they were when the ablation was begun; raises RunError where they have changed since."""
     bench = open_bench(recipe, found, listener, cache)
     in_text_order = tuple(sorted(found.classes))
     if hash_of(bench.dataset) != plan.data_hash and in_text_order != found.classes:

@@ -28,7 +28,7 @@ def trained_as(resolved: ResolvedRecipe, before: float, network: nn.Module) -> R
 
 
 def changes_told(recipe: Recipe, variant: Variant, whole: nn.Module) -> str:
-    """What a variant's filters are trained with instead of the settled recipe's settings; "" where nothing differs.
+    """Return the settings of a variant's filters that differ from the resolved recipe, as text; "" if none does.
 
     `whole` is the baseline's network, which is left as it is.
     """
@@ -47,7 +47,7 @@ def changes_told(recipe: Recipe, variant: Variant, whole: nn.Module) -> str:
 
 
 def _rate(optimizer: str, batch_size: int, rate: float, before: float, network: nn.Module) -> float | None:
-    """The filters' learning rate where the network has lost its free scale, else None."""
+    """Return the filters' learning rate where the network has lost its free scale, else None."""
     usual = default_learning_rate(optimizer, batch_size, network)
     return None if usual == before or scale_free_of(network) else rate * usual / before
 

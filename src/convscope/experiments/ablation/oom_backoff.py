@@ -36,7 +36,7 @@ def train_halving(series: Series, done: list[Trial]) -> Ablation:
 
 
 def _with_half_the_batch(series: Series, refused: str) -> Series:
-    """The series with half as many images a step, said and written down as its recipe."""
+    """Return the series with half as many images a step, said and written down as its recipe."""
     bench = series.bench
     before = resolve(bench.recipe, bench.found)
     if before.batch_size < 2 * LEAST_BATCH:

@@ -61,12 +61,12 @@ class AblationPlan:
         return [_without_images(variant) for variant in self.variants]
 
     def pending(self, done: Iterable[Trial]) -> list[tuple[Variant, int]]:
-        """What is still to be trained: all variants of a seed before the next seed, so that pairs are there early."""
+        """Return the trainings still to do: all variants of a seed before the next seed, for early pairs."""
         there = {(trial.variant, trial.seed) for trial in done}
         return [(v, seed) for seed in self.seeds for v in self.variants if (v.name, seed) not in there]
 
     def to_json(self) -> str:
-        """The plan as a file holds it."""
+        """Return the plan as a file holds it."""
         values = {
             "format": FORMAT,
             "variants": [variant.name for variant in self.variants],
@@ -101,7 +101,7 @@ def _without_images(variant: Variant) -> Surgery:
 def make_plan(
     resolved: ResolvedRecipe, classes: int, variants: Sequence[Variant], seeds: Sequence[int]
 ) -> AblationPlan:
-    """The baseline and the variants with their costs.
+    """Return the baseline and the variants with their costs.
 
     Raises:
         RunError: a part that surgery can't reach, because the network does not hold it as a module.
@@ -115,7 +115,7 @@ def make_plan(
 
 
 def baseline_network(resolved: ResolvedRecipe, classes: int) -> nn.Module:
-    """The network of the recipe, without memory for its weights."""
+    """Return the network of the recipe, without memory for its weights."""
     with torch.device("meta"):
         return build(
             resolved.recipe.model,
@@ -148,7 +148,7 @@ def write_plan(run: Run, plan: AblationPlan) -> None:
 
 
 def read_plan(run: Run) -> AblationPlan:
-    """The plan of an ablation's directory; raises RunError where it is none."""
+    """Return the plan of an ablation's directory; raises RunError where it is none."""
     path = run.path / PLAN
     if not os.path.lexists(path):
         raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")

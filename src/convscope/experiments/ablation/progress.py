@@ -11,13 +11,13 @@ class AblationListener(Protocol):
     """Somebody who watches an ablation."""
 
     def notify(self, line: str) -> None:
-        """A sentence for the reader."""
+        """Show a message."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Work other than training, such as decoding, moved on."""
 
     def moved(self, share: float, seconds_left: float | None) -> None:
-        """The trainings moved on: the share of all of them that is done, and the time left as far as can be told."""
+        """Show the share of all trainings that is done, and the estimated time left."""
 
 
 class SilentAblation(Silent):

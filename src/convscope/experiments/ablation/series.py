@@ -85,7 +85,7 @@ class Series:
             raise WriteError(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:
-        """What is trained with settings of its own, in words."""
+        """Describe the variants with settings of their own."""
         classes = len(self.bench.spec.classes)
         whole = baseline_network(resolve(self.bench.recipe, self.bench.found), classes)
         lines = (changes_told(self.bench.recipe, variant, whole) for variant in self.plan.variants)
@@ -116,7 +116,7 @@ class Series:
         return ablation
 
     def _trouble(self, done: list[Trial]) -> str:
-        """What to do where every training diverged, in words."""
+        """Return the advice if every training diverged."""
         if not done or any(trial.accuracy is not None for trial in done):
             return ""
         resolved = resolve(self.bench.recipe, self.bench.found)
@@ -158,6 +158,6 @@ class _Clock:
         return (time.monotonic() - self._began) / done * (len(self._shares) - done) if done else None
 
     def moved(self, task: int, share: float) -> None:
-        """A task has come so far."""
+        """Update the progress of a task."""
         self._shares[task] = max(self._shares[task], share)
         self._watcher.moved(sum(self._shares) / len(self._shares), self.left)

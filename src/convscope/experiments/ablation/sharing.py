@@ -29,7 +29,7 @@ def shared_out(
 def share_out(
     jobs: int | Auto, threads: int | Auto, *, runs: int, device: str, step_bytes: int | None
 ) -> tuple[int, int | Auto]:
-    """How many trainings run at once, and the threads of each ("auto": as one training alone would take).
+    """Return how many trainings run at once, and the threads of each ("auto": as one training alone would take).
 
     `step_bytes` is the memory of one training step: on auto, all of them together stay below half of what is free.
 
@@ -53,7 +53,7 @@ def share_out(
 
 
 def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe) -> tuple[int, tuple[Notice, ...]]:
-    """As many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
+    """Return as many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
 
     Raises:
         RunError: it does not hold one.

@@ -85,7 +85,7 @@ class Checkup:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The check-up as JSON can hold it."""
+        """Return the check-up as JSON can hold it."""
         values = asdict(self)
         macs = self.reached.macs
         values["reached"]["macs"] |= {"total": macs.total, "training_flops": macs.flops}
@@ -144,7 +144,7 @@ _BACKENDS: dict[str, Callable[[], Any]] = {
 def _settled(
     model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str, say: Callable[[str], None]
 ) -> ResolvedRecipe:
-    """The network with the settings that a run on many images would have; the built-in digits stand for them."""
+    """Return the network with the settings that a run on many images would have; the built-in digits stand for them."""
     shape = input_shape or catalogue.find(model).input_shape
     _require_image(model, shape, given=input_shape is not None)
     recipe = Recipe(
@@ -215,7 +215,7 @@ def _training_macs(resolved: ResolvedRecipe, spec: ModelSpec) -> TrainingMacs:
 
 
 def _huge_pages_come() -> bool | None:
-    """Whether torch's memory lies in huge pages, seen on a piece of it."""
+    """Return whether torch's memory lies in huge pages, seen on a piece of it."""
     block = torch.zeros(8 * 2**20)
     return huge_pages_taken(block.data_ptr() + block.nbytes // 2)
 

@@ -54,7 +54,7 @@ class EnsembleOutcome:
     cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON can hold it."""
+        """Return the outcome as JSON can hold it."""
         return {
             "run": str(self.run),
             "ending": self.ending,
@@ -169,7 +169,7 @@ def train_ensemble_on(
 
 
 def _is_measured(run: Run) -> bool:
-    """Whether the ensemble's page and its members' accuracies are there."""
+    """Return whether the ensemble's page and its members' accuracies are there."""
     return run.report.is_file() and (run.path / MEMBERS).is_file()
 
 
