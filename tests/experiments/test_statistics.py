@@ -13,7 +13,6 @@ from convscope.experiments.ablation.findings import compare_with_notes, find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference, student_t
-from convscope.experiments.ablation.text import ablation_table, order_lines
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant
 from convscope.recipe.recipe import Recipe
@@ -99,7 +98,7 @@ def _told(**accuracies: tuple[float | None, ...]) -> tuple[list[str], list[str]]
         findings=find(plan, trials),
         claims=(),
     )
-    return [row.cells[0] for row in ablation_table(ablation).rows], order_lines(ablation)
+    return [row.cells[0] for row in ablation.table().rows], ablation.order_lines()
 
 
 def test_what_is_shown_as_equal_is_told_as_equal() -> None:

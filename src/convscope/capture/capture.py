@@ -68,13 +68,15 @@ def capture(
         )
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     _require_initialized(built)
-    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
+    run = _ForwardRun(
+        built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients
+    )
     graph = run.once(Meta())
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
     if run.stopped is not None and not run.misfit and any(not p.is_meta for p in built.parameters()):
         without = _without_weights(built)
         if without is not None:
-            again = _Run(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
+            again = _ForwardRun(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
             graph = again.once(Meta())
             run.stopped = again.stopped
     if run.stopped is not None and not run.misfit:
@@ -85,14 +87,14 @@ def capture(
     return graph
 
 
-def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
-    """Run on real numbers, if there are any or they fit into memory; otherwise the partial graph stands."""
+def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
+    """Run on real numbers, if they are given or fit into memory; otherwise keep the partial graph."""
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
         with random_states_kept():
             real = model()
-        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
+        run = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
     return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
@@ -108,7 +110,7 @@ def _require_initialized(model: nn.Module) -> None:
 
 
 def _without_weights(model: nn.Module) -> nn.Module | None:
-    """A copy of a model with all its parameters on the meta device; no weight is copied. None where it can't be."""
+    """Return a copy of a model with its parameters on the meta device, without copying weights; None if impossible."""
     memo: dict[int, Any] = {
         id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad) for p in model.parameters()
     }
@@ -128,7 +130,7 @@ def _device_of(model: nn.Module) -> torch.device:
     return next(devices, torch.device("cpu"))
 
 
-class _Run:
+class _ForwardRun:
     """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do
@@ -187,7 +189,7 @@ class _Run:
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:
-        """What may be meant, where a shape looks as if it held the batch already."""
+        """Return the correction to suggest for a shape that seems to include the batch."""
         if self.batch_size is None or not isinstance(self.inputs, list | tuple) or not is_shape(self.inputs):
             return ""
         if len(self.inputs) < 4 or self.inputs[0] != 1:
@@ -231,7 +233,7 @@ class _Run:
 
 
 def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:
-    """Parameters and buffers by identity, each with all its names."""
+    """Return the parameters and buffers by identity, each with all its names."""
     named: dict[int, tuple[ValueKind, list[str], torch.Tensor]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""

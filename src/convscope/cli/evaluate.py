@@ -25,11 +25,11 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 @click.command("evaluate")
 @click.argument("run")
 @click.argument("data", required=False)
-@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Split to measure  [test, else val]")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
-@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
-@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
-@click.option("--verify", is_flag=True, help="Read every file again, and decode anew where one has changed.")
+@click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
+@click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
+@click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: str,
@@ -68,16 +68,16 @@ def command(
         return
     scores = found.scores
     if isinstance(scores, LabelScores):
-        lines = label_headline(scores)
+        lines = label_headline(scores, found.loss_name)
         tables = [label_per_class_table(scores), label_mistakes_table(scores)]
     else:
-        lines = headline(scores)
+        lines = headline(scores, found.loss_name)
         tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
     echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
     for note in (*found.notes, *found.cautions):
         echo(f"note: {note}")
-    if found.kept_out:
-        echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+    if found.skipped:
+        echo(f"note: {plural(found.skipped, 'image')} of {found.data} can't be read: skipped")
     if found.one_view is not None:
         lines.append(("with one view", percent(found.one_view, decimals=2)))
     echo()
@@ -89,7 +89,7 @@ def command(
             print_table(table)
 
 
-def headline(scores: Scores) -> list[tuple[str, str]]:
+def headline(scores: Scores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main scores, as text."""
     right = int(scores.confusion.trace())
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
@@ -97,7 +97,7 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
     lines.append(("macro F1", percent(scores.macro_f1, decimals=2)))
     if scores.accuracy_top5 is not None:
         lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
-    lines.append(("cross-entropy", loss(scores.loss)))
+    lines.append((loss_name, loss(scores.loss)))
     lines.append(("calibration error", percent(scores.calibration_error)))
     return lines
 
@@ -120,7 +120,7 @@ def matrix_table(scores: Scores) -> Table | None:
     if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
         heads = [str(number) for number, _ in enumerate(names, 1)]
         names = [f"{number} {name}" for number, name in enumerate(names, 1)]
-    columns = [Column("true \\ called"), *(Column(head, numeric=True) for head in heads)]
+    columns = [Column("true \\ predicted"), *(Column(head, numeric=True) for head in heads)]
     rows = [
         (name, *(str(count) if count else "." for count in counts))
         for name, counts in zip(names, scores.confusion.tolist(), strict=True)
@@ -141,7 +141,7 @@ def mistakes_table(scores: Scores) -> Table | None:
     return Table.of(columns, rows, title=shown)
 
 
-def label_headline(scores: LabelScores) -> list[tuple[str, str]]:
+def label_headline(scores: LabelScores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main multi-label scores, as text."""
     counted = len(scores.classes) - len(scores.unmeasured)
     lines = [
@@ -150,7 +150,7 @@ def label_headline(scores: LabelScores) -> list[tuple[str, str]]:
         ("exact match", percent(scores.exact_match, decimals=2)),
         ("macro F1", percent(scores.macro_f1)),
         ("micro F1", percent(scores.micro_f1)),
-        ("loss", loss(scores.loss)),
+        (loss_name, loss(scores.loss)),
     ]
     if scores.unmeasured:
         lines.append(("no images of", ", ".join(scores.unmeasured)))

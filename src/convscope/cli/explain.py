@@ -23,17 +23,17 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 @click.argument("model", required=False)
 @click.argument("given", metavar="[INPUT]", required=False)
 @click.option("--layer", help="A layer's name as inspect prints it: layer1.0.conv1, layer1.0:add.")
-@click.option("--channel", type=int, default=0, show_default=True, help="Which feature map, or which unit.")
+@click.option("--channel", type=int, default=0, show_default=True, help="Feature map, or unit, from 0.")
 @click.option("--at", default="", metavar="Y,X",
-              help="Where on the map; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
-@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, where the model does not say it.")
+              help="Position on the map; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
+@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, if the model has none.")
 @click.option("--depth", type=click.IntRange(0), default=0, show_default=True,
               help="Explain the largest contributor too, this many steps down.")  # fmt: skip
-@click.option("--pixels", is_flag=True, help="Go down to the input, however deep.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights, for a model without its own.")
+@click.option("--pixels", is_flag=True, help="Continue down to the input.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--demo", type=click.Choice(["edges"]), help="A first lesson instead: edge detection.")
+@click.option("--demo", type=click.Choice(["edges"]), help="Show a lesson instead: edge detection.")
 def command(
     model: str | None,
     given: str | None,

@@ -20,7 +20,7 @@ EXIT_NOT_PROVED = 1
 
 @click.command("notes", epilog="Examples: convscope notes --wrong; convscope notes crops-of-256")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option("--wrong", is_flag=True, help="What the notes state wrongly.")
+@click.option("--wrong", is_flag=True, help="Claims with the verdict wrong.")
 @click.option(
     "--verdict", "verdicts", type=click.Choice(tuple(VERDICTS)), multiple=True, help="Claims of this verdict."
 )

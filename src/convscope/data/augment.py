@@ -38,8 +38,9 @@ class Augmentation:
     `random_resized_crop`: cut a window of random area (`crop_area`, as fractions) and shape (3/4 to 4/3) and
     scale it back (Szegedy et al. 2015). `cutout`: set a square of this side in pixels, at a random centre, to 0, the
     mean of normalised images (DeVries and Taylor 2017). `trivial_augment`: one operation for each image at a
-    random strength (Müller and Hutter 2021). `pca_lighting`: standard deviation of a shift along the principal components of the
-    training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes labels as well.
+    random strength (Müller and Hutter 2021). `pca_lighting`: standard deviation of a shift along the principal
+    components of the training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes
+    labels as well.
 
     The last two are measured on the training images, by `fitted`.
     """

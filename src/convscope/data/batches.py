@@ -20,7 +20,7 @@ STATISTICS_SAMPLE = 10_000
 
 
 def measure_normalization(images: ImageSet) -> Normalization:
-    """Measure the mean and standard deviation of each channel over (at most 10,000 evenly spaced) images.
+    """Return the mean and standard deviation of each channel over (at most 10,000 evenly spaced) images.
 
     A channel that never changes gets a standard deviation of 1, so that normalising it gives 0 and not NaN.
     """
@@ -77,7 +77,7 @@ class Batches:
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
     def size_of(self, batch: int) -> int:
-        """Return the number of images of a batch, whatever one process's share of them is."""
+        """Return the number of images in a batch, whatever one process's share of them is."""
         return min(self.batch_size, len(self.image_set) - batch * self.batch_size)
 
     def order(self) -> npt.NDArray[np.int64]:
@@ -97,7 +97,7 @@ class Batches:
             yield images, labels, torch.from_numpy(rows)
 
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
-        """Yield each batch's pixels (n, H, W, C) and rows; of a stream, decoded ahead."""
+        """Yield each batch's pixels (n, H, W, C) and rows; a stream is read ahead."""
         order, images = self.order(), self.image_set.images
         parts = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)][: len(self)]
         if self.share is not None:
@@ -112,8 +112,8 @@ class Batches:
 def to_floats(
     images: npt.NDArray[np.uint8], normalization: Normalization | None, *, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Convert uint8 (N, H, W, C) to float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
-    # A quarter of the bytes are copied to the device if floats are made there.
+    """Return uint8 (N, H, W, C) as float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
+    # Bytes are copied to the device, a quarter of the floats, which are made there.
     owned = np.require(images, requirements=["C", "W"])
     pixels = to_device(torch.from_numpy(owned), device).permute(0, 3, 1, 2)
     floats = pixels.to(torch.float32)

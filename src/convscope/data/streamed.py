@@ -103,7 +103,7 @@ class Streamed:
     def problems(self) -> tuple[Problem, ...]:
         """The images that could not be read so far, with the reasons."""
         return tuple(
-            Problem(self.listing.names[row], f"{reason} (another image stands in for it)")
+            Problem(self.listing.names[row], f"{reason} (replaced by another image)")
             for row, reason in self.lost.items()
         )
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.intervals import AxisReach
 from convscope.graph.propagate import Reaches, Source
 
@@ -32,7 +32,7 @@ class ReceptiveField:
     stride: Fraction | None
     start: int | None
     sizes: tuple[int, ...]
-    status: Status
+    status: ReachStatus
     endless: bool
 
     @property
@@ -52,14 +52,14 @@ class ChannelBlock:
     size: int
 
 
-UNKNOWN = ReceptiveField(None, None, None, (), Status.UNKNOWN, False)
+UNKNOWN = ReceptiveField(None, None, None, (), ReachStatus.UNKNOWN, False)
 
 
 def summarise(reach: AxisReach | None) -> ReceptiveField | None:
-    """Size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
+    """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
     if reach is None:
         return None
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return UNKNOWN
     lo, hi = reach.endless or reach.clipped
     spans = hi - lo + 1
@@ -74,7 +74,7 @@ def summarise(reach: AxisReach | None) -> ReceptiveField | None:
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
-    """The receptive fields of every value, by value and source axis; values that depend on no pixel have none.
+    """Return the receptive fields of every value, by value and source axis; values that depend on no pixel have none.
 
     Activations and normalisations pass their input's field on unchanged, so most are computed once and shared.
     """
@@ -105,14 +105,14 @@ def _first_position(reach: AxisReach) -> int | None:
 
 
 def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = False) -> tuple[int, int] | None:
-    """First and last source position that one position of the value depends on; None when it depends on none.
+    """Return the first and last source position that a position of the value depends on, or None if there is none.
 
     Args:
         reach: the value's reach along one source axis.
         position: index into the value, one number per axis, batch and channel included.
         endless: as if the source had no ends, where that has a meaning.
     """
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return None
     lo, hi = reach.endless if endless and reach.endless is not None else reach.clipped
     at = tuple(0 if size == 1 else p for p, size in zip(position, lo.shape, strict=True))
@@ -121,14 +121,14 @@ def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = Fal
 
 
 def channel_blocks(reach: AxisReach, channels: int, *, axis: int = 1) -> tuple[ChannelBlock, ...]:
-    """Runs of channels with the same field: the branches of an Inception block stay apart.
+    """Return runs of channels with the same field, such as the branches of an Inception block.
 
     Args:
         reach: the value's reach along one source axis.
         channels: channels of the value.
         axis: the value's channel axis.
     """
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return ()
     lo, hi = reach.endless or reach.clipped
     if lo.shape[axis] == 1:

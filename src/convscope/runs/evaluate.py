@@ -13,7 +13,7 @@ import numpy as np
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE
 from convscope.data.open import BUILT_IN, open_dataset, probe
-from convscope.data.records import Dataset, ImageSet, Progress, no_progress
+from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
@@ -22,10 +22,11 @@ from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
+from convscope.report.progress import Progress, no_progress
 from convscope.report.shell import shell_quote
 from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import load
 from convscope.runs.run_directory import Run, open_run, short_name
-from convscope.scoring.answer import scores_of_images
 from convscope.scoring.cautions import cautions
 from convscope.scoring.measured import AnyScores, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
@@ -40,21 +41,24 @@ class Evaluation:
     run: Run
     data: str
     scores: AnyScores
-    kept_out: int
+    skipped: int
     notes: tuple[str, ...]
     # The measure when each image is seen once, where the run looks at several views of it.
     one_view: float | None = None
+    # What the scores' loss is: "cross-entropy", "hinge loss".
+    loss_name: str = "loss"
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the measures as JSON can hold them."""
         return {
             "run": str(self.run),
             "data": self.data,
             **self.scores.to_dict(),
+            "loss_name": self.loss_name,
             "one_view": self.one_view,
-            "images_kept_out": self.kept_out,
+            "images_skipped": self.skipped,
             "notes": list(self.notes),
             "cautions": list(self.cautions),
         }
@@ -85,8 +89,9 @@ def evaluate(
     """
     device = usable_device(device)
     opened = open_run(Path(run))
-    spec, recipe = opened.spec(), opened.recipe()
-    network = opened.network().to(device)
+    recipe = opened.recipe()
+    predictor = load(run, device=device)
+    spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
     other = None if data is None else str(data)
     if other is None and layout != AUTO:
@@ -101,21 +106,14 @@ def evaluate(
     images = _by_name(images, dataset, spec)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
-    both = scores_of_images(
-        network,
-        images,
-        spec.normalization,
-        views=spec.tta,
-        device=device,
-        progress=progress,
-        what=f"measuring on {name}",
-    )
+    both = predictor.scores(images, progress=progress, what=f"measuring on {name}")
     scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
     return Evaluation(
         run=opened,
         data=dataset.source,
         scores=scores,
-        kept_out=len(dataset.problems),
+        skipped=len(dataset.problems),
+        loss_name=spec.objective.measured,
         notes=tuple(notes),
         one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
@@ -132,7 +130,7 @@ def _open(
     progress: Progress,
     verify: bool,
 ) -> Dataset:
-    """The run's own data as it was split for training, or other data, from which nothing is held back."""
+    """Return the run's own data as it was split for training, or other data, from which nothing is held back."""
     own = data is None
     if own and not recipe.data:
         raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
@@ -164,7 +162,7 @@ def _on_others(run: Run) -> str:
 
 
 def _is_gone(source: str) -> bool:
-    """Whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
+    """Return whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
     return source not in BUILT_IN and not names_shards(source) and not Path(source).exists()
 
 
@@ -179,7 +177,7 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
 
 
 def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
-    """The images with labels that index the run's classes; a label's number in the data means nothing to the run."""
+    """Return the images with labels that index the run's classes, which may be numbered otherwise in the data."""
     classes = spec.classes
     if (images.targets is not None) != spec.objective.multi_label:
         has = ("one class an image", "several labels, or none, an image")
@@ -201,7 +199,7 @@ def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
 
 
 def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
-    """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
+    """Return a warning if held-out images were trained on, because the folder has changed since."""
     if not os.path.lexists(run.split_path):
         return []
     with refused_as(RunError, run.split_path):

@@ -116,8 +116,8 @@ class Loss:
     """A loss by name.
 
     `per_image(scores, targets, smoothing)` is (N,); `of_probabilities` is the same of `probabilities(scores)`,
-    without smoothing and in NumPy. `measured` names the number on charts; `smoothing` is the default label
-    smoothing.
+    without smoothing and in NumPy. `measured` names the number on charts; `smoothing` is the label smoothing taken
+    by default.
     """
 
     per_image: Callable[[Tensor, Tensor, float], Tensor]

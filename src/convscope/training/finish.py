@@ -16,6 +16,7 @@ from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
+from convscope.runs.status import State
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
@@ -27,6 +28,15 @@ from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, Story, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
+
+# The state in status.json for each way that a training ends.
+STATES: Mapping[str, State] = {
+    "done": "done",
+    "early": "done",
+    "stopped": "stopped",
+    "diverged": "diverged",
+    "lost": "failed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
             scores, one_view = _measure(job, whole=complete)
     if group.first:
         write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
+    job.write_status(STATES[ending], reason=reason)
     return Outcome(
         run=run,
         ending=ending,
@@ -128,6 +139,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
         on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
+    _fits(lambda: job.write_status("failed", reason=str(error)))
     return line
 
 

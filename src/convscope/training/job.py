@@ -25,6 +25,7 @@ from convscope.runs.events import Listener, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
+from convscope.runs.status import State, Status
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.objective import make_objective
 from convscope.training.distributed.process_group import ProcessGroup
@@ -67,6 +68,12 @@ class Job:
             self.listener.notify(line)
             self.run.log(line)
 
+    def write_status(self, state: State, *, reason: str = "") -> None:
+        """Write status.json; of several processes the first does."""
+        if self.group.first:
+            status = Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
+            self.run.write_status(status)
+
 
 def hash_of(dataset: Dataset) -> str:
     """A hash of which image is in which split with which label."""
@@ -102,9 +109,10 @@ def keep_epoch(job: Job) -> None:
     job.unsaved = _checkpoint(job)
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
-    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
+    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)), event=row)
     tell_unreadable(job)
     write_metrics(job)
+    job.write_status("training")
     if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
         keep_reached(job)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,6 +250,19 @@ def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
 
 
 def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
+    """Train, and keep status.json true: it says "training" from here on, and how that ended."""
+    job.write_status("training")
+    try:
+        return _fit_and_finish(job, request, found)
+    except BaseException as error:
+        status = job.run.status()
+        if status is not None and status.state == "training":
+            with suppress(WriteError):
+                job.write_status("stopped" if isinstance(error, KeyboardInterrupt) else "failed", reason=str(error))
+        raise
+
+
+def _fit_and_finish(job: Job, request: StopRequest, found: Probe) -> Outcome:
     """Fit, then write down everything; what was reached is kept however it ends.
 
     A batch that the memory does not hold is halved, and training goes on from the last checkpoint or starts over.

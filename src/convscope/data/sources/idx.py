@@ -108,7 +108,9 @@ def _read_shape(path: Path, *, axes: int) -> tuple[int, ...]:
     shape = tuple(int(side) for side in np.frombuffer(start, ">u4", offset=4))
     ratio = _DEFLATE_RATIO if path.suffix == ".gz" else 1
     if math.prod(shape) > path.stat().st_size * ratio:
-        raise DataError(f"{path} is cut short: it states {'x'.join(map(str, shape))} bytes, and can't hold so many")
+        raise DataError(
+            f"{path} is cut short: it states {'x'.join(map(str, shape))} bytes, more than the file can hold"
+        )
     return shape
 
 

@@ -56,14 +56,14 @@ def diagnose(
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Findings of one kind and severity: the first, which speaks for all, and the layers of the others."""
+    """Findings of one kind and severity: the first, and the layers of the others."""
 
     first: DesignWarning
     others: tuple[str, ...]
 
 
 def fold_warnings(warnings: Sequence[DesignWarning]) -> tuple[Folded, ...]:
-    """One entry per kind and severity, in the order of the first of each."""
+    """Return one entry per kind and severity, in the order of the first of each."""
     groups: dict[tuple[str, str], list[DesignWarning]] = {}
     for warning in warnings:
         groups.setdefault((warning.kind, warning.severity), []).append(warning)

@@ -47,12 +47,12 @@ ALL = np.ones((6, 6), dtype=bool)
 
 @cache
 def lesson() -> tuple[Snapshot, ...]:
-    """The learned kernel at its moments; computed once."""
+    """Return the learned kernel at its moments; computed once."""
     return tuple(learn_vertical_edges())
 
 
 def edges_dict() -> dict[str, Any]:
-    """The lesson as JSON can hold it."""
+    """Return the lesson as JSON can hold it."""
     return {
         "examples": [
             {

@@ -78,7 +78,7 @@ def input_drawing(box: PixelBox, sample: Array, pixels: Array | None) -> Drawing
 
 
 def _planes(volume: Array) -> Array:
-    """A volume `(C, D, H, W)` as pixels `(D, H, W, 1 or 3)`, all of one scale; other channels than 1 or 3 averaged."""
+    """Return a volume `(C, D, H, W)` as pixels `(D, H, W, 1 or 3)` on one scale; other channel counts are averaged."""
     channels, depth, rows, columns = volume.shape
     shown = volume if channels in (1, 3) else volume.mean(axis=0, keepdims=True)
     pixels = drawn(shown.reshape(len(shown), depth * rows, columns))

@@ -30,11 +30,11 @@ def matrix(
     digits: int = 3,
     wide: bool | None = None,
 ) -> tuple[Element, float, float]:
-    """A matrix `(rows, columns)` with its title above, and its width and height.
+    """Return a matrix `(rows, columns)` with its title above, and its width and height.
 
     Args:
         values: numbers; blue above zero, orange below, the stronger the larger.
-        title: what stands above.
+        title: the heading.
         inside: False for padding, which is drawn empty and dashed.
         marked: the cell to frame.
         largest: the number that gets the full colour; the largest here unless given.

@@ -130,11 +130,11 @@ class Explanation(Documented):
         return f"{name} {', '.join(details)}"
 
     def label_of(self, operands: Operands) -> str:
-        """What made these operands."""
+        """Return the operation that made these operands."""
         return self.lens.names.of_value(operands.value)
 
     def contributors(self, limit: int | None = LISTED) -> list[Contributor]:
-        """The numbers that it was made of, by the size of what they add; padding is left out.
+        """Return the numbers that it was made of, by the size of what they add; padding is left out.
 
         Of a choice only the winner, of a softmax the cell's own score first.
         """
@@ -170,7 +170,7 @@ class Explanation(Documented):
         return self.lens.number(found[which].value, found[which].position)
 
     def to_pixels(self, limit: int | None = None) -> list[Explanation]:
-        """This cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
+        """Return this cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
         chain: list[Explanation] = [self]
         while (limit is None or len(chain) <= limit) and chain[-1].contributors(1):
             deeper = chain[-1].down()
@@ -180,7 +180,7 @@ class Explanation(Documented):
         return chain
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as JSON can hold it."""
+        """Return the explanation as JSON can hold it."""
         return {
             "model": self.lens.graph.name,
             "layer": self.layer,
@@ -257,7 +257,7 @@ class Explanation(Documented):
         return [*worked_blocks(self.worked, self.label_of), steps_table(self.worked, self.torch_value, self.following)]
 
     def _commands(self) -> Iterator[Code]:
-        """What to ask for next: the cells of the numbers that added the most."""
+        """Return the cells to explain next: those that contributed the most."""
         lines = []
         for one in self.contributors(3):
             # The input is made by no operation, and one number for the whole network has no channel to ask for.
@@ -269,7 +269,7 @@ class Explanation(Documented):
 
 
 def _way_down(chain: list[Explanation]) -> list[Block]:
-    """The largest contributor of each cell, one inside the other."""
+    """Return the largest contributor of each cell, one inside the other."""
     inner: tuple[Block, ...] = ()
     for one in reversed(chain):
         summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {one.operation}"
@@ -279,7 +279,7 @@ def _way_down(chain: list[Explanation]) -> list[Block]:
 
 
 def _reached(explanation: Explanation) -> Iterator[Paragraph]:
-    """That a cell was made of the input itself."""
+    """Return the sentence that a cell was computed from the input itself."""
     for one in explanation.contributors(1):
         if explanation.lens.graph.values[one.value].producer is None:
             reached = "the pixels are" if explanation.lens.pixels is not None else "the input is"

@@ -123,24 +123,24 @@ def sizes_of(added: Array | float) -> Array:
 
 
 def scalar(value: float | np.floating[Any]) -> float:
-    """A number as a Python float."""
+    """Return a number as a Python float."""
     return float(value)
 
 
 def one(value: int, array: Array, position: Coordinates, role: str = "") -> Operands:
-    """A single number as operands."""
+    """Return a single number as operands."""
     return Operands(value, np.asarray(array[position]), tuple(np.asarray(p) for p in position), np.asarray(True),
                     role=role)  # fmt: skip
 
 
 def ref(argument: Argument) -> int:
-    """The value that an argument refers to; it must be a tensor."""
+    """Return the value that an argument refers to; it must be a tensor."""
     assert isinstance(argument, Ref), "this argument is a tensor"
     return argument.value
 
 
 def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -> Worked:
-    """A cell that is a sum of products, plus a bias where there is one."""
+    """Return a cell that is a sum of products, plus a bias where there is one."""
     total = scale * scalar(operands.contributions.sum())
     count = operands.numbers.size
     lines = [WorkedLine(f"sum of {count:,} product{'s' if count != 1 else ''}", total)]
@@ -150,7 +150,7 @@ def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -
 
 
 def choice_of(operands: Operands) -> Worked:
-    """A cell that is the largest of its operands."""
+    """Return a cell that is the largest of its operands."""
     flat = int(np.argmax(operands.numbers))
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
     place = ", ".join(map(str, operands.position(index)[2:]))
@@ -159,7 +159,7 @@ def choice_of(operands: Operands) -> Worked:
 
 
 def mean_of(operands: Operands, divisor: int) -> Worked:
-    """A cell that is its operands' sum over a divisor."""
+    """Return a cell that is its operands' sum over a divisor."""
     total = scalar(operands.numbers.sum())
     lines = (WorkedLine(f"sum of {int(operands.inside.sum()):,}", total), WorkedLine(f"÷ {divisor:,}", total / divisor))
     return Worked("mean", (operands,), lines)

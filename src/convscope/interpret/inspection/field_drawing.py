@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
@@ -51,7 +51,7 @@ def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
     found: list[FieldGrowth] = []
     for layer in layers:
         fields = layer.field_along(source)
-        if not fields or any(f.status is not Status.EXACT or not f.endless or f.size is None for f in fields):
+        if not fields or any(f.status is not ReachStatus.EXACT or not f.endless or f.size is None for f in fields):
             continue
         columns = fields[-1].size or 0
         rows = (fields[-2].size or 0) if len(fields) > 1 else 1
@@ -61,7 +61,7 @@ def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
 
 
 def _chosen(growth: Sequence[FieldGrowth]) -> list[FieldGrowth]:
-    """A few of them, from the first to the last, whose sizes are spread evenly by ratio."""
+    """Return a few of them, from the first to the last, whose sizes are spread evenly by ratio."""
     if len(growth) <= _FRAMES:
         return list(growth)
     first, last = growth[0].columns, growth[-1].columns
@@ -71,7 +71,7 @@ def _chosen(growth: Sequence[FieldGrowth]) -> list[FieldGrowth]:
 
 
 def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) -> list[Element]:
-    """The image, and the field of its middle position at each chosen layer."""
+    """Return the image, and the field of its middle position at each chosen layer."""
     largest = max(image_rows, image_columns, *(max(f.rows, f.columns) for f in frames))
     scale = (_SIDE - 4) / largest
     middle_x, middle_y = _SIDE / 2, _TOP + _SIDE / 2
@@ -91,7 +91,7 @@ def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) 
 
 
 def _steps(growth: Sequence[FieldGrowth], image_size: int, marked: Sequence[int]) -> list[Element]:
-    """The field's size over the layers, with the image's size as a line to compare."""
+    """Return the field's size over the layers, with the image's size as a line to compare."""
     left, width, height = _CHART
     largest = max(image_size, growth[-1].columns)
     ticks = nice_ticks(0, largest, wanted=4)
