@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 STEPS = 100
 FEWEST_STEPS = 20
-# The sweep goes from so many times less than the rate that would be taken by itself to so many times more.
+# The sweep goes from the default rate divided by this to the default rate times this.
 REACH = 1000.0
-# Each smoothed loss is so much the one before (Smith's curves are averages; this is the usual amount).
+# The share of the smoothed loss before in each smoothed loss (Smith's curves are averages; this is the usual amount).
 SMOOTHING = 0.9
-# The loss explodes when it is so many times its lowest.
+# The loss has exploded when it is this many times its lowest.
 EXPLODED = 4.0
 # A loss that fell by less than this part of its start did not fall.
 LEAST_FALL = 0.05
@@ -98,7 +98,7 @@ class RateTest:
         return float(f"{SAFE * self.lowest:.2g}") if self.fell else None
 
     def drawing(self) -> Drawing:
-        """The losses over the rates."""
+        """Draw the loss over the learning rate."""
         powers = [math.log10(rate) for rate in self.rates]
         curves = [Curve("smoothed", powers, self.smoothed), Curve("each step", powers, self.losses)]
         return line_chart(
@@ -111,7 +111,7 @@ class RateTest:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The test as JSON can hold it; a loss that is not a number is None."""
+        """Return the test as JSON-able values; a loss that is not a number is None."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,

@@ -160,7 +160,7 @@ def _exchanged(
 def _alike(
     of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
 ) -> tuple[float, float, float]:
-    """Return the chance that changing the first class's images does not bring them closer to the second, and accuracies."""
+    """Return the probability that the change makes no difference between the classes, and both accuracies."""
     before = _separated(of_plain[a], of_plain[b], first, second)
     after = _separated(of_changed[a], of_plain[b], len(of_plain[0]) // 2 + first, second)
     right, share = float(before.mean()), float(after.mean())
