@@ -12,8 +12,7 @@ from convscope.data.augmentation.mixing import Mixing
 from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, SettingValue
-from convscope.recipe.text_values import parse_size
+from convscope.recipe.setting import AUTO, SettingValue, parse_size
 
 T = TypeVar("T")
 Topic = Literal["", "data", "network", "memory", "plan", "weights"]
