@@ -13,11 +13,7 @@ from torch.nn import functional as F
 
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
-from convscope.interpret.explanation.address import Addresses
 from convscope.interpret.explanation.lens import Lens
-from convscope.interpret.inspection.record import inspect
-from convscope.nets.build import build
-from convscope.nets.catalogue import ENTRIES
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 
@@ -102,7 +98,7 @@ def test_every_way_of_making_a_number_is_torchs() -> None:
     lens = lens_of(Everything(), 4, 9, 9)
     generator = np.random.default_rng(0)
     kinds = set()
-    for node in lens.addresses.nodes:
+    for node in lens.names.nodes:
         for _ in range(4):
             position = tuple(int(generator.integers(n)) for n in lens.graph.shape(node.outputs[0]))
             found = lens.at(node, position)
@@ -130,7 +126,7 @@ def test_from_any_number_down_to_a_pixel() -> None:
 
 def test_names_of_layers() -> None:
     lens = lens_of(Everything(), 4, 9, 9)
-    labels = [lens.addresses.label(node) for node in lens.addresses.nodes]
+    labels = [lens.names.of_node(node) for node in lens.names.nodes]
     assert labels[:5] == ["grouped", "norm", "relu", "pool", "average"]
     assert len(set(labels)) == len(labels)
     assert lens.cell("grouped", channel=1, at=(0, 0)).following[0].text == "norm (batch_norm)"
@@ -230,18 +226,6 @@ def test_a_second_call_is_named_as_inspect_names_it() -> None:
     assert lens.cell("conv", at=(1, 1)).node.call == 0
     with pytest.raises(CaptureError, match=r"has no layer 'conv#3'"):
         lens.cell("conv#3", at=(1, 1))
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "m5", "lenet5-1998"])
-def test_every_name_that_inspect_prints_is_a_layer_to_explain(name: str) -> None:
-    shape = next(entry.input_shape for entry in ENTRIES if entry.name == name)
-    inspection = inspect(lambda: build(name), shape)
-    addresses = Addresses(inspection.graph)
-    for layer in inspection.layers:
-        value = addresses.find(layer.name)
-        assert value == layer.output and addresses.of_value(value) == layer.name
-    labels = [addresses.label(node) for node in addresses.nodes]
-    assert len(set(labels)) == len(labels)
 
 
 def test_an_addition_by_the_name_that_inspect_prints() -> None:

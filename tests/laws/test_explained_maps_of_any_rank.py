@@ -119,7 +119,7 @@ def require_explained(name: str, data: st.DataObject, rank: int, seed: int) -> N
     lens = Lens(network, [x])
     shape = lens.graph.shape(lens.graph.outputs[0])
     channel, *at = (data.draw(st.integers(0, size - 1)) for size in shape[1:])
-    found = lens.cell(lens.addresses.layers[-1].name, channel=channel, at=at)
+    found = lens.cell(lens.names.layers[-1].name, channel=channel, at=at)
     assert found.shape == shape and found.position == (0, channel, *at)
     with torch.inference_mode():
         assert found.torch_value == float(network(x)[found.position])

@@ -54,7 +54,7 @@ def require_explained(entry: Entry) -> None:
         answer = network(image)
     assert torch.equal(lens.replay.tensor(lens.graph.outputs[0]), answer), "the replay is not the network"
     by_op: dict[str, list[Node]] = defaultdict(list)
-    for node in lens.addresses.nodes:
+    for node in lens.names.nodes:
         by_op[node.target].append(node)
     generator = np.random.default_rng(0)
     for nodes in by_op.values():

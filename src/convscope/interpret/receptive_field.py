@@ -14,10 +14,9 @@ from convscope.files.checked import Json
 from convscope.geometry.axis_names import axis_letters, axis_names
 from convscope.geometry.relation import Status
 from convscope.graph.field import Position, walk_back, walk_on
-from convscope.graph.layer_names import find_layer, layers_of
+from convscope.graph.layer_names import find
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
-from convscope.graph.summary import Layer
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
@@ -206,7 +205,7 @@ def receptive_field(
 
     Args:
         inspection: what `convscope.inspect` returned.
-        layer: name of the layer, or of a module, whose output it then is.
+        layer: name of a layer, of an operation, or of a module, whose last layer it then is.
         at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
         channel: one channel; all of them together unless given.
         source: name of an earlier layer to ask about instead of the input.
@@ -216,19 +215,19 @@ def receptive_field(
         GeometryError: the cell is outside the map.
     """
     graph = inspection.graph
-    held = _layer(inspection, layer)
+    output = find(graph, layer)
     value, name = _source(inspection, source)
-    shape = graph.shape(held.output)
-    position = _position(held, shape, at, channel)
-    reads = walk_back(graph, held.output, position)
-    share = walk_back(graph, held.output, position, measure="share").map(value)
+    shape = graph.shape(output)
+    position = _position(layer, shape, at, channel)
+    reads = walk_back(graph, output, position)
+    share = walk_back(graph, output, position, measure="share").map(value)
     axes: list[Source] = [(value, axis) for axis in range(2, len(graph.shape(value)))]
     reaches = propagate(graph, sources=axes)
     spans: list[Span | None] = []
     endless: list[Span | None] = []
     blocks: tuple[tuple[int, int, int], ...] = ()
     for axis in axes:
-        reach = reaches.of(held.output, axis)
+        reach = reaches.of(output, axis)
         spans.append(_hull(reads.mask(value), axis[1] - 2))
         # Channels with different fields: the ends without borders are those of the first channel asked for.
         whole = tuple(p or 0 for p in position)
@@ -270,38 +269,32 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
             f"pixel {','.join(map(str, pixel))} is outside {source} of {units.shape(sizes)}: the last is {last}"
         )
     walk = walk_on(inspection.graph, value, (0, None, *pixel))
-    return walk.mask(_layer(inspection, layer).output)
-
-
-def _layer(inspection: Inspection, name: str) -> Layer:
-    """The layer of this name; a module of several layers stands for the last of them."""
-    layers = layers_of(inspection.graph)
-    return inspection.layers[layers.index(find_layer(inspection.graph, layers, name))]
+    return walk.mask(find(inspection.graph, layer))
 
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
     if layer is not None:
-        return _layer(inspection, layer).output, layer
+        return find(inspection.graph, layer), layer
     if inspection.source is None:
         raise CaptureError(f"{inspection.graph.name} has no input with positions to look at: none of 3 axes or more")
     return inspection.source, "the image" if len(inspection.graph.shape(inspection.source)) == 4 else "the input"
 
 
-def _position(layer: Layer, shape: tuple[int, ...], at: tuple[int, ...] | None, channel: int | None) -> Position:
+def _position(layer: str, shape: tuple[int, ...], at: tuple[int, ...] | None, channel: int | None) -> Position:
     spatial = shape[2:]
     if at is None:
         at = tuple(size // 2 for size in spatial)
     size = units.shape(shape[1:])
     if len(at) != len(spatial):
         needed = f"give {_numbers(len(spatial))}" if spatial else "it has no positions, so leave --at out"
-        raise GeometryError(f"{layer.name}'s output is {size}: {needed}; got {','.join(map(str, at))}")
+        raise GeometryError(f"{layer}'s output is {size}: {needed}; got {','.join(map(str, at))}")
     if any(not 0 <= p < limit for p, limit in zip(at, spatial, strict=True)):
         last = ",".join(str(limit - 1) for limit in spatial)
         raise GeometryError(
-            f"cell {','.join(map(str, at))} is outside {layer.name}, whose output is {size}: the last is {last}"
+            f"cell {','.join(map(str, at))} is outside {layer}, whose output is {size}: the last is {last}"
         )
     if channel is not None and not 0 <= channel < shape[1]:
-        raise GeometryError(f"channel {channel} is outside {layer.name}, whose output is {size}: 0 to {shape[1] - 1}")
+        raise GeometryError(f"channel {channel} is outside {layer}, whose output is {size}: 0 to {shape[1] - 1}")
     return (0, channel, *at)
 
 

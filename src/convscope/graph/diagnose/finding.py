@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from convscope.geometry.window import Window
-from convscope.graph.layer_names import reached_values
+from convscope.graph.layer_names import LayerNames, reached_values
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
@@ -64,9 +64,9 @@ class Subject:
         return {node: layer for layer in self.layers for node in layer.nodes}
 
     def name(self, node: Node) -> str:
-        """The node's layer, by name."""
+        """Return the name of a node's layer, or its own where it is in none."""
         layer = self.layer_of.get(node.index)
-        return layer.name if layer else f"{node.module}:{node.op}".removeprefix(":")
+        return layer.name if layer else LayerNames(self.graph).of_node(node)
 
     @cached_property
     def reached(self) -> list[bool]:

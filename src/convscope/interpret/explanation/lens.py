@@ -12,9 +12,9 @@ from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Status
 from convscope.graph.field import walk_back
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
-from convscope.interpret.explanation.address import Addresses, cell_position
-from convscope.interpret.explanation.cell import worked
+from convscope.interpret.explanation.cell import cell_position, worked
 from convscope.interpret.explanation.record import Explanation, PixelBox
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
 from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
@@ -57,7 +57,7 @@ class Lens:
         if self.graph.error is not None:
             raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
         self.replay = Replay(self.graph, model, inputs)
-        self.addresses = Addresses(self.graph)
+        self.names = LayerNames(self.graph)
         self.pixels = pixels
         self.notes = tuple(notes)
         self._arrays: dict[int, Array] = {}
@@ -72,7 +72,7 @@ class Lens:
         """Explain one number of a layer's output.
 
         Args:
-            layer: a module's path, or the name of an operation in it; see `Addresses`.
+            layer: a module's path, or the name of an operation in it; see `LayerNames`.
             channel: which feature map or unit.
             at: where on the map, one number per spatial axis (y, x); nothing for a fully connected layer.
 
@@ -80,8 +80,8 @@ class Lens:
             CaptureError: no such layer, or an operation that can't be explained.
             GeometryError: a cell outside the map.
         """
-        output = self.addresses.find(layer)
-        label = self.addresses.of_value(output)
+        output = self.names.find(layer)
+        label = self.names.of_value(output)
         return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
@@ -95,7 +95,7 @@ class Lens:
         if producer is None:
             raise CaptureError(f"{self.graph.values[value].name} is given: no operation makes it")
         node = self.graph.nodes[producer]
-        layer = self.addresses.layer_of(node)
+        layer = self.names.layer_of(node)
         if layer is not None and layer.whole and layer.output == value and not layer.composite:
             inner = main_position(self.graph, layer, position)
             if inner is not None:
@@ -115,7 +115,7 @@ class Lens:
             lens=self,
             node=node,
             output=value,
-            layer=self.addresses.of_value(value),
+            layer=self.names.of_value(value),
             position=position,
             shape=self.graph.shape(value),
             worked=done,
@@ -131,7 +131,7 @@ class Lens:
                 break
             node = self.graph.nodes[readers[0]]
             value = node.outputs[0]
-            label = self.addresses.label(node)
+            label = self.names.of_node(node)
             text = label if node.op in label else f"{label} ({node.op})"
             lines.append(WorkedLine(text, float(self.numbers(value)[position])))
         return lines

@@ -121,7 +121,7 @@ class Explanation:
     @property
     def operation(self) -> str:
         """The operation in words, with its window along the axes of the layer: "max pool 3×3, stride 2"."""
-        layer = self.lens.addresses.layer_of(self.node)
+        layer = self.lens.names.layer_of(self.node)
         single = layer is not None and layer.main is self.node and not layer.composite
         name = (layer.op if layer is not None and single else self.node.op).replace("_", " ") or aten_name(self.node)
         windows = own_windows(self.node.windows, len(self.shape) - 2)
@@ -135,7 +135,7 @@ class Explanation:
 
     def label_of(self, operands: Operands) -> str:
         """What made these operands."""
-        return self.lens.addresses.of_value(operands.value)
+        return self.lens.names.of_value(operands.value)
 
     def contributors(self, limit: int | None = LISTED) -> list[Contributor]:
         """The numbers that it was made of, by the size of what they add; padding is left out.

@@ -12,6 +12,7 @@ from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.figures import widest_field
 from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.json_form import graph_to_dict, spatial_inputs
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.memory import forward_memory
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
@@ -93,18 +94,13 @@ class Inspection(Documented):
         return next(iter(spatial_inputs(self.graph)), None)
 
     def layer(self, name: str) -> Layer:
-        """The layer of this name.
+        """Return the layer of a name that any command prints; a module of several layers stands for the last of them.
 
         Raises:
-            CaptureError: there is none; the nearest are suggested.
+            CaptureError: there is none; the message has the nearest names.
         """
-        from convscope.errors import CaptureError, did_you_mean
-
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        names = [layer.name for layer in self.layers]
-        raise CaptureError(f"{self.graph.name} has no layer {name!r}.{did_you_mean(name, names)}")
+        names = LayerNames(self.graph)
+        return self.layers[names.layers.index(names.find_layer(name))]
 
     def lines(self, depth: int | None = None) -> tuple[FoldedLine, ...]:
         """The module tree as lines, repeated blocks folded, levels below `depth` collapsed."""

@@ -18,11 +18,10 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.capture.load import load
 from convscope.errors import CaptureError
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
-from convscope.interpret.explanation.address import Addresses
-from convscope.interpret.explanation.worked import Array
 from convscope.interpret.replay.interpret import interpret_node, reads_left_out, rule_of
-from convscope.interpret.replay.numbers import Replay, as_array
+from convscope.interpret.replay.numbers import Array, Replay, as_array
 from convscope.nets.modules import preserved_rng
 from convscope.report.table import Column, Row, Table, table_text
 
@@ -197,13 +196,13 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
     """Walk the graph once, with the exact numbers and those of every mode side by side."""
     exact = Replay(graph, module, [inputs], dtype=torch.float64)
     modes = [Replay(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
-    names, last_use = Addresses(graph), {value: node.index for node in graph.nodes for value in node.inputs}
+    names, last_use = LayerNames(graph), {value: node.index for node in graph.nodes for value in node.inputs}
     arrays = {value: as_array(tensor) for value, tensor in exact.known().items()}
     layers: list[LayerError] = []
     agreement = 0.0
     for node in graph.nodes:
         for replay, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
-            _run(replay, node, names.layer_label(node), precision)
+            _run(replay, node, names.of_layer(node), precision)
         if reads_left_out(graph, node, arrays):
             continue
         known = rule_of(node) is not None
@@ -221,7 +220,7 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
                 so_far[mode.name] = error_of(replay.array(output), result)
                 own[mode.name] = error_of(_alone(node, replay, exact, mode), result)
         if measured:
-            layers.append(LayerError(names.layer_label(node), node.op, graph.shape(output), own, so_far, known))
+            layers.append(LayerError(names.of_layer(node), node.op, graph.shape(output), own, so_far, known))
         for value in [v for v in node.inputs if last_use[v] == node.index]:
             arrays.pop(value, None)
             for replay in (exact, *modes):
