@@ -24,7 +24,7 @@ from convscope.errors import CaptureError
 from convscope.nets.weights.digest import require_intact
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.nets.weights.safetensors_file import parse_safetensors
-from convscope.runs.checkpoint import sealed_bytes
+from convscope.runs.tensor_files import sealed_bytes
 
 LAYER = 1024  # a layer of LAYER x LAYER weights is 4 MiB
 

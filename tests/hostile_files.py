@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run
 
 SPARSE = 10 * 2**30
 # Nothing is unreadable to root.
@@ -71,9 +72,9 @@ def untrained_run(path: Path, data: str, classes: tuple[str, ...] = ("a", "b")) 
     spec = ModelSpec(
         name="lenet5",
         options={},
-        classes=classes,
-        decoding=decoding,
-        normalization=Normalization(mean=(0.5,) * 3, std=(0.2,) * 3),
+        preprocessing=Preprocessing(
+            decoding=decoding, normalization=Normalization(mean=(0.5,) * 3, std=(0.2,) * 3), classes=classes
+        ),
     )
     run.write_spec(spec)
     run.recipe_path.write_text(

@@ -17,8 +17,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from convscope.data.batches import Normalization  # noqa: E402
 from convscope.data.open import probe  # noqa: E402
+from convscope.data.preprocessing import Normalization  # noqa: E402
 from convscope.data.records import ImageSet  # noqa: E402
 from convscope.nets.build import build  # noqa: E402
 from convscope.recipe.recipe import Recipe  # noqa: E402

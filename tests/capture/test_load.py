@@ -1,6 +1,7 @@
 """A model by what the user typed, and the one line that a mistake gets."""
 
-import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,10 +9,14 @@ from torch import nn
 
 from convscope.capture.build import build_without_memory
 from convscope.capture.load import load
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding
-from convscope.errors import CaptureError
+from convscope.errors import CaptureError, ConvscopeError, RunError
+from convscope.interpret.explanation.given import GivenNetwork, network_input
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run
 from torchvision_oracle import timm_or_skip
 
 NET = """
@@ -66,23 +71,22 @@ def test_every_network_of_the_catalogue_builds_without_memory(name):
 
 
 def test_a_run_directory_brings_its_weights(tmp_path):
-    from safetensors.torch import save_file
-
     network = build("lenet5", num_classes=3, in_channels=1, image_size=(28, 28))
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    spec = {"name": "lenet5", "num_classes": 3, "in_channels": 1, "image_size": [28, 28], "options": {}}
-    preparation = {**Decoding(size=(28, 28), channels=1).to_dict(), "mean": [0.5], "std": [0.2]}
-    described = {"format": 1, "network": spec, "classes": ["a", "b", "c"], "preprocessing": preparation}
-    (tmp_path / "model.json").write_text(json.dumps(described))
+    preprocessing = Preprocessing(
+        decoding=Decoding(size=(28, 28), channels=1), normalization=Normalization((0.5,), (0.2,)), classes=tuple("abc")
+    )
+    run = Run(tmp_path)
+    run.write_spec(ModelSpec(name="lenet5", options={}, preprocessing=preprocessing))
+    run.write_weights(network.state_dict(), {})
     loaded = load(str(tmp_path))
-    assert loaded.input_shape == (1, 28, 28)
+    assert loaded.input_shape == (1, 28, 28) and loaded.preprocessing == preprocessing
     built = loaded.build()
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), built.parameters(), strict=True))
     (tmp_path / "weights.safetensors").write_bytes(b"torn")
-    with pytest.raises(CaptureError, match="is no file of weights: it is text"):
+    with pytest.raises(RunError, match="is no file of weights: it is text"):
         loaded.build()
-    (tmp_path / "model.json").write_text('{"format": 1}')
-    with pytest.raises(CaptureError, match=r"model\.json can't be used: it has no network"):
+    (tmp_path / "model.json").write_text('{"format": 2, "classes": ["a"]}')
+    with pytest.raises(RunError, match=r"model\.json can't be used: it has no network"):
         load(str(tmp_path))
 
 
@@ -108,7 +112,7 @@ def test_mistakes_get_one_line(file, text, message):
     (file.parent / "broken.py").write_text("\nimport = 3")
     (file.parent / "script.py").write_text("raise SystemExit(2)")
     text = text.replace("FILE", str(file)).replace("BROKEN", str(file.parent / "broken.py"))
-    with pytest.raises(CaptureError) as caught:
+    with pytest.raises(ConvscopeError) as caught:
         load(text.replace("FOLDER", str(file.parent)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -132,9 +136,25 @@ def test_timm_when_it_is_there():
     timm_or_skip()
     loaded = load("timm/resnet18")
     assert loaded.input_shape == (3, 224, 224)
+    vision = load("timm/vit_tiny_patch16_224").preprocessing
+    assert vision is not None and vision.normalization == Normalization((0.5,) * 3, (0.5,) * 3)
     assert sum(p.numel() for p in build_without_memory(loaded.factory).parameters()) == 11_689_512
     with pytest.raises(CaptureError, match="timm has no network 'resnet19'"):
         load("timm/resnet19")
+
+
+def test_timms_own_mean_and_deviation_prepare_an_image(monkeypatch, tmp_path):
+    from PIL import Image
+
+    known = SimpleNamespace(input_size=(3, 8, 8), mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
+    models = SimpleNamespace(get_pretrained_cfg=lambda name, allow_unregistered: known)
+    timm = SimpleNamespace(models=models, is_model=lambda name: True, create_model=lambda name: nn.Conv2d(3, 1, 1))
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    Image.new("RGB", (8, 8), (255, 0, 51)).save(tmp_path / "x.png")
+    loaded = load("timm/net")
+    network = GivenNetwork(loaded.name, loaded.build(), loaded.input_shape, loaded.preprocessing)
+    seen = network_input(tmp_path / "x.png", network).tensor[0, :, 0, 0]
+    assert torch.allclose(seen, torch.tensor([0.9 / 0.5, -0.2 / 0.25, (0.2 - 0.3) / 0.125]))
 
 
 def test_timm_when_it_is_not_there(monkeypatch):

@@ -13,8 +13,7 @@ import hostile_images as made
 from commands import told
 from convscope.data.pixels.decode import decode_image
 from convscope.data.pixels.resize import crop_box
-from convscope.errors import RunError
-from convscope.runs.model_file import read_model_file
+from convscope.runs.model_spec import read_spec
 
 # To 28x28, the crop box of each of these once began outside the image, at -4e-15.
 SIZES = ((29, 29), (29, 30), (29, 31), (31, 29), (29, 34), (33, 29))
@@ -38,7 +37,7 @@ def test_photographs_of_odd_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[
     code, out, err = told(capsys, "explain", runs / "odd", photo, "--layer", "c1", "--at", "3,3")
     assert code == 0 and out, err
     # What both were given: the box that the law is about.
-    decoding = read_model_file(runs / "odd" / "model.json", error=RunError).decoding
+    decoding = read_spec(runs / "odd" / "model.json").decoding
     with Image.open(photo) as image:
         box = crop_box(image.size, (28, 28))
         expected = image.convert("RGB").resize((28, 28), Image.Resampling.BILINEAR, box=box)

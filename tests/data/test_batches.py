@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from convscope.data.batches import Batches, Normalization, measure_normalization, to_floats
+from convscope.data.batches import Batches, measure_normalization, to_floats
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Rows
 from convscope.errors import DataError
 

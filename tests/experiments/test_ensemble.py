@@ -18,7 +18,7 @@ from torch import nn
 import convscope
 from commands import told
 from convscope.capture.load import load
-from convscope.errors import CaptureError, ConvscopeError, RunError
+from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.ensemble.scores import compare
 from convscope.experiments.ensemble.train import EnsembleOutcome, train_ensemble, train_ensemble_on
 from convscope.recipe.recipe import Recipe
@@ -98,7 +98,7 @@ def test_the_ensemble_is_measured_as_evaluate_measures_it(tmp_path: Path) -> Non
 def test_what_is_written_and_told(whole: EnsembleOutcome) -> None:
     assert whole.scores is not None
     written = {path.name for path in whole.run.path.iterdir() if path.name != "x"}
-    files = {"recipe.toml", "model.json", "members.csv", "report.html", "log.txt", "split.csv"}
+    files = {"recipe.toml", "model.json", "members.csv", "report.html", "log.txt", "events.jsonl", "split.csv"}
     assert written == files | {"seed-0", "seed-1"}
     page = whole.run.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
@@ -117,9 +117,8 @@ def test_agreement_and_growth_by_hand(whole: EnsembleOutcome) -> None:
     images = ImageSet(np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 0, 0]), ["a", "b", "c"])
     from dataclasses import replace
 
-    found = compare(
-        [np.log(first), np.log(second)], images, spec=replace(spec, classes=("x", "y"), members=None), split="test"
-    )
+    of_two = replace(spec, preprocessing=replace(spec.preprocessing, classes=("x", "y")), members=None)
+    found = compare([np.log(first), np.log(second)], images, spec=of_two, split="test")
     assert found.alone == (2 / 3, 2 / 3) and found.mean == 2 / 3
     assert found.first == (2 / 3, 1.0) and found.together.accuracy_top1 == 1.0
     assert found.agreement.tolist() == [[1, 1 / 3], [1 / 3, 1]] and found.mean_agreement == 1 / 3
@@ -162,13 +161,13 @@ def test_too_few_members_are_refused(count: int, capsys: pytest.CaptureFixture[s
 def test_whoever_wants_one_network_is_told_to_name_a_member(
     whole: EnsembleOutcome, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(CaptureError, match=r"is an ensemble of 2 networks: name one of them, such as .*seed-0"):
+    with pytest.raises(RunError, match=r"is an ensemble of 2 networks: name one of them, such as .*seed-0"):
         load(str(whole.run.path))
     assert load(str(whole.members[0].path)).build() is not None
     code, _, err = told(capsys, "inspect", whole.run)
     assert code == 2 and "name one of them" in err
     code, _, err = told(capsys, "train", "digits", "--model", "alexnet-mini", "--weights", whole.run)
-    assert code == 2 and "holds several networks' weights: name one" in err
+    assert code == 2 and "is an ensemble of 2 networks: name one of them" in err
     with pytest.raises(RunError, match="is an ensemble"):
         train_on(whole.run.path, {}, listener=Silent(), cache_directory=None)
     with pytest.raises(RunError, match="not an ensemble"):

@@ -16,12 +16,12 @@ from torch import nn
 import convscope
 from convscope.cli.explain import command
 from convscope.data.pixels.decode import decode_image
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding
 from convscope.errors import DataError, GeometryError
 from convscope.interpret.explanation.explain import lens
 from convscope.interpret.explanation.given import GivenNetwork, network_input
 from convscope.interpret.explanation.layout import understood
-from convscope.runs.model_file import ModelFile
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -211,9 +211,9 @@ def test_an_image_array_is_prepared_for_a_run_as_its_file_is(tmp_path: Path) -> 
     from PIL import Image
 
     decoding = Decoding(size=(8, 6), channels=3, resize_mode="letterbox", background=(9, 99, 200))
-    spec = ModelFile(name="lenet5", options={}, classes=("a", "b"), decoding=decoding, mean=(0.1, 0.2, 0.3),
-                     std=(0.5, 0.6, 0.7))  # fmt: skip
-    network = GivenNetwork("run", nn.Conv2d(3, 1, 1), spec.input_shape, spec)
+    normalization = Normalization((0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    preprocessing = Preprocessing(decoding=decoding, normalization=normalization)
+    network = GivenNetwork("run", nn.Conv2d(3, 1, 1), preprocessing.input_shape, preprocessing)
     pixels = np.arange(20 * 11 * 3, dtype=np.uint8).reshape(20, 11, 3)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     of_array, of_file = network_input(pixels, network), network_input(tmp_path / "x.png", network)

@@ -10,8 +10,9 @@ from convscope.data.augment import Augmentation, augment, fitted, generator_for
 from convscope.data.augmentation.batch_rng import BatchPart, BatchRng
 from convscope.data.augmentation.pca_lighting import measure_color_axes
 from convscope.data.augmentation.trivial_augment import BINS, SPACE, magnitude_of, trivial_augment
-from convscope.data.batches import Normalization, to_floats
+from convscope.data.batches import to_floats
 from convscope.data.open import probe
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError, RunError
 from convscope.recipe.recipe import Recipe

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from convscope.data.batches import Normalization, to_floats
+from convscope.data.batches import to_floats
 from convscope.data.open import probe
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
-from convscope.errors import RunError
+from convscope.files.fields import Fields
 from convscope.nets.build import build
 from convscope.nets.modules import evaluation_mode
 from convscope.recipe.recipe import Recipe, choices
 from convscope.runs.evaluate import evaluate
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.answer import answer, scores_of_images
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import VIEWS, scores_of_views
@@ -84,19 +85,15 @@ def test_answers_come_with_one_view_and_with_all(network):
     assert not np.allclose(both[:, 0], both[:, 1])
 
 
-def test_a_runs_views_are_in_its_card_and_evaluate_uses_them(tmp_path: Path):
+def test_the_augmentation_is_in_model_json_and_evaluate_uses_it(tmp_path: Path):
     recipe = Recipe(model="lenet5", epochs=1, tta="flip-shift", threads=1)
     outcome = train("digits", recipe, runs_directory=tmp_path)
-    assert json.loads(outcome.run.spec_path.read_text())["preprocessing"]["views"] == "flip-shift"
+    assert json.loads(outcome.run.spec_path.read_text())["tta"] == "flip-shift"
     again = evaluate(outcome.run.path)
     assert again.scores.to_dict() == outcome.scores.to_dict()
     assert again.one_view == outcome.one_view is not None
     values = json.loads(outcome.run.spec_path.read_text())
-    del values["preprocessing"]["views"]
-    assert ModelSpec.from_dict(values).views == "one"  # as runs from before there were views have it
-    values["preprocessing"]["views"] = "many"
-    with pytest.raises(RunError, match="no test views are called 'many'"):
-        ModelSpec.from_dict(values)
+    assert ModelSpec.of(Fields(values)).tta == "flip-shift"
 
 
 def test_what_is_not_mirrored_in_training_is_not_when_it_is_tested_unless_asked_for():

@@ -13,13 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from convscope.cli.main import cli
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization, measure_normalization
+from convscope.data.batches import measure_normalization
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec, read_spec
+from convscope.runs.run_directory import Run
 from convscope.scoring.objective import Objective
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
@@ -94,9 +96,11 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
     spec = ModelSpec(
         name="cifarnet",
         options={},
-        classes=("cat", "dog"),
-        decoding=Decoding(size=(10, 10), channels=3),
-        normalization=measure_normalization(train),
+        preprocessing=Preprocessing(
+            decoding=Decoding(size=(10, 10), channels=3),
+            normalization=measure_normalization(train),
+            classes=("cat", "dog"),
+        ),
     )
     weights = spec.build().state_dict()
     given = weights.pop("whiten.weight")
@@ -116,7 +120,8 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     def spec(*classes: str) -> ModelSpec:
         decoding = Decoding(size=(28, 28), channels=1)
         normalization = Normalization((0.5,), (0.25,))
-        return ModelSpec(name="lenet5", options={}, classes=classes, decoding=decoding, normalization=normalization)
+        preprocessing = Preprocessing(decoding=decoding, normalization=normalization, classes=classes)
+        return ModelSpec(name="lenet5", options={}, preprocessing=preprocessing)
 
     run = Run(tmp_path)
     run.write_spec(spec("cat", "dog"))
@@ -239,7 +244,7 @@ def test_finetuning_a_run_takes_its_network_and_another_is_refused(of_three_clas
     assert ended.exit_code == 0, ended.output
     assert f"model lenet5: the network of {weights}, with images at 20x20 pixels" in ended.output
     assert "weights: 10 tensors taken from the file" in ended.output
-    spec = json.loads((of_three_classes / "runs/on/model.json").read_text())["network"]
-    assert spec["options"] == {"activation": "relu", "c1_maps": 4} and spec["image_size"] == [20, 20]
+    spec = read_spec(of_three_classes / "runs/on/model.json")
+    assert spec.options == {"activation": "relu", "c1_maps": 4} and spec.decoding.size == (20, 20)
     ended = train(of_three_classes, "--weights", weights, "--model", "alexnet-mini", "--name", "refused")
     assert "it is of lenet5, and --model is alexnet-mini: leave --model out" in str(ended.exception)

@@ -18,15 +18,15 @@ from typing import Any
 
 from torch import nn
 
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
 from convscope.files.regular import UnreadableError, refused_as, require_regular
 from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_timm import import_timm, require_name
-from convscope.nets.weights.read import WEIGHTS, as_tensor, read_weights
-from convscope.runs import model_file
-from convscope.runs.model_file import ModelFile, read_model_file
+from convscope.runs.run_directory import Run, open_run
+from convscope.runs.tensor_files import load_weights
 
 LARGEST_SOURCE = 2**24  # bytes of Python
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
@@ -40,33 +40,31 @@ class Loaded:
         name: what to call it.
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
-        weights: the file with its trained weights; None where there are none.
-        sealed: whether that file must carry a digest.
-        preprocessing: says how an image becomes its input; None where nothing does.
+        run: the run that has its trained weights; None where it has none.
+        preprocessing: how an image becomes its input; None where nothing says it.
     """
 
     name: str
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...] | None = None
-    weights: Path | None = None
-    sealed: bool = False
-    preprocessing: ModelFile | None = None
+    run: Run | None = None
+    preprocessing: Preprocessing | None = None
 
     def build(self) -> nn.Module:
-        """The module, with its trained weights where it has any.
+        """Return the module, with its trained weights where it has any.
 
         Raises:
-            CaptureError: the weights don't fit the architecture or can't be read.
+            RunError: the weights are missing, damaged, or don't fit the architecture.
         """
         model = self.factory()
-        if self.weights is not None:
-            _load_weights(model, self.weights, sealed=self.sealed)
+        if self.run is not None:
+            load_weights(model, self.run.read_weights(), where=str(self.run.weights))
         return model
 
     def require_intact_weights(self) -> None:
-        """Raise CaptureError where the file with the trained weights, if there is one, is damaged."""
-        if self.weights is not None:
-            read_weights(self.weights, sealed=self.sealed)
+        """Raise RunError where the run's weights are missing or damaged."""
+        if self.run is not None:
+            self.run.read_weights()
 
 
 def load(text: str) -> Loaded:
@@ -74,6 +72,7 @@ def load(text: str) -> Loaded:
 
     Raises:
         CaptureError: there is no such model, or it can't be imported; in one line.
+        RunError: a directory that is no run, of another format, or an ensemble.
 
     >>> loaded = load("lenet5")
     >>> loaded.name, loaded.input_shape
@@ -120,41 +119,32 @@ def _from_catalogue(name: str) -> Loaded:
 
 
 def _from_run(path: Path) -> Loaded:
-    if not os.path.lexists(path / model_file.NAME):
-        raise CaptureError(f"{path} is not a run directory: it has no {model_file.NAME}")
-    known = read_model_file(path / model_file.NAME, error=CaptureError)
-    if known.members is not None:
-        raise CaptureError(_one_of(path, known.members))
-    weights = path / WEIGHTS
+    run = open_run(path)
+    spec = run.spec_of_one()
+    run.require_weights()
 
     def factory() -> nn.Module:
         try:
-            return known.build()
+            return spec.build()
         except ConvscopeError as error:
-            raise type(error)(f"{path / model_file.NAME} can't be used: {error}") from None
+            raise type(error)(f"{run.spec_path} can't be used: {error}") from None
 
-    return Loaded(
-        name=path.name or known.name,
-        factory=factory,
-        input_shape=known.input_shape,
-        weights=weights if os.path.lexists(weights) else None,
-        sealed=known.sealed,
-        preprocessing=known,
-    )
-
-
-def _one_of(path: Path, members: tuple[str, ...]) -> str:
-    """What to say where one network is wanted and several stand in the path."""
-    named = f", such as {path / members[0]}" if members else ", once one is trained"
-    return f"{path} is an ensemble of {len(members)} networks: name one of them{named}"
+    shape = spec.preprocessing.input_shape
+    return Loaded(path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing)
 
 
 def _from_timm(name: str) -> Loaded:
     timm = import_timm()
     require_name(f"timm/{name}")
-    settings = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
-    shape = None if settings is None else tuple(settings.input_size)
-    return Loaded(f"timm/{name}", lambda: _made(f"timm/{name}", lambda: timm.create_model(name)), shape)
+    known = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
+    shape = None if known is None else tuple(known.input_size)
+    own = None if known is None else Normalization(tuple(known.mean), tuple(known.std))
+    return Loaded(
+        f"timm/{name}",
+        lambda: _made(f"timm/{name}", lambda: timm.create_model(name)),
+        shape,
+        preprocessing=None if shape is None else Preprocessing.default(shape, own),
+    )
 
 
 def _from_import(text: str, place: str, attribute: str) -> Loaded:
@@ -255,12 +245,3 @@ def _in_one_line(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
-
-
-def _load_weights(model: nn.Module, path: Path, *, sealed: bool) -> None:
-    tensors = read_weights(path, sealed=sealed).tensors
-    try:
-        model.load_state_dict({name: as_tensor(tensor) for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[0]
-        raise CaptureError(f"{path} does not hold weights for this network: {first}") from error

@@ -1,1 +1,1 @@
-"""Floor 6: the command line, one thin command per file."""
+"""The command line, one thin command per file."""

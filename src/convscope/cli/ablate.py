@@ -1,4 +1,4 @@
-"""`convscope ablate`: what each part of a training is worth. No torch is imported until the work begins."""
+"""`convscope ablate`: an ablation study. torch is imported when the work begins."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _watching(*, quiet: bool) -> Iterator[AblationListener]:
 
 
 class _Lines:
-    """Plain lines: each sentence, and now and then how far it is."""
+    """Plain lines: each message, and the progress at intervals."""
 
     def __init__(self) -> None:
         self._spoke = time.monotonic()
@@ -169,7 +169,7 @@ class _Lines:
 
 
 class _Terminal:
-    """The same above a bar that moves."""
+    """The same above a progress bar."""
 
     def __init__(self, bars: Any) -> None:
         self._bars = bars

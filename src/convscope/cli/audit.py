@@ -19,7 +19,7 @@ JSON_VERSION = 1
 def command(model: str, input_text: str | None, seed: int, as_json: bool) -> None:
     """Run MODEL in NumPy at float64, and measure each layer of torch's fp32, channels-last and bf16 against it.
 
-    A layer's own error is what it makes on exact inputs; the error so far is what has piled up.
+    A layer's own error is that on exact inputs; the error so far includes that of the layers before it.
     """
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch

@@ -1,4 +1,4 @@
-"""`convscope compare MODEL MODEL...`: the same figures side by side."""
+"""`convscope compare MODEL MODEL...`: models side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convscope.errors import CaptureError
               help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> None:
-    """Two or more models side by side; of two that are kin also what differs, layer by layer."""
+    """Compare two or more models; for two with common layers also the differences, layer by layer."""
     if len(models) < 2:
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
     from convscope.capture.load import load

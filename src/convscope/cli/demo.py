@@ -1,4 +1,4 @@
-"""`convscope demo`: LeNet-5 learns the built-in digits while you watch, and a page shows what it made."""
+"""`convscope demo`: train LeNet-5 on the built-in digits, and open the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECIPE = Recipe(
 @click.option("--open/--no-open", "open_page", default=None, help="Show the report in a browser  [on a desktop]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
 def command(open_page: bool | None, runs_directory: str) -> int:
-    """Train LeNet-5 (1998) on 1,797 handwritten digits that come built in, and show what it made."""
+    """Train LeNet-5 (1998) on the 1,797 built-in handwritten digits, and show the result."""
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
@@ -58,7 +58,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
 
 
 def on_a_desktop() -> bool:
-    """Whether somebody sits at a terminal on a desktop; never in CI, a pipe, or a shell from afar."""
+    """Return whether the session is an interactive desktop: false in CI, in a pipe and over SSH."""
     if not (sys.stdout.isatty() and sys.stdin.isatty()) or {"CI", "SSH_CONNECTION"} & os.environ.keys():
         return False
     return sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

@@ -1,4 +1,4 @@
-"""`convscope doctor`: what this machine can do, measured, and what training reaches of it."""
+"""`convscope doctor`: this machine's measured peak, and the share of it that training reaches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SILENT_PROFILER = ("KINETO_LOG_LEVEL", "6")
 def command(model: str | None, input_text: str | None, batch_size: int | None, device: str, as_json: bool) -> None:
     """Measure this machine: arithmetic, memory, decoding, disk; and the share of it that training reaches.
 
-    It takes less than a minute, and is worth nothing while the machine does other work: that is then said.
+    It takes less than a minute. Other work on the machine falsifies the result, and is reported.
     """
     from convscope.hardware.allocator import prepare_memory
 
@@ -59,24 +59,24 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
 
 
 def machine_table(found: Checkup) -> Table:
-    """What the machine is."""
+    """Return the table of the machine's hardware and software."""
     machine = found.machine
     free = f", {byte_size(found.available)} free" if found.available is not None else ""
     rows = [
         ("processor", machine.processor),
         ("cores", f"{plural(machine.cores, 'core')}, {plural(found.threads, 'thread')} taken by torch"),
-        ("instructions", ", ".join(machine.flags) or "not told"),
+        ("instructions", ", ".join(machine.flags) or "unknown"),
         ("memory", f"{byte_size(machine.memory)}{free}"),
         ("torch", f"{found.torch}, {found.capability}, with {_names(found.backends)}"),
         ("GPU", found.gpu or "none"),
         ("allocator", found.allocation.line),
-        ("huge pages", {True: "torch's memory lies in them", False: "not taken", None: "not told"}[found.huge_pages]),
+        ("huge pages", {True: "used for torch's memory", False: "not used", None: "unknown"}[found.huge_pages]),
     ]
     return Table.of([Column("this machine"), Column("")], rows)
 
 
 def ceilings_table(found: Checkup) -> Table:
-    """The most that it does of each thing, by the median; with the difference between runs."""
+    """Return the table of peaks: medians, with the spread between repetitions."""
     ceilings = found.ceilings
     rows = [
         *(
@@ -99,14 +99,14 @@ def ceilings_table(found: Checkup) -> Table:
 
 
 def time_table(found: Checkup) -> Table:
-    """Where a training step's time goes."""
+    """Return the table of a training step's time by part."""
     rows = [Row((kind, percent(share))) for kind, share in found.reached.time_by_kind.items()]
     title = f"A training step of {found.reached.model}"
     return Table((Column("kind of operation"), Column("time", numeric=True)), tuple(rows), title)
 
 
 def reached_lines(found: Checkup) -> list[str]:
-    """What the plan took, and the share of the ceiling that it reaches, with the count that the share stands on."""
+    """Return the plan's time, the share of the peak that it reaches, and the MACs from which the share is computed."""
     reached = found.reached
     what = f"{reached.model}, {shape(reached.input_shape)}, {plural(reached.batch_size, 'image')} a step"
     lines = [f"{what}: {reached.trial.images_per_second:,.0f} images/s"]

@@ -1,6 +1,6 @@
-"""What a command prints, and the files that it was told to write.
+"""Print to the terminal, and write the files that options name.
 
-Names that others chose are escaped here, once, where they meet the terminal.
+Names from files and users are escaped here, once, before they reach the terminal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _in_json(character: str) -> str:
 
 
 def write_output(path: str | Path, content: str, *, parents: bool = False) -> None:
-    """Write the file that an option names, with the folders above it where `parents` says so.
+    """Write the file that an option names, and with `parents` the folders above it.
 
     Raises:
         ConvscopeError: it can't be written, or is a pipe that nothing reads.

@@ -1,4 +1,4 @@
-"""`convscope train --ensemble N`: the part of the command that trains several networks. No torch until it begins."""
+"""`convscope train --ensemble N`: train several networks. torch is imported when the work begins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_ensemble(run: str) -> bool:
-    """Whether a directory is that of an ensemble."""
+    """Return whether a directory is that of an ensemble."""
     from convscope.runs.run_directory import Run
 
     found = Run(Path(run))
@@ -31,7 +31,7 @@ def is_ensemble(run: str) -> bool:
 def train_members(
     recipe: Recipe, members: int, *, name: str | None, runs_directory: str, cache: str | None, as_json: bool
 ) -> int:
-    """Train an ensemble, and tell what came out."""
+    """Train an ensemble, and print the result."""
     from convscope.experiments.ensemble.train import train_ensemble
 
     with training_progress(quiet=as_json) as listener:
@@ -50,7 +50,7 @@ def train_members(
 def resume_members(
     run: str, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool
 ) -> int:
-    """Go on with an ensemble, and tell what came out."""
+    """Resume an ensemble, and print the result."""
     from convscope.experiments.ensemble.train import train_ensemble_on
 
     if settings:

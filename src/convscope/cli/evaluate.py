@@ -1,4 +1,4 @@
-"""`convscope evaluate`: how good a run is, in numbers and by its worst mistakes."""
+"""`convscope evaluate`: the scores of a run, and its most confident mistakes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def command(
 
 
 def headline(scores: Scores) -> list[tuple[str, str]]:
-    """The figures that sum a run up, as text."""
+    """Return the main scores, as text."""
     right = int(scores.confusion.trace())
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
     lines.append(("balanced accuracy", percent(scores.balanced_accuracy, decimals=2)))
@@ -103,7 +103,7 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
 
 
 def per_class_table(scores: Scores) -> Table:
-    """Precision, recall and F1 of each class."""
+    """Return the table of precision, recall and F1 of each class."""
     columns = [Column("class"), *(Column(name, numeric=True) for name in ("images", "precision", "recall", "F1"))]
     rows = [
         (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
@@ -113,7 +113,7 @@ def per_class_table(scores: Scores) -> Table:
 
 
 def matrix_table(scores: Scores) -> Table | None:
-    """How often each class (row) was called each class (column); None with too many classes for a terminal."""
+    """Return the confusion matrix (true by row, predicted by column), or None with too many classes for a terminal."""
     if len(scores.classes) > LARGEST_MATRIX:
         return None
     heads, names = list(scores.classes), list(scores.classes)
@@ -129,7 +129,7 @@ def matrix_table(scores: Scores) -> Table | None:
 
 
 def mistakes_table(scores: Scores) -> Table | None:
-    """The mistakes that the network was surest of; None when it made none."""
+    """Return the table of the most confident mistakes, or None if there are none."""
     if not scores.mistakes:
         return None
     columns = [Column("image"), Column("true"), Column("predicted"), Column("confidence", numeric=True)]

@@ -1,4 +1,4 @@
-"""`convscope explain`: where one number in a network comes from."""
+"""`convscope explain`: the computation of one number in a network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def command(
     as_json: bool,
     demo: str | None,
 ) -> None:
-    """Say where one number in MODEL comes from, given INPUT: patch, kernel, products, sum, bias, activation.
+    """Work out one number in MODEL for INPUT: patch, kernel, products, sum, bias, activation.
 
     MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME.
     INPUT is an image file, or digits/0 to digits/1796 for the built-in digits; a WAV file for a 1-D network; an array
@@ -84,7 +84,7 @@ def command(
 
 
 def _in_json(value: Any) -> Any:
-    """A value with "inf", "-inf" and "nan" in place of such numbers, which JSON does not have."""
+    """Return a value with "inf", "-inf" and "nan" in place of such numbers, which JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""`convscope field MODEL --layer L --at Y,X`: which pixels one cell sees, and which cells one pixel changes."""
+"""`convscope field MODEL --layer L --at Y,X`: the pixels that a cell depends on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command(
     svg: Path | None,
     as_json: bool,
 ) -> None:
-    """Which pixels one cell sees, holes and all; or which cells one pixel can change."""
+    """Show the pixels that one cell depends on, or the cells that one pixel can change."""
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
     from convscope.interpret.inspection.record import inspect
@@ -67,7 +67,7 @@ def command(
 
 
 def _only_pixel(others: Mapping[str, object]) -> None:
-    """Refuse the options that say what a cell sees beside the one that asks what a pixel changes."""
+    """Raise an error if options of a cell's receptive field are combined with that of a pixel's projective field."""
     given = [name for name, value in others.items() if value is not None]
     if given:
         raise click.UsageError(f"{given[0]} is about what a cell sees, --pixel about what a pixel changes: give one")

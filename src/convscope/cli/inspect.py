@@ -62,7 +62,7 @@ def command(
     svg_file: Path | None,
     field_file: Path | None,
 ) -> None:
-    """Every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
+    """List every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
     from convscope.capture.load import load
     from convscope.capture.training import training_memory
     from convscope.interpret.inspection.record import inspect
@@ -109,7 +109,7 @@ def command(
 
 
 def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> InputShapes:
-    """The shapes that the user gave, a batch told apart from a sample; or those that the model is meant for.
+    """Return the shapes that the user gave, without the batch; or those that the model is made for.
 
     Raises:
         CaptureError: a text is not a shape, or none was given for a model that does not say.
@@ -133,7 +133,7 @@ def say_batch(shapes: InputShapes, what: str) -> None:
 
 
 def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
-    """What to add where an input failed and a larger one does not: "; the smallest input that works is 3×32×32"."""
+    """Return the end of an error if a larger input works: "; the smallest input that works is 3×32×32"."""
     from convscope.capture.input_shapes import smallest_input
     from convscope.report.units import shape
 

@@ -1,4 +1,4 @@
-"""Scores of several labels as tables for a terminal."""
+"""Tables of multi-label scores for the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORST = 10
 
 
 def headline(scores: LabelScores) -> list[tuple[str, str]]:
-    """The figures that sum a run up, as text."""
+    """Return the main scores, as text."""
     counted = len(scores.classes) - len(scores.unmeasured)
     lines = [
         ("mAP", f"{percent(scores.mean_average_precision, decimals=2)} (mean over {counted} classes)"),
@@ -30,7 +30,7 @@ def headline(scores: LabelScores) -> list[tuple[str, str]]:
 
 
 def per_class_table(scores: LabelScores) -> Table:
-    """Each class's average precision and the measures at the threshold."""
+    """Return the table of each class's average precision and of the scores at the threshold."""
     heads = ("images", "AP", "ROC-AUC", "precision", "recall", "F1")
     columns = [Column("class"), *(Column(name, numeric=True) for name in heads)]
     rows = [
@@ -45,7 +45,7 @@ def per_class_table(scores: LabelScores) -> Table:
 
 
 def mistakes_table(scores: LabelScores) -> Table | None:
-    """The mistakes that the network was surest of; None when it made none."""
+    """Return the table of the most confident mistakes, or None if there are none."""
     if not scores.mistakes:
         return None
     columns = [Column("image"), Column("class"), Column("mistake"), Column("probability", numeric=True)]

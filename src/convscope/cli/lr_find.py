@@ -43,9 +43,9 @@ def command(
     cache: str | None,
     as_json: bool,
 ) -> None:
-    """Train on DATA for a hundred steps at rates that grow, and propose the learning rate (Smith's range test).
+    """Train on DATA for 100 steps at growing learning rates, and propose one (Smith's range test).
 
-    The network is thrown away: no run is written. What is proposed is a tenth of the rate at which the loss was lowest.
+    No run is written. The proposal is a tenth of the learning rate at which the loss was lowest.
     """
     from convscope.hardware.allocator import prepare_memory
 
@@ -70,7 +70,7 @@ def command(
 
 
 def _table(test: RateTest) -> Table:
-    """Rates and smoothed losses, evenly spaced, with a bar for each."""
+    """Return the table of learning rates and smoothed losses, evenly spaced, with a bar for each."""
     every = max(1, -(-len(test.rates) // ROWS))
     highest = max(test.smoothed)
     rows = [
@@ -92,7 +92,7 @@ def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[st
 
 
 def _as_options(given: Mapping[str, SettingValue]) -> Iterator[str]:
-    """Settings as they are typed."""
+    """Return settings as command-line options."""
     switches = {item.name for item in settings() if isinstance(item.default, bool)}
     for name, value in given.items():
         option = option_name(name)

@@ -60,7 +60,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands' names and one-line helps without importing them."""
+    """A group of commands that are imported on use; the table holds their names and one-line helps."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the table's order."""
@@ -98,7 +98,7 @@ def cli() -> None:
 
 
 def in_one_line(error: click.ClickException) -> str:
-    """What click found wrong with a command line, and where to read on; click by itself takes three lines."""
+    """Return click's usage error in one line, with the command to read on; click itself prints three lines."""
     said = error.format_message().strip()
     if not isinstance(error, click.UsageError) or error.ctx is None:
         return f"convscope: {said}"
@@ -109,8 +109,8 @@ def in_one_line(error: click.ClickException) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted.
 
-    Output that can't be written does not end the command. Where a file was left incomplete, stderr and the exit code
-    say so; the exit code of a training stays its own, for what it made is in its directory.
+    Output that can't be written does not end the command. If a file was left incomplete, stderr and the exit code
+    state it; the exit code of a training does not change, as its results are in its directory.
     """
     words = sys.argv[1:] if arguments is None else arguments
     stdout = guard_output()

@@ -18,7 +18,7 @@ from convscope.report.table import Column, Table, print_table
 @click.option("--svg", "svg_file", metavar="FILE", help="With --timeline: also draw it into FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, timeline: bool, svg_file: str | None, as_json: bool) -> None:
-    """The networks that convscope builds, oldest first; NAME shows one of them."""
+    """List the networks that convscope builds, oldest first; NAME shows one of them."""
     if name is not None and timeline:
         raise click.UsageError("--timeline shows all years: leave NAME out")
     if svg_file is not None and not timeline:

@@ -29,10 +29,10 @@ EXIT_NOT_PROVED = 1
 def command(
     words: tuple[str, ...], wrong: bool, verdicts: tuple[str, ...], sets: tuple[str, ...], as_json: bool
 ) -> None:
-    """The figures of the lecture notes, each beside the one that convscope computes now.
+    """Check the figures of the lecture notes, each against the one computed now.
 
-    WORD is a claim's name, or stands in its text; of several all must. With a filter each claim is shown in full. A
-    proof that does not hold is listed, and the exit code is 1.
+    WORD is a claim's name, or a word of its text; of several all must match. With a filter each claim is shown in full.
+    A proof that does not hold is listed, and the exit code is 1.
     """
     from convscope.notes.registry import select
 

@@ -1,4 +1,4 @@
-"""stdout and stderr whose writes never fail: a terminal, pipe or file that refuses them does not end the work.
+"""stdout and stderr whose writes never fail: a closed terminal, pipe or full disk does not end the work.
 
 A failed write would otherwise raise wherever something is printed: by a bar, by the warnings module, by the flush of
 Python's exit (which then exits 120). Here the lowest layer, the one that every print goes through, takes the error, and
@@ -66,8 +66,8 @@ class Outlet(io.FileIO):
 def guard_output() -> Outlet | None:
     """Let writes to sys.stdout and sys.stderr never fail from now on, and return the outlet below stdout.
 
-    A stream that is closed leads nowhere. One that a test or a host program has put there stays as it is: None is
-    returned for that.
+    A closed stream discards what is written. A stream that a test or a host program has set is not changed, and None is
+    returned for it.
     """
     _open_closed()
     stdout, stderr = _outlet(sys.stdout, sys.__stdout__, STDOUT), _outlet(sys.stderr, sys.__stderr__, STDERR)
@@ -81,7 +81,7 @@ def guard_output() -> Outlet | None:
 
 
 def finish_output(stdout: Outlet | None) -> OSError | None:
-    """Write what is still buffered, and return what left stdout incomplete, if anything did."""
+    """Flush both streams, and return the error that left stdout incomplete, if any."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -109,7 +109,7 @@ def _point_at_null(descriptor: int) -> None:
 
 
 def _outlet(stream: TextIO | None, original: TextIO | None, descriptor: int) -> Outlet | None:
-    """The outlet for a standard stream that is the interpreter's own; None for any other."""
+    """Return the outlet for the interpreter's own standard stream, or None for any other stream."""
     if stream is not original:
         return None
     if stream is not None:
@@ -119,7 +119,7 @@ def _outlet(stream: TextIO | None, original: TextIO | None, descriptor: int) -> 
 
 
 def _text(outlet: Outlet, like: TextIO | None) -> TextIO:
-    """A text stream into the outlet, encoded as the stream that it replaces."""
+    """Return a text stream to the outlet, with the encoding of the stream that it replaces."""
     shape = like if isinstance(like, io.TextIOWrapper) else None
     return io.TextIOWrapper(
         io.BufferedWriter(outlet),

@@ -53,7 +53,7 @@ def command(
     from convscope.runs.run_directory import open_run
 
     if as_json and as_csv:
-        raise click.UsageError("--json and --csv are two forms of one answer: choose one")
+        raise click.UsageError("--json and --csv are two forms of one result: choose one")
     if top is not None and open_run(Path(run)).spec().objective.multi_label:
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     with shown_progress() as progress:

@@ -1,4 +1,4 @@
-"""Watching a run from a terminal: a bar on one that can draw it, plain lines elsewhere; all of it on stderr."""
+"""The progress of a run on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUIET_SECONDS = 30.0  # a log gets a line within long epochs no more often than 
 
 @contextmanager
 def training_progress(*, quiet: bool = False) -> Iterator[Listener]:
-    """A listener for the terminal that stderr is, or for the file or pipe."""
+    """Return a listener that draws a bar if stderr is a terminal, else one that prints lines."""
     from convscope.report.progress import plain_progress
     from convscope.runs.events import Silent
 
@@ -34,7 +34,7 @@ def training_progress(*, quiet: bool = False) -> Iterator[Listener]:
 
 
 def log_lines(run: Run, lines: Iterable[str]) -> None:
-    """Add lines to a run's log; a disk that has become full since the run was written changes nothing of it."""
+    """Add lines to a run's log; an error of the disk is ignored, as the run is already written."""
     from convscope.runs.atomic_files import WriteError
 
     with suppress(WriteError):
@@ -43,7 +43,7 @@ def log_lines(run: Run, lines: Iterable[str]) -> None:
 
 
 def header_line(row: EpochRow) -> str:
-    """The heads of the columns that `epoch_line` fills."""
+    """Return the column headings of `epoch_line`."""
     trained, measured = ("all right", "mAP") if row.multi_label else ("accuracy", "accuracy")
     return (
         f"{'epoch':>9}  {'train loss':>10} {trained:>9}  {'val loss':>10} {measured:>9}  {'images/s':>9}  {'time':>11}"
@@ -51,7 +51,7 @@ def header_line(row: EpochRow) -> str:
 
 
 def epoch_line(row: EpochRow, epochs: int) -> str:
-    """An epoch as one line under `header_line`; the best so far is marked."""
+    """Return an epoch as one line under `header_line`; the best so far is marked."""
     val_loss = loss(row.val_loss) if row.val_loss is not None else ""
     place = f"{row.epoch}/{epochs}" if epochs else str(row.epoch)
     return (
@@ -62,7 +62,7 @@ def epoch_line(row: EpochRow, epochs: int) -> str:
 
 
 class _Lines:
-    """Plain lines: sentences, an epoch a line, and slow work now and then."""
+    """Plain lines: messages, an epoch a line, and the progress of slow work at intervals."""
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
@@ -97,7 +97,7 @@ class _Lines:
 
 
 class _Terminal(_Lines):
-    """The same above a bar that moves."""
+    """The same above a progress bar."""
 
     def __init__(self, bars: Any) -> None:
         super().__init__(None)
@@ -136,7 +136,7 @@ class _Terminal(_Lines):
 
 
 def _left(duration: float) -> str:
-    """A time to come, to the second: nobody knows it better."""
+    """Return the remaining time as text, to the second."""
     return f"{round(duration)} s" if duration < 60 else seconds(duration)
 
 

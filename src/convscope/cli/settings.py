@@ -20,7 +20,7 @@ _ALL_HELP = "convscope.all_help"
 
 
 def option_name(setting: str) -> str:
-    """A setting as it is typed.
+    """Return the option of a setting.
 
     >>> option_name("batch_size")
     '--batch-size'
@@ -29,7 +29,7 @@ def option_name(setting: str) -> str:
 
 
 def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Give a command an option for every setting of a recipe; what was typed is read with `given_settings`.
+    """Add an option for every setting of a recipe to a command; `given_settings` reads their values.
 
     The recipe that the others start from is the command's own option, for it may be a file: see `read_recipe`.
     """
@@ -63,7 +63,7 @@ class SettingOption(click.Option):
 
 
 def _option(item: Field[Any]) -> Callable[[Command], Command]:
-    """An option for one setting: a pair of switches, a choice of words, or a value."""
+    """Return the option for one setting: a pair of switches, a choice of words, or a value."""
     name, words = option_name(item.name), choices(item.name)
     if isinstance(item.default, bool):
         help = str(item.metadata["help"])
@@ -92,13 +92,13 @@ def _option(item: Field[Any]) -> Callable[[Command], Command]:
 
 
 def given_settings(context: click.Context) -> dict[str, SettingValue]:
-    """The settings that were typed, parsed; raises RunError where a value can't be one."""
+    """Return the settings given as options, parsed; raises RunError for an invalid value."""
     typed: dict[str, str | bool] = context.meta.get(_GIVEN, {})
     return {name: parse_setting(name, value) if isinstance(value, str) else value for name, value in typed.items()}
 
 
 def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data: str | None) -> Recipe:
-    """Return the recipe of that name or file with the settings that were typed, for the data that was named.
+    """Return the recipe of that name or file, with the settings given as options, for the data given.
 
     The layout of a recipe that was written for other data is left at auto. Raises RunError.
     """
@@ -110,7 +110,7 @@ def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data
 
 
 def read_recipe(name_or_file: str | None) -> Recipe:
-    """The recipe of that name, or of that TOML file; None is the default. Raises RunError where there is neither."""
+    """Return the recipe of this name or TOML file, by default the default recipe; raises RunError if there is none."""
     names = choices("preset")
     if name_or_file is None:
         return Recipe()

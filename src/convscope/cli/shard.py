@@ -1,4 +1,4 @@
-"""`convscope shard`: a data set becomes WebDataset shards, a few large files that are read from end to end."""
+"""`convscope shard`: write a data set as WebDataset shards, a few large files that are read sequentially."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN_PROBLEMS = 3
 def command(data: str, out: Path, shard_size: str, layout: str, images: int | None, seed: int) -> None:
     """Write DATA, any source that `train` reads, as shards into the new folder OUT.
 
-    Image files are taken as they are, byte for byte; what can't be read is left out and listed.
+    Image files are copied byte for byte; those that can't be read are skipped and listed.
     """
     from convscope.data.open import probe
     from convscope.data.shards.write_shards import write_shards

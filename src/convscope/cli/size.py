@@ -1,4 +1,4 @@
-"""`convscope size`: one layer's arithmetic, worked out."""
+"""`convscope size`: one layer's sizes and costs, worked out."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """One layer's arithmetic, worked out: output size, pixels never read, parameters and MACs.
+    """Work out one layer: output size, pixels never read, parameters and MACs.
 
     INPUT is a size in pixels: 224 (square), 224x320, or 16x112x112 for three axes.
     """
@@ -118,7 +118,7 @@ def _input_sizes(text: str, dimensions: int | None) -> tuple[int, ...]:
 
 
 def as_dict(layer: LayerArithmetic) -> dict[str, object]:
-    """The layer as JSON's types; sizes in pixels, costs for one sample."""
+    """Return the layer as JSON-able values; sizes in pixels, costs for one sample."""
 
     def cost(c: Cost | None) -> dict[str, int] | None:
         return None if c is None else {"parameters": c.parameters, "macs": c.macs}

@@ -1,4 +1,4 @@
-"""`convscope train`: a folder of images becomes a run directory. No torch is imported until the work begins."""
+"""`convscope train`: train on images, and write a run directory. torch is imported when the work begins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint; --epochs may add some.")
-@click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their answers.")
+@click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where run directories go  [runs]")
 @click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
@@ -92,7 +92,7 @@ def command(
 def _go_on(
     run: str, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
 ) -> int:
-    """Go on with a run or an ensemble, whose lock is held."""
+    """Resume a run or an ensemble, whose lock is held."""
     from convscope.training.session import train_on
 
     if ensemble is not None or is_ensemble(run):
@@ -119,7 +119,7 @@ def _show(outcome: Outcome, *, as_json: bool, first: bool) -> int:
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """What came out, in a few lines, and where it lies."""
+    """Return the result in a few lines, with the run directory."""
     from convscope.scoring.multi_label import LabelScores
 
     go_on = shell_quote("convscope", "train", "--resume", outcome.run)
@@ -154,7 +154,7 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 
 
 def outcome_values(outcome: Outcome) -> dict[str, Any]:
-    """What came out, as JSON can hold it."""
+    """Return the result as JSON-able values."""
     best = outcome.best
     measured = "val_mean_average_precision" if outcome.measured == "mAP" else "val_accuracy_top1"
     return {

@@ -20,7 +20,7 @@ from convscope.data.augmentation.flip import AlternatingFlip, flip, flip_these
 from convscope.data.augmentation.mixing import Mixing
 from convscope.data.augmentation.pca_lighting import ColorAxes, measure_color_axes, pca_lighting
 from convscope.data.augmentation.trivial_augment import trivial_augment
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 

@@ -11,20 +11,13 @@ import torch
 from torch import Tensor
 
 from convscope.data.device_copy import to_device
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError
 
 # Images looked at for the mean and standard deviation: more would change neither in the third digit.
 STATISTICS_SAMPLE = 10_000
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Per-channel mean and standard deviation, in units of full intensity (255 is 1.0)."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def measure_normalization(images: ImageSet) -> Normalization:

@@ -51,6 +51,20 @@ class Fields:
             if name not in known:
                 raise UnreadableError(f"it has a field {in_short(self.place + name)}.{did_you_mean(name, known)}")
 
+    def require_format(self, reads: int, *, remedy: str) -> None:
+        """Raise UnreadableError unless the file is of this version's format; `remedy` makes it anew.
+
+        >>> Fields({"format": 1}).require_format(2, remedy="redo it")
+        Traceback (most recent call last):
+        ...
+        convscope.files.regular.UnreadableError: it has format 1, of an older convscope: redo it, or use that version
+        """
+        version = self.integer("format", at_least=1)
+        if version < reads:
+            raise UnreadableError(f"it has format {version}, of an older convscope: {remedy}, or use that version")
+        if version > reads:
+            raise UnreadableError(f"it has format {version}, and this convscope reads {reads}: update convscope")
+
     def value(self, name: str) -> Any:
         """Return the value of a field, of any type."""
         return self._value(name, _MISSING)

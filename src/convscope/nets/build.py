@@ -31,6 +31,7 @@ def build(
     in_channels: int | None = None,
     image_size: int | Sequence[int] | None = None,
     options: Mapping[str, object] | None = None,
+    check: bool = True,
 ) -> nn.Module:
     """Build a network of the catalogue with fresh weights; settings left out are those of its paper.
 
@@ -41,6 +42,7 @@ def build(
         image_size: spatial axes in pixels; one number stands for all axes. Networks that have a stem for small
             images, or fully connected layers, fit themselves to it.
         options: the network's own settings, such as `{"variant": "notes"}` for lenet5.
+        check: whether an input's shape is run through it, where nothing says that the size works.
 
     Raises:
         CaptureError: an unknown name or option, or a value that the option can't take.
@@ -53,7 +55,7 @@ def build(
     arguments = _arguments(entry, num_classes, in_channels, options)
     sizes = _image_size(entry, image_size, options)
     known = own_size(entry, options)
-    check = sizes != known or (options is not None and not is_timms(name))
+    check = check and (sizes != known or (options is not None and not is_timms(name)))
     try:
         return _built(entry, arguments, sizes, check=check)
     except VanishedError as vanished:

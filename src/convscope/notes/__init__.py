@@ -1,1 +1,1 @@
-"""The lecture notes that convscope grew from: every figure in them, and its proof."""
+"""The figures of the lecture notes, each with its proof."""

@@ -1,4 +1,4 @@
-"""Sums that the notes' claims are held to, of `convscope.geometry` alone."""
+"""Arithmetic for the proofs of the notes' claims, from `convscope.geometry` alone."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def mlp_weights(*widths: int) -> int:
 
 
 def places_of_a_crop(crop: int, side: int) -> int:
-    """Return in how many places a square crop lies in a square image.
+    """Return the number of positions of a square crop in a square image.
 
     >>> places_of_a_crop(224, 256)
     1089
@@ -73,7 +73,7 @@ def places_of_a_crop(crop: int, side: int) -> int:
 
 
 def growth_with_the_side(sides: Sequence[int], counts: Sequence[int]) -> str:
-    """Return how counts grow where each side is twice the one before: the power of the side, in words.
+    """Return the growth of counts as each side is doubled: the power of the side, in words.
 
     >>> growth_with_the_side([2, 4, 8], [4, 16, 64])
     'quadratic'

@@ -1,4 +1,4 @@
-"""Experiments on small arrays that the notes' claims are held to, by `convscope.reference`, in NumPy."""
+"""Experiments on small arrays for the proofs of the notes' claims, by `convscope.reference`, in NumPy."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SPOT = np.array([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]])
 
 
 def grid(values: Array) -> list[object]:
-    """Return a map as nested lists, of whole numbers where they are whole."""
+    """Return a map as nested lists, with integers for whole numbers."""
     found: list[object] = values.astype(int).tolist() if (values == values.astype(int)).all() else values.tolist()
     return found
 
 
 def whole(value: float | Array) -> int:
-    """Return a number that is whole, as one."""
+    """Return a whole number as an integer."""
     assert float(value).is_integer()
     return int(value)
 
 
 def windows_of(image_size: int, kernel: int, padding: int, row: int) -> int:
-    """Return how many windows read pixel (row, row) of a square image: the gradient of a sum of ones."""
+    """Return the number of windows that read pixel (row, row) of a square image: the gradient of a sum of ones."""
     x, ones = np.zeros((1, 1, image_size, image_size)), np.ones((1, 1, kernel, kernel))
     output = convolve(x, ones, padding=padding)
     grad_x, _, _ = convolve_backward(np.ones_like(output), x, ones, padding=padding)
@@ -37,7 +37,7 @@ def windows_of(image_size: int, kernel: int, padding: int, row: int) -> int:
 
 
 def fields_of_filters(filters: int) -> int:
-    """Return how many different fields the outputs of several 5x5 filters have at one place, by their gradients."""
+    """Return the number of different receptive fields of several 5x5 filters at one position, by their gradients."""
     x, weight = np.ones((1, 3, 32, 32)), np.ones((filters, 3, 5, 5))
     output = convolve(x, weight)
     supports = set()
@@ -49,7 +49,7 @@ def fields_of_filters(filters: int) -> int:
 
 
 def cells_moved(layer: Callable[[Array], Array], pixels: int) -> ClaimValue:
-    """Return by how many cells a layer's map moves where its image moves by some pixels, away from the borders."""
+    """Return the shift of a layer's map, in cells, if its image is shifted by some pixels, away from the borders."""
     image = np.random.default_rng(0).standard_normal((1, 1, 24, 24))
     before, after = layer(image), layer(np.roll(image, pixels, axis=3))
     for cells in range(4):
@@ -70,12 +70,12 @@ def pooled(image: Array) -> Array:
 
 
 def answers_to_a_turned_edge() -> list[object]:
-    """Return the vertical-edge kernel's strongest answer to the image of an edge, and to the image turned by 90°."""
+    """Return the vertical-edge kernel's largest output on the image of an edge, and on the image turned by 90°."""
     return [whole(np.abs(edge_map(image, VERTICAL)).max()) for image in (BRIGHT_LEFT, np.rot90(BRIGHT_LEFT))]
 
 
 def answers_to_a_larger_spot() -> list[object]:
-    """Return a spot detector's strongest answer, pooled 2x2, to a bright pixel and to one three times as large."""
+    """Return a spot detector's largest output, pooled 2x2, on a bright pixel and on a spot three times as large."""
     image = np.zeros((5, 5))
     image[2, 2] = 10
     larger = np.kron(image, np.ones((3, 3)))
@@ -91,7 +91,7 @@ def difference_of_orders() -> int:
 
 
 def slaps_felt(at: int) -> int:
-    """Return how many slaps, one every 5 seconds, count at a second, where all that came before counts in full."""
+    """Return the number of slaps, one every 5 seconds, up to a second: the notes' sum with a weight of 1 for all."""
     blows = np.array([1.0 if second and second % 5 == 0 else 0.0 for second in range(at + 1)])
     felt = true_convolve(blows[None, None], np.ones((1, 1, at + 1)), padding=((at, 0),))
     return whole(felt[0, 0, at])

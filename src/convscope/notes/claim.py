@@ -1,4 +1,4 @@
-"""One statement of the lecture notes, what computes the right value, and the proof that the verdict holds."""
+"""A statement of the lecture notes, the computation of the right value, and the proof of the verdict."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Claim:
         assert self.compute is not None or self.verdict in ("wrong", "not decidable"), f"{self.id}: no proof"
 
     def agrees(self, computed: ClaimValue) -> bool:
-        """Return whether a computed value is what the notes state."""
+        """Return whether a computed value agrees with the notes."""
         if self.compare != "equal" and isinstance(self.stated, int | float) and isinstance(computed, int | float):
             if self.compare == "at least":
                 return computed >= self.stated
@@ -79,7 +79,7 @@ class Claim:
         return computed == self.stated
 
     def prove(self) -> Proof:
-        """Compute the right value and hold the verdict to it."""
+        """Compute the right value, and check the verdict against it."""
         if self.compute is None:
             return Proof(self, None, True)
         computed = self.compute()

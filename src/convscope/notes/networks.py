@@ -1,4 +1,4 @@
-"""Networks that the notes' claims are held to; torch is imported when the first of them is built."""
+"""Networks for the proofs of the notes' claims; torch is imported when the first of them is built."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def layer_shapes(name: str) -> list[tuple[int, ...]]:
 
 
 def activation_sizes(name: str) -> list[object]:
-    """Return the values in each row of a notes' table: of every layer that makes another number of them."""
+    """Return the activation sizes in a notes' table: one for every layer that changes their number."""
     sizes = [prod(shape) for shape in layer_shapes(name)]
     return [after for before, after in zip([0, *sizes], sizes, strict=False) if after != before]
 
@@ -81,7 +81,7 @@ def largest_kernel(name: str) -> int:
 
 
 def convolutions_in_halves(name: str) -> list[object]:
-    """Return which convolutions, counted from 1, read half of the maps before them."""
+    """Return the convolutions, counted from 1, with two groups."""
     return [number for number, module in enumerate(_convolutions(name), 1) if module.groups == 2]
 
 
@@ -102,7 +102,7 @@ def dense_block_that_spans(name: str, pixels: int) -> int:
 
 
 def field_over_its_half(name: str, layer: str) -> float:
-    """Return the side of a middle cell's field over that of the square from which half of a plain average comes."""
+    """Return the side of a middle cell's field over that of the square that carries half of a uniform average."""
     from convscope.interpret.inspection.record import inspect_graph
     from convscope.interpret.receptive_field import receptive_field
 
@@ -135,7 +135,7 @@ def _captured(name: str) -> Graph:
 
 @cache
 def _fields_by_module(name: str) -> list[tuple[str, int]]:
-    """Each operation's module and the size of its field along the rows, where that is local."""
+    """Return each operation's module and the size of its receptive field along the rows, if that is local."""
     from convscope.graph.propagate import propagate
     from convscope.graph.receptive_field import summarise
 

@@ -1,4 +1,4 @@
-"""All claims, and those that are asked for."""
+"""All claims, and the selection by words, notes and verdicts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CLAIMS: tuple[Claim, ...] = (
 def select(
     words: Sequence[str] = (), *, notes: Sequence[str] = (), verdicts: Sequence[Verdict] = ()
 ) -> tuple[Claim, ...]:
-    """Return the claims that are asked for, in the order of the notes.
+    """Return the selected claims, in the order of the notes.
 
     Args:
-        words: each is the id of a claim, or stands in the claim's text; of several all must.
+        words: each is the id of a claim, or a part of its text; all must match.
         notes: sets of notes, keys of `NOTES`; all unless given.
         verdicts: all unless given.
 

@@ -30,17 +30,17 @@ def value_text(value: object) -> str:
 
 
 def stated_text(claim: Claim) -> str:
-    """Return what the notes state: in their way where they give no figure."""
+    """Return the notes' figure, or their words if they give none."""
     return claim.stated_as or ("(asked)" if claim.stated is None else value_text(claim.stated))
 
 
 def computed_text(proof: Proof) -> str:
-    """Return the right value, or a dash where nothing computes it."""
+    """Return the right value, or a dash if nothing computes it."""
     return NOT_COMPUTED if proof.computed is None else value_text(proof.computed)
 
 
 def summary(proofs: Sequence[Proof]) -> str:
-    """Return how many claims there are of each verdict: "3 claims: 2 right, 1 wrong"."""
+    """Return the number of claims of each verdict: "3 claims: 2 right, 1 wrong"."""
     counts = Counter(proof.claim.verdict for proof in proofs)
     parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     return f"{len(proofs)} claim{'s' * (len(proofs) != 1)}: {parts}"

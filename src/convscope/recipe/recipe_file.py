@@ -1,4 +1,4 @@
-"""A recipe as a TOML file: every setting, with the line that explains it above it."""
+"""A recipe as a TOML file: its format, then every setting with the line that explains it above it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import Any
 
 from convscope.errors import RunError
 from convscope.files.checked import TOML_LIMIT, parse_toml
+from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
 from convscope.files.text import read_text
 from convscope.recipe.recipe import Recipe, choices, names, settings
+
+# Of the settings' names: raised when one of them changes. A recipe written by hand may leave it out.
+FORMAT = 2
+OLDER = "if an older convscope wrote it, train again, or use that version"
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -21,7 +26,7 @@ def to_toml(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    lines: list[str] = []
+    lines = [f"format = {FORMAT}"]
     group = ""
     for item in settings():
         if item.metadata["group"] != group:
@@ -40,13 +45,17 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
     """
     with refused_as(RunError, where):
         values = parse_toml(text)
+        if stated := "format" in values:
+            Fields(values).require_format(FORMAT, remedy="train again")
+            del values["format"]
     last = names()[-1]
     if whole and last not in values:
         raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting")
     try:
         return Recipe.from_dict(values)
     except RunError as error:
-        raise RunError(f"{where}: {error}") from error
+        known = stated or not values.keys() - set(names())
+        raise RunError(f"{where}: {error}{'' if known else f'; {OLDER}'}") from error
 
 
 def load_recipe(path: Path, *, whole: bool = False) -> Recipe:

@@ -20,21 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convscope.errors import CaptureError, RunError
+from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, open_regular, refused_as
-from convscope.nets.weights.digest import sealed
-from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
+from convscope.files.regular import refused_as
 from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
+from convscope.runs.tensor_files import Weights, read_tensors, tensor_bytes
 
 FORMAT = 1
 KEPT = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
-NOTE = "convscope"
 MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,60 +55,6 @@ class Checkpoint:
 
 def _copied(tensors: Mapping[str, Tensor]) -> Weights:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-
-
-def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return tensors as a safetensors file; tied weights and strided ones are written out in full."""
-    from safetensors.torch import save
-
-    # safetensors refuses two names for one memory, and forgets channels-last strides: copies have neither trouble.
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    content: bytes = save(plain)
-    return content
-
-
-def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
-    """Return tensors as a safetensors file with a note, and a digest over every byte in its metadata.
-
-    >>> len(sealed_bytes({"bias": torch.zeros(2)}, note="epoch 3")) > 200
-    True
-    """
-    return sealed(tensor_bytes(tensors), {NOTE: note})
-
-
-def read_tensors(content: bytes, *, where: str) -> Weights:
-    """The tensors of a safetensors file. Raises RunError where it is not one."""
-    try:
-        tensors = parse_safetensors(memoryview(content)).tensors
-    except CaptureError as error:
-        raise RunError(f"{where} is damaged: {error}") from error
-    return {name: tensor.tensor() for name, tensor in tensors.items()}
-
-
-def read_note(path: Path) -> str:
-    """The note of a safetensors file; empty where the file has none, or can't be read."""
-    try:
-        with open_regular(path, limit=None) as file:
-            return read_metadata(file).get(NOTE, "")
-    except (OSError, CaptureError, UnreadableError):
-        return ""
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
-    """Put weights into a network whose names and shapes they must match exactly. Raises RunError where they don't."""
-    wanted = network.state_dict()
-    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-    if missing or extra:
-        raise RunError(
-            f"{where} does not fit the network: it lacks {', '.join(missing[:3]) or 'nothing'} "
-            f"and has {', '.join(extra[:3]) or 'nothing'} too much"
-        )
-    for name, tensor in wanted.items():
-        if tensor.shape != weights[name].shape:
-            raise RunError(
-                f"{where} does not fit the network: {name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
-            )
-    network.load_state_dict(dict(weights))
 
 
 def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> Weights:
@@ -188,8 +130,7 @@ def _read(path: Path) -> Checkpoint:
         raise RunError(f"{path} is not a checkpoint: it holds {', '.join(sorted(files)) or 'nothing'}")
     with refused_as(RunError, path / STATE):
         values = Fields.of(parse_json(files[STATE]))
-        if (version := values.integer("format")) != FORMAT:
-            raise UnreadableError(f"it has checkpoint format {version}, and this version reads {FORMAT}")
+        values.require_format(FORMAT, remedy="train again")
     tensors = read_tensors(files[TENSORS], where=str(path / TENSORS))
 
     def part(prefix: str) -> Weights:

@@ -23,7 +23,8 @@ from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.shell import shell_quote
-from convscope.runs.run_directory import ModelSpec, Run, open_run, short_name
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run, open_run, short_name
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.cautions import cautions
 from convscope.scoring.measured import AnyScores, measure, one_measure
@@ -104,7 +105,7 @@ def evaluate(
         network,
         images,
         spec.normalization,
-        views=spec.views,
+        views=spec.tta,
         device=device,
         progress=progress,
         what=f"measuring on {name}",
@@ -116,7 +117,7 @@ def evaluate(
         scores=scores,
         kept_out=len(dataset.problems),
         notes=tuple(notes),
-        one_view=None if spec.views == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
+        one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
 

@@ -1,12 +1,17 @@
-"""What training tells whoever watches: plain records, so that a terminal, a log and a notebook each show their own."""
+"""Records of a training in progress: for a terminal, a notebook, metrics.csv and events.jsonl, each in its own form.
+
+events.jsonl has one JSON object a line: "time" (seconds since 1970), "event" (its kind), and the record's fields.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Protocol
 
 from convscope.files.fields import Fields
+from convscope.runs.status import Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,27 @@ class EpochRow:
             best=fields.flag("best"),
             multi_label="multi_label" in fields and fields.flag("multi_label"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A sentence for the reader: a choice that was made, a warning, how the training ended."""
+
+    text: str
+
+
+Event = Message | EpochRow | Status
+# The kinds of records, as a line of events.jsonl names them.
+EVENTS: dict[type[Event], str] = {Message: "message", EpochRow: "epoch", Status: "state"}
+
+
+def event_line(event: Event, *, time: float) -> str:
+    """Return an event as a line of events.jsonl.
+
+    >>> event_line(Message(text="data: digits"), time=1.5)
+    '{"time": 1.5, "event": "message", "text": "data: digits"}\\n'
+    """
+    return json.dumps({"time": round(time, 3), "event": EVENTS[type(event)], **asdict(event)}) + "\n"
 
 
 # metrics.csv: its header, and where each column comes from.

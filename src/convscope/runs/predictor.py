@@ -18,7 +18,8 @@ from convscope.data.sources.walk import Walk
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import usable_device
 from convscope.report.shell import shell_quote
-from convscope.runs.run_directory import ModelSpec, open_run
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import open_run
 from convscope.scoring.answer import EVALUATION_BATCH, answer
 from convscope.scoring.multi_label import THRESHOLD
 
@@ -109,7 +110,7 @@ def predict(
         if pixels:
             batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
             probabilities = answer(
-                network, batch, spec.normalization, objective=spec.objective, device=device, views=spec.views
+                network, batch, spec.normalization, objective=spec.objective, device=device, views=spec.tta
             )
             for name, row in zip(names, probabilities, strict=True):
                 found.append(Prediction(name, _ranked(name, row, spec.classes), threshold))

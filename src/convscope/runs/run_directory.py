@@ -1,8 +1,9 @@
-"""The run directory: all that predict, look, export and serve need, and all that a reader wants to see.
+"""The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
 
-    recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  [split.csv]
+    recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
+    status.json  [split.csv]
 
-It is never overwritten: a new run takes the next free name.
+It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
 """
 
 from __future__ import annotations
@@ -16,131 +17,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from convscope.data.batches import Normalization
-from convscope.data.records import Dataset, Decoding
+from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import CaptureError, ConvscopeError, RunError
+from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, append_bytes, read_bytes, refused_as
-from convscope.nets.build import build
-from convscope.nets.modules import preserved_rng
-from convscope.nets.weights.digest import SEALED_SPEC
-from convscope.nets.weights.read import as_tensor, read_weights
+from convscope.files.regular import UnreadableError, append_bytes, refused_as
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import printable
 from convscope.report.shell import shell_quote
+from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
-from convscope.runs.checkpoint import load_weights, read_note, sealed_bytes
+from convscope.runs.events import Event, Message, event_line
 from convscope.runs.lock import locked
-from convscope.runs.model_file import FORMAT, ModelFile, read_model_file
+from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
-from convscope.scoring.ensemble import Averaged
-from convscope.scoring.objective import Objective
-from convscope.scoring.test_time_augmentation import ONE, require_views
+from convscope.runs.status import Status, read_status, write_status
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SHOWN = 5  # runs that an error names
-# How the log says that a training diverged.
-DIVERGED = re.compile(r"(?:loss|gradient) became (?:nan|-?inf) at epoch")
 # Names of files and checkpoints while they are written or removed.
 LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Members:
-    """The members of an ensemble that are trained, by their folders' names, and how many there are to be."""
-
-    names: tuple[str, ...]
-    planned: int
-
-    def __post_init__(self) -> None:
-        for name in self.names:
-            if name != Path(name).name or name in ("", ".", ".."):
-                raise RunError(f"its member {name!r} is not the name of a folder in it")
-        if len(set(self.names)) < len(self.names) or len(self.names) > self.planned:
-            raise RunError(f"it names {len(self.names)} members of {self.planned}, or one of them twice")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """What `model.json` holds: the architecture by name and arguments, the classes, and how an image is prepared."""
-
-    name: str
-    options: Mapping[str, object]
-    classes: tuple[str, ...]
-    decoding: Decoding
-    normalization: Normalization
-    loss: str = "softmax"
-    members: Members | None = None
-    views: str = ONE
-
-    @property
-    def objective(self) -> Objective:
-        """What the network learned by, which says how its scores become probabilities."""
-        return Objective(loss=self.loss)
-
-    def build(self) -> nn.Module:
-        """The network with fresh weights from torch's generator."""
-        return build(
-            self.name,
-            num_classes=len(self.classes),
-            in_channels=self.decoding.channels,
-            image_size=self.decoding.size,
-            options=dict(self.options),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The card as JSON can hold it."""
-        return {
-            "format": FORMAT,
-            "network": {
-                "name": self.name,
-                "num_classes": len(self.classes),
-                "in_channels": self.decoding.channels,
-                "image_size": list(self.decoding.size),
-                "options": dict(self.options),
-            },
-            "classes": list(self.classes),
-            "loss": self.loss,
-            **({} if self.members else SEALED_SPEC),
-            **({} if self.members is None else {"ensemble": {**vars(self.members), "names": list(self.members.names)}}),
-            "preprocessing": {
-                **self.decoding.to_dict(),
-                "mean": list(self.normalization.mean),
-                "std": list(self.normalization.std),
-                "views": self.views,
-            },
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """The card that `to_dict` wrote. Raises RunError where something is missing or does not fit."""
-        with refused_as(RunError, "the model card"):
-            return cls.of(ModelFile.of(Fields(values)))
-
-    @classmethod
-    def of(cls, file: ModelFile) -> ModelSpec:
-        """Return the card that a model.json holds; raises RunError for a loss or views that do not exist."""
-        spec = cls(
-            name=file.name,
-            options=file.options,
-            classes=file.classes,
-            # Cards from before there was a choice say nothing: it was softmax, and one view.
-            loss=file.loss or "softmax",
-            members=None if file.members is None else Members(names=file.members, planned=file.planned),
-            views=require_views(file.views or ONE),
-            decoding=file.decoding,
-            normalization=Normalization(mean=file.mean, std=file.std),
-        )
-        _ = spec.objective  # a loss that does not exist is refused here
-        return spec
 
 
 @dataclass(frozen=True)
@@ -175,7 +78,7 @@ class Run:
     @property
     def spec_path(self) -> Path:
         """The architecture, classes and preprocessing."""
-        return self.path / "model.json"
+        return self.path / NAME
 
     @property
     def metrics_path(self) -> Path:
@@ -193,42 +96,73 @@ class Run:
         return self.path / "split.csv"
 
     @property
+    def status_path(self) -> Path:
+        """How far the training is, or how it ended."""
+        return self.path / "status.json"
+
+    @property
+    def events_path(self) -> Path:
+        """What happened, a JSON record a line."""
+        return self.path / "events.jsonl"
+
+    def status(self) -> Status | None:
+        """Return how far the training is, or how it ended; None where that is not known."""
+        return read_status(self.status_path)
+
+    def write_status(self, status: Status) -> None:
+        """Write status.json, whole, and an event where the state changed; raises WriteError where the disk refuses."""
+        before = self.status()
+        write_status(self.status_path, status)
+        if before is None or before.state != status.state:
+            self.record(status)
+
+    @property
     def has_diverged(self) -> bool:
-        """Whether the last that the log tells of the training is that a loss or gradient stopped being a number."""
-        try:
-            told = read_bytes(self.log_path).decode("utf-8", "replace")
-        except UnreadableError:
-            return False
-        return DIVERGED.search(told.rpartition("  resuming ")[2]) is not None
+        """Whether the training ended because a loss or gradient was not finite."""
+        status = self.status()
+        return status is not None and status.state == "diverged"
 
     def recipe(self) -> Recipe:
         """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
         return load_recipe(self.recipe_path, whole=True)
 
     def spec(self) -> ModelSpec:
-        """The architecture, classes and preprocessing; raises RunError."""
-        file = read_model_file(self.spec_path, error=RunError)
-        try:
-            return ModelSpec.of(file)
-        except ConvscopeError as error:
-            raise RunError(f"{self.spec_path} can't be used: {error}") from error
+        """Return the architecture, classes and preprocessing; raises RunError."""
+        return read_spec(self.spec_path)
 
-    def network(self) -> nn.Module:
-        """The network with the best weights, ready to answer (evaluation mode), leaving torch's generator alone."""
+    def spec_of_one(self) -> ModelSpec:
+        """Return the spec of a run of one network; raises RunError for an ensemble's."""
         spec = self.spec()
         if spec.members is not None:
-            return self._averaged(spec, spec.members)
-        weights = self.read_weights()
-        with preserved_rng():
-            try:
-                network = spec.build()
-            except ConvscopeError as error:
-                raise RunError(f"{self.spec_path} can't be used: {error}") from None
-        load_weights(network, weights, where=str(self.weights))
-        return network.eval()
+            named = f", such as {self.path / spec.members.names[0]}" if spec.members.names else ", once one is trained"
+            raise RunError(
+                f"{self} is an ensemble of {plural(spec.members.planned, 'network')}: name one of them{named}"
+            )
+        return spec
 
-    def read_weights(self) -> dict[str, torch.Tensor]:
-        """The best weights, checked against their digest. Raises RunError where they are missing or damaged."""
+    def network(self) -> nn.Module:
+        """Return the network with the best weights, in evaluation mode; torch's generator is left as it was.
+
+        Raises:
+            RunError: a file is missing or damaged, or they don't fit together.
+        """
+        from convscope.runs.tensor_files import averaged, trained_network
+
+        spec = self.spec()
+        if spec.members is not None:
+            return averaged(self._members(spec, spec.members), spec)
+        weights = self.read_weights()
+        return trained_network(spec, weights, spec_path=self.spec_path, where=str(self.weights))
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """Return the best weights, checked against their digest; raises RunError where they are missing or damaged."""
+        from convscope.runs.tensor_files import read_sealed
+
+        self.require_weights()
+        return read_sealed(self.weights)
+
+    def require_weights(self) -> None:
+        """Raise RunError where there are no weights yet; they are not read."""
         if not os.path.lexists(self.weights):
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
@@ -236,21 +170,9 @@ class Run:
                 else f"go on training with {shell_quote('--resume', self)}, which writes them"
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
-        try:
-            tensors = read_weights(self.weights, sealed=self._has_sealed_weights()).tensors
-        except CaptureError as error:
-            raise RunError(str(error)) from error
-        return {name: as_tensor(tensor) for name, tensor in tensors.items()}
 
-    def _has_sealed_weights(self) -> bool:
-        """Whether model.json says that the weights carry a digest, as it has since they do."""
-        try:
-            return read_model_file(self.spec_path, error=RunError).sealed
-        except RunError:
-            return False
-
-    def _averaged(self, spec: ModelSpec, members: Members) -> nn.Module:
-        """The members of an ensemble as one network; they must have learned the same classes from images alike."""
+    def _members(self, spec: ModelSpec, members: Members) -> list[nn.Module]:
+        """Return the networks of an ensemble; they must have learned the same classes from images alike."""
         if not members.names:
             raise RunError(
                 f"none of the {members.planned} members of the ensemble {self} is trained yet: "
@@ -270,18 +192,22 @@ class Run:
                 raise RunError(
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )
-        return Averaged(networks, independent=spec.objective.independent).eval()
+        return networks
 
     def write_spec(self, spec: ModelSpec) -> None:
         """Write model.json."""
         write_file(self.spec_path, json.dumps(spec.to_dict(), indent=2) + "\n")
 
-    def write_weights(self, weights: Mapping[str, torch.Tensor], measures: Mapping[str, object]) -> None:
+    def write_weights(self, weights: Mapping[str, Tensor], measures: Mapping[str, object]) -> None:
         """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
+        from convscope.runs.tensor_files import sealed_bytes
+
         write_file(self.weights, sealed_bytes(weights, note=json.dumps(measures)))
 
     def measures_of_weights(self) -> dict[str, Any] | None:
-        """How good the best weights are, as `write_weights` was told; None where that is not known."""
+        """Return how good the best weights are, as `write_weights` wrote it; None where that is not known."""
+        from convscope.runs.tensor_files import read_note
+
         try:
             return measures(Fields.of(parse_json(read_note(self.weights))))
         except UnreadableError:
@@ -292,10 +218,17 @@ class Run:
         write_file(path, csv_text(header, rows))
 
     def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time; raises WriteError."""
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with refused_as(WriteError, f"{self.log_path} can't be written"):
-            append_bytes(self.log_path, f"{stamp}  {printable(line)}\n".encode("utf-8", "backslashreplace"))
+        """Add a line to log.txt, with the time, and to events.jsonl; raises WriteError where the disk refuses."""
+        self._append(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(line)}\n")
+        self.record(Message(text=line))
+
+    def record(self, event: Event) -> None:
+        """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""
+        self._append(self.events_path, event_line(event, time=time.time()))
+
+    def _append(self, path: Path, line: str) -> None:
+        with refused_as(WriteError, f"{path} can't be written"):
+            append_bytes(path, line.encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -341,7 +274,8 @@ def open_run(path: Path) -> Run:
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path)
     if not os.path.lexists(run.spec_path):
-        raise RunError(f"{path} is not a run directory: it has no model.json")
+        raise RunError(f"{path} is not a run directory: it has no {NAME}")
+    run.spec()  # one of another format, or half of one, is refused before anything else of the run is read
     return run
 
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from convscope.data.batches import Batches, Normalization
+from convscope.data.batches import Batches
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Progress, no_progress
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode

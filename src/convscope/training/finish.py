@@ -14,8 +14,9 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import WriteError
-from convscope.runs.checkpoint import STATE, load_weights, saved_checkpoints
+from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
@@ -201,7 +202,7 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
             network,
             part,
             job.spec.normalization,
-            views=job.spec.views,
+            views=job.spec.tta,
             device=resolved.device,
             progress=listener.progressed,
             what=f"measuring on {split}",
@@ -210,4 +211,4 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
     both = job.group.answers(images, answers, EVALUATION_BATCH)
     objective = job.spec.objective
     scores = measure(both[:, 1], images, classes=job.spec.classes, split=split, objective=objective)
-    return scores, None if job.spec.views == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
+    return scores, None if job.spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

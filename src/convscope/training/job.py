@@ -20,17 +20,12 @@ from convscope.data.streamed import Streamed
 from convscope.errors import RunError
 from convscope.files.regular import refused_as
 from convscope.report.units import plural
-from convscope.runs.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-    save_checkpoint,
-)
+from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
 from convscope.runs.events import Listener, header, table_row
+from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
-from convscope.runs.run_directory import ModelSpec, Run, short_name
+from convscope.runs.run_directory import Run, short_name
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.objective import make_objective
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import Best, Settings, TrainingState, is_better

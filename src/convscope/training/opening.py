@@ -10,6 +10,7 @@ from pathlib import Path
 from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, Probe, open_dataset
 from convscope.data.pixels.cache_budget import CacheFullError
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import Dataset, ImageSet
 from convscope.errors import DataError, RunError
 from convscope.hardware.mode import computing
@@ -17,7 +18,7 @@ from convscope.hardware.rank import Rank
 from convscope.nets.modules import preserved_rng
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.runs.events import Listener
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
@@ -60,11 +61,11 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset, train: ImageSet) -> Mode
     return ModelSpec(
         name=str(resolved.recipe.model),
         options=network_options(resolved.recipe),
-        classes=dataset.classes,
-        decoding=resolved.decoding,
-        normalization=measure_normalization(train),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(train), classes=dataset.classes
+        ),
         loss=resolved.recipe.loss,
-        views=resolved.recipe.tta,
+        tta=resolved.recipe.tta,
     )
 
 

@@ -26,7 +26,8 @@ from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import ModelSpec, Run, create_run, open_run, require_name, run_name
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
 from convscope.training.autotune.make import make_plan
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from convscope.data.batches import Normalization, to_floats
+from convscope.data.batches import to_floats
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.nets.build import build, option_values
@@ -25,7 +26,8 @@ from convscope.nets.weights.read import WeightsFile, read_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import parse_options
 from convscope.report.units import plural
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"
@@ -86,9 +88,9 @@ def read_start(recipe: Recipe, *, classes: int, decoding: Decoding) -> Start | N
         return None
     options = network_options(recipe)
     network = _on_meta(recipe.model, options, classes, decoding)
+    run = run_of_weights(recipe.weights)
     file = _weights_of_run(recipe.weights) or read_weights(recipe.weights)
     matched = match_weights(file, network.state_dict())
-    run = run_of_weights(recipe.weights)
     other = "" if run is None or run.name == recipe.model else f"; it is of {run.name}, and --model is {recipe.model}"
     try:
         fit = fit_weights(network, matched.weights, where=recipe.weights)
@@ -145,10 +147,18 @@ def _on_meta(model: str, options: Mapping[str, object], classes: int, decoding: 
 
 
 def run_of_weights(weights: str) -> ModelSpec | None:
-    """Return what is known of the network of some weights: of a run, or of the model.json beside the file, if any."""
+    """Return what is known of the network of some weights: of a run, or of the model.json beside the file, if any.
+
+    Raises:
+        RunError: a run of several networks, of another format, or whose model.json can't be read.
+    """
     run = _run(weights)
+    if run is None:
+        return None
+    if Path(weights) in (run.path, run.weights):
+        return run.spec_of_one()
     with suppress(ConvscopeError):
-        return None if run is None else run.spec()
+        return run.spec()
     return None
 
 
@@ -214,7 +224,8 @@ def starting_network(
 def _classifier(spec: ModelSpec) -> tuple[str, ...]:
     """The names of a network's weights that are for its classes: those that another number of classes would change."""
     with torch.device("meta"):
-        own, wider = spec.build(), replace(spec, classes=(*spec.classes, "")).build()
+        more = replace(spec.preprocessing, classes=(*spec.classes, ""))
+        own, wider = spec.build(), replace(spec, preprocessing=more).build()
     sizes = {name: tensor.shape for name, tensor in wider.state_dict().items()}
     return tuple(name for name, tensor in own.state_dict().items() if sizes.get(name) != tensor.shape)
 

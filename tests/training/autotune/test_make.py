@@ -11,11 +11,12 @@ import torch
 
 from convscope.data.batches import measure_normalization
 from convscope.data.open import open_dataset, probe
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import ImageSet
 from convscope.hardware.mode import ComputeMode
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune import make
 from convscope.training.autotune.make import make_plan, open_to_plan, work_of
 from convscope.training.autotune.record import ModeTrial
@@ -36,9 +37,9 @@ def digits() -> tuple[ResolvedRecipe, ModelSpec, ImageSet]:
     spec = ModelSpec(
         name="lenet5",
         options={},
-        classes=dataset.classes,
-        decoding=resolved.decoding,
-        normalization=measure_normalization(dataset.train),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(dataset.train), classes=dataset.classes
+        ),
     )
     return resolved, spec, dataset.train
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
 from convscope.runs.events import Silent

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from convscope import evaluate, train
-from convscope.data.batches import Normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective
 from convscope.training.job import loop_settings
 from convscope.training.loop import loop
@@ -87,9 +87,9 @@ def settings() -> Settings:
     spec = ModelSpec(
         name="lenet5",
         options={},
-        classes=("even", "odd"),
-        decoding=resolved.decoding,
-        normalization=Normalization((0.5,), (0.25,)),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=Normalization((0.5,), (0.25,)), classes=("even", "odd")
+        ),
     )
     return loop_settings(resolved, spec, images())
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from convscope import evaluate, train
 from convscope.cli.progress import epoch_line, header_line
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent

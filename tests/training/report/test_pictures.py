@@ -10,10 +10,11 @@ import torch
 
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import new_state
@@ -39,9 +40,9 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     spec = ModelSpec(
         name=recipe.model,
         options={},
-        classes=tuple(map(str, range(10))),
-        decoding=resolved.decoding,
-        normalization=measure_normalization(train),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(train), classes=tuple(map(str, range(10)))
+        ),
     )
     loop = loop_settings(resolved, spec, train)
     network = spec.build()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from convscope.data.augmentation import image_operations as operations
 from convscope.data.augmentation.batch_rng import BatchRng
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 
 # Strengths that can be drawn, evenly spaced from none to the strongest.
 BINS = 31

@@ -34,7 +34,7 @@ from convscope.training.resolve.memory import Surgery
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import network_options
 
-FORMAT = 1
+FORMAT = 2
 PLAN = "ablation.json"
 
 
@@ -79,8 +79,7 @@ class AblationPlan:
     @classmethod
     def of(cls, fields: Fields) -> AblationPlan:
         """Return the plan that `to_json` wrote; raises UnreadableError or RunError where it is none."""
-        if (version := fields.integer("format")) != FORMAT:
-            raise UnreadableError(f"it has format {version}, and this version reads {FORMAT}")
+        fields.require_format(FORMAT, remedy="ablate again")
         costs = fields.object("costs")
         return cls(
             variants=tuple(find_variant(name) for name in fields.texts("variants")),

@@ -17,9 +17,9 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.filter_scale import trained_as
 from convscope.experiments.ablation.variants import Variant
 from convscope.recipe.recipe import Recipe
-from convscope.runs.checkpoint import load_weights
 from convscope.runs.events import EpochRow, Listener
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.job import loop_settings

@@ -13,6 +13,7 @@ from convscope.capture.capture import capture
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
 from convscope.data.pixels.cache_budget import cache_directory
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import LARGEST_SIDE, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.doctor.breakdown import time_by_kind
@@ -24,7 +25,7 @@ from convscope.hardware.machine import Machine, available_memory, load_of_others
 from convscope.nets import catalogue
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.make import make_plan, work_of
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.trial import run_trial
@@ -183,9 +184,9 @@ def _reached(resolved: ResolvedRecipe, ceilings: Ceilings, scale: float) -> Reac
     spec = ModelSpec(
         name=str(resolved.recipe.model),
         options=network_options(resolved.recipe),
-        classes=tuple(map(str, range(10))),
-        decoding=resolved.decoding,
-        normalization=measure_normalization(images),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(images), classes=tuple(map(str, range(10)))
+        ),
     )
     planned = make_plan(Recipe(autotune="measure"), resolved, spec, images)
     work = work_of(planned.resolved, spec, images)

@@ -12,7 +12,8 @@ import torch
 
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.ensemble import averaged
 from convscope.scoring.measured import measure as measured
@@ -100,7 +101,7 @@ def measure(
             images,
             spec.normalization,
             device=device,
-            views=spec.views,
+            views=spec.tta,
             progress=progress,
             what=f"measuring {what} on {split}",
         )[:, 1]
@@ -111,5 +112,5 @@ def measure(
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
     found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
     # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is asked itself.
-    together = None if spec.views == ONE else answers(run, "the ensemble")
+    together = None if spec.tta == ONE else answers(run, "the ensemble")
     return compare(found, images, spec=spec, split=split, together=together)

@@ -25,7 +25,8 @@ from convscope.report.shell import shell_quote
 from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import Members, ModelSpec, Run, create_run, open_run, require_name, run_name
+from convscope.runs.model_spec import Members, ModelSpec
+from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
 from convscope.scoring.cautions import cautions
 from convscope.training.autotune.make import make_plan
 from convscope.training.job import write_split

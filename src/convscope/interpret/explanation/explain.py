@@ -70,7 +70,7 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
         loaded = load(model)
         known = loaded.input_shape
         network = GivenNetwork(loaded.name, _built(loaded, seed), shape or known, loaded.preprocessing)
-        if loaded.weights is None:
+        if loaded.run is None:
             notes.append(f"the weights are random (seed {seed})")
     else:
         network = GivenNetwork(type(model).__name__, model, shape)

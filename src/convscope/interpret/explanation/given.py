@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.data.batches import to_floats
 from convscope.data.inputs.array_file import is_array_file, read_array
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
 from convscope.data.pixels.decode import decode_image, fit, from_array
-from convscope.data.records import Decoding
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, DataError
 from convscope.files.regular import read_bytes, refused_as
 from convscope.interpret.explanation.layout import understood
@@ -24,13 +25,10 @@ from convscope.interpret.explanation.worked import Array
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
-from convscope.runs.model_file import ModelFile
 
 T = TypeVar("T")
 Given = str | Path | Array | torch.Tensor
 
-# What most published weights expect (Krizhevsky et al. 2012 onwards: the means and deviations of ImageNet's pixels).
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 _TAKES = {1: "a WAV file, or an array file (.npy, .npz) of", 2: "an image file, or an array file (.npy, .npz) of"}
 
@@ -58,13 +56,13 @@ class GivenNetwork:
         name: what to call it.
         module: the network.
         input_shape: of one sample, `(C, *S)`; None where nothing says it.
-        preprocessing: the model.json that says how an image becomes its input; None where nothing says so.
+        preprocessing: how an image becomes its input; None where nothing says it.
     """
 
     name: str
     module: nn.Module
     input_shape: tuple[int, ...] | None = None
-    preprocessing: ModelFile | None = None
+    preprocessing: Preprocessing | None = None
 
     @property
     def shape_text(self) -> str:
@@ -257,47 +255,44 @@ def _from_image(image: str | Path, network: GivenNetwork, what: str) -> NetworkI
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
-    decoding = _decoding(network)
+    preprocessing = _preprocessing(network)
+    decoding = preprocessing.decoding
     digit = re.fullmatch(r"digits/(\d+)", str(image))
     if digit is None:
-        return _normalised(np.asarray(decode_image(image, decoding)), network, ())
+        return _normalised(np.asarray(decode_image(image, decoding)), preprocessing.normalization, ())
     from convscope.data.sources.digits import COUNT, load_digits
 
     if int(digit[1]) >= COUNT:
         raise DataError(f"{image}: the built-in digits are digits/0 to digits/{COUNT - 1}")
     pixels = from_array(load_digits()[0][int(digit[1])])
-    return _normalised(np.asarray(fit(pixels, decoding)), network, ())
+    return _normalised(np.asarray(fit(pixels, decoding)), preprocessing.normalization, ())
 
 
 def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -> NetworkInput:
     wanted = network.input_shape
     resized = wanted is not None and pixels.shape != (*wanted[1:], wanted[0])
-    if resized or network.preprocessing is not None:
-        pixels = np.asarray(fit(from_array(pixels), _decoding(network)))
-    return _normalised(pixels, network, notes)
+    if not resized and network.preprocessing is None:
+        return _normalised(pixels, Normalization.default(pixels.shape[2]), notes)
+    preprocessing = _preprocessing(network)
+    pixels = np.asarray(fit(from_array(pixels), preprocessing.decoding))
+    return _normalised(pixels, preprocessing.normalization, notes)
 
 
-def _normalised(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -> NetworkInput:
-    numbers = pixels.astype(np.float64) / 255
-    if network.preprocessing is not None:
-        mean, std = network.preprocessing.mean, network.preprocessing.std
-    else:
-        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pixels.shape[2] == 3 else ((0.0,), (1.0,))
-    numbers = (numbers - np.asarray(mean)) / np.asarray(std)
-    return NetworkInput(torch.from_numpy(numbers.transpose(2, 0, 1)[None]).float(), pixels, notes)
+def _normalised(pixels: Array, normalization: Normalization, notes: tuple[str, ...]) -> NetworkInput:
+    """The pixels as the network takes them: the same numbers, bit for bit, as in training and prediction."""
+    return NetworkInput(to_floats(pixels[None], normalization).contiguous(), pixels, notes)
 
 
-def _decoding(network: GivenNetwork) -> Decoding:
-    """How an image becomes the network's input: as the run's model.json says, or else by the shape of the input."""
-    if network.preprocessing is not None:
-        return network.preprocessing.decoding
+def _preprocessing(network: GivenNetwork) -> Preprocessing:
+    """How an image becomes the network's input: as is known of it, or else by the shape of the input."""
     wanted = network.input_shape
     if wanted is None:
         raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
-    if len(wanted) != 3 or wanted[0] not in (1, 3):
+    known = network.preprocessing or Preprocessing.default(wanted)
+    if known is None or len(wanted) != 3 or wanted[0] != known.decoding.channels:
         raise CaptureError(f"{network.name} takes {network.shape_text}, and an image has 1 or 3 channels: "
                            f"give an array file (.npy, .npz) of {network.shape_text}")  # fmt: skip
-    return Decoding(size=(wanted[1], wanted[2]), channels=wanted[0])
+    return known.resized(wanted)
 
 
 def drawn(planes: Array) -> Array | None:

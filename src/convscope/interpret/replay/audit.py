@@ -177,7 +177,7 @@ def audit(
         with preserved_rng():
             torch.manual_seed(seed)
             module = loaded.build()
-        if loaded.weights is None:
+        if loaded.run is None:
             notes = (f"the weights are random (seed {seed})",)
     else:
         name, module = type(model).__name__, model

@@ -11,15 +11,11 @@ import json
 from collections.abc import Mapping
 
 from convscope.errors import CaptureError
-from convscope.files.fields import LONGEST_SHOWN
-from convscope.files.regular import UnreadableError
 
 DIGEST, VERSION = "convscope.sha256", "convscope.version"
 # The first version of our weights files that carries a digest; older ones have neither entry.
 WITH_DIGEST = "2"
 PLACEHOLDER = "0" * 64
-# What model.json says of weights beside it that carry a digest: without one they were altered.
-SEALED_SPEC: Mapping[str, object] = {"weights": {"digest": "sha256"}}
 
 
 def sealed(content: bytes, metadata: Mapping[str, str]) -> bytes:
@@ -56,18 +52,6 @@ def require_intact(content: memoryview, metadata: Mapping[str, str], *, required
         raise CaptureError("its digest is damaged")
     if _digest(content, memoryview(b""), _place(content, stated)) != stated:
         raise CaptureError("its SHA-256 digest is not that of its bytes")
-
-
-def is_sealed(spec: Mapping[str, object]) -> bool:
-    """Return whether a model.json says that the weights beside it carry a digest.
-
-    Raises:
-        UnreadableError: it has the field, with another value than the one that is written.
-    """
-    for name, value in SEALED_SPEC.items():
-        if name in spec and spec[name] != value:
-            raise UnreadableError(f"{name} is {json.dumps(spec[name])[:LONGEST_SHOWN]}: it must be {json.dumps(value)}")
-    return all(name in spec for name in SEALED_SPEC)
 
 
 def _place(content: bytes | memoryview, digest: str) -> int:

@@ -1,1 +1,1 @@
-"""What the notes state, a file per set of notes; each claim with the function that computes the right value."""
+"""The claims, a file per set of notes, each with the function that computes the right value."""

@@ -20,7 +20,7 @@ _SIDES = (32, 64, 128, 256)
 
 
 def _strided(stride: int) -> Cost:
-    """The cost of a 3x3 convolution of 64 channels on 56x56."""
+    """Return the cost of a 3x3 convolution of 64 channels on 56x56."""
     cost = work_out((56, 56), 3, stride=stride, padding=1, in_channels=64, out_channels=64).cost
     assert cost is not None
     return cost

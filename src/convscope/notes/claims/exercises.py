@@ -1,4 +1,4 @@
-"""The exercises, their answers, and what they lead one to expect."""
+"""The exercises, their answers, and the expectations that follow from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FUNDUS_FIELDS = (
 
 
 def _fundus_field(pooling: int) -> int:
-    """The field before one of the four poolings, counted from 1."""
+    """Return the receptive field before one of the four poolings, counted from 1."""
     return networks.fields(*_FUNDUS)[3 * pooling - 2]
 
 

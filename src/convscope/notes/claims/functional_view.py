@@ -1,4 +1,4 @@
-"""The functional view of a CNN: handwritten, and read by a machine, so that some figures are noise."""
+"""The functional view of a CNN: handwritten and transcribed by OCR, so some figures are noise."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MLP = (3_072, 1_024, 512, 10)
 
 
 def _ten_filters() -> np.ndarray:
-    """The notes' example: ten 5x5 filters with padding 2 on a 32x32x3 image, (C, H, W)."""
+    """Return the notes' example: ten 5x5 filters with padding 2 on a 32x32x3 image, (C, H, W)."""
     found: np.ndarray = convolve(np.zeros((1, 3, 32, 32)), np.zeros((10, 3, 5, 5)), padding=2)[0]
     return found
 
 
 def _parameters(kind: LayerKind) -> ClaimValue:
-    """Parameters of a layer of this kind on 32x32x3."""
+    """Return the parameters of a layer of this kind on 32x32x3."""
     channels = None if kind == "pooling" else 10
     layer = work_out((32, 32), 5, kind=kind, in_channels=3, out_channels=channels)
     assert layer.cost is not None

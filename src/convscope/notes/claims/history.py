@@ -17,20 +17,20 @@ _ALEXNET = "Krizhevsky, Sutskever, Hinton, NeurIPS 2012"
 
 
 def _slope(backward: object, x: float) -> float:
-    """The slope of an activation at x, to three digits."""
+    """Return the slope of an activation at x, to three digits."""
     assert callable(backward)
     return float(f"{float(backward(np.array(1.0), np.array(x))):.3g}")
 
 
 def _figures(year: int, word: str) -> list[Figure]:
-    """The figures of a year's entrants that are measured on something with this word."""
+    """Return the figures of a year's entrants whose measurement contains this word."""
     entrants = [entrant for entrant in ENTRANTS if entrant.year == year]
     figures = [figure for e in entrants for figure in (Figure(e.top5_error, e.measured), *e.others)]
     return [figure for figure in figures if word in figure.measured]
 
 
 def _winners_since(year: int) -> ClaimValue:
-    """Whether all entrants of the timeline since a year are networks."""
+    """Return whether all entrants of the timeline since a year are networks."""
     return "deep CNNs" if all(entrant.layers for entrant in ENTRANTS if entrant.year >= year) else "not all deep CNNs"
 
 

@@ -36,7 +36,7 @@ _ERRORS = (
 
 
 def _error(title: str, year: int) -> float:
-    """The timeline's error of an entrant."""
+    """Return the timeline's error of an entrant."""
     return next(entrant.top5_error for entrant in ENTRANTS if (entrant.title, entrant.year) == (title, year))
 
 

@@ -1,4 +1,4 @@
-"""Convolution arithmetic again, pooling, and how receptive fields grow."""
+"""Convolution arithmetic, pooling, and the growth of receptive fields."""
 
 from __future__ import annotations
 

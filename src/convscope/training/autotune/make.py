@@ -20,7 +20,7 @@ from convscope.hardware.mode import Compile, ComputeMode, Precision
 from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.runs.run_directory import ModelSpec
+from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation
-from convscope.data.batches import Normalization
+from convscope.data.preprocessing import Normalization
 from convscope.hardware.mode import ForwardPass
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective

@@ -11,7 +11,8 @@ from torch import Tensor
 from convscope.data.augment import Augmentation, alternating_flip_of, augment, generator_for
 from convscope.data.augmentation.mixing import mix
 from convscope.data.augmentation.resolution import scaled_down
-from convscope.data.batches import Batches, Normalization
+from convscope.data.batches import Batches
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 
 Pixels = npt.NDArray[np.uint8]

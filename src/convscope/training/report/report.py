@@ -24,7 +24,8 @@ from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
-from convscope.runs.run_directory import ModelSpec, Run
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run
 from convscope.scoring.measured import AnyScores
 from convscope.scoring.multi_label import LabelScores
 from convscope.training.report import scored, scored_labels

@@ -1,0 +1,203 @@
+"""model.json: which network a run is, of which classes, and how an image is prepared for it. The one parser of it.
+
+The file may be a stranger's. So every field is checked, and what it builds is a network of the catalogue or of timm,
+whose weights lie beside it: nothing is fetched, and no code or file is reached by a name that stands in it. Reading it
+imports no torch; building the network does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convscope.data.preprocessing import Normalization, Preprocessing
+from convscope.data.records import Decoding
+from convscope.errors import RunError
+from convscope.files.checked import read_json
+from convscope.files.fields import Fields, in_short
+from convscope.files.regular import UnreadableError, refused_as
+from convscope.nets import catalogue
+from convscope.nets.entry import TIMM
+from convscope.recipe.recipe import choices
+from convscope.recipe.setting import AUTO
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from convscope.scoring.objective import Objective
+
+NAME = "model.json"
+FORMAT = 2
+LARGEST = 8_000_000  # bytes: a hundred thousand class names
+MOST_MEMBERS = 1_000
+_TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
+# With these options timm fetches weights, or reads them from a path.
+FETCHING = frozenset(
+    {"cache_dir", "checkpoint_path", "file", "hf_hub_filename", "hf_hub_id", "model_dir", "pretrained",
+     "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "state_dict", "url"}
+)  # fmt: skip
+_ELSEWHERE = re.compile(r"[:/\\]")  # stands in every address and path, and in no word that a network takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members:
+    """The members of an ensemble that are trained, by their folders' names, and how many there are to be."""
+
+    names: tuple[str, ...]
+    planned: int
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name != Path(name).name or name in ("", ".", ".."):
+                raise RunError(f"its member {in_short(name)} is not the name of a folder in it")
+        if len(set(self.names)) < len(self.names) or len(self.names) > self.planned:
+            raise RunError(f"it names {len(self.names)} members of {self.planned}, or one of them twice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What model.json holds.
+
+    Args:
+        name: of the network: the catalogue's, or timm/NAME.
+        options: the network's own settings.
+        preprocessing: how an image becomes its input, and the names of its classes in the order of its outputs.
+        loss: what it was trained with, which says how scores become probabilities.
+        members: the networks of an ensemble; None for one network.
+        tta: the test-time augmentation that it predicts with; "one" is none.
+    """
+
+    name: str
+    options: Mapping[str, object]
+    preprocessing: Preprocessing
+    loss: str = "softmax"
+    members: Members | None = None
+    tta: str = "one"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the network's outputs."""
+        return self.preprocessing.classes
+
+    @property
+    def decoding(self) -> Decoding:
+        """The size and channels of the input, and how an image is brought to them."""
+        return self.preprocessing.decoding
+
+    @property
+    def normalization(self) -> Normalization:
+        """The mean and deviation of each channel."""
+        return self.preprocessing.normalization
+
+    @property
+    def objective(self) -> Objective:
+        """The loss that the network was trained with, as a function."""
+        from convscope.scoring.objective import Objective
+
+        return Objective(loss=self.loss)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes, or none."""
+        return self.loss == "multi-label"
+
+    def build(self, *, check: bool = True) -> nn.Module:
+        """Return the network with fresh weights from torch's generator.
+
+        `check` runs an input's shape through it first. Where trained weights follow, it has passed long ago, and
+        leaving it out saves the second that torch takes to import what shapes are computed with.
+
+        Raises:
+            CaptureError: no network has this name, or it has not these options.
+            GeometryError: it can't take images of this size.
+        """
+        from convscope.nets.build import build
+
+        return build(
+            self.name,
+            num_classes=len(self.classes),
+            in_channels=self.decoding.channels,
+            image_size=self.decoding.size,
+            options=dict(self.options),
+            check=check,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON can hold it."""
+        members = {} if self.members is None else {"names": list(self.members.names), "planned": self.members.planned}
+        return {
+            "format": FORMAT,
+            "network": {"name": self.name, "options": dict(self.options)},
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_dict(),
+            "loss": self.loss,
+            "tta": self.tta,
+            **({"ensemble": members} if members else {}),
+        }
+
+    @classmethod
+    def of(cls, fields: Fields) -> ModelSpec:
+        """Return what the fields of a model.json say; raises UnreadableError where one is missing or does not fit."""
+        fields.require_format(FORMAT, remedy="train again")
+        classes = fields.texts("classes")
+        if not classes:
+            raise UnreadableError("it names no classes")
+        if len(set(classes)) < len(classes):
+            raise UnreadableError("it names a class twice")
+        network = fields.object("network")
+        name, options = network.text("name"), network.object("options")
+        _require_known(name)
+        if name.startswith(TIMM):
+            _require_local(options)
+        return cls(
+            name=name,
+            options=options.values,
+            preprocessing=Preprocessing.from_fields(fields.object("preprocessing"), classes=classes),
+            loss=fields.text("loss", one_of=_settled("loss")),
+            members=_members(fields.object("ensemble")) if "ensemble" in fields else None,
+            tta=fields.text("tta", one_of=_settled("tta")),
+        )
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Return the spec in a model.json; raises RunError, with the path and the reason, where it can't be used."""
+    with refused_as(RunError, f"{path} can't be used"):
+        return ModelSpec.of(read_json(path, limit=LARGEST))
+
+
+def _settled(setting: str) -> tuple[str, ...]:
+    """The values of a recipe's setting once nothing is left to be chosen."""
+    return tuple(word for word in choices(setting) if word != AUTO)
+
+
+def _members(fields: Fields) -> Members:
+    try:
+        planned = fields.integer("planned", at_least=1, at_most=MOST_MEMBERS)
+        return Members(names=fields.texts("names"), planned=planned)
+    except RunError as error:
+        raise UnreadableError(str(error)) from None
+
+
+def _require_known(name: str) -> None:
+    """Raise UnreadableError unless the name is one of the catalogue, or can be one of timm's own registry."""
+    if name.startswith(TIMM):
+        if not _TIMM_NAME.fullmatch(name.removeprefix(TIMM)):
+            raise UnreadableError(
+                f"network.name is {in_short(name)}: it must be timm/ and the name of a network of timm"
+            )
+        return
+    if name not in catalogue.names():
+        raise UnreadableError(f"network.name is {in_short(name)}: no network of the catalogue has this name")
+
+
+def _require_local(options: Fields) -> None:
+    """Raise UnreadableError for options that make timm fetch weights, or read them from a path."""
+    for name, value in options.values.items():
+        if name in FETCHING:
+            raise UnreadableError(f"network.options.{name} makes timm fetch or read other weights: the run has its own")
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, (dict, list)) or (isinstance(part, str) and _ELSEWHERE.search(part)) for part in parts):
+            raise UnreadableError(f"network.options.{name} is {in_short(value)}: it must be numbers, words or switches")
