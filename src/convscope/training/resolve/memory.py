@@ -45,8 +45,8 @@ Surgery = Callable[[nn.Module], object]
 _STATE: dict[str, OptimizerKind] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
 
 
-def _whole(network: nn.Module) -> None:
-    """The surgery that does nothing."""
+def unchanged(network: nn.Module) -> None:
+    """Change nothing in a network."""
 
 
 def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
@@ -66,7 +66,7 @@ def fit_to_memory(
     *,
     processes: int = 1,
     at_once: int = 1,
-    surgeries: Sequence[Surgery] = (_whole,),
+    surgeries: Sequence[Surgery] = (unchanged,),
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
     """The recipe with a batch that the free memory holds, and what there is to say of it.
 
@@ -104,13 +104,13 @@ def fit_to_memory(
     return smaller, (Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}"),)
 
 
-def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
     """The memory of one training step, of whichever network needs most; None where that can't be told."""
     needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
-def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
     """How many trainings' steps the free memory holds at once; None where that can't be told."""
     limit = _usable(resolved.device)
     needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
@@ -171,7 +171,7 @@ def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
 
 
 def _needed(
-    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (unchanged,)
 ) -> Callable[[int], int] | None:
     """Bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = resolved.recipe, resolved.decoding
