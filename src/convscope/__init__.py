@@ -19,7 +19,7 @@ _MODULES: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
     "Recipe": "convscope.recipe.recipe",
     "ablate": "convscope.experiments.ablation.ablate",
-    "audit": "convscope.interpret.replay.audit",
+    "audit": "convscope.interpret.audit",
     "receptive_field": "convscope.interpret.receptive_field",
     "compare": "convscope.interpret.inspection.comparison",
     "evaluate": "convscope.runs.evaluate",
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
     from convscope.experiments.learning_rate_range import find_learning_rate as find_learning_rate
+    from convscope.interpret.audit import audit as audit
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.inspection.comparison import compare as compare
     from convscope.interpret.inspection.record import inspect as inspect
     from convscope.interpret.receptive_field import receptive_field as receptive_field
-    from convscope.interpret.replay.audit import audit as audit
     from convscope.recipe.recipe import Recipe as Recipe
     from convscope.runs.evaluate import evaluate as evaluate
     from convscope.runs.predictor import predict as predict

@@ -19,7 +19,7 @@ from convscope.scoring.ensemble import Averaged
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
-SOURCE = Path(__file__).parents[3] / "src"
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 class NoFloat64(TorchDispatchMode):

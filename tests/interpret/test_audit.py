@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError
-from convscope.interpret.replay.audit import MODES, audit
+from convscope.interpret.audit import MODES, audit
 
 
 class Cancels(nn.Module):
@@ -74,3 +74,8 @@ def test_comparisons_have_no_digits_and_what_a_precision_lacks_is_named() -> Non
 
     with pytest.raises(CaptureError, match=r"\(fft\) does not run in bf16: "):
         audit(Fourier(), input_shape=(3, 8, 8))
+
+
+def test_an_average_by_a_divisor_of_its_own_is_torchs_where_windows_hang_over_the_edge() -> None:
+    pooling = nn.AvgPool2d(3, 2, padding=1, ceil_mode=True, divisor_override=5)
+    assert audit(pooling, input_shape=(2, 6, 6)).agreement < 1e-12

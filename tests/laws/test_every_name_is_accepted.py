@@ -10,10 +10,10 @@ from torch import nn
 from convscope.capture.load import load
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames, find
+from convscope.interpret.audit import audit
 from convscope.interpret.explanation.explain import lens
 from convscope.interpret.inspection.record import Inspection, inspect
 from convscope.interpret.receptive_field import receptive_field
-from convscope.interpret.replay.audit import audit
 
 NETWORKS = ("alexnet", "convnext_tiny", "densenet121", "googlenet", "m5", "mobilenet_v3_small", "resnet18")
 

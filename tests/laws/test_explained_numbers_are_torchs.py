@@ -11,10 +11,10 @@ import torch
 from convscope.capture.capture import capture
 from convscope.errors import ConvscopeError
 from convscope.graph.records import Node
+from convscope.interpret.execution.numpy_executor import run_in_numpy
+from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
-from convscope.interpret.replay.interpret import interpret
-from convscope.interpret.replay.numbers import Replay, as_array
 from convscope.nets.build import build
 from convscope.nets.catalogue import ENTRIES
 from convscope.nets.entry import Entry
@@ -52,7 +52,7 @@ def require_explained(entry: Entry) -> None:
     lens = Lens(network, [image], name=entry.name)
     with torch.inference_mode():
         answer = network(image)
-    assert torch.equal(lens.replay.tensor(lens.graph.outputs[0]), answer), "the replay is not the network"
+    assert torch.equal(lens.executor.tensor(lens.graph.outputs[0]), answer), "the executor is not the network"
     by_op: dict[str, list[Node]] = defaultdict(list)
     for node in lens.names.nodes:
         by_op[node.target].append(node)
@@ -70,16 +70,16 @@ def require_explained(entry: Entry) -> None:
 def require_rerun(entry: Entry) -> None:
     network, image = made(entry)
     graph = capture(network, [image], name=entry.name)
-    replay = Replay(graph, network, [image], dtype=torch.float64)
-    given = {value: as_array(tensor) for value, tensor in replay.known().items()}
-    for node, results in interpret(graph, given):
+    executor = TorchExecutor(graph, network, [image], dtype=torch.float64)
+    given = {value: as_array(tensor) for value, tensor in executor.known().items()}
+    for node, results in run_in_numpy(graph, given):
         for value, result in zip(node.outputs, results, strict=False):
-            expected = replay.array(value)
+            expected = executor.array(value)
             assert result.shape == expected.shape
             assert np.abs(result - expected).max() <= 1e-10 * np.abs(expected).max(), node.target
         for value in node.inputs:
             if graph.consumers[value][-1] == node.index:
-                replay.forget(value)
+                executor.forget(value)
 
 
 @pytest.mark.parametrize("entry", QUICK, ids=lambda entry: entry.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -168,15 +169,17 @@ def test_max_pool_gives_a_tie_to_the_first_and_lets_nan_through() -> None:
 
 
 @grid
-@given(poolings(dilated=False), st.booleans())
-def test_average_pool(case: tuple[Array, dict[str, object]], count_include_pad: bool) -> None:
+@given(poolings(dilated=False), st.booleans(), st.sampled_from([None, 1, 5]))
+def test_average_pool(case: tuple[Array, dict[str, object]], count_include_pad: bool, divisor: int | None) -> None:
     x, how = case
     how = dict(how, count_include_pad=count_include_pad)
     theirs = {3: F.avg_pool1d, 4: F.avg_pool2d, 5: F.avg_pool3d}[x.ndim]
+    if x.ndim > 3 and divisor is not None:
+        theirs, how["divisor"] = partial(theirs, divisor_override=divisor), divisor
     require_equal(
         lambda x: pooling.average_pool(x, **how),
         lambda grad, x: pooling.average_pool_backward(grad, x, **how),
-        lambda x: theirs(x, **how),
+        lambda x: theirs(x, **{name: value for name, value in how.items() if name != "divisor"}),
         [x],
     )
 

@@ -29,7 +29,7 @@ from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.loop import guarded_step
+from convscope.training.loop import step as training_step
 from convscope.training.session import train_on
 from convscope.training.train import train
 
@@ -190,7 +190,7 @@ def test_no_thread_outlives_a_run_that_fails(shards: Path, tmp_path: Path, monke
         raise WrongError
 
     decoding: list[threading.Thread] = []
-    monkeypatch.setattr(guarded_step, "differentiate", step)
+    monkeypatch.setattr(training_step, "differentiate", step)
     with pytest.raises(WrongError) as failed:
         train(str(shards), RECIPE, runs_directory=tmp_path)
     # The error is still at hand, and with it all that it holds.

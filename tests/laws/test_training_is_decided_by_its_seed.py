@@ -16,8 +16,8 @@ from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.runs.run_directory import Run
 from convscope.training import job
-from convscope.training.loop import epoch_meter, loop
-from convscope.training.loop.deferred_check import DeferredCheck, StepInput
+from convscope.training.loop import loop, state
+from convscope.training.loop.step import DeferredCheck, StepInput
 from convscope.training.session import train_on
 from convscope.training.train import train
 
@@ -97,7 +97,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 # A fitted first layer, Muon beside momentum, a bias that is frozen within the run, and rates that follow validation.
 FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
-FAST |= {"average": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
+FAST |= {"ema_epochs": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, s
 def test_a_stop_within_an_epoch_loses_none_that_is_complete(
     tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(epoch_meter, "SHOW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(state, "SHOW_EVERY_SECONDS", 0.0)
     whole = _trained(tmp_path / "whole", **settings)
     stopped = train("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopWithin(4))
     assert (stopped.ending, stopped.epochs) == ("stopped", 3)
@@ -132,7 +132,7 @@ def test_a_stop_within_an_epoch_loses_none_that_is_complete(
 def test_going_on_from_an_older_checkpoint_never_gives_the_best_weights_away(
     unbroken: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(epoch_meter, "SHOW_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(state, "SHOW_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
     run = train("digits", RECIPE, runs_directory=tmp_path, listener=_StopWithin(4)).run
     best = run.weights.read_bytes()
@@ -158,7 +158,7 @@ def test_numbers_that_are_read_a_step_later_change_nothing(
             return found
 
     monkeypatch.setattr(loop, "READ_LATE", ("cpu",))  # as on a GPU
-    monkeypatch.setattr(loop, "Behind", Counting)
+    monkeypatch.setattr(loop, "DeferredCheck", Counting)
     late = _trained(tmp_path)
     assert reads == list(range(len(reads))) and len(reads) >= 2 * EPOCHS
     assert late.weights.read_bytes() == unbroken.weights.read_bytes()

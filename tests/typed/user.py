@@ -12,11 +12,11 @@ from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ensemble.train import EnsembleOutcome
 from convscope.experiments.learning_rate_range import RateTest
 from convscope.graph.memory import TrainingMemory
+from convscope.interpret.audit import Audit
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.receptive_field import CellField
-from convscope.interpret.replay.audit import Audit
 from convscope.runs.evaluate import Evaluation
 from convscope.runs.predictor import Predictions
 from convscope.training.finish import Outcome

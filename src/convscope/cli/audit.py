@@ -23,7 +23,7 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
     """
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch
-    from convscope.interpret.replay.audit import audit
+    from convscope.interpret.audit import audit
     from convscope.report.table import print_table
 
     shapes = input_shapes(load(model), () if input_text is None else (input_text,))

@@ -16,13 +16,16 @@ from torch import Tensor
 
 from convscope.data.augmentation.batch_rng import WHOLE_BATCH, BatchPart, BatchRng
 from convscope.data.augmentation.crops import cutout, padded_crop, random_resized_crop
-from convscope.data.augmentation.flip import AlternatingFlip, flip, flip_these
 from convscope.data.augmentation.mixing import Mixing
 from convscope.data.augmentation.pca_lighting import ColorAxes, measure_color_axes, pca_lighting
 from convscope.data.augmentation.trivial_augment import trivial_augment
+from convscope.data.batches import to_device
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
+
+# The random stream of the images' first coins beside a run's other draws.
+FLIP_STREAM = 2**23 - 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +84,22 @@ def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | st
     return torch.Generator(device=device).manual_seed(int(mixed))
 
 
-def alternating_flip_of(
-    augmentation: Augmentation, images: int, seed: int, device: torch.device | str = "cpu"
-) -> AlternatingFlip | None:
-    """Whose turn it is to be mirrored, of so many images; None where coins decide, or nobody is."""
-    in_turn = augmentation.flip and augmentation.flip_mode == "alternating"
-    return AlternatingFlip(images, seed=seed, device=device) if in_turn else None
+class AlternatingFlip:
+    """Which images are mirrored in which epoch: by a coin of the image's own in the first, then in turn.
+
+    So any two epochs in a row show an image both ways, where new coins would show half of the images the same way
+    twice (Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, arXiv:2404.00498, section 3.6). Decided by
+    the seed, the image's row and the epoch.
+    """
+
+    def __init__(self, images: int, *, seed: int, device: torch.device | str = "cpu") -> None:
+        coins = np.random.default_rng([seed, FLIP_STREAM]).random(images) < 0.5
+        self._first = torch.from_numpy(coins).to(device)
+
+    def mirrored(self, rows: Tensor, epoch: int) -> Tensor:
+        """For the images of these rows (N,), counted from 0, whether they are mirrored in an epoch: bool (N,)."""
+        found = self._first[to_device(rows, self._first.device)]
+        return ~found if epoch % 2 else found
 
 
 def augment(
@@ -108,10 +121,10 @@ def augment(
     if augmentation.random_crop_padding:
         batch = padded_crop(batch, augmentation.random_crop_padding, augmentation.padding_mode, draws)
     if augmentation.flip and augmentation.flip_mode == "random":
-        batch = flip(batch, draws)
+        batch = _flip(batch, draws)
     elif augmentation.flip:
         assert mirrored is not None, "images that are mirrored in turn need to know whose turn it is"
-        batch = flip_these(batch, mirrored)
+        batch = _flip_these(batch, mirrored)
     if augmentation.trivial_augment or augmentation.pca_lighting:
         batch = _recolored(batch, augmentation, draws)
     if augmentation.cutout:
@@ -129,3 +142,13 @@ def _recolored(batch: Tensor, augmentation: Augmentation, draws: BatchRng) -> Te
     if augmentation.pca_lighting and axes is not None:
         batch = pca_lighting(batch, augmentation.pca_lighting, axes, normalization, draws)
     return batch
+
+
+def _flip(batch: Tensor, draws: BatchRng) -> Tensor:
+    """Mirror each image left to right with probability one half."""
+    return _flip_these(batch, draws.uniform() < 0.5)
+
+
+def _flip_these(batch: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror the images (N, C, H, W) of which `mirrored` (N,) says so."""
+    return torch.where(mirrored[:, None, None, None], batch.flip(3), batch)

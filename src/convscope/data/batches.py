@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from convscope.data.device_copy import to_device
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.data.streamed import Streamed
@@ -124,3 +123,10 @@ def to_floats(
         :, None, :, None, None
     ]
     return floats.sub_(mean).div_(std)
+
+
+def to_device(values: Tensor, device: torch.device | str) -> Tensor:
+    """Copy the values to a device; to a GPU asynchronously, through pinned memory."""
+    if torch.device(device).type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

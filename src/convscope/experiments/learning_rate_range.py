@@ -9,19 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from convscope.data.augment import alternating_flip_of, augment, generator_for
-from convscope.data.augmentation.mixing import mix
-from convscope.data.batches import Batches
 from convscope.data.open import SOURCES, probe
 from convscope.data.records import ImageSet
+from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
 from convscope.hardware.device import require_threads
 from convscope.nets.layer_groups import train_mode
@@ -29,11 +26,13 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart
 from convscope.runs.events import Listener, Silent
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.distributed.shared_batch_norm import least_batch
 from convscope.training.job import loop_settings
-from convscope.training.loop.state import Settings, new_state
+from convscope.training.loop.state import Settings, batches_of, new_state
+from convscope.training.loop.step import descend, differentiate
 from convscope.training.opening import data_lines, open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import set_rate
-from convscope.training.optim.step import descend, differentiate
 from convscope.training.resolve.resolve import resolve
 from convscope.training.start import read_start, starting_network
 
@@ -182,12 +181,12 @@ def _sweep(
     losses: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
-    with closing(_batches(settings, train)) as coming:  # threads that decode end with it
-        for step, (pixels, targets) in zip(range(steps), coming, strict=False):
+    batches = batches_of(settings, train, least=least_batch(network, ProcessGroup()))
+    with closing(_batches(batches)) as source:  # ends the threads that decode
+        for step, batch in zip(range(steps), source, strict=False):
             rate = settings.resolved.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
             set_rate(state.optimizer, _always(rate))
-            judged = differentiate(state.network, state.forward, state.optimizer, settings.objective, pixels, targets)
-            loss = judged.main.item()
+            loss = differentiate(state, settings.objective, batch).main.item()
             if not math.isfinite(loss):
                 return rates, losses, smoothed, True
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -197,7 +196,7 @@ def _sweep(
             smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
             if smoothed[-1] > EXPLODED * min(smoothed):
                 return rates, losses, smoothed, True
-            descend(state.network, state.optimizer, gradient_clip=settings.resolved.gradient_clip)
+            descend(state, gradient_clip=settings.resolved.gradient_clip)
             listener.progressed(step + 1, steps, "trying rates")
     return rates, losses, smoothed, False
 
@@ -206,21 +205,7 @@ def _always(rate: float) -> Callable[[float], float]:
     return lambda until: rate
 
 
-def _batches(settings: Settings, train: ImageSet) -> Generator[tuple[Tensor, Tensor]]:
-    """Batches as a run would have them, epoch after epoch."""
-    batches = Batches(
-        train,
-        batch_size=settings.resolved.batch_size,
-        shuffle=True,
-        seed=settings.resolved.seed,
-        device=settings.resolved.device,
-        normalization=settings.normalization,
-        drop_last=len(train) >= settings.resolved.batch_size,
-    )
-    turns = alternating_flip_of(settings.augmentation, len(train), settings.resolved.seed, settings.resolved.device)
+def _batches(batches: TrainingBatches) -> Generator[TrainingBatch]:
+    """Yield batches as the training would have them, epoch after epoch."""
     for epoch in count():
-        for step, (pixels, targets, rows) in enumerate(replace(batches, epoch=epoch)):
-            generator = generator_for(settings.resolved.seed, epoch, step, device=pixels.device)
-            mirrored = None if turns is None else turns.mirrored(rows, epoch)
-            pixels = augment(pixels, settings.augmentation, generator=generator, mirrored=mirrored)
-            yield mix(pixels, targets, settings.augmentation.mixing, generator=generator)
+        yield from batches.epoch(epoch)

@@ -93,11 +93,13 @@ def average_pool(
     padding: Setting = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor: float | None = None,
 ) -> Array:
-    """The mean of each window: `(N, C, *S) -> (N, C, *S_out)`.
+    """Return the mean of each window: `(N, C, *S) -> (N, C, *S_out)`.
 
     Args:
-        count_include_pad: divide by the window's whole size, padding included, as PyTorch does unless told otherwise.
+        count_include_pad: divide by the window's whole size, padding included, as PyTorch does by default.
+        divisor: divide each window's sum by this instead (PyTorch's `divisor_override`).
 
     Raises:
         GeometryError: a window that does not fit, or padding of more than half the kernel.
@@ -110,9 +112,8 @@ def average_pool(
     total = np.zeros((x.shape[0], *outputs, x.shape[1]), dtype=x.dtype)
     for taken in tap_slices(windows, outputs):
         total += padded[(slice(None), *taken)]
-    return channels_first(
-        total / window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad).astype(total.dtype)
-    )
+    counts = _divisors(windows, x.shape[2:], outputs, count_include_pad, divisor)
+    return channels_first(total / counts.astype(total.dtype))
 
 
 def average_pool_backward(
@@ -124,20 +125,33 @@ def average_pool_backward(
     padding: Setting = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor: float | None = None,
 ) -> Array:
-    """Gradient of `average_pool` for the input: shared out evenly over the window.
+    """Return the gradient of `average_pool` for the input, the same for every position of a window.
 
     >>> average_pool_backward(np.array([[[8.]]]), np.zeros((1, 1, 2)), 2)
     array([[[4., 4.]]])
     """
     windows, outputs = _pooling(x, kernel_size, stride, padding, 1, ceil_mode)
     require_grad_shape(grad_output, (*x.shape[:2], *outputs))
-    counts = window_counts(windows, x.shape[2:], outputs, include_padding=count_include_pad)
+    counts = _divisors(windows, x.shape[2:], outputs, count_include_pad, divisor)
     share = channels_last(grad_output) / counts.astype(grad_output.dtype)
     grad_padded = np.zeros(padded_channels_last(x, windows).shape, dtype=share.dtype)
     for taken in tap_slices(windows, outputs):
         grad_padded[(slice(None), *taken)] += share
     return channels_first(grad_padded[inner(windows, x.shape[2:])])
+
+
+def _divisors(
+    windows: Sequence[Window],
+    sizes: Sequence[int],
+    outputs: Sequence[int],
+    include_padding: bool,
+    divisor: float | None,
+) -> Array:
+    if divisor is not None:
+        return np.asarray(divisor)
+    return window_counts(windows, sizes, outputs, include_padding=include_padding)
 
 
 def adaptive_average_pool(x: Array, output_size: Setting) -> Array:

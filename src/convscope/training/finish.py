@@ -23,8 +23,8 @@ from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
-from convscope.training.loop.divergence import remark_on
-from convscope.training.loop.state import Best
+from convscope.training.loop.nonfinite import remark_on
+from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, Story, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
@@ -160,8 +160,7 @@ def _story(
         weights=job.resolved.parameters,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.session.train)),
         spec=job.spec,
-        augmentation=job.settings.augmentation,
-        batch_size=job.resolved.batch_size,
+        batches=batches_of(job.settings, job.session.train),
         rows=tuple(job.state.rows),
         best_epoch=best.epoch if best else None,
         best_accuracy=best.accuracy if best else None,
@@ -198,7 +197,7 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
     load_weights(network, job.state.best.weights, where="the best weights")
     resolved, listener = job.resolved, job.listener
 
-    def answers(part: ImageSet) -> npt.NDArray[np.float64]:
+    def scores_of(part: ImageSet) -> npt.NDArray[np.float64]:
         return scores_of_images(
             network,
             part,
@@ -209,7 +208,7 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
             what=f"measuring on {split}",
         )
 
-    both = job.group.answers(images, answers, EVALUATION_BATCH)
+    both = job.group.each_part(images, scores_of, EVALUATION_BATCH)
     objective = job.spec.objective
     scores = measure(both[:, 1], images, classes=job.spec.classes, split=split, objective=objective)
     return scores, None if job.spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)

@@ -13,6 +13,7 @@ from convscope.data.batches import measure_normalization
 from convscope.data.open import open_dataset, probe
 from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import ImageSet
+from convscope.data.training_batches import TrainingBatch
 from convscope.hardware.mode import ComputeMode
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
@@ -117,8 +118,7 @@ def test_measuring_leaves_everything_as_it_was(digits: Digits, tmp_path: Path) -
     work = Work(
         network=spec.build(),
         settings=loop_settings(resolved, spec, images),
-        pixels=torch.randn(8, 1, 32, 32),
-        targets=torch.arange(8),
+        batch=TrainingBatch(torch.randn(8, 1, 32, 32), torch.arange(8), 8),
     )
     weights = {name: tensor.clone() for name, tensor in work.network.state_dict().items()}
     before = torch.get_rng_state(), torch.get_num_threads()
@@ -146,8 +146,7 @@ def test_a_mode_that_does_not_run_is_dropped(digits: Digits, monkeypatch: pytest
     work = Work(
         network=spec.build(),
         settings=loop_settings(resolved, spec, images),
-        pixels=torch.randn(8, 1, 32, 32),
-        targets=torch.arange(8),
+        batch=TrainingBatch(torch.randn(8, 1, 32, 32), torch.arange(8), 8),
     )
     assert run_trial(work, resolved.mode, seconds=0.0).dropped == "does not run here (could not create a primitive)"
 
@@ -168,10 +167,10 @@ def test_measuring_takes_its_share_of_the_run(
     asked: list[tuple[int, float]] = []
 
     def trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
-        asked.append((len(work.pixels), seconds))
-        speed = few if len(work.pixels) <= 8 else more
+        asked.append((len(work.batch.pixels), seconds))
+        speed = few if len(work.batch.pixels) <= 8 else more
         return ModeTrial(
-            mode=mode, images=len(work.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
+            mode=mode, images=len(work.batch.pixels), images_per_second=speed, spread=0.0, first_step=0.0, losses=(1.0,)
         )
 
     monkeypatch.setattr(make, "run_trial", trial)

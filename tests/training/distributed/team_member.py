@@ -19,8 +19,8 @@ from convscope.scoring.objective import Objective
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, copy_weights, new_state
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

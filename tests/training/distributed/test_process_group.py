@@ -34,8 +34,8 @@ def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
     for number, (one, *others) in enumerate(zip(whole, *parts, strict=True)):
         assert [row for _, _, rows in others for row in rows.tolist()] == one[2].tolist()
         for group, (pixels, labels, rows) in zip(_teams(size), others, strict=True):
-            part = group.part(whole.size_of(number))
-            assert part.total == len(one[1]) and len(pixels) == len(labels) == len(rows)
+            part = group.rows(whole.size_of(number))
+            assert len(pixels) == len(labels) == len(rows)
             assert one[2][part.start : part.start + len(rows)].tolist() == rows.tolist()
 
 

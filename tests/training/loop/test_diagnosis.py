@@ -23,10 +23,14 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective
 from convscope.training.job import loop_settings
 from convscope.training.loop import loop
-from convscope.training.loop.diagnosis import diagnose, diagnose_validation, largest_gradient
-from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import (
+    DivergedError,
+    advice_for,
+    diagnose,
+    diagnose_validation,
+    largest_gradient,
+)
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.resolve.resolve import resolve
 
@@ -204,7 +208,7 @@ def test_what_goes_into_a_layer_is_looked_at_too() -> None:
 
     made = Divides()
     found = diagnose(made, made, Objective(), torch.zeros(3, 1, 2, 2), torch.zeros(3, dtype=torch.int64))
-    assert found.text == "the first number that is not finite is in what goes into head (Linear): nan"
+    assert found.text == "the first number that is not finite is in the input of head (Linear): nan"
 
 
 def test_weights_that_are_not_finite_are_named() -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.data.augmentation.resolution import early_size, scaled_down
 from convscope.data.open import probe
+from convscope.data.training_batches import early_size, scaled_down
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.run_directory import Run

@@ -17,7 +17,7 @@ from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import new_state
+from convscope.training.loop.state import batches_of, new_state
 from convscope.training.report.pictures import first_batch
 from convscope.training.resolve.resolve import resolve
 
@@ -57,10 +57,7 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
         keep=lambda state: None,
         stop=lambda: len(got) > 0,
     )
-    size = (16, 16) if loop.resolved.progressive_resize_share else None
-    shown, targets = first_batch(
-        train, spec.normalization, loop.augmentation, seed=loop.resolved.seed, batch_size=10, count=6, size=size
-    )
+    shown, targets = first_batch(batches_of(loop, train), count=6)
     mean, std = (np.array(part) for part in (spec.normalization.mean, spec.normalization.std))
     levels = (got[0][:6].permute(0, 2, 3, 1).numpy() * std + mean) * 255
     assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))

@@ -18,7 +18,7 @@ from convscope.data.streamed import held_bytes
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
-from convscope.training.loop import guarded_step
+from convscope.training.loop import step
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
 from convscope.training.resolve.resolve import resolve
@@ -123,16 +123,16 @@ class _Lines(Silent):
 
 def _full_from(batch: int, monkeypatch: pytest.MonkeyPatch, *, after: int, message: str) -> None:
     """Let steps of so many images find no memory, once `after` of them have been taken."""
-    real, steps = guarded_step.differentiate, 0
+    real, steps = step.differentiate, 0
 
     def differentiate(*given: Any, **settings: Any) -> Any:
         nonlocal steps
         steps += 1
-        if len(given[4]) >= batch and steps > after:
+        if given[2].images >= batch and steps > after:
             raise RuntimeError(message)
         return real(*given, **settings)
 
-    monkeypatch.setattr(guarded_step, "differentiate", differentiate)
+    monkeypatch.setattr(step, "differentiate", differentiate)
 
 
 @pytest.mark.parametrize("after", [0, 8])

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.augmentation.batch_rng import BatchRng
-from convscope.data.batches import STATISTICS_SAMPLE
-from convscope.data.device_copy import to_device
+from convscope.data.batches import STATISTICS_SAMPLE, to_device
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError

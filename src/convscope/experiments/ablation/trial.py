@@ -23,8 +23,8 @@ from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.job import loop_settings
-from convscope.training.loop.guarded_step import DivergedError
 from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, TrainingState, new_state
 from convscope.training.opening import open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import default_learning_rate

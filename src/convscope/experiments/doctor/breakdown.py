@@ -15,9 +15,9 @@ from convscope.nets.layer_groups import train_mode
 from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.trial import Work
 from convscope.training.loop.state import new_state
+from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
-from convscope.training.optim.step import descend, differentiate
 
 STEPS = 3
 
@@ -82,10 +82,8 @@ def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
         set_rate(state.optimizer, lambda until: work.settings.resolved.learning_rate * START_FACTOR)
 
         def step() -> None:
-            differentiate(
-                state.network, state.forward, state.optimizer, work.settings.objective, work.pixels, work.targets
-            )
-            descend(state.network, state.optimizer, gradient_clip=work.settings.resolved.gradient_clip)
+            differentiate(state, work.settings.objective, work.batch)
+            descend(state, gradient_clip=work.settings.resolved.gradient_clip)
 
         step()
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]

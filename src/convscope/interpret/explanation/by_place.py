@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from convscope.graph.records import Graph, Node, Ref
+from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.worked import (
     Array,
     Coordinates,
@@ -18,7 +19,6 @@ from convscope.interpret.explanation.worked import (
     one,
     ref,
 )
-from convscope.interpret.replay.interpret import RULES, aten_name, resolved
 from convscope.reference.activation import sigmoid
 
 
@@ -35,7 +35,7 @@ def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinat
         operands.append(one(argument.value, x, at, name))
         alone[argument.value] = np.asarray(x[at])
     settings = {name: resolved(argument, alone) for name, argument in node.arguments.items()}
-    result = RULES[aten_name(node)](settings)
+    result = NUMPY_OPERATORS[aten_name(node)](settings)
     assert isinstance(result, np.ndarray | np.generic)
     return Worked("chain", tuple(operands), (WorkedLine(_spoken(node), float(result)),))
 
@@ -85,7 +85,7 @@ def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, 
         first += prod(shape)
     settings = {name: resolved(argument, codes) for name, argument in node.arguments.items()}
     filling = settings.get("value")
-    result = RULES[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
+    result = NUMPY_OPERATORS[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
     code = int((result[which] if isinstance(result, list) else result)[position])
     if code == 0:
         return Worked("move", (), (WorkedLine("padding", float(filling or 0)),))

@@ -7,6 +7,7 @@ from math import sqrt
 import numpy as np
 
 from convscope.graph.records import Node
+from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.worked import (
     Array,
     Coordinates,
@@ -21,7 +22,6 @@ from convscope.interpret.explanation.worked import (
     ref,
     scalar,
 )
-from convscope.interpret.replay.interpret import aten_name
 
 
 def _row(value: int, x: Array, position: Coordinates, weights: Array | None, axis: int = -1) -> Operands:

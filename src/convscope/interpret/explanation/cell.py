@@ -14,9 +14,9 @@ from convscope.errors import CaptureError, GeometryError
 from convscope.geometry.axis_names import axis_letters
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
+from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name
 from convscope.interpret.explanation import by_place, by_row, by_window
 from convscope.interpret.explanation.worked import Coordinates, NumberAt, Way, Worked
-from convscope.interpret.replay.interpret import RULES, aten_name
 from convscope.report import units
 
 
@@ -46,7 +46,7 @@ def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *
     elementwise = node.paths is not None and all(
         all(isinstance(step, Expand) for step in path.steps) for path in node.paths
     )
-    if name in RULES and elementwise:
+    if name in NUMPY_OPERATORS and elementwise:
         return by_place.elementwise(graph, node, numbers, position)
     raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be explained yet")
 

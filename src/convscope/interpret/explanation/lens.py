@@ -14,11 +14,11 @@ from convscope.geometry.relation import Status
 from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
+from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.explanation.cell import cell_position, worked
 from convscope.interpret.explanation.record import Explanation, PixelBox
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
 from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
-from convscope.interpret.replay.numbers import Replay
 
 # After these nothing new is read: they are shown below a cell, as what becomes of it.
 _FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",
@@ -56,7 +56,7 @@ class Lens:
         self.graph: Graph = capture(model, list(inputs), name=name)
         if self.graph.error is not None:
             raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
-        self.replay = Replay(self.graph, model, inputs)
+        self.executor = TorchExecutor(self.graph, model, inputs)
         self.names = LayerNames(self.graph)
         self.pixels = pixels
         self.notes = tuple(notes)
@@ -65,7 +65,7 @@ class Lens:
     def numbers(self, value: int) -> Array:
         """A value's numbers as torch computed them, as float64."""
         if value not in self._arrays:
-            self._arrays[value] = self.replay.array(value)
+            self._arrays[value] = self.executor.array(value)
         return self._arrays[value]
 
     def cell(self, layer: str, *, channel: int = 0, at: Sequence[int] = ()) -> Explanation:

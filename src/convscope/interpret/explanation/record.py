@@ -12,8 +12,8 @@ import numpy as np
 from convscope.errors import GeometryError
 from convscope.graph.records import Node
 from convscope.graph.summary import own_windows
+from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
-from convscope.interpret.replay.interpret import aten_name
 from convscope.report import units
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 
 from convscope.graph.layer_names import LayerNodes
 from convscope.graph.records import Graph, Node
+from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.by_place import MOVES
 from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, choice_of
-from convscope.interpret.replay.interpret import RULES, aten_name, resolved
 
 UNWRITTEN = "new_empty"
 
@@ -76,7 +76,7 @@ def _run(nodes: Sequence[Node], codes: dict[int, Array]) -> bool:
         if name not in MOVES or (name == "constant_pad_nd" and node.arguments.get("value")):
             return False
         settings = {key: resolved(argument, codes) for key, argument in node.arguments.items()}
-        result = RULES[name](settings)
+        result = NUMPY_OPERATORS[name](settings)
         codes.update(zip(node.outputs, result if isinstance(result, list) else [result], strict=False))
     return True
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from convscope.data.batches import Batches
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
 from convscope.hardware.device import has_bf16, has_tf32
@@ -25,7 +24,7 @@ from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
-from convscope.training.loop.state import loop_settings
+from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import resumed_network
 
@@ -122,18 +121,10 @@ def plan_key(
 
 
 def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
-    """A fresh network of the run's and a batch of its images."""
+    """Return a fresh network of the run's and the batch of its first step, at full size."""
     settings = loop_settings(resolved, spec, train)
-    batches = Batches(
-        train,
-        batch_size=resolved.batch_size,
-        shuffle=True,
-        seed=resolved.recipe.seed,
-        device=resolved.device,
-        normalization=settings.normalization,
-    )
-    pixels, targets, _ = next(iter(batches))
-    return Work(network=resumed_network(spec, resolved.recipe), settings=settings, pixels=pixels, targets=targets)
+    batches = replace(batches_of(settings, train), progressive_resize_share=0.0)
+    return Work(network=resumed_network(spec, resolved.recipe), settings=settings, batch=batches.first())
 
 
 def _measured(
@@ -162,7 +153,7 @@ def _measured(
 def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
     """How fast the mode of the rules is, from as few steps and images as tell it."""
     few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
-    more = min(MORE_PILOT_IMAGES, len(work.pixels))
+    more = min(MORE_PILOT_IMAGES, len(work.batch.pixels))
     if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:
         return few
     return run_trial(work.part(more), mode, seconds=0.0)

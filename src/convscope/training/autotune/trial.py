@@ -9,16 +9,17 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from convscope.data.training_batches import TrainingBatch
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
 from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Settings, new_state
+from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
-from convscope.training.optim.step import descend, differentiate
 
 # The first step takes memory, makes kernels and compiles; so many more are timed at least, and at most.
 LEAST_STEPS, MOST_STEPS = 3, 20
@@ -29,17 +30,17 @@ SEED = 0
 class Work:
     """What is timed: a fresh network (which stays as it is), the loop's settings, and a batch of real images.
 
-    `pixels` are float32 (N, C, H, W) and lie channels-last, as batches come; `targets` are theirs.
+    The batch is as the training's, but with images of full size: progressive resizing ends early in a run.
     """
 
     network: nn.Module
     settings: Settings
-    pixels: Tensor
-    targets: Tensor
+    batch: TrainingBatch
 
     def part(self, images: int) -> Work:
         """The same with fewer images a step."""
-        return replace(self, pixels=self.pixels[:images], targets=self.targets[:images])
+        pixels, targets = self.batch.pixels[:images], self.batch.targets[:images]
+        return replace(self, batch=TrainingBatch(pixels, targets, len(pixels)))
 
 
 def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
@@ -47,7 +48,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
 
     A mode that does not run here is dropped with the reason.
     """
-    images = len(work.pixels)
+    images = len(work.batch.pixels)
     try:
         with preserved_rng(work.settings.resolved.device), computing(mode, work.settings.resolved.device):
             taken, losses = _steps(work, mode, seconds)
@@ -86,11 +87,9 @@ def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], 
     losses: list[float] = []
     while len(taken) <= LEAST_STEPS or (sum(taken) < seconds and len(taken) <= MOST_STEPS):
         began = time.perf_counter()
-        judged = differentiate(
-            state.network, state.forward, state.optimizer, settings.objective, work.pixels, work.targets
-        )
-        descend(state.network, state.optimizer, gradient_clip=resolved.gradient_clip)
-        losses.append(judged.main.item())
+        output = differentiate(state, settings.objective, work.batch)
+        descend(state, gradient_clip=resolved.gradient_clip)
+        losses.append(output.main.item())
         if resolved.device == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)

@@ -1,8 +1,8 @@
 """The processes that train one network together, seen from one of them.
 
-A global batch is cut into contiguous parts, one a process. Gradients of the parts are added up after each backward
-pass in one exchange, together with the losses and whether anybody wants to stop, so that all processes take the same
-step, see the same loss and stop at the same place. A team of one does nothing of this.
+A batch is cut into contiguous parts, one a process. Gradients of the parts are added up after each backward pass in
+one exchange, together with the losses and whether any process is to stop, so that all processes take the same step,
+see the same loss and stop at the same step. A group of one process exchanges nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from convscope.data.augmentation.batch_rng import BatchPart
 from convscope.data.records import ImageSet
 from convscope.errors import PeerError, RunError
 from convscope.hardware.rank import Rank
@@ -38,142 +37,138 @@ class PeersLostError(RunError):
 
 
 class ProcessGroup:
-    """A team of one, and what any team can be asked."""
+    """A group of one process, and the interface of any group."""
 
     def __init__(self, place: Rank | None = None) -> None:
         self.place = place or Rank()
 
     @property
     def size(self) -> int:
-        """How many processes train."""
+        """Return the number of processes that train."""
         return self.place.size
 
     @property
     def rank(self) -> int:
-        """This process's number, from 0."""
+        """Return this process's number, from 0."""
         return self.place.rank
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Return whether this is the process that writes files and shows progress."""
         return self.place.first
 
-    def part(self, total: int) -> BatchPart:
-        """This process's rows of a global batch of `total` images: contiguous, and nearly as many as the others'."""
-        return BatchPart(start=self.rows(total).start, total=total)
-
     def rows(self, total: int) -> slice:
-        """The same rows as a slice of the global batch."""
+        """Return this process's rows of a batch of `total` images: contiguous, and nearly as many as the others'."""
         start, stop = (total * rank // self.size for rank in (self.rank, self.rank + 1))
         if total >= 2 * self.size:
-            # Images are mixed in pairs, which no cut may part.
+            # Rows 0 and 1, 2 and 3, ... are mixed with each other: a part begins and ends between pairs.
             start, stop = start // 2 * 2, stop if stop == total else stop // 2 * 2
         return slice(start, stop)
 
-    def heeding(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """A stop that all processes agree on: whether anybody wanted to at the last step."""
+    def stopping_together(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Return a `stop` on which all processes agree: whether any of them was to stop at the last step."""
         return stop
 
     def add_up(self, network: nn.Module, sums: Sequence[Tensor | float]) -> list[float]:
-        """Let every parameter's gradient and every one of the sums be that of all processes together."""
-        # All at once: a GPU is asked once.
+        """Add up gradients, in place, and numbers over all processes; return the numbers' sums."""
+        # Stacked, so that the device is waited for once.
         found: list[float] = torch.stack([torch.as_tensor(value).float() for value in sums]).tolist()
         return found
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Let running statistics be the mean of all processes'."""
+        """Set running statistics to the mean over all processes."""
 
     def copy_from_first(self, network: nn.Module) -> None:
-        """Let every process have the first one's weights."""
+        """Copy the first process's weights to every process."""
 
     def in_turn(self, make: Callable[[], Made]) -> Made:
-        """Each process makes it: one on each machine first, then the others, who find on the disk what it left."""
+        """Call `make` in each process: in one on each machine first, then in the others, which find its files."""
         return make()
 
     def decided(self, make: Callable[[], Made]) -> Made:
-        """What the first process makes, in every process."""
+        """Return in every process what `make` returned in the first one."""
         return make()
 
     def agree(self, what: str, value: str) -> None:
         """Raise RunError unless every process has the same value."""
 
-    def answers(
-        self, images: ImageSet, answer: Callable[[ImageSet], npt.NDArray[np.float64]], batch_size: int
+    def each_part(
+        self, images: ImageSet, compute: Callable[[ImageSet], npt.NDArray[np.float64]], batch_size: int
     ) -> npt.NDArray[np.float64]:
-        """`answer` of all images, float64 (N, ...), each process giving some of it."""
-        return answer(images)
+        """Return `compute` of all images, float64 (N, ...), each process computing some rows of it."""
+        return compute(images)
 
     def gather_each(self, values: Tensor) -> Tensor:
-        """Every process's values (n,), as (size, n)."""
+        """Return every process's values (n,), as (size, n)."""
         return values[None]
 
     def total(self, values: Tensor) -> Tensor:
-        """The values of all processes added up."""
+        """Return the sum of the values over all processes."""
         return values
 
     def remember(self, name: str, value: str) -> None:
-        """Keep a word beyond a restart of the processes."""
+        """Store a value that outlives a restart of the processes."""
 
     def remembered(self, name: str) -> str | None:
-        """What was kept before the processes were started again."""
+        """Return what was stored before the processes were restarted, or None."""
         return None
 
 
 class SpawnedGroup(ProcessGroup):
-    """A team of several processes; `store` is this attempt's, `lasting` outlives a restart."""
+    """A group of several processes; `store` is this attempt's, `lasting` outlives a restart."""
 
     def __init__(self, place: Rank, store: Store, lasting: Store) -> None:
         super().__init__(place)
         self._store = store
         self._lasting = lasting
         self._turns = 0
-        self._wants_to_stop: Callable[[], bool] = bool
+        self._stop: Callable[[], bool] = bool
         self._stopping: Tensor | None = None
         self._flat: Tensor | None = None
 
-    def heeding(self, stop: Callable[[], bool]) -> Callable[[], bool]:
-        """Whether anybody wanted to stop when gradients were last exchanged."""
-        self._wants_to_stop = stop
+    def stopping_together(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Return whether any process was to stop when gradients were last exchanged."""
+        self._stop = stop
         self._stopping = None
         return lambda: self._stopping is not None and bool(self._stopping.item())
 
     def add_up(self, network: nn.Module, sums: Sequence[Tensor | float]) -> list[float]:
-        """One exchange of all gradients, laid one after another, and the sums behind them."""
+        """Add up in one exchange of one flat buffer, float32.
+
+        Its layout, for parameters p0, p1, ... that are trained:
+
+            | gradient of p0 | gradient of p1 | ... | p0 has one | p1 has one | ... | stop | sums[0] | sums[1] | ... |
+
+        Each gradient lies there with its parameter's own strides, so that afterwards it is a view of the buffer.
+        """
         learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        flat, views = self._laid_out(learning, len(sums) + 1)
         gradients = [parameter.grad for parameter in learning]
-        there = [(view, gradient) for view, gradient in zip(views, gradients, strict=True) if gradient is not None]
-        torch._foreach_copy_([view for view, _ in there], [gradient for _, gradient in there])
-        extras = [float(self._wants_to_stop()), *sums]
+        flat, views = self._flat_buffer(learning, len(sums) + 1)
+        used = [(view, gradient) for view, gradient in zip(views, gradients, strict=True) if gradient is not None]
+        torch._foreach_copy_([view for view, _ in used], [gradient for _, gradient in used])
+        extras = [float(self._stop()), *sums]
         tail = flat[-len(extras) :]
-        # Tensors travel as they are: a number of each would make a GPU wait.
+        # One by one, tensors as tensors: to make a list of numbers of them would wait for the device.
         for place, value in enumerate(extras):
             tail[place] = value
-        if missing := [
-            (view, place)
-            for place, (view, gradient) in enumerate(zip(views, gradients, strict=True))
-            if gradient is None
-        ]:
-            for view, _ in missing:
-                view.zero_()
+        missing = [place for place, gradient in enumerate(gradients) if gradient is None]
         presence = flat[-len(extras) - len(learning) : -len(extras)]
         presence.fill_(1.0)
-        for _, place in missing:
+        for place in missing:
+            views[place].zero_()
             presence[place] = 0.0
         with _together(self):
             dist.all_reduce(flat)
-        used = presence.tolist() if missing else [1.0] * len(learning)
-        for parameter, view, users in zip(learning, views, used, strict=True):
-            # What no process used has no gradient, as in one process.
-            parameter.grad = view if users else None
+        # A parameter that every process used needs no look at the device.
+        users = presence.tolist() if missing else [1.0] * len(learning)
+        for parameter, view, count in zip(learning, views, users, strict=True):
+            # One that no process used has no gradient, as with one process.
+            parameter.grad = view if count else None
         self._stopping = tail[0]
         return [float(value) for value in tail[1:].tolist()]
 
-    def _laid_out(self, learning: list[nn.Parameter], extras: int) -> tuple[Tensor, list[Tensor]]:
-        """The exchange's memory, and each parameter's place in it with the parameter's own strides.
-
-        Behind the gradients: for each parameter whether it has one, then `extras` numbers.
-        """
+    def _flat_buffer(self, learning: list[nn.Parameter], extras: int) -> tuple[Tensor, list[Tensor]]:
+        """Return the buffer of the exchange, kept between steps, and the view of each parameter's gradient in it."""
         weights = sum(parameter.numel() for parameter in learning)
         length = weights + len(learning) + extras
         if self._flat is None or len(self._flat) != length:
@@ -185,7 +180,7 @@ class SpawnedGroup(ProcessGroup):
         return self._flat, views
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Float buffers become the mean of all processes'; counts are the same everywhere already."""
+        """Average the buffers of floats; counts are the same everywhere already."""
         buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
         if not buffers:
             return
@@ -206,7 +201,7 @@ class SpawnedGroup(ProcessGroup):
                 tensor.copy_(whole)
 
     def in_turn(self, make: Callable[[], Made]) -> Made:
-        """The first of each machine makes it while the others wait."""
+        """Let the first process of each machine go first while the others wait."""
         key = f"turn/{self._next_turn()}/{self.place.machine}"
         if self.place.local_rank:
             self._await(key)
@@ -214,7 +209,7 @@ class SpawnedGroup(ProcessGroup):
         return self._make(key, make)
 
     def decided(self, make: Callable[[], Made]) -> Made:
-        """The first process makes it and sends it."""
+        """Call `make` in the first process and broadcast what it returns."""
         key = f"turn/{self._next_turn()}"
         if not self.first:
             self._await(key)
@@ -225,25 +220,25 @@ class SpawnedGroup(ProcessGroup):
         return made
 
     def agree(self, what: str, value: str) -> None:
-        """Compare with the first process's."""
+        """Compare with the first process's value."""
         theirs = self.decided(lambda: value)
         alike = self.total(torch.tensor([float(theirs == value)]))
         if int(alike.item()) != self.size:
             raise RunError(f"the processes do not have the same {what}: give every machine the same files")
 
-    def answers(
-        self, images: ImageSet, answer: Callable[[ImageSet], npt.NDArray[np.float64]], batch_size: int
+    def each_part(
+        self, images: ImageSet, compute: Callable[[ImageSet], npt.NDArray[np.float64]], batch_size: int
     ) -> npt.NDArray[np.float64]:
-        """Each process answers a range of whole batches, which are those of one process alone: so are the answers."""
+        """Compute a range of whole batches in each process: so the results are those of one process alone."""
         batches = -(-len(images) // batch_size)
         start, stop = (batches * rank // self.size * batch_size for rank in (self.rank, self.rank + 1))
         mine = images.part(slice(start, min(stop, len(images))))
-        # Who has nothing to answer must still know an answer's shape.
-        rows = answer(mine) if len(mine) else answer(images.part(slice(0, 1)))[:0]
+        # A process without images still needs the shape of a row.
+        rows = compute(mine) if len(mine) else compute(images.part(slice(0, 1)))[:0]
         return self._gather(rows)
 
     def _gather(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Every process's rows, one after another; their numbers may differ."""
+        """Return every process's rows, one after another; processes may have different numbers of them."""
         counts = self.gather_each(torch.tensor([len(rows)]))[:, 0].tolist()
         padded = torch.zeros((max(counts), *rows.shape[1:]), dtype=torch.float64)
         padded[: len(rows)] = torch.from_numpy(rows)
@@ -253,25 +248,25 @@ class SpawnedGroup(ProcessGroup):
         return np.concatenate([part[:count].numpy() for part, count in zip(found, counts, strict=True)])
 
     def gather_each(self, values: Tensor) -> Tensor:
-        """One exchange of equally long vectors."""
+        """Exchange vectors of equal length."""
         found = [torch.empty_like(values) for _ in range(self.size)]
         with _together(self):
             dist.all_gather(found, values.contiguous())
         return torch.stack(found)
 
     def total(self, values: Tensor) -> Tensor:
-        """One exchange; a new tensor."""
+        """Return the sum as a new tensor."""
         added = values.clone()
         with _together(self):
             dist.all_reduce(added)
         return added
 
     def remember(self, name: str, value: str) -> None:
-        """Put a word where torchrun keeps it until it ends itself."""
+        """Put a value into torchrun's store, which lasts until torchrun ends."""
         self._lasting.set(f"convscope/{name}", value)
 
     def remembered(self, name: str) -> str | None:
-        """The word of an earlier attempt; the same in every process."""
+        """Return the value of an earlier attempt; the same in every process."""
         key = f"convscope/{name}"
 
         def look() -> str | None:
@@ -303,7 +298,7 @@ class SpawnedGroup(ProcessGroup):
 
 @contextmanager
 def _together(group: ProcessGroup) -> Iterator[None]:
-    """Say in one line that the others are gone; torch's errors are of many classes, all RuntimeErrors."""
+    """Raise PeersLostError where an exchange fails; torch's errors are of many classes, all RuntimeErrors."""
     try:
         yield
     except torch.OutOfMemoryError:

@@ -1,7 +1,10 @@
-"""What the loop is given, and how far it has come."""
+"""What the loop is given, how far a training is, and what is measured during an epoch."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +13,17 @@ from torch import Tensor, nn
 
 from convscope.data.augment import Augmentation, fitted
 from convscope.data.preprocessing import Normalization
+from convscope.data.records import ImageSet
+from convscope.data.training_batches import TrainingBatches
 from convscope.hardware.mode import ForwardPass
-from convscope.runs.events import EpochRow
+from convscope.runs.events import EpochRow, StepProgress
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective, make_objective
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+
+SHOW_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) ->
 class Best:
     """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
 
-    Of several labels the mean average precision stands in the accuracy's place.
+    With several labels, mean average precision takes the place of accuracy.
     """
 
     epoch: int
@@ -57,12 +64,12 @@ class Best:
 
     @property
     def measures(self) -> dict[str, float | int | None]:
-        """Everything but the weights."""
+        """Return everything but the weights."""
         return {"epoch": self.epoch, "accuracy": self.accuracy, "loss": self.loss}
 
 
 def is_better(accuracy: float | None, loss: float | None, best: Best | None) -> bool:
-    """Whether weights replace the best; without a validation part the last ones always do."""
+    """Return whether weights replace the best; without validation images the last ones always do."""
     if best is None or best.loss is None or loss is None:
         return True
     return (accuracy or 0.0, -loss) > (best.accuracy or 0.0, -best.loss)
@@ -70,9 +77,9 @@ def is_better(accuracy: float | None, loss: float | None, best: Best | None) -> 
 
 @dataclass
 class TrainingState:
-    """How far a run has come: what changes while it trains. `epoch` and `step` count what is complete.
+    """What changes while a run trains; `epoch` and `step` count what is complete.
 
-    Where the weights are averaged, `average` holds their mean, and it is the mean that answers and is kept.
+    Where the weights are averaged, `average` holds their mean, and it is the mean that is measured and kept.
     """
 
     network: nn.Module
@@ -86,13 +93,13 @@ class TrainingState:
     average: Average | None = None
 
     @property
-    def answering(self) -> nn.Module:
-        """The network that is measured and kept."""
+    def evaluated(self) -> nn.Module:
+        """Return the network that is measured and kept: the averaged one where there is one."""
         return self.network if self.average is None else self.average.network
 
 
 def new_state(network: nn.Module, resolved: ResolvedRecipe) -> TrainingState:
-    """A network on its device, laid out for its mode, with a fresh optimizer."""
+    """Return a network on its device, laid out for its mode, with a fresh optimizer."""
     network = network.to(resolved.device)
     resolved.mode.lay_out(network)
     optimizer = make_optimizer(
@@ -108,6 +115,99 @@ def new_state(network: nn.Module, resolved: ResolvedRecipe) -> TrainingState:
     return TrainingState(network, resolved.mode.forward_of(network), optimizer, average=average)
 
 
+def batches_of(
+    settings: Settings, train: ImageSet, *, least: int = 1, share: Callable[[int], slice] | None = None
+) -> TrainingBatches:
+    """Return the batches that a training with these settings has; `least` and `share` as in TrainingBatches."""
+    return TrainingBatches(
+        train,
+        batch_size=settings.resolved.batch_size,
+        seed=settings.resolved.seed,
+        augmentation=settings.augmentation,
+        normalization=settings.normalization,
+        device=settings.resolved.device,
+        epochs=settings.resolved.epochs,
+        least=least,
+        share=share,
+        progressive_resize_start=settings.resolved.progressive_resize_start,
+        progressive_resize_share=settings.resolved.progressive_resize_share,
+    )
+
+
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are now, on the CPU."""
+    """Return a copy of the weights as they are now, on the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+
+
+class EpochMeter:
+    """Loss, correct predictions and times of the epoch after `epoch` complete ones, which took `seconds`."""
+
+    def __init__(self, *, epoch: int, epochs: int, batches: int, seconds: float) -> None:
+        self._epoch = epoch
+        self._epochs = epochs
+        self._batches = batches
+        self._began = time.perf_counter()
+        self._shown = self._began
+        self._waited = 0.0
+        self._images = 0
+        self._loss = 0.0
+        self._correct = 0
+        # The mean of earlier epochs is what an epoch takes, its validation included.
+        self._epoch_seconds = seconds / epoch if epoch else None
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds since the epoch began."""
+        return time.perf_counter() - self._began
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time spent inside as waiting for data."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
+
+    def count(self, images: int, loss: float, correct: int) -> None:
+        """Add a batch."""
+        self._images += images
+        self._loss += loss * images
+        self._correct += correct
+
+    def due(self, batch: int, rate: float) -> StepProgress | None:
+        """Return the progress within the epoch if it is time to show it and anything was counted."""
+        now = time.perf_counter()
+        if not self._images:
+            return None
+        if now - self._shown < SHOW_EVERY_SECONDS and batch < self._batches:
+            return None
+        self._shown = now
+        elapsed = now - self._began
+        epoch_seconds = self._epoch_seconds or elapsed / batch * self._batches
+        left = epoch_seconds * (self._epochs - self._epoch - batch / self._batches)
+        return StepProgress(
+            epoch=self._epoch + 1,
+            epochs=self._epochs,
+            batch=batch,
+            batches=self._batches,
+            loss=self._loss / self._images,
+            accuracy=self._correct / self._images,
+            learning_rate=rate,
+            images_per_second=self._images / max(elapsed, 1e-9),
+            seconds_left=left,
+        )
+
+    def row(self, rate: float) -> EpochRow:
+        """Return the epoch's measures, before its validation."""
+        elapsed = max(self.elapsed, 1e-9)
+        return EpochRow(
+            epoch=self._epoch + 1,
+            seconds=elapsed,
+            train_loss=self._loss / self._images,
+            train_accuracy=self._correct / self._images,
+            val_loss=None,
+            val_accuracy=None,
+            learning_rate=rate,
+            images_per_second=self._images / elapsed,
+            data_wait=self._waited / elapsed,
+            best=False,
+        )

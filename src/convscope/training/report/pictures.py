@@ -5,59 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from convscope.data.augment import Augmentation, alternating_flip_of, augment, generator_for
-from convscope.data.augmentation.mixing import mix
-from convscope.data.augmentation.resolution import scaled_down
-from convscope.data.batches import Batches
-from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet
-
-Pixels = npt.NDArray[np.uint8]
+from convscope.data.records import Pixels
+from convscope.data.training_batches import TrainingBatches
 
 LARGEST_SIDE = 112  # pictures on the page are scaled down to this, so that it stays a small file
 GAP = 3
 FILTER_SIDE = 72
 
 
-def first_batch(
-    train: ImageSet,
-    normalization: Normalization,
-    augmentation: Augmentation,
-    *,
-    seed: int,
-    batch_size: int,
-    count: int,
-    size: tuple[int, int] | None = None,
-    device: str = "cpu",
-) -> tuple[list[Pixels], list[list[tuple[int, float]]]]:
-    """The first `count` images of the first step as the network sees them, augmented and mixed.
+def first_batch(batches: TrainingBatches, *, count: int) -> tuple[list[Pixels], list[list[tuple[int, float]]]]:
+    """Return the first `count` images of the first step as the network gets them, augmented, mixed and resized.
 
     With each come the classes in its target and their shares, the heaviest first: [(3, 1.0)] where it is one class.
     The draws depend on (seed, epoch, step) and the kind of device alone, so these are the very images of that step.
-    `size` is the (height, width) that a run begins with, where images grow.
     """
-    batches = Batches(train, batch_size=batch_size, shuffle=True, seed=seed, normalization=normalization, device=device)
-    pixels, targets, rows = next(iter(batches))
-    turns = alternating_flip_of(augmentation, len(train), seed, device)
-    generator = generator_for(seed, 0, 0, device=pixels.device)
-    mirrored = None if turns is None else turns.mirrored(rows, 0)
-    seen = augment(pixels, augmentation, generator=generator, mirrored=mirrored)
-    seen, targets = mix(seen, targets, augmentation.mixing, generator=generator)
-    if size is not None:
-        seen = scaled_down(seen, size)
-    seen, targets = seen[:count].cpu(), targets[:count].cpu()
-    mean = np.array(normalization.mean)
-    std = np.array(normalization.std)
+    first = batches.first()
+    seen, targets = first.pixels[:count].cpu(), first.targets[:count].cpu()
+    mean = np.array(batches.normalization.mean)
+    std = np.array(batches.normalization.std)
     values = seen.permute(0, 2, 3, 1).numpy() * std + mean
     shown = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
     return [plain(image) for image in shown], [_classes_in(target) for target in targets]
 
 
 def _classes_in(target: Tensor) -> list[tuple[int, float]]:
-    """The classes of one target, an index or a row of shares (classes,), and their shares, the heaviest first."""
+    """Return the classes of a target, an index or a row of shares (classes,), and their shares, the heaviest first."""
     if not target.is_floating_point():
         return [(int(target), 1.0)]
     found = [(place, float(target[place])) for place in target.nonzero()[:, 0].tolist()]
@@ -65,12 +39,12 @@ def _classes_in(target: Tensor) -> list[tuple[int, float]]:
 
 
 def first_filters(weights: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:
-    """The first convolution's name and weights (out_channels, in_channels, H, W), or None where there is none."""
+    """Return the first convolution's name and weights (out_channels, in_channels, H, W), or None without one."""
     return next(((name, tensor) for name, tensor in weights.items() if tensor.ndim == 4), None)
 
 
 def filter_sheet(weights: Tensor, *, columns: int = 12) -> Pixels:
-    """The filters side by side: colours where they read three channels, else the mean over channels in grey.
+    """Return the filters side by side: in colour where they read three channels, else the mean over channels in grey.
 
     Each filter is scaled by its own largest weight, and 0 is the middle grey, so light is positive and dark negative.
     """
@@ -85,7 +59,7 @@ def filter_sheet(weights: Tensor, *, columns: int = 12) -> Pixels:
 
 
 def sheet(images: list[Pixels], *, columns: int) -> Pixels:
-    """Pictures (H, W, 3) of one size in rows, as RGBA with clear gaps between them."""
+    """Return pictures (H, W, 3) of one size in rows, as RGBA with transparent gaps between them."""
     height, width = images[0].shape[:2]
     rows = -(-len(images) // columns)
     whole = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 4), np.uint8)
@@ -97,7 +71,7 @@ def sheet(images: list[Pixels], *, columns: int) -> Pixels:
 
 
 def plain(image: Pixels) -> Pixels:
-    """An image (H, W, 1 or 3) as it goes on the page: grey without its axis, large ones scaled down."""
+    """Return an image (H, W, 1 or 3) as the page shows it: grey without its axis, large ones scaled down."""
     if max(image.shape[:2]) > LARGEST_SIDE:
         image = _scaled_down(image)
     return image[:, :, 0] if image.shape[2] == 1 else image

@@ -10,12 +10,10 @@ from pathlib import PurePath
 from torch import Tensor
 
 from convscope import __version__
-from convscope.data.augment import Augmentation
-from convscope.data.augmentation.resolution import early_size
 from convscope.data.records import Dataset
+from convscope.data.training_batches import TrainingBatches
 from convscope.nets import catalogue
 from convscope.recipe.recipe import Recipe, settings
-from convscope.recipe.setting import plain
 from convscope.report import html
 from convscope.report.charts import Curve, line_chart
 from convscope.report.html import Html
@@ -47,8 +45,7 @@ class Story:
     weights: int
     dataset: Dataset
     spec: ModelSpec
-    augmentation: Augmentation
-    batch_size: int
+    batches: TrainingBatches
     rows: tuple[EpochRow, ...]
     best_epoch: int | None
     best_accuracy: float | None
@@ -197,7 +194,7 @@ def _curves(story: Story) -> Iterator[Html]:
         html.paragraph(
             f"{kept}Training figures are taken while the weights still change and on augmented images, "
             "so validation can be the better of the two."
-            + (" Of a mixed image the heavier label counts as right." if story.augmentation.mixing.on else "")
+            + (" Of a mixed image the heavier label counts as right." if story.batches.augmentation.mixing.on else "")
         ),
     )
 
@@ -205,18 +202,7 @@ def _curves(story: Story) -> Iterator[Html]:
 def _seen(story: Story) -> Iterator[Html]:
     if story.dataset.train is None:
         return
-    recipe = story.recipe
-    grows = plain(recipe.progressive_resize_share) > 0
-    pictures, shown = first_batch(
-        story.dataset.train,
-        story.spec.normalization,
-        story.augmentation,
-        seed=recipe.seed,
-        batch_size=story.batch_size,
-        count=FIRST,
-        size=early_size(story.spec.decoding.size, plain(recipe.progressive_resize_start)) if grows else None,
-        device=recipe.device,
-    )
+    pictures, shown = first_batch(story.batches, count=FIRST)
     names = [_named(target, story.spec.classes) for target in shown]
     yield html.section(
         "What it sees",

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from convscope.data.augmentation.resolution import early_size
 from convscope.data.open import Probe
 from convscope.data.records import Decoding
+from convscope.data.training_batches import early_size
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.recipe import Recipe

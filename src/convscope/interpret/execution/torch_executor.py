@@ -1,7 +1,7 @@
 """The numbers in a Graph: torch's own, computed node by node from the records, in any precision and memory format.
 
-A Graph holds no data. A replay runs its operations again with the model's weights, only those that are asked for, and
-keeps every value, so that any cell can be looked at. In float32 it gives the model's own answers, bit for bit.
+A Graph holds no data. The executor runs its operations again with the model's weights, only those that are asked for,
+and keeps every value, so that any cell can be looked at. In float32 it gives the model's own outputs, bit for bit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,
 _TORCH_WORDS = {"dtype": torch, "layout": torch, "memory_format": torch}
 
 
-class Replay:
+class TorchExecutor:
     """Torch's numbers for the values of a graph.
 
     Args:
@@ -84,7 +84,7 @@ class Replay:
             self._tensors.pop(value, None)
 
     def run(self, node: Node, given: Mapping[int, torch.Tensor] | None = None) -> list[torch.Tensor]:
-        """Run one operation; on the replay's own numbers, which it adds to, unless others are `given`."""
+        """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`."""
         tensors = self._tensors if given is None else given
         try:
             with torch.inference_mode():

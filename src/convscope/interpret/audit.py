@@ -20,8 +20,8 @@ from convscope.capture.load import load
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
-from convscope.interpret.replay.interpret import interpret_node, reads_left_out, rule_of
-from convscope.interpret.replay.numbers import Array, Replay, as_array
+from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
+from convscope.interpret.execution.torch_executor import Array, TorchExecutor, as_array
 from convscope.nets.modules import preserved_rng
 from convscope.report.table import Column, Row, Table, table_text
 
@@ -194,19 +194,19 @@ def audit(
 
 def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[list[LayerError], float]:
     """Walk the graph once, with the exact numbers and those of every mode side by side."""
-    exact = Replay(graph, module, [inputs], dtype=torch.float64)
-    modes = [Replay(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
+    exact = TorchExecutor(graph, module, [inputs], dtype=torch.float64)
+    modes = [TorchExecutor(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
     names, last_use = LayerNames(graph), {value: node.index for node in graph.nodes for value in node.inputs}
     arrays = {value: as_array(tensor) for value, tensor in exact.known().items()}
     layers: list[LayerError] = []
     agreement = 0.0
     for node in graph.nodes:
-        for replay, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
-            _run(replay, node, names.of_layer(node), precision)
+        for executor, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
+            _run(executor, node, names.of_layer(node), precision)
         if reads_left_out(graph, node, arrays):
             continue
-        known = rule_of(node) is not None
-        results = interpret_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
+        known = operator_of(node) is not None
+        results = run_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
         arrays.update(zip(node.outputs, results, strict=False))
         output, result = node.outputs[0], results[0]
         own, so_far = {}, {}
@@ -215,46 +215,46 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
         if has_digits:
             agreement = max(agreement, error_of(exact.array(output), result))
         measured = has_digits and graph.values[output].kind == "activation" and node.op not in _NO_ARITHMETIC
-        for mode, replay in zip(MODES, modes, strict=True):
+        for mode, executor in zip(MODES, modes, strict=True):
             if measured:
-                so_far[mode.name] = error_of(replay.array(output), result)
-                own[mode.name] = error_of(_alone(node, replay, exact, mode), result)
+                so_far[mode.name] = error_of(executor.array(output), result)
+                own[mode.name] = error_of(_alone(node, executor, exact, mode), result)
         if measured:
             layers.append(LayerError(names.of_layer(node), node.op, graph.shape(output), own, so_far, known))
         for value in [v for v in node.inputs if last_use[v] == node.index]:
             arrays.pop(value, None)
-            for replay in (exact, *modes):
-                replay.forget(value)
+            for executor in (exact, *modes):
+                executor.forget(value)
     if not layers:
         raise CaptureError(f"{graph.name} computes nothing that could have an error")
     return layers, agreement
 
 
-def _run(replay: Replay, node: Node, label: str, precision: str) -> None:
+def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> None:
     try:
-        replay.run(node)
+        executor.run(node)
     except (RuntimeError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) does not run in {precision}: {reason}") from error
-    made = replay.array(node.outputs[0]).shape
-    if made != replay.graph.shape(node.outputs[0]):
+    made = executor.array(node.outputs[0]).shape
+    if made != executor.graph.shape(node.outputs[0]):
         raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) gives as many numbers as its input's values decide, "
                            "so precisions can't be compared")  # fmt: skip
 
 
-def _alone(node: Node, replay: Replay, exact: Replay, mode: AuditMode) -> Array:
+def _alone(node: Node, executor: TorchExecutor, exact: TorchExecutor, mode: AuditMode) -> Array:
     """The node in a mode, on the exact inputs rounded to the mode's type; weights are as the mode has them."""
     given = {}
     for value in node.inputs:
-        if replay.graph.values[value].kind in ("activation", "input"):
+        if executor.graph.values[value].kind in ("activation", "input"):
             tensor = exact.tensor(value)
             tensor = tensor.to(mode.dtype) if tensor.is_floating_point() else tensor
             if mode.channels_last and tensor.ndim == 4:
                 tensor = tensor.contiguous(memory_format=torch.channels_last)
             given[value] = tensor
         else:
-            given[value] = replay.tensor(value)
-    return as_array(replay.run(node, given)[0])
+            given[value] = executor.tensor(value)
+    return as_array(executor.run(node, given)[0])
 
 
 def error_of(found: Array, exact: Array) -> float:

@@ -1,0 +1,75 @@
+"""Run a Graph in NumPy: any captured network, by the functions of `reference`, in float64.
+
+An operator is looked up by its ATen name; one that is in no table is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from convscope.errors import CaptureError
+from convscope.graph.records import Argument, Graph, Node, Ref
+from convscope.interpret.execution.numpy_arrays import ARRAY_OPERATORS, NumpyOperator
+from convscope.interpret.execution.numpy_layers import LAYER_OPERATORS
+from convscope.reference.sliding import Array
+
+NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS}
+
+
+def run_in_numpy(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Node, list[Array]]]:
+    """Run every node in order, and give it with its results.
+
+    Args:
+        graph: a captured network.
+        given: the inputs, parameters, buffers and constants, by value.
+
+    Raises:
+        CaptureError: an operator that we have no NumPy for.
+    """
+    arrays = dict(given)
+    last_use = {value: node.index for node in graph.nodes for value in node.inputs}
+    for node in graph.nodes:
+        results = [] if reads_left_out(graph, node, arrays) else run_node(node, arrays)
+        arrays.update(zip(node.outputs, results, strict=False))
+        yield node, results
+        for value in node.inputs:
+            if last_use[value] == node.index:
+                arrays.pop(value, None)
+
+
+def run_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
+    """The results of one node; the masks and indices that some operators give besides are left out.
+
+    Raises:
+        CaptureError: an operator that we have no NumPy for.
+    """
+    rule = operator_of(node)
+    if rule is None:
+        raise CaptureError(f"{node.module or 'the model'}: there is no NumPy for {node.target}")
+    result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
+    return result if isinstance(result, list) else [result]
+
+
+def reads_left_out(graph: Graph, node: Node, arrays: Mapping[int, Array]) -> bool:
+    """Whether a node reads a mask or an index that was left out; then it is left out as well."""
+    return any(value not in arrays and graph.values[value].producer is not None for value in node.inputs)
+
+
+def operator_of(node: Node) -> NumpyOperator | None:
+    """The NumPy of a node's operator, or None."""
+    return NUMPY_OPERATORS.get(aten_name(node))
+
+
+def aten_name(node: Node) -> str:
+    """The operator's name without namespace, overload and the underscore of an in-place form."""
+    namespace, name, _ = node.target.split(".")
+    name = name if name.endswith("__") else name.removesuffix("_")
+    return name if namespace == "aten" else f"{namespace}::{name}"
+
+
+def resolved(argument: Argument, arrays: Mapping[int, Array]) -> Any:
+    """An argument with its tensors in place."""
+    if isinstance(argument, Ref):
+        return arrays[argument.value]
+    return tuple(resolved(item, arrays) for item in argument) if isinstance(argument, tuple) else argument
