@@ -20,9 +20,9 @@ from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
-from convscope.experiments.ablation.progress import SilentAblation
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
+from convscope.experiments.ablation.series import SilentAblation
 from convscope.training.train import train
 
 
@@ -60,7 +60,15 @@ def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> No
 
 def test_what_is_written_and_told(whole: Ablation) -> None:
     written = {path.name for path in whole.run.path.iterdir()}
-    assert written == {"ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt"}
+    assert written == {
+        "ablation.json",
+        "recipe.toml",
+        "results.csv",
+        "epochs.csv",
+        "report.html",
+        "log.txt",
+        "events.jsonl",
+    }
     with (whole.run.path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
@@ -121,7 +129,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(
         seeds=2,
         jobs=1,
         runs_directory=tmp_path,
-        watcher=_StopsAfter(2),
+        listener=_StopsAfter(2),
     )
     assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
     done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}

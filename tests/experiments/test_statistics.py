@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from convscope.experiments.ablation.findings import compare_with_notes, find
+from convscope.experiments.ablation.findings import Estimate, compare_with_notes, estimate, find, paired_difference
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
-from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
 from convscope.experiments.ablation.text import ablation_table, order_lines
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
+from convscope.runs.status import State
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
@@ -73,6 +75,8 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         # Not through the store: torchrun may be gone.
         if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
+    states: dict[str, State] = {"early": "done", "lost": "failed"}
+    job.write_status(states.get(ending, cast(State, ending)), reason)
     if group.first:
         write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
     return Outcome(
@@ -129,6 +133,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
         on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
+    _fits(lambda: job.write_status("failed", line))
     return line
 
 

@@ -23,6 +23,7 @@ from convscope.runs.events import Listener, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
+from convscope.runs.status import State, Status
 from convscope.runs.tensor_files import load_weights
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import Best, Settings, TrainingState, is_better, loop_settings, new_state
@@ -77,6 +78,13 @@ class Job:
         """A hash of which image is in which split with which label."""
         return hash_of(self.dataset)
 
+    def write_status(self, state: State, reason: str = "") -> None:
+        """Write status.json, in the process that writes."""
+        if self.group.first:
+            self.run.write_status(
+                Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
+            )
+
     def notify(self, line: str) -> None:
         """Pass a line on to the listener and the log, in the process that writes."""
         if self.group.first:
@@ -107,6 +115,7 @@ def keep_epoch(job: Job) -> None:
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
     notify_unreadable(job)
     write_metrics(job)
+    job.write_status("training")
     if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
         keep_reached(job)
     else:

@@ -18,14 +18,15 @@ from torch import nn
 from convscope.data.batches import measure_normalization
 from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
+from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
+from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.nets.modules import preserved_rng
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
@@ -117,6 +118,7 @@ def prepare(
     group: ProcessGroup | None = None,
     earlier: tuple[str, ...] = (),
     resumed: ModelSpec | None = None,
+    any_threads: bool = False,
     share: Callable[[ResolvedRecipe], Sharing] = lambda resolved: ALONE,
     images: Callable[[ResolvedRecipe], Dataset] | None = None,
     autotune: bool = True,
@@ -131,6 +133,7 @@ def prepare(
         group: the processes that train together: the first one decides for all.
         earlier: the classes of a run that this one belongs to, in its order.
         resumed: the spec of the run that is resumed; its weights are in its checkpoint, and its plan is made.
+        any_threads: the recipe is that of a larger machine, perhaps, and is taken as it is.
         share: is called with the resolved recipe before an image is read, and may refuse it.
         images: makes the dataset, in place of the source's own images.
         autotune: whether the compute mode may be measured.
@@ -142,7 +145,7 @@ def prepare(
     if not recipe.data:
         raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_name(name)
-    if resumed is None:  # a run of a larger machine is resumed as it is
+    if resumed is None and not any_threads:
         require_threads(recipe.threads)
     found = probe(recipe.data, layout=recipe.layout, earlier=earlier if resumed is None else resumed.classes)
     if resumed is not None and found.classes != resumed.classes:
@@ -176,9 +179,7 @@ def prepare(
     session = Session(resolved=resolved, found=found, dataset=dataset, spec=spec, start=start, name=name)
     asked = resolved.recipe if not autotune else recipe if threads is None else recipe.changed({"threads": threads})
     planned = group.decided(
-        lambda: make_plan(
-            asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory
-        )
+        lambda: make_plan(asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory)
     )
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
     introduction = _introduction(dataset, spec, planned.resolved, group.size)
@@ -222,11 +223,11 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
     return ModelSpec(
         name=resolved.model,
         options=network_options(resolved.recipe),
-        classes=dataset.classes,
-        decoding=resolved.decoding,
-        normalization=measure_normalization(dataset.train),
+        preprocessing=Preprocessing(
+            decoding=resolved.decoding, normalization=measure_normalization(dataset.train), classes=dataset.classes
+        ),
         loss=resolved.loss,
-        views=resolved.tta,
+        tta=resolved.tta,
     )
 
 
@@ -269,7 +270,7 @@ def new_run(
 
     `default_name` is a pattern for the name where none was given. Without a `spec` there is no network to describe.
     """
-    name = session.name or default_name.format(run_name(session.recipe.data, session.spec.name))
+    name = session.name or default_name.format(run_name(session.found.source, session.spec.name))
     run = Run(group.decided(lambda: create_run(runs_directory, name).path))
     with locked(run, group):
         if group.first:

@@ -1,11 +1,11 @@
-"""A whole run: from a source and a recipe to a run directory, and on from a checkpoint."""
+"""Train a run from a recipe to its report, or resume one from its newest checkpoint."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,6 @@ import torch
 from torch import nn
 
 from convscope import __version__
-from convscope.data.open import SOURCES, Probe, probe
-from convscope.data.records import ImageSet
 from convscope.errors import DataError, RunError
 from convscope.hardware.allocator import prepare_memory
 from convscope.hardware.device import require_threads
@@ -26,44 +24,23 @@ from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, Silent
-from convscope.runs.model_spec import ModelSpec
-from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
-from convscope.training.autotune.make import make_plan
+from convscope.runs.run_directory import Run, open_run
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
 from convscope.training.finish import Outcome, finish, finish_unwritten, is_finished
 from convscope.training.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
-from convscope.training.job import (
-    Job,
-    damage_of_weights,
-    in_short,
-    keep_epoch,
-    keep_reached,
-    loop_settings,
-    restore,
-    write_split,
-)
-from convscope.training.loop.divergence import advice_for
-from convscope.training.loop.guarded_step import DivergedError
+from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, restore
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import new_state
-from convscope.training.opening import data_lines, lasting_source, open_images, own_torch, spec_of
-from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, followed, is_out_of_memory, with_batch
-from convscope.training.resolve.resolve import resolve
-from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe, choice_lines
-from convscope.training.start import (
-    Start,
-    lasting_start,
-    read_start,
-    resumed_network,
-    starting_network,
-)
+from convscope.training.loop.nonfinite import DivergedError, advice_for
+from convscope.training.resolve.memory import halved, no_memory, with_backoff
+from convscope.training.session import Session, locked, new_run, own_torch, prepare, write_split
+from convscope.training.start import read_start, resumed_network
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
 CHANGEABLE = ("epochs", "patience", "threads", "device")
-# Under this name a team keeps its run beyond a restart.
+# The name under which torchrun's processes keep their run beyond a restart.
 THE_RUN = "run"
 
 
@@ -78,98 +55,45 @@ def train_new(
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
-    `earlier` are the classes of a run that this one belongs to: they are kept in its order.
-    Processes that torchrun started train together: each is given its share of every batch, and the first one writes.
-    Once torchrun has started them again, they go on with the run that they were at.
+    `earlier` are the classes of a run that this one belongs to: they are kept in its order. Processes that torchrun
+    started train together: each is given its share of every batch, and the first one writes. Once torchrun has started
+    them again, they resume the run that they trained.
     """
     with joined() as group:
-        heard = listener if group.first else Silent()
+        listener = listener if group.first else Silent()
         if at := group.remembered(THE_RUN):
-            return _train_on(group, Path(at), {}, listener=heard, cache_directory=cache_directory)
-        return _train_new(
-            group,
+            return _resume(group, Path(at), {}, listener=listener, cache_directory=cache_directory)
+        session = prepare(
             recipe,
-            listener=heard,
-            name=name,
-            runs_directory=runs_directory,
+            listener=listener,
             cache_directory=cache_directory,
+            name=name,
+            group=group,
             earlier=earlier,
         )
+        opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
+        with opened as run, own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+            network, of_weights = session.network()
+            job = Job.of(run, session, network, listener, group)
+            if group.first:
+                run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
+                run.log(f"memory: {prepare_memory().line}")
+                group.remember(THE_RUN, str(run.path.resolve()))
+            for line in (*(notice.text for notice in session.notices), *of_weights, f"run: {run}"):
+                job.notify(line)
+            return _train(job, request)
 
 
 def train_on(
     path: Path, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
 ) -> Outcome:
-    """Go on with a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
+    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
     with joined() as group:
-        return _train_on(
-            group, path, changes, listener=listener if group.first else Silent(), cache_directory=cache_directory
-        )
+        listener = listener if group.first else Silent()
+        return _resume(group, path, changes, listener=listener, cache_directory=cache_directory)
 
 
-def _train_new(
-    group: ProcessGroup,
-    recipe: Recipe,
-    *,
-    listener: Listener,
-    name: str | None,
-    runs_directory: Path,
-    cache_directory: Path | None,
-    earlier: tuple[str, ...],
-) -> Outcome:
-    if not recipe.data:
-        raise RunError(f"there is nothing to train on: name {SOURCES}")
-    require_name(name)
-    require_threads(recipe.threads)
-    found = probe(recipe.data, layout=recipe.layout, earlier=earlier)
-    lasting = recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)})
-    resolved, of_memory, start = _settled_start(group, lasting, found, cache_directory)
-    dataset, train = group.in_turn(lambda: open_images(found, resolved, listener, cache_directory))
-    spec = spec_of(resolved, dataset, train)
-    planned = group.decided(
-        lambda: make_plan(recipe, resolved, spec, train, alone=group.size == 1, cache_directory=cache_directory)
-    )
-    resolved = planned.resolved
-    run = Run(group.decided(lambda: create_run(runs_directory, name or run_name(recipe.data, spec.name)).path))
-    with _locked(run, group), own_torch(resolved), _heeding(run, listener, group) as request:
-        torch.default_generator.manual_seed(resolved.recipe.seed)
-        network, of_weights = starting_network(spec, resolved.recipe, start, train)
-        settings = loop_settings(resolved, spec, train)
-        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, resolved), listener, group)
-        if group.first:
-            write_file(run.recipe_path, to_toml(resolved.recipe))
-            run.write_spec(spec)
-            write_split(run, dataset)
-            job.run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
-            job.run.log(f"memory: {prepare_memory().line}")
-            group.remember(THE_RUN, str(run.path.resolve()))
-        told = (*(notice.text for notice in of_memory), *(f"plan: {line}" for line in planned.lines))
-        for line in (*_introduction(job), *told, *of_weights):
-            job.notify(line)
-        return _train(job, request, found)
-
-
-def _settled_start(
-    group: ProcessGroup, recipe: Recipe, found: Probe, cache_directory: Path | None
-) -> tuple[ResolvedRecipe, tuple[Notice, ...], Start | None]:
-    """The recipe with nothing left open, what there is to say of the memory, and what the run starts from.
-
-    The weights decide which parts can be frozen, and that changes what a step needs: the recipe is settled again.
-    """
-
-    def settled_for(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
-        return group.decided(
-            lambda: fit_to_memory(resolve(recipe, found, cache_directory), found, processes=group.size)
-        )
-
-    resolved, of_memory = settled_for(recipe)
-    start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
-    if start is not None and start.freeze != resolved.recipe.freeze:
-        resolved, of_memory = settled_for(recipe.changed({"freeze": start.freeze}))
-    return resolved, of_memory, start
-
-
-def _train_on(
+def _resume(
     group: ProcessGroup,
     path: Path,
     changes: dict[str, SettingValue],
@@ -179,13 +103,34 @@ def _train_on(
 ) -> Outcome:
     run = open_run(path)
     # At once, so that a run that another process trains is refused before an image is read.
-    with _locked(run, group):
-        return _go_on(group, run, changes, listener=listener, cache_directory=cache_directory)
+    with locked(run, group):
+        recipe = _recipe_to_resume(run, changes)
+        session = prepare(recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec())
+        with own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+            job = Job.of(run, session, _network_to_resume(run, session), listener, group)
+            damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
+            restore(job)
+            if damage and job.state.best is not None:
+                job.notify(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
+            unfinished = group.decided(lambda: _has_all_epochs_alone(job))
+            if not unfinished or "epochs" in changes:
+                _require_epochs_to_go(job, asked="epochs" in changes)
+            if group.first:
+                write_file(run.recipe_path, to_toml(session.recipe))
+                if not run.split_path.exists():
+                    write_split(run, session.dataset)
+            for notice in session.notices:
+                if notice.topic == "memory":
+                    job.notify(notice.text)
+            epochs = session.resolved.epochs
+            if unfinished and not damage:
+                job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
+            job.notify(f"resuming {run} after epoch {job.state.epoch} of {epochs}")
+            return _train(job, request)
 
 
-def _go_on(
-    group: ProcessGroup, run: Run, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
-) -> Outcome:
+def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
+    """Return the run's recipe with the changes; raises RunError where it can't be resumed with them."""
     recipe = run.recipe()
     if run.spec().members is not None:
         raise RunError(
@@ -196,40 +141,9 @@ def _go_on(
             f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"
         )
     recipe = recipe.changed(changes)
-    if "threads" in changes:  # a run of a larger machine is gone on with as it is
+    if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
-    spec = run.spec()
-    found = probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
-    resolved, of_memory = group.decided(
-        lambda: fit_to_memory(resolve(recipe, found, cache_directory), found, processes=group.size)
-    )
-    if found.classes != spec.classes:
-        raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new run")
-    with own_torch(resolved), _heeding(run, listener, group) as request:
-        dataset, train = group.in_turn(lambda: open_images(found, resolved, listener, cache_directory))
-        torch.default_generator.manual_seed(resolved.recipe.seed)
-        network = _network_to_go_on(run, spec, resolved, train)
-        settings = loop_settings(resolved, spec, train)
-        job = Job(run, resolved, dataset, train, spec, settings, new_state(network, resolved), listener, group)
-        damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
-        restore(job)
-        if damage and job.state.best is not None:
-            job.notify(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
-        unfinished = group.decided(lambda: _has_all_epochs_alone(job))
-        if not unfinished or "epochs" in changes:
-            _require_epochs_to_go(job, asked="epochs" in changes)
-        if group.first:
-            write_file(run.recipe_path, to_toml(resolved.recipe))
-            if not run.split_path.exists():
-                write_split(run, dataset)
-        for notice in of_memory:
-            job.notify(notice.text)
-        if unfinished and not damage:
-            job.notify(
-                f"{run} has all of its {plural(resolved.epochs, 'epoch')}, but was stopped before it was measured"
-            )
-        job.notify(f"resuming {run} after epoch {job.state.epoch} of {resolved.epochs}")
-        return _train(job, request, found)
+    return recipe
 
 
 def _has_all_epochs_alone(job: Job) -> bool:
@@ -250,74 +164,73 @@ def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
     raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
 
 
-def _train(job: Job, request: StopRequest, found: Probe) -> Outcome:
-    """Fit, then write down everything; what was reached is kept however it ends.
+def _train(job: Job, request: StopRequest) -> Outcome:
+    """Fit, then write everything; what was reached is kept however it ends.
 
-    A batch that the memory does not hold is halved, and training goes on from the last checkpoint or starts over.
+    A batch that does not fit the memory is halved, and training goes on from the newest checkpoint or starts over.
     """
-    while True:
-        try:
-            ending = _fit(job, request)
-        except WriteError as error:
-            raise WriteError(finish_unwritten(job, error)) from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            size = job.resolved.batch_size
-            if job.group.size > 1 or size < 2 * LEAST_BATCH:
-                _log(job, line := f"the memory does not hold a step of {size} images: lower --batch-size")
-                raise RunError(line) from error
-        else:
-            return _finish(job, ending, request)
-        # Out of the handler, where the error no longer holds what was in memory.
-        job = _with_half_the_batch(job, found)
 
+    def attempt(job: Job) -> tuple[Job, str]:
+        with _keeping_what_fits(job):
+            job.write_status("training")
+            return job, _fit(job, request)
 
-def _finish(job: Job, ending: str, request: StopRequest) -> Outcome:
-    try:
+    job, ending = with_backoff(job, attempt, _with_half_the_batch)
+    with _keeping_what_fits(job):
         return finish(job, ending, request)
+
+
+@contextmanager
+def _keeping_what_fits(job: Job) -> Iterator[None]:
+    """Where the disk refuses a file, write what still fits, and raise WriteError with what is kept."""
+    try:
+        yield
     except WriteError as error:
         raise WriteError(finish_unwritten(job, error)) from error
 
 
-def _with_half_the_batch(job: Job, found: Probe) -> Job:
-    """The job with half as many images a step, from its newest checkpoint or from the start."""
-    resolved = with_batch(job.resolved, job.resolved.batch_size // 2)
-    job.notify(
-        f"memory: it does not hold a step of {job.resolved.batch_size} images: {followed(resolved, job.resolved)}"
-    )
+def _with_half_the_batch(job: Job, refused: str) -> Job:
+    """Return the job with half the batch, from its newest checkpoint or from the start."""
+    try:
+        if job.group.size > 1:
+            raise no_memory(job.resolved, remedy="lower --batch-size")
+        resolved, notice = halved(job.resolved)
+    except RunError as error:
+        _log(job, str(error))
+        raise
+    job.notify(notice.text)
     job.state.optimizer.zero_grad(set_to_none=True)
     job.state.optimizer.state.clear()
     if resolved.device == "cuda":
         torch.cuda.empty_cache()
     keep_reached(job)
-    torch.default_generator.manual_seed(resolved.recipe.seed)
-    network = _network_to_go_on(job.run, job.spec, resolved, job.train)
-    settings = loop_settings(resolved, job.spec, job.train)
-    smaller = replace(job, resolved=resolved, settings=settings, state=new_state(network, resolved))
+    session = replace(job.session, resolved=resolved)
+    torch.default_generator.manual_seed(resolved.seed)
+    smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group)
     restore(smaller)
     write_file(job.run.recipe_path, to_toml(resolved.recipe))
     return smaller
 
 
-def _network_to_go_on(run: Run, spec: ModelSpec, resolved: ResolvedRecipe, train: ImageSet) -> nn.Module:
-    """What the newest checkpoint is put into; where there is none yet, what the run began with."""
+def _network_to_resume(run: Run, session: Session) -> nn.Module:
+    """Return what the newest checkpoint is loaded into; where there is none yet, what the run began with."""
     if saved_checkpoints(run.checkpoints):
-        return resumed_network(spec, resolved.recipe)
-    start = read_start(resolved.recipe, classes=len(spec.classes), decoding=resolved.decoding)
-    network, _ = starting_network(spec, resolved.recipe, start, train)
+        torch.default_generator.manual_seed(session.resolved.seed)
+        return resumed_network(session.spec, session.recipe)
+    start = read_start(session.recipe, classes=len(session.spec.classes), decoding=session.resolved.decoding)
+    network, _ = replace(session, start=start).network()
     return network
 
 
 def _fit(job: Job, request: StopRequest) -> str:
-    """Run the loop; says how it ended."""
+    """Run the loop; returns how it ended."""
     settings = job.settings
-    _stand_together(job)
+    _synchronize(job)
     try:
         return fit(
             job.state,
             settings,
-            job.train,
+            job.session.train,
             job.dataset.val,
             listener=job.listener,
             keep=lambda state: keep_epoch(job),
@@ -352,13 +265,14 @@ def _what_is_kept(job: Job) -> str:
 
 
 def _log(job: Job, line: str) -> None:
-    """Put into the log what the user is told by an error."""
+    """Log the error that the user gets, as why the training failed."""
     if job.group.first:
         job.run.log(line)
+        job.write_status("failed", line)
 
 
-def _stand_together(job: Job) -> None:
-    """Let every process of a team have the same images and the same weights."""
+def _synchronize(job: Job) -> None:
+    """Check that all processes have the same images, and give them the same weights."""
     group = job.group
     if group.size == 1:
         return
@@ -368,14 +282,9 @@ def _stand_together(job: Job) -> None:
     group.copy_from_first(job.state.network)
 
 
-def _locked(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
-    """The run's lock, held by the process that writes."""
-    return run.locked() if group.first else nullcontext()
-
-
 @contextmanager
-def _heeding(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[StopRequest]:
-    """Heed Ctrl-C, SIGTERM and SIGHUP from the moment that there is a run directory."""
+def _handling_interrupts(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[StopRequest]:
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a request to stop, as soon as there is a run directory."""
 
     def warn() -> None:
         line = "stopping: the best weights and the report are being written (again to stop at once)"
@@ -385,16 +294,3 @@ def _heeding(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[Stop
 
     with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if group.place.launched else 0.0) as request:
         yield request
-
-
-def _introduction(job: Job) -> Iterator[str]:
-    dataset, resolved = job.dataset, job.resolved
-    yield from data_lines(dataset)
-    yield from dataset.notes_on_training
-    if dataset.problems:
-        yield f"{plural(len(dataset.problems), 'image')} skipped: {in_short(dataset.problems)}"
-    together = f"{job.group.size} processes, each " if job.group.size > 1 else ""
-    yield f"network: {job.spec.name}, {resolved.parameters:,} weights, {together}on {resolved.device}, {resolved.mode}"
-    yield from (notice.text for notice in resolved.notices)
-    yield from (f"auto: {line}" for line in choice_lines(resolved.choices))
-    yield f"run: {job.run}"

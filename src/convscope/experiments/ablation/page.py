@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from convscope import __version__
-from convscope.experiments.ablation.statistics import estimate
+from convscope.experiments.ablation.findings import estimate
 from convscope.experiments.ablation.text import SPLIT_NAMES, ablation_table, notes_lines, order_lines
 from convscope.experiments.ablation.variants import BASELINE
 from convscope.recipe.recipe_file import to_toml

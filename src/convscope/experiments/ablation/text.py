@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from convscope.experiments.ablation.findings import NOTES_ORDER, Finding, mean_over, shared_seeds
-from convscope.experiments.ablation.statistics import Estimate
+from convscope.experiments.ablation.findings import NOTES_ORDER, Estimate, Finding, mean_over, shared_seeds
 from convscope.experiments.ablation.variants import BASELINE, VARIANTS
 from convscope.report.table import Column, Table, table_text
 from convscope.report.units import count, percent, plural, seconds

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -39,6 +40,8 @@ LEAST_BATCH = 2
 
 # What torch, NumPy and the device say when there is no more.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+Tried = TypeVar("Tried")
+Made = TypeVar("Made")
 # Changes a network in place.
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
@@ -140,6 +143,45 @@ def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
     return f"batch size {smaller.batch_size}, {rate}"
 
 
+class OutOfMemoryError(RunError):
+    """The memory does not hold a training step."""
+
+
+def no_memory(resolved: ResolvedRecipe, *, remedy: str) -> OutOfMemoryError:
+    """Return the error of a step that does not fit and can't be made smaller."""
+    return OutOfMemoryError(f"the memory does not hold a step of {resolved.batch_size} images: {remedy}")
+
+
+def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
+    """Return the recipe with half the batch, after a step did not fit, and the notice of it.
+
+    Raises:
+        OutOfMemoryError: there is nothing left to halve.
+    """
+    if resolved.batch_size < 2 * LEAST_BATCH:
+        raise no_memory(resolved, remedy="take smaller images or a smaller network")
+    smaller = with_batch(resolved, resolved.batch_size // 2)
+    message = f"it does not hold a step of {resolved.batch_size} images: {followed(smaller, resolved)}"
+    return smaller, Notice(topic="memory", message=message)
+
+
+def with_backoff(first: Tried, attempt: Callable[[Tried], Made], halve: Callable[[Tried, str], Tried]) -> Made:
+    """Return what `attempt` makes of `first`, or of its half, its quarter, ... where a step does not fit the memory.
+
+    `halve` is called with the error's text.
+    """
+    tried = first
+    while True:
+        try:
+            return attempt(tried)
+        except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            refused = str(error)
+        # Out of the handler: the error holds on to all that was in memory.
+        tried = halve(tried, refused)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory left.
 
@@ -147,7 +189,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         is_out_of_memory(RuntimeError("shapes do not fit"))
     (True, False)
     """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError, OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
