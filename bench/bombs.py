@@ -59,14 +59,14 @@ def zeros(count: int) -> bytes:
 
 
 def progressive(scans: int) -> bytes:
-    """A blank progressive JPEG whose last scan is repeated."""
+    """Return a blank progressive JPEG whose last scan is repeated."""
     jpeg = encoded("RGB", "JPEG", progressive=True)
     last = jpeg.rfind(b"\xff\xda")
     return jpeg[:last] + jpeg[last:-2] * (scans - jpeg.count(b"\xff\xda") + 1) + b"\xff\xd9"
 
 
 def tiff(width: int, height: int, *more: tuple[int, int, int, bytes], compression: int, data: bytes) -> bytes:
-    """A grey TIFF of one strip; `more` are (tag, type, count, value) in place of the strip's own."""
+    """Return a grey TIFF of one strip; `more` are (tag, type, count, value) in place of the strip's own."""
     own = {tag for tag, *_ in more}
     entries = [(256, 4, 1, struct.pack("<I", width)), (257, 4, 1, struct.pack("<I", height))]
     entries += [(258, 3, 1, struct.pack("<HH", 8, 0)), (259, 3, 1, struct.pack("<HH", compression, 0))]
@@ -87,7 +87,7 @@ def clear_codes(count: int) -> bytes:
 
 
 def many_strips(count: int) -> bytes:
-    """A TIFF of one pixel a strip, all of them the same."""
+    """Return a TIFF of one pixel a strip, all of them the same."""
     offsets = np.full(count, 8, "<u4").tobytes()
     at = 8 + 12
     sizes = np.full(count, 12, "<u4").tobytes()
@@ -104,7 +104,7 @@ def many_strips(count: int) -> bytes:
 
 
 def bmp_rle(ones: bool) -> bytes:
-    """A run-length coded BMP: runs of 255, or of 1."""
+    """Return a run-length coded BMP: runs of 255, or of 1."""
     row = b"\x01\x00" * SIDE if ones else b"\xff\x00" * (SIDE // 255) + bytes([SIDE % 255, 0])
     rows = 500 if ones else SIDE
     body = (row + b"\0\0") * rows + b"\0\1"
@@ -209,7 +209,7 @@ def main() -> None:
 
 
 def measure(kind: str, at_once: int) -> tuple[int, float, float, str]:
-    """The file's bytes, MB over the baseline at the peak, the most seconds of CPU a thread took, and the outcome."""
+    """Return the file's bytes, MB over the baseline at the peak, the longest CPU time of a thread, and the outcome."""
     warnings.simplefilter("ignore")  # Pillow's, on the sizes
     seconds: list[float] = []
     outcomes: set[str] = set()
@@ -247,7 +247,7 @@ def measure(kind: str, at_once: int) -> tuple[int, float, float, str]:
 
 
 def memory(field: str) -> float:
-    """This process's memory in MB, now (VmRSS) or at its peak (VmHWM)."""
+    """Return this process's memory in MB, now (VmRSS) or at its peak (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024 / 1e6
 

@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def encoded(kind: str) -> bytes:
-    """A picture of gradients and noise, as a file of the kind."""
+    """Return a picture of gradients and noise, as a file of the kind."""
     name, settings, mode, _ = KINDS[kind]
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     noise = np.random.default_rng(7).integers(0, 24, (HEIGHT, WIDTH, 3))
@@ -98,7 +98,7 @@ def hole(whole: bytes, draw: np.random.Generator) -> bytes:
 def outcomes(
     whole: bytes, damage: Callable[[bytes, np.random.Generator], bytes], files: int, seed: int
 ) -> Counter[str]:
-    """How many of some damaged files are refused, the same, or silently other pixels."""
+    """Return how many of some damaged files are refused, the same, or silently other pixels."""
     decoding = Decoding(size=(HEIGHT, WIDTH))
     expected = decode_bytes(whole, decoding)[0]
     draw = np.random.default_rng(seed)

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def table(rows: list[dict[str, str]]) -> Table:
-    """A row a way; times are against one process."""
+    """Return a row a way; times are against one process."""
     columns = [Column("network"), Column("way")] + [
         Column(name, numeric=True)
         for name in ("largest difference of a loss", "images/s", "times as long", "exchange, ms a step")
@@ -96,7 +96,7 @@ def table(rows: list[dict[str, str]]) -> Table:
 
 
 def together(network: str, processes: int, threads: int, shared: bool, steps: int, batch: int) -> dict[str, Any]:
-    """What the first of so many processes measured."""
+    """Return the measurements of the first process."""
     with socket.socket() as here:
         here.bind(("localhost", 0))
         port = here.getsockname()[1]

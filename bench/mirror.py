@@ -53,14 +53,14 @@ class Work:
 
 
 def drawn(outline: tuple[tuple[float, float], ...], turns: int, side: int) -> Image.Image:
-    """A filled outline, turned clockwise by a multiple of 90 degrees: mode L, (side, side)."""
+    """Return a filled outline, turned clockwise by a multiple of 90 degrees: mode L, (side, side)."""
     image = Image.new("L", (side, side))
     ImageDraw.Draw(image).polygon([(x * (side - 1), y * (side - 1)) for x, y in outline], fill=255)
     return image.rotate(-90 * turns)
 
 
 def written(letter: str, side: int) -> Image.Image:
-    """A character in Pillow's own font: mode L, (side, side)."""
+    """Return a character in Pillow's own font: mode L, (side, side)."""
     font = ImageFont.load_default(size=side)
     left, top, right, bottom = font.getbbox(letter)
     image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
@@ -75,23 +75,23 @@ def _centred(image: Image.Image, side: int) -> Image.Image:
 
 
 def arrow(label: int, side: int, draw: np.random.Generator) -> Image.Image:
-    """An arrow to the left (0) or to the right (1)."""
+    """Return an arrow to the left (0) or to the right (1)."""
     return drawn(ARROWS[draw.integers(len(ARROWS))], (3, 1)[label], side)
 
 
 def turned(label: int, side: int, draw: np.random.Generator) -> Image.Image:
-    """A figure turned by `label` quarters."""
+    """Return a figure turned by `label` quarters."""
     return drawn(UPRIGHT[draw.integers(len(UPRIGHT))], label, side)
 
 
 def letter(label: int, side: int, draw: np.random.Generator) -> Image.Image:
-    """A letter (0) or its mirror image (1)."""
+    """Return a letter (0) or its mirror image (1)."""
     image = written(LETTERS[draw.integers(len(LETTERS))], side)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if label else image
 
 
 def bdpq(label: int, side: int, draw: np.random.Generator) -> Image.Image:
-    """One of the letters b, d, p and q."""
+    """Return one of the letters b, d, p and q."""
     return written("bdpq"[label], side)
 
 
@@ -104,7 +104,7 @@ WORKS = (
 
 
 def image_of(work: Work, label: int, side: int, draw: np.random.Generator) -> Image.Image:
-    """One image (side, side) in colour: the class's figure somewhere on a ground of another colour, with noise."""
+    """Return a colour image (side, side): the class's figure on a background of another colour, with noise."""
     figure = int(side * draw.uniform(0.35, 0.7))
     mask = np.zeros((side, side))
     top, left = draw.integers(0, side - figure + 1, 2)
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def measure(case: Case, folder: Path, given: argparse.Namespace) -> tuple[str, ...]:
-    """A row of the table: what was decided, and what came of it."""
+    """Return a row of the table: what was decided, and what came of it."""
     data = folder / "images" / case.folder
     if not data.exists():
         make(data, case.work, case.names, side=case.side, count=given.images // len(case.names))
@@ -205,7 +205,7 @@ def measure(case: Case, folder: Path, given: argparse.Namespace) -> tuple[str, .
 
 
 def decision(data: Path) -> tuple[str, float]:
-    """Whether images are mirrored by default, in words, and the seconds that this took in all."""
+    """Return whether images are mirrored by default, in words, and the seconds that this took in all."""
     from convscope.data.open import probe
     from convscope.recipe.recipe import Recipe
     from convscope.training.resolve.resolve import resolve

@@ -81,7 +81,7 @@ def make_files(photos: list[Path], place: Path, images: int) -> Path:
 
 
 def measure(data: Path, place: Path, options: list[str], *, ready: bool) -> dict[str, object]:
-    """Two epochs in a process of its own; images a second."""
+    """Train two epochs in a process of their own, and return images per second."""
     source = "ready tensors" if ready else "files"
     program = ["kit.synthetic", "train", str(data), *AS_THEY_ARE] if ready else ["convscope", "train", str(data)]
     command = [sys.executable, "-m", *program, "--model", "resnet18", "--image-size", "224", "--epochs", "2", *options]
@@ -111,7 +111,7 @@ def measure(data: Path, place: Path, options: list[str], *, ready: bool) -> dict
 
 
 def table(rows: list[dict[str, str]]) -> Table:
-    """A row a source; the last column is the second epoch's rate against that of ready tensors."""
+    """Return a row a source; the last column is the second epoch's rate against that of ready tensors."""
     columns = [Column("images from")] + [
         Column(name, numeric=True)
         for name in ("epoch 1 from the command, images/s", "epoch 1", "epoch 2", "of it preparing batches", "ratio")

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.reference.convolution import convolve, convolve_backward
-from convscope.reference.sliding import Array
 
 RUNS = 15
 BATCH, SIZE, IN_CHANNELS, OUT_CHANNELS, KERNEL = 128, 16, 32, 64, 3
@@ -42,7 +42,7 @@ assert accuracy >= 0.975 and seconds < 60
 
 
 def plain_loop(x: Array, weight: Array, bias: Array, grad_output: Array) -> tuple[Array, Array, Array, Array]:
-    """What a first course writes: a loop over the windows fills the columns, another one brings the gradient back."""
+    """Run the textbook form: a loop over the windows fills the columns, another one scatters the gradient."""
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     samples, filters = x.shape[0], weight.reshape(weight.shape[0], -1)
     columns = np.empty((samples, SIZE * SIZE, filters.shape[1]), x.dtype)
@@ -68,7 +68,7 @@ def ours(x: Array, weight: Array, bias: Array, grad_output: Array) -> tuple[Arra
 
 
 def channels_last_array(generator: np.random.Generator, channels: int) -> Array:
-    """A (N, C, H, W) view of channels-last memory: what torch's channels-last tensors are."""
+    """Return a (N, C, H, W) view of channels-last memory: what torch's channels-last tensors are."""
     return np.moveaxis(generator.standard_normal((BATCH, SIZE, SIZE, channels), dtype=np.float32), -1, 1)
 
 

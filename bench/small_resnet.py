@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def table(rows: list[dict[str, str]]) -> Table:
-    """A row a loop; the last column is its rate against the tutorial's."""
+    """Return a row a loop; the last column is its rate against the tutorial's."""
     columns = [Column("loop")] + [
         Column(name, numeric=True) for name in ("images/s, median", "least to most", "times the tutorial's")
     ]

@@ -77,8 +77,6 @@ def main() -> None:
     given = parser.parse_args()
     job.CHECKPOINT_EVERY_SECONDS = 0.0
     tallies: dict[str, Tally] = {}
-    # Modules that commands import when they begin, so that forks need not.
-    import sklearn.datasets  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONVSCOPE_CACHE"] = str(Path(folder) / "cache")
@@ -125,12 +123,12 @@ def forked(words: Sequence[str], output: Path) -> int:
 
 
 def ended(number: int) -> int:
-    """The exit code of a process; the signal's number below 0 where one ended it."""
+    """Return the exit code of a process; minus the signal's number if one ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
 def unbroken(runs: Path) -> Run:
-    """The run that nothing stops."""
+    """Run the training without interruption."""
     output = runs.with_suffix(".txt")
     code = ended(forked(f"train digits {SETTINGS} --name run --runs {runs}".split(), output))
     assert code == 0, output.read_text()
@@ -180,7 +178,7 @@ def stopped(
 
 
 def _lost(run: Run, saved: int) -> tuple[bool, int]:
-    """Whether an epoch that was saved can't be gone on with; and the epoch of the newest checkpoint."""
+    """Return whether an epoch that was saved can't be gone on with; and the epoch of the newest checkpoint."""
     try:
         checkpoint = load_checkpoint(run.checkpoints)
     except Exception as error:
@@ -192,7 +190,7 @@ def _lost(run: Run, saved: int) -> tuple[bool, int]:
 
 @contextmanager
 def mounted(folder: Path, mebibytes: int) -> Iterator[bool]:
-    """A disk of this size at the folder; False where this system lets nobody mount one."""
+    """Mount a disk of this size at the folder; returns False without permission."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
     there = (

@@ -57,7 +57,7 @@ class Row:
 
 
 def family(name: str) -> str:
-    """The architecture's name without its size: "tf_efficientnet_b0" -> "tf_efficientnet"."""
+    """Return the architecture's name without its size: "tf_efficientnet_b0" -> "tf_efficientnet"."""
     kept: list[str] = []
     for token in name.split("_"):
         word = re.match(r"([a-z]+?)(v\d+)?(?=\d|$)", token)
@@ -77,7 +77,7 @@ def size_rank(name: str) -> tuple[int, int, str]:
 
 
 def smallest(names: list[str]) -> tuple[str, nn.Module] | None:
-    """The convolutional member with the fewest parameters among the likeliest few."""
+    """Return the convolutional member with the fewest parameters among the likeliest few."""
     best: tuple[int, str, nn.Module] | None = None
     for name in sorted(names, key=size_rank)[:TRIED]:
         model = build_without_memory(load(f"timm/{name}").factory)
@@ -91,7 +91,7 @@ def smallest(names: list[str]) -> tuple[str, nn.Module] | None:
 
 
 def half_of_flop_counter(model: nn.Module, shape: tuple[int, ...]) -> int | None:
-    """Half of what FlopCounterMode counts on meta tensors; None where the model does not run on them."""
+    """Return half of what FlopCounterMode counts on meta tensors; None where the model does not run on them."""
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.to("meta").eval()(torch.empty(1, *shape, device="meta"))
@@ -126,7 +126,7 @@ def examine(name: str, model: nn.Module) -> Row:
 
 
 def written(rows: list[Row], not_built: list[str], skipped: int) -> str:
-    """The table in Markdown."""
+    """Return the table in Markdown."""
     import timm
 
     same = sum(row.same_parameters for row in rows)

@@ -171,7 +171,7 @@ def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measu
 
 
 def peer(name: str, data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
-    """A peer's own script, in a process of its own."""
+    """Run a peer's own script, in a process of its own."""
     own = name in ("airbench", "tutorial")
     python = sys.executable if own else given.peers_python
     command = [python, "-m", f"peers.{name}", str(data), "--out", str(place), "--seed", str(seed)]
@@ -196,7 +196,7 @@ def last_line(log: Path) -> str:
 
 
 def called(method: str, epochs: int | None) -> str:
-    """What a method's rows are called: one of another length than its own says so, and replaces no row of its own."""
+    """Return the label of a method's rows, which names another length than its own."""
     return method if epochs is None else f"{method}, {plural(epochs, 'epoch')}"
 
 
@@ -212,7 +212,7 @@ def keep(results: Path, method: str, seed: int, found: Measured) -> None:
 
 
 def table(rows: list[dict[str, str]]) -> Table:
-    """A row a run, and under several runs of a method their mean."""
+    """Return a row a run, and under several runs of a method their mean."""
     columns = [Column("method"), Column("seed")] + [
         Column(name, numeric=True)
         for name in ("epochs", "to weights, s", "in all, s", "images/s", "test accuracy", "with views")
@@ -227,7 +227,7 @@ def table(rows: list[dict[str, str]]) -> Table:
 
 
 def figures(runs: list[dict[str, str]]) -> tuple[str, ...]:
-    """The numbers of a row, each the mean over the runs."""
+    """Return the numbers of a row, each the mean over the runs."""
     formats: dict[str, Callable[[float], str]] = {
         "epochs": "{:.3g}".format,
         "to_weights": "{:.1f}".format,

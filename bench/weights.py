@@ -63,19 +63,19 @@ def main() -> None:
 
 
 def written(megabytes: int) -> bytes:
-    """A weights file of about so many megabytes."""
+    """Return a weights file of about so many megabytes."""
     layers = max(1, round(megabytes * 1e6 / (4 * LAYER * LAYER)))
     tensors = {f"layer{number}.weight": torch.randn(LAYER, LAYER) for number in range(layers)}
     return sealed_bytes(tensors, note=json.dumps({"epoch": 1, "accuracy": 0.5, "loss": 1.0}))
 
 
 def whole(path: Path) -> list[torch.Tensor]:
-    """Every tensor of a file, as a run reads its own."""
+    """Read every tensor of a file, as a run reads its own."""
     return [as_tensor(tensor) for tensor in read_weights(path, sealed=True).tensors.values()]
 
 
 def damaged(path: Path, count: int) -> int:
-    """How many of so many damaged files are read all the same."""
+    """Return how many of so many damaged files are read all the same."""
     good = written(4)
     draw = np.random.default_rng(0)
     accepted = 0

@@ -69,7 +69,7 @@ def record(name: str, command: list[str], results: Path) -> None:
 
 
 def page(results: Path) -> str:
-    """The page; empty where nothing has been measured."""
+    """Return the page; empty where nothing has been measured."""
     sections = [*measured(results), *recorded(results)]
     if not sections:
         return ""
@@ -81,7 +81,7 @@ def page(results: Path) -> str:
 
 
 def measured(results: Path) -> Iterator[str]:
-    """A section for each bench with a CSV file: what it does, in its own words, and its table."""
+    """Yield a section for each bench with a CSV file: what it does, in its own words, and its table."""
     for name, bench, title in MEASURED:
         if rows := read_rows(results / f"{name}.csv"):
             # From the script's own description: the first two paragraphs name the command, the rest what is measured.
@@ -95,21 +95,21 @@ def measured(results: Path) -> Iterator[str]:
 
 
 def recorded(results: Path) -> Iterator[str]:
-    """A section for each output that was kept."""
+    """Yield a section for each output that was kept."""
     for file in sorted(results.glob("*.txt")):
         where, _, output = file.read_text(encoding="utf-8").partition("\n")
         yield f"## {file.stem}\n\n```console\n{output}```\n\n*{where}*\n"
 
 
 def with_figures(readme: str, results: Path) -> str:
-    """The README with what was measured between its two marks."""
+    """Return the README with what was measured between its two marks."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{time_to_accuracy(results)}{END}{after}"
 
 
 def time_to_accuracy(results: Path) -> str:
-    """Each method's minutes and accuracy, means over its seeds, best first."""
+    """Return each method's minutes and accuracy, means over its seeds, best first."""
     rows = read_rows(results / "train.csv")
     of = {method: [row for row in rows if row["method"] == method] for method in {row["method"] for row in rows}}
 
@@ -133,7 +133,7 @@ def time_to_accuracy(results: Path) -> str:
 
 
 def markdown(table: Table) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     rows = [[column.header for column in table.columns], ["--:" if c.numeric else "---" for c in table.columns]]
     rows += [list(row.cells) for row in table.rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)

@@ -14,7 +14,7 @@ _BLOCK = re.compile(r"```console\n\$ convscope (.+)\n(?:.*\n)*?```")
 
 
 def refreshed(page: str, folder: Path) -> str:
-    """The page with every console block's output as the command gives it now, run in `folder`."""
+    """Return the page with every console block's output as the command gives it now, run in `folder`."""
     for program in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL):
         (folder / program[0]).write_text(program[1], encoding="utf-8")
     return _BLOCK.sub(lambda found: _block(found[1], folder), page)

@@ -85,7 +85,7 @@ DEPARTURES = (
 
 
 def years() -> str:
-    """The timeline."""
+    """Return the timeline."""
     head = ["year", "network", "top-5 error", "measured on", "layers", "idea"]
     lines = ["## The ImageNet years", "", f"| {' | '.join(head)} |", "|---|---|---:|---|---:|---|"]
     for entrant in ENTRANTS:
@@ -99,7 +99,7 @@ def years() -> str:
 
 
 def table() -> str:
-    """Every network in a line."""
+    """Return every network in a line."""
     head = ["name", "year", "input", "parameters", "MACs", "depth", "smallest", "idea"]
     lines = ["## All of them", "", f"| {' | '.join(head)} |", "|---|---|---|---:|---:|---:|---|---|"]
     for entry in catalogue.ENTRIES:
@@ -120,7 +120,7 @@ def table() -> str:
 
 
 def errors() -> str:
-    """What the papers report."""
+    """Return the table of the papers' results."""
     lines = ["## What the papers report", "", "| network | error | paper |", "|---|---|---|"]
     lines += [f"| `{e.name}` | {e.published_error} | {e.paper} |" for e in catalogue.ENTRIES if e.published_error]
     return "\n".join(lines) + "\n"
@@ -162,7 +162,7 @@ size or multiples of a number. `--model-options` reaches the settings of timm's 
 
 
 def departures() -> str:
-    """What is not as in the paper."""
+    """Return the list of departures from the papers."""
     lines = [
         "## Where they depart from their papers",
         "",
@@ -173,7 +173,7 @@ def departures() -> str:
 
 
 def lessons() -> str:
-    """The arithmetic that the history turns on, computed."""
+    """Return the arithmetic that the history turns on, computed."""
     exact, percent = units.exact, units.percent
     first, thinner = convolution_cost(3, 96, (11, 11), (55, 55)), convolution_cost(3, 64, (11, 11), (55, 55))
     fc6, lenet = linear_cost(256 * 6 * 6, 4096), linear_cost(400, 120)
@@ -209,7 +209,7 @@ def lessons() -> str:
 
 
 def worked() -> str:
-    """Every parameter count as a sum."""
+    """Return every parameter count as a sum."""
     lines = [
         "## Every parameter, added up",
         "",
@@ -239,7 +239,7 @@ def worked() -> str:
 
 
 def by_layer(entry: Entry) -> str:
-    """One network's parameters, each layer's arithmetic in full."""
+    """Return one network's parameters, each layer's arithmetic in full."""
     lines = [f"**{entry.title}** (`{entry.name}`)", "", "| layer | arithmetic | parameters |", "|---|---|---:|"]
     network, total = network_on_meta(entry.name), 0
     for name, module in network.named_modules():
@@ -252,7 +252,7 @@ def by_layer(entry: Entry) -> str:
 
 
 def arithmetic(module: nn.Module) -> str:
-    """A layer's parameters as a formula with its numbers in."""
+    """Return a layer's parameters as a formula with its numbers in."""
     trained = isinstance(getattr(module, "weight", None), nn.Parameter)
     if trained and isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)):
         inputs, outputs = module.in_channels // module.groups, module.out_channels
@@ -266,7 +266,7 @@ def arithmetic(module: nn.Module) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join([INTRODUCTION, years(), table(), WEIGHTS, departures(), lessons(), errors(), worked()])
 
 

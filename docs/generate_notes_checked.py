@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from convscope.notes.claim import NOTES, VERDICTS, Proof
-from convscope.notes.registry import CLAIMS
+from convscope.notes.claims import CLAIMS
 from convscope.notes.text import computed_text, stated_text, summary
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ accuracies that exercises lead one to expect are measured in [experiments](exper
 
 
 def why(proof: Proof) -> str:
-    """One line of a list: what is said, and what is right."""
+    """Return one line of a list: what is said, and what is right."""
     claim = proof.claim
     right = (
         f"; computed: {computed_text(proof)}" if proof.computed is not None else f" ({claim.by})" if claim.by else ""
@@ -42,7 +42,7 @@ def why(proof: Proof) -> str:
 
 
 def row(proof: Proof) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     claim = proof.claim
     by = f"`{claim.by}`" if proof.computed is not None else claim.by
     verdict = claim.verdict if claim.verdict in ("right", "answered") else f"**{claim.verdict}**"
@@ -51,7 +51,7 @@ def row(proof: Proof) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     proofs = [claim.prove() for claim in CLAIMS]
     parts = [INTRODUCTION, f"{summary(proofs)}.\n"]
     parts.append(

@@ -64,7 +64,7 @@ def _clear(path: Path) -> None:
         path.unlink()
 
 
-def untrained_run(path: Path, data: str, classes: tuple[str, ...] = ("a", "b")) -> Run:
+def untrained_run(path: Path, data: str, classes: tuple[str, ...] = ("a", "b"), loss: str = "softmax") -> Run:
     """A run directory of lenet5 with random weights on images (8, 8, 3)."""
     path.mkdir(parents=True)
     run = Run(path)
@@ -75,10 +75,11 @@ def untrained_run(path: Path, data: str, classes: tuple[str, ...] = ("a", "b")) 
         preprocessing=Preprocessing(
             decoding=decoding, normalization=Normalization(mean=(0.5,) * 3, std=(0.2,) * 3), classes=classes
         ),
+        loss=loss,
     )
     run.write_spec(spec)
     run.recipe_path.write_text(
-        to_toml(Recipe(data=data, model="lenet5", image_size="32", channels=3, loss="softmax", epochs=2, batch_size=2)),
+        to_toml(Recipe(data=data, model="lenet5", image_size="32", channels=3, loss=loss, epochs=2, batch_size=2)),
         encoding="utf-8",
     )
     with torch.random.fork_rng(devices=[]):

@@ -14,7 +14,7 @@ def read_once(folder: Path) -> None:
 
 
 def some_of(folder: Path, place: Path, images: int) -> Path:
-    """A copy of train/ and test/ with `images` training images, a fifth as many test images, and all classes."""
+    """Return a copy of train/ and test/ with `images` training images, a fifth as many test images, and all classes."""
     for split, count in (("train", images), ("test", images // 5)):
         classes = sorted(entry for entry in (folder / split).iterdir() if entry.is_dir())
         for each in classes:

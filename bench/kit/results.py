@@ -15,7 +15,7 @@ Row = Mapping[str, object]
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """A file's rows by column; none where there is no file."""
+    """Return a file's rows by column; none where there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -35,7 +35,7 @@ def add_rows(path: Path, rows: Sequence[Row], *, key: Sequence[str]) -> None:
 
 
 def where_and_when() -> dict[str, str]:
-    """The machine, its torch and the day: columns of every row."""
+    """Return the machine, its torch and the day: columns of every row."""
     from importlib.metadata import version
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -47,7 +47,7 @@ def where_and_when() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name, where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -19,12 +19,12 @@ from convscope.data.batches import Batches
 
 @lru_cache
 def noise(images: int, height: int, width: int, channels: int) -> Tensor:
-    """Normal numbers, float32 (N, C, H, W), channels-last in memory."""
+    """Return normal numbers, float32 (N, C, H, W), channels-last in memory."""
     return torch.randn(images, channels, height, width).contiguous(memory_format=torch.channels_last)
 
 
 def ready(self: Batches) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """As many batches as there would be, of the same shapes, with the same labels."""
+    """Yield as many batches as there would be, of the same shapes, with the same labels."""
     pixels = noise(self.batch_size, *self.image_set.images.shape[1:])
     for rows in torch.from_numpy(self.order()).split(self.batch_size)[: len(self)]:
         yield pixels[: len(rows)], torch.from_numpy(self.image_set.labels[rows.numpy()]), rows

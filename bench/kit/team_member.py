@@ -60,7 +60,7 @@ def noise(count: int) -> ImageSet:
 
 
 def plain_settings(batch: int, threads: int) -> Settings:
-    """One epoch in float32."""
+    """Train one epoch in float32."""
     recipe = Recipe(
         model="lenet5",  # stands for the network, which is made here
         channels=3,
@@ -92,7 +92,7 @@ def plain_settings(batch: int, threads: int) -> Settings:
 
 
 def without_dropout(name: str) -> nn.Module:
-    """The network of that name for such images; its draws would differ between processes."""
+    """Return the network of that name for such images; its draws would differ between processes."""
     network = build(name, num_classes=10, in_channels=3, image_size=(32, 32))
     for module in network.modules():
         if isinstance(module, nn.Dropout):
@@ -123,7 +123,7 @@ class Clock:
         group.add_up = measured  # type: ignore[method-assign]
 
     def found(self, batch: int, *, first: int) -> dict[str, Any]:
-        """All losses, and the rate and the exchange from step `first` on."""
+        """Return all losses, and the rate and the exchange from step `first` on."""
         return {
             "losses": self.losses,
             "images_per_second": batch * (len(self.ended) - 1 - first) / (self.ended[-1] - self.ended[first]),

@@ -41,7 +41,7 @@ from peers.common import Clock, options, write_result  # noqa: E402
 
 
 def source(path: Path) -> str:
-    """The peer's text, from the file itself or from a git directory."""
+    """Return the peer's text, from the file itself or from a git directory."""
     if path.is_file():
         return path.read_text(encoding="utf-8")
     show = ["git", f"--git-dir={path}", "show", f"HEAD:{FILE}"]
@@ -49,7 +49,7 @@ def source(path: Path) -> str:
 
 
 def for_a_cpu(text: str, *, epochs: int, batch: int) -> str:
-    """The text with the places changed that need a GPU or a download."""
+    """Return the text with the places changed that need a GPU or a download."""
     changes = (
         ("@torch.compile\n", "", 1),
         ("if not os.path.exists(data_path):", "if False:", 1),
@@ -115,7 +115,7 @@ def main() -> None:
     measure, curve, trained, saved = peer.evaluate, [], [], []
 
     def evaluate(model: torch.nn.Module, loader: object, tta_level: int = 0) -> float:
-        """Its own measuring; after an epoch it is for the curve, at the end it is part of the work."""
+        """Return its own measuring; after an epoch it is for the curve, at the end it is part of the work."""
         if tta_level:
             save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, given.out / "weights")
             saved.append(clock.seconds())

@@ -22,7 +22,7 @@ _KEPT: list[object] = []
 
 
 def options(about: str | None, **more: str) -> argparse.Namespace:
-    """The options above, and `--NAME VALUE` for each of `more` (name to help)."""
+    """Return the options above, and `--NAME VALUE` for each of `more` (name to help)."""
     parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with train/ and test/ class folders")
     parser.add_argument("--out", type=Path, required=True, help="where the weights and result.json go")
@@ -73,7 +73,7 @@ class Clock:
 
 
 def epochs_that_fit(clock: Clock, minutes: float, seconds_per_epoch: float, *, at_end: float = 0.0) -> int:
-    """How many epochs (at least one) end within the time; `at_end` seconds are needed after them."""
+    """Return how many epochs (at least one) end within the time; `at_end` seconds are needed after them."""
     return max(1, int((minutes * 60 - clock.seconds() - at_end) / seconds_per_epoch))
 
 

@@ -58,7 +58,7 @@ def optimizer_of(network: nn.Module) -> torch.optim.Optimizer:
 
 
 def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> float:
-    """One step of the loop; its loss."""
+    """Run one step of the loop, and return its loss."""
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(network(images), labels)
     loss.backward()

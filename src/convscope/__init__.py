@@ -26,6 +26,7 @@ _MODULES: dict[str, str] = {
     "explain": "convscope.interpret.explanation.explain",
     "find_learning_rate": "convscope.experiments.learning_rate_range",
     "inspect": "convscope.interpret.inspection.record",
+    "load": "convscope.runs.predictor",
     "predict": "convscope.runs.predictor",
     "train": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from convscope.interpret.receptive_field import receptive_field as receptive_field
     from convscope.recipe.recipe import Recipe as Recipe
     from convscope.runs.evaluate import evaluate as evaluate
+    from convscope.runs.predictor import load as load
     from convscope.runs.predictor import predict as predict
     from convscope.training.train import train as train
 else:

@@ -36,7 +36,7 @@ def test_a_number_is_explained_down_to_the_pixels(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "lenet5 · s2 · avg pool 2×2, stride 2" in said
     assert "channel 2 at (3, 4), of 6×14×14" in said
-    assert "torch has" in said and "patch" in said and "note: the weights are random (seed 0)" in said
+    assert "torch has" in said and "patch" in said and "· the weights are random (seed 0)" in said
     assert "--layer act1 --channel 2 --at" in said
     text = page.read_text(encoding="utf-8")
     assert "data:image/png;base64," in text and "Further down" in text and "<script" not in text
@@ -89,8 +89,8 @@ def test_a_sound_through_m5(work: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run("explain", "m5", "tone.wav", *where) == 0
     said = capsys.readouterr().out
     assert "m5 · pool1 · max pool 4, stride 4" in said and "channel 2 at (40), of 128×2000" in said
-    assert "made from input positions 602–693 (92)" in said
-    assert "note: tone.wav: 16-bit PCM, 16,000 Hz, 1 channel, 3,001 samples (0.19 s)" in said
+    assert "made from   input positions 602–693 (92)" in said
+    assert "· tone.wav: 16-bit PCM, 16,000 Hz, 1 channel, 3,001 samples (0.19 s)" in said
     assert "padded with 28,999 zeros to the 32,000 samples that m5 takes; --input 1x3001 takes it as it is" in said
     assert "position" in said and "× kernel" in said and "= products" in said
     assert max(map(len, said.splitlines())) < 200
@@ -107,7 +107,7 @@ def test_a_volume_through_a_network_of_three_dimensions(work: Path, capsys: pyte
                "--html", "cell.html") == 0  # fmt: skip
     said = capsys.readouterr().out
     assert "max pool 1×2×2, stride 1×2×2" in said
-    assert "made from input depth 0–1, rows 3–6, columns 5–8 (2×4×4)" in said
+    assert "made from   input depth 0–1, rows 3–6, columns 5–8 (2×4×4)" in said
     assert "depth: padding" in said and "depth 1" in said
     assert "volume.npy: float32 of 2×4×7×9, read as C×D×H×W; its numbers are used as they are" in said
     assert ">depth 1</text>" in (work / "cell.html").read_text(encoding="utf-8")

@@ -90,7 +90,7 @@ def test_evaluate_measures_the_held_out_part(work: Path, capsys: pytest.CaptureF
     code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", "--json")
     found = json.loads(out)
     assert code == 0
-    assert (found["split"], found["images"], found["images_kept_out"]) == ("test", 9, 1)
+    assert (found["split"], found["images"], found["images_skipped"]) == ("test", 9, 1)
     assert found["accuracy_top1"] >= 0.9
     assert found["accuracy_top5"] is None
     assert np.sum(found["confusion_matrix"]) == 9
@@ -335,7 +335,7 @@ def test_columns_of_long_class_names_go_by_number() -> None:
     scores = score(answers, np.arange(3), classes=names, names=["a", "b", "c"], split="test")
     table = matrix_table(scores)
     assert table is not None
-    assert [column.header for column in table.columns] == ["true \\ called", "1", "2", "3"]
+    assert [column.header for column in table.columns] == ["true \\ predicted", "1", "2", "3"]
     assert table.rows[1].cells == (f"2 {names[1]}", "1", ".", ".")
 
 

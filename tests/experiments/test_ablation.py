@@ -19,7 +19,6 @@ from convscope.cli.main import main
 from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
-from convscope.experiments.ablation.page import ablation_page, ablation_plot, far_off
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import SilentAblation
@@ -61,14 +60,8 @@ def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> No
 def test_what_is_written_and_told(whole: Ablation) -> None:
     written = {path.name for path in whole.run.path.iterdir()}
     assert written == {
-        "ablation.json",
-        "recipe.toml",
-        "results.csv",
-        "epochs.csv",
-        "report.html",
-        "log.txt",
-        "events.jsonl",
-    }
+        "ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt", "events.jsonl",
+    }  # fmt: skip
     with (whole.run.path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
@@ -79,7 +72,7 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     assert "order found: " in told and "sigmoid for ReLU" in told and "lecture notes" not in told
     page = whole.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
-    for heading in ("What each part is worth", "In numbers", "How they learned", "What was done"):
+    for heading in ("Ablation of alexnet-mini", "Accuracy by variant", "Validation accuracy by epoch", "What was done"):
         assert heading in page
     values = json.loads(json.dumps(whole.to_dict()))
     assert values["order"][0] in ("baseline", "dropout") and values["findings"][2]["macs"] > 0
@@ -98,11 +91,11 @@ def test_a_variant_that_failed_does_not_press_the_others_together(
         if found.accuracy is not None
     ]
     ablation = replace(whole, findings=tuple(findings))
-    assert far_off(ablation) == far
-    page = ablation_page(ablation)
+    assert ablation.far_off() == far
+    page = ablation.to_html()
     assert ("Closer: those that end near the baseline" in page) == bool(far)
     assert ("Not shown, so that the others can be told apart: sigmoid for ReLU." in page) == bool(far)
-    closer = ablation_plot(ablation, without=far).document()
+    closer = ablation.drawing(without=far).document()
     assert ("sigmoid for ReLU" in closer) != bool(far) and "no dropout" in closer
 
 

@@ -81,7 +81,7 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
         assert convscope.evaluate(member.path).scores.accuracy_top1 == accuracy
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "a.png")
     answers = [
-        dict(convscope.predict(run.path, tmp_path / "a.png").images[0].ranked) for run in (whole.run, *whole.members)
+        dict(convscope.predict(run.path, tmp_path / "a.png", top=10)[0].top) for run in (whole.run, *whole.members)
     ]
     for name, probability in answers[0].items():
         assert probability == pytest.approx((answers[1][name] + answers[2][name]) / 2)

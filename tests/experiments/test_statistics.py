@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from convscope.experiments.ablation.findings import Estimate, compare_with_notes, estimate, find, paired_difference
+from convscope.experiments.ablation.findings import compare_with_notes, find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
-from convscope.experiments.ablation.text import ablation_table, order_lines
+from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference, student_t
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import find_variant
 from convscope.recipe.recipe import Recipe
@@ -25,6 +25,12 @@ def test_an_interval_is_scipys(values: list[float]) -> None:
     assert found is not None and found.low is not None and found.high is not None
     wanted = stats.t.interval(0.95, len(values) - 1, loc=found.mean, scale=stats.sem(values))
     assert (found.low, found.high) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("degrees", [*range(1, 12), 29, 100, 1001])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_students_t_is_scipys(degrees: int, confidence: float) -> None:
+    assert student_t(degrees, confidence) == pytest.approx(stats.t.ppf((1 + confidence) / 2, degrees), rel=1e-10)
 
 
 def test_an_interval_by_hand() -> None:
@@ -92,7 +98,7 @@ def _told(**accuracies: tuple[float | None, ...]) -> tuple[list[str], list[str]]
         findings=find(plan, trials),
         claims=(),
     )
-    return [row.cells[0] for row in ablation_table(ablation).rows], order_lines(ablation)
+    return [row.cells[0] for row in ablation.table().rows], ablation.order_lines()
 
 
 def test_what_is_shown_as_equal_is_told_as_equal() -> None:

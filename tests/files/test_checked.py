@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from convscope.files.checked import DEEPEST, LARGEST_INTEGER, TOML_LIMIT, parse_json, parse_toml, read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, write_text
-from convscope.files.zipped import read_gzip
+from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_gzip, read_part, write_text
 
 PLAIN = st.one_of(
     st.none(),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.interpret.explanation.edges import edges_dict, edges_page, edges_text
+from convscope.interpret.explanation.edges import edges_dict, edges_document
 from convscope.reference.edges import VERTICAL, edge_images, learn_vertical_edges, likeness
+from convscope.report.html import document_page
+from convscope.report.terminal import document_text
 
 
 def test_a_random_kernel_becomes_a_vertical_edge_detector() -> None:
@@ -24,8 +26,8 @@ def test_nothing_in_the_training_data_knows_the_kernel() -> None:
     assert likeness(VERTICAL, VERTICAL.T) == 0
 
 
-def test_the_lesson_is_told_in_three_forms() -> None:
-    text, page, values = edges_text(), edges_page(), edges_dict()
+def test_the_lesson_has_three_forms() -> None:
+    text, page, values = document_text(edges_document()), document_page(edges_document()), edges_dict()
     assert "0 30 30  0" in text and "−30 −30" in text and "likeness to the vertical kernel" in text
     assert page.startswith("<!doctype html>") and "Sobel" in page and "Scharr" in page
     assert values["examples"][1]["map"] == [[0, 30, 30, 0]] * 4

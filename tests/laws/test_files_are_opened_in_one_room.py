@@ -29,6 +29,7 @@ ALLOWED = {
     "data/shards/tar_index.py": {"tarfile.TarFile"},  # a file that is open already
     "data/shards/write_shards.py": {"open", "tarfile.open"},  # writes into a folder that it has made
     "data/sources/cifar.py": {"memmap"},  # after require_regular
+    "data/sources/digits.py": {"np.load"},  # the package's own images, bytes in memory
     "data/sources/sheet.py": {"csv.reader"},  # text in memory
     "report/csv_table.py": {"csv.reader"},  # text in memory
     "runs/atomic_files.py": {"open"},  # writes beside the place, and flushes folders

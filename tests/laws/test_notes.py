@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from convscope.cli.main import cli
 from convscope.notes.claim import NOTES, VERDICTS, Claim
-from convscope.notes.registry import CLAIMS
+from convscope.notes.claims import CLAIMS
 from convscope.notes.text import value_text
 
 ROOT = Path(__file__).parents[2]

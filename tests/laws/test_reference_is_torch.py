@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convscope.arrays import Array
 from convscope.reference import activation, dropout, linear, loss, normalization, optimizer, pooling
 from convscope.reference.convolution import convolve, convolve_backward, flipped, true_convolve
 from convscope.reference.gradient_check import relative_error
 from convscope.reference.resize import InterpolationMode, resize, resize_backward
-from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve, transposed_convolve_backward
 
 TOLERANCE = 1e-10

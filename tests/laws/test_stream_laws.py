@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 import data_makers as made
 from convscope.data import streamed as stream_module
 from convscope.data.batches import Batches
-from convscope.data.epoch_order import draw_epoch_order
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding, ImageSet
 from convscope.data.shards.write_shards import write_shards
-from convscope.data.streamed import AHEAD, Streamed
+from convscope.data.streamed import AHEAD, Streamed, draw_epoch_order
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.rank import Rank

@@ -18,7 +18,7 @@ from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.receptive_field import CellField
 from convscope.runs.evaluate import Evaluation
-from convscope.runs.predictor import Predictions
+from convscope.runs.predictor import Prediction, Predictor
 from convscope.training.finish import Outcome
 
 
@@ -41,7 +41,8 @@ def learn() -> None:
     assert_type(convscope.train_ensemble("digits", recipe, members=2), EnsembleOutcome)
     assert_type(convscope.ablate("digits", recipe, seeds=1), Ablation)
     assert_type(convscope.find_learning_rate(recipe), RateTest)
-    assert_type(convscope.predict("runs/first", "cat.png"), Predictions)
+    assert_type(convscope.predict("runs/first", "cat.png"), list[Prediction])
+    assert_type(convscope.load("runs/first"), Predictor)
     assert_type(convscope.evaluate("runs/first"), Evaluation)
     assert_type(convscope.__version__, str)
 

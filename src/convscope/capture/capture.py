@@ -108,7 +108,7 @@ def _require_initialized(model: nn.Module) -> None:
 
 
 def _without_weights(model: nn.Module) -> nn.Module | None:
-    """A copy of a model with all its parameters on the meta device; no weight is copied. None where it can't be."""
+    """Return a copy of a model with its parameters on the meta device, without copying weights; None if impossible."""
     memo: dict[int, Any] = {
         id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad) for p in model.parameters()
     }
@@ -187,7 +187,7 @@ class _Run:
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:
-        """What may be meant, where a shape looks as if it held the batch already."""
+        """Return the correction to suggest for a shape that seems to include the batch."""
         if self.batch_size is None or not isinstance(self.inputs, list | tuple) or not is_shape(self.inputs):
             return ""
         if len(self.inputs) < 4 or self.inputs[0] != 1:
@@ -231,7 +231,7 @@ class _Run:
 
 
 def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:
-    """Parameters and buffers by identity, each with all its names."""
+    """Return the parameters and buffers by identity, each with all its names."""
     named: dict[int, tuple[ValueKind, list[str], torch.Tensor]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""

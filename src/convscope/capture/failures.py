@@ -18,7 +18,7 @@ AXES = {3: "channels and length", 4: "channels, rows and columns", 5: "channels,
 
 
 def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> str:
-    """One line for what stopped a forward pass.
+    """Return one line for what stopped a forward pass.
 
     Args:
         problem: the exception that left the model.
@@ -37,12 +37,12 @@ def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> 
 
 
 def is_misfit(problem: Exception, failure: Failure | None) -> bool:
-    """Whether the forward pass stopped because of shapes that do not fit."""
+    """Return whether the forward pass stopped because of shapes that do not fit."""
     return failure is not None and _is_cause(failure.problem, problem) and _reason(failure) is not None
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of an exception's message; its class too where the message is bare without it.
+    """Return the first line of an exception's message; its class too where the message is bare without it.
 
     >>> first_line(KeyError("logits"))
     "KeyError: 'logits'"
@@ -54,7 +54,7 @@ def first_line(problem: BaseException) -> str:
 
 
 def written(shapes: tuple[tuple[int, ...], ...]) -> str:
-    """Shapes in words: "1x3x8x8, 8x3x3x3"."""
+    """Return the shapes in words: "1x3x8x8, 8x3x3x3"."""
     return " and ".join("x".join(map(str, shape)) if shape else "one number" for shape in shapes)
 
 
@@ -75,7 +75,7 @@ def _reason(failure: Failure) -> str | None:
 
 
 def _too_many_axes(problem: Exception, given: tuple[tuple[int, ...], ...]) -> str | None:
-    """What to say where torch's convolution refuses an input of more axes than a batch of maps has."""
+    """Return the error for an input of a convolution with more axes than a batch of maps."""
     found = re.match(r"Expected \dD \(unbatched\) or (\d)D \(batched\) input to conv", first_line(problem))
     if found is None or len(given) != 1 or int(found[1]) not in AXES:
         return None
@@ -83,7 +83,7 @@ def _too_many_axes(problem: Exception, given: tuple[tuple[int, ...], ...]) -> st
 
 
 def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str | None:
-    """What to say where a convolution took the first axis for the channels, because one axis is missing."""
+    """Return the error for an input without the batch or channel axis."""
     if failure.operator.base != "convolution" or not given:
         return None
     x, weight = failure.arguments["input"], failure.arguments["weight"]

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from convscope.arrays import Shape
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.report import units
-
-Shape = tuple[int, ...]
 
 # How many axes a sample has, by the first layer that says so: (C, L), (C, H, W) or (C, D, H, W).
 _SAMPLE_AXES: tuple[tuple[tuple[type[nn.Module], ...], int], ...] = (
@@ -89,7 +88,7 @@ def tell_batch(
 
 
 def batch_note(shapes: InputShapes, what: str) -> str | None:
-    """What to say where `what` is of one sample and a batch was given; None where there is nothing to say.
+    """Return the note that `what` is of one sample although a batch was given, or None if none is needed.
 
     >>> batch_note(InputShapes(((3, 64, 64),), 4), "the field")
     'a batch of 4 samples of 3×64×64: the field is that of one sample'
@@ -101,7 +100,7 @@ def batch_note(shapes: InputShapes, what: str) -> str | None:
 
 
 def _as_batch(shapes: Sequence[Shape]) -> InputShapes | None:
-    """The shapes with their first axis as the batch; None where they have none in common."""
+    """Return the shapes with their first axis as the batch; None where they have none in common."""
     sizes = {shape[0] for shape in shapes}
     if len(sizes) > 1 or any(len(shape) < 2 for shape in shapes):
         return None
@@ -127,7 +126,7 @@ _LARGEST = 1024
 def smallest_input(
     model: nn.Module | Callable[[], nn.Module], failing: tuple[int, ...], known: tuple[int, ...] | None = None
 ) -> tuple[int, ...] | None:
-    """The smallest shape (C, *S) with equal sides that passes through; None where no larger one was found to.
+    """Return the smallest shape (C, *S) with equal sides that passes through; None where no larger one was found to.
 
     Args:
         model: a module, or a function that makes one.
@@ -157,7 +156,7 @@ def smallest_input(
 
 
 def _first_working(works: Callable[[int], bool], fails: int, known: int | None) -> int | None:
-    """The first of the known side and the doubled ones that works; None below 1."""
+    """Return the first of the known side and the doubled ones that works; None below 1."""
     if fails < 1:
         return None
     doubled = (fails << times for times in range(1, 11) if fails << times <= _LARGEST)

@@ -28,7 +28,7 @@ class Forward:
 
 
 def is_shape(value: object) -> bool:
-    """Whether this is a sequence of whole numbers."""
+    """Return whether this is a sequence of whole numbers."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, str)

@@ -66,7 +66,7 @@ def random_states_kept() -> Iterator[None]:
 
 
 def _remember(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A module's attributes, and what those that are containers hold, empty ones left out."""
+    """Return a module's attributes, and what those that are containers hold, empty ones left out."""
     attributes = module.__dict__.copy()
     return attributes, {k: value.copy() for k, value in attributes.items() if type(value) in _CONTAINERS and value}
 
@@ -87,7 +87,7 @@ def _put_back(state: dict[str, Any], attributes: dict[str, Any], contents: dict[
 
 
 def _holds(held: Any, content: Any) -> bool:
-    """Whether a container holds these very objects."""
+    """Return whether a container holds these very objects."""
     if len(held) != len(content):
         return False
     if isinstance(held, dict):

@@ -92,7 +92,7 @@ def load(text: str) -> Loaded:
 
 
 def _suggest_factory(path: Path) -> str:
-    """What in a file could make a model, read from its text: nothing is run."""
+    """Return the names in a file that may build a model, from its text; nothing is executed."""
     try:
         statements = ast.parse(read_text(path, limit=LARGEST_SOURCE)).body
     except (UnreadableError, ValueError, SyntaxError, RecursionError, MemoryError):
@@ -230,7 +230,7 @@ def _module_by_name(name: str) -> ModuleType:
 
 @contextmanager
 def _importable_from(folder: Path) -> Iterator[None]:
-    """A user's file imports its neighbours, as it would when it is run."""
+    """Return a user's file imports its neighbours, as it would when it is run."""
     entry = str(folder)
     sys.path.insert(0, entry)
     try:

@@ -39,17 +39,17 @@ class Kept:
             self._waiting.append(value)
 
     def begin(self) -> None:
-        """An operation starts: what waits belongs to it."""
+        """Begin an operation, to which the waiting tensors belong."""
         self._running, self._waiting = self._waiting, []
 
     def end(self, node: int, operator: str) -> None:
-        """It ran, and is this node."""
+        """End the operation, recorded as this node."""
         if self._running:
             self._by_node.setdefault(node, []).extend(self._running)
         self._saves_result = operator in _SAVES_RESULT
 
     def on(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
-        """The nodes with what each made autograd keep."""
+        """Return the nodes with what each made autograd keep."""
         kept = self._by_node
         return tuple(replace(n, saved=tuple(dict.fromkeys(kept[n.index]))) if n.index in kept else n for n in nodes)
 

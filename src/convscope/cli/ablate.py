@@ -17,7 +17,6 @@ from convscope.cli.progress import log_lines
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 from convscope.report.printable import printable
-from convscope.report.shell import shell_quote
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
@@ -35,21 +34,21 @@ EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than
 @click.option(
     "--without",
     metavar="PARTS",
-    help="What to remove, with commas between: relu,dropout,augmentation,...  [the usual parts that are there]",
+    help="Parts to remove, separated by commas: relu,dropout,augmentation,...  [the usual ones present]",
 )
 @click.option("--seeds", type=click.IntRange(1), help="Trainings of each variant, each with a seed of its own  [3]")
-@click.option("--jobs", metavar="N", default="auto", help="Trainings at once  [auto: as cores and memory bear]")
+@click.option("--jobs", metavar="N", default="auto", help="Trainings in parallel  [auto: by cores and memory]")
 @click.option(
     "--recipe",
     "recipe_file",
     metavar="fast|classic|finetune|FILE",
-    help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
+    help="The recipe to start from: a preset, or a TOML file  [fast]",
 )
-@click.option("--resume", metavar="FOLDER", help="Go on with an ablation; --without and --seeds may add to it.")
+@click.option("--resume", metavar="FOLDER", help="Resume an ablation; --without and --seeds may add to it.")
 @click.option("--name", metavar="NAME", help="Name of the directory  [ablate-DATA-MODEL]")
-@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where it goes  [runs]")
-@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
-@click.option("--json", "as_json", is_flag=True, help="Print what came out as JSON, and nothing else.")
+@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of the directory  [runs]")
+@click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @recipe_options(without=("data",))
 @click.pass_context
 def command(
@@ -108,8 +107,6 @@ def command(
                 listener=watcher,
             )
     lines = [str(found), f"report {found.report}"] if found.trials else []
-    if found.ending == "stopped":
-        lines.append(f"not complete; to go on: {shell_quote('convscope', 'ablate', '--resume', found.run)}")
     log_lines(found.run, "\n".join(lines).splitlines())
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

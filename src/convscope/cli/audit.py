@@ -13,8 +13,8 @@ JSON_VERSION = 1
 
 @click.command("audit", epilog="Example: convscope audit resnet18")
 @click.argument("model")
-@click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, where the model does not say it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the input and of random weights.")
+@click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, if the model has none.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the input and of random weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, input_text: str | None, seed: int, as_json: bool) -> None:
     """Run MODEL in NumPy at float64, and measure each layer of torch's fp32, channels-last and bf16 against it.

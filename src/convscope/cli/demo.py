@@ -27,7 +27,7 @@ RECIPE = Recipe(
 
 @click.command("demo")
 @click.option("--open/--no-open", "open_page", default=None, help="Show the report in a browser  [on a desktop]")
-@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where the run goes  [runs]")
+@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
 def command(open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on the 1,797 built-in handwritten digits, and show the result."""
     from convscope.hardware.allocator import prepare_memory

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli import label_tables
 from convscope.cli.echo import echo
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table
@@ -16,6 +15,7 @@ from convscope.report.units import exact, loss, percent, plural
 
 if TYPE_CHECKING:
     from convscope.scoring.metrics import Scores
+    from convscope.scoring.multi_label import LabelScores
 
 WORST = 10
 WIDEST_HEADER = 70  # characters of all class names, up to which each heads its column of the matrix
@@ -25,11 +25,11 @@ LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
 @click.command("evaluate")
 @click.argument("run")
 @click.argument("data", required=False)
-@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Which part  [test, else val]")
+@click.option("--split", type=click.Choice(["test", "val", "train"]), help="Split to measure  [test, else val]")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
-@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
-@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
-@click.option("--verify", is_flag=True, help="Read every file again, and decode anew where one has changed.")
+@click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
+@click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
+@click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: str,
@@ -68,16 +68,16 @@ def command(
         return
     scores = found.scores
     if isinstance(scores, LabelScores):
-        lines = label_tables.headline(scores)
-        tables = [label_tables.per_class_table(scores), label_tables.mistakes_table(scores)]
+        lines = label_headline(scores, found.loss_name)
+        tables = [label_per_class_table(scores), label_mistakes_table(scores)]
     else:
-        lines = headline(scores)
+        lines = headline(scores, found.loss_name)
         tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
     echo(f"{found.run} on {found.data}, {scores.split}: {plural(scores.images, 'image')}")
     for note in (*found.notes, *found.cautions):
         echo(f"note: {note}")
-    if found.kept_out:
-        echo(f"note: {plural(found.kept_out, 'image')} of {found.data} can't be read and were kept out")
+    if found.skipped:
+        echo(f"note: {plural(found.skipped, 'image')} of {found.data} can't be read: skipped")
     if found.one_view is not None:
         lines.append(("with one view", percent(found.one_view, decimals=2)))
     echo()
@@ -89,7 +89,7 @@ def command(
             print_table(table)
 
 
-def headline(scores: Scores) -> list[tuple[str, str]]:
+def headline(scores: Scores, loss_name: str) -> list[tuple[str, str]]:
     """Return the main scores, as text."""
     right = int(scores.confusion.trace())
     lines = [("top-1 accuracy", f"{percent(scores.accuracy_top1, decimals=2)} ({right:,} of {scores.images:,})")]
@@ -97,7 +97,7 @@ def headline(scores: Scores) -> list[tuple[str, str]]:
     lines.append(("macro F1", percent(scores.macro_f1, decimals=2)))
     if scores.accuracy_top5 is not None:
         lines.append(("top-5 accuracy", percent(scores.accuracy_top5, decimals=2)))
-    lines.append(("cross-entropy", loss(scores.loss)))
+    lines.append((loss_name, loss(scores.loss)))
     lines.append(("calibration error", percent(scores.calibration_error)))
     return lines
 
@@ -120,7 +120,7 @@ def matrix_table(scores: Scores) -> Table | None:
     if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
         heads = [str(number) for number, _ in enumerate(names, 1)]
         names = [f"{number} {name}" for number, name in enumerate(names, 1)]
-    columns = [Column("true \\ called"), *(Column(head, numeric=True) for head in heads)]
+    columns = [Column("true \\ predicted"), *(Column(head, numeric=True) for head in heads)]
     rows = [
         (name, *(str(count) if count else "." for count in counts))
         for name, counts in zip(names, scores.confusion.tolist(), strict=True)
@@ -139,3 +139,51 @@ def mistakes_table(scores: Scores) -> Table | None:
     ]
     shown = f"Worst mistakes ({len(rows)} of {len(scores.mistakes):,})"
     return Table.of(columns, rows, title=shown)
+
+
+def label_headline(scores: LabelScores, loss_name: str) -> list[tuple[str, str]]:
+    """Return the main multi-label scores, as text."""
+    counted = len(scores.classes) - len(scores.unmeasured)
+    lines = [
+        ("mAP", f"{percent(scores.mean_average_precision, decimals=2)} (mean over {counted} classes)"),
+        ("ROC-AUC", percent(scores.mean_roc_auc, decimals=2)),
+        ("exact match", percent(scores.exact_match, decimals=2)),
+        ("macro F1", percent(scores.macro_f1)),
+        ("micro F1", percent(scores.micro_f1)),
+        (loss_name, loss(scores.loss)),
+    ]
+    if scores.unmeasured:
+        lines.append(("no images of", ", ".join(scores.unmeasured)))
+    return lines
+
+
+def label_per_class_table(scores: LabelScores) -> Table:
+    """Return the table of each class's average precision and of the scores at the threshold."""
+    heads = ("images", "AP", "ROC-AUC", "precision", "recall", "F1")
+    columns = [Column("class"), *(Column(name, numeric=True) for name in heads)]
+    rows = [
+        (
+            item.name,
+            exact(item.images),
+            *(percent(share) for share in (item.average_precision, item.roc_auc, item.precision, item.recall, item.f1)),
+        )
+        for item in scores.per_class
+    ]
+    return Table.of(columns, rows, title=f"Per class (shown from {percent(scores.threshold, decimals=0)} on)")
+
+
+def label_mistakes_table(scores: LabelScores) -> Table | None:
+    """Return the table of the most confident multi-label mistakes, or None if there are none."""
+    if not scores.mistakes:
+        return None
+    columns = [Column("image"), Column("class"), Column("mistake"), Column("probability", numeric=True)]
+    rows = [
+        (
+            mistake.name,
+            scores.classes[mistake.label],
+            "missed" if mistake.shown else "not there",
+            percent(mistake.probability),
+        )
+        for mistake in scores.mistakes[:WORST]
+    ]
+    return Table.of(columns, rows, title=f"Worst mistakes ({len(rows)} of {scores.wrong:,})")

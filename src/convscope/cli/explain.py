@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,17 +23,17 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 @click.argument("model", required=False)
 @click.argument("given", metavar="[INPUT]", required=False)
 @click.option("--layer", help="A layer's name as inspect prints it: layer1.0.conv1, layer1.0:add.")
-@click.option("--channel", type=int, default=0, show_default=True, help="Which feature map, or which unit.")
+@click.option("--channel", type=int, default=0, show_default=True, help="Feature map, or unit, from 0.")
 @click.option("--at", default="", metavar="Y,X",
-              help="Where on the map; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
-@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, where the model does not say it.")
+              help="Position on the map; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
+@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, if the model has none.")
 @click.option("--depth", type=click.IntRange(0), default=0, show_default=True,
               help="Explain the largest contributor too, this many steps down.")  # fmt: skip
-@click.option("--pixels", is_flag=True, help="Go down to the input, however deep.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights, for a model without its own.")
+@click.option("--pixels", is_flag=True, help="Continue down to the input.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--demo", type=click.Choice(["edges"]), help="A first lesson instead: edge detection.")
+@click.option("--demo", type=click.Choice(["edges"]), help="Show a lesson instead: edge detection.")
 def command(
     model: str | None,
     given: str | None,
@@ -64,6 +63,7 @@ def command(
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
     from convscope.interpret.explanation.explain import explain
+    from convscope.report.document import in_json
 
     found = explain(
         model, given, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
@@ -72,7 +72,7 @@ def command(
     if html_path is not None:
         _write_page(found, html_path, None if pixels else depth)
     if as_json:
-        cells = [_in_json(one.to_dict()) for one in chain]
+        cells = [in_json(one.to_dict()) for one in chain]
         click.echo(json.dumps({"version": JSON_VERSION, "cells": cells}, indent=1, allow_nan=False))
         return
     for number, one in enumerate(chain):
@@ -83,27 +83,22 @@ def command(
         echo(f"\nwrote {html_path}")
 
 
-def _in_json(value: Any) -> Any:
-    """Return a value with "inf", "-inf" and "nan" in place of such numbers, which JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {name: _in_json(inner) for name, inner in value.items()}
-    return [_in_json(inner) for inner in value] if isinstance(value, list) else value
-
-
 def _write_page(found: Explanation, path: Path, depth: int | None) -> None:
-    from convscope.interpret.explanation.page import DOWN, explanation_page
+    from convscope.interpret.explanation.record import DOWN
 
-    write_output(path, explanation_page(found, depth=None if depth is None else max(depth, DOWN)), parents=True)
+    write_output(path, found.to_html(depth=None if depth is None else max(depth, DOWN)), parents=True)
 
 
 def _edges(html_path: Path | None, as_json: bool) -> None:
-    from convscope.interpret.explanation.edges import edges_dict, edges_page, edges_text
+    from convscope.interpret.explanation.edges import edges_dict, edges_document
+    from convscope.report.html import document_page
+    from convscope.report.terminal import document_text
 
+    document = edges_document()
     if html_path is not None:
-        write_output(html_path, edges_page(), parents=True)
-    click.echo(json.dumps({"version": JSON_VERSION, **edges_dict()}, indent=1) if as_json else edges_text())
+        write_output(html_path, document_page(document), parents=True)
+    lesson = json.dumps({"version": JSON_VERSION, **edges_dict()}, indent=1) if as_json else document_text(document)
+    click.echo(lesson)
     if html_path is not None and not as_json:
         echo(f"\nwrote {html_path}")
 

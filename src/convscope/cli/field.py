@@ -19,9 +19,9 @@ from convscope.errors import CaptureError
 @click.option("--at", metavar="Y,X",
               help="The cell, the middle one unless given; X alone in a 1-D network, D,Y,X in a 3-D one.")  # fmt: skip
 @click.option("--channel", type=int, help="One channel; all together unless given.")
-@click.option("--from", "source", metavar="LAYER", help="What it sees of this layer's output, not of the image.")
+@click.option("--from", "source", metavar="LAYER", help="Show the field on this layer's output, not on the image.")
 @click.option("--pixel", metavar="Y,X",
-              help="The other way: which cells of the layer this pixel of the input can change.")  # fmt: skip
+              help="Show the cells of the layer that this pixel of the input can change.")  # fmt: skip
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")

@@ -28,17 +28,17 @@ _MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.mod
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
-@click.option("--wide", is_flag=True, help="Also where each field starts, and memory.")
-@click.option("--formulas", is_flag=True, help="Also how the MACs come about.")
-@click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn where no position sees this much.")
+@click.option("--wide", is_flag=True, help="Also the start of each receptive field, and memory.")
+@click.option("--formulas", is_flag=True, help="Also the formulas of the MACs.")
+@click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn if no field is this large.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Memory of a training step on N samples.")
 @click.option("--memory", metavar="SIZE", help="The largest batch that trains in this much, like 8GB.")
 @click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), default="momentum", show_default=True,
-              help="Whose state is counted with --batch and --memory.")  # fmt: skip
-@click.option("--all-warnings", is_flag=True, help="Show every warning, also those that are alike.")
-@click.option("--strict", is_flag=True, help="Exit 2 when there are warnings; notes are let through.")
+              help="Optimizer whose state --batch and --memory count.")  # fmt: skip
+@click.option("--all-warnings", is_flag=True, help="Show every warning, similar ones too.")
+@click.option("--strict", is_flag=True, help="Exit with 2 if there are warnings; notes are ignored.")
 @click.option("--mode", type=click.Choice(["eval", "train", "as is"]), default="eval", show_default=True,
-              help="How modules are set while the model is run.")  # fmt: skip
+              help="Mode of the modules while the model runs.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--svg", "svg_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw the network.")

@@ -14,7 +14,7 @@ from convscope.report.table import Column, Table, print_table
 
 @click.command("models", epilog="Examples: convscope models resnet50; convscope models --timeline --svg years.svg")
 @click.argument("name", required=False)
-@click.option("--timeline", is_flag=True, help="The ImageNet years, from hand-made features to SENet.")
+@click.option("--timeline", is_flag=True, help="Show the best ImageNet errors by year.")
 @click.option("--svg", "svg_file", metavar="FILE", help="With --timeline: also draw it into FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, timeline: bool, svg_file: str | None, as_json: bool) -> None:

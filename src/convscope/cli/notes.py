@@ -20,7 +20,7 @@ EXIT_NOT_PROVED = 1
 
 @click.command("notes", epilog="Examples: convscope notes --wrong; convscope notes crops-of-256")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option("--wrong", is_flag=True, help="What the notes state wrongly.")
+@click.option("--wrong", is_flag=True, help="Claims with the verdict wrong.")
 @click.option(
     "--verdict", "verdicts", type=click.Choice(tuple(VERDICTS)), multiple=True, help="Claims of this verdict."
 )
@@ -34,7 +34,7 @@ def command(
     WORD is a claim's name, or a word of its text; of several all must match. With a filter each claim is shown in full.
     A proof that does not hold is listed, and the exit code is 1.
     """
-    from convscope.notes.registry import select
+    from convscope.notes.claims import select
 
     kinds = cast("tuple[Verdict, ...]", (*verdicts, *(["wrong"] if wrong else [])))
     proofs = [claim.prove() for claim in select(words, notes=sets, verdicts=kinds)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +15,7 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent, plural
 
 if TYPE_CHECKING:
-    from convscope.runs.predictor import Predictions
+    from convscope.runs.predictor import Prediction, Predictor
 
 EXIT_UNREADABLE = 2
 TOP = 3
@@ -25,89 +25,106 @@ TOP = 3
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), help=f"Classes to show for each image  [{TOP}]")
-@click.option(
-    "--threshold", type=float, help="Of several labels, show those with this probability and more, 0 to 1  [0.5]"
-)
-@click.option("--device", default="cpu", show_default=True, help="Where the network runs.")
+@click.option("--threshold", type=float, help="Multi-label: lowest probability of a predicted label, 0 to 1  [0.5]")
+@click.option("--no-tta", is_flag=True, help="Leave out the run's test-time augmentation.")
+@click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; of several labels every probability."
+    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; multi-label: every probability."
 )
 def command(
     run: str,
     images: tuple[str, ...],
     top: int | None,
     threshold: float | None,
+    no_tta: bool,
     device: str,
     as_json: bool,
     as_csv: bool,
 ) -> int:
-    """Name the class of IMAGES with RUN: files, folders (everything below them) or patterns like 'photos/*.jpg'.
+    """Predict the class of IMAGES with RUN: files, folders (everything below them) or patterns like 'photos/*.jpg'.
 
     Images that can't be read are listed and stop nothing; the exit code is then 2.
     """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv are two forms of one answer: choose one")
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.runs.predictor import predict
-    from convscope.runs.run_directory import open_run
+    from convscope.runs.image_items import image_items
+    from convscope.runs.predictor import load
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv are two forms of one result: choose one")
-    if top is not None and open_run(Path(run)).spec().objective.multi_label:
+    predictor = load(run, device=device)
+    if top is not None and predictor.spec.multi_label:
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
+    listed = len(predictor.classes) if predictor.spec.multi_label else top or TOP
+    items = list(image_items(images))
     with shown_progress() as progress:
-        found = predict(run, images, threshold=threshold, device=device, progress=progress)
-    if as_json:
-        click.echo(json.dumps(_values(found, top or TOP), indent=2))
-    elif as_csv:
-        _write_csv(found)
-    elif found.images:
-        print_table(_table_of_labels(found) if found.multi_label else _table(found, top or TOP))
-    if found.problems:
-        echo(f"{plural(len(found.problems), 'image')} can't be read:", err=True)
-        for problem in found.problems:
-            echo(f"  {problem.path}: {problem.reason}", err=True)
+        stream = predictor.predict(
+            items,
+            top=listed,
+            tta=False if no_tta else None,
+            threshold=threshold,
+            progress=lambda done: progress(done, len(items), "predicting"),
+        )
+        # CSV is written as it comes, so that a million images take no memory; a table needs all rows for its widths.
+        unreadable = _write_csv(stream, predictor) if as_csv else list(stream)
+    if not as_csv:
+        _show(unreadable, as_json=as_json, top=listed, multi_label=predictor.spec.multi_label)
+    problems = [item for item in unreadable if item.problem]
+    if problems:
+        echo(f"{plural(len(problems), 'image')} can't be read:", err=True)
+        for item in problems:
+            echo(f"  {item.image}: {item.problem}", err=True)
         return EXIT_UNREADABLE
     return 0
 
 
-def _values(found: Predictions, top: int) -> dict[str, object]:
-    return {
-        "predictions": [item.to_dict(top=top) for item in found.images],
-        "problems": [{"image": problem.path, "reason": problem.reason} for problem in found.problems],
-    }
+def _show(found: list[Prediction], *, as_json: bool, top: int, multi_label: bool) -> None:
+    read = [item for item in found if not item.problem]
+    if as_json:
+        problems = [{"image": item.image, "reason": item.problem} for item in found if item.problem]
+        click.echo(json.dumps({"predictions": [item.to_dict() for item in read], "problems": problems}, indent=2))
+    elif read:
+        print_table(_table_of_labels(read) if multi_label else _table(read, top))
 
 
-def _write_csv(found: Predictions) -> None:
-    if not found.multi_label:
-        rows = [(item.path, item.name, f"{item.confidence:.6f}") for item in found.images]
-        click.echo(csv_text(("image", "class", "confidence"), rows), nl=False)
-        return
-    rows_of_labels = []
-    for item in found.images:
-        shares = dict(item.ranked)
-        rows_of_labels.append((item.path, "|".join(item.labels), *(f"{shares[name]:.6f}" for name in found.classes)))
-    click.echo(csv_text(("image", "labels", *found.classes), rows_of_labels), nl=False)
+def _write_csv(stream: Iterator[Prediction], predictor: Predictor) -> list[Prediction]:
+    """Write a row for each image that could be read, and return the others."""
+    several = predictor.spec.multi_label
+    header = ("image", "labels", *predictor.classes) if several else ("image", "class", "confidence")
+    click.echo(csv_text(header, ()), nl=False)
+    unreadable = []
+    for item in stream:
+        if item.problem:
+            unreadable.append(item)
+            continue
+        row: tuple[str, ...] = (item.image, item.label, f"{item.confidence:.6f}")
+        if several:
+            shares = dict(item.top)
+            names = "|".join(label.name for label in item.labels)
+            row = (item.image, names, *(f"{shares[name]:.6f}" for name in predictor.classes))
+        click.echo(csv_text(row, ()), nl=False)
+    return unreadable
 
 
-def _table_of_labels(found: Predictions) -> Table:
+def _table_of_labels(found: list[Prediction]) -> Table:
     rows = []
-    for item in found.images:
-        shown = ", ".join(f"{name} {percent(share)}" for name, share in item.ranked[: len(item.labels)])
-        nearest = f"none (nearest: {item.name} {percent(item.confidence)})"
-        rows.append((item.path, shown or nearest))
+    for item in found:
+        shown = ", ".join(f"{name} {percent(share)}" for name, share in item.labels)
+        nearest = f"none (nearest: {item.label} {percent(item.confidence)})"
+        rows.append((item.image, shown or nearest))
     return Table.of([Column("image"), Column("labels")], rows)
 
 
-def _table(found: Predictions, top: int) -> Table:
+def _table(found: list[Prediction], top: int) -> Table:
     columns = [Column("image"), Column("class"), Column("confidence", numeric=True)]
     if top > 1:
         columns.append(Column("then"))
     rows = []
-    for item in found.images:
-        row = [item.path, item.name, percent(item.confidence)]
+    for item in found:
+        row = [item.image, item.label, percent(item.confidence)]
         if top > 1:
-            row.append(", ".join(f"{name} {percent(share)}" for name, share in item.ranked[1:top]))
+            row.append(", ".join(f"{name} {percent(share)}" for name, share in item.top[1:top]))
         rows.append(row)
     return Table.of(columns, rows)

@@ -18,11 +18,11 @@ SHOWN_PROBLEMS = 3
 @click.command("shard")
 @click.argument("data")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--shard-size", default="256MB", show_default=True, metavar="SIZE", help="Most bytes of a shard.")
+@click.option("--shard-size", default="256MB", show_default=True, metavar="SIZE", help="Limit of a shard, in bytes.")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
-@click.option("--images", type=click.IntRange(min=1), metavar="N", help="Most images of a shard.")
+@click.option("--images", type=click.IntRange(min=1), metavar="N", help="Limit of a shard, in images.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides the order of the images."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the order of the images."
 )
 def command(data: str, out: Path, shard_size: str, layout: str, images: int | None, seed: int) -> None:
     """Write DATA, any source that `train` reads, as shards into the new folder OUT.

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     "--recipe",
     "recipe_file",
     metavar="fast|classic|finetune|FILE",
-    help="What is taken where nothing is said here: a named recipe, or a TOML file  [fast]",
+    help="The recipe to start from: a preset, or a TOML file  [fast]",
 )
-@click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint; --epochs may add some.")
+@click.option("--resume", metavar="RUN", help="Resume a run from its last checkpoint; --epochs may add epochs.")
 @click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
-@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Where run directories go  [runs]")
-@click.option("--cache", metavar="FOLDER", help="Where decoded images are kept.")
-@click.option("--json", "as_json", is_flag=True, help="Print what came out as JSON, and nothing else.")
+@click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
+@click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @recipe_options(without=("data",))
 @click.pass_context
 def command(
@@ -105,7 +105,7 @@ def _go_on(
 
 
 def _show(outcome: Outcome, *, as_json: bool, first: bool) -> int:
-    """Print what came out, and put it into the log: a terminal may be gone. Return the exit code."""
+    """Print the result, add it to the log (the terminal may be closed), and return the exit code."""
     if not first:
         return outcome.exit_code
     lines = outcome_lines(outcome)

@@ -62,7 +62,6 @@ def open_cached(
         made_splits=split.made,
         cache_hit=decoded.hit,
         cache_path=None if decoded.path is None else str(decoded.path),
-        decode_seconds=decoded.seconds,
     )
 
 

@@ -100,7 +100,6 @@ def open_streamed(
         made_splits=split.made,
         cache_hit=decoded is not None and decoded.hit,
         cache_path=None if decoded is None or decoded.path is None else str(decoded.path),
-        decode_seconds=0.0 if decoded is None else decoded.seconds,
     )
 
 

@@ -239,7 +239,6 @@ class Dataset:
     made_splits: tuple[str, ...] = ()
     cache_hit: bool = False
     cache_path: str | None = None
-    decode_seconds: float = 0.0
 
     @property
     def splits(self) -> dict[str, ImageSet]:

@@ -19,7 +19,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.epoch_order import EpochOrder, draw_epoch_order
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
 from convscope.data.records import Decoding, Labels, Pixels, Problem
@@ -53,7 +52,7 @@ def held_bytes(listing: Listing, decoding: Decoding, batch_size: int) -> int:
 
 
 @contextmanager
-def _pillow_unheard() -> Iterator[None]:
+def _pillow_silenced() -> Iterator[None]:
     """Silence Pillow's warnings (mostly on metadata) in all threads.
 
     Only this filter is removed at the end, as other code may have set filters between two batches.
@@ -104,7 +103,7 @@ class Streamed:
     def problems(self) -> tuple[Problem, ...]:
         """The images that could not be read so far, with the reasons."""
         return tuple(
-            Problem(self.listing.names[row], f"{reason} (another image stands in for it)")
+            Problem(self.listing.names[row], f"{reason} (replaced by another image)")
             for row, reason in self.lost.items()
         )
 
@@ -157,7 +156,7 @@ class Streamed:
         stopped = threading.Event()
         tasks: deque[Future[_Read]] = deque()
         asked = there = 0
-        with _pillow_unheard():
+        with _pillow_silenced():
             pool = ThreadPoolExecutor(self._threads, "convscope-stream")
             try:
                 for number, until in enumerate(needed):
@@ -242,3 +241,32 @@ class Streamed:
         if self.strict:
             raise DataError(f"an image can't be read (strict): {self.listing.names[row]}: {reason}")
         self.lost.setdefault(row, reason)
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order in which rows are read, and that in which they are used; both hold every row once."""
+
+    reading: Labels
+    learning: Labels
+
+
+def draw_epoch_order(archives: Labels, window: int, *, seed: int, epoch: int) -> EpochOrder:
+    """Draw the order of an epoch; row i is in archive `archives[i]`, `window` is the buffer's size in images.
+
+    If all rows fit into the buffer they are shuffled as a whole, as images in memory are.
+
+    >>> epoch_order = draw_epoch_order(np.array([0, 0, 0, 0, 1, 1, 1, 1]), 3, seed=4, epoch=0)
+    >>> epoch_order.reading.tolist(), epoch_order.learning.tolist()
+    ([4, 5, 6, 7, 0, 1, 2, 3], [4, 6, 5, 7, 0, 2, 1, 3])
+    """
+    draw = np.random.default_rng([seed, epoch])
+    rows = len(archives)
+    if rows <= window:
+        order = draw.permutation(rows)
+        return EpochOrder(order, order)
+    found, number_of = np.unique(archives, return_inverse=True)
+    reading = np.argsort(draw.permutation(len(found))[number_of], kind="stable")
+    # Sorted by "its place and up to a window's length more", no image moves by a window or further.
+    leaving = np.arange(rows) + window * draw.random(rows)
+    return EpochOrder(reading, reading[np.argsort(leaving, kind="stable")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 Name = str | os.PathLike[str]
+# zlib's window of 32 KiB, with a gzip header.
+_GZIP = 16 + zlib.MAX_WBITS
+_GZIP_MAGIC = b"\x1f\x8b"
+_PIECE = 2**20
 
 
 class UnreadableError(Exception):
@@ -139,6 +144,35 @@ def read_part(path: Name, start: int, count: int) -> bytes:
     if len(data) != count:
         raise UnreadableError(f"it ends before byte {start + count:,}: it is cut short, or changed while it was read")
     return data
+
+
+def read_gzip(path: Name, count: int) -> bytes:
+    """Return the first `count` bytes of a gzip file's content, or all of it if it is shorter.
+
+    Nothing after them is inflated; zeros after the last member are skipped (Python's gzip reads them one by one).
+
+    Raises:
+        UnreadableError: the file can't be read, or is damaged.
+    """
+    found = bytearray()
+    with open_regular(path, limit=None) as file:
+        try:
+            held = file.read(_PIECE)
+            while held.startswith(_GZIP_MAGIC) and len(found) < count:
+                member = zlib.decompressobj(_GZIP)
+                while len(found) < count and not member.eof:
+                    if not held:
+                        raise UnreadableError("cut short: its compressed data ends early")
+                    found += member.decompress(held, count - len(found))
+                    held = member.unconsumed_tail or (b"" if member.eof else file.read(_PIECE))
+                held = member.unused_data
+                if len(held) < len(_GZIP_MAGIC):
+                    held += file.read(_PIECE)
+        except OSError as error:
+            raise UnreadableError(explain_os_error(error)) from None
+        except zlib.error as error:
+            raise UnreadableError(f"its compressed data is damaged ({error})") from None
+    return bytes(found)
 
 
 def append_bytes(path: Name, data: bytes) -> None:

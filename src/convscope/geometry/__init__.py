@@ -1,1 +1,1 @@
-"""Floor 0: integers only. Sizes, costs and reach of single layers, with no torch."""
+"""Integers only: sizes, costs and reach of single layers, with no torch."""

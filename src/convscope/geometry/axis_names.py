@@ -1,4 +1,4 @@
-"""What the spatial axes of a map are called: positions of a signal, rows and columns of an image, depth of a volume."""
+"""The names of the spatial axes of a map: positions of a signal, rows and columns of an image, depth of a volume."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def windows(
     padding: Padding | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
 ) -> tuple[Window, ...]:
-    """One window per axis from settings given once or per axis, as PyTorch takes them.
+    """Return one window per axis from settings given once or per axis, as PyTorch takes them.
 
     Raises:
         GeometryError: a sequence whose length is not `dimensions`.
@@ -48,7 +48,7 @@ def windows(
 
 
 def per_axis(name: str, value: int | Sequence[int], dimensions: int) -> tuple[int, ...]:
-    """A setting spread over the axes: 3 -> (3, 3); a sequence must already have one number per axis.
+    """Return a setting spread over the axes: 3 -> (3, 3); a sequence must already have one number per axis.
 
     >>> per_axis("stride", 2, 3)
     (2, 2, 2)
@@ -65,7 +65,7 @@ def per_axis(name: str, value: int | Sequence[int], dimensions: int) -> tuple[in
 
 
 def output_sizes(input_sizes: Sequence[int], layer_windows: Sequence[Window]) -> tuple[int, ...]:
-    """Output size per axis of a convolution or pooling; GeometryError names the axis that does not fit.
+    """Return the output size per axis of a convolution or pooling; GeometryError names the axis that does not fit.
 
     >>> output_sizes((39, 39), windows(2, 3))
     (37, 37)
@@ -103,7 +103,7 @@ class TransposedWindow:
             )
 
     def output_size(self, input_size: int) -> int:
-        """`(input_size − 1) · stride − padding + span + output_padding`.
+        """Return the output size, `(input_size − 1) · stride − padding + span + output_padding`.
 
         Raises:
             GeometryError: the padding cuts the whole output away.
@@ -118,7 +118,7 @@ class TransposedWindow:
         return size
 
     def formula(self, input_size: int) -> str:
-        """The output size's formula with the numbers filled in.
+        """Return the output size's formula with the numbers filled in.
 
         >>> TransposedWindow(window=Window(kernel_size=2, stride=2)).formula(2)
         '(2 − 1)·2 + 2 = 4'

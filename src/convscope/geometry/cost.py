@@ -1,4 +1,4 @@
-"""What a layer costs: parameters and MACs. The convention has its one home here.
+"""The cost of a layer: parameters and MACs. The convention is defined here only.
 
 One multiply-add is one **MAC**; adding the bias is not a MAC; pooling, comparisons and activations have none.
 Nothing here is called a FLOP: a MAC is two of them, and the factor of two is where published tables disagree.
@@ -52,7 +52,7 @@ def convolution_cost(
     groups: int = 1,
     bias: bool = True,
 ) -> Cost:
-    """Cost of a convolution: `C_out · (C_in / groups) · ΠK` weights, each used once per output position.
+    """Return the cost of a convolution: `C_out · (C_in / groups) · ΠK` weights, each used once per output position.
 
     The notes' worked example, ten 5x5 filters on 3x32x32 with padding 2: 760 parameters, 768,000 MACs.
 
@@ -75,7 +75,7 @@ def transposed_convolution_cost(
     groups: int = 1,
     bias: bool = True,
 ) -> Cost:
-    """Cost of a transposed convolution: each weight is used once per *input* position.
+    """Return the cost of a transposed convolution: each weight is used once per *input* position.
 
     Products that land in cut-away padding are counted, as an implementation computes them.
 
@@ -88,7 +88,7 @@ def transposed_convolution_cost(
 
 
 def linear_cost(in_features: int, out_features: int, *, bias: bool = True) -> Cost:
-    """Cost of a fully connected layer: every output weighs every input.
+    """Return the cost of a fully connected layer: every output weighs every input.
 
     AlexNet's first one, and the notes' 100 units on a 224x224 RGB image:
 
@@ -102,7 +102,7 @@ def linear_cost(in_features: int, out_features: int, *, bias: bool = True) -> Co
 
 
 def matmul_macs(batch: int, rows: int, inner: int, columns: int) -> int:
-    """MACs of `batch` products of a (rows, inner) with an (inner, columns) matrix.
+    """Return the MACs of `batch` products of a (rows, inner) with an (inner, columns) matrix.
 
     >>> matmul_macs(2, 3, 4, 5)
     120

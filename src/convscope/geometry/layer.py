@@ -1,4 +1,4 @@
-"""One layer worked out by hand: sizes with their formulas, pixels never read, parameters, MACs, and its dense rival.
+"""One layer worked out by hand: sizes, formulas, pixels never read, costs, and a fully connected layer's.
 
 Source: Dumoulin and Visin (2016) for sizes; the comparison with a fully connected layer is that of every CNN lecture.
 """
@@ -80,12 +80,12 @@ class LayerArithmetic:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """What is read: the sizes, with the channels in front where they are known."""
+        """The input shape: the sizes, with the channels in front if they are known."""
         return self.input_sizes if self.in_channels is None else (self.in_channels, *self.input_sizes)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """What is made: the sizes, with the channels (the depth) in front where they are known.
+        """The output shape: the sizes, with the channels in front if they are known.
 
         >>> work_out((224, 224), 7, stride=2, padding=3, in_channels=3, out_channels=64).output_shape
         (64, 112, 112)
@@ -243,7 +243,7 @@ def _written_axis(input_size: int, transposed: TransposedWindow) -> AxisArithmet
 
 
 def _clipped(start: int, window: Window, size: int) -> range:
-    """The window's taps that lie on the axis."""
+    """Return the window's taps that lie on the axis."""
     first = start if start >= 0 else start % window.dilation
     return range(first, min(start + window.span, size), window.dilation)
 

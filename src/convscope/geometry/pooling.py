@@ -21,7 +21,7 @@ def pooling_windows(
     dilation: int | Sequence[int] = 1,
     ceil_mode: bool = False,
 ) -> tuple[Window, ...]:
-    """One window per axis; the stride is the kernel's size unless given (windows side by side).
+    """Return one window per axis; the stride is the kernel's size unless given (windows side by side).
 
     Raises:
         GeometryError: padding of more than half the kernel, as in PyTorch.
@@ -46,7 +46,7 @@ def pooling_windows(
 
 
 def adaptive_ranges(input_size: int, output_size: int) -> list[tuple[int, int]]:
-    """First and one-past-last input position of each adaptive window: `[⌊uL/M⌋, ⌈(u+1)L/M⌉)`.
+    """Return the first and one-past-last input position of each adaptive window: `[⌊uL/M⌋, ⌈(u+1)L/M⌉)`.
 
     Windows differ in length and overlap where the sizes do not divide: 32 to 3 gives 11, 12 and 11.
 

@@ -18,7 +18,7 @@ from convscope.geometry.taps import TapTable
 
 
 class Status(IntEnum):
-    """How far an answer about reach can be trusted; a path is as good as its worst step."""
+    """The reliability of a receptive field; a path has the status of its worst step."""
 
     EXACT = 0  # position by position
     WHOLE_AXIS = 1  # every position depends on the whole axis, by the operation's definition
@@ -83,7 +83,7 @@ RelationStep = Taps | Mix | Permute | Reshape | Expand | Concat
 
 
 def shape_after(step: RelationStep, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that a step makes of a shape.
+    """Return the shape that a step makes of a shape.
 
     >>> shape_after(Mix(axis=1, size=64), (1, 3, 224, 224))
     (1, 64, 224, 224)
@@ -104,7 +104,7 @@ def shape_after(step: RelationStep, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1024)
 def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[range, range], ...]:
-    """The smallest runs of axes that a reshape turns into each other: (axes of old, axes of new).
+    """Return the smallest runs of axes that a reshape turns into each other: (axes of old, axes of new).
 
     Flattening channels and pixels is one block of three axes; the batch is a block of its own.
 

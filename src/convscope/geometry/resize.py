@@ -19,7 +19,7 @@ InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
 def source_coordinates(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
-    """Source coordinate of each output position, as PyTorch computes it."""
+    """Return the source coordinate of each output position, as PyTorch computes it."""
     if align_corners:
         ratio = (input_size - 1) / (output_size - 1) if output_size > 1 else 0.0
         return [ratio * u for u in range(output_size)]
@@ -36,7 +36,7 @@ def resize_taps(
     align_corners: bool = False,
     scale: float | None = None,
 ) -> TapTable:
-    """Taps of nearest, linear and cubic interpolation along one axis; taps with weight 0 are left out.
+    """Return the taps of nearest, linear and cubic interpolation along one axis; taps with weight 0 are left out.
 
     Args:
         input_size: positions of the source axis.
@@ -73,7 +73,7 @@ def resize_taps(
 
 
 def _mixed(source: float, first: int, last: int) -> list[int]:
-    """Positions around a source coordinate that get a weight: one where it falls on a position, else its neighbours.
+    """Return the positions that a source coordinate gives a weight to: itself if it is a position, else its neighbours.
 
     Neighbours beyond the ends stand for the end itself, which is then always among the taps: dropping them as padding
     reads the same positions.

@@ -28,7 +28,7 @@ NO_TAP = int(np.iinfo(np.int64).min)
 
 @dataclass(frozen=True, eq=False)
 class TapTable:
-    """Which input positions each output position reads, along one axis.
+    """The input positions that each output position reads, along one axis.
 
     Args:
         positions: int64 array of shape (output_size, taps).
@@ -50,7 +50,7 @@ class TapTable:
 
     @cached_property
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Which entries are input positions, rather than padding or nothing."""
+        """True for entries that are input positions, not padding or empty."""
         return (self.positions >= 0) & (self.positions < self.input_size)
 
     @cached_property
@@ -69,7 +69,7 @@ class TapTable:
 
     @cached_property
     def taps_per_row(self) -> npt.NDArray[np.float64]:
-        """How many taps each output position has, padding included, empty entries not."""
+        """The number of taps of each output position, padding included, empty entries not."""
         return np.asarray(np.sum(self.positions != NO_TAP, axis=1), dtype=np.float64)
 
     @cached_property
@@ -105,7 +105,7 @@ class TapTable:
         return bool((raw != NO_TAP).all() and (np.diff(raw, axis=1) > 0).all() and (np.diff(raw, axis=0) >= 0).all())
 
     def never_read(self) -> list[int]:
-        """Input positions that no output position reads.
+        """Return the input positions that no output position reads.
 
         >>> window_taps(Window(kernel_size=1, stride=2), 5).never_read()
         [1, 3]
@@ -125,7 +125,7 @@ def _table(
 
 @lru_cache(maxsize=4096)
 def window_taps(window: Window, input_size: int) -> TapTable:
-    """Taps of a convolution or pooling: `u · stride − padding + t · dilation`.
+    """Return the taps of a convolution or pooling: `u · stride − padding + t · dilation`.
 
     >>> window_taps(Window(kernel_size=3, padding_before=1, padding_after=1), 3).positions.tolist()
     [[-1, 0, 1], [0, 1, 2], [1, 2, 3]]
@@ -137,7 +137,7 @@ def window_taps(window: Window, input_size: int) -> TapTable:
 
 @lru_cache(maxsize=1024)
 def transposed_taps(window: TransposedWindow, input_size: int) -> TapTable:
-    """Taps of a transposed convolution: every `i` with `u = i · stride − padding + t · dilation`.
+    """Return the taps of a transposed convolution: every `i` with `u = i · stride − padding + t · dilation`.
 
     A row can be empty: such an output is the bias alone.
 
@@ -153,7 +153,7 @@ def transposed_taps(window: TransposedWindow, input_size: int) -> TapTable:
 
 
 def ragged_taps(rows: Sequence[Sequence[int]], input_size: int, pace: tuple[int, int] | None = None) -> TapTable:
-    """Taps from one list of positions per output position; lists may differ in length.
+    """Return the taps from one list of positions per output position; lists may differ in length.
 
     >>> ragged_taps([[0], [0, 1]], 2).inside.sum(axis=1).tolist()
     [1, 2]
@@ -167,7 +167,7 @@ def ragged_taps(rows: Sequence[Sequence[int]], input_size: int, pace: tuple[int,
 
 @lru_cache(maxsize=1024)
 def adaptive_taps(input_size: int, output_size: int) -> TapTable:
-    """Taps of adaptive pooling, whose windows differ in length.
+    """Return the taps of adaptive pooling, whose windows differ in length.
 
     >>> [len([i for i in row if i >= 0]) for row in adaptive_taps(32, 3).positions]
     [11, 12, 11]
@@ -178,7 +178,7 @@ def adaptive_taps(input_size: int, output_size: int) -> TapTable:
 
 @lru_cache(maxsize=1024)
 def slice_taps(start: int, step: int, length: int, input_size: int) -> TapTable:
-    """Taps of `x[start : start + step * length : step]`; a negative step is a flip.
+    """Return the taps of `x[start : start + step * length : step]`; a negative step is a flip.
 
     >>> slice_taps(4, -1, 5, 5).positions.ravel().tolist()
     [4, 3, 2, 1, 0]
@@ -188,7 +188,7 @@ def slice_taps(start: int, step: int, length: int, input_size: int) -> TapTable:
 
 @lru_cache(maxsize=256)
 def roll_taps(shift: int, input_size: int) -> TapTable:
-    """Taps of `torch.roll` by `shift` along the axis.
+    """Return the taps of `torch.roll` by `shift` along the axis.
 
     >>> roll_taps(1, 4).positions.ravel().tolist()
     [3, 0, 1, 2]
@@ -201,7 +201,7 @@ PadMode = Literal["constant", "reflect", "replicate", "circular"]
 
 @lru_cache(maxsize=1024)
 def pad_taps(before: int, after: int, mode: PadMode, input_size: int) -> TapTable:
-    """Taps of padding on its own; negative amounts crop, as in PyTorch.
+    """Return the taps of padding on its own; negative amounts crop, as in PyTorch.
 
     >>> pad_taps(2, 1, "reflect", 4).positions.ravel().tolist()
     [2, 1, 0, 1, 2, 3, 2]
@@ -222,5 +222,5 @@ def pad_taps(before: int, after: int, mode: PadMode, input_size: int) -> TapTabl
 
 
 def listed_taps(positions: Positions, input_size: int) -> TapTable:
-    """Taps written out: an array of shape (output_size, taps), for an index that is known."""
+    """Return the taps written out: an array of shape (output_size, taps), for an index that is known."""
     return _table(positions if positions.ndim == 2 else positions[:, None], input_size)

@@ -62,7 +62,7 @@ class Window:
 
     @classmethod
     def of(cls, kernel_size: int, *, stride: int = 1, padding: Padding = 0, dilation: int = 1) -> Window:
-        """A window with its padding given as one number, a pair (before, after), "same" or "valid".
+        """Return a window with its padding given as one number, a pair (before, after), "same" or "valid".
 
         "same" follows PyTorch: stride 1 only, and the odd cell goes to the end of the axis.
 
@@ -102,11 +102,11 @@ class Window:
         return self.dilation * (self.kernel_size - 1) + 1
 
     def padded_size(self, input_size: int) -> int:
-        """The axis with its padding."""
+        """Return the axis with its padding."""
         return input_size + self.padding_before + self.padding_after
 
     def fits(self, input_size: int) -> bool:
-        """Whether the window has at least one place on the padded axis."""
+        """Return whether the window has at least one place on the padded axis."""
         return self.padded_size(input_size) >= self.span
 
     def output_size(self, input_size: int) -> int:
@@ -139,7 +139,7 @@ pad by 1 more on each side, or lower the dilation or the kernel
         return spare // self.stride + 1
 
     def remainder(self, input_size: int) -> int:
-        """Padded positions left over after the last window: 0 when "the result is a whole number".
+        """Return the padded positions left over after the last window: 0 when "the result is a whole number".
 
         >>> Window(kernel_size=3, stride=2).remainder(64)
         1
@@ -148,11 +148,11 @@ pad by 1 more on each side, or lower the dilation or the kernel
         return max(0, self.padded_size(input_size) - last_end)
 
     def starts(self, input_size: int) -> list[int]:
-        """First tap of every window, in input positions; negative in the padding."""
+        """Return the first tap of every window, in input positions; negative in the padding."""
         return [u * self.stride - self.padding_before for u in range(self.output_size(input_size))]
 
     def never_read(self, input_size: int) -> list[int]:
-        """Input positions that no tap of any window reads.
+        """Return the input positions that no tap of any window reads.
 
         A stride of 2 under a kernel of 3 on an even axis leaves the last column out; so does every stride
         larger than the kernel, between the windows.
@@ -165,7 +165,7 @@ pad by 1 more on each side, or lower the dilation or the kernel
         return list(_never_read(self, input_size))
 
     def formula(self, input_size: int) -> str:
-        """The output size's formula with the numbers filled in.
+        """Return the output size's formula with the numbers filled in.
 
         >>> Window.of(7, stride=2, padding=3).formula(224)
         '⌊(224 + 2·3 − 7) / 2⌋ + 1 = 112'
@@ -206,7 +206,7 @@ def _never_read(window: Window, input_size: int) -> tuple[int, ...]:
 
 
 def same_padding(kernel_size: int, *, dilation: int = 1) -> tuple[int, int]:
-    """Padding (before, after) that keeps the size at stride 1; an odd total puts one more cell after.
+    """Return the padding (before, after) that keeps the size at stride 1; an odd total puts one more cell after.
 
     >>> same_padding(3), same_padding(4), same_padding(3, dilation=4)
     ((1, 1), (1, 2), (4, 4))
@@ -216,7 +216,7 @@ def same_padding(kernel_size: int, *, dilation: int = 1) -> tuple[int, int]:
 
 
 def smallest_input(window: Window) -> int:
-    """The shortest axis, in positions, on which the window has a place.
+    """Return the shortest axis, in positions, on which the window has a place.
 
     >>> smallest_input(Window.of(7, stride=2, padding=3))
     1

@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Shape
 from convscope.errors import GeometryError
 from convscope.geometry.relation import (
     Concat,
@@ -40,7 +41,6 @@ from convscope.graph.uniform import spread_reshape
 
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]
-Shape = tuple[int, ...]
 
 
 class ReachWalk:
@@ -53,11 +53,11 @@ class ReachWalk:
         self._status: dict[int, Status] = {}
 
     def status(self, value: int) -> Status:
-        """The worst status met on the way to this value."""
+        """Return the worst status met on the way to this value."""
         return self._status.get(value, Status.EXACT)
 
     def of(self, value: int) -> npt.NDArray[np.float64]:
-        """The array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
+        """Return the array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
         shape = self.graph.shape(value)
         array = self._arrays.get(value)
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
@@ -76,7 +76,7 @@ class ReachWalk:
         return np.broadcast_to(np.asarray((array > 0).any(axis=others)), (size,))
 
     def map(self, value: int) -> npt.NDArray[np.float64]:
-        """The measure summed over samples and channels: (H, W) of (N, C, H, W)."""
+        """Return the measure summed over samples and channels: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).sum(axis=(0, 1)))
 
     def _add(self, value: int, array: Field, status: Status) -> None:
@@ -182,7 +182,7 @@ def _backward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape
 
 
 def _mixes_last(steps: tuple[RelationStep, ...]) -> tuple[RelationStep, ...]:
-    """The same relation with its mixes last, where all steps are along axes of their own and so may change places.
+    """Return the same relation with its mixes last, if all steps are along different axes and therefore commute.
 
     A mix over channels, undone first, leaves one channel to spread along the other axes where there were hundreds.
     """

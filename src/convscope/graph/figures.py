@@ -63,7 +63,7 @@ class Difference:
 
 
 def figures(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> Figures:
-    """The figures of a network."""
+    """Return the figures of a network."""
     shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
     batch = max(1, shape[0]) if shape else 1
     widest = widest_field(graph, layers)
@@ -91,7 +91,7 @@ def _image(graph: Graph) -> int:
 
 
 def widest_field(graph: Graph, layers: Sequence[Layer]) -> Layer | None:
-    """The first layer to have the largest exact, local receptive field of those on a way to the output."""
+    """Return the first layer to have the largest exact, local receptive field of those on a way to the output."""
     alive = alive_nodes(graph)
     best: tuple[list[int], Layer] | None = None
     for layer in layers:
@@ -115,7 +115,7 @@ def weighted_depth(graph: Graph) -> int:
 
 
 def differences(first: Sequence[Layer], second: Sequence[Layer]) -> tuple[Difference, ...]:
-    """Layers that only one has, or that have the same name and are not the same; in the order of the first."""
+    """Return the layers that only one has, or that differ under the same name, in the order of the first."""
     ours, theirs = ({layer.name: layer for layer in layers} for layers in (first, second))
     found = []
     for name, layer in ours.items():
@@ -127,5 +127,5 @@ def differences(first: Sequence[Layer], second: Sequence[Layer]) -> tuple[Differ
 
 
 def _what(layer: Layer) -> tuple[object, ...]:
-    """What a layer is by itself: that its receptive field has grown is the doing of layers before it."""
+    """Return a layer's own properties, without its receptive field, which depends on the layers before it."""
     return layer.op, layer.windows, layer.groups, layer.output_shape[1:], layer.parameters, layer.macs

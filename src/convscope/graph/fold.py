@@ -78,7 +78,7 @@ class _Item:
 
 
 def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> tuple[FoldedLine, ...]:
-    """The lines of the module tree.
+    """Return the lines of the module tree.
 
     Args:
         graph: the network.
@@ -114,7 +114,7 @@ def _grow(root: _Item, layers: Iterable[Layer], kinds: Mapping[str, str]) -> Non
 
 
 def _sign(item: _Item, signatures: dict[object, int]) -> int:
-    """Number an item by what it is, so that equal numbers mean alike; the item's own name does not count."""
+    """Return the number an item by what it is, so that equal numbers mean alike; the item's own name does not count."""
     layer = item.layer
     key: object
     if layer is not None:

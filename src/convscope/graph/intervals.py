@@ -81,20 +81,20 @@ Part = tuple[AxisReach, Concat | None]
 
 
 def nothing(rank: int, status: Status) -> AxisReach:
-    """The reach of a value of this rank that reads nothing, or of which nothing is known."""
+    """Return the reach of a value of this rank that reads nothing, or of which nothing is known."""
     empty = (np.full((1,) * rank, _EMPTY_LO), np.full((1,) * rank, _EMPTY_HI))
     return AxisReach(empty, None, None, frozenset(), status)
 
 
 def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
-    """The reach of a source along one of its own axes: every position is itself."""
+    """Return the reach of a source along one of its own axes: every position is itself."""
     positions = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
     interval = (positions, positions)
     return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT, rising=True)
 
 
 def walk(field: AxisReach, steps: tuple[RelationStep, ...], shape: tuple[int, ...]) -> AxisReach:
-    """The reach after some steps, from a value of this shape."""
+    """Return the reach after some steps, from a value of this shape."""
     for step in steps:
         field = _advance(field, step, shape)
         shape = shape_after(step, shape)
@@ -158,7 +158,7 @@ def _tap(field: AxisReach, axis: int, table: TapTable) -> AxisReach:
 
 
 def _pick(interval: Interval, axis: int, table: TapTable, rising: bool) -> Interval:
-    """First and last over the taps that lie inside."""
+    """Return the first and last over the taps that lie inside."""
     lo, hi = interval
     if lo.shape[axis] == 1:
         if table.never_empty:
@@ -186,7 +186,7 @@ def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Po
 def _pick_endless(
     interval: Interval, lattice: Lattice, table: TapTable, rising: bool
 ) -> tuple[Interval | None, Lattice | None]:
-    """The same where taps may lie beyond the ends: there the field goes on along its lattice."""
+    """Return the same where taps may lie beyond the ends: there the field goes on along its lattice."""
     if table.pace is None or lattice.period > table.input_size:
         return None, None
     out_positions, in_positions = table.pace
@@ -205,7 +205,7 @@ def _pick_endless(
 
 @lru_cache(maxsize=4096)
 def _beyond(table: TapTable, period: int) -> tuple[Positions, Positions]:
-    """Taps brought inside by whole periods: (index, periods to add); no tap is one past the end."""
+    """Return the taps brought inside by whole periods: (index, periods to add); no tap is one past the end."""
     positions = table.positions if table.endless is None else table.endless
     size = table.input_size
     turns = np.where(positions < 0, positions // period, 0) + np.where(
@@ -270,7 +270,7 @@ def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
 def _relattice(
     lattice: Lattice, old: tuple[int, ...], before: range, new: tuple[int, ...], after: range
 ) -> Lattice | None:
-    """The lattice after a block of axes is split or merged; it lives on only along the block's leading axis."""
+    """Return the lattice after a block of axes is split or merged; it lives on only along the block's leading axis."""
     if any(old[axis] > 1 for axis in before if axis < lattice.axis) or not after:
         return None
     leading = next((axis for axis in after if new[axis] > 1), after[0])
@@ -284,7 +284,7 @@ def _relattice(
 
 
 def union(parts: Sequence[Part]) -> AxisReach:
-    """What several branches reach together; parts of a concatenation keep to their place."""
+    """Return the union of the intervals of several branches; parts of a concatenation keep their positions."""
     first, place = parts[0]
     if len(parts) == 1 and place is None:
         return first
@@ -299,7 +299,7 @@ def union(parts: Sequence[Part]) -> AxisReach:
 
 
 def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Concat | None]) -> Lattice | None:
-    """One lattice for all branches: the same pixels per position along the same axis, else none."""
+    """Return one lattice for all branches: the same pixels per position along the same axis, else none."""
     first = lattices[0]
     if first is None or any(place and place.axis == first.axis for place in places):
         return None
@@ -345,5 +345,5 @@ def _lay(placed: Sequence[tuple[Interval, Concat]]) -> Interval:
 
 
 def _tiles(placed: Sequence[tuple[Interval, Concat]]) -> bool:
-    """Whether the parts cover the whole axis."""
+    """Return whether the parts cover the whole axis."""
     return sum(place.length for _, place in placed) >= placed[0][1].size

@@ -19,7 +19,7 @@ VERSION = 1
 
 
 def graph_to_dict(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> dict[str, Json]:
-    """The network, its layers and its warnings as JSON's types.
+    """Return the network, its layers and its warnings as JSON's types.
 
     Sizes are in elements, receptive fields in input pixels, costs as the network ran: for one sample unless it was
     given more. What is not known is null.
@@ -61,7 +61,7 @@ def graph_to_dict(graph: Graph, layers: Sequence[Layer], warnings: Sequence[Desi
 
 
 def spatial_inputs(graph: Graph) -> tuple[int, ...]:
-    """The inputs that have spatial axes: those against which receptive fields are given."""
+    """Return the inputs that have spatial axes: those against which receptive fields are given."""
     return tuple(value for value in graph.inputs if len(graph.shape(value)) > 2)
 
 
@@ -118,7 +118,7 @@ def _field(along: Sequence[ReceptiveField]) -> Json:
 
 
 def number(value: Fraction | None) -> Json:
-    """A stride as a number: a whole number where it is one: a stride of 2 is 2, that of an upsampled map 0.5."""
+    """Return a stride as a number: a whole number where it is one: a stride of 2 is 2, that of an upsampled map 0.5."""
     if value is None:
         return None
     return value.numerator if value.denominator == 1 else float(value)

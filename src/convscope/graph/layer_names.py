@@ -195,7 +195,7 @@ def _groups(graph: Graph, kinds: Mapping[str, str]) -> Iterable[tuple[tuple[Node
 
 
 def _split(nodes: tuple[Node, ...], leaf: bool, kind: str) -> Iterator[tuple[tuple[Node, ...], Node, bool]]:
-    """A leaf module's call is one layer if one of its operations computes; else every operation is."""
+    """Yield a leaf module's call is one layer if one of its operations computes; else every operation is."""
     computing = [node for node in nodes if node.op not in MOVES]
     if leaf and nodes[0].module and (len(computing) <= 1 or kind in COMPOSITES):
         yield nodes, computing[0] if computing else nodes[-1], True
@@ -206,7 +206,7 @@ def _split(nodes: tuple[Node, ...], leaf: bool, kind: str) -> Iterator[tuple[tup
 
 
 def _output(graph: Graph, nodes: Sequence[Node], main: Node) -> int:
-    """The layer's output: of one computing operation its first output, brought to its shape by those after it.
+    """Return the layer's output: of one computing operation its first output, brought to its shape by those after it.
 
     The last operation will not do: a `MaxPool1d` squeezes its maxima first and their indices last.
     """

@@ -75,7 +75,7 @@ class TrainingBytes:
 
 
 def forward_memory(graph: Graph) -> ForwardMemory:
-    """Peak memory of a forward pass: a tensor lives from the operation that makes it to the last one that reads it.
+    """Return the peak memory of a forward pass; a tensor is alive from the operation that makes it to its last reader.
 
     In-place operations and views take no memory of their own; inputs and outputs stay with the caller.
     """
@@ -87,7 +87,7 @@ def forward_memory(graph: Graph) -> ForwardMemory:
 
 
 def saved_bytes(graph: Graph) -> dict[int, int]:
-    """Bytes that each node makes autograd keep, by node; memory that several keep counts for the first.
+    """Return the bytes that each node makes autograd keep, by node; memory that several keep counts for the first.
 
     The graph must have been captured with gradients. Weights and buffers are no extra memory.
     """
@@ -125,7 +125,7 @@ class TrainingMemory(Documented):
         self._small, self._large = small, large
 
     def at(self, batch_size: int, *, optimizer: OptimizerKind = "sgd") -> TrainingBytes:
-        """Bytes of one training step on this many samples."""
+        """Return the bytes of one training step on this many samples."""
         small, large = self._figures(self._small), self._figures(self._large)
         share = (batch_size - _batch(self._small)) / (_batch(self._large) - _batch(self._small))
         saved, moments = (a + (b - a) * share for a, b in zip(small, large, strict=True))
@@ -203,13 +203,13 @@ class TrainingMemory(Documented):
         return form
 
     def saved_per_sample(self) -> dict[int, int]:
-        """Bytes that each node of `graph` makes autograd keep for every sample more."""
+        """Return the bytes that each node of `graph` makes autograd keep for every sample more."""
         small, large = saved_bytes(self._small), saved_bytes(self._large)
         more = _batch(self._large) - _batch(self._small)
         return {node: (kept - small.get(node, 0)) // more for node, kept in large.items()}
 
     def largest_batch(self, limit_bytes: int, *, optimizer: OptimizerKind = "sgd") -> int:
-        """The most samples whose training step takes no more than this; 0 when not even one does."""
+        """Return the most samples whose training step takes no more than this; 0 when not even one does."""
 
         def fits(batch_size: int) -> bool:
             return self.at(batch_size, optimizer=optimizer).total <= limit_bytes
@@ -225,7 +225,7 @@ class TrainingMemory(Documented):
         return low
 
     def _figures(self, graph: Graph) -> tuple[_Bytes, _Bytes]:
-        """Bytes saved by the end of the forward pass; bytes alive at each moment, forward and then backward."""
+        """Return the bytes saved by the end of the forward pass, and those alive at each step of both passes."""
         owners = _storages(graph)
         first_saver = _first_savers(graph, owners)
         saved = np.float64(sum(owners[s].spec.bytes for s in first_saver))
@@ -251,7 +251,7 @@ def _batch(graph: Graph) -> int:
 
 
 def _storages(graph: Graph) -> dict[int, Value]:
-    """Each memory of inputs and activations with the value that it was made for; weights and constants left out."""
+    """Return each storage with the value that it was made for, without weights and constants."""
     owners: dict[int, Value] = {}
     outside: set[int] = set()
     for value in graph.values:
@@ -265,7 +265,7 @@ def _storages(graph: Graph) -> dict[int, Value]:
 
 
 def _last_reads(graph: Graph) -> dict[int, int]:
-    """The last node that reads each memory; what the caller holds is read after the last node."""
+    """Return the last node that reads each memory; what the caller holds is read after the last node."""
     last = {value.storage: -1 if value.producer is None else value.producer for value in graph.values}
     for node in graph.nodes:
         for value in (*node.inputs, *node.outputs):
@@ -276,7 +276,7 @@ def _last_reads(graph: Graph) -> dict[int, int]:
 
 
 def _spans(count: int, spans: Iterable[tuple[int, int, int]]) -> _Bytes:
-    """Bytes alive at each of `count` moments from (first moment, last moment, bytes), both ends included."""
+    """Return the bytes alive at each of `count` moments from (first moment, last moment, bytes), both ends included."""
     change = np.zeros(count + 1)
     for first, last, size in spans:
         change[max(first, 0)] += size
@@ -324,7 +324,7 @@ def _saved_storages(graph: Graph, node: Node) -> Sequence[int]:
 
 
 def _first_savers(graph: Graph, owners: dict[int, Value]) -> dict[int, int]:
-    """The first node that saves each memory."""
+    """Return the first node that saves each memory."""
     first: dict[int, int] = {}
     for node in graph.nodes:
         for storage in _saved_storages(graph, node):

@@ -34,11 +34,11 @@ class Reaches:
         self._fields: list[dict[Source, AxisReach]] = [{} for _ in graph.values]
 
     def of(self, value: int, source: Source | None = None) -> AxisReach | None:
-        """The reach of a value along a source axis (the first one unless given); None where it depends on nothing."""
+        """Return the reach of a value along a source axis, by default the first; None if it depends on nothing."""
         return self._fields[value].get(source or self.sources[0])
 
     def axes_of(self, value: int) -> dict[Source, AxisReach]:
-        """The reach of a value along every source axis that it depends on."""
+        """Return the reach of a value along every source axis that it depends on."""
         return dict(self._fields[value])
 
     def _visit(self, node: Node) -> None:

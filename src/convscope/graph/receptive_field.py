@@ -56,7 +56,7 @@ UNKNOWN = ReceptiveField(None, None, None, (), Status.UNKNOWN, False)
 
 
 def summarise(reach: AxisReach | None) -> ReceptiveField | None:
-    """Size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
+    """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
     if reach is None:
         return None
     if reach.status is Status.UNKNOWN:
@@ -74,7 +74,7 @@ def summarise(reach: AxisReach | None) -> ReceptiveField | None:
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
-    """The receptive fields of every value, by value and source axis; values that depend on no pixel have none.
+    """Return the receptive fields of every value, by value and source axis; values that depend on no pixel have none.
 
     Activations and normalisations pass their input's field on unchanged, so most are computed once and shared.
     """
@@ -105,7 +105,7 @@ def _first_position(reach: AxisReach) -> int | None:
 
 
 def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = False) -> tuple[int, int] | None:
-    """First and last source position that one position of the value depends on; None when it depends on none.
+    """Return the first and last source position that a position of the value depends on, or None if there is none.
 
     Args:
         reach: the value's reach along one source axis.
@@ -121,7 +121,7 @@ def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = Fal
 
 
 def channel_blocks(reach: AxisReach, channels: int, *, axis: int = 1) -> tuple[ChannelBlock, ...]:
-    """Runs of channels with the same field: the branches of an Inception block stay apart.
+    """Return runs of channels with the same field, such as the branches of an Inception block.
 
     Args:
         reach: the value's reach along one source axis.

@@ -192,7 +192,7 @@ class Graph:
     constants: Mapping[int, npt.NDArray[np.generic]] = field(default_factory=dict)
 
     def shape(self, value: int) -> tuple[int, ...]:
-        """The shape of a value."""
+        """Return the shape of a value."""
         return self.values[value].spec.shape
 
     @cached_property
@@ -205,7 +205,7 @@ class Graph:
         return {value: tuple(nodes) for value, nodes in readers.items()}
 
     def nodes_of(self, module: str) -> Iterator[Node]:
-        """The operations that ran inside a module, submodules included, in order."""
+        """Return the operations that ran inside a module, submodules included, in order."""
         prefix = f"{module}." if module else ""
         return (n for n in self.nodes if n.module == module or n.module.startswith(prefix))
 

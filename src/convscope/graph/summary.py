@@ -65,12 +65,12 @@ class Layer:
     fields: Mapping[Source, ReceptiveField]
 
     def field_along(self, source: int) -> tuple[ReceptiveField, ...]:
-        """The receptive fields along the spatial axes of one input, in the order of its axes; empty without one."""
+        """Return the receptive fields along the spatial axes of one input, in order; empty without one."""
         return tuple(self.fields[key] for key in sorted(self.fields) if key[0] == source)
 
 
 def summarise_layers(graph: Graph, fields: Sequence[Mapping[Source, ReceptiveField]]) -> tuple[Layer, ...]:
-    """The layers of a graph.
+    """Return the layers of a graph.
 
     Args:
         graph: a captured network.
@@ -103,11 +103,11 @@ class _Ledger:
                 self.behind.update(dict.fromkeys(node.outputs, behind))
 
     def used_by(self, nodes: Iterable[Node]) -> frozenset[int]:
-        """Parameters that stand behind the nodes' inputs."""
+        """Return the parameters that stand behind the nodes' inputs."""
         return frozenset[int]().union(*(self.behind.get(v, frozenset()) for node in nodes for v in node.inputs))
 
     def new_bytes(self, nodes: Iterable[Node]) -> int:
-        """Bytes of the nodes' outputs that live in memory not seen before."""
+        """Return the bytes of the nodes' outputs that live in memory not seen before."""
         total = 0
         for node in nodes:
             for output in node.outputs:

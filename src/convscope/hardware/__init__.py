@@ -1,1 +1,1 @@
-"""What machine this is, what its memory is taken like, and which device trains."""
+"""The machine, its memory allocator, and the device that trains."""

@@ -41,7 +41,7 @@ LARGEST_PAD = 256 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """What became of the two settings: whether each is in force, and why it is or is not, in a few words."""
+    """The state of the two settings: whether each is in force, and the reason."""
 
     kept: bool
     kept_because: str
@@ -72,7 +72,7 @@ def prepare_memory() -> Allocation:
 
 
 def huge_pages_taken(address: int) -> bool | None:
-    """Whether the memory around an address lies in huge pages; None where the system does not say."""
+    """Return whether the memory around an address lies in huge pages; None where the system does not say."""
     try:
         lines = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -13,7 +13,7 @@ from convscope.report.units import plural
 
 
 def usable_device(name: str) -> str:
-    """The device of that name, or the best there is for "auto"; raises RunError where it is not there."""
+    """Return the device of that name, or the best there is for "auto"; raises RunError where it is not there."""
     if name == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name not in (known := choices("device")):
@@ -26,12 +26,12 @@ def usable_device(name: str) -> str:
 
 
 def has_tf32(device: str) -> bool:
-    """Whether a device computes tf32: NVIDIA's GPUs from Ampere on do."""
+    """Return whether a device computes tf32: NVIDIA's GPUs from Ampere on do."""
     return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bf16 in hardware; where torch can't tell, no."""
+    """Return whether the device multiplies bf16 in hardware; where torch can't tell, no."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     tell = getattr(torch.cpu, "get_capabilities", None)

@@ -1,4 +1,4 @@
-"""What machine this is: processor, cores, memory and its limits. Read from the system, without torch.
+"""The machine: processor, cores, memory and its limits. Read from the system, without torch.
 
 Whatever a system does not tell is None, and is never guessed.
 """
@@ -37,7 +37,7 @@ class Machine:
 
 
 def this_machine(root: Path = Path("/")) -> Machine:
-    """The machine that this process runs on; `root` is where /proc and /sys are."""
+    """Return the machine that this process runs on; `root` is where /proc and /sys are."""
     described = _processor_lines(root)
     fallback = platform.processor() or platform.machine() or "unknown"
     names = (described.get(key, "") for key in ("model name", "Model", "Hardware"))
@@ -51,18 +51,18 @@ def this_machine(root: Path = Path("/")) -> Machine:
 
 
 def processors() -> int:
-    """Logical processors that this process may run on."""
+    """Return the logical processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that can be taken now without swapping or being killed: the machine's, or what its group leaves."""
+    """Return the bytes available without swapping or being killed, on the machine or in its control group."""
     free = _meminfo(root).get("MemAvailable")
     return _least(free, *(max(0, limit - used) for limit, used in _memory_groups(root)))
 
 
 def huge_pages(root: Path = Path("/")) -> str | None:
-    """The system's policy for transparent huge pages: always, madvise or never; None where it has none.
+    """Return the system's policy for transparent huge pages: always, madvise or never; None where it has none.
 
     >>> huge_pages(Path("/nowhere")) is None
     True
@@ -72,7 +72,7 @@ def huge_pages(root: Path = Path("/")) -> str | None:
 
 
 def load_of_others() -> float | None:
-    """Processes that wanted to run, on average over the last minute; None where the system does not say."""
+    """Return the load average of the last minute; None if the system does not report it."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
@@ -80,7 +80,7 @@ def load_of_others() -> float | None:
 
 
 def _cores(root: Path) -> int:
-    """Physical cores among those that this process may run on, or fewer where its group gets a share of the time."""
+    """Return the physical cores that this process may run on, fewer if its control group has a CPU quota."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     topology = root / "sys/devices/system/cpu"
     siblings = {_text(topology / f"cpu{number}/topology/thread_siblings_list") or str(number) for number in allowed}
@@ -117,7 +117,7 @@ def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of this process's control group and of those around it; `controller` "" is the second version's."""
+    """Yield the folders of this process's control group and its parents; `controller` "" is that of version 2."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
@@ -134,7 +134,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _processor_lines(root: Path) -> dict[str, str]:
-    """The first processor's entries of /proc/cpuinfo."""
+    """Return the first processor's entries of /proc/cpuinfo."""
     lines = (line.partition(":")[::2] for line in _text(root / "proc/cpuinfo").splitlines() if ":" in line)
     found: dict[str, str] = {}
     for key, value in lines:
@@ -152,7 +152,7 @@ def _total_memory(root: Path) -> int | None:
 
 
 def _meminfo(root: Path) -> dict[str, int]:
-    """The entries of /proc/meminfo, in bytes."""
+    """Return the entries of /proc/meminfo, in bytes."""
     entries = (line.split() for line in _text(root / "proc/meminfo").splitlines())
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in entries if len(words) > 1 and words[1].isdigit()}
 

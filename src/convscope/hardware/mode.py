@@ -1,4 +1,4 @@
-"""How a training step is computed: arithmetic, layout in memory, compiled or not, threads. What, but not how well.
+"""How a training step is computed: arithmetic, layout in memory, compiled or not, threads.
 
 The weights are float32 in every mode, and so is what the optimizer does with them.
 """
@@ -56,7 +56,7 @@ class ComputeMode:
                 filters.data = filters.data.contiguous(memory_format=self.layout)
 
     def forward_of(self, network: nn.Module) -> ForwardPass:
-        """The network's forward pass in this mode, on a batch of any layout; the weights stay the network's own.
+        """Return the network's forward pass in this mode, on a batch of any layout, with the network's own weights.
 
         The network itself stays as it is, so measuring and saving it know nothing of a compiler.
         """
@@ -74,7 +74,7 @@ class ComputeMode:
 
 @contextmanager
 def computing(mode: ComputeMode, device: str) -> Iterator[None]:
-    """The mode's threads and the arithmetic of a GPU's float32 inside; as they were after."""
+    """Set the mode's threads and the GPU's float32 arithmetic inside the block, and restore them after."""
     threads = torch.get_num_threads()
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]

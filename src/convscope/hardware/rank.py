@@ -1,4 +1,4 @@
-"""Where this process stands among the processes of one training, as torchrun tells it. No torch is imported."""
+"""The rank of this process in a distributed training, from torchrun's environment. No torch is imported."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Rank:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Rank:
-        """The place that the environment's variables tell; the only one where they tell of none.
+        """Return the rank given by torchrun's environment variables; without them, the only rank.
 
         Raises:
             RunError: some of the variables are missing, or are not numbers that go together.

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.capture.load import load
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
-from convscope.interpret.execution.torch_executor import Array, TorchExecutor, as_array
+from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.nets.modules import preserved_rng
 from convscope.report.table import Column, Row, Table, table_text
 
@@ -87,11 +88,11 @@ class Audit:
     notes: tuple[str, ...]
 
     def worst(self, mode: str) -> LayerError:
-        """The layer with the largest error of its own in a mode."""
+        """Return the layer with the largest error of its own in a mode."""
         return max(self.layers, key=lambda layer: layer.own[mode])
 
     def to_dict(self) -> dict[str, Any]:
-        """The audit as JSON can hold it."""
+        """Return the audit as JSON can hold it."""
         return {
             "model": self.name,
             "input_shape": list(self.input_shape),
@@ -106,7 +107,7 @@ class Audit:
         }  # fmt: skip
 
     def table(self) -> Table:
-        """A line per layer."""
+        """Return a line per layer."""
         columns = [Column("layer"), Column("operation")]
         columns += [Column(f"{mode.name}: own", numeric=True) for mode in MODES]
         columns += [Column(f"{mode.name}: so far", numeric=True) for mode in MODES]
@@ -122,7 +123,7 @@ class Audit:
         return Table(tuple(columns), tuple(rows), f"{self.name}: relative error of each layer against NumPy in float64")
 
     def summary(self) -> list[str]:
-        """What to take from the table, in sentences."""
+        """Return the conclusions from the table, as sentences."""
         lines = [f"NumPy and torch agree in float64 to {self.agreement:.0e}."]
         last = self.layers[-1]
         for mode in MODES:
@@ -140,7 +141,7 @@ class Audit:
 
 
 def kept(error: float) -> str:
-    """Decimal digits that a relative error leaves.
+    """Return the decimal digits that a relative error leaves.
 
     >>> kept(3.2e-7), kept(0.0)
     ('6.5', 'all')
@@ -243,7 +244,7 @@ def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> Non
 
 
 def _alone(node: Node, executor: TorchExecutor, exact: TorchExecutor, mode: AuditMode) -> Array:
-    """The node in a mode, on the exact inputs rounded to the mode's type; weights are as the mode has them."""
+    """Return the node in a mode, on the exact inputs rounded to the mode's type; weights are as the mode has them."""
     given = {}
     for value in node.inputs:
         if executor.graph.values[value].kind in ("activation", "input"):

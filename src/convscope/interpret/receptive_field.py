@@ -81,7 +81,7 @@ class CellField:
         return int(np.searchsorted(np.cumsum(ordered), 0.5 * ordered.sum()) + 1) if ordered.sum() > 0 else 0
 
     def to_dict(self) -> dict[str, Json]:
-        """The numbers as JSON: spans per axis, counts, status; the mask as rows of 0 and 1."""
+        """Return the numbers as JSON: spans per axis, counts, status; the mask as rows of 0 and 1."""
         spans: list[Json] = [list(span) if span else None for span in self.spans]
         endless: list[Json] = [list(span) if span else None for span in self.endless]
         mask: Json = self.mask.astype(int).tolist()
@@ -102,7 +102,7 @@ class CellField:
         }
 
     def drawing(self) -> Drawing:
-        """The source, each position as dark as its share, framed where it is read: an axis, an image, or slices."""
+        """Draw the source, each position shaded by its share and framed if it is read: axis, image, or slices."""
         title = f"what {self.layer}, {self._where()}, sees of {self.source}"
         are = "is" if self.read == 1 else "are"
         read = f"{units.plural(self.read, 'position')} {are} read"
@@ -165,7 +165,7 @@ class CellField:
         return lines
 
     def shades(self, *, widest: int = 48) -> list[str]:
-        """The share as rows of shaded blocks, no wider than a terminal; of a volume a few slices, each by its depth."""
+        """Return the share as rows of shaded blocks for the terminal; for a volume, a few slices."""
         largest = float(self.share.max())
         if largest <= 0:
             return []
@@ -179,7 +179,7 @@ class CellField:
 
 
 def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
-    """A plane summed over the blocks that a character stands for, each twice as high as it is wide."""
+    """Return a plane summed over the blocks that a character stands for, each twice as high as it is wide."""
     step = max(1, -(-plane.shape[1] // widest))
     rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
     padded = np.zeros((rows * 2 * step, columns * step))
@@ -201,7 +201,7 @@ def receptive_field(
     channel: int | None = None,
     source: str | None = None,
 ) -> CellField:
-    """The receptive field of one cell of a layer's output.
+    """Return the receptive field of one cell of a layer's output.
 
     Args:
         inspection: what `convscope.inspect` returned.

@@ -11,8 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from convscope.nets.layers import in_order
-from convscope.nets.stems import takes_small_stem
+from convscope.nets.layers import in_order, takes_small_stem
 
 STAGES = {
     "densenet121": (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
+
+# ImageNet's stems divide a side by 4 before the first block; below this many pixels hardly any map would be left.
+SMALL_IMAGE = 64
 
 
 def in_order(layers: Mapping[str, nn.Module]) -> nn.Sequential:
@@ -79,3 +82,12 @@ class SqueezeExcitation(nn.Module):
         """Scale each channel of each sample by its gate."""
         scaled: torch.Tensor = x * self.gate(self.fc2(self.relu(self.fc1(self.avgpool(x)))))
         return scaled
+
+
+def takes_small_stem(stem: str, image_size: Sequence[int]) -> bool:
+    """Return whether `stem` ("auto", "imagenet" or "small") is the small one for images of this size, in pixels.
+
+    >>> takes_small_stem("auto", (32, 32)), takes_small_stem("auto", (64, 64)), takes_small_stem("small", (224, 224))
+    (True, False, True)
+    """
+    return stem == "small" or (stem == "auto" and min(image_size) < SMALL_IMAGE)

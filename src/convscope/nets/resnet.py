@@ -11,8 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from convscope.nets.layers import kaiming_fan_out
-from convscope.nets.stems import takes_small_stem
+from convscope.nets.layers import kaiming_fan_out, takes_small_stem
 
 STAGES = {
     "resnet18 resnet34": (

@@ -11,9 +11,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from convscope.nets.layers import SqueezeExcitation, in_order, kaiming_fan_out
+from convscope.nets.layers import SqueezeExcitation, in_order, kaiming_fan_out, takes_small_stem
 from convscope.nets.resnet import BLOCKS, WIDTHS
-from convscope.nets.stems import takes_small_stem
 
 STAGES = {
     "seresnet50": (

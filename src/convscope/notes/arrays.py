@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.notes.claim import ClaimValue
 from convscope.reference.convolution import convolve, convolve_backward, true_convolve
 from convscope.reference.edges import BRIGHT_LEFT, VERTICAL, edge_map
 from convscope.reference.pooling import max_pool
-from convscope.reference.sliding import Array
 
 NO_WHOLE_NUMBER = "no whole number"
 SPOT = np.array([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]])

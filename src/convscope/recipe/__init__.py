@@ -1,1 +1,1 @@
-"""What a run is told: each setting, all of them, and the named recipes."""
+"""The recipe of a run: its settings, the presets and the TOML form."""

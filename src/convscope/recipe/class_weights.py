@@ -14,7 +14,7 @@ LEAST_WEIGHT, LARGEST_WEIGHT = 1e-12, 1e12
 
 
 def parse_class_weights(text: str) -> dict[str, float]:
-    """The weights by class of "cat=2,dog=0.5"; nothing for "none" and "balanced"; raises RunError.
+    """Return the weights by class of "cat=2,dog=0.5"; nothing for "none" and "balanced"; raises RunError.
 
     >>> parse_class_weights("cat=2,dog=0.5"), parse_class_weights("balanced")
     ({'cat': 2.0, 'dog': 0.5}, {})
@@ -57,7 +57,7 @@ def require_known(text: str, classes: Sequence[str]) -> None:
 def class_weights(
     text: str, *, classes: Sequence[str], counts: Sequence[int], images: int, multi_label: bool = False
 ) -> tuple[float, ...] | None:
-    """A weight for each class in order, or None where all count alike; a class that is not named has weight 1.
+    """Return a weight for each class in order, or None without class weights; a class that is not named has weight 1.
 
     Balanced, every class weighs as much in all: N / (classes · images of the class), as scikit-learn's
     `compute_class_weight`. With several labels an image each class is balanced against its own absence, which is

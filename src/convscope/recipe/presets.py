@@ -16,7 +16,7 @@ from convscope.recipe.setting import AUTO, SettingValue
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingBudget:
-    """How much is shown at a time and in all, by the number of training images.
+    """The batch size and the number of epochs, by the number of training images.
 
     Args:
         images_in_all: about so many are shown over the whole run: a small set is looked at more often.
@@ -29,18 +29,18 @@ class TrainingBudget:
     batch_sizes: tuple[tuple[int, int], ...]
 
     def epochs_for(self, images: int) -> int:
-        """How many epochs so many training images get."""
+        """Return the number of epochs for a number of training images."""
         fewest, most = self.epochs
         return min(most, max(fewest, -(-self.images_in_all // images)))
 
     def batch_size_for(self, images: int) -> int:
-        """How many images a step takes."""
+        """Return the batch size for a number of training images."""
         return next(size for least, size in self.batch_sizes if images >= least)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a named recipe takes: settings by name, and its dose."""
+    """A preset: settings by name, and its training budget."""
 
     settings: Mapping[str, SettingValue]
     budget: TrainingBudget
@@ -125,7 +125,7 @@ MODEL_INSTEAD = {("classic", "cifarnet"): "alexnet-mini"}
 
 
 def table(name: str, model: str) -> Preset:
-    """What the recipe of that name takes for a network.
+    """Return the preset of that name for a network.
 
     >>> table("fast", "resnet18").settings["schedule"], table("fast", "cifarnet").settings["schedule"]
     ('one-cycle', 'triangular')
@@ -136,7 +136,7 @@ def table(name: str, model: str) -> Preset:
 
 
 def completed(recipe: Recipe, model: str, loss: str) -> Recipe:
-    """The recipe with what its table says in the place of "auto"; what the table leaves open stays at auto."""
+    """Return the recipe with the preset's values in place of "auto"; settings without one stay at auto."""
     given = recipe.to_dict()
     of_table = table(recipe.preset, model).settings
     taken = {name: value for name, value in of_table.items() if given[name] == AUTO}

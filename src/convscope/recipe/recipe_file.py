@@ -19,7 +19,7 @@ OLDER = "if an older convscope wrote it, train again, or use that version"
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Every setting as TOML, with the line that explains it above it.
+    """Return every setting as TOML, with the line that explains it above it.
 
     >>> print(to_toml(Recipe(epochs=3)).split("# passes")[1].splitlines()[1])
     epochs = 3

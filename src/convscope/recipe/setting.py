@@ -54,7 +54,7 @@ def setting(
 
 @dataclass(frozen=True)
 class Kinds:
-    """What a setting may be: one plain type (bool, int, float or str), and words."""
+    """The values that a setting may have: one plain type (bool, int, float or str), and words."""
 
     type: type[Any]
     words: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Floor 1: the operations of a CNN in NumPy, forward and backward together, to learn from and to check against.
+"""The operations of a CNN in NumPy, forward and backward together, to learn from and to check against.
 
 One idea a file. Every `name` has its `name_backward(grad_output, *inputs) -> gradients in the inputs' order`;
 arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in as float32 comes out as float32.

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from convscope.reference.sliding import Array
+from convscope.arrays import Array
 
 
 def relu(x: Array) -> Array:
-    """`max(x, 0)`.
+    """Return `max(x, 0)`.
 
     >>> relu(np.array([-2., 0, 3]))
     array([0., 0., 3.])
@@ -22,7 +22,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `relu`: passes where `x > 0`; a unit that is never positive is dead, nothing passes.
+    """Return the gradient of `relu`: passes where `x > 0`, and is 0 elsewhere.
 
     >>> relu_backward(np.array([1., 1, 1]), np.array([-0.01, 0, 3]))
     array([0., 0., 1.])
@@ -31,7 +31,7 @@ def relu_backward(grad_output: Array, x: Array) -> Array:
 
 
 def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
-    """`x` where positive, `slope · x` elsewhere: never quite dead.
+    """Return `x` where positive, `slope · x` elsewhere.
 
     >>> leaky_relu(np.array([-2., 3]))
     array([-0.02,  3.  ])
@@ -40,7 +40,7 @@ def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
 
 
 def leaky_relu_backward(grad_output: Array, x: Array, *, slope: float = 0.01) -> Array:
-    """Gradient of `leaky_relu`.
+    """Return the gradient of `leaky_relu`.
 
     >>> leaky_relu_backward(np.array([1., 1]), np.array([-2., 3]))
     array([0.01, 1.  ])
@@ -49,7 +49,7 @@ def leaky_relu_backward(grad_output: Array, x: Array, *, slope: float = 0.01) ->
 
 
 def sigmoid(x: Array) -> Array:
-    """`1 / (1 + e^-x)`, computed so that no exponential overflows.
+    """Return `1 / (1 + e^-x)`, computed so that no exponential overflows.
 
     >>> sigmoid(np.array([0., 5])).round(3)
     array([0.5  , 0.993])
@@ -60,7 +60,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def sigmoid_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `sigmoid`: `s (1 - s)`, at most a quarter; at 5 it has nearly vanished.
+    """Return the gradient of `sigmoid`: `s (1 - s)`, at most a quarter; at 5 it has nearly vanished.
 
     >>> sigmoid_backward(np.array([1., 1]), np.array([0., 5])).round(4)
     array([0.25  , 0.0066])
@@ -69,7 +69,7 @@ def sigmoid_backward(grad_output: Array, x: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
-    """The hyperbolic tangent.
+    """Return the hyperbolic tangent.
 
     >>> tanh(np.array([0.]))
     array([0.])
@@ -78,7 +78,7 @@ def tanh(x: Array) -> Array:
 
 
 def tanh_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `tanh`: `1 - tanh²`, written as `sech²` so that no digits cancel.
+    """Return the gradient of `tanh`: `1 - tanh²`, written as `sech²` so that no digits cancel.
 
     >>> tanh_backward(np.array([1., 1]), np.array([0., 3])).round(4)
     array([1.    , 0.0099])
@@ -89,7 +89,7 @@ def tanh_backward(grad_output: Array, x: Array) -> Array:
 
 
 def gelu(x: Array, *, approximate: bool = False) -> Array:
-    """`x · Φ(x)`, the input times the chance that a normal variable lies below it; or its tanh approximation.
+    """Return `x · Φ(x)`, the input times the chance that a normal variable lies below it; or its tanh approximation.
 
     >>> gelu(np.array([-1., 0, 1])).round(4)
     array([-0.1587,  0.    ,  0.8413])
@@ -101,7 +101,7 @@ def gelu(x: Array, *, approximate: bool = False) -> Array:
 
 
 def gelu_backward(grad_output: Array, x: Array, *, approximate: bool = False) -> Array:
-    """Gradient of `gelu`: `Φ(x) + x φ(x)`.
+    """Return the gradient of `gelu`: `Φ(x) + x φ(x)`.
 
     >>> gelu_backward(np.array([1.]), np.array([0.]))
     array([0.5])
@@ -115,7 +115,7 @@ def gelu_backward(grad_output: Array, x: Array, *, approximate: bool = False) ->
 
 
 def silu(x: Array) -> Array:
-    """`x · sigmoid(x)`.
+    """Return `x · sigmoid(x)`.
 
     >>> silu(np.array([0., 1])).round(4)
     array([0.    , 0.7311])
@@ -124,7 +124,7 @@ def silu(x: Array) -> Array:
 
 
 def silu_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `silu`: `s + x s (1 - s)`.
+    """Return the gradient of `silu`: `s + x s (1 - s)`.
 
     >>> silu_backward(np.array([1.]), np.array([0.]))
     array([0.5])
@@ -134,7 +134,7 @@ def silu_backward(grad_output: Array, x: Array) -> Array:
 
 
 def softmax(x: Array, *, axis: int = -1) -> Array:
-    """`e^x` over its sum along `axis`: positive, and sums to one. Taking the maximum off first changes nothing.
+    """Return `e^x` over its sum along `axis`; the maximum is subtracted first, so that nothing overflows.
 
     >>> softmax(np.array([1000., 1000, 0]))
     array([0.5, 0.5, 0. ])
@@ -145,7 +145,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
 
 
 def softmax_backward(grad_output: Array, x: Array, *, axis: int = -1) -> Array:
-    """Gradient of `softmax`: `p (g - Σ g p)`.
+    """Return the gradient of `softmax`: `p (g - Σ g p)`.
 
     >>> softmax_backward(np.array([1., 0]), np.array([0., 0]))
     array([ 0.25, -0.25])
@@ -156,7 +156,7 @@ def softmax_backward(grad_output: Array, x: Array, *, axis: int = -1) -> Array:
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
-    """The logarithm of `softmax`, without ever taking the logarithm of a vanished number.
+    """Return the logarithm of `softmax`, computed without taking the logarithm of 0.
 
     >>> log_softmax(np.array([0., -1000]))
     array([    0., -1000.])
@@ -167,7 +167,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
 
 
 def log_softmax_backward(grad_output: Array, x: Array, *, axis: int = -1) -> Array:
-    """Gradient of `log_softmax`: `g - p Σ g`.
+    """Return the gradient of `log_softmax`: `g - p Σ g`.
 
     >>> log_softmax_backward(np.array([1., 0]), np.array([0., 0]))
     array([ 0.5, -0.5])

@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.window import Window
-from convscope.reference.sliding import Array, blocks, tap_slices, window_view
+from convscope.reference.sliding import blocks, tap_slices, window_view
 
 ColumnSlices = tuple[slice, slice, slice]  # of (groups, N, first spatial axis)
 
@@ -33,13 +34,13 @@ class ColumnPlan:
         return prod(w.kernel_size for w in self.windows)
 
     def kernel_matrix(self, weight: Array) -> Array:
-        """`(C_out, C_in / groups, *kernel)` as `(groups, taps · C_in / groups, C_out / groups)`."""
+        """Return `(C_out, C_in / groups, *kernel)` as `(groups, taps · C_in / groups, C_out / groups)`."""
         by_group = weight.reshape(self.groups, weight.shape[0] // self.groups, weight.shape[1], self.taps)
         matrices = np.ascontiguousarray(by_group.transpose(0, 3, 2, 1))
         return matrices.reshape(self.groups, self.taps * weight.shape[1], -1)
 
     def columns(self, padded: Array) -> Iterator[tuple[ColumnSlices, Array]]:
-        """Blocks of the columns matrix `(groups, places, taps · C_in / groups)` with the places that they belong to.
+        """Yield the blocks of the columns matrix `(groups, places, taps · C_in / groups)` with their places.
 
         Every block is written over the one before: a copy into memory that is already in the cache.
         """
@@ -52,13 +53,13 @@ class ColumnPlan:
             yield places, memory.reshape(self.groups, -1, self.taps * block.shape[-1])
 
     def _blocks(self, padded: Array) -> Iterator[ColumnSlices]:
-        """Pieces of the output, as indices into `(groups, N, *outputs, ...)`, whose columns stay in the cache."""
+        """Yield indices into `(groups, N, *outputs, ...)` of pieces whose columns fit into the CPU cache."""
         window_bytes = self.taps * padded.shape[-1] * padded.itemsize
         for samples, rows in blocks(padded.shape[0], self.outputs, window_bytes):
             yield slice(None), samples, rows
 
     def weight_gradient(self, padded: Array, grad: Array, weight: Array) -> Array:
-        """`columnsᵀ @ grad`, in the weight's own shape."""
+        """Return `columnsᵀ @ grad`, in the weight's own shape."""
         total = np.zeros(self.kernel_matrix(weight).shape, dtype=np.result_type(padded, grad))
         by_group = split_groups(grad, self.groups)
         for places, columns in self.columns(padded):
@@ -68,7 +69,7 @@ class ColumnPlan:
         return np.ascontiguousarray(by_tap.transpose(0, 3, 2, 1)).reshape(weight.shape)
 
     def scatter(self, grad: Array, weight: Array, padded_shape: Sequence[int]) -> Array:
-        """`grad @ kernelᵀ`, tap by tap added to the positions that the tap read."""
+        """Add `grad @ kernelᵀ`, tap by tap, to the positions that each tap read."""
         padded = np.zeros(padded_shape, dtype=np.result_type(grad, weight))
         by_group, grad_by_group = split_groups(padded, self.groups), split_groups(grad, self.groups)
         shape = (self.groups, weight.shape[0] // self.groups, weight.shape[1], self.taps)
@@ -85,14 +86,14 @@ class ColumnPlan:
 
 
 def workspace(memory: Array, shape: Sequence[int]) -> Array:
-    """The front of `memory` in this shape, or new memory where it is too short."""
+    """Return the front of `memory` in this shape, or new memory where it is too short."""
     size = prod(shape)
     flat = memory.reshape(-1)
     return (flat[:size] if flat.size >= size else np.empty(size, dtype=memory.dtype)).reshape(shape)
 
 
 def split_groups(x: Array, groups: int) -> Array:
-    """`(..., C)` as a view `(groups, ..., C / groups)`."""
+    """Return `(..., C)` as a view `(groups, ..., C / groups)`."""
     return np.moveaxis(x.reshape(*x.shape[:-1], groups, -1), -2, 0)
 
 

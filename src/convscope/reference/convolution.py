@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.cost import require_groups
 from convscope.reference.columns import ColumnPlan, require_spatial, split_groups, workspace
 from convscope.reference.sliding import (
-    Array,
     Paddings,
     Setting,
     channels_first,
@@ -91,7 +91,7 @@ def convolve_backward(
     dilation: Setting = 1,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `convolve` for the input, the weight and the bias, in that order.
+    """Return the gradients of `convolve` for the input, the weight and the bias, in that order.
 
     Args:
         grad_output: gradient of the loss for the output, `(N, C_out, *S_out)`; the others are as in `convolve`.
@@ -126,7 +126,7 @@ def true_convolve(
     dilation: Setting = 1,
     groups: int = 1,
 ) -> Array:
-    """The convolution of mathematics and signal processing: the kernel is flipped along every axis, then slid.
+    """Return the convolution of mathematics and signal processing: the kernel is flipped along every axis, then slid.
 
     Flipping is what makes it commute, `f * g = g * f`:
 
@@ -148,7 +148,7 @@ def true_convolve(
 
 
 def flipped(weight: Array) -> Array:
-    """A kernel `(C_out, C_in, *kernel)` turned around along every spatial axis; a view.
+    """Return a kernel `(C_out, C_in, *kernel)` turned around along every spatial axis; a view.
 
     >>> flipped(np.array([[[1, 2, 3]]]))
     array([[[3, 2, 1]]])

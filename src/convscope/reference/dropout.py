@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 
 def dropout_mask(shape: Sequence[int], *, rate: float, generator: np.random.Generator) -> Array:
@@ -29,12 +29,12 @@ def dropout_mask(shape: Sequence[int], *, rate: float, generator: np.random.Gene
 
 
 def dropout(x: Array, mask: Array) -> Array:
-    """The input with some units left out: `x · mask`."""
+    """Return the input with some units left out: `x · mask`."""
     result: Array = x * mask.astype(x.dtype)
     return result
 
 
 def dropout_backward(grad_output: Array, mask: Array) -> Array:
-    """Gradient of `dropout` for the input: nothing through a unit that was left out."""
+    """Return the gradient of `dropout` for the input: nothing through a unit that was left out."""
     result: Array = grad_output * mask.astype(grad_output.dtype)
     return result

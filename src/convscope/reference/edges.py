@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.reference.convolution import convolve, convolve_backward
 from convscope.reference.optimizer import SGD
-from convscope.reference.sliding import Array
 
 NUMBERS: Array = np.array([
     [3, 0, 1, 2, 7, 4],
@@ -41,7 +41,7 @@ KERNELS: Mapping[str, Array] = {
 
 
 def edge_map(image: Array, kernel: Array) -> Array:
-    """One image `(H, W)` under one kernel `(h, w)`, no padding, stride 1.
+    """Return one image `(H, W)` under one kernel `(h, w)`, no padding, stride 1.
 
     >>> edge_map(DARK_LEFT, VERTICAL)[0]
     array([  0., -30., -30.,   0.])
@@ -70,7 +70,7 @@ class Snapshot:
 
 
 def likeness(kernel: Array, other: Array = VERTICAL) -> float:
-    """Cosine of the angle between two kernels: 1 the same pattern, 0 nothing in common, -1 its negative.
+    """Return the cosine of the angle between two kernels: 1 the same pattern, 0 nothing in common, -1 its negative.
 
     >>> likeness(5 * VERTICAL), likeness(HORIZONTAL), round(likeness(SOBEL), 2)
     (1.0, 0.0, 0.94)

@@ -1,7 +1,7 @@
-"""Gradients checked against differences: move one number a little, see how much the result moves.
+"""Check gradients against central differences: change one number a little, and measure the change of the result.
 
-The analytic gradient says the same without moving anything; where the two disagree, the analytic one is wrong (or
-the function has a corner there, as a ReLU has at 0 and a maximum at a tie).
+If the analytic gradient disagrees with the differences, it is wrong, or the function is not differentiable there, as a
+ReLU at 0 and a maximum at a tie.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 ForwardFunction = Callable[..., Array]
 Backward = Callable[..., Array | Sequence[Array]]
@@ -39,7 +39,7 @@ def numerical_gradient(function: Callable[[Array], float], x: Array, *, step: fl
 def gradient_errors(
     forward: ForwardFunction, backward: Backward, inputs: Sequence[Array], *, seed: int = 0, step: float = 1e-6
 ) -> list[float]:
-    """How far `backward` is from differences of `forward`, one relative error per input.
+    """Return the relative error of `backward` against differences of `forward`, one per input.
 
     Args:
         forward: `forward(*inputs)`, the output array.
@@ -79,7 +79,7 @@ def gradient_errors(
 
 
 def relative_error(ours: Array, theirs: Array) -> float:
-    """The largest difference, over the largest number of the second; 0 where both are zero.
+    """Return the largest difference, over the largest number of the second; 0 where both are zero.
 
     >>> relative_error(np.array([1.0, 100.0]), np.array([1.1, 100.0])).__round__(4)
     0.001

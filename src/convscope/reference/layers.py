@@ -1,7 +1,7 @@
-"""Layers: an operation with the parameters that it learns, and what its way back must remember.
+"""Layers: an operation with its parameters, and the input that its backward pass needs.
 
 `forward` keeps its input; `backward` takes the gradient of the output, leaves the parameters' gradients in
-`gradients`, and gives the gradient of the input. All the arithmetic is in the functions; here is only the memory.
+`gradients`, and returns the gradient of the input. All arithmetic is in the functions; a layer only keeps state.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.reference import activation
 from convscope.reference.convolution import convolve, convolve_backward
@@ -18,26 +19,26 @@ from convscope.reference.dropout import dropout, dropout_backward, dropout_mask
 from convscope.reference.linear import flatten, flatten_backward, linear, linear_backward
 from convscope.reference.normalization import batch_norm, batch_norm_backward, batch_statistics
 from convscope.reference.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
-from convscope.reference.sliding import Array, Paddings, Setting
+from convscope.reference.sliding import Paddings, Setting
 
 Dtype = type[np.float32] | type[np.float64]
 
 
 class Layer(Protocol):
-    """What a `Network` is made of."""
+    """The protocol of a layer of a `Network`."""
 
     parameters: list[Array]
     gradients: list[Array]
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """The output for a batch."""
+        """Return the output for a batch."""
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient for the last forward pass; the parameters' are left in `gradients`."""
+        """Return the input's gradient for the last forward pass; the parameters' are left in `gradients`."""
 
 
 class _Plain:
-    """A layer with nothing to learn."""
+    """A layer without parameters."""
 
     def __init__(self) -> None:
         self.parameters: list[Array] = []
@@ -66,13 +67,13 @@ class Convolution:
         self.x: Array = np.empty(0)
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, C_in, *S) -> (N, C_out, *S_out)`."""
+        """Map `(N, C_in, *S) -> (N, C_out, *S_out)`."""
         self.x = x
         weight, bias = self.parameters
         return convolve(x, weight, bias, stride=self.stride, padding=self.padding)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         weight = self.parameters[0]
         grad_x, *self.gradients = convolve_backward(
             grad_output, self.x, weight, stride=self.stride, padding=self.padding
@@ -92,12 +93,12 @@ class Linear:
         self.x: Array = np.empty(0)
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, in_features) -> (N, out_features)`."""
+        """Map `(N, in_features) -> (N, out_features)`."""
         self.x = x
         return linear(x, *self.parameters)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         grad_x, *self.gradients = linear_backward(grad_output, self.x, self.parameters[0])
         return grad_x
 
@@ -114,7 +115,7 @@ class BatchNorm:
         self.x: Array = np.empty(0)
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, C, *S)` to the same shape."""
+        """Normalise `(N, C, *S)`; the shape is kept."""
         self.x = x
         if not training:
             return batch_norm(x, *self.parameters, mean=self.running_mean, variance=self.running_variance)
@@ -126,7 +127,7 @@ class BatchNorm:
         return batch_norm(x, *self.parameters)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient, of a forward pass in training."""
+        """Return the input's gradient, of a forward pass in training."""
         grad_x, *self.gradients = batch_norm_backward(grad_output, self.x, self.parameters[0])
         return grad_x
 
@@ -154,12 +155,12 @@ class Activation(_Plain):
         self.function, self.function_backward = self.FUNCTIONS[name]
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """Any shape to the same shape."""
+        """Map any shape to the same shape."""
         self.x = x
         return self.function(x)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         return self.function_backward(grad_output, self.x)
 
 
@@ -171,12 +172,12 @@ class MaxPool(_Plain):
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, C, *S) -> (N, C, *S_out)`."""
+        """Map `(N, C, *S) -> (N, C, *S_out)`."""
         self.x = x
         return max_pool(x, self.kernel_size, stride=self.stride)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         return max_pool_backward(grad_output, self.x, self.kernel_size, stride=self.stride)
 
 
@@ -188,12 +189,12 @@ class AveragePool(_Plain):
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, C, *S) -> (N, C, *S_out)`."""
+        """Map `(N, C, *S) -> (N, C, *S_out)`."""
         self.x = x
         return average_pool(x, self.kernel_size, stride=self.stride)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         return average_pool_backward(grad_output, self.x, self.kernel_size, stride=self.stride)
 
 
@@ -201,12 +202,12 @@ class Flatten(_Plain):
     """Feature maps as one vector a sample."""
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """`(N, C, *S) -> (N, C · ΠS)`."""
+        """Map `(N, C, *S) -> (N, C · ΠS)`."""
         self.x = x
         return flatten(x)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         return flatten_backward(grad_output, self.x)
 
 
@@ -219,17 +220,17 @@ class Dropout(_Plain):
         self.mask: Array = np.ones(1)
 
     def forward(self, x: Array, *, training: bool) -> Array:
-        """Any shape to the same shape."""
+        """Map any shape to the same shape."""
         self.mask = dropout_mask(x.shape, rate=self.rate if training else 0.0, generator=self.generator)
         return dropout(x, self.mask)
 
     def backward(self, grad_output: Array) -> Array:
-        """The input's gradient."""
+        """Return the input's gradient."""
         return dropout_backward(grad_output, self.mask)
 
 
 def initial_weight(shape: Sequence[int], generator: np.random.Generator, dtype: Dtype = np.float32) -> Array:
-    """Normal numbers of variance 1 / fan-in, so that a layer keeps the size of what passes through (LeCun, 1998).
+    """Return normal numbers of variance 1 / fan-in, so that a layer keeps the scale of its input (LeCun, 1998).
 
     >>> weight = initial_weight((64, 3, 5, 5), np.random.default_rng(0))
     >>> weight.dtype, round(float(weight.var()) * 75, 1)

@@ -7,12 +7,12 @@ from itertools import accumulate
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """Every output weighs every input: `(..., F_in) @ (F_out, F_in)ᵀ -> (..., F_out)`.
+    """Return every output weighs every input: `(..., F_in) @ (F_out, F_in)ᵀ -> (..., F_out)`.
 
     Raises:
         GeometryError: the input's last axis is not the weight's.
@@ -26,7 +26,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def linear_backward(grad_output: Array, x: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Gradients of `linear` for the input, the weight and the bias.
+    """Return the gradients of `linear` for the input, the weight and the bias.
 
     >>> grad_x, grad_w, grad_b = linear_backward(np.array([[1.]]), np.array([[2., 3]]), np.array([[5., 7]]))
     >>> print(grad_x, grad_w, grad_b)
@@ -38,7 +38,7 @@ def linear_backward(grad_output: Array, x: Array, weight: Array) -> tuple[Array,
 
 
 def flatten(x: Array) -> Array:
-    """`(N, C, *S) -> (N, C · ΠS)`, channel by channel, row by row.
+    """Map `(N, C, *S) -> (N, C · ΠS)`, channel by channel, row by row.
 
     >>> flatten(np.zeros((2, 40, 7, 7))).shape
     (2, 1960)
@@ -47,12 +47,12 @@ def flatten(x: Array) -> Array:
 
 
 def flatten_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `flatten`: the same numbers in the input's shape."""
+    """Return the gradient of `flatten`: the same numbers in the input's shape."""
     return grad_output.reshape(x.shape)
 
 
 def add(a: Array, b: Array) -> Array:
-    """The sum of two arrays of one shape: where a residual block's shortcut comes back.
+    """Return the sum of two arrays of one shape: as at the end of a residual block.
 
     >>> add(np.array([1., 2]), np.array([10., 20]))
     array([11., 22.])
@@ -63,7 +63,7 @@ def add(a: Array, b: Array) -> Array:
 
 
 def add_backward(grad_output: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    """Gradients of `add`: the whole gradient to both."""
+    """Return the gradients of `add`: the whole gradient to both."""
     return grad_output, grad_output
 
 
@@ -85,7 +85,7 @@ def concatenate(parts: Sequence[Array], *, axis: int = 1) -> Array:
 
 
 def concatenate_backward(grad_output: Array, parts: Sequence[Array], *, axis: int = 1) -> list[Array]:
-    """Gradients of `concatenate`: each part's own piece.
+    """Return the gradients of `concatenate`: each part's own piece.
 
     >>> a, b = concatenate_backward(np.array([[1., 2, 3]]), [np.zeros((1, 1)), np.zeros((1, 2))])
     >>> print(a, b)

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import DataError, GeometryError
 from convscope.reference.activation import log_softmax, sigmoid, softmax
-from convscope.reference.sliding import Array
 
 
 def softmax_cross_entropy(scores: Array, labels: Array) -> float:
-    """`-log p` of the right class, p the softmax of the scores.
+    """Return `-log p` of the right class, p the softmax of the scores.
 
     Raises:
         GeometryError: one label per sample is needed.
         DataError: a label that is no class.
 
-    Ten classes and no idea: ln 10.
+    For ten classes and equal scores: ln 10.
 
     >>> round(softmax_cross_entropy(np.zeros((4, 10)), np.arange(4)), 4)
     2.3026
@@ -31,7 +31,7 @@ def softmax_cross_entropy(scores: Array, labels: Array) -> float:
 
 
 def softmax_cross_entropy_backward(scores: Array, labels: Array) -> Array:
-    """Gradient of `softmax_cross_entropy` for the scores: `(p - 1 at the right class) / N`.
+    """Return the gradient of `softmax_cross_entropy` for the scores: `(p - 1 at the right class) / N`.
 
     >>> softmax_cross_entropy_backward(np.array([[0., 0]]), np.array([1]))
     array([[ 0.5, -0.5]])
@@ -43,7 +43,7 @@ def softmax_cross_entropy_backward(scores: Array, labels: Array) -> Array:
 
 
 def hinge(scores: Array, labels: Array, *, margin: float = 1.0) -> float:
-    """The multi-class SVM's loss: `Σ max(0, s_j - s_right + margin)` over the wrong classes j.
+    """Return the multi-class SVM's loss: `Σ max(0, s_j - s_right + margin)` over the wrong classes j.
 
     PyTorch's `multi_margin_loss` is this divided by the number of classes.
 
@@ -54,7 +54,7 @@ def hinge(scores: Array, labels: Array, *, margin: float = 1.0) -> float:
 
 
 def hinge_backward(scores: Array, labels: Array, *, margin: float = 1.0) -> Array:
-    """Gradient of `hinge` for the scores: 1 for each class inside the margin, minus their count for the right one.
+    """Return the gradient of `hinge`: 1 for each class inside the margin, minus their count for the right class.
 
     >>> hinge_backward(np.array([[3.2, 5.1, -1.7]]), np.array([0]))
     array([[-1.,  1.,  0.]])
@@ -75,7 +75,7 @@ def logistic(scores: Array, targets: Array) -> float:
 
 
 def logistic_backward(scores: Array, targets: Array) -> Array:
-    """Gradient of `logistic` for the scores: `(sigmoid - target) / count`.
+    """Return the gradient of `logistic` for the scores: `(sigmoid - target) / count`.
 
     >>> logistic_backward(np.array([0.]), np.array([1.]))
     array([-0.5])

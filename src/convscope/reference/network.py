@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import DataError
 from convscope.reference.layers import Activation, AveragePool, Convolution, Dtype, Flatten, Layer, Linear
 from convscope.reference.loss import softmax_cross_entropy, softmax_cross_entropy_backward
 from convscope.reference.optimizer import Optimizer
-from convscope.reference.sliding import Array
 
 
 class Network:
@@ -54,12 +54,12 @@ class Network:
         return [gradient for layer in self.layers for gradient in layer.gradients]
 
     def predict(self, images: Array, *, batch_size: int = 256) -> Array:
-        """The class with the largest score, `(N,)`."""
+        """Return the class with the largest score, `(N,)`."""
         starts = range(0, len(images), batch_size)
         return np.concatenate([self.forward(images[i : i + batch_size]).argmax(axis=1) for i in starts])
 
     def accuracy(self, images: Array, labels: Array) -> float:
-        """The share of images whose class is named rightly, from 0 to 1."""
+        """Return the share of images whose class is named rightly, from 0 to 1."""
         return float((self.predict(images) == labels).mean())
 
 
@@ -106,7 +106,7 @@ def train(
 
 
 def batches(samples: int, *, batch_size: int, seed: int, epoch: int) -> Iterator[Array]:
-    """Every sample's index once, in an order that depends on the seed and the epoch alone.
+    """Yield every sample's index once, in an order that depends on the seed and the epoch alone.
 
     >>> sorted(int(i) for batch in batches(5, batch_size=2, seed=0, epoch=1) for i in batch)
     [0, 1, 2, 3, 4]

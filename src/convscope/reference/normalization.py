@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.reference.sliding import Array, channels_of
+from convscope.reference.sliding import channels_of
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and (biased) variance of each channel of `(N, C, *S)`, both `(C,)`.
+    """Return the mean and (biased) variance of each channel of `(N, C, *S)`, both `(C,)`.
 
     >>> batch_statistics(np.array([[[1., 3]], [[5, 7]]]))
     (array([4.]), array([5.]))
@@ -60,7 +61,7 @@ def batch_norm_backward(
     variance: Array | None = None,
     epsilon: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm` for the input, the weight and the bias.
+    """Return the gradients of `batch_norm` for the input, the weight and the bias.
 
     With the batch's own statistics every number of a channel moves all the others; with running ones none does.
 
@@ -93,7 +94,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, epsilon: float = 1e-5) -
 def layer_norm_backward(
     grad_output: Array, x: Array, weight: Array, *, epsilon: float = 1e-5
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `layer_norm` for the input, the weight and the bias."""
+    """Return the gradients of `layer_norm` for the input, the weight and the bias."""
     axes = _last_axes(x, weight)
     normal, deviation = _normalized(x, axes, epsilon)
     others = tuple(range(x.ndim - weight.ndim))
@@ -115,7 +116,7 @@ def group_norm(x: Array, groups: int, weight: Array, bias: Array, *, epsilon: fl
 def group_norm_backward(
     grad_output: Array, x: Array, groups: int, weight: Array, *, epsilon: float = 1e-5
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `group_norm` for the input, the weight and the bias."""
+    """Return the gradients of `group_norm` for the input, the weight and the bias."""
     grouped = _grouped(x, groups, weight)
     axes = tuple(range(2, grouped.ndim))
     normal, deviation = _normalized(grouped, axes, epsilon)
@@ -126,7 +127,7 @@ def group_norm_backward(
 
 
 def local_response_norm(x: Array, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
-    """`x / (k + alpha / size · Σ x²)^beta`, the sum over `size` neighbouring channels of `(N, C, *S)`.
+    """Return `x / (k + alpha / size · Σ x²)^beta`, the sum over `size` neighbouring channels of `(N, C, *S)`.
 
     The paper writes alpha without the division by size: its alpha is PyTorch's, and ours, over size.
 
@@ -139,14 +140,14 @@ def local_response_norm(x: Array, size: int, *, alpha: float = 1e-4, beta: float
 def local_response_norm_backward(
     grad_output: Array, x: Array, size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    """Gradient of `local_response_norm` for the input: a channel moves all the neighbours that it damps."""
+    """Return the gradient of `local_response_norm` for the input: a channel moves all the neighbours that it damps."""
     response = _response(x, size, alpha, k)
     damped = _neighbour_sum(grad_output * x * response ** (-beta - 1), size, mirrored=True)
     return grad_output * response**-beta - 2 * alpha * beta / size * x * damped
 
 
 def _normalized(x: Array, axes: Sequence[int], epsilon: float) -> tuple[Array, Array]:
-    """Mean 0 and variance 1 over `axes`, and the deviation that was divided by."""
+    """Return the mean 0 and variance 1 over `axes`, and the deviation that was divided by."""
     axes = tuple(axes)
     centred = x - x.mean(axis=axes, keepdims=True)
     deviation = np.sqrt((centred**2).mean(axis=axes, keepdims=True) + epsilon)
@@ -154,7 +155,7 @@ def _normalized(x: Array, axes: Sequence[int], epsilon: float) -> tuple[Array, A
 
 
 def _normalized_backward(grad: Array, normal: Array, deviation: Array, axes: Sequence[int]) -> Array:
-    """A normalised number can't move the mean nor the variance: those two parts are taken out of its gradient."""
+    """Return the gradient for the input of `_normalized`: its parts along the mean and the variance are removed."""
     axes = tuple(axes)
     along = (grad * normal).mean(axis=axes, keepdims=True)
     result: Array = (grad - grad.mean(axis=axes, keepdims=True) - normal * along) / deviation
@@ -168,7 +169,7 @@ def _response(x: Array, size: int, alpha: float, k: float) -> Array:
 
 
 def _neighbour_sum(x: Array, size: int, *, mirrored: bool = False) -> Array:
-    """Sum over channels `c - size // 2 ... c + (size - 1) // 2`; mirrored for the way back."""
+    """Return the sum over channels `c - size // 2 ... c + (size - 1) // 2`; mirrored for the way back."""
     before, after = size // 2, (size - 1) // 2
     if mirrored:
         before, after = after, before

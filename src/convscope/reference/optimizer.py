@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from convscope.reference.sliding import Array
+from convscope.arrays import Array
 
 
 class Optimizer(Protocol):

@@ -13,12 +13,12 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.pooling import adaptive_ranges, pooling_windows
 from convscope.geometry.window import Window
 from convscope.reference.sliding import (
-    Array,
     Setting,
     channels_first,
     channels_last,
@@ -41,7 +41,7 @@ def max_pool(
     dilation: Setting = 1,
     ceil_mode: bool = False,
 ) -> Array:
-    """The largest number in each window: `(N, C, *S) -> (N, C, *S_out)`; the stride is the kernel's size unless given.
+    """Return the maximum of each window: `(N, C, *S) -> (N, C, *S_out)`; the stride defaults to the kernel's size.
 
     Raises:
         GeometryError: a window that does not fit, or padding of more than half the kernel.
@@ -69,7 +69,7 @@ def max_pool_backward(
     dilation: Setting = 1,
     ceil_mode: bool = False,
 ) -> Array:
-    """Gradient of `max_pool` for the input: all of it goes to the number that won, the first one where several tie.
+    """Return the gradient of `max_pool` for the input: all of it at the maximum, the first one in a tie.
 
     >>> max_pool_backward(np.array([[[7.]]]), np.array([[[1., 5, 5]]]), 3)
     array([[[0., 7., 0.]]])
@@ -155,7 +155,7 @@ def _divisors(
 
 
 def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
-    """The mean over windows cut so that `output_size` of them cover the axis: `(N, C, *S) -> (N, C, *output_size)`.
+    """Return the mean over `output_size` windows that cover the axis: `(N, C, *S) -> (N, C, *output_size)`.
 
     >>> adaptive_average_pool(np.array([[[0., 1, 2, 3, 4]]]), 2)
     array([[[1., 3.]]])
@@ -168,7 +168,7 @@ def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
 
 
 def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
-    """Gradient of `adaptive_average_pool` for the input.
+    """Return the gradient of `adaptive_average_pool` for the input.
 
     >>> adaptive_average_pool_backward(np.array([[[3., 3]]]), np.zeros((1, 1, 5)), 2)
     array([[[1., 1., 2., 1., 1.]]])
@@ -183,7 +183,7 @@ def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Se
 
 
 def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
-    """The maximum over windows cut so that `output_size` of them cover the axis.
+    """Return the maximum over windows cut so that `output_size` of them cover the axis.
 
     >>> adaptive_max_pool(np.array([[[5., 1, 2, 3, 4]]]), 2)
     array([[[5., 4.]]])
@@ -196,7 +196,7 @@ def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
 
 
 def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
-    """Gradient of `adaptive_max_pool` for the input: to the first maximum of each window.
+    """Return the gradient of `adaptive_max_pool` for the input: to the first maximum of each window.
 
     >>> adaptive_max_pool_backward(np.array([[[2., 3]]]), np.array([[[5., 1, 2, 3, 4]]]), 2)
     array([[[2., 0., 0., 0., 3.]]])
@@ -214,7 +214,7 @@ def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: Settin
 
 
 def global_average_pool(x: Array) -> Array:
-    """One mean per channel: `(N, C, *S) -> (N, C, 1, ...)`.
+    """Return one mean per channel: `(N, C, *S) -> (N, C, 1, ...)`.
 
     >>> global_average_pool(np.array([[[[1., 2], [3, 6]]]]))
     array([[[[3.]]]])
@@ -224,7 +224,7 @@ def global_average_pool(x: Array) -> Array:
 
 
 def global_average_pool_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `global_average_pool` for the input: the same share everywhere.
+    """Return the gradient of `global_average_pool` for the input: the same share everywhere.
 
     >>> global_average_pool_backward(np.array([[[8.]]]), np.zeros((1, 1, 4)))
     array([[[2., 2., 2., 2.]]])
@@ -233,12 +233,12 @@ def global_average_pool_backward(grad_output: Array, x: Array) -> Array:
 
 
 def global_max_pool(x: Array) -> Array:
-    """One maximum per channel: `(N, C, *S) -> (N, C, 1, ...)`."""
+    """Return one maximum per channel: `(N, C, *S) -> (N, C, 1, ...)`."""
     return adaptive_max_pool(x, 1)
 
 
 def global_max_pool_backward(grad_output: Array, x: Array) -> Array:
-    """Gradient of `global_max_pool` for the input: to the first maximum of each channel."""
+    """Return the gradient of `global_max_pool` for the input: to the first maximum of each channel."""
     return adaptive_max_pool_backward(grad_output, x, 1)
 
 
@@ -256,12 +256,12 @@ def _pooling(
 
 
 def _lowest(x: Array) -> float:
-    """What padding holds under a maximum: it never wins."""
+    """Return the value of padding under a maximum, which is never the largest."""
     return -np.inf if np.issubdtype(x.dtype, np.floating) else int(np.iinfo(x.dtype).min)
 
 
 def _winners(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -> tuple[Array, Array]:
-    """The maximum of each window and the tap (counted row by row) that held it first.
+    """Return the maximum of each window and the tap (counted row by row) that held it first.
 
     A NaN wins, as in PyTorch; where a window holds nothing above -inf, no tap does (-1).
     """
@@ -278,7 +278,7 @@ def _winners(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -
 def window_counts(
     windows: Sequence[Window], sizes: Sequence[int], outputs: Sequence[int], *, include_padding: bool
 ) -> Array:
-    """How many cells each average divides by, `(*outputs, 1)`; what hangs over the padded end never counts.
+    """Return how many cells each average divides by, `(*outputs, 1)`; what hangs over the padded end never counts.
 
     >>> window_counts([Window.of(3, padding=1)], [4], [4], include_padding=False)[:, 0]
     array([2, 3, 3, 2])

@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.resize import resize_taps, source_coordinates
-from convscope.reference.sliding import Array, require_grad_shape
+from convscope.reference.sliding import require_grad_shape
 
 InterpolationMode = Literal["nearest", "nearest-exact", "linear"]
 
@@ -28,7 +29,7 @@ def resize_matrix(
     align_corners: bool = False,
     scale: float | None = None,
 ) -> Array:
-    """How much each output position `(output_size, input_size)` takes of each input position; rows add up to 1.
+    """Return the weights of the input positions in each output position, `(output_size, input_size)`; rows sum to 1.
 
     >>> resize_matrix(2, 4, "linear")
     array([[1.  , 0.  ],
@@ -85,7 +86,7 @@ def resize_backward(
     align_corners: bool = False,
     scales: Sequence[float | None] | None = None,
 ) -> Array:
-    """Gradient of `resize` for the input: each output's goes to the inputs that it was mixed from.
+    """Return the gradient of `resize` for the input: each output's goes to the inputs that it was mixed from.
 
     >>> resize_backward(np.array([[[1., 2, 3, 4]]]), np.zeros((1, 1, 2)), [4])
     array([[[3., 7.]]])

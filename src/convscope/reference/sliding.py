@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import output_sizes, per_axis
 from convscope.geometry.convolution import windows as geometry_windows
 from convscope.geometry.window import Padding, Window
 
-Array = NDArray[Any]
 Setting = int | Sequence[int]
 Paddings = Padding | Sequence[int | tuple[int, int]]
 
@@ -40,7 +38,7 @@ def channels_of(x: Array) -> str:
 def layer_windows(
     kernel_size: Sequence[int], *, stride: Setting, padding: Paddings, dilation: Setting
 ) -> tuple[Window, ...]:
-    """One window per axis; beyond PyTorch's settings, an axis's padding may be a pair (before, after).
+    """Return one window per axis; beyond PyTorch's settings, an axis's padding may be a pair (before, after).
 
     >>> [w.padding for w in layer_windows((3, 3), stride=1, padding=((2, 0), 1), dilation=1)]
     [(2, 0), (1, 1)]
@@ -63,7 +61,7 @@ def layer_windows(
 def fitted_sizes(
     input_shape: Sequence[int], windows: Sequence[Window], *, kernel_shape: Sequence[int]
 ) -> tuple[int, ...]:
-    """Output size per axis, or a GeometryError that names both shapes and the formula.
+    """Return the output size per axis, or a GeometryError that names both shapes and the formula.
 
     >>> fitted_sizes((1, 3, 4), [Window(kernel_size=5)], kernel_shape=(8, 3, 5))
     Traceback (most recent call last):
@@ -88,17 +86,17 @@ def require_grad_shape(grad_output: Array, shape: Sequence[int]) -> None:
 
 
 def channels_last(x: Array) -> Array:
-    """`(N, C, *spatial)` as `(N, *spatial, C)`: a view, free."""
+    """Return `(N, C, *spatial)` as `(N, *spatial, C)`, a view."""
     return np.moveaxis(x, 1, -1)
 
 
 def channels_first(x: Array) -> Array:
-    """`(N, *spatial, C)` as `(N, C, *spatial)`: a view, still channels-last in memory."""
+    """Return `(N, *spatial, C)` as `(N, C, *spatial)`: a view, still channels-last in memory."""
     return np.moveaxis(x, -1, 1)
 
 
 def padded_channels_last(x: Array, windows: Sequence[Window], *, fill: float = 0.0) -> Array:
-    """A channels-last copy of `x` `(N, C, *spatial)` with each window's padding around it, filled with `fill`."""
+    """Return a channels-last copy of `x` `(N, C, *spatial)`, padded with `fill` as the windows state."""
     sizes = x.shape[2:]
     outputs = output_sizes(sizes, windows)
     # With ceil_mode the last window may hang over the end: room for it is part of the padding.
@@ -114,12 +112,12 @@ def padded_channels_last(x: Array, windows: Sequence[Window], *, fill: float = 0
 
 
 def inner(windows: Sequence[Window], sizes: Sequence[int]) -> tuple[slice, ...]:
-    """Where the input itself lies in a padded channels-last array."""
+    """Return the slices of the input itself in a padded channels-last array."""
     return (slice(None), *(slice(w.padding_before, w.padding_before + n) for w, n in zip(windows, sizes, strict=True)))
 
 
 def window_view(padded: Array, windows: Sequence[Window], outputs: Sequence[int]) -> Array:
-    """Every window of a padded `(N, *padded, C)` array as a view `(N, *outputs, *kernel, C)`; copies nothing.
+    """Return every window of a padded `(N, *padded, C)` array as a view `(N, *outputs, *kernel, C)`; copies nothing.
 
     >>> view = window_view(np.arange(5).reshape(1, 5, 1), [Window(kernel_size=3)], [3])
     >>> view[0, :, :, 0]
@@ -158,7 +156,7 @@ def tap_slices(
 
 
 def blocks(samples: int, outputs: Sequence[int], window_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """Pieces of an output that need about `BLOCK_BYTES` of columns: samples, and rows of the first spatial axis.
+    """Yield pieces of an output that need about `BLOCK_BYTES` of columns: samples, and rows of the first axis.
 
     >>> list(blocks(4, (8, 8), BLOCK_BYTES // 128))
     [(slice(0, 2, None), slice(0, 8, None)), (slice(2, 4, None), slice(0, 8, None))]

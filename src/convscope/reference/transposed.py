@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import TransposedWindow, per_axis
 from convscope.geometry.cost import require_groups
@@ -14,7 +15,6 @@ from convscope.geometry.window import Window
 from convscope.reference.columns import ColumnPlan, require_spatial
 from convscope.reference.convolution import convolve
 from convscope.reference.sliding import (
-    Array,
     Setting,
     channels_first,
     channels_last,
@@ -70,7 +70,7 @@ def transposed_convolve_backward(
     output_padding: Setting = 0,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `transposed_convolve` for the input, the weight and the bias: a convolution again.
+    """Return the gradients of `transposed_convolve` for the input, the weight and the bias: a convolution again.
 
     Raises:
         GeometryError: shapes that do not fit.

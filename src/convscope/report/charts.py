@@ -192,7 +192,7 @@ class PlotBox:
 def picture(
     image: npt.NDArray[np.uint8], *, title: str, description: str, boxes: Sequence[PlotBox] = (), width: float = 320
 ) -> Drawing:
-    """An image, its pixels kept sharp, with labelled boxes over it."""
+    """Return an image, its pixels kept sharp, with labelled boxes over it."""
     rows, columns = image.shape[:2]
     scale = width / columns
     parts: list[Element | None] = [
@@ -223,7 +223,7 @@ def _tag(x: float, y: float, box: PlotBox) -> Element:
 
 
 def _elided(name: str) -> str:
-    """A name with its middle left out where it is long: names of a kind differ at one of their ends."""
+    """Return a name with its middle left out where it is long: names of a kind differ at one of their ends."""
     return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 8]}…{name[-7:]}"
 
 
@@ -241,7 +241,7 @@ def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, rig
 
 
 def _finite(curve: Curve) -> list[list[tuple[float, float]]]:
-    """The curve's runs of finite points."""
+    """Return the curve's runs of finite points."""
     segments: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(curve.x, curve.y, strict=True):
         if y is not None and math.isfinite(y):

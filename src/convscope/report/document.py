@@ -136,10 +136,11 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks under a heading. A terminal leaves the heading out where nothing below it is text."""
+    """Blocks under a heading. A terminal leaves out those without text, and those that are for pages only."""
 
     title: str
     blocks: tuple[Block, ...]
+    page_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ _OTHERS = (
 
 
 def kind_by_start(data: bytes) -> str | None:
-    r"""What a file that begins so is, with its article; None where the bytes are of no known format.
+    r"""Return the kind of a file by its first bytes, with an article, or None for an unknown format.
 
     >>> kind_by_start(b"\x89PNG\r\n\x1a\n..."), kind_by_start(b"<html>"), kind_by_start(b"\x80\x02")
     ('a PNG image', 'a web page', None)

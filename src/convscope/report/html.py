@@ -44,7 +44,7 @@ CONTENT_SECURITY_POLICY = (
 
 @cache
 def page_style() -> str:
-    """The style sheet of a page: that of its drawings, and `page.css`."""
+    """Return the style sheet of a page: that of its drawings, and `page.css`."""
     return STYLE + resources.files("convscope.report").joinpath("page.css").read_text(encoding="utf-8")
 
 
@@ -120,32 +120,32 @@ def _image(block: Image) -> Html:
 
 
 def join(*blocks: Html) -> Html:
-    """Blocks one after another."""
+    """Return the blocks one after another."""
     return Html("\n".join(blocks))
 
 
 def paragraph(text: str) -> Html:
-    """A paragraph of plain text."""
+    """Return a paragraph of plain text."""
     return Html(f"<p>{escaped(text)}</p>")
 
 
 def heading(text: str) -> Html:
-    """A heading inside a section."""
+    """Return a heading inside a section."""
     return Html(f"<h3>{escaped(text)}</h3>")
 
 
 def code(text: str) -> Html:
-    """Lines set in a fixed-width face."""
+    """Return the lines set in a fixed-width face."""
     return Html(f"<pre>{escaped(text)}</pre>")
 
 
 def section(title: str, *blocks: Html) -> Html:
-    """A part of the page under its heading."""
+    """Return a part of the page under its heading."""
     return Html(f"<section><h2>{escaped(title)}</h2>\n{join(*blocks)}\n</section>")
 
 
 def details(summary: str, *blocks: Html) -> Html:
-    """Blocks that open on a click."""
+    """Return the blocks that open on a click."""
     return Html(f"<details><summary>{escaped(summary)}</summary>\n{join(*blocks)}\n</details>")
 
 
@@ -156,13 +156,13 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
 
 
 def callout(kind: Literal["note", "warning", "error"], text: str, *more: str) -> Html:
-    """A remark that stands out; `more` are its further lines, in lesser type."""
+    """Return a remark that stands out; `more` are its further lines, in lesser type."""
     lines = "".join(f'<p class="why">{escaped(extra)}</p>' for extra in more)
     return Html(f'<div class="call {kind}" role="note"><p>{escaped(text)}</p>{lines}</div>')
 
 
 def table(content: Table) -> Html:
-    """A table; wide ones scroll sideways inside the page."""
+    """Return a table; wide ones scroll sideways inside the page."""
     classes = [' class="n"' if column.numeric else "" for column in content.columns]
     head = "".join(
         f'<th scope="col"{css}{_note(c.note)}>{escaped(c.header)}</th>'
@@ -180,14 +180,14 @@ def table(content: Table) -> Html:
 
 
 def figure(drawing: Drawing, caption: str = "") -> Html:
-    """A drawing with its caption."""
+    """Return a drawing with its caption."""
     return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
 
 
 def image(
     pixels: npt.NDArray[np.uint8], *, alt: str, caption: str = "", width: int | None = None, tip: str = ""
 ) -> Html:
-    """An image (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)) inside the page, with its caption and tool-tip."""
+    """Return an image, uint8 (H, W), (H, W, 3) or (H, W, 4), embedded in the page, with a caption and a tooltip."""
     height, across = pixels.shape[:2]
     css = ' class="sharp"' if max(height, across) < 160 else ""
     size = f' width="{width}"' if width is not None else ""
@@ -201,12 +201,12 @@ def gallery(*images: Html) -> Html:
 
 
 def columns(*blocks: Html) -> Html:
-    """Blocks beside one another where the page is wide enough, else below one another."""
+    """Return the blocks beside one another where the page is wide enough, else below one another."""
     return Html(f'<div class="columns">{join(*blocks)}</div>')
 
 
 def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
-    """A whole page: a file that opens anywhere, loads nothing and runs nothing."""
+    """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
     intro = f'<p class="lead">{escaped(lead)}</p>' if lead else ""
     foot = f"<footer>{escaped(footer)}</footer>" if footer else ""
     return f"""<!doctype html>
@@ -232,7 +232,7 @@ def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 
 
 def fragment(*blocks: Html) -> str:
-    """Blocks for a notebook's cell, with the style that they need."""
+    """Return the blocks for a notebook's cell, with the style that they need."""
     return f'<div class="cs"><style>{page_style()}</style>\n{join(*blocks)}\n</div>'
 
 

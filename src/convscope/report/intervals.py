@@ -36,7 +36,7 @@ def interval_plot(
     limits: tuple[float, float] | None = None,
     width: float = 680,
 ) -> Drawing:
-    """Rows from top to bottom over one axis; `reference` is a value to compare with, drawn as a vertical line.
+    """Draw the rows from top to bottom over one axis; `reference` is a value drawn as a vertical line.
 
     `limits` keeps the axis within what the values can be: an interval may reach beyond, and then ends at the frame.
     """

@@ -17,7 +17,7 @@ _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
 
 
 def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
-    """An image as a PNG file: uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+    """Return an image as a PNG file: uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
     >>> png_bytes(np.zeros((2, 3, 3), np.uint8))[:8]
     b'\\x89PNG\\r\\n\\x1a\\n'
@@ -36,7 +36,7 @@ def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def png_data_uri(image: npt.NDArray[np.uint8]) -> str:
-    """An image as a `data:` URI, to stand in a page or drawing without a file beside it."""
+    """Return an image as a `data:` URI, to stand in a page or drawing without a file beside it."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
 
 

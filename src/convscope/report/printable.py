@@ -12,7 +12,7 @@ JOINERS = "\u200c\u200d"
 
 
 def printable(name: str) -> str:
-    r"""A name or path as it can be shown and written anywhere: control and undecodable characters are escaped.
+    r"""Return a name or path as it can be shown and written anywhere: control and undecodable characters are escaped.
 
     >>> printable("a\nb/\udcff.jpg")
     'a\\nb/\\xff.jpg'

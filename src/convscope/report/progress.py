@@ -28,7 +28,7 @@ def no_progress(done: int, total: int, what: str) -> None:
 
 @contextmanager
 def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
-    """A bar on a terminal, and a few plain lines elsewhere; both on stderr unless told otherwise."""
+    """Return a bar on a terminal, and a few plain lines elsewhere; both on stderr unless told otherwise."""
     stream = file or sys.stderr
     if stream.isatty():
         with _bar(stream) as progress:
@@ -38,7 +38,7 @@ def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
 
 
 def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
-    """Lines for a log: at most one every ten seconds, and one at the end of work that took longer than that.
+    """Return the lines for a log: at most one every ten seconds, and one at the end of work that took longer than that.
 
     >>> times = iter([0.0, 11.0, 12.0])
     >>> progress = plain_progress(sys.stdout, clock=lambda: next(times))

@@ -8,7 +8,7 @@ from convscope.report.printable import printable
 
 
 def shell_quote(*words: object) -> str:
-    r"""The words of a command as they are typed into a POSIX shell.
+    r"""Return the words of a command as they are typed into a POSIX shell.
 
     What can't be shown, such as a line break in a path, is written as the shell's $'...' has it.
 

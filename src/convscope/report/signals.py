@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from convscope.arrays import Array
 from convscope.report.svg import Drawing, Element, element, line, paint, rectangle, text
-
-Array = npt.NDArray[Any]
 
 WIDTH = 640.0
 HEIGHT = 70.0  # of one panel

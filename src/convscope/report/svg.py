@@ -63,7 +63,7 @@ class Element:
     children: tuple[Element | str, ...] = ()
 
     def markup(self) -> str:
-        """The element as SVG text."""
+        """Return the element as SVG text."""
         opened = self.tag + "".join(f' {name}="{_escaped(value)}"' for name, value in self.attributes)
         if not self.children:
             return f"<{opened}/>"
@@ -72,7 +72,7 @@ class Element:
 
 
 def element(tag: str, attributes: Mapping[str, Attribute] | None = None, *children: Element | str) -> Element:
-    """An element; attributes that are None are left out, and numbers are written short.
+    """Return an element; attributes that are None are left out, and numbers are written short.
 
     >>> element("circle", {"cx": 1.0, "cy": 2.3456, "id": None}).markup()
     '<circle cx="1" cy="2.35"/>'
@@ -106,7 +106,7 @@ def text(
     rotate: float = 0,
     halo: bool = False,
 ) -> Element:
-    """A line of text with its baseline at (x, y); a halo of paper keeps it legible over lines."""
+    """Return a line of text with its baseline at (x, y); a halo of paper keeps it legible over lines."""
     attributes: dict[str, Attribute] = {"x": x, "y": y, "font-size": size, "text-anchor": anchor, "font-family": FONT}
     attributes |= paint(colour)
     if bold:
@@ -119,7 +119,7 @@ def text(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, colour: Colour = "faint", width: float = 1) -> Element:
-    """A straight line."""
+    """Return a straight line."""
     return element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2} | paint("none", colour, width=width))
 
 
@@ -136,7 +136,7 @@ def rectangle(
     opacity: float | None = None,
     tip: str = "",
 ) -> Element:
-    """A rectangle; `opacity` is that of its fill, `tip` what a pointer over it shows."""
+    """Return a rectangle; `opacity` is that of its fill, `tip` what a pointer over it shows."""
     attributes: dict[str, Attribute] = {"x": x, "y": y, "width": width, "height": height, "rx": radius or None}
     attributes |= paint(fill, stroke, width=stroke_width) | {"fill-opacity": opacity}
     return element("rect", attributes, *([element("title", {}, tip)] if tip else []))
@@ -167,15 +167,15 @@ class Drawing:
     def of(
         cls, width: float, height: float, children: Iterable[Element | None], *, title: str, description: str
     ) -> Drawing:
-        """A drawing of these elements; None among them is left out."""
+        """Return a drawing of these elements; None among them is left out."""
         return cls(width, height, title, description, tuple(c for c in children if c is not None))
 
     def markup(self) -> str:
-        """The drawing to stand inside a page that has `STYLE`."""
+        """Return the drawing to stand inside a page that has `STYLE`."""
         return self._root().markup()
 
     def document(self) -> str:
-        """The drawing as a file of its own, with its paper."""
+        """Return the drawing as a file of its own, with its paper."""
         style = element("style", {}, STYLE)
         paper = rectangle(0, 0, self.width, self.height, fill="paper")
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + self._root(style, paper).markup() + "\n"

@@ -127,7 +127,7 @@ def display_width(text: str) -> int:
 
 
 def table_text(table: Table) -> str:
-    """The table as plain lines at its natural width: for files, pipes and tests.
+    """Return the table as plain lines at its natural width: for files, pipes and tests.
 
     >>> print(table_text(Table.of([Column("layer"), Column("parameters", numeric=True)],
     ...                           [("conv1", "9,408"), ("fc", "513,000")])))
@@ -163,7 +163,7 @@ def print_table(table: Table, *, file: TextIO | None = None) -> None:
 
 
 def rich_table(table: Table) -> RichTable:
-    """The table as a rich renderable: number columns are never folded; text columns fold when they must."""
+    """Return the table as a rich renderable: number columns are never folded; text columns fold when they must."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -201,7 +201,7 @@ def _natural_widths(table: Table) -> list[int]:
 
 
 def _folded_widths(table: Table) -> list[int]:
-    """The least widths that cut no number: text columns may fold."""
+    """Return the least widths that cut no number: text columns may fold."""
     return [
         width if column.numeric else min(width, NARROWEST_TEXT)
         for column, width in zip(table.columns, _natural_widths(table), strict=True)

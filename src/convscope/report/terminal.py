@@ -74,14 +74,14 @@ def print_document(document: Document, *, file: TextIO | None = None) -> None:
 
 
 def _parts(document: Document) -> list[_Part]:
-    """Lines and tables with a blank line between the blocks; what is summed up comes last."""
+    """Return the lines and tables with a blank line between the blocks; what is summed up comes last."""
     top = list(_lines(document.title, "bold"))
     body = _set([*document.blocks, *document.summary], sole=True)
     return [*top, *([_BLANK, *body] if body else [])]
 
 
 def _set(blocks: Sequence[Block], *, sole: bool = False) -> list[_Part]:
-    """Blocks with blank lines between them, but none between paragraphs, and none between callouts.
+    """Return the blocks with blank lines between them, but none between paragraphs, and none between callouts.
 
     With `sole`, a section that is the only one with text goes without its heading.
     """
@@ -99,7 +99,7 @@ def _set(blocks: Sequence[Block], *, sole: bool = False) -> list[_Part]:
 
 
 def _block_parts(block: Block) -> Iterator[_Part]:
-    """Lines and tables of a block; pictures and details have none."""
+    """Yield the lines and tables of a block; pictures and details have none."""
     match block:
         case Facts(facts):
             width = max([NAME_WIDTH, *(display_width(fact.name) + 1 for fact in facts)])
@@ -119,7 +119,7 @@ def _block_parts(block: Block) -> Iterator[_Part]:
         case Table():
             if block.rows:
                 yield block.narrow()
-        case Columns(blocks) | Section(blocks=blocks):
+        case Columns(blocks) | Section(blocks=blocks, page_only=False):
             yield from _set(blocks)
 
 

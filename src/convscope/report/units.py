@@ -17,7 +17,7 @@ _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def exact(number: int | None) -> str:
-    """A whole number with thousands set apart.
+    """Return a whole number with thousands set apart.
 
     >>> exact(118_013_952), exact(None)
     ('118,013,952', '?')
@@ -26,7 +26,7 @@ def exact(number: int | None) -> str:
 
 
 def count(number: int | None) -> str:
-    """A whole number in four digits with its prefix; small ones as they are.
+    """Return a whole number in four digits with its prefix; small ones as they are.
 
     >>> [count(n) for n in (0, 760, 9_999, 60_840, 999_960, 11_689_512, 118_013_952, 1_814_073_344, None)]
     ['0', '760', '9,999', '60.84 k', '1.000 M', '11.69 M', '118.0 M', '1.814 G', '?']
@@ -49,7 +49,7 @@ def macs(number: int | None) -> str:
 
 
 def byte_size(number: int | None) -> str:
-    """Bytes with a decimal prefix.
+    """Return the bytes with a decimal prefix.
 
     >>> [byte_size(n) for n in (0, 512, 3_211_264, 574_671_192)]
     ['0 B', '512 B', '3.211 MB', '574.7 MB']
@@ -63,7 +63,7 @@ def byte_size(number: int | None) -> str:
 
 
 def parse_byte_size(text: str) -> int:
-    """Bytes from text such as "8GB", "512 MB" or "8GiB".
+    """Return the bytes from text such as "8GB", "512 MB" or "8GiB".
 
     Raises:
         ConvscopeError: not a number with a unit of bytes.
@@ -82,7 +82,7 @@ def parse_byte_size(text: str) -> int:
 
 
 def seconds(duration: float | None) -> str:
-    """A duration in the unit that a reader would choose.
+    """Return a duration in the unit that a reader would choose.
 
     >>> [seconds(t) for t in (0.0000042, 0.0123, 3.21, 59.96, 125, 3725, 90061)]
     ['4.2 µs', '12.3 ms', '3.2 s', '1 min 00 s', '2 min 05 s', '1 h 02 min', '25 h 01 min']
@@ -100,7 +100,7 @@ def seconds(duration: float | None) -> str:
 
 
 def loss(value: float) -> str:
-    """A loss in four decimals, and by its power of ten where that would be more than ten characters.
+    """Return a loss in four decimals, and by its power of ten where that would be more than ten characters.
 
     >>> loss(0.25), loss(99_999.5), loss(1.26129e26), loss(float("nan"))
     ('0.2500', '99999.5000', '1.2613e+26', 'nan')
@@ -110,7 +110,7 @@ def loss(value: float) -> str:
 
 
 def percent(fraction: float | None, *, decimals: int = 1) -> str:
-    """A share of 1 as a percentage.
+    """Return a share of 1 as a percentage.
 
     >>> percent(0.9342), percent(1, decimals=0)
     ('93.4 %', '100 %')
@@ -119,7 +119,7 @@ def percent(fraction: float | None, *, decimals: int = 1) -> str:
 
 
 def times(ratio: float) -> str:
-    """How many times one thing is another.
+    """Return how many times one thing is another.
 
     >>> times(5376.04), times(2.5), times(0.125)
     ('5,376×', '2.5×', '0.125×')
@@ -130,7 +130,7 @@ def times(ratio: float) -> str:
 
 
 def shape(sizes: Sequence[int]) -> str:
-    """A shape as the field writes it.
+    """Return a shape as the field writes it.
 
     >>> shape((3, 224, 224)), shape(())
     ('3×224×224', 'scalar')
@@ -139,7 +139,7 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def per_axis(sizes: Sequence[int | None]) -> str:
-    """One number when all axes agree, else one per axis.
+    """Return one number when all axes agree, else one per axis.
 
     >>> per_axis((7, 7)), per_axis((1, 7)), per_axis((None, None))
     ('7', '1×7', '?')
@@ -149,7 +149,7 @@ def per_axis(sizes: Sequence[int | None]) -> str:
 
 
 def plural(number: int, noun: str, several: str | None = None) -> str:
-    """A count with its noun.
+    """Return a count with its noun.
 
     >>> plural(1, "layer"), plural(16, "layer"), plural(2, "branch", "branches")
     ('1 layer', '16 layers', '2 branches')
@@ -158,7 +158,7 @@ def plural(number: int, noun: str, several: str | None = None) -> str:
 
 
 def few(names: Sequence[str], most: int) -> str:
-    """The first names of some, and how many more there are.
+    """Return the first names of some, and how many more there are.
 
     >>> few(["cat", "dog", "cow"], 3), few(["cat", "dog", "cow", "hen"], 2)
     ('cat, dog, cow', 'cat, dog and 2 more')

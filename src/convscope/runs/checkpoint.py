@@ -24,8 +24,9 @@ from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
+from convscope.nets.weights.fit import Weights
 from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
-from convscope.runs.tensor_files import Weights, read_tensors, tensor_bytes
+from convscope.runs.tensor_files import read_tensors, tensor_bytes
 
 FORMAT = 1
 KEPT = 2

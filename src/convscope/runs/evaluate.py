@@ -24,8 +24,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.shell import shell_quote
 from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import load
 from convscope.runs.run_directory import Run, open_run, short_name
-from convscope.scoring.answer import scores_of_images
 from convscope.scoring.cautions import cautions
 from convscope.scoring.measured import AnyScores, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
@@ -40,10 +40,12 @@ class Evaluation:
     run: Run
     data: str
     scores: AnyScores
-    kept_out: int
+    skipped: int
     notes: tuple[str, ...]
     # The measure when each image is seen once, where the run looks at several views of it.
     one_view: float | None = None
+    # What the scores' loss is: "cross-entropy", "hinge loss".
+    loss_name: str = "loss"
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
 
@@ -53,8 +55,9 @@ class Evaluation:
             "run": str(self.run),
             "data": self.data,
             **self.scores.to_dict(),
+            "loss_name": self.loss_name,
             "one_view": self.one_view,
-            "images_kept_out": self.kept_out,
+            "images_skipped": self.skipped,
             "notes": list(self.notes),
             "cautions": list(self.cautions),
         }
@@ -85,8 +88,9 @@ def evaluate(
     """
     device = usable_device(device)
     opened = open_run(Path(run))
-    spec, recipe = opened.spec(), opened.recipe()
-    network = opened.network().to(device)
+    recipe = opened.recipe()
+    predictor = load(run, device=device)
+    spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
     other = None if data is None else str(data)
     if other is None and layout != AUTO:
@@ -101,21 +105,14 @@ def evaluate(
     images = _by_name(images, dataset, spec)
     if data is not None and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
-    both = scores_of_images(
-        network,
-        images,
-        spec.normalization,
-        views=spec.tta,
-        device=device,
-        progress=progress,
-        what=f"measuring on {name}",
-    )
+    both = predictor.scores(images, progress=progress, what=f"measuring on {name}")
     scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
     return Evaluation(
         run=opened,
         data=dataset.source,
         scores=scores,
-        kept_out=len(dataset.problems),
+        skipped=len(dataset.problems),
+        loss_name=spec.objective.measured,
         notes=tuple(notes),
         one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),

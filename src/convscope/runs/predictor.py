@@ -1,179 +1,303 @@
-"""`predict`: the classes of image files, by a run's best weights, prepared exactly as in training."""
+"""A trained network that names the classes of images, prepared exactly as in training. Imports no trainer."""
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from torch import nn
 
-from convscope.data.pixels.decode import decode_image
-from convscope.data.records import ImageSet, Problem, Progress, no_progress
-from convscope.data.shards.shard_names import find_shards, names_shards
-from convscope.data.sources.walk import Walk
+from convscope.data.records import Decoding, ImageSet, Pixels, Progress, no_progress
 from convscope.errors import DataError, RunError
+from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
-from convscope.report.shell import shell_quote
+from convscope.runs.image_items import ImageItem, image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
-from convscope.scoring.answer import EVALUATION_BATCH, answer
+from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
+from convscope.scoring.test_time_augmentation import ONE, require_views
+
+BATCH_SIZE = 64
+MOST_THREADS = 16
+Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+class ClassProbability(NamedTuple):
+    """A class and its probability, 0 to 1."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One image and its classes with their probabilities, the most probable first.
+    """One image and its classes, or why it could not be read.
 
-    `threshold` is there where an image may show several classes: those that are as probable are its labels.
+    Args:
+        image: the file's path, or "image 3" for the third of those that have none.
+        top: the most probable classes, the most probable first; as many as were asked for.
+        labels: the classes that the image shows: the most probable one, or where an image may show several those
+            whose probability is at least the threshold.
+        problem: why there is no prediction; empty where there is one.
     """
 
-    path: str
-    ranked: tuple[tuple[str, float], ...]
-    threshold: float | None = None
+    image: str
+    top: tuple[ClassProbability, ...] = ()
+    labels: tuple[ClassProbability, ...] = ()
+    multi_label: bool = False
+    problem: str = ""
 
     @property
-    def name(self) -> str:
-        """The most probable class."""
-        return self.ranked[0][0]
+    def label(self) -> str:
+        """The most probable class; raises DataError where the image could not be read."""
+        return self._first.name
 
     @property
     def confidence(self) -> float:
-        """Its probability, 0 to 1."""
-        return self.ranked[0][1]
+        """Its probability, 0 to 1; raises DataError where the image could not be read."""
+        return self._first.probability
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes that the image shows, the most probable first: one, or however many pass the threshold."""
-        if self.threshold is None:
-            return (self.name,)
-        return tuple(name for name, share in self.ranked if share >= self.threshold)
+    def _first(self) -> ClassProbability:
+        if self.problem:
+            raise DataError(f"{self.image}: {self.problem}")
+        return self.top[0]
 
-    def to_dict(self, *, top: int = 5) -> dict[str, Any]:
-        """The prediction as JSON can hold it; where an image may show several classes, `top` is no matter."""
-        if self.threshold is not None:
-            return {"image": self.path, "labels": list(self.labels), "probabilities": dict(self.ranked)}
-        return {
-            "image": self.path,
-            "class": self.name,
-            "confidence": self.confidence,
-            "top": [{"class": name, "probability": share} for name, share in self.ranked[:top]],
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction as JSON can hold it."""
+        if self.problem:
+            return {"image": self.image, "problem": self.problem}
+        if self.multi_label:
+            labels = [item.name for item in self.labels]
+            return {"image": self.image, "labels": labels, "probabilities": dict(self.top)}
+        top = [{"class": item.name, "probability": item.probability} for item in self.top]
+        return {"image": self.image, "class": self.label, "confidence": self.confidence, "top": top}
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The images that could be read, in the order given, and those that could not, each with the reason."""
+class Predictor:
+    """A network with its classes and preprocessing, ready to predict; several threads may share one.
 
-    images: tuple[Prediction, ...]
-    problems: tuple[Problem, ...]
-    classes: tuple[str, ...]
-    multi_label: bool = False
+    >>> import torch
+    >>> from convscope.data.preprocessing import Preprocessing
+    >>> prepared = Preprocessing.default((1, 32, 32))
+    >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared.with_classes("cat", "dog"))
+    >>> predictor = Predictor(spec.build(), spec)
+    >>> black = np.zeros((40, 60), np.uint8)
+    >>> predictor(black).label in ("cat", "dog")
+    True
+    >>> [bool(found.problem) for found in predictor.predict([black, b"no image", black])]
+    [False, True, False]
+    """
+
+    def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu") -> None:
+        self.spec = spec
+        self.device = usable_device(device)
+        self.network = network.to(self.device).eval()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the network's outputs."""
+        return self.spec.classes
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.spec.name}, {len(self.classes)} classes, {self.device})"
+
+    def __call__(
+        self,
+        image: Any,
+        *,
+        top: int = 5,
+        tta: str | bool | None = None,
+        threshold: float | None = None,
+    ) -> Prediction:
+        """Return the prediction of one image; arguments as for `predict`. Raises DataError where it can't be read."""
+        found = list(islice(self.predict(image, top=top, tta=tta, threshold=threshold, batch_size=1), 2))
+        if len(found) != 1:
+            raise DataError("these are several images, or none: use predictor.predict(...), and go through its items")
+        _ = found[0].label  # raises where there is none
+        return found[0]
+
+    def predict(
+        self,
+        items: Any,
+        *,
+        top: int = 5,
+        tta: str | bool | None = None,
+        threshold: float | None = None,
+        batch_size: int = BATCH_SIZE,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Return the predictions of images, in order, as they are asked for; a batch is in memory at a time.
+
+        Args:
+            items: a path, a folder (everything below it), a glob pattern, an image file's bytes, a binary file object,
+                a PIL image, a uint8 array (H, W) or (H, W, C), or an iterable of any of them, which may be endless.
+            top: classes to list for each image.
+            tta: the test-time augmentation by name; the run's own unless given, and none for False.
+            threshold: of several labels an image, list those with this probability (0.5) and more.
+            batch_size: images that are decoded and computed together; 1 takes no item before it is needed.
+            progress: called with the number of images done, after each batch.
+
+        Raises:
+            RunError: arguments that do not fit the run; at once. What can't be read is a prediction with a `problem`.
+        """
+        if top < 1 or batch_size < 1:
+            raise RunError(f"top is {top} and batch_size {batch_size}: both must be at least 1")
+        views, threshold = self._views(tta), self._threshold(threshold)
+        return self._stream(image_items(items), top, views, threshold, batch_size, progress)
+
+    def scores(
+        self,
+        images: ImageSet,
+        *,
+        tta: str | bool | None = None,
+        progress: Progress = no_progress,
+        what: str = "predicting",
+    ) -> Floats:
+        """Return scores (N, 2, classes) of decoded images: without test-time augmentation, and with it.
+
+        Raises:
+            GeometryError: the network does not take images of the size that the spec has.
+        """
+        try:
+            return scores_of_images(
+                self.network,
+                images,
+                self.spec.normalization,
+                device=self.device,
+                views=self._views(tta),
+                progress=progress,
+                what=what,
+            )
+        except RuntimeError:
+            self.spec.build(check=True)  # says so where the size is the reason
+            raise
+
+    def _views(self, tta: str | bool | None) -> str:
+        if tta is None or tta is True:
+            return self.spec.tta
+        return require_views(tta) if tta else ONE
+
+    def _threshold(self, threshold: float | None) -> float | None:
+        """Return the probability from which on a class is a label; None where an image has one class."""
+        if not self.spec.multi_label:
+            if threshold is not None:
+                raise RunError(
+                    "threshold: the run names one class for each image; it is for runs that give several labels"
+                )
+            return None
+        if threshold is None:
+            return THRESHOLD
+        if not 0 <= threshold <= 1:
+            raise RunError(f"threshold is {threshold:g}: a probability is 0 to 1")
+        return threshold
+
+    def _stream(
+        self,
+        items: Iterator[ImageItem],
+        top: int,
+        views: str,
+        threshold: float | None,
+        batch_size: int,
+        progress: Callable[[int], None] | None,
+    ) -> Iterator[Prediction]:
+        done = 0
+        threads = min(MOST_THREADS, batch_size, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool:
+            while batch := list(islice(items, batch_size)):
+                _ignore_pillow_warnings()
+                decode = partial(_decoded, decoding=self.spec.decoding)
+                decoded = list(pool.map(decode, batch)) if len(batch) > 1 else [decode(batch[0])]
+                pixels = [item for item in decoded if not isinstance(item, str)]
+                rows = iter(self._probabilities(pixels, views) if pixels else ())
+                done += len(batch)
+                if progress is not None:
+                    progress(done)
+                for item, what in zip(batch, decoded, strict=True):
+                    if isinstance(what, str):
+                        yield Prediction(image=item.name, problem=what)
+                    else:
+                        yield self._prediction(item.name, next(rows), top, threshold)
+
+    def _probabilities(self, pixels: list[Pixels], views: str) -> Floats:
+        images = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), [""] * len(pixels))
+        return self.spec.objective.probabilities_of(self.scores(images, tta=views)[:, 1])
+
+    def _prediction(self, image: str, probabilities: Floats, top: int, threshold: float | None) -> Prediction:
+        if not np.isfinite(probabilities).all():
+            raise DataError(f"{image}: the network answers NaN, so its weights are not finite numbers")
+        order = np.argsort(-probabilities, kind="stable")
+        ranked = [ClassProbability(self.classes[place], float(probabilities[place])) for place in order[:top]]
+        if threshold is None:
+            return Prediction(image=image, top=tuple(ranked), labels=(ranked[0],))
+        shown = int((probabilities >= threshold).sum())
+        labels = (ClassProbability(self.classes[place], float(probabilities[place])) for place in order[:shown])
+        return Prediction(image=image, top=tuple(ranked), labels=tuple(labels), multi_label=True)
+
+
+def load(run: str | Path, *, device: str = "cpu") -> Predictor:
+    """Return the predictor of a run or an ensemble, with its best weights.
+
+        predictor = convscope.load("runs/flowers")
+        predictor("rose.jpg").label
+        for found in predictor.predict("photos/"):
+            print(found.image, found.problem or found.label)
+
+    Raises:
+        RunError: no such run or device, or the run's files don't fit together.
+    """
+    device = usable_device(device)
+    opened = open_run(Path(run))
+    return Predictor(opened.network(), opened.spec(), device=device)
 
 
 def predict(
     run: str | Path,
-    images: str | Path | Sequence[str | Path],
+    images: Any,
     *,
+    top: int = 5,
+    tta: str | bool | None = None,
     threshold: float | None = None,
     device: str = "cpu",
     progress: Progress = no_progress,
-) -> Predictions:
-    """Name the classes of images: files, folders (everything below them) or glob patterns.
+) -> list[Prediction]:
+    """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
-    An image that can't be read is listed under `problems` and stops nothing. With a run that gives an image several
-    labels, they are the classes with a probability of `threshold` (0.5) and more.
+    An image that can't be read has a `problem`, and stops nothing.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
-        DataError: a folder or a pattern without images, or shards.
     """
-    device = usable_device(device)
-    opened = open_run(Path(run))
-    spec = opened.spec()
-    threshold = _threshold(spec, threshold)
-    network = opened.network().to(device)
-    problems: list[Problem] = []
-    paths = list(_files([images] if isinstance(images, (str, Path)) else images, problems))
-    found: list[Prediction] = []
-    for start in range(0, len(paths), EVALUATION_BATCH):
-        names, pixels = [], []
-        for path in paths[start : start + EVALUATION_BATCH]:
-            try:
-                pixels.append(decode_image(path, spec.decoding))
-                names.append(path)
-            except DataError as error:
-                problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
-        if pixels:
-            batch = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), names)
-            probabilities = answer(
-                network, batch, spec.normalization, objective=spec.objective, device=device, views=spec.tta
-            )
-            for name, row in zip(names, probabilities, strict=True):
-                found.append(Prediction(name, _ranked(name, row, spec.classes), threshold))
-        progress(min(start + EVALUATION_BATCH, len(paths)), len(paths), "predicting")
-    return Predictions(tuple(found), tuple(problems), spec.classes, multi_label=threshold is not None)
+    items = list(image_items(images))
+    predictor = load(run, device=device)
+
+    def report(done: int) -> None:
+        progress(done, len(items), "predicting")
+
+    return list(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=report))
 
 
-def _threshold(spec: ModelSpec, threshold: float | None) -> float | None:
-    """The probability from which on a class is a label; None where an image has one class."""
-    if not spec.objective.multi_label:
-        if threshold is not None:
-            raise RunError("threshold: the run names one class for each image; it is for runs that give several labels")
-        return None
-    if threshold is None:
-        return THRESHOLD
-    if not 0 <= threshold <= 1:
-        raise RunError(f"threshold is {threshold:g}: a probability is 0 to 1")
-    return threshold
+def _decoded(item: ImageItem, decoding: Decoding) -> Pixels | str:
+    """Return the pixels of an image, or why it can't be read."""
+    try:
+        return item.decode(decoding)
+    except UnreadableError as reason:
+        return str(reason)
 
 
-def _files(given: Iterable[str | Path], problems: list[Problem]) -> Iterator[str]:
-    """Every file that was named, in the order given; a folder's in the order of their names."""
-    for item in given:
-        text = os.fspath(item)
-        if Path(text).is_dir():
-            walk = Walk()
-            found = walk.collect(text)
-            walk.follow_links()
-            problems.extend(walk.problems)
-            if not found and find_shards(text):
-                raise _names_shards(text)
-            if not found and not walk.problems:
-                raise DataError(f"there are no images below {text}")
-            yield from sorted(file.path for file in found)
-        elif names_shards(text):
-            raise _names_shards(text)
-        elif glob.has_magic(text) and not os.path.lexists(text):
-            matched = _matches(text)
-            if not matched:
-                raise DataError(f"nothing matches {text}")
-            yield from matched
-        else:
-            yield text
+def _ignore_pillow_warnings() -> None:
+    """Ignore what Pillow warns of: a damaged image is a problem of its own here.
 
-
-def _names_shards(text: str) -> DataError:
-    measure = shell_quote("convscope", "evaluate", "RUN", text)
-    return DataError(
-        f"{text} holds its images in shards (.tar), and predict takes image files or folders of them; "
-        f"to measure a run on labelled shards: {measure}"
-    )
-
-
-def _matches(pattern: str) -> list[str]:
-    """The files that a glob pattern names, in the order of their names."""
-    anchor = Path(pattern).anchor
-    return sorted(str(path) for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir())
-
-
-def _ranked(
-    name: str, probabilities: np.ndarray[Any, np.dtype[np.float64]], classes: tuple[str, ...]
-) -> tuple[tuple[str, float], ...]:
-    if not np.isfinite(probabilities).all():
-        raise DataError(f"{name}: the network answers NaN, so its weights are not finite numbers")
-    order = np.argsort(-probabilities, kind="stable")
-    return tuple((classes[place], float(probabilities[place])) for place in order)
+    The filters are the process's: putting them back after is not safe among threads, so one stays, for Pillow alone.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.|convscope\.data\.pixels")

@@ -14,14 +14,13 @@ from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.regular import UnreadableError, open_regular
 from convscope.nets.modules import preserved_rng
 from convscope.nets.weights.digest import sealed
+from convscope.nets.weights.fit import Weights
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.nets.weights.safetensors_file import parse_safetensors, read_metadata
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.ensemble import Averaged
 
 NOTE = "convscope"
-
-Weights = dict[str, Tensor]
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -37,6 +36,7 @@ def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 def sealed_bytes(tensors: Mapping[str, Tensor], *, note: str) -> bytes:
     """Return tensors as a safetensors file with a note, and a digest over every byte in its metadata.
 
+    >>> import torch
     >>> len(sealed_bytes({"bias": torch.zeros(2)}, note="epoch 3")) > 200
     True
     """

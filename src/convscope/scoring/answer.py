@@ -30,7 +30,7 @@ def answer(
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
-    """The network's probabilities (N, classes) for images, in evaluation mode; modes are put back after.
+    """Return the network's probabilities (N, classes) for images, in evaluation mode; modes are put back after.
 
     `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
     several views of each image are averaged first. A `forward` computes in another arithmetic than the network's fp32.
@@ -59,7 +59,7 @@ def scores_of_images(
     progress: Progress = no_progress,
     what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
-    """Scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
+    """Return the scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
     found = []
     done = 0
     with evaluation_mode(network), torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What an accuracy hides, in sentences: classes without images, unequal classes, classes that are hardly found."""
+"""Notes beside an accuracy: classes without images, unequal classes, classes that are hardly found."""
 
 from __future__ import annotations
 

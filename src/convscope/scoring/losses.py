@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convscope.arrays import Floats
 from convscope.errors import RunError
 
-Floats = npt.NDArray[np.float64]
 TargetArray = npt.NDArray[np.generic]
 
 # A probability below this counts as this in a loss that is taken from probabilities.
@@ -28,12 +28,12 @@ LEAST_PROBABILITY = 1e-12
 
 
 def softmax_cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """`-Σ t log softmax(s)`; smoothing spreads that share of the target over all classes (Szegedy et al. 2016, 7)."""
+    """Return `-Σ t log softmax(s)`, with label smoothing (Szegedy et al. 2016, section 7)."""
     return functional.cross_entropy(scores, targets, reduction="none", label_smoothing=smoothing)
 
 
 def hinge(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """The multi-class SVM's loss of Weston and Watkins (1999): `Σ max(0, s_j - s_y + 1)` over the wrong classes j.
+    """Return the multi-class hinge loss of Weston and Watkins (1999): `Σ max(0, s_j - s_y + 1)` over wrong classes j.
 
     Raises:
         RunError: smoothed or soft targets: a margin needs the one right class.
@@ -46,7 +46,7 @@ def hinge(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
 
 
 def logistic(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """One yes or no for each class: `-Σ t log σ(s) + (1 - t) log(1 - σ(s))`, one class against all others.
+    """Return the binary cross-entropy of each class against all others: `-Σ t log σ(s) + (1 - t) log(1 - σ(s))`.
 
     Smoothing moves that share of each target to one half, the two answers' mean: t becomes t (1 - ε) + ε / 2.
     """
@@ -54,7 +54,7 @@ def logistic(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
 
 
 def multi_label(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """`logistic` where an image may show any number of classes: targets are (N, classes).
+    """Return `logistic` of multi-label targets (N, classes).
 
     Raises:
         RunError: targets that name one class.

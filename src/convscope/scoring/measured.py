@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from convscope.arrays import Floats
 from convscope.data.records import ImageSet
 from convscope.scoring.metrics import Scores, score
 from convscope.scoring.multi_label import LabelScores, mean_average_precision, score_labels
 from convscope.scoring.objective import Objective
 
-Floats = npt.NDArray[np.float64]
 AnyScores: TypeAlias = Scores | LabelScores
 
 
 def measure(
     scores: Floats, images: ImageSet, *, classes: tuple[str, ...], split: str, objective: Objective
 ) -> AnyScores:
-    """Every measure of a network's scores (N, classes) of some images.
+    """Return every measure of a network's scores (N, classes) of some images.
 
     Raises:
         DataError: no images, or scores that are not numbers.
@@ -37,12 +34,12 @@ def measure(
 
 
 def one_measure(probabilities: Floats, images: ImageSet) -> float | None:
-    """The one number by which weights are chosen, 0 to 1; None where no image shows any class."""
+    """Return the one number by which weights are chosen, 0 to 1; None if no image has a label."""
     if images.targets is not None:
         return mean_average_precision(probabilities, images.targets)
     return float((probabilities.argmax(1) == images.labels).mean())
 
 
 def name_of_measure(*, multi_label: bool) -> str:
-    """What `one_measure` is, in the field's words."""
+    """Return the name of `one_measure`."""
     return "mAP" if multi_label else "accuracy"

@@ -1,4 +1,4 @@
-"""How good the answers are: accuracy, balanced accuracy and F1, confusions, calibration, worst mistakes.
+"""Metrics of predictions: accuracy, balanced accuracy and F1, confusions, calibration, worst mistakes.
 
 Everything is computed from one array of probabilities and one of labels, so `train`, `evaluate` and the report agree.
 scikit-learn's definitions are used where it has them.
@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Floats, Integers
 from convscope.errors import DataError
 from convscope.scoring.objective import Objective
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2
@@ -48,14 +46,13 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image that was named wrongly: its row in the split, the true and the predicted class, how sure it was."""
+    """A wrong prediction: its row in the split, the true and the predicted class, and the confidence."""
 
     row: int
     name: str
     true: int
     predicted: int
     confidence: float
-    true_confidence: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +88,7 @@ class Scores:
 
     @property
     def largest(self) -> ClassScore:
-        """The class with the most images; to predict it always would have its share as the accuracy."""
+        """The class with the most images; its share is the accuracy of always predicting it."""
         return max(self.per_class, key=lambda item: item.images)
 
     @property
@@ -101,7 +98,7 @@ class Scores:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The classes without images, of which no measure says anything."""
+        """The classes without images, which have no metrics."""
         return tuple(item.name for item in self.per_class if not item.images)
 
     @property
@@ -121,7 +118,7 @@ class Scores:
         )
 
     def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the metrics as JSON-able values."""
         return {
             "split": self.split,
             "images": self.images,
@@ -184,7 +181,6 @@ def score(
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1)
     right = predicted == labels
-    truth = probabilities[np.arange(count), labels]
     bins = calibration_bins(confidence, right)
     confusion = confusion_matrix(predicted, labels, classes=len(classes))
     return Scores(
@@ -198,12 +194,12 @@ def score(
         confusion=confusion,
         per_class=per_class(confusion, classes),
         calibration=bins,
-        mistakes=_mistakes(predicted, labels, confidence, truth, names),
+        mistakes=_mistakes(predicted, labels, confidence, names),
     )
 
 
 def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> Integers:
-    """How many images of each class (row) were called each class (column), int64 (classes, classes).
+    """Return the confusion matrix, true by row and predicted by column, int64 (classes, classes).
 
     >>> confusion_matrix(np.array([1, 1, 0]), np.array([0, 1, 0]), classes=2).tolist()
     [[1, 1], [0, 1]]
@@ -213,7 +209,7 @@ def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> 
 
 
 def top_k(probabilities: Floats, labels: Integers, k: int) -> float:
-    """The share of rows (N, classes) whose label is among the k most probable; ties count against the network."""
+    """Return the share of rows (N, classes) whose label is among the k most probable; ties count as wrong."""
     truth = probabilities[np.arange(len(labels)), labels]
     above = (probabilities > truth[:, None]).sum(1)
     tied = (probabilities == truth[:, None]).sum(1) - 1
@@ -221,7 +217,7 @@ def top_k(probabilities: Floats, labels: Integers, k: int) -> float:
 
 
 def per_class(confusion: Integers, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    """Precision, recall and F1 of each class from a confusion matrix; None where nothing can be divided."""
+    """Return precision, recall and F1 of each class from a confusion matrix; None for a division by 0."""
     found = []
     for index, name in enumerate(classes):
         right, own, called = int(confusion[index, index]), int(confusion[index].sum()), int(confusion[:, index].sum())
@@ -241,7 +237,7 @@ def per_class(confusion: Integers, classes: tuple[str, ...]) -> tuple[ClassScore
 def calibration_bins(
     confidence: Floats, right: npt.NDArray[np.bool_], *, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
-    """Equal-width bins of confidence with the accuracy in each (Guo et al. 2017, section 2)."""
+    """Return equal-width bins of confidence with the accuracy in each (Guo et al. 2017, section 2)."""
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     found = []
     for index in range(bins):
@@ -260,7 +256,7 @@ def calibration_bins(
 
 
 def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
-    """Expected calibration error: the mean distance of confidence from accuracy, weighted by images."""
+    """Return the expected calibration error: the mean distance of confidence from accuracy, weighted by images."""
     images = sum(item.images for item in bins)
     distances = (
         item.images * abs(item.confidence - item.accuracy)
@@ -270,10 +266,8 @@ def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
     return sum(distances) / images if images else 0.0
 
 
-def _mistakes(
-    predicted: Integers, labels: Integers, confidence: Floats, truth: Floats, names: Any
-) -> tuple[Mistake, ...]:
-    """The wrong answers, the surest first; equal ones in the order of the rows."""
+def _mistakes(predicted: Integers, labels: Integers, confidence: Floats, names: Any) -> tuple[Mistake, ...]:
+    """Return the wrong predictions, the most confident first; equal ones in the order of the rows."""
     wrong = np.flatnonzero(predicted != labels)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")]
     return tuple(
@@ -283,7 +277,6 @@ def _mistakes(
             true=int(labels[row]),
             predicted=int(predicted[row]),
             confidence=float(confidence[row]),
-            true_confidence=float(truth[row]),
         )
         for row in order
     )

@@ -1,6 +1,6 @@
-"""How good the answers are where an image may show several classes, or none: each class is a yes or no of its own.
+"""Metrics of multi-label predictions: each class is a binary decision of its own.
 
-The measures are scikit-learn's (average_precision_score, roc_auc_score, f1_score, accuracy_score of several labels). A
+The metrics are scikit-learn's (average_precision_score, roc_auc_score, f1_score, accuracy_score of several labels). A
 class of which there is no image has no average precision: it is left out of the mean, and named.
 """
 
@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Floats
 from convscope.data.records import Targets
 from convscope.errors import DataError
 from convscope.scoring.objective import Objective
-
-Floats = npt.NDArray[np.float64]
 
 # From this probability on, a class counts as shown.
 THRESHOLD = 0.5
@@ -27,7 +26,7 @@ KEPT_MISTAKES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScore:
-    """One class: how many images show it, how many were said to; measures are None where nothing can be divided."""
+    """Metrics of one class; None for a division by 0."""
 
     name: str
     images: int
@@ -42,7 +41,7 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class LabelMistake:
-    """One class of one image, judged wrongly; `shown` is the truth, so True is a class that was missed."""
+    """A wrong decision on one class of one image; `shown` is the target, so True is a missed class."""
 
     row: int
     name: str
@@ -52,13 +51,13 @@ class LabelMistake:
 
     @property
     def sureness(self) -> float:
-        """How sure the network was of the wrong answer, 0.5 to 1 at the usual threshold."""
+        """The confidence of the wrong decision, 0.5 to 1 at the default threshold."""
         return 1 - self.probability if self.shown else self.probability
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScores:
-    """The measures of one split; `unmeasured` are the classes without images, which no mean counts."""
+    """The metrics of one split; `unmeasured` are the classes without images, which are left out of the means."""
 
     split: str
     classes: tuple[str, ...]
@@ -76,16 +75,16 @@ class LabelScores:
 
     @property
     def measure(self) -> float | None:
-        """The one number that runs are compared by: mAP; None where no image shows any class."""
+        """The metric that runs are compared by: mAP; None if no image has a label."""
         return self.mean_average_precision
 
     @property
     def wrong(self) -> int:
-        """How many classes of images were judged wrongly, in all."""
+        """The number of wrong decisions in all."""
         return sum(score.images + score.predicted - 2 * score.right for score in self.per_class)
 
     def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the metrics as JSON-able values."""
         return {
             "split": self.split,
             "images": self.images,
@@ -166,12 +165,12 @@ def score_labels(
 
 
 def mean_average_precision(probabilities: Floats, targets: Targets) -> float | None:
-    """The mean over the classes (columns) that some image shows; None where no image shows any."""
+    """Return the mean over the classes (columns) with positive images; None if there are none."""
     return _mean([average_precision(probabilities[:, c], targets[:, c] > 0) for c in range(targets.shape[1])])
 
 
 def average_precision(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
-    """`Σ (recall_n - recall_(n-1)) precision_n` over the thresholds n (N,); None without an image that shows the class.
+    """Return `Σ (recall_n - recall_(n-1)) precision_n` over the thresholds n (N,); None without a positive image.
 
     >>> average_precision(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.8333333333333333
@@ -187,7 +186,7 @@ def average_precision(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> fl
 
 
 def roc_auc(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
-    """How often an image that shows the class has the higher probability than one that does not; ties count half.
+    """Return the share of (positive, negative) pairs in which the positive has the higher probability; ties count half.
 
     >>> roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
     0.75
@@ -226,7 +225,7 @@ def _mean(values: list[float | None]) -> float | None:
 def _mistakes(
     probabilities: Floats, shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], names: Sequence[str] | None
 ) -> tuple[LabelMistake, ...]:
-    """The surest wrong answers of each class and kind, the surest first of all."""
+    """Return the most confident wrong decisions of each class and kind, the most confident first."""
     found = []
     for label in range(shown.shape[1]):
         for missed in (True, False):

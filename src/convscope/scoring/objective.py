@@ -1,4 +1,4 @@
-"""What training makes smaller: one number from scores and targets, and the probabilities that belong to it.
+"""The objective of training: a loss from scores and targets, and the probabilities that belong to it.
 
 Scores are (N, classes). Targets are int64 (N,), the index of each image's class, or float (N, classes): shares of
 the classes that add up to 1 (soft targets, as mixed images have), or for the multi-label loss a yes (1) or no (0)
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convscope.arrays import Floats
 from convscope.errors import RunError, did_you_mean
 from convscope.recipe.class_weights import class_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
-from convscope.scoring.losses import LOSSES, Floats, Loss, TargetArray
+from convscope.scoring.losses import LOSSES, Loss, TargetArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +55,24 @@ class Objective:
 
     @property
     def measured(self) -> str:
-        """What the number is, in the field's words."""
+        """The name of the loss."""
         return self._loss.measured
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """The loss that is trained on: a scalar, the mean over the images."""
+        """Return the loss that is trained on: a scalar, the mean over the images."""
         return self._weighted(scores, targets).mean()
 
     def plain(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """The loss without smoothing and class weights: what metrics show, so that training and validation compare."""
+        """Return the loss without smoothing and class weights, as the metrics report it for training and validation."""
         return self._loss.per_image(scores, targets, 0.0).mean()
 
     def plain_of_scores(self, scores: Floats, targets: TargetArray) -> float:
-        """`plain` of scores (N, classes) as NumPy holds them; NaN stays NaN."""
+        """Return `plain` of NumPy scores (N, classes); NaN stays NaN."""
         answers = torch.from_numpy(targets if targets.ndim == 1 else targets.astype(np.float64))
         return float(self.plain(torch.from_numpy(scores), answers))
 
     def plain_of_nothing(self, classes: int) -> float:
-        """`plain` of scores that are all 0, whatever the image: the chance-level loss.
+        """Return `plain` of scores that are all 0: the chance-level loss.
 
         >>> round(Objective().plain_of_nothing(10), 3), Objective(loss="hinge").plain_of_nothing(10)
         (2.303, 9.0)
@@ -80,7 +81,7 @@ class Objective:
         return float(self.plain(torch.zeros(1, classes), target))
 
     def plain_of_probabilities(self, probabilities: Floats, targets: TargetArray) -> float:
-        """`plain` where only probabilities (N, classes) are at hand, such as the mean of several networks'.
+        """Return `plain` of probabilities (N, classes), such as the mean of several networks'.
 
         A probability that was rounded to 0 would cost infinitely much, so each counts as 1e-12 at least: of a network
         that is very sure of something wrong, this is less than `plain_of_scores`. NaN stays NaN.
@@ -88,16 +89,16 @@ class Objective:
         return float(self._loss.of_probabilities(probabilities, targets).mean())
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """What is shown of scores (N, classes): numbers from 0 to 1 of the same shape; see `LOSSES`."""
+        """Return the probabilities of scores (N, classes), of the same shape; see `LOSSES`."""
         return self._loss.probabilities(scores)
 
     def probabilities_of(self, scores: Floats) -> Floats:
-        """`probabilities` of scores as NumPy holds them."""
+        """Return `probabilities` of NumPy scores."""
         found: Floats = self.probabilities(torch.from_numpy(scores)).numpy()
         return found
 
     def count_right(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """How many images were answered rightly: a scalar tensor.
+        """Return the number of correct predictions, a scalar tensor.
 
         That is the right class on top, of soft targets the heaviest; with the multi-label loss every yes and no right
         (scikit-learn's accuracy of several labels).
@@ -108,7 +109,7 @@ class Objective:
         return (scores.argmax(1) == labels).sum()
 
     def of_answer(self, network: nn.Module, answer: Tensor | tuple[Tensor, ...], targets: Tensor) -> LossOutput:
-        """The loss of a network's answer, its auxiliary heads included.
+        """Return the loss of a network's output, its auxiliary heads included.
 
         In training, a network with auxiliary heads answers with their scores after its own; each adds its loss times
         the network's `auxiliary_weight` (Szegedy et al. 2015, section 5).
@@ -155,7 +156,7 @@ def make_objective(
     images: int,
     device: torch.device | str = "cpu",
 ) -> Objective:
-    """The objective of a settled recipe; `class_counts` says how many of the training `images` each class has."""
+    """Return the objective of a resolved recipe; `class_counts` are the training `images` of each class."""
     assert recipe.loss != AUTO and not isinstance(recipe.label_smoothing, str), "a settled recipe"
     weights = class_weights(
         recipe.class_weights,

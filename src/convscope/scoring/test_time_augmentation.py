@@ -34,7 +34,7 @@ def _flip(pixels: Tensor) -> Views:
 
 
 def _flip_shift(pixels: Tensor) -> Views:
-    """Half of the weight on the image and its mirror image, half on both shifted by a pixel, up-left and down-right."""
+    """Yield views: half of the weight on the image and its flip, half on both shifted by a pixel along the diagonal."""
     shifted = [_window(pixels, 1, 0, 0), _window(pixels, 1, 2, 2)]
     for view, weight in ((pixels, 0.25), (shifted[0], 0.125), (shifted[1], 0.125)):
         yield view, weight
@@ -42,7 +42,7 @@ def _flip_shift(pixels: Tensor) -> Views:
 
 
 def _ten_crop(pixels: Tensor) -> Views:
-    """The middle and four corners, and their mirror images, each as large as the image: out of the padded image."""
+    """Yield the centre and four corner crops of the padded image, of the image's size, and their flips."""
     reach = max(1, round(min(pixels.shape[2:]) * CROP_SHIFT))
     places = [(reach, reach), *((down, right) for down in (0, 2 * reach) for right in (0, 2 * reach))]
     for down, right in places:
@@ -52,7 +52,7 @@ def _ten_crop(pixels: Tensor) -> Views:
 
 
 def _window(pixels: Tensor, padding: int, down: int, right: int) -> Tensor:
-    """The window of the image's size that begins so many pixels down and right in the padded (reflected) image."""
+    """Return the crop of the image's size at an offset in pixels, down and right, in the padded (reflected) image."""
     height, width = pixels.shape[2:]
     padded = functional.pad(pixels, (padding,) * 4, mode="reflect")
     return padded[:, :, down : down + height, right : right + width]
@@ -68,14 +68,14 @@ VIEWS: dict[str, Callable[[Tensor], Views]] = {
 
 
 def require_views(name: str) -> str:
-    """The name, if there are such views; raises RunError."""
+    """Return the name of a kind of views; raises RunError for an unknown one."""
     if name not in VIEWS:
         raise RunError(f"no test views are called {name!r}.{did_you_mean(name, VIEWS)}")
     return name
 
 
 def scores_of_views(network: ForwardPass, pixels: Tensor, views: str) -> tuple[Tensor, Tensor]:
-    """The scores (N, classes), in float64, of the image itself and of all of its views, averaged by their weights.
+    """Return the float64 scores (N, classes) of the image itself, and their weighted mean over all of its views.
 
     >>> plain, averaged = scores_of_views(torch.nn.Flatten(), torch.tensor([[[[1.0, 3.0]]]]), "flip")
     >>> plain.tolist(), averaged.tolist()

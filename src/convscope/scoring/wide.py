@@ -1,4 +1,4 @@
-"""Double precision wherever a device has it."""
+"""Conversion to float64, also from devices without it."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ WITHOUT_FLOAT64 = ("mps",)
 
 
 def to_float64(values: Tensor) -> Tensor:
-    """The values in float64: where they are, or on the CPU where their device has no such numbers."""
+    """Return the values in float64, on the CPU if their device has no float64."""
     return (values.cpu() if values.device.type in WITHOUT_FLOAT64 else values).double()

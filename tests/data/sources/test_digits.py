@@ -1,10 +1,19 @@
 """The built-in digits work with nothing at all."""
 
 import numpy as np
+from sklearn import datasets
 
 from convscope.data.batches import Batches, measure_normalization
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Decoding
+from convscope.data.sources.digits import load_digits
+
+
+def test_the_digits_are_scikit_learns() -> None:
+    pixels, labels = load_digits()
+    ink, expected = datasets.load_digits(return_X_y=True)
+    assert np.array_equal(pixels.reshape(1797, 64), np.rint(ink * (255 / 16))) and np.array_equal(labels, expected)
+    assert pixels.dtype == np.uint8 and labels.dtype == np.int64
 
 
 def test_digits_open_as_three_stratified_splits() -> None:

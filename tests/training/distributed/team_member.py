@@ -1,4 +1,4 @@
-"""One of two processes of test_distributed.py: trains alone and in the team, and writes what came out."""
+"""One of two processes of test_launch.py: trains alone and in the team, and writes what came out."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convscope.cli import label_tables
+from convscope.cli import evaluate
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.report.html import Html
 from convscope.scoring.measured import measure, one_measure
@@ -48,7 +48,7 @@ def test_both_kinds_of_mistakes_are_shown_with_their_pictures() -> None:
 def test_no_mistakes() -> None:
     page = scored_labels.mistakes(scores(TARGETS.astype(np.float64)), images())
     assert "None: every class of every image was judged rightly" in page
-    assert label_tables.mistakes_table(scores(TARGETS.astype(np.float64))) is None
+    assert evaluate.label_mistakes_table(scores(TARGETS.astype(np.float64))) is None
 
 
 def test_a_class_without_images_has_no_bar_and_is_named() -> None:
@@ -56,5 +56,5 @@ def test_a_class_without_images_has_no_bar_and_is_named() -> None:
     drawing = page.split("<svg")[1].split("</svg>")[0]
     assert "dog" in drawing and "never" not in drawing
     assert "Not in the means, for no image shows them: never." in page
-    assert ("no images of", "never") in label_tables.headline(scores())
-    assert dict(label_tables.headline(scores()))["mAP"].endswith("(mean over 2 classes)")
+    assert ("no images of", "never") in evaluate.label_headline(scores())
+    assert dict(evaluate.label_headline(scores()))["mAP"].endswith("(mean over 2 classes)")

@@ -36,18 +36,18 @@ def _product(*factors: int) -> str:
 
 
 def _bias_flow(bias: Operand, shape: tuple[int, ...]) -> Flow:
-    """A bias that is itself computed from the input: one number per channel, everywhere."""
+    """Return a bias that is itself computed from the input: one number per channel, everywhere."""
     lifted = Expand((1,) * (len(shape) - 1) + bias.shape)
     return Flow(bias.slot, 0, (lifted, _channels_second(len(shape)), Expand(shape)))
 
 
 def _channels_second(rank: int) -> RelationStep:
-    """Moves the last axis to the place of the channels."""
+    """Return the step that moves the last axis to the position of the channels."""
     return Permute((0, rank - 1, *range(1, rank - 1)))
 
 
 def _weight_flow(weight: Operand, shape: tuple[int, ...], out_axis: int) -> Flow:
-    """A weight that is itself computed from the input: each output channel reads its own filter, everywhere."""
+    """Return a weight that is itself computed from the input: each output channel reads its own filter, everywhere."""
     rank = weight.rank
     steps: list[RelationStep] = [Mix(axis, 1) for axis in range(rank) if axis != out_axis]
     if out_axis == 0:

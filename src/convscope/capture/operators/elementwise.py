@@ -38,12 +38,12 @@ _ELEMENTWISE = """
 
 
 def broadcast(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
-    """The steps that bring a tensor to the shape of a result."""
+    """Return the steps that bring a tensor to the shape of a result."""
     return () if operand.shape == shape else (Expand(shape),)
 
 
 def pointwise(call: Call) -> OperatorRule:
-    """Every output element reads the same element of every tensor, broadcast."""
+    """Return every output element reads the same element of every tensor, broadcast."""
     flows = tuple(
         Flow(operand.slot, output, broadcast(operand, shape))
         for output, shape in enumerate(call.outputs)

@@ -64,7 +64,7 @@ _Placed = tuple[int, tuple[int, ...], npt.NDArray[np.generic] | None]
 
 
 def _placed(call: Call) -> list[_Placed] | None:
-    """The index tensors by axis, known masks as the places that they let through; None for a mask that is computed."""
+    """Return the index tensors by axis, known masks as positions; None for a computed mask."""
     placed: list[_Placed] = []
     axis = 0
     for index in call.arguments["indices"]:
@@ -83,14 +83,14 @@ def _placed(call: Call) -> list[_Placed] | None:
 
 
 def _masked(call: Call) -> OperatorRule:
-    """A computed mask picks elements: which ones, and how many, is in its values."""
+    """Return a computed mask picks elements: which ones, and how many, is in its values."""
     out = call.outputs[0]
     flows = tuple(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT) for operand in call.operands)
     return OperatorRule(call.op, flows)
 
 
 def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
-    """Every position of the result reads every position of the tensor."""
+    """Return every position of the result reads every position of the tensor."""
     return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
 
 
@@ -121,7 +121,7 @@ def _gather(call: Call) -> OperatorRule:
 
 
 def _embedding(call: Call) -> OperatorRule:
-    """Rows of a table: output row i is steered by index i; which row of the table it is is in the values."""
+    """Return the rows of a table: output row i is steered by index i; which row of the table it is is in the values."""
     weight, indices = call.operand("weight"), call.operand("indices")
     out = call.outputs[0]
     steer = Flow(indices.slot, 0, (Reshape((*indices.shape, 1)), Expand(out)))
@@ -131,7 +131,7 @@ def _embedding(call: Call) -> OperatorRule:
 
 
 def _scatter(call: Call) -> OperatorRule:
-    """Writing at computed places: along the axis anything may come from anywhere."""
+    """Return the steps of writing at computed positions: along the axis every position may depend on any other."""
     x = call.operand("self")
     out = call.outputs[0]
     axis = axis_of(call.arguments["dim"], x.rank)

@@ -86,7 +86,7 @@ def _mv(call: Call) -> OperatorRule:
 
 
 def _trilinear(call: Call) -> OperatorRule:
-    """What `nn.Bilinear` becomes: three tensors multiplied in one common shape, then summed over some of its axes."""
+    """Describe `nn.Bilinear`: three tensors multiplied in one common shape, then summed over some of its axes."""
     expanded = []
     for operand, name in zip(call.operands, ("expand1", "expand2", "expand3"), strict=True):
         shape = list(operand.shape)

@@ -13,7 +13,7 @@ def _mix_whole(shape: tuple[int, ...], axes: Iterable[int]) -> tuple[RelationSte
 
 
 def _per_channel(operand: Operand | None, shape: tuple[int, ...]) -> list[Flow]:
-    """A weight or bias with one number per channel, when it is itself computed from the input."""
+    """Return a weight or bias with one number per channel, when it is itself computed from the input."""
     if not isinstance(operand, Operand):
         return []
     rank = len(shape)
@@ -22,7 +22,7 @@ def _per_channel(operand: Operand | None, shape: tuple[int, ...]) -> list[Flow]:
 
 
 def _statistics(x: Operand, call: Call) -> list[Flow]:
-    """The saved means and deviations, taken to depend on the whole input."""
+    """Return the saved means and deviations, taken to depend on the whole input."""
     down = tuple(Mix(axis, 1) for axis in range(x.rank))
     return [
         Flow(x.slot, output, (*down, Reshape((1,) * len(shape)), Expand(shape)))

@@ -24,7 +24,7 @@ def _axes(call: Call) -> list[int]:
 
 
 def _reduce(call: Call) -> OperatorRule:
-    """Each axis in `dim` is mixed down to one position, then dropped unless it is kept."""
+    """Return each axis in `dim` is mixed down to one position, then dropped unless it is kept."""
     steps: list[RelationStep] = [Mix(axis, 1) for axis in _axes(call)]
     kept = tuple(1 if axis in _axes(call) else size for axis, size in enumerate(call.first.shape))
     flows = []
@@ -51,7 +51,7 @@ def _along(call: Call) -> OperatorRule:
 
 
 def _running(call: Call) -> OperatorRule:
-    """Running sums and products: position u reads 0..u."""
+    """Describe cumulative sums and products: position u reads 0..u."""
     axis = call.axis()
     size = call.first.shape[axis]
     if size > _TRIANGLE_LIMIT:

@@ -77,7 +77,7 @@ class Call:
     values: Callable[[Operand], npt.NDArray[np.generic] | None] = field(default=lambda _: None)
 
     def operand(self, name: str) -> Operand:
-        """The tensor argument of this name."""
+        """Return the tensor argument of this name."""
         operand = self.arguments[name]
         assert isinstance(operand, Operand), f"{self.op}: {name} is not a tensor"
         return operand
@@ -88,12 +88,12 @@ class Call:
         return self.operands[0]
 
     def axis(self, name: str = "dim", rank: int | None = None) -> int:
-        """An axis argument, counted from the front."""
+        """Return an axis argument, counted from the front."""
         return axis_of(self.arguments[name], self.first.rank if rank is None else rank)
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """An axis counted from the front: -1 of 4 axes is 3."""
+    """Return an axis counted from the front: -1 of 4 axes is 3."""
     return axis % rank if rank else 0
 
 

@@ -13,7 +13,7 @@ from convscope.geometry.taps import listed_taps
 
 
 def move(op: str, call: Call, *steps: RelationStep) -> OperatorRule:
-    """The reading of an operation that only moves its first tensor's elements."""
+    """Return the reading of an operation that only moves its first tensor's elements."""
     return OperatorRule(op, (Flow(0, 0, steps),))
 
 
@@ -81,7 +81,7 @@ def _stack(call: Call) -> OperatorRule:
 
 
 def _as_real(call: Call) -> OperatorRule:
-    """A complex number becomes two real ones along a new last axis."""
+    """Return a complex number becomes two real ones along a new last axis."""
     return move("view_as_real", call, Reshape((*call.first.shape, 1)), Mix(call.first.rank, 2))
 
 
@@ -90,7 +90,7 @@ def _as_complex(call: Call) -> OperatorRule:
 
 
 def _as_other_type(call: Call) -> OperatorRule:
-    """The same bits read as another type: element by element where the sizes agree."""
+    """Return the same bits read as another type: element by element where the sizes agree."""
     same = call.outputs[0] == call.first.shape
     return OperatorRule("view", (Flow(0),) if same else None)
 

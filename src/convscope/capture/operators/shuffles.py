@@ -111,13 +111,13 @@ def _unfold_windows(call: Call) -> OperatorRule:
 
 
 def _window_rows(window: Window, places: int) -> Positions:
-    """Input positions of an unfolded axis, tap by tap then place by place."""
+    """Return the input positions of an unfolded axis, tap by tap then place by place."""
     taps = np.arange(window.kernel_size)[:, None] * window.dilation - window.padding_before
     return (taps + np.arange(places) * window.stride).reshape(-1)
 
 
 def _column_windows(call: Call) -> list[Window]:
-    """The windows of `im2col` and `col2im`, one for each of the two axes."""
+    """Return the windows of `im2col` and `col2im`, one for each of the two axes."""
     a = call.arguments
     return [
         Window(kernel_size=k, dilation=d, padding_before=p, padding_after=p, stride=s)

@@ -65,7 +65,7 @@ def _select(call: Call) -> OperatorRule:
 
 
 def _written_over(covered: Positions | range, size: int, part_size: int) -> tuple[TapTable, TapTable]:
-    """Taps of an axis and of the part that is written over its `covered` positions."""
+    """Return the taps of an axis and of the part that is written over its `covered` positions."""
     base = np.arange(size)
     part = np.full(size, NO_TAP)
     base[list(covered)] = NO_TAP
@@ -98,7 +98,7 @@ def _overwritten(
 
 
 def _diagonal_places(call: Call, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Positions]:
-    """The axes' order that brings the two of a diagonal to the end, and its positions once they are flattened."""
+    """Return the order of axes with the two of a diagonal last, and the diagonal's positions after flattening."""
     rank = len(shape)
     first, second = axis_of(call.arguments["dim1"], rank), axis_of(call.arguments["dim2"], rank)
     offset = call.arguments["offset"]

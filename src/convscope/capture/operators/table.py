@@ -37,7 +37,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def read(call: Call) -> OperatorRule:
-    """What the table says about a call; unknown operators get no flows and no MACs."""
+    """Return the table's entry for a call; unknown operators get no flows and no MACs."""
     rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
     if rule is not None:
         return rule(call)

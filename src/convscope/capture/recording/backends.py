@@ -26,7 +26,7 @@ class Backend(Protocol):
     real: bool
 
     def stand_in(self, tensor: torch.Tensor, signature: Signature) -> torch.Tensor:
-        """The tensor that operations run on in place of one that comes from outside."""
+        """Return the tensor that operations run on in place of one that comes from outside."""
         ...
 
     def execute(self, function: Any, operator: Operator, actual: dict[str, Any]) -> Any:
@@ -48,7 +48,7 @@ class Meta:
     real = False
 
     def stand_in(self, tensor: torch.Tensor, signature: Signature) -> torch.Tensor:
-        """A meta tensor of the same shape, unless it is one."""
+        """Return a meta tensor of the same shape, unless it is one."""
         return tensor if tensor.is_meta else signature.stand_in()
 
     def execute(self, function: Any, operator: Operator, actual: dict[str, Any]) -> Any:
@@ -71,12 +71,12 @@ class Fake:
         self.device = device
 
     def empty(self, signature: Signature) -> torch.Tensor:
-        """A fake tensor of this signature."""
+        """Return a fake tensor of this signature."""
         with self.mode:
             return torch.empty_strided(signature.shape, signature.stride, dtype=signature.dtype, device=self.device)
 
     def stand_in(self, tensor: torch.Tensor, signature: Signature) -> torch.Tensor:
-        """A fake tensor of the same shape, unless it is one."""
+        """Return a fake tensor of the same shape, unless it is one."""
         from torch._subclasses.fake_tensor import FakeTensor
 
         return tensor if isinstance(tensor, FakeTensor) else self.empty(signature)
@@ -107,7 +107,7 @@ class Real:
     real = True
 
     def stand_in(self, tensor: torch.Tensor, signature: Signature) -> torch.Tensor:
-        """The tensor."""
+        """Return the tensor."""
         return tensor
 
     def execute(self, function: Any, operator: Operator, actual: dict[str, Any]) -> Any:

@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from convscope.arrays import Array
 from convscope.capture.recording.aliasing import Tracked, signature_of
 from convscope.capture.recording.backends import Backend, call
 from convscope.capture.recording.schema import Operator, describe, flat
 from convscope.graph.records import Ref
-
-Array = npt.NDArray[np.generic]
 
 # Constants of more elements than this are not evaluated: their numbers decide nothing that we report.
 LARGEST = 4_000_000

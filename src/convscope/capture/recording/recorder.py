@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convscope.arrays import Array
 from convscope.capture.recording.aliasing import SavedBuffers, Tracked, catch_up, record_write, signature_of
 from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
-from convscope.capture.recording.numbers import Array, NeedsNumbersError, as_array, convert, unmasked
+from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
@@ -74,7 +75,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return self._adopt(tensor, tensor, "input", name).value
 
     def value_of(self, tensor: torch.Tensor) -> int:
-        """The current value of a tensor; one that was never seen is a constant."""
+        """Return the current value of a tensor; one that was never seen is a constant."""
         return self._current(self._tracked(tensor))
 
     def pack(self, tensor: torch.Tensor) -> None:
@@ -127,7 +128,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             raise
 
     def _bind(self, argument: Any, key: list[Any], operands: list[Tracked]) -> Any:
-        """An argument with tensors as what is known of them; its share of the cache's key; its tensors."""
+        """Return an argument with tensors as what is known of them; its share of the cache's key; its tensors."""
         kind = type(argument)
         if argument is None or kind is int:
             key.append(argument)
@@ -222,7 +223,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         template: Template,
         given: dict[str, Any],
     ) -> Any:
-        """A call that changes its arguments: they get new values; what it returns are the arguments themselves."""
+        """Record a call that changes its arguments, which get new values; its results are the arguments themselves."""
         targets: list[Tracked] = flat([settings[name] for name in operator.written])
         memories, signatures = [t.memory for t in targets], [t.signature for t in targets]
         values = self.builder.add_node(func, settings, operands, template, memories, self.place, signatures)
@@ -265,7 +266,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return result
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
-        """A tensor from nothing: recorded when it is first read, since many never are."""
+        """Return a tensor from nothing: recorded when it is first read, since many never are."""
         result = self._backend.execute(func, operator, settings.copy())
         if isinstance(result, torch.Tensor):
             tracked = Tracked(result, signature_of(result), self.builder.new_memory(), -1)
@@ -283,7 +284,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     # Views and writes.
 
     def _current(self, tracked: Tracked) -> int:
-        """The tensor's value, up to date with what was written through other views of its memory."""
+        """Return the tensor's value, up to date with what was written through other views of its memory."""
         if tracked.pending is not None:
             self._record_factory(tracked)
         if tracked.generation != tracked.memory.generation:
@@ -327,7 +328,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return source
 
     def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
-        """An operation whose result, or its shape, is in the numbers: possible where these are known beforehand."""
+        """Run an operation whose result, or its shape, depends on values; possible if these are known beforehand."""
         if "indices" in settings:
             places = unmasked(settings["indices"], self.builder.numbers, self._backend)
             return self._backend.execute(func, operator, _tensors_of({**settings, "indices": places}))
@@ -339,7 +340,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
 
 def _pure(operator: Operator) -> Any:
-    """The view that an operator in place makes of its tensor: `transpose_` is `transpose.int`."""
+    """Return the view that an operator in place makes of its tensor: `transpose_` is `transpose.int`."""
     packet = getattr(torch.ops.aten, operator.base)
     overloads = (getattr(packet, name) for name in packet.overloads())
     return next(overload for overload in overloads if describe(overload).names == operator.names)
@@ -356,5 +357,5 @@ def _tensors(setting: Any) -> Any:
 
 
 def _shapes_for_tensors(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with a shape in each tensor's place, for messages."""
+    """Return the settings with each tensor replaced by its shape, for errors."""
     return {name: value.signature.shape if isinstance(value, Tracked) else value for name, value in settings.items()}

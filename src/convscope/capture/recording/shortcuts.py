@@ -24,7 +24,7 @@ Shortcut = Callable[[Mapping[str, Any]], tuple[Signature, ...] | None]
 
 
 def results_of(target: str, settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
-    """The signatures of a call's results; None where torch must be asked, also about what does not fit."""
+    """Return the signatures of a call's results; None where torch must be asked, also about what does not fit."""
     shortcut = _SHORTCUTS.get(target)
     if shortcut is None:
         return None
@@ -108,7 +108,7 @@ def _pooling(axes: int, *, indices: bool) -> Shortcut:
 
 
 def _alike(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
-    """An activation: the result is like its input."""
+    """Return an activation: the result is like its input."""
     x = settings["self"]
     scalars = (value for name, value in settings.items() if name != "self")
     if not _plain(x) or not all(value is None or isinstance(value, bool | int | float | str) for value in scalars):
@@ -127,7 +127,7 @@ def _arithmetic(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
 
 
 def _in_place(shortcut: Shortcut) -> Shortcut:
-    """The same written over `self`, which must keep its shape."""
+    """Return the same written over `self`, which must keep its shape."""
 
     def checked(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
         made = shortcut(settings)

@@ -42,7 +42,7 @@ class Template:
     holders: tuple[str, ...]
 
     def stand_ins(self) -> Any:
-        """New stand-ins for the results, in the form in which the operator returns them."""
+        """Return new meta tensors for the results, in the structure that the operator returns."""
         if len(self.results) == 1 and isinstance(self.results[0], Signature):
             return self.results[0].stand_in()
         made = tuple(
@@ -56,7 +56,7 @@ _cache: dict[Any, Template] = {}
 
 
 def cached(key: Any) -> Template | None:
-    """The template of an earlier call like this."""
+    """Return the template of an earlier call like this."""
     return _cache.get(key)
 
 

@@ -11,15 +11,12 @@ import tokenize
 import zipfile
 import zlib
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from convscope.arrays import Array
 from convscope.errors import DataError
 from convscope.report.file_kinds import kind_by_start
-
-Array = npt.NDArray[Any]
 
 BYTE_LIMIT = 256 * 2**20  # of the numbers, unpacked
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"

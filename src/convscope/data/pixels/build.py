@@ -36,7 +36,7 @@ from convscope.data.pixels.cache import (
     remove_entry,
 )
 from convscope.data.pixels.cache_budget import cache_limit
-from convscope.data.records import Decoding, Pixels, Progress
+from convscope.data.records import Decoding, Labels, Pixels, Progress
 from convscope.files.regular import UnreadableError
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
@@ -50,7 +50,7 @@ TIMED_ROWS = 32
 COMPARED_ROWS = 64
 COMPARED_AT_ONCE = 1024
 TIMED_SECONDS = 0.5
-
+SAMPLE_THREADS = 8
 
 # Digests of what rows were decoded from, uint32 (rows,).
 Digests: TypeAlias = npt.NDArray[np.uint32]
@@ -64,7 +64,6 @@ class Decoded:
     outcome: DecodeOutcome
     hit: bool
     path: Path | None
-    seconds: float
     # Of what was found decoded: how many files were read again, and the rows of those that had changed.
     compared: int = 0
     changed: tuple[int, ...] = ()
@@ -76,7 +75,6 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
     An entry is found by its files' sizes and times. A few files, or with `verify` all, are compared with the digests
     in the entry, which is made anew where one has changed all the same.
     """
-    began = time.perf_counter()
     shape = (len(listing.labels), *decoding.image_shape)
     if listing.identity is None:
         pixels = np.zeros(shape, np.uint8)
@@ -88,7 +86,7 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
 
         outcome = _decode_all(listing, decoding, store, progress)
         outcome.same = _equal_rows(pixels, checksums, outcome.bad)
-        return Decoded(pixels, outcome, hit=False, path=None, seconds=time.perf_counter() - began)
+        return Decoded(pixels, outcome, hit=False, path=None)
 
     cache_limit()  # a setting that is no number is said also where nothing is to be written
     key = entry_key(listing.identity, decoding)
@@ -108,7 +106,6 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
         entry.outcome,
         hit=hit,
         path=entry.path,
-        seconds=time.perf_counter() - began,
         compared=len(compared),
         changed=tuple(changed),
     )
@@ -259,3 +256,27 @@ def _equal_rows(pixels: Pixels, checksums: npt.NDArray[np.uint32], bad: dict[int
         else:
             same.append((row, twin))
     return sorted(same)
+
+
+def read_rows(listing: Listing, rows: Labels, decoding: Decoding) -> tuple[Pixels, Labels]:
+    """Decode some rows of a listing: pixels, uint8 (n, H, W, C), and the rows (n,) that they show, in the order asked.
+
+    Rows that can't be read are left out. Nothing is written to the cache.
+    """
+
+    def read(row: int) -> Pixels | None:
+        try:
+            return listing.read(row, decoding)[0]
+        except UnreadableError:
+            return None
+
+    threads = min(SAMPLE_THREADS, os.cpu_count() or 1)
+    # Pillow's warnings are not for the user; the filter is process-wide, and so set outside of the threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads, "convscope-sample") as pool:
+        warnings.simplefilter("ignore")
+        found = list(pool.map(read, rows.tolist()))
+    readable = np.array([pixels is not None for pixels in found], bool)
+    block = np.empty((int(readable.sum()), *decoding.image_shape), np.uint8)
+    for place, pixels in enumerate(pixels for pixels in found if pixels is not None):
+        block[place] = pixels
+    return block, rows[readable]

@@ -138,6 +138,12 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tupl
     return fit(_turn(flat, orientation), decoding), DARK_16_BIT if dark else remark
 
 
+def decode_pillow(image: Pillow.Image, decoding: Decoding) -> Pixels:
+    """Return an opened image as uint8 (H, W, C), upright and over the background; raises UnreadableError."""
+    flat, _ = flatten(image, decoding.background)
+    return fit(_turn(flat, _orientation(image)), decoding)
+
+
 def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
     """Decode an image with Pillow, and return whether it is the first of several; raises UnreadableError.
 

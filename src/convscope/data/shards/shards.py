@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,17 +20,27 @@ import numpy as np
 from convscope.data.layout import SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
-from convscope.data.shards.completeness import note_what_is_missing
-from convscope.data.shards.shard_labels import SEVERAL_LABELS, label_of, number_of, split_name, stated_classes
-from convscope.data.shards.shard_names import Shard
+from convscope.data.shards.shard_labels import (
+    CARD,
+    LARGEST_CARD,
+    SEVERAL_LABELS,
+    label_of,
+    number_of,
+    split_name,
+    stated_classes,
+)
+from convscope.data.shards.shard_names import ENDING, Shard, names_shards
 from convscope.data.shards.shard_reader import ShardReader, read_member
 from convscope.data.shards.tar_index import Member, index_tar
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.errors import DataError, did_you_mean
+from convscope.files.checked import read_json
+from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
-from convscope.report.units import plural
+from convscope.report.shell import shell_quote
+from convscope.report.units import percent, plural
 
 KIND = "shards"
 
@@ -205,7 +216,7 @@ def _classes(
     """Return the classes in the order of their numbers, and whether images have several."""
     kinds = {sample.stated[:1] == (SEVERAL_LABELS,) for part in found.values() for sample in part.samples}
     if len(kinds) > 1:
-        raise DataError(f"{shown}: some images have one label and others a list of labels: say it one way")
+        raise DataError(f"{shown}: some images have one label and others a list of labels: use one form")
     several = kinds == {True}
     learned = found[next(iter(found))]
     if several:
@@ -239,3 +250,40 @@ def _shown(shard: str, member: Member) -> str:
 
 def _name(sample: _Sample) -> str:
     return _shown(sample.shard, sample.member)
+
+
+def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, int]) -> Iterator[str]:
+    """Return notes on shards and images missing from a folder, by its dataset.json.
+
+    Archives named by a pattern or one by one are not checked, nor is a folder without that file. Raises DataError if
+    more than 1 % of the images are missing.
+    """
+    written = {} if names_shards(source) else _written(Path(source) / CARD)
+    missing = sum(max(0, count - images.get(split, 0)) for split, (_, count) in written.items())
+    if not missing:
+        return
+    there, whole = sum(images.values()), sum(count for _, count in written.values())
+    line = (
+        f"{CARD} counts {plural(whole, 'image')} in {plural(sum(number for number, _ in written.values()), 'shard')}; "
+        f"here are {plural(there, 'image')} in {plural(len(shards), 'shard')}"
+    )
+    if missing > MISSING_SHARE * whole:
+        pattern = shell_quote("convscope", "train", str(Path(source) / f"*{ENDING}"))
+        raise DataError(
+            f"{source}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
+            f"shards, to take what there is: {pattern}"
+        )
+    yield f"{line}: {missing:,} are missing"
+
+
+def _written(spec: Path) -> dict[str, tuple[int, int]]:
+    """Return the shards and images of each split from dataset.json; empty if there is none, or another program's."""
+    try:
+        splits = read_json(spec, limit=LARGEST_CARD).object("splits")
+        return {split: _counts(splits.object(split)) for split in splits.values}
+    except UnreadableError:
+        return {}
+
+
+def _counts(fields: Fields) -> tuple[int, int]:
+    return fields.integer("shards", at_least=0), fields.integer("images", at_least=0)

@@ -16,8 +16,7 @@ from convscope.data.listing import Listing, identity_of
 from convscope.data.records import Labels, Pixels
 from convscope.data.sources.arrays import ArrayBlock, ArrayReader, found_file
 from convscope.errors import DataError
-from convscope.files.regular import read_start, refused_as
-from convscope.files.zipped import read_gzip
+from convscope.files.regular import read_gzip, read_start, refused_as
 
 _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _UBYTE = 0x08
@@ -109,7 +108,9 @@ def _read_shape(path: Path, *, axes: int) -> tuple[int, ...]:
     shape = tuple(int(side) for side in np.frombuffer(start, ">u4", offset=4))
     ratio = _DEFLATE_RATIO if path.suffix == ".gz" else 1
     if math.prod(shape) > path.stat().st_size * ratio:
-        raise DataError(f"{path} is cut short: it states {'x'.join(map(str, shape))} bytes, and can't hold so many")
+        raise DataError(
+            f"{path} is cut short: it states {'x'.join(map(str, shape))} bytes, more than the file can hold"
+        )
     return shape
 
 

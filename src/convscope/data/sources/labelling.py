@@ -174,14 +174,14 @@ def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]],
     if not several:
         raise DataError(f"{sheet.path} has one class only, {classes[0]!r}: a classifier needs two or more")
     if all(shown):
-        raise DataError(f"{sheet.path}: every image shows {classes[0]!r}, the only class: there is nothing to tell")
+        raise DataError(f"{sheet.path}: every image shows {classes[0]!r}, the only class: add images without it")
 
 
 def conflict(sheet: Sheet, first: SheetRow, second: SheetRow) -> DataError:
     """Return the error for two rows with different labels for one image."""
     return DataError(
         f"{sheet.path}: rows {first.number} and {second.number} give one image different labels or splits: keep one "
-        "row for an image (several labels stand in one row, in a column labels: a|b)"
+        "row for an image (several labels go into one row, in a column labels: a|b)"
     )
 
 

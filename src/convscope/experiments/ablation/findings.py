@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from convscope.data.listing import Listing
 from convscope.experiments.ablation.plan import AblationPlan
+from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
 from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import BASELINE, Variant
+from convscope.report.table import Cell, Column, Table
+from convscope.report.units import count, percent, plural, seconds
 
 # The order that the lecture notes expect of MiniAlexNet on CIFAR-10 after 10 epochs, the best first.
 NOTES_ORDER = (BASELINE, "augmentation", "dropout", "relu")
 NOTES_MODEL = "alexnet-mini"
 NOTES_CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"])
 NOTES_SIGMOID_CEILING = 0.5
-
-CONFIDENCE = 0.95
-LEAST_SPREAD = 1e-9  # a confidence interval narrower than this is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,48 +173,73 @@ def _values(found: Estimate | None) -> dict[str, float | int | None] | None:
     return {"mean": found.mean, "low": found.low, "high": found.high, "seeds": found.count}
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean of `count` values and the ends of its confidence interval, which are None with one value."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    count: int
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the whole interval is above or below 0, else 0: these values don't decide it.
-
-        Values that agree to the last digit (few images, few seeds) say nothing of their spread, and decide nothing.
-        """
-        if self.low is None or self.high is None or self.low <= 0 <= self.high or self.high - self.low < LEAST_SPREAD:
-            return 0
-        return 1 if self.low > 0 else -1
+def findings_table(findings: Sequence[Finding], *, split: str, planned: int) -> Table:
+    """Return a row a variant, the baseline first: accuracy on `split` over the `planned` seeds, difference, cost."""
+    columns = [
+        Column("variant"),
+        Column("accuracy", numeric=True, note=f"on the {split} images, mean over the seeds"),
+        Column("95 % interval", numeric=True, note="of the mean, by Student's t over the seeds"),
+        Column("difference", numeric=True, note="from the baseline of the same seed, in percentage points"),
+        Column("its interval", numeric=True, note="95 %, by Student's t over the pairs"),
+        Column("on training images", numeric=True, note="without augmentation"),
+        Column("time", numeric=True, note="of one training, mean"),
+        Column("parameters", numeric=True),
+        Column("MACs", numeric=True, note="multiply-adds for one image"),
+    ]
+    return Table.of(columns, [_row(found, planned) for found in findings])
 
 
-def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate | None:
-    """The mean and its interval, mean ± t(n - 1) · s / √n (Student 1908); None without values.
+def _row(found: Finding, planned: int) -> list[Cell]:
+    remarks = [f"{found.diverged} diverged"] if found.diverged else []
+    if found.diverged + len(found.accuracies) < planned:
+        remarks.insert(0, f"{len(found.accuracies)} of {plural(planned, 'seed')}")
+    accuracy, difference, training = found.accuracy, found.difference, found.train_accuracy
+    return [
+        found.variant.label + (f" ({', '.join(remarks)})" if remarks else ""),
+        (percent(accuracy.mean, decimals=2), accuracy.mean) if accuracy else ("none", None),
+        _interval(accuracy, signed=False),
+        (f"{100 * difference.mean:+.2f}", difference.mean) if difference else ("", None),
+        _interval(difference, signed=True),
+        (percent(training.mean), training.mean) if training else ("", None),
+        (seconds(found.seconds), found.seconds) if found.seconds is not None else ("", None),
+        (count(found.parameters), found.parameters),
+        (count(found.macs), found.macs),
+    ]
 
-    >>> estimate([1.0, 2.0, 3.0])
-    Estimate(mean=2.0, low=-0.4841377117..., high=4.4841377117..., count=3)
-    """
-    from scipy.special import stdtrit
 
-    n = len(values)
-    if not n:
-        return None
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, None, 1)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * deviation / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half, n)
+def _interval(found: Estimate | None, *, signed: bool) -> Cell:
+    """The interval's ends in percentage points."""
+    if found is None or found.low is None or found.high is None:
+        return "", None
+    sign = "+" if signed else ""
+    return f"{100 * found.low:{sign}.2f} to {100 * found.high:{sign}.2f}", [found.low, found.high]
 
 
-def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """How much `values` lie above the baseline's of the same seed; None where no seed is in both.
+def order_lines(findings: Sequence[Finding], *, planned: int) -> list[str]:
+    """Return the order found, and which differences from the baseline the seeds decide; `planned` is their number."""
+    measured = [found for found in ordered(findings) if found.accuracy is not None]
+    lines = [_order_line(measured, planned)]
+    decided = [f for f in measured if f.difference is not None and f.difference.sign]
+    open_ones = [f for f in measured if f.difference is not None and not f.difference.sign]
+    if decided:
+        what = ", ".join(f"{f.variant.label} ({100 * f.difference.mean:+.1f})" for f in decided if f.difference)
+        lines.append(f"differs from everything on by more than chance: {what}")
+    # A difference is over the seeds that both have: fewer than planned where one diverged, or all of it was stopped.
+    for pairs in sorted({f.difference.count for f in open_ones if f.difference}, reverse=True):
+        names = ", ".join(f.variant.label for f in open_ones if f.difference and f.difference.count == pairs)
+        why = f"{plural(pairs, 'seed')} {'do' if pairs > 1 else 'does'} not decide"
+        lines.append(f"{why}: {names}" + ("; take --seeds 3 or more" if planned == 1 else ""))
+    return lines
 
-    Seeds share their split, order and initial weights, so what a seed does to both falls out of the difference.
-    """
-    return estimate([value - baseline[seed] for seed, value in values.items() if seed in baseline])
+
+def _order_line(measured: list[Finding], planned: int) -> str:
+    """The order over the seeds that all have, ties as ties; what is shown as equal is one."""
+    shared = shared_seeds(measured)
+    if not shared:
+        return "no order: no seed has a result of each variant"
+    over = "" if len(shared) == planned else f" over the {plural(len(shared), 'seed')} that all have"
+    shown = [percent(mean_over(found, shared), decimals=2) for found in measured]
+    line = f"order found{over}: {measured[0].variant.label}"
+    for found, (before, own) in zip(measured[1:], pairwise(shown), strict=True):
+        line += f" {'=' if own == before else '>'} {found.variant.label}"
+    return line

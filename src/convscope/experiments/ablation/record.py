@@ -1,20 +1,54 @@
-"""What an ablation came to, as a record that shows itself: in the terminal, in a notebook, as JSON."""
+"""What an ablation came to, as a record with its plot, its tables and its page."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 from typing import Any
 
-from convscope.experiments.ablation.findings import Expectation, Finding, ordered
+from convscope.experiments.ablation.findings import (
+    NOTES_ORDER,
+    Expectation,
+    Finding,
+    findings_table,
+    order_lines,
+    ordered,
+)
 from convscope.experiments.ablation.plan import AblationPlan
+from convscope.experiments.ablation.statistics import estimate
 from convscope.experiments.ablation.trial import Trial
+from convscope.experiments.ablation.variants import BASELINE, VARIANTS
 from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.report.charts import Curve, line_chart
+from convscope.report.document import (
+    Block,
+    Callout,
+    Code,
+    Details,
+    Document,
+    Figure,
+    Paragraph,
+    Section,
+    dated_footer,
+)
+from convscope.report.documented import Documented
+from convscope.report.intervals import IntervalRow, interval_plot
+from convscope.report.shell import shell_quote
+from convscope.report.svg import SERIES, Drawing
+from convscope.report.table import Column, Table
+from convscope.report.units import percent, plural, seconds
 from convscope.runs.run_directory import Run
+
+SPLIT_NAMES = {"test": "test", "val": "validation"}
+# Beside a variant that loses more points of accuracy than these, the others can't be told apart in one picture.
+FAR = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
+class Ablation(Documented):
     """What came out: the directory, how it ended ("done" or "stopped"), the plan, every training, what was found.
 
     `trouble` says why nothing could be found, and what to do; it is empty where something was.
@@ -58,12 +92,171 @@ class Ablation:
             "report": str(self.report),
         }
 
-    def __str__(self) -> str:
-        from convscope.experiments.ablation.text import ablation_text
+    def document(self) -> Document:
+        """Return what is shown: the accuracies by variant, the order found, the curves, and what was done."""
+        recipe = self.recipe
+        return Document(
+            f"Ablation of {recipe.model} on {PurePath(recipe.data).name}",
+            tuple(_blocks(self)),
+            lead=f"{recipe.model} on {recipe.data}, {plural(int(recipe.epochs), 'epoch')}, "
+            f"{plural(len(self.plan.seeds), 'seed')}. Directory {self.run}.",
+            summary=tuple(_remarks(self)),
+            footer=dated_footer(),
+        )
 
-        return ablation_text(self)
+    def table(self) -> Table:
+        """Return a row a variant, the baseline first: accuracy, difference, cost."""
+        split = SPLIT_NAMES[self.measured_on]
+        return findings_table(self.findings, split=split, planned=len(self.plan.seeds))
 
-    def _repr_html_(self) -> str:
-        from convscope.experiments.ablation.page import ablation_fragment
+    def order_lines(self) -> list[str]:
+        """Return the order found and which differences the seeds decide; or why there is none."""
+        return [self.trouble] if self.trouble else order_lines(self.findings, planned=len(self.plan.seeds))
 
-        return ablation_fragment(self)
+    def drawing(self, *, without: Collection[str] = ()) -> Drawing:
+        """Draw each variant's accuracies, their mean and its interval, the best on top, against the baseline's mean.
+
+        `without` names variants that are left out, so that the axis is made for the others.
+        """
+        rows = []
+        reference = None
+        for found in self.order:
+            if found.accuracy is None or found.variant.name in without:
+                continue
+            mean = 100 * found.accuracy.mean
+            if found.variant.name == BASELINE:
+                reference = mean
+            rows.append(
+                IntervalRow(
+                    name=found.variant.label,
+                    values=[100 * value for value in found.accuracies.values()],
+                    mean=mean,
+                    low=None if found.accuracy.low is None else 100 * found.accuracy.low,
+                    high=None if found.accuracy.high is None else 100 * found.accuracy.high,
+                    label=f"{mean:.1f} %",
+                    colour="green" if found.variant.name == BASELINE else "blue",
+                )
+            )
+        return interval_plot(
+            rows,
+            title="Closer: those that end near the baseline" if without else "Accuracy with one thing removed",
+            x_label=f"accuracy on {SPLIT_NAMES[self.measured_on]} images, %",
+            reference=reference,
+            limits=(0, 100),
+        )
+
+    def far_off(self) -> tuple[str, ...]:
+        """Return the variants that end more than FAR points from the baseline; none where too few others are left."""
+        accuracies = {found.variant.name: found.accuracy for found in self.order}
+        baseline = accuracies.get(BASELINE)
+        if baseline is None:
+            return ()
+        means = {name: 100 * found.mean for name, found in accuracies.items() if found is not None}
+        far = tuple(name for name, mean in means.items() if abs(mean - 100 * baseline.mean) > FAR)
+        return far if len(means) - len(far) > 1 else ()
+
+
+def _remarks(ablation: Ablation) -> Iterator[Callout]:
+    if ablation.ending == "stopped":
+        left = plural(len(ablation.plan.pending(ablation.trials)), "training")
+        go_on = shell_quote("convscope", "ablate", "--resume", ablation.run)
+        yield Callout("warning", f"not complete: {left} to go", (f"to go on: {go_on}",))
+    for found in ablation.findings:
+        if found.diverged:
+            yield Callout(
+                "warning",
+                f"{found.variant.label}: {found.diverged} of {len(ablation.plan.seeds)} trainings diverged "
+                "(their loss stopped being a number) and are not in its mean",
+            )
+
+
+def _blocks(ablation: Ablation) -> Iterator[Block]:
+    far = ablation.far_off()
+    yield Section(
+        "Accuracy by variant",
+        (
+            Figure(
+                ablation.drawing,
+                "Small dots are single trainings, the large dot is their mean, the bar its 95 % interval by Student's "
+                "t. Trainings of one seed share split, order and initial weights, so the differences in the table are "
+                "more precise than the bars suggest.",
+            ),
+            *([Figure(partial(ablation.drawing, without=far))] if far else []),
+            ablation.table(),
+            *(Paragraph(line) for line in ablation.order_lines()),
+        ),
+    )
+    if ablation.claims:
+        labels = ["everything on" if name == BASELINE else VARIANTS[name].label for name in NOTES_ORDER]
+        epochs = ablation.recipe.epochs
+        other = f" The notes train 10 epochs, this was {epochs}." if epochs != 10 else ""
+        rows = [(claim.text, claim.verdict) for claim in ablation.claims]
+        yield Section(
+            "What the lecture notes expect",
+            (Paragraph(f"{' > '.join(labels)}.{other}"), Table.of([Column("expected"), Column("found")], rows)),
+        )
+    if any(trial.rows and trial.rows[0].val_accuracy is not None for trial in ablation.trials):
+        left_out = ", ".join(found.variant.label for found in ablation.findings if found.variant.name in far)
+        caption = "Mean over the seeds." + (
+            f" Not shown, so that the others can be told apart: {left_out}." * bool(far)
+        )
+        yield Section("Validation accuracy by epoch", (Figure(_curves(ablation, without=far), caption),))
+    yield _what_was_done(ablation)
+
+
+def _curves(ablation: Ablation, *, without: Collection[str]) -> Drawing:
+    """Draw validation accuracy by epoch, mean over the seeds; of many variants those that lost most."""
+    by_name = {found.variant.name: found for found in ablation.findings}
+    others = (found.variant.name for found in ablation.order[::-1])
+    names = [BASELINE, *(name for name in others if name != BASELINE and name not in without)]
+    curves = []
+    for name in names[: len(SERIES) - 2]:
+        rows = [trial.rows for trial in ablation.trials if trial.variant == name]
+        epochs = min((len(some) for some in rows), default=0)
+        means = [estimate([v for some in rows if (v := some[i].val_accuracy) is not None]) for i in range(epochs)]
+        ys = [None if mean is None else 100 * mean.mean for mean in means]
+        if ys:
+            curves.append(Curve(by_name[name].variant.label, list(range(1, epochs + 1)), ys))
+    return line_chart(
+        curves,
+        title="Validation accuracy",
+        x_label="epoch",
+        y_label="accuracy, %",
+        width=900,
+    )
+
+
+def _what_was_done(ablation: Ablation) -> Section:
+    recipe = ablation.recipe
+    labels = {v.name: v.label for v in ablation.plan.variants}
+    rows = [(v.label, v.name if v.name != BASELINE else "", v.how) for v in ablation.plan.variants]
+    total = sum(trial.seconds for trial in ablation.trials)
+    columns = [Column("variant"), Column("--without"), Column("what is done")]
+    single = [
+        (
+            labels[trial.variant],
+            (str(trial.seed), trial.seed),
+            (percent(trial.accuracy, decimals=2) if trial.accuracy is not None else "diverged", trial.accuracy),
+            (percent(trial.best_val_accuracy, decimals=2) if trial.best_val_accuracy is not None else "",
+             trial.best_val_accuracy),
+            (seconds(trial.seconds), trial.seconds),
+        )
+        for trial in ablation.trials
+    ]  # fmt: skip
+    each = [Column("variant"), *(Column(n, numeric=True) for n in ("seed", "accuracy", "best validation", "time"))]
+    text = (
+        f"One learning rate for all, {recipe.learning_rate:g} at its highest; batch size {recipe.batch_size}. "
+        "A variant might do better at a rate of its own. The weights of the best validation epoch are measured. "
+        f"{plural(len(ablation.trials), 'training')} took {seconds(total)} in all, with "
+        f"{plural(int(recipe.threads), 'thread')} each."
+    )
+    return Section(
+        "What was done",
+        (
+            Table.of(columns, rows),
+            Paragraph(text),
+            Details("Every training", (Table.of(each, single),)),
+            Details("Every setting of the baseline (recipe.toml)", (Code(to_toml(recipe)),)),
+        ),
+        page_only=True,
+    )

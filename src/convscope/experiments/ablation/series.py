@@ -154,9 +154,7 @@ class Series:
         if trouble:
             self.run.log(trouble)
         if done:
-            from convscope.experiments.ablation.page import ablation_page
-
-            write_file(self.run.report, ablation_page(ablation))
+            write_file(self.run.report, ablation.to_html())
         return ablation
 
     def _trouble(self, done: list[Trial]) -> str:

@@ -17,13 +17,14 @@ import torch
 
 from convscope.errors import RunError
 from convscope.files.regular import read_bytes, refused_as
+from convscope.nets.weights.fit import Weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.runs.atomic_files import write_file
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.model_spec import Members, ModelSpec
 from convscope.runs.run_directory import Run
-from convscope.runs.tensor_files import Weights, load_weights
+from convscope.runs.tensor_files import load_weights
 from convscope.training.finish import is_finished
 
 MemberState = Literal["complete", "begun", "gone"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from convscope.arrays import Floats
 from convscope.data.records import ImageSet, Progress
 from convscope.errors import RunError
 from convscope.runs.model_spec import ModelSpec
@@ -19,8 +19,6 @@ from convscope.scoring.ensemble import averaged
 from convscope.scoring.measured import measure as measured
 from convscope.scoring.metrics import Scores
 from convscope.scoring.test_time_augmentation import ONE
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

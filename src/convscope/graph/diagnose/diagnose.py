@@ -63,7 +63,7 @@ class Folded:
 
 
 def fold_warnings(warnings: Sequence[DesignWarning]) -> tuple[Folded, ...]:
-    """One entry per kind and severity, in the order of the first of each."""
+    """Return one entry per kind and severity, in the order of the first of each."""
     groups: dict[tuple[str, str], list[DesignWarning]] = {}
     for warning in warnings:
         groups.setdefault((warning.kind, warning.severity), []).append(warning)

@@ -64,7 +64,7 @@ def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _covers(field: ReceptiveField, positions: int, image_size: int) -> bool:
-    """Whether the fields of all positions along an axis cover the image's whole axis."""
+    """Return whether the fields of all positions along an axis cover the image's whole axis."""
     if field.start is None or field.stride is None or not field.sizes:
         return False
     last_start = field.start + (positions - 1) * field.stride
@@ -72,7 +72,7 @@ def _covers(field: ReceptiveField, positions: int, image_size: int) -> bool:
 
 
 def small_field(subject: Subject) -> Iterator[DesignWarning]:
-    """A network in which no position of the last map sees an object of the given size whole."""
+    """Yield a network in which no position of the last map sees an object of the given size whole."""
     image, _ = _image(subject)
     if subject.object_size is None or image is None:
         return
@@ -105,12 +105,12 @@ def small_field(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _reads_a_whole_map(subject: Subject, node: Node) -> bool:
-    """A fully connected layer whose input is a map that was flattened."""
+    """Return a fully connected layer whose input is a map that was flattened."""
     return node.op == "linear" and flattened_map(subject, node) is not None
 
 
 def flattened_map(subject: Subject, node: Node) -> int | None:
-    """The (N, C, ...) map of more than one position that was flattened into a linear layer's features, if it was."""
+    """Return the (N, C, ...) map of several positions that was flattened into a linear layer's features, or None."""
     value = subject.source(node)
     features = subject.graph.shape(value)[-1]
     for _ in range(12):
@@ -160,7 +160,7 @@ def gridding(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _solid_fields(subject: Subject, image: int) -> frozenset[int]:
-    """Values whose fields surely have no holes: what each tap sees reaches what the next tap sees."""
+    """Return the values whose fields surely have no holes: what each tap sees reaches what the next tap sees."""
     solid = {image}
     for node in subject.nodes:
         sources = [v for v in node.inputs if subject.reached[v]]
@@ -178,7 +178,7 @@ def _solid_fields(subject: Subject, image: int) -> frozenset[int]:
 
 
 def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int]:
-    """Positions of the image along one axis that the middle of a node's output depends on; none where not exact."""
+    """Return the image positions along one axis that the middle of a node's output depends on; none if not exact."""
     shape = subject.graph.shape(node.outputs[0])
     cell = tuple(size // 2 if a == axis + 2 else None for a, size in enumerate(shape))
     walk = walk_back(subject.graph, node.outputs[0], cell)
@@ -203,7 +203,7 @@ def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveFi
 
 
 def _shortest_fields(subject: Subject, image: int) -> dict[int, tuple[Fraction, ...]]:
-    """The receptive field along the path that widens it least, for every value that depends on the image."""
+    """Return the receptive field along the path that widens it least, for every value that depends on the image."""
     shortest: dict[int, tuple[Fraction, ...]] = {image: (Fraction(1),) * len(subject.spatial(image))}
     for node in subject.nodes:
         known = [shortest[v] for v in node.inputs if v in shortest]

@@ -79,12 +79,12 @@ class Subject:
         return tuple(n for n in self.graph.nodes if any(self.reached[v] for v in n.inputs))
 
     def windows(self, node: Node) -> tuple[Window, ...]:
-        """The node's windows along the axes that its layer has."""
+        """Return the node's windows along the axes that its layer has."""
         layer = self.layer_of.get(node.index)
         return node.windows if layer is None else own_windows(node.windows, len(layer.output_shape) - 2)
 
     def source(self, node: Node) -> int:
-        """The first activation that an operation reads."""
+        """Return the first activation that an operation reads."""
         return next(v for v in node.inputs if self.reached[v])
 
     @cached_property
@@ -93,23 +93,23 @@ class Subject:
         return {name: record for record in self.graph.parameters for name in record.names}
 
     def weight(self, node: Node, argument: str) -> ParameterRecord | None:
-        """The parameter or buffer that a node is given directly as this argument."""
+        """Return the parameter or buffer that a node is given directly as this argument."""
         reference: Argument = node.arguments.get(argument)
         if not isinstance(reference, Ref):
             return None
         return self.parameters.get(self.graph.values[reference.value].name)
 
     def spatial(self, value: int) -> tuple[int, ...]:
-        """The spatial sizes of a (N, C, ...) value; empty for others."""
+        """Return the spatial sizes of a (N, C, ...) value; empty for others."""
         return self.graph.shape(value)[2:]
 
 
 def share(part: int, whole: int) -> str:
-    """A share as a rounded percentage."""
+    """Return a share as a rounded percentage."""
     percentage = 100 * part / whole if whole else 0.0
     return f"{percentage:.0f} %" if percentage >= 10 else f"{percentage:.1f} %"
 
 
 def by(sizes: Sequence[int]) -> str:
-    """Sizes as the field writes them: "7×7"."""
+    """Return the sizes as the field writes them: "7×7"."""
     return "×".join(map(str, sizes))

@@ -44,7 +44,7 @@ def bias_before_norm(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _centred_by(subject: Subject, node: Node) -> Node | None:
-    """The normalisation that alone reads a node's output and subtracts the mean of each channel."""
+    """Return the normalisation that alone reads a node's output and subtracts the mean of each channel."""
     reader = _only_reader(subject, node)
     if reader is not None and reader.op == "reshape" and _keeps_maps(subject, reader):
         reader = _only_reader(subject, reader)  # instance normalisation: batch normalisation of each sample's maps
@@ -61,13 +61,13 @@ def _only_reader(subject: Subject, node: Node) -> Node | None:
 
 
 def _keeps_maps(subject: Subject, reshape: Node) -> bool:
-    """Whether (N, C, *S) becomes (1, N·C, *S)."""
+    """Return whether (N, C, *S) becomes (1, N·C, *S)."""
     before, after = subject.graph.shape(subject.source(reshape)), subject.graph.shape(reshape.outputs[0])
     return len(before) > 2 and after == (1, before[0] * before[1], *before[2:])
 
 
 def _centres_channels(subject: Subject, node: Node) -> bool:
-    """A group normalisation with one channel per group."""
+    """Return a group normalisation with one channel per group."""
     return node.op == "group_norm" and node.arguments.get("group") == subject.graph.shape(subject.source(node))[1]
 
 
@@ -110,7 +110,7 @@ def saturating(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _is_gate(subject: Subject, node: Node) -> bool:
-    """Whether the activation only scales something else, or is the network's answer."""
+    """Return whether the activation only scales something else, or is the network's answer."""
     readers = [subject.graph.nodes[n] for n in subject.graph.consumers.get(node.outputs[0], ())]
     if not readers or node.outputs[0] in subject.graph.outputs:
         return True
@@ -120,7 +120,7 @@ def _is_gate(subject: Subject, node: Node) -> bool:
 
 
 def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
-    """A fully connected layer on a flattened map that holds most of the network's parameters."""
+    """Yield a fully connected layer on a flattened map that holds most of the network's parameters."""
     total = subject.graph.parameter_count
     for node in subject.nodes:
         if node.op != "linear":
@@ -148,7 +148,7 @@ def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
-    """Layers that are computed and whose results never reach an output."""
+    """Yield the layers that are computed and whose results never reach an output."""
     if subject.graph.error is not None:
         return
     alive = alive_nodes(subject.graph)
@@ -194,7 +194,7 @@ def _before(end: Layer, dead: list[Layer], consumers: dict[int, tuple[int, ...]]
 
 
 def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
-    """Parameters that the forward pass never read, one finding per module that holds nothing else."""
+    """Yield the parameters that the forward pass never read, one finding per module that holds nothing else."""
     if subject.graph.error is not None:
         return
     records = [r for r in subject.graph.parameters if not r.buffer]
@@ -217,6 +217,6 @@ def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _prefixes(name: str) -> list[str]:
-    """The modules that hold a parameter, the outermost first: "a.b.weight" -> "", "a", "a.b"."""
+    """Return the modules that hold a parameter, the outermost first: "a.b.weight" -> "", "a", "a.b"."""
     parts = name.split(".")[:-1]
     return [".".join(parts[:i]) for i in range(len(parts) + 1)]

@@ -19,7 +19,7 @@ _BORDER_SHARE = 0.02
 
 
 def never_read(subject: Subject) -> Iterator[DesignWarning]:
-    """Positions of a map that none of its readers reads, because windows round down or step over them."""
+    """Yield the positions of a map that none of its readers reads, because windows round down or step over them."""
     unread_of = _unread_by_value(subject)
     said: set[int] = set()
     for node in subject.nodes:
@@ -55,7 +55,7 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
 
 
 def _root(subject: Subject, value: int) -> int:
-    """The map that this one is a copy of: activations, normalisations, padding and cropping are gone back through."""
+    """Return the map that this one copies, before activations, normalisations, padding and cropping."""
     while True:
         producer = subject.graph.values[value].producer
         node = None if producer is None else subject.graph.nodes[producer]
@@ -69,7 +69,7 @@ def _root(subject: Subject, value: int) -> int:
 
 
 def _only_moves_along_axes(node: Node, path: Path) -> bool:
-    """Padding, cropping, flipping, rolling: each position is a position of the source, or nothing."""
+    """Return whether each position is one position of the source or none: padding, cropping, flipping, rolling."""
     return node.op in MOVES and all(isinstance(step, Taps) for step in path.steps)
 
 
@@ -103,7 +103,7 @@ def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
 
 
 def _missed(path: Path | None, axis: int) -> frozenset[int]:
-    """Positions along an axis that one reader does not read."""
+    """Return the positions along an axis that one reader does not read."""
     taps = None if path is None else _taps_along(path, axis)
     return frozenset() if taps is None else frozenset(taps.table.never_read())
 
@@ -115,7 +115,7 @@ def _tables(path: Path, sizes: Sequence[int]) -> list[TapTable | None]:
 
 
 def _missed_through(table: TapTable | None, after: frozenset[int]) -> frozenset[int]:
-    """Positions of a map that are not read, when those in `after` of its moved copy are not."""
+    """Return the positions of a map that are not read, when those in `after` of its moved copy are not."""
     if table is None:
         return after
     live = np.array([u not in after for u in range(table.output_size)], dtype=bool)
@@ -124,7 +124,7 @@ def _missed_through(table: TapTable | None, after: frozenset[int]) -> frozenset[
 
 
 def _taps_along(path: Path, axis: int) -> Taps | None:
-    """The path's first step along an axis, if it picks positions; None where it reads them all."""
+    """Return the path's first step along an axis, if it picks positions; None where it reads them all."""
     for step in path.steps:
         if isinstance(step, Taps):
             if step.axis == axis:

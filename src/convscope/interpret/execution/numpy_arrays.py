@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.reference.linear import concatenate
-from convscope.reference.sliding import Array
 
 OperatorSettings = Mapping[str, Any]
 NumpyOperator = Callable[[OperatorSettings], Array | list[Array]]

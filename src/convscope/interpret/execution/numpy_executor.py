@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_arrays import ARRAY_OPERATORS, NumpyOperator
 from convscope.interpret.execution.numpy_layers import LAYER_OPERATORS
-from convscope.reference.sliding import Array
 
 NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS}
 
@@ -39,7 +39,7 @@ def run_in_numpy(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Nod
 
 
 def run_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
-    """The results of one node; the masks and indices that some operators give besides are left out.
+    """Return the results of one node; the masks and indices that some operators give besides are left out.
 
     Raises:
         CaptureError: an operator that we have no NumPy for.
@@ -52,24 +52,24 @@ def run_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
 
 
 def reads_left_out(graph: Graph, node: Node, arrays: Mapping[int, Array]) -> bool:
-    """Whether a node reads a mask or an index that was left out; then it is left out as well."""
+    """Return whether a node reads a mask or an index that was left out; then it is left out as well."""
     return any(value not in arrays and graph.values[value].producer is not None for value in node.inputs)
 
 
 def operator_of(node: Node) -> NumpyOperator | None:
-    """The NumPy of a node's operator, or None."""
+    """Return the NumPy of a node's operator, or None."""
     return NUMPY_OPERATORS.get(aten_name(node))
 
 
 def aten_name(node: Node) -> str:
-    """The operator's name without namespace, overload and the underscore of an in-place form."""
+    """Return the operator's name without namespace, overload and the underscore of an in-place form."""
     namespace, name, _ = node.target.split(".")
     name = name if name.endswith("__") else name.removesuffix("_")
     return name if namespace == "aten" else f"{namespace}::{name}"
 
 
 def resolved(argument: Argument, arrays: Mapping[int, Array]) -> Any:
-    """An argument with its tensors in place."""
+    """Return an argument with its tensors in place."""
     if isinstance(argument, Ref):
         return arrays[argument.value]
     return tuple(resolved(item, arrays) for item in argument) if isinstance(argument, tuple) else argument

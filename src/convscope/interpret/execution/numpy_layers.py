@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.interpret.execution.numpy_arrays import NumpyOperator, OperatorSettings, unary
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import linear
 from convscope.reference.resize import InterpolationMode, resize
-from convscope.reference.sliding import Array
 from convscope.reference.transposed import transposed_convolve
 
 

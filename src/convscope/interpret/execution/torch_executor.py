@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
-
-Array = npt.NDArray[Any]
 
 # A view of a channels-last tensor may not exist where one of the contiguous tensor did: a reshape has the same numbers.
 _ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,
@@ -63,7 +61,7 @@ class TorchExecutor:
                 self._tensors[value.index] = self._laid_out(named[value.name])
 
     def tensor(self, value: int) -> torch.Tensor:
-        """The numbers of a value, as torch has them."""
+        """Return the numbers of a value, as torch has them."""
         if value not in self._tensors:
             with torch.inference_mode():
                 for node in self._needed(value):
@@ -71,11 +69,11 @@ class TorchExecutor:
         return self._tensors[value]
 
     def array(self, value: int) -> Array:
-        """The numbers of a value in NumPy; floating point as float64."""
+        """Return the numbers of a value in NumPy; floating point as float64."""
         return as_array(self.tensor(value))
 
     def known(self) -> dict[int, torch.Tensor]:
-        """What is known before anything has run: inputs, parameters and buffers, by value."""
+        """Return the values known before execution: inputs, parameters and buffers."""
         return {index: tensor for index, tensor in self._tensors.items() if self.graph.values[index].producer is None}
 
     def forget(self, value: int) -> None:
@@ -130,7 +128,7 @@ class TorchExecutor:
         return torch.device("cpu") if name == "device" and isinstance(value, str) else value
 
     def _needed(self, value: int) -> list[Node]:
-        """The nodes that lead to a value and have not run, in order."""
+        """Return the nodes that lead to a value and have not run, in order."""
         waiting, nodes = [value], set()
         while waiting:
             index = waiting.pop()
@@ -151,7 +149,7 @@ class TorchExecutor:
 
 
 def as_array(tensor: torch.Tensor) -> Array:
-    """A tensor in NumPy; floating point as float64."""
+    """Return a tensor in NumPy; floating point as float64."""
     tensor = tensor.detach()
     array: Array = (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
     return array

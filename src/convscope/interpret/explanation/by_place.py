@@ -7,23 +7,15 @@ from math import prod
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
-from convscope.interpret.explanation.worked import (
-    Array,
-    Coordinates,
-    NumberAt,
-    Operands,
-    Worked,
-    WorkedLine,
-    one,
-    ref,
-)
+from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
 from convscope.reference.activation import sigmoid
 
 
 def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """The operation on the numbers that stand at one place, by the table that runs whole graphs."""
+    """Return the operation on the numbers that stand at one place, by the table that runs whole graphs."""
     operands: list[Operands] = []
     alone: dict[int, Array] = {}
     for name, argument in node.arguments.items():
@@ -41,7 +33,7 @@ def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinat
 
 
 def gated(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A gated linear unit: a number of the first half of an axis, times the sigmoid of its partner in the second."""
+    """Explain a gated linear unit: a number of the first half of an axis times the sigmoid of that in the second."""
     value, axis = ref(node.arguments["self"]), node.arguments["dim"]
     assert isinstance(axis, int)
     x = numbers(value)

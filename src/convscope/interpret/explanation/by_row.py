@@ -6,10 +6,10 @@ from math import sqrt
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.graph.records import Node
 from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.worked import (
-    Array,
     Coordinates,
     NumberAt,
     Operands,
@@ -25,7 +25,7 @@ from convscope.interpret.explanation.worked import (
 
 
 def _row(value: int, x: Array, position: Coordinates, weights: Array | None, axis: int = -1) -> Operands:
-    """A row of a value along one axis, through a position."""
+    """Return a row of a value along one axis, through a position."""
     length = x.shape[axis]
     along = np.arange(length)
     where = tuple(along if a == axis % x.ndim else np.asarray(p) for a, p in enumerate(position))
@@ -33,7 +33,7 @@ def _row(value: int, x: Array, position: Coordinates, weights: Array | None, axi
 
 
 def linear(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A unit of a fully connected layer: the row that it reads, times its weights, plus its bias."""
+    """Return a unit of a fully connected layer: the row that it reads, times its weights, plus its bias."""
     a = node.arguments
     value, weight = ref(a["input"]), numbers(ref(a["weight"]))
     bias = None if a["bias"] is None else scalar(numbers(ref(a["bias"]))[position[-1]])
@@ -41,7 +41,7 @@ def linear(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def addmm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A unit of a fully connected layer, as torch runs it on a matrix: `beta · bias + alpha · row @ weight`."""
+    """Return a unit of a fully connected layer, as torch runs it on a matrix: `beta · bias + alpha · row @ weight`."""
     a = node.arguments
     value, weight = ref(a["mat1"]), numbers(ref(a["mat2"]))
     added = np.broadcast_to(numbers(ref(a["self"])), (numbers(value).shape[0], weight.shape[1]))[position]
@@ -52,14 +52,14 @@ def addmm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def mm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of a matrix product: a row times a column."""
+    """Return a cell of a matrix product: a row times a column."""
     value, other = ref(node.arguments["self"]), numbers(ref(node.arguments["mat2"]))
     column = np.moveaxis(other, -2, -1)[(*position[:-2], position[-1])]
     return products_of(_row(value, numbers(value), (*position[:-1], 0), column), None)
 
 
 def _reduced(node: Node, numbers: NumberAt, position: Coordinates) -> Operands:
-    """All numbers of a reduction's axes, laid out along them."""
+    """Return all numbers of a reduction's axes, laid out along them."""
     value = ref(node.arguments["self"])
     x = numbers(value)
     chosen = node.arguments.get("dim")
@@ -80,20 +80,20 @@ def _reduced(node: Node, numbers: NumberAt, position: Coordinates) -> Operands:
 
 
 def mean(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A mean over whole axes."""
+    """Return a mean over whole axes."""
     operands = _reduced(node, numbers, position)
     return mean_of(operands, operands.numbers.size)
 
 
 def total(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A sum over whole axes."""
+    """Return a sum over whole axes."""
     operands = _reduced(node, numbers, position)
     added = scalar(operands.numbers.sum())
     return Worked("sum", (operands,), (WorkedLine(f"sum of {operands.numbers.size:,}", added),))
 
 
 def maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A maximum over whole axes."""
+    """Return a maximum over whole axes."""
     return choice_of(_reduced(node, numbers, position))
 
 
@@ -123,7 +123,7 @@ def _epsilon(node: Node) -> float:
 
 
 def batch_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A number brought to its channel's mean 0 and variance 1, then scaled and shifted."""
+    """Return a number brought to its channel's mean 0 and variance 1, then scaled and shifted."""
     value, channel = ref(node.arguments["input"]), position[1]
     x = numbers(value)
     if node.arguments.get("training"):
@@ -138,7 +138,7 @@ def batch_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def layer_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A number normalised with all those of the last axes."""
+    """Return a number normalised with all those of the last axes."""
     value = ref(node.arguments["input"])
     shape = node.arguments["normalized_shape"]
     assert isinstance(shape, tuple)
@@ -148,7 +148,7 @@ def layer_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def group_norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A number normalised with all those of its block of channels."""
+    """Return a number normalised with all those of its block of channels."""
     value, groups = ref(node.arguments["input"]), node.arguments["group"]
     assert isinstance(groups, int)
     x = numbers(value)
@@ -168,7 +168,7 @@ def _over(
 
 
 def softmax(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A power over the sum of all powers along an axis."""
+    """Return a power over the sum of all powers along an axis."""
     value, axis = ref(node.arguments["self"]), node.arguments["dim"]
     assert isinstance(axis, int)
     row = _row(value, numbers(value), position, None, axis)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.geometry.pooling import adaptive_ranges
 from convscope.graph.records import Node
 from convscope.interpret.explanation.worked import (
-    Array,
     Coordinates,
     NumberAt,
     Operands,
@@ -52,7 +52,7 @@ def _read(
 
 
 def convolution(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of a convolution, plain or transposed: patch times kernel, plus the bias."""
+    """Return a cell of a convolution, plain or transposed: patch times kernel, plus the bias."""
     a = node.arguments
     value, weight = ref(a["input"]), numbers(ref(a["weight"]))
     x = numbers(value)
@@ -74,7 +74,7 @@ def convolution(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def _landing(node: Node, x: Array, position: Coordinates, channels: Array) -> tuple[Array, tuple[Array, ...], Array]:
-    """The inputs that a transposed convolution writes into a cell: `u = i · stride − padding + t · dilation`."""
+    """Return the inputs that a transposed convolution writes into a cell: `u = i · stride − padding + t · dilation`."""
     dimensions = len(node.windows)
     places, inside = [], np.asarray(True)
     for axis, (window, u, size) in enumerate(
@@ -90,7 +90,7 @@ def _landing(node: Node, x: Array, position: Coordinates, channels: Array) -> tu
 
 
 def max_pool(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of a maximum pooling: the pixel that won."""
+    """Return a cell of a maximum pooling: the pixel that won."""
     value = ref(node.arguments["self"])
     channel = np.asarray([position[-len(node.windows) - 1]])
     found, places, inside = _window(node, numbers(value), position, channel, fill=-np.inf)
@@ -98,7 +98,7 @@ def max_pool(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 
 def average_pool(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of an average pooling."""
+    """Return a cell of an average pooling."""
     value = ref(node.arguments["self"])
     x, dimensions = numbers(value), len(node.windows)
     channel = np.asarray([position[-dimensions - 1]])
@@ -130,18 +130,18 @@ def _adaptive(node: Node, numbers: NumberAt, position: Coordinates) -> Operands:
 
 
 def adaptive_average(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of an average over an adaptive window."""
+    """Return a cell of an average over an adaptive window."""
     operands = _adaptive(node, numbers, position)
     return mean_of(operands, operands.numbers.size)
 
 
 def adaptive_maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """A cell of a maximum over an adaptive window."""
+    """Return a cell of a maximum over an adaptive window."""
     return choice_of(_adaptive(node, numbers, position))
 
 
 def resized(mode: InterpolationMode) -> Way:
-    """A cell of an interpolated map: the neighbours that it mixes, by their shares."""
+    """Return a cell of an interpolated map: the neighbours that it mixes, by their shares."""
 
     def way(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
         value, outputs = ref(node.arguments["self"]), node.arguments["output_size"]

@@ -86,7 +86,7 @@ def lens(model: str | nn.Module, image: Given, *, input_shape: Sequence[int] | N
 
 
 def _smallest_that_works(network: GivenNetwork, tensor: torch.Tensor, known: tuple[int, ...] | None) -> str:
-    """What to add where an input failed and a larger one does not."""
+    """Return the end of an error if a larger input works."""
     if network.input_shape is None or capture(network.module, [tensor]).error is None:
         return ""
     smallest = smallest_input(network.module, tuple(tensor.shape[1:]), known)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.data.batches import to_floats
 from convscope.data.inputs.array_file import is_array_file, read_array
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
@@ -21,7 +22,6 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, DataError
 from convscope.files.regular import read_bytes, refused_as
 from convscope.interpret.explanation.layout import understood
-from convscope.interpret.explanation.worked import Array
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
@@ -100,7 +100,7 @@ def network_input(given: Given, network: GivenNetwork) -> NetworkInput:
 
 
 def _named(shown: str, read: Callable[[], T]) -> T:
-    """What is read, with the file's name before the reason where it can't be."""
+    """Read a file, with its name before the reason in an error."""
     try:
         return read()
     except DataError as reason:
@@ -122,7 +122,7 @@ def _from_tensor(tensor: torch.Tensor, network: GivenNetwork) -> NetworkInput:
 
 
 def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
-    """A tensor with its batch axis, which is added where the network's layers say that it is missing."""
+    """Return a tensor with its batch axis, which is added where the network's layers say that it is missing."""
     shape = network.input_shape
     ranks = spatial_axes(network.module) if shape is None else (len(shape) - 1,)
     for rank in ranks:
@@ -183,7 +183,7 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
 
 
 def _as_tensor(array: Array, name: str) -> torch.Tensor:
-    """An array of any kind of numbers in float32, or in float64 where it has more digits."""
+    """Return an array of any kind of numbers in float32, or in float64 where it has more digits."""
     dtype = np.float64 if array.dtype.itemsize > 4 else np.float32
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(array, dtype=dtype)
@@ -279,7 +279,7 @@ def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -
 
 
 def _normalised(pixels: Array, normalization: Normalization, notes: tuple[str, ...]) -> NetworkInput:
-    """The pixels as the network takes them: the same numbers, bit for bit, as in training and prediction."""
+    """Return the pixels as the network takes them: the same numbers, bit for bit, as in training and prediction."""
     return NetworkInput(to_floats(pixels[None], normalization).contiguous(), pixels, notes)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import DataError
-from convscope.interpret.explanation.worked import Array
 from convscope.report.units import shape as sizes_text
 
 _MAPS = {1: "L", 2: "H×W", 3: "D×H×W"}

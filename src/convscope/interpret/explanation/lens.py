@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Status
@@ -16,9 +17,10 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.explanation.cell import cell_position, worked
-from convscope.interpret.explanation.record import Explanation, PixelBox
+from convscope.interpret.explanation.input_box import PixelBox
+from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
-from convscope.interpret.explanation.worked import Array, Coordinates, Worked, WorkedLine
+from convscope.interpret.explanation.worked import Coordinates, Worked, WorkedLine
 
 # After these nothing new is read: they are shown below a cell, as what becomes of it.
 _FOLLOWS = frozenset({"batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "gelu", "silu", "sigmoid", "tanh",
@@ -63,7 +65,7 @@ class Lens:
         self._arrays: dict[int, Array] = {}
 
     def numbers(self, value: int) -> Array:
-        """A value's numbers as torch computed them, as float64."""
+        """Return a value's numbers as torch computed them, as float64."""
         if value not in self._arrays:
             self._arrays[value] = self.executor.array(value)
         return self._arrays[value]

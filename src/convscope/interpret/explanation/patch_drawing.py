@@ -1,65 +1,137 @@
-"""A patch of numbers as drawings: matrices in two dimensions, rows in one, a drawing for each slice in three."""
+"""Patches of numbers as drawings: matrices in two dimensions, rows in one; colour says sign and size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.interpret.explanation.matrix import column_of_matrices, largest_of, matrix, row_of_matrices
-from convscope.interpret.explanation.patch_text import positions_along, shown_slices
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands
-from convscope.report.svg import Drawing
+from convscope.arrays import Array
+from convscope.interpret.explanation.patch_text import decimals
+from convscope.report.svg import Colour, Drawing, Element, element, group, line, rectangle, text, text_width
 
+CELL = (54.0, 30.0)
+NARROW = (38.0, 24.0)
+WIDE_FROM = 8  # columns from which cells are narrow
+LABEL = 22.0
+MOST_DECIMALS = 4  # what a cell has room for
+SIGN = 34.0
 ACROSS = 12  # numbers of a signal in a row
-LARGEST_GRID = 16  # rows or columns above which a window is not drawn cell by cell
 
 
-def drawn_products(operands: Operands, index: int, name: str, adds: str) -> Iterator[Drawing]:
-    """Give the drawings of patch × kernel = products of one channel: one, or one for each slice of a volume."""
-    assert operands.weights is not None
-    inside = np.broadcast_to(operands.inside, operands.numbers.shape)[index]
-    patch, kernel, products = operands.numbers[index], operands.weights[index], operands.contributions[index]
-    description = f"Patch times kernel of {name}; the products {adds.replace('adds', 'add')}."
-    if patch.ndim == 1:
-        rows = [(f"patch, {name}", patch, inside), ("× kernel", kernel, None), ("= products", products, inside)]
-        yield _rows(rows, positions_along(operands, index, axis=0), None, adds, description)
-        return
-    if patch.ndim == 2:
-        yield _side_by_side(f"patch, {name}", patch, kernel, products, inside, adds, description)
-        return
-    for depth, place in shown_slices(operands, index):
-        added = f"adds {products[depth].sum():+.4g}".replace("-", "−")
-        title = f"patch, {name}, {place}"
-        yield _side_by_side(title, patch[depth], kernel[depth], products[depth], inside[depth], added, description)
+def matrix(
+    values: Array,
+    *,
+    title: str = "",
+    inside: Array | None = None,
+    marked: tuple[int, int] | None = None,
+    largest: float | None = None,
+    digits: int = 3,
+    wide: bool | None = None,
+) -> tuple[Element, float, float]:
+    """Return a matrix `(rows, columns)` with its title above, and its width and height.
 
-
-def drawn_window(operands: Operands, winner: Coordinates | None, title: str, description: str) -> Iterator[Drawing]:
-    """Give the drawings of a window over one channel, its winner framed: one, or one for each slice of a volume."""
-    inside = np.broadcast_to(operands.inside, operands.numbers.shape)
-    shown = np.where(inside, operands.numbers, 0.0)
-    if operands.numbers.ndim == 2 and len(operands.numbers) == 1:
-        marked = None if winner is None else winner[-1]
-        yield _rows([(title, shown[0], inside[0])], positions_along(operands, 0, axis=0), marked, "", description)
-        return
-    if operands.numbers.ndim < 4:
-        plane = shown[0] if operands.numbers.ndim == 3 else np.atleast_2d(shown)
-        marked_cell = None if winner is None else (winner[-2] if plane.shape[0] > 1 else 0, winner[-1])
-        drawn = matrix(plane, title=title, inside=inside.reshape(plane.shape), marked=marked_cell)
-        yield row_of_matrices([drawn], (), title="The window", description=description)
-        return
-    largest = largest_of(shown) or None
-    for depth, place in shown_slices(operands, 0):
-        here = (winner[-2], winner[-1]) if winner is not None and winner[-3] == depth else None
-        drawn = matrix(
-            shown[0, depth], title=f"{title}, {place}", inside=inside[0, depth], marked=here, largest=largest
+    Args:
+        values: numbers; blue above zero, orange below, the stronger the larger.
+        title: what stands above.
+        inside: False for padding, which is drawn empty and dashed.
+        marked: the cell to frame.
+        largest: the number that gets the full colour; the largest here unless given.
+        digits: significant digits of the largest number.
+        wide: whether cells have room for them; decided by the number of columns unless given.
+    """
+    rows, columns = values.shape
+    narrow = columns >= WIDE_FROM if wide is None else not wide
+    width, height = NARROW if narrow else CELL
+    shown = values if inside is None else values[inside]
+    places = decimals(shown, digits - 1 if narrow else digits) if shown.size else None
+    scale = largest or largest_of(values) or 1.0
+    parts: list[Element | None] = [text(0, 14, title, size=12, colour="muted")] if title else []
+    for i in range(rows):
+        for j in range(columns):
+            x, y = j * width, LABEL + i * height
+            if inside is not None and not inside[i, j]:
+                parts.append(_padding(x, y, width, height))
+                continue
+            number = float(values[i, j])
+            hue: Colour = "blue" if number > 0 else "orange"
+            strength = min(1.0, abs(number) / scale) if math.isfinite(number) else 1.0
+            parts.append(
+                rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=round(0.05 + 0.5 * strength, 3)
+                          if number else 0.0, tip=f"{number:.7g}")
+            )  # fmt: skip
+            size = 9 if narrow else 12
+            parts.append(
+                text(x + width / 2, y + height / 2 + size * 0.36, _written(number, places), size=size, anchor="middle")
+            )
+    if marked is not None:
+        i, j = marked
+        parts.append(
+            rectangle(j * width + 1, LABEL + i * height + 1, width - 2, height - 2, stroke="green", stroke_width=2.5)
         )
-        yield row_of_matrices([drawn], (), title=f"The window, {place}", description=description)
+    return group(*parts), max(columns * width, 7.0 * len(title)), LABEL + rows * height
 
 
-def _side_by_side(
+def largest_of(values: Array) -> float:
+    """Return the largest size of the numbers that are finite; 0 where there are none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+def _written(number: float, places: int | None) -> str:
+    if not number:
+        return "0"
+    if places is not None and places > MOST_DECIMALS + 1:
+        return f"{number:.0e}".replace("-", "−")
+    written = f"{number:.0f}" if places is None else f"{number:.{min(places, MOST_DECIMALS)}f}"
+    return written.replace("-", "−")
+
+
+def row_of_matrices(
+    parts: Sequence[tuple[Element, float, float]],
+    signs: Sequence[str],
+    *,
+    title: str,
+    description: str,
+    after: str = "",
+) -> Drawing:
+    """Matrices side by side with signs between them, and a remark after the last."""
+    height = max(h for _, _, h in parts)
+    placed: list[Element | None] = []
+    x = 1.0
+    for index, (drawn, width, own) in enumerate(parts):
+        placed.append(group(drawn, x=x, y=(height - own) / 2))
+        x += width
+        if index < len(signs):
+            middle = LABEL + (height - LABEL) / 2
+            placed.append(text(x + SIGN / 2, middle + 6, signs[index], size=18, anchor="middle", colour="muted"))
+            x += SIGN
+    if after:
+        placed.append(text(x + 16, LABEL + (height - LABEL) / 2 + 5, after, size=14, bold=True))
+        x += 20 + 1.1 * text_width(after, 14)
+    return Drawing.of(x + 2, height + 2, placed, title=title, description=description)
+
+
+def column_of_matrices(
+    parts: Sequence[tuple[Element, float, float]], *, title: str, description: str, after: str = ""
+) -> Drawing:
+    """Return matrices one under the other, and a remark below the last."""
+    placed: list[Element | None] = []
+    y = 0.0
+    for drawn, _, height in parts:
+        placed.append(group(drawn, x=1, y=y))
+        y += height + 6
+    if after:
+        placed.append(text(1, y + 14, after, size=14, bold=True))
+        y += 20
+    width = max(width for _, width, _ in parts)
+    return Drawing.of(max(width, 1.1 * text_width(after, 14)) + 4, y, placed, title=title, description=description)
+
+
+def products_drawing(
     title: str, patch: Array, kernel: Array, products: Array, inside: Array, adds: str, description: str
 ) -> Drawing:
+    """Draw patch × kernel = products, of two dimensions."""
     parts = [
         matrix(patch, title=title, inside=inside),
         matrix(kernel, title="kernel"),
@@ -68,14 +140,14 @@ def _side_by_side(
     return row_of_matrices(parts, ("×", "="), after=adds, title=title.capitalize(), description=description)
 
 
-def _rows(
+def rows_drawing(
     rows: Sequence[tuple[str, Array, Array | None]],
     positions: Sequence[int | None],
     marked: int | None,
     after: str,
     description: str,
 ) -> Drawing:
-    """Rows of numbers one under the other, in pieces of `ACROSS` columns that say their positions."""
+    """Draw rows of numbers one under the other, in pieces of `ACROSS` columns that say their positions."""
     parts = []
     for start in range(0, len(positions), ACROSS):
         stop = min(start + ACROSS, len(positions))
@@ -89,3 +161,10 @@ def _rows(
                 largest=largest_of(values) or None, wide=True,
             ))  # fmt: skip
     return column_of_matrices(parts, title=rows[0][0].capitalize(), description=description, after=after)
+
+
+def _padding(x: float, y: float, width: float, height: float) -> Element:
+    inner = element(
+        "g", {"stroke-dasharray": "3 3"}, rectangle(x + 1.5, y + 1.5, width - 3, height - 3, stroke="grey", radius=3)
+    )
+    return group(inner, line(x + width * 0.42, y + height / 2, x + width * 0.58, y + height / 2, colour="grey"))

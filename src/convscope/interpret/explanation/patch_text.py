@@ -1,20 +1,18 @@
-"""A patch of numbers in a terminal: a grid in two dimensions, a wrapped row in one, slices by depth in three."""
+"""Patches of numbers in a terminal: a grid in two dimensions, a wrapped row in one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.interpret.explanation.worked import Array, Operands
+from convscope.arrays import Array
 from convscope.report.table import display_width
-from convscope.report.units import plural
 
 PADDING = "·"
 WIDEST = 110
 DIGITS = 3  # of the largest number in a grid
-SLICES = 8  # of a window in three dimensions, that are shown
 
 
 def ink(number: float) -> str:
@@ -24,6 +22,15 @@ def ink(number: float) -> str:
     ('−0.1235', '30', '0')
     """
     return f"{number:.4g}".replace("-", "−") if number else "0"
+
+
+def signed(number: float) -> str:
+    """Return a number in four significant digits with its sign.
+
+    >>> signed(30.0), signed(-0.5)
+    ('+30', '−0.5')
+    """
+    return ink(number) if number < 0 else f"+{ink(number)}"
 
 
 def decimals(values: Array, digits: int) -> int | None:
@@ -106,61 +113,6 @@ def worked_example(patch: Array, kernel: Array, products: Array, inside: Array) 
 
 def _bracketed(number: float) -> str:
     return f"({ink(number)})" if number < 0 else ink(number)
-
-
-def products_lines(operands: Operands, index: int) -> list[str]:
-    """Return patch × kernel = products of one channel, in the layout of its axes."""
-    assert operands.weights is not None
-    inside = np.broadcast_to(operands.inside, operands.numbers.shape)[index]
-    patch, kernel, products = operands.numbers[index], operands.weights[index], operands.contributions[index]
-    if patch.ndim == 1:
-        rows = [("patch", patch, inside), ("× kernel", kernel, np.ones(kernel.shape, bool)),
-                ("= products", products, inside)]  # fmt: skip
-        return row_lines(rows, positions_along(operands, index, axis=0))
-    if patch.ndim == 2:
-        return worked_example(patch, kernel, products, inside)
-    lines: list[str] = []
-    for depth, name in shown_slices(operands, index):
-        lines += [name, *worked_example(patch[depth], kernel[depth], products[depth], inside[depth])]
-    return [*lines, *left_out(len(patch))]
-
-
-def window_lines(operands: Operands, winner: tuple[int, ...] | None) -> list[str]:
-    """Return the numbers of a window over one channel, the winner in brackets, in the layout of its axes."""
-    inside = np.broadcast_to(operands.inside, operands.numbers.shape)
-    if operands.numbers.ndim == 2 and len(operands.numbers) == 1:
-        won = None if winner is None else winner[-1]
-        return row_lines([("window", operands.numbers[0], inside[0])], positions_along(operands, 0, axis=0), won)
-    if operands.numbers.ndim < 4 or len(operands.numbers) > 1:
-        numbers = operands.numbers[0] if operands.numbers.ndim > 1 and len(operands.numbers) == 1 else operands.numbers
-        return grid(numbers, inside.reshape(numbers.shape), winner[-numbers.ndim :] if winner is not None else None)
-    lines: list[str] = []
-    for depth, name in shown_slices(operands, 0):
-        here = winner[-2:] if winner is not None and winner[-3] == depth else None
-        rows = grid(operands.numbers[0, depth], inside[0, depth], here, like=operands.numbers[inside])
-        lines += [name, *(f"  {row}" for row in rows)]
-    return [*lines, *left_out(operands.numbers.shape[1])]
-
-
-def positions_along(operands: Operands, index: int, *, axis: int) -> list[int | None]:
-    """Return where the numbers of one channel are along a window's axis; None where all there is padding."""
-    dimensions = operands.numbers.ndim - 1
-    shape = operands.numbers.shape
-    places = np.broadcast_to(operands.positions[axis - dimensions], shape)[index]
-    inside = np.broadcast_to(operands.inside, shape)[index]
-    places, inside = np.moveaxis(places, axis, 0), np.moveaxis(inside, axis, 0)
-    return [int(place[ok][0]) if ok.any() else None for place, ok in zip(places, inside, strict=True)]
-
-
-def shown_slices(operands: Operands, index: int) -> Iterator[tuple[int, str]]:
-    """Give the slices of a window in three dimensions that are shown, each with its name: its depth in the input."""
-    for slice_, place in enumerate(positions_along(operands, index, axis=0)[:SLICES]):
-        yield slice_, "depth: padding" if place is None else f"depth {place}"
-
-
-def left_out(slices: int) -> list[str]:
-    """Return a line on the slices that are not shown; nothing where all are."""
-    return [f"and {plural(slices - SLICES, 'more slice')}"] if slices > SLICES else []
 
 
 def row_lines(

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.graph.records import Node
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph, Node
 from convscope.graph.summary import own_windows
 from convscope.interpret.execution.numpy_executor import aten_name
-from convscope.interpret.explanation.worked import Array, Coordinates, Operands, Worked, WorkedLine
+from convscope.interpret.explanation.input_box import PixelBox, input_drawing
+from convscope.interpret.explanation.patch_text import ink
+from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
+from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
 from convscope.report import units
+from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section
+from convscope.report.documented import Documented
+from convscope.report.html import document_page
 
-if TYPE_CHECKING:
-    from convscope.interpret.explanation.lens import Lens
-
-LISTED = 8
+DOWN = 6  # steps down that a page shows unless more are asked for
 
 
-def _sizes(added: Array | float) -> Array:
-    """Sizes to sort by: what is no number (nan) counts as much as an infinity."""
-    sizes: Array = np.nan_to_num(np.abs(np.asarray(added)), nan=np.inf, posinf=np.inf)
-    return sizes
+class ExplainedNetwork(Protocol):
+    """A network and one input, of which any number can be explained: what an explanation needs of a `Lens`."""
+
+    graph: Graph
+    names: LayerNames
+    pixels: Array | None
+    notes: tuple[str, ...]
+
+    def numbers(self, value: int) -> Array:
+        """Return a value's numbers as torch computed them, as float64."""
+
+    def number(self, value: int, position: Coordinates) -> Explanation:
+        """Return the explanation of one number of a value."""
+
+    def box(self, value: int, position: Coordinates) -> PixelBox | None:
+        """Return where in the input a cell of a value came from."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +67,8 @@ class Contributor:
     contribution: float
 
 
-@dataclass(frozen=True)
-class PixelBox:
-    """Where in the input a cell came from: first and last pixel per spatial axis, and the share of the box it reads.
-
-    Args:
-        first: per axis.
-        last: per axis, inclusive.
-        filled: pixels that are read over pixels of the box; less than 1 where the field has holes.
-        status: "exact", or why it is a bound only.
-    """
-
-    first: tuple[int, ...]
-    last: tuple[int, ...]
-    filled: float
-    status: str
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Pixels per axis."""
-        return tuple(b - a + 1 for a, b in zip(self.first, self.last, strict=True))
-
-
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Documented):
     """One number of a network, explained.
 
     Args:
@@ -87,7 +83,7 @@ class Explanation:
         following: what becomes of the number in the activations right after.
     """
 
-    lens: Lens = field(repr=False)
+    lens: ExplainedNetwork = field(repr=False)
     node: Node = field(repr=False)
     output: int = field(repr=False)
     layer: str
@@ -134,40 +130,29 @@ class Explanation:
         return f"{name} {', '.join(details)}"
 
     def label_of(self, operands: Operands) -> str:
-        """What made these operands."""
+        """Return the operation that made these operands."""
         return self.lens.names.of_value(operands.value)
 
     def contributors(self, limit: int | None = LISTED) -> list[Contributor]:
-        """The numbers that it was made of, by the size of what they add; padding is left out.
+        """Return the numbers that it was made of, by the size of what they add; padding is left out.
 
         Of a choice only the winner, of a softmax the cell's own score first.
         """
-        found: list[Contributor] = []
-        for operands in self.worked.operands:
-            added = operands.contributions
-            inside = np.broadcast_to(operands.inside, added.shape)
-            order = np.argsort(np.where(inside, -_sizes(added), 1.0), axis=None, kind="stable")[: inside.sum()]
-            if self.worked.winner is not None:
-                order = np.asarray([np.ravel_multi_index(self.worked.winner, added.shape)])
-            for flat in order[:limit]:
-                index = tuple(int(i) for i in np.unravel_index(int(flat), added.shape))
-                weight = None if operands.weights is None else float(operands.weights[index])
-                found.append(
-                    Contributor(self.label_of(operands), operands.value, operands.position(index),
-                                float(operands.numbers[index]), weight, float(added[index]))
-                )  # fmt: skip
-        return sorted(found, key=lambda one: -float(_sizes(one.contribution)))[:limit]
+        return [
+            Contributor(
+                self.label_of(operands),
+                operands.value,
+                operands.position(index),
+                float(operands.numbers[index]),
+                None if operands.weights is None else float(operands.weights[index]),
+                added,
+            )
+            for operands, index, added in self.worked.largest(limit)
+        ]
 
-    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def by_channel(self) -> list[tuple[int, float]]:
-        """For a window over several channels: each channel of the input and what it adds, the largest first."""
-        if self.kind != "products" or self.worked.operands[0].numbers.ndim < 2:
-            return []
-        operands = self.worked.operands[0]
-        sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
-        channels = operands.channels
-        order = np.argsort(-_sizes(sums), kind="stable")
-        return [(channels[i], float(sums[i])) for i in order]
+        """Return of a window over several channels each channel of the input and what it adds, the largest first."""
+        return self.worked.by_channel()
 
     def down(self, which: int = 0) -> Explanation | None:
         """Explain the `which`-th largest contributor in turn; None where it is a pixel or a parameter.
@@ -185,7 +170,7 @@ class Explanation:
         return self.lens.number(found[which].value, found[which].position)
 
     def to_pixels(self, limit: int | None = None) -> list[Explanation]:
-        """This cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
+        """Return this cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
         chain: list[Explanation] = [self]
         while (limit is None or len(chain) <= limit) and chain[-1].contributors(1):
             deeper = chain[-1].down()
@@ -195,7 +180,7 @@ class Explanation:
         return chain
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as JSON can hold it."""
+        """Return the explanation as JSON can hold it."""
         return {
             "model": self.lens.graph.name,
             "layer": self.layer,
@@ -233,13 +218,69 @@ class Explanation:
             "positions": [np.broadcast_to(axis, operands.numbers.shape).tolist() for axis in operands.positions],
         }
 
-    def __str__(self) -> str:
-        from convscope.interpret.explanation.text import explanation_text
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
+    def document(self, depth: int | None = 0) -> Document:
+        """Return what is shown: the cell, its box, how it was made, and below it, `depth` times (None: to a pixel), its
+        largest contributor in turn.
+        """
+        lens, graph = self.lens, self.lens.graph
+        blocks: list[Block] = [Facts(tuple(self._facts())), *(Callout("note", note) for note in lens.notes)]
+        if self.box is not None:
+            drawn = input_drawing(self.box, lens.numbers(graph.inputs[0])[0], lens.pixels)
+            blocks += [Figure(drawn, f"Made from {self.box}.")] if drawn else []
+        blocks.append(Section("Worked out", tuple(self._worked_blocks())))
+        deeper = [*self._commands(), *_way_down(self.to_pixels(depth)[1:])]
+        if deeper:
+            blocks.append(Section("Further down", tuple(deeper)))
+        return Document(
+            f"{graph.name} · {self.layer} · {self.operation}",
+            tuple(blocks),
+            lead=f"Where the number {ink(self.torch_value)} comes from. "
+            "Every figure is computed from the network's own weights and this input.",
+            footer="Made by convscope. Numbers are computed in float64 from torch's inputs.",
+        )
 
-        return explanation_text(self)
+    def to_html(self, *, depth: int | None = DOWN) -> str:
+        """Return a page, with the largest contributor explained in turn, `depth` times (None: to a pixel)."""
+        return document_page(self.document(depth))
 
-    def _repr_html_(self) -> str:
-        from convscope.interpret.explanation.page import explanation_blocks
-        from convscope.report.html import fragment
+    def _facts(self) -> Iterator[Fact]:
+        where = place(self.position)
+        yield Fact("cell", where, list(self.position), f"{where}, of {units.shape(self.shape[1:])}")
+        if self.box is not None:
+            yield Fact("made from", units.shape(self.box.sizes), list(self.box.sizes), str(self.box))
+        yield Fact("value", ink(self.torch_value), self.torch_value)
+        difference = f"{self.difference:.0e}".replace("-", "−")
+        yield Fact("difference", difference, self.difference, f"{difference} from torch's number")
 
-        return fragment(*explanation_blocks(self))
+    def _worked_blocks(self) -> list[Block]:
+        return [*worked_blocks(self.worked, self.label_of), steps_table(self.worked, self.torch_value, self.following)]
+
+    def _commands(self) -> Iterator[Code]:
+        """Return the cells to explain next: those that contributed the most."""
+        lines = []
+        for one in self.contributors(3):
+            # The input is made by no operation, and one number for the whole network has no channel to ask for.
+            if self.lens.graph.values[one.value].producer is not None and len(one.position) > 1:
+                at = f" --at {','.join(map(str, one.position[2:]))}" if one.position[2:] else ""
+                lines.append(f"--layer {one.label} --channel {one.position[1]}{at}")
+        if lines:
+            yield Code("\n".join(lines))
+
+
+def _way_down(chain: list[Explanation]) -> list[Block]:
+    """Return the largest contributor of each cell, one inside the other."""
+    inner: tuple[Block, ...] = ()
+    for one in reversed(chain):
+        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {one.operation}"
+        inner = (Details(summary, (*one._worked_blocks(), *_reached(one), *inner)),)
+    text = "The number that counted most, explained in turn; open one after the other to go down."
+    return [Paragraph(text), *inner] if inner else []
+
+
+def _reached(explanation: Explanation) -> Iterator[Paragraph]:
+    """Return the sentence that a cell was computed from the input itself."""
+    for one in explanation.contributors(1):
+        if explanation.lens.graph.values[one.value].producer is None:
+            reached = "the pixels are" if explanation.lens.pixels is not None else "the input is"
+            yield Paragraph(f"Here {reached} reached: {one.label} {place(one.position)} is {ink(one.number)}.")

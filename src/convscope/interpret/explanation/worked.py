@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from convscope.arrays import Array
 from convscope.graph.records import Argument, Node, Ref
 
-Array = npt.NDArray[Any]
 WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
 Coordinates = tuple[int, ...]
 NumberAt = Callable[[int], Array]
@@ -84,30 +83,64 @@ class Worked:
         """The cell, as we compute it."""
         return self.lines[-1].number
 
+    def largest(self, limit: int | None) -> list[tuple[Operands, Coordinates, float]]:
+        """Return the operands that add the most: whose they are, their index, what they add; padding is left out.
+
+        Of a choice only the winner, of a softmax the cell's own score first.
+        """
+        found: list[tuple[Operands, Coordinates, float]] = []
+        for operands in self.operands:
+            added = operands.contributions
+            inside = np.broadcast_to(operands.inside, added.shape)
+            order = np.argsort(np.where(inside, -sizes_of(added), 1.0), axis=None, kind="stable")[: inside.sum()]
+            if self.winner is not None:
+                order = np.asarray([np.ravel_multi_index(self.winner, added.shape)])
+            for flat in order[:limit]:
+                index = tuple(int(i) for i in np.unravel_index(int(flat), added.shape))
+                found.append((operands, index, float(added[index])))
+        return sorted(found, key=lambda one: -float(sizes_of(one[2])))[:limit]
+
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
+    def by_channel(self) -> list[tuple[int, float]]:
+        """Return of a window over several channels each channel of the input and what it adds, the largest first."""
+        if self.kind != "products" or self.operands[0].numbers.ndim < 2:
+            return []
+        operands = self.operands[0]
+        sums = operands.contributions.reshape(len(operands.numbers), -1).sum(axis=1)
+        channels = operands.channels
+        order = np.argsort(-sizes_of(sums), kind="stable")
+        return [(channels[i], float(sums[i])) for i in order]
+
 
 # How a cell of one operation is worked out: the node, the numbers of its inputs, the cell.
 Way = Callable[[Node, NumberAt, Coordinates], Worked]
 
 
+def sizes_of(added: Array | float) -> Array:
+    """Return sizes to sort by: what is no number (nan) counts as much as an infinity."""
+    sizes: Array = np.nan_to_num(np.abs(np.asarray(added)), nan=np.inf, posinf=np.inf)
+    return sizes
+
+
 def scalar(value: float | np.floating[Any]) -> float:
-    """A number as a Python float."""
+    """Return a number as a Python float."""
     return float(value)
 
 
 def one(value: int, array: Array, position: Coordinates, role: str = "") -> Operands:
-    """A single number as operands."""
+    """Return a single number as operands."""
     return Operands(value, np.asarray(array[position]), tuple(np.asarray(p) for p in position), np.asarray(True),
                     role=role)  # fmt: skip
 
 
 def ref(argument: Argument) -> int:
-    """The value that an argument refers to; it must be a tensor."""
+    """Return the value that an argument refers to; it must be a tensor."""
     assert isinstance(argument, Ref), "this argument is a tensor"
     return argument.value
 
 
 def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -> Worked:
-    """A cell that is a sum of products, plus a bias where there is one."""
+    """Return a cell that is a sum of products, plus a bias where there is one."""
     total = scale * scalar(operands.contributions.sum())
     count = operands.numbers.size
     lines = [WorkedLine(f"sum of {count:,} product{'s' if count != 1 else ''}", total)]
@@ -117,7 +150,7 @@ def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -
 
 
 def choice_of(operands: Operands) -> Worked:
-    """A cell that is the largest of its operands."""
+    """Return a cell that is the largest of its operands."""
     flat = int(np.argmax(operands.numbers))
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
     place = ", ".join(map(str, operands.position(index)[2:]))
@@ -126,7 +159,7 @@ def choice_of(operands: Operands) -> Worked:
 
 
 def mean_of(operands: Operands, divisor: int) -> Worked:
-    """A cell that is its operands' sum over a divisor."""
+    """Return a cell that is its operands' sum over a divisor."""
     total = scalar(operands.numbers.sum())
     lines = (WorkedLine(f"sum of {int(operands.inside.sum()):,}", total), WorkedLine(f"÷ {divisor:,}", total / divisor))
     return Worked("mean", (operands,), lines)

@@ -61,7 +61,7 @@ def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
 
 
 def _chosen(growth: Sequence[FieldGrowth]) -> list[FieldGrowth]:
-    """A few of them, from the first to the last, whose sizes are spread evenly by ratio."""
+    """Return a few of them, from the first to the last, whose sizes are spread evenly by ratio."""
     if len(growth) <= _FRAMES:
         return list(growth)
     first, last = growth[0].columns, growth[-1].columns
@@ -71,7 +71,7 @@ def _chosen(growth: Sequence[FieldGrowth]) -> list[FieldGrowth]:
 
 
 def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) -> list[Element]:
-    """The image, and the field of its middle position at each chosen layer."""
+    """Return the image, and the field of its middle position at each chosen layer."""
     largest = max(image_rows, image_columns, *(max(f.rows, f.columns) for f in frames))
     scale = (_SIDE - 4) / largest
     middle_x, middle_y = _SIDE / 2, _TOP + _SIDE / 2
@@ -91,7 +91,7 @@ def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) 
 
 
 def _steps(growth: Sequence[FieldGrowth], image_size: int, marked: Sequence[int]) -> list[Element]:
-    """The field's size over the layers, with the image's size as a line to compare."""
+    """Return the field's size over the layers, with the image's size as a line to compare."""
     left, width, height = _CHART
     largest = max(image_size, growth[-1].columns)
     ticks = nice_ticks(0, largest, wanted=4)

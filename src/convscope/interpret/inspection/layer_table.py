@@ -97,7 +97,7 @@ def _bytes_cell(number: int) -> Cell:
 
 
 def _name(line: FoldedLine) -> str:
-    """The last part of the path: the indentation says the rest."""
+    """Return the last part of the path: the indentation says the rest."""
     if line.role == "folded":
         return f"{_tail(line.name)} to {_tail(line.until)}" if line.count > 1 else _tail(line.name)
     return _tail(line.name)
@@ -123,7 +123,7 @@ def _operation(line: FoldedLine) -> str:
 
 
 def operation(layer: Layer) -> str:
-    """What a layer does, with its window: "convolution 7×7/2", as papers write it."""
+    """Return a layer's operation with its window: "convolution 7×7/2", as papers write it."""
     words = layer.op.replace("_", " ")
     if not layer.windows:
         return words
@@ -143,17 +143,17 @@ def operation(layer: Layer) -> str:
 
 
 def output_shape(layer: Layer) -> str:
-    """The output of one sample: the batch is left out."""
+    """Return the output of one sample: the batch is left out."""
     return units.shape(layer.output_shape[1:]) if len(layer.output_shape) > 1 else units.shape(layer.output_shape)
 
 
 def macs_of(macs: int | None, batch: int) -> str:
-    """MACs of one sample; empty where there are none."""
+    """Return the MACs of one sample; empty where there are none."""
     return units.count(None if macs is None else macs // batch) if macs != 0 else ""
 
 
 def field_size(fields: Sequence[ReceptiveField]) -> str:
-    """The field's size per axis; "all" where it is the whole axis by definition, "?" where it is not known."""
+    """Return the field's size per axis; "all" where it is the whole axis by definition, "?" where it is not known."""
     if not fields:
         return NOTHING
     worst = max(field.status for field in fields)
@@ -168,7 +168,7 @@ def field_size(fields: Sequence[ReceptiveField]) -> str:
 
 
 def field_stride(fields: Sequence[ReceptiveField]) -> str:
-    """Input pixels per position, per axis; a dash where there is no single number."""
+    """Return the input pixels per position, per axis; a dash where there is no single number."""
     strides = [field.stride for field in fields]
     if not strides or any(stride is None for stride in strides):
         return NOTHING
@@ -177,7 +177,7 @@ def field_stride(fields: Sequence[ReceptiveField]) -> str:
 
 
 def field_start(fields: Sequence[ReceptiveField]) -> str:
-    """First input pixel of the first position's field, per axis."""
+    """Return the first input pixel of the first position's field, per axis."""
     if not fields or any(field.start is None or field.stride is None for field in fields):
         return NOTHING
     texts = [str(field.start).replace("-", "−") for field in fields]

@@ -59,7 +59,7 @@ def _size(unit: Unit, largest: int) -> tuple[float, float]:
 
 
 def _column_width(unit: Unit, largest: int) -> float:
-    """What a unit's column needs: its box with a gap, and its labels."""
+    """Return the width of a unit's column: its box with a gap, and its labels."""
     labels = 0.0 if unit.family == "join" else max(text_width(label, _LABEL) for label in unit.labels)
     return max(_size(unit, largest)[0] + _GAP, labels + 5)
 
@@ -113,7 +113,7 @@ class _Page:
         return max((self.sizes[s.unit.index][1] / 2 for s in spots if s.lane == lane and s.rank in shared), default=0.0)
 
     def _rows(self) -> tuple[list[float], float]:
-        """The main lane's height in each row, and the height of the whole."""
+        """Return the main lane's height in each row, and the height of the whole."""
         y, places = 30.0, []
         for row in range(len(self.layout.row_starts)):
             spots = [s for s in self.layout.spots.values() if s.row == row]
@@ -128,7 +128,7 @@ class _Page:
         return places, y + 10
 
     def _level(self, edge: Edge) -> int:
-        """How many shorter detours lie under this one."""
+        """Return how many shorter detours lie under this one."""
         inside = [
             other
             for other in self.layout.edges
@@ -144,7 +144,7 @@ class _Page:
         return self.x[spot.rank], self.y_of_row[spot.row] + self.offsets[spot.row, spot.lane]
 
     def elements(self) -> list[Element]:
-        """Connections first, boxes over them."""
+        """Draw the connections first, and the boxes over them."""
         drawn = [self._edge(edge) for edge in self.layout.edges]
         drawn += [self._box(spot) for spot in self.layout.spots.values()]
         return drawn + self._groups()
@@ -209,7 +209,7 @@ class _Page:
         return group(*parts)
 
     def _groups(self) -> list[Element]:
-        """The outermost modules' names over what belongs to them."""
+        """Return the outermost modules' names over what belongs to them."""
         found: list[Element] = []
         for row, start in enumerate(self.layout.row_starts):
             stop = ([*self.layout.row_starts, self.layout.ranks])[row + 1]

@@ -114,7 +114,7 @@ def _cut(span: tuple[int, int], start: int) -> tuple[int, int]:
 
 
 def _blocked(source: Spot, target: Spot, taken: set[tuple[int, int]]) -> bool:
-    """Whether something stands between on the source's lane; the last step changes lanes."""
+    """Return whether something stands between on the source's lane; the last step changes lanes."""
     between = range(source.rank + 1, target.rank)
     return any((rank, source.lane) in taken for rank in between) and any(
         (rank, target.lane) in taken for rank in between
@@ -122,7 +122,7 @@ def _blocked(source: Spot, target: Spot, taken: set[tuple[int, int]]) -> bool:
 
 
 def _widths(spots: dict[int, Spot], width_of: Callable[[Unit], float]) -> list[float]:
-    """The width of each rank's column."""
+    """Return the width of each rank's column."""
     widths = [0.0] * (max((spot.rank for spot in spots.values()), default=0) + 1)
     for spot in spots.values():
         widths[spot.rank] = max(widths[spot.rank], width_of(spot.unit))
@@ -130,7 +130,7 @@ def _widths(spots: dict[int, Spot], width_of: Callable[[Unit], float]) -> list[f
 
 
 def _row_starts(spots: dict[int, Spot], edges: Sequence[Edge], widths: Sequence[float], room: float) -> tuple[int, ...]:
-    """A row may end where one connection alone leads on; rows are filled as far as there is room."""
+    """Return a row may end where one connection alone leads on; rows are filled as far as there is room."""
     crossing = [0] * (len(widths) + 1)
     for edge in edges:
         for rank in range(edge.source.rank + 1, edge.target.rank + 1):

@@ -93,7 +93,7 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
 
 
 def _passes_on(line: FoldedLine, before: Unit) -> bool:
-    """Whether the line only changes values of the map that it is given, or lays its elements out anew."""
+    """Return whether the line only changes values of the map that it is given, or lays its elements out anew."""
     layer = line.last
     if line.role != "layer" or layer.windows or before.family == "input":
         return False
@@ -120,7 +120,7 @@ def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
 
 
 def _tail(path: str) -> str:
-    """The end of a path that says something: "features.block1" is "block1", "blocks.3" stays."""
+    """Return the end of a path that says something: "features.block1" is "block1", "blocks.3" stays."""
     parent, _, last = path.rpartition(".")
     return f"{parent.rpartition('.')[2]}.{last}" if last.isdigit() and parent else last
 

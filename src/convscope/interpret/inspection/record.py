@@ -103,7 +103,7 @@ class Inspection(Documented):
         return self.layers[names.layers.index(names.find_layer(name))]
 
     def lines(self, depth: int | None = None) -> tuple[FoldedLine, ...]:
-        """The module tree as lines, repeated blocks folded, levels below `depth` collapsed."""
+        """Return the module tree as lines, repeated blocks folded, levels below `depth` collapsed."""
         return fold(self.graph, self.layers, depth=depth)
 
     def table(
@@ -114,7 +114,7 @@ class Inspection(Documented):
         wide: bool = False,
         kept: Mapping[str, int] | None = None,
     ) -> Table:
-        """The table of layers.
+        """Return the table of layers.
 
         Args:
             depth: levels of modules to show; all, with repeats folded, unless given.
@@ -127,7 +127,7 @@ class Inspection(Documented):
         )
 
     def to_dict(self) -> dict[str, Json]:
-        """The documented JSON form."""
+        """Return the documented JSON form."""
         return graph_to_dict(self.graph, self.layers, self.warnings)
 
     def drawing(self) -> Drawing:
@@ -182,7 +182,7 @@ class Inspection(Documented):
 
 
 def _title(inspection: Inspection) -> str:
-    """What was inspected, on what."""
+    """Return the model's name and the input's shape."""
     graph = inspection.graph
     shapes = " and ".join(units.shape(graph.shape(value)[1:]) for value in graph.inputs)
     if inspection.batch > 1:
@@ -254,7 +254,7 @@ def _costs(inspection: Inspection) -> Iterator[Figure]:
 
 
 def _bars(what: str, values: list[tuple[str, int]], total: int) -> Drawing:
-    """The largest few, in the network's order, with their shares."""
+    """Return the largest few, in the network's order, with their shares."""
     threshold = sorted((value for _, value in values), reverse=True)[:_BARS][-1]
     shown = [(name, value) for name, value in values if value >= threshold][:_BARS]
     rest = sum(value for _, value in values) - sum(value for _, value in shown)
@@ -300,7 +300,7 @@ def inspect(
 
 
 def inspect_graph(graph: Graph, *, object_size: int | None = None) -> Inspection:
-    """The inspection of a graph that was captured before."""
+    """Return the inspection of a graph that was captured before."""
     fields = summarise_all(propagate(graph))
     layers = summarise_layers(graph, fields)
     return Inspection(graph, fields, layers, diagnose(graph, layers, fields, object_size=object_size))

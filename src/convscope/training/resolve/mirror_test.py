@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convscope.arrays import Booleans, Floats
 from convscope.data.listing import Listing
-from convscope.data.pixels.sample import read_rows
+from convscope.data.pixels.build import read_rows
 from convscope.data.records import Decoding, Labels, Pixels
 from convscope.report.units import percent
 
@@ -59,9 +59,6 @@ OFFSETS = ((0, 2), (2, 0), (2, 2), (2, -2), (0, 4), (4, 0), (4, 4), (4, -4))  # 
 GRID = 4
 # Images that are worked on at once: what bounds the memory.
 CHUNK = 64
-
-Floats = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +243,7 @@ def reduced(pixels: Pixels) -> Tensor:
     return torch.cat(small)
 
 
-def shape_features(images: Tensor) -> npt.NDArray[np.float64]:
+def shape_features(images: Tensor) -> Floats:
     """Return features (N, D) of images (N, C, H, W) of 0 to 1; D depends on H and W alone.
 
     >>> shape_features(torch.rand(2, 3, 40, 40)).shape

@@ -1,0 +1,198 @@
+"""The predictor: whatever an image comes as, its prediction is the same, and one that can't be read harms no other."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convscope
+from convscope.data.pixels.decode import decode_image
+from convscope.errors import DataError, GeometryError, RunError
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Prediction, Predictor
+from hostile_files import untrained_run
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return convscope.load(untrained_run(tmp_path_factory.mktemp("runs") / "run", "digits", tuple("abc")).path)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+def forms(path: Path) -> dict[str, Any]:
+    """One image in every form that it can be given in."""
+    with Image.open(path) as image:
+        pixels, opened = np.asarray(image), image.copy()
+    return {
+        "path": path, "text": str(path), "bytes": path.read_bytes(), "bytearray": bytearray(path.read_bytes()),
+        "memoryview": memoryview(path.read_bytes()), "file object": io.BytesIO(path.read_bytes()), "PIL": opened,
+        "array": pixels, "a list of one": [path], "pattern": str(path.parent / "0*"),
+    }  # fmt: skip
+
+
+def test_every_form_of_an_image_gives_the_same_prediction(predictor: Predictor, photos: Path) -> None:
+    expected = predictor(photos / "0.png")
+    assert [item.name for item in expected.top] == sorted("abc", key=lambda name: -dict(expected.top)[name])
+    assert sum(item.probability for item in expected.top) == pytest.approx(1)
+    for form, given in forms(photos / "0.png").items():
+        found = predictor(given)
+        assert found.top == expected.top and not found.problem, form
+
+
+def test_grey_arrays_and_transparent_ones_are_prepared_as_their_files(predictor: Predictor, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for shape in ((30, 20), (30, 20, 1), (30, 20, 4)):
+        pixels = rng.integers(0, 256, shape, np.uint8)
+        Image.fromarray(pixels[:, :, 0] if shape[-1] == 1 else pixels).save(tmp_path / "x.png")
+        assert predictor(pixels).top == predictor(tmp_path / "x.png").top
+
+
+def test_a_pil_image_of_a_turned_camera_is_upright(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    with Image.open(photos / "0.png") as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        assert predictor(turned).top == predictor(tmp_path / "turned.png").top != predictor(photos / "0.png").top
+
+
+def test_one_bad_item_harms_no_other_and_order_is_kept(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.png"
+    torn.write_bytes((photos / "0.png").read_bytes()[:300])
+    with Image.open(torn) as half:
+        items = [
+            photos / "0.png", torn, b"no image", np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8)), 7, None, half,
+            io.StringIO("text"), str(tmp_path / "none*"), tmp_path / "none.jpg", photos, np.zeros((0, 8), np.uint8),
+        ]  # fmt: skip
+        found = list(predictor.predict(items, batch_size=3))
+    good = [number for number, item in enumerate(found) if not item.problem]
+    assert [Path(found[number].image).name for number in good] == ["0.png", "0.png", "1.png", "2.png", "3.png"]
+    assert good == [0, 11, 12, 13, 14] and len(found) == 16
+    for reason, part in zip(
+        [item.problem for item in found if item.problem],
+        ("", "", "an array of uint8 (3, 8, 8): give uint8 (H, W)", "an array of float64 (8, 8): give", "a int: give",
+         "a NoneType: give", "", "open it with mode 'rb'", "no file matches", "no such file", "(0, 8)"),
+        strict=True,
+    ):  # fmt: skip
+        assert part in reason and reason and "\n" not in reason
+    assert found[2].image == "image 3" and found[2].to_dict() == {"image": "image 3", "problem": found[2].problem}
+    with pytest.raises(DataError, match="image 3: "):
+        _ = found[2].label
+    with pytest.raises(DataError, match=r"torn\.png: "):
+        predictor(torn)
+    with pytest.raises(DataError, match="several images, or none"):
+        predictor(photos)
+
+
+def test_an_endless_iterator_is_read_a_batch_at_a_time(predictor: Predictor) -> None:
+    taken = 0
+
+    def camera() -> Iterator[np.ndarray]:
+        nonlocal taken
+        buffer = np.zeros((32, 32, 3), np.uint8)  # one buffer for all pictures, as cameras have
+        while True:
+            buffer[:] = 50 * (taken % 5)
+            taken += 1
+            yield buffer
+
+    for batch_size in (1, 4):
+        taken = 0
+        stream = predictor.predict(camera(), batch_size=batch_size)
+        found = [next(stream) for _ in range(5)]
+        assert taken == -(-5 // batch_size) * batch_size
+        plain = [predictor(np.full((32, 32, 3), 50 * number, np.uint8)) for number in range(5)]
+        assert [item.label for item in found] == [item.label for item in plain]
+        for seen, alone in zip(found, plain, strict=True):
+            assert np.allclose([p for _, p in seen.top], [p for _, p in alone.top], atol=1e-6)
+
+
+def test_several_threads_share_a_predictor(predictor: Predictor, photos: Path) -> None:
+    expected = [item.top for item in predictor.predict(photos, batch_size=2)]
+    found: list[list[Any]] = []
+
+    def work() -> None:
+        found.extend([item.top for item in predictor.predict(photos, batch_size=2)] for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20 and all(item == expected for item in found)
+    assert not predictor.network.training
+
+
+def test_test_time_augmentation_is_the_runs_or_another_or_none(predictor: Predictor, photos: Path) -> None:
+    from dataclasses import replace
+
+    flipped = Predictor(predictor.network, replace(predictor.spec, tta="flip"))
+    path = photos / "0.png"
+    assert flipped(path).top == flipped(path, tta=True).top == predictor(path, tta="flip").top != predictor(path).top
+    assert flipped(path, tta=False).top == predictor(path).top
+    with pytest.raises(RunError, match="Did you mean flip"):
+        predictor.predict(path, tta="flop")
+
+
+def test_several_labels_go_by_a_threshold(predictor: Predictor, photos: Path) -> None:
+    from dataclasses import replace
+
+    several = Predictor(predictor.network, replace(predictor.spec, loss="multi-label"))
+    path = photos / "0.png"
+    shares = dict(several(path, top=3).top)
+    for threshold in (0.0, sorted(shares.values())[1], 1.0):
+        found = several(path, threshold=threshold, top=1)
+        assert {item.name for item in found.labels} == {name for name, share in shares.items() if share >= threshold}
+        assert len(found.top) == 1 and found.to_dict()["labels"] == [item.name for item in found.labels]
+    with pytest.raises(RunError, match="it is for runs that give several labels"):
+        predictor.predict(path, threshold=0.5)
+    with pytest.raises(RunError, match="a probability is 0 to 1"):
+        several.predict(path, threshold=1.5)
+    with pytest.raises(RunError, match="both must be at least 1"):
+        predictor.predict(path, top=0)
+
+
+def test_a_size_that_the_network_does_not_take_is_named(predictor: Predictor) -> None:
+    from dataclasses import replace
+
+    small = predictor.spec.preprocessing.resized((3, 4, 4))
+    spec = ModelSpec(name="lenet5", options={}, preprocessing=small)
+    with pytest.raises(GeometryError, match="can't take an input of 4x4"):
+        Predictor(predictor.network, spec)(np.zeros((4, 4, 3), np.uint8))
+    assert replace(spec, tta="flip") != spec
+
+
+def test_explain_prepares_an_image_as_the_predictor_does(predictor: Predictor, photos: Path) -> None:
+    import torch
+
+    from convscope.data.batches import to_floats
+    from convscope.interpret.explanation.given import GivenNetwork, network_input
+
+    spec = predictor.spec
+    network = GivenNetwork("run", predictor.network, spec.preprocessing.input_shape, spec.preprocessing)
+    pixels = decode_image(photos / "1.png", spec.decoding)
+    assert torch.equal(
+        network_input(photos / "1.png", network).tensor, to_floats(pixels[None], spec.normalization).contiguous()
+    )
+
+
+def test_the_verb_lists_every_prediction(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", "digits", tuple("abc")).path
+    done: list[tuple[int, int]] = []
+    found = convscope.predict(run, [photos, b"?"], top=2, progress=lambda n, total, what: done.append((n, total)))
+    assert done == [(5, 5)] and all(isinstance(item, Prediction) for item in found)
+    assert [bool(item.problem) for item in found] == [False] * 4 + [True] and len(found[0].top) == 2
