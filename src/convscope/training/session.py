@@ -119,6 +119,7 @@ def prepare(
     earlier: tuple[str, ...] = (),
     resumed: ModelSpec | None = None,
     any_threads: bool = False,
+    check: Callable[[Probe], None] = lambda found: None,
     share: Callable[[ResolvedRecipe], Sharing] = lambda resolved: ALONE,
     images: Callable[[ResolvedRecipe], Dataset] | None = None,
     autotune: bool = True,
@@ -134,6 +135,7 @@ def prepare(
         earlier: the classes of a run that this one belongs to, in its order.
         resumed: the spec of the run that is resumed; its weights are in its checkpoint, and its plan is made.
         any_threads: the recipe is that of a larger machine, perhaps, and is taken as it is.
+        check: is called with the source, and may refuse it before anything is resolved.
         share: is called with the resolved recipe before an image is read, and may refuse it.
         images: makes the dataset, in place of the source's own images.
         autotune: whether the compute mode may be measured.
@@ -150,6 +152,7 @@ def prepare(
     found = probe(recipe.data, layout=recipe.layout, earlier=earlier if resumed is None else resumed.classes)
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
+    check(found)
 
     def fitted(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[Notice, ...], int | None]:
         resolved = resolve(recipe, found, cache_directory)

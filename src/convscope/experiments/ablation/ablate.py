@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from convscope.data.open import Probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import (
     PLAN,
@@ -85,7 +86,11 @@ def ablate(
     chosen: list[tuple[AblationPlan, int]] = []
 
     def share(resolved: ResolvedRecipe) -> Sharing:
-        _check_images(resolved)
+        if resolved.recipe.stream == "yes":
+            raise RunError(
+                "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with "
+                "room in the cache for them all"
+            )
         variants = choose_variants(without, resolved.recipe, lambda: baseline_network(resolved))
         plan = make_plan(resolved, variants, all_seeds)
         at_once, threads = shared_out(jobs, recipe.threads, plan, resolved)
@@ -94,7 +99,9 @@ def ablate(
         return Sharing(at_once=at_once, threads=threads, surgeries=plan.surgeries)
 
     cache = None if cache_directory is None else Path(cache_directory)
-    session = prepare(recipe, listener=OpeningListener(listener), cache_directory=cache, name=name, share=share)
+    session = prepare(
+        recipe, listener=OpeningListener(listener), cache_directory=cache, name=name, check=_check_labels, share=share
+    )
     ((plan, at_once),) = chosen
     plan = replace(plan, data_hash=hash_of(session.dataset))
     measured_on(session)
@@ -179,17 +186,11 @@ def ablate_on(
         return series.train(done)
 
 
-def _check_images(resolved: ResolvedRecipe) -> None:
-    """Raise RunError where the images have several labels, or are streamed."""
-    if resolved.loss == "multi-label":
+def _check_labels(found: Probe) -> None:
+    if found.multi_label:
         raise RunError(
-            f"{resolved.recipe.data} has several labels an image: an ablation compares accuracies of one; train it "
-            "with and without a part by convscope train, and compare the mAP"
-        )
-    if resolved.recipe.stream == "yes":
-        raise RunError(
-            "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with room "
-            "in the cache for them all"
+            f"{found.source} has several labels an image: an ablation compares accuracies of one; train it with and "
+            "without a part by convscope train, and compare the mAP"
         )
 
 

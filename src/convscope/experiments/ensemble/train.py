@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from convscope.data.open import Probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
@@ -26,8 +27,7 @@ from convscope.runs.model_spec import Members, ModelSpec
 from convscope.runs.run_directory import Run, open_run
 from convscope.scoring.cautions import cautions
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.resolve.resolved_recipe import ResolvedRecipe
-from convscope.training.session import ALONE, Sharing, held_out, new_run, prepare, spec_of
+from convscope.training.session import held_out, new_run, prepare, spec_of
 from convscope.training.train_run import train_new, train_on
 
 FEWEST = 2
@@ -95,7 +95,7 @@ def train_ensemble(
     recipe = (recipe or Recipe()).changed({"data": str(data)})
     cache = None if cache_directory is None else Path(cache_directory)
     following_seeds(recipe.seed, members)
-    session = prepare(recipe, listener=listener, cache_directory=cache, name=name, share=_require_one_label)
+    session = prepare(recipe, listener=listener, cache_directory=cache, name=name, check=_check_labels)
     spec = replace(session.spec, members=Members(names=(), planned=members))
     opened = new_run(
         session, runs_directory=Path(runs_directory), default_name="{}-ensemble", spec=spec, group=ProcessGroup()
@@ -106,13 +106,12 @@ def train_ensemble(
         return _go_on(run, session.recipe, spec, {}, session.dataset, listener, cache)
 
 
-def _require_one_label(resolved: ResolvedRecipe) -> Sharing:
-    if resolved.loss == "multi-label":
+def _check_labels(found: Probe) -> None:
+    if found.multi_label:
         raise RunError(
-            f"{resolved.recipe.data} has several labels an image: members are compared by the one class they predict; "
+            f"{found.source} has several labels an image: members are compared by the one class they predict; "
             "train one network, without --ensemble"
         )
-    return ALONE
 
 
 def train_ensemble_on(
