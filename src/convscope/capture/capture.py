@@ -68,13 +68,15 @@ def capture(
         )
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     _require_initialized(built)
-    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
+    run = _ForwardRun(
+        built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients
+    )
     graph = run.once(Meta())
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
     if run.stopped is not None and not run.misfit and any(not p.is_meta for p in built.parameters()):
         without = _without_weights(built)
         if without is not None:
-            again = _Run(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
+            again = _ForwardRun(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
             graph = again.once(Meta())
             run.stopped = again.stopped
     if run.stopped is not None and not run.misfit:
@@ -85,14 +87,14 @@ def capture(
     return graph
 
 
-def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
-    """Run on real numbers, if there are any or they fit into memory; otherwise the partial graph stands."""
+def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
+    """Run on real numbers, if they are given or fit into memory; otherwise keep the partial graph."""
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
         with random_states_kept():
             real = model()
-        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
+        run = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
     return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
@@ -128,7 +130,7 @@ def _device_of(model: nn.Module) -> torch.device:
     return next(devices, torch.device("cpu"))
 
 
-class _Run:
+class _ForwardRun:
     """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do

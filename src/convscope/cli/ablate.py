@@ -141,12 +141,12 @@ def _watching(*, quiet: bool) -> Iterator[AblationListener]:
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield _Terminal(bars)
+            yield _AblationBars(bars)
     else:
-        yield _Lines()
+        yield _AblationLines()
 
 
-class _Lines:
+class _AblationLines:
     """Plain lines: each message, and the progress at intervals."""
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ class _Lines:
             self.notify(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
 
 
-class _Terminal:
+class _AblationBars:
     """The same above a progress bar."""
 
     def __init__(self, bars: Any) -> None:

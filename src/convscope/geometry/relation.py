@@ -17,7 +17,7 @@ from math import prod
 from convscope.geometry.taps import TapTable
 
 
-class Status(IntEnum):
+class ReachStatus(IntEnum):
     """The reliability of a receptive field; a path has the status of its worst step."""
 
     EXACT = 0  # position by position

@@ -29,9 +29,9 @@ from convscope.geometry.relation import (
     Expand,
     Mix,
     Permute,
+    ReachStatus,
     RelationStep,
     Reshape,
-    Status,
     Taps,
     shape_after,
 )
@@ -50,11 +50,11 @@ class ReachWalk:
         self.graph = graph
         self.measure = measure
         self._arrays: dict[int, Field] = {}
-        self._status: dict[int, Status] = {}
+        self._status: dict[int, ReachStatus] = {}
 
-    def status(self, value: int) -> Status:
+    def status(self, value: int) -> ReachStatus:
         """Return the worst status met on the way to this value."""
-        return self._status.get(value, Status.EXACT)
+        return self._status.get(value, ReachStatus.EXACT)
 
     def of(self, value: int) -> npt.NDArray[np.float64]:
         """Return the array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
@@ -79,7 +79,7 @@ class ReachWalk:
         """Return the measure summed over samples and channels: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).sum(axis=(0, 1)))
 
-    def _add(self, value: int, array: Field, status: Status) -> None:
+    def _add(self, value: int, array: Field, status: ReachStatus) -> None:
         known = self._arrays.get(value)
         if known is not None:
             array = np.maximum(known, array) if self.measure == "reads" else known + array
@@ -108,7 +108,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
         GeometryError: the position is outside the value.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
     producer = graph.values[value].producer
     if producer is None:
         return walk
@@ -119,7 +119,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
         if node.paths is None:
             for source in node.inputs:
                 if graph.values[source].kind in ("activation", "input"):
-                    walk._add(source, np.ones((1,) * len(graph.shape(source))), Status.UNKNOWN)
+                    walk._add(source, np.ones((1,) * len(graph.shape(source))), ReachStatus.UNKNOWN)
             continue
         for path in node.paths:
             if path.output in walk._arrays:
@@ -134,14 +134,14 @@ def walk_on(graph: Graph, value: int, position: Position | None = None, *, measu
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
     for node in graph.nodes:
         touched = [source for source in node.inputs if source in walk._arrays]
         if not touched:
             continue
         if node.paths is None:
             for output in node.outputs:
-                walk._add(output, np.ones((1,) * len(graph.shape(output))), Status.UNKNOWN)
+                walk._add(output, np.ones((1,) * len(graph.shape(output))), ReachStatus.UNKNOWN)
             continue
         for path in node.paths:
             if path.source in walk._arrays and path.output != value:

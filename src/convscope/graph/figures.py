@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.liveness import alive_nodes
 from convscope.graph.records import Graph
@@ -96,7 +96,7 @@ def widest_field(graph: Graph, layers: Sequence[Layer]) -> Layer | None:
     best: tuple[list[int], Layer] | None = None
     for layer in layers:
         fields = layer.field_along(_image(graph))
-        local = fields and all(f.status is Status.EXACT and f.endless for f in fields)
+        local = fields and all(f.status is ReachStatus.EXACT and f.endless for f in fields)
         if local and not alive.isdisjoint(layer.nodes):
             sizes = [f.size or 0 for f in fields]
             if best is None or sizes > best[0]:

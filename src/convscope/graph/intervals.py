@@ -20,9 +20,9 @@ from convscope.geometry.relation import (
     Expand,
     Mix,
     Permute,
+    ReachStatus,
     RelationStep,
     Reshape,
-    Status,
     Taps,
     reshape_blocks,
     shape_after,
@@ -72,15 +72,15 @@ class AxisReach:
     endless: Interval | None
     lattice: Lattice | None
     along: frozenset[int]
-    status: Status
+    status: ReachStatus
     rising: bool = False
 
 
-Part = tuple[AxisReach, Concat | None]
+ReachPart = tuple[AxisReach, Concat | None]
 """What one branch brings, and where in a concatenation it lies."""
 
 
-def nothing(rank: int, status: Status) -> AxisReach:
+def nothing(rank: int, status: ReachStatus) -> AxisReach:
     """Return the reach of a value of this rank that reads nothing, or of which nothing is known."""
     empty = (np.full((1,) * rank, _EMPTY_LO), np.full((1,) * rank, _EMPTY_HI))
     return AxisReach(empty, None, None, frozenset(), status)
@@ -90,7 +90,7 @@ def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
     """Return the reach of a source along one of its own axes: every position is itself."""
     positions = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
     interval = (positions, positions)
-    return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), Status.EXACT, rising=True)
+    return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), ReachStatus.EXACT, rising=True)
 
 
 def walk(field: AxisReach, steps: tuple[RelationStep, ...], shape: tuple[int, ...]) -> AxisReach:
@@ -225,7 +225,7 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
     endless, lattice = field.endless, field.lattice
     if lattice is not None and lattice.axis == axis:
         endless = lattice = None
-    status = max(field.status, Status.WHOLE_AXIS) if whole and not along else field.status
+    status = max(field.status, ReachStatus.WHOLE_AXIS) if whole and not along else field.status
 
     def mixed(interval: Interval) -> Interval:
         lo, hi = interval
@@ -257,7 +257,7 @@ def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
     varying = [before for before, _ in blocks if any(lo.shape[axis] > 1 for axis in before)]
     if prod(prod(old[axis] for axis in before) for before in varying) > _SPREAD_LIMIT:
         hull = np.full((1,) * len(new), lo.min()), np.full((1,) * len(new), hi.max())
-        return AxisReach(hull, None, None, frozenset(), max(field.status, Status.WHOLE_AXIS))
+        return AxisReach(hull, None, None, frozenset(), max(field.status, ReachStatus.WHOLE_AXIS))
     endless = (
         None
         if field.endless is None or lattice is None
@@ -283,7 +283,7 @@ def _relattice(
 # --- branches -----------------------------------------------------------------------------------------------------
 
 
-def union(parts: Sequence[Part]) -> AxisReach:
+def union(parts: Sequence[ReachPart]) -> AxisReach:
     """Return the union of the intervals of several branches; parts of a concatenation keep their positions."""
     first, place = parts[0]
     if len(parts) == 1 and place is None:

@@ -120,7 +120,7 @@ class LayerNames:
     def find_layer(self, name: str) -> LayerNodes:
         """Return the layer of a name, or that an operation of the name is part of.
 
-        A module that holds several layers stands for the last of them, and "conv#1" for "conv".
+        A module with several layers means the last of them, and "conv#1" means "conv".
 
         Raises:
             CaptureError: there is no such layer; the message has the nearest names.

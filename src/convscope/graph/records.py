@@ -2,7 +2,7 @@
 
 Every lens (table, receptive fields, memory, warnings, the explained cell, the NumPy re-execution) reads these
 records; none computes a size again. Values are tensors, in the order in which they came to be; nodes are operations,
-in the order in which they ran, so a producer always stands before its consumers.
+in the order in which they ran, so a producer is always before its consumers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import RelationStep, Status
+from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
@@ -95,7 +95,7 @@ class Path:
     source: int
     output: int
     steps: tuple[RelationStep, ...] = ()
-    status: Status = Status.EXACT
+    status: ReachStatus = ReachStatus.EXACT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +175,7 @@ class Graph:
         parameters: parameters and buffers, shared ones once.
         inputs: the model's input tensors.
         outputs: the model's output tensors, nested ones flattened.
-        notes: what a reader should know of how it was captured.
+        notes: remarks on how it was captured.
         constants: the numbers of constants that no node makes, by value, where they are known.
         error: why the forward pass stopped early, with shapes; None when it finished.
     """

@@ -1,4 +1,4 @@
-"""Arrays that stand for a tensor's shape with size 1 along every axis where nothing varies."""
+"""Arrays with a tensor's rank and size 1 along every axis where nothing varies."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def has_tf32(device: str) -> bool:
 
 
 def has_bf16(device: str) -> bool:
-    """Return whether the device multiplies bf16 in hardware; where torch can't tell, no."""
+    """Return whether the device multiplies bf16 in hardware; False if torch does not report it."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     tell = getattr(torch.cpu, "get_capabilities", None)

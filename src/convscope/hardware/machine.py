@@ -1,6 +1,6 @@
 """The machine: processor, cores, memory and its limits. Read from the system, without torch.
 
-Whatever a system does not tell is None, and is never guessed.
+Whatever the system does not report is None, and is never guessed.
 """
 
 from __future__ import annotations

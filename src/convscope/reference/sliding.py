@@ -19,7 +19,7 @@ from convscope.geometry.convolution import output_sizes, per_axis
 from convscope.geometry.convolution import windows as geometry_windows
 from convscope.geometry.window import Padding, Window
 
-Setting = int | Sequence[int]
+PerAxis = int | Sequence[int]
 Paddings = Padding | Sequence[int | tuple[int, int]]
 
 # Columns are made and used a block at a time: a block that stays in the cache is twice as fast as one that does not.
@@ -36,7 +36,7 @@ def channels_of(x: Array) -> str:
 
 
 def layer_windows(
-    kernel_size: Sequence[int], *, stride: Setting, padding: Paddings, dilation: Setting
+    kernel_size: Sequence[int], *, stride: PerAxis, padding: Paddings, dilation: PerAxis
 ) -> tuple[Window, ...]:
     """Return one window per axis; beyond PyTorch's settings, an axis's padding may be a pair (before, after).
 

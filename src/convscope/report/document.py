@@ -34,7 +34,7 @@ class Fact(NamedTuple):
     Args:
         name: what it is.
         text: the figure with its unit.
-        value: the number itself, for JSON; the text stands there unless given.
+        value: the number itself, for JSON; by default the text.
         detail: a longer form of the text: a terminal prints it instead, a page shows it as a tool-tip.
     """
 
@@ -74,7 +74,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Callout:
-    """A remark that stands out; `more` are its further lines, of less weight."""
+    """A highlighted remark; `more` are its further lines, of less weight."""
 
     severity: Severity
     text: str

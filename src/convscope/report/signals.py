@@ -26,7 +26,7 @@ def signal_drawing(
         signals: of each a name, and the lowest and the highest number at every position `(L,)`; of a waveform both are
             the waveform, of a share of something the lowest is 0.
         span: first and last position of the part that matters.
-        title: for those who can't see it.
+        title: the text for screen readers.
         description: likewise.
 
     >>> wave = np.sin(np.arange(100))

@@ -13,7 +13,7 @@ import numpy as np
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE
 from convscope.data.open import BUILT_IN, open_dataset, probe
-from convscope.data.records import Dataset, ImageSet, Progress, no_progress
+from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
@@ -22,6 +22,7 @@ from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
+from convscope.report.progress import Progress, no_progress
 from convscope.report.shell import shell_quote
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import load

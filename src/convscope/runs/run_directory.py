@@ -217,10 +217,14 @@ class Run:
         """Write a CSV file, whole."""
         write_file(path, csv_text(header, rows))
 
-    def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time, and to events.jsonl; raises WriteError where the disk refuses."""
+    def log(self, line: str, *, event: Event | None = None) -> None:
+        """Add a line to log.txt and an event to events.jsonl, the line as a message unless another is given.
+
+        Raises:
+            WriteError: the disk refuses.
+        """
         self._append(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(line)}\n")
-        self.record(Message(text=line))
+        self.record(event or Message(text=line))
 
     def record(self, event: Event) -> None:
         """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""

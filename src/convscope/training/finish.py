@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +29,15 @@ from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, Story, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
+
+# The state in status.json for each way that a training ends.
+STATES: Mapping[str, State] = {
+    "done": "done",
+    "early": "done",
+    "stopped": "stopped",
+    "diverged": "diverged",
+    "lost": "failed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +83,9 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         # Not through the store: torchrun may be gone.
         if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
-    states: dict[str, State] = {"early": "done", "lost": "failed"}
-    job.write_status(states.get(ending, cast(State, ending)), reason)
     if group.first:
         write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
+    job.write_status(STATES[ending], reason=reason)
     return Outcome(
         run=run,
         ending=ending,
@@ -133,7 +140,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
         on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
-    _fits(lambda: job.write_status("failed", line))
+    _fits(lambda: job.write_status("failed", reason=str(error)))
     return line
 
 

@@ -78,18 +78,17 @@ class Job:
         """A hash of which image is in which split with which label."""
         return hash_of(self.dataset)
 
-    def write_status(self, state: State, reason: str = "") -> None:
-        """Write status.json, in the process that writes."""
-        if self.group.first:
-            self.run.write_status(
-                Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
-            )
-
     def notify(self, line: str) -> None:
         """Pass a line on to the listener and the log, in the process that writes."""
         if self.group.first:
             self.listener.notify(line)
             self.run.log(line)
+
+    def write_status(self, state: State, *, reason: str = "") -> None:
+        """Write status.json; of several processes the first does."""
+        if self.group.first:
+            status = Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
+            self.run.write_status(status)
 
 
 def hash_of(dataset: Dataset) -> str:
@@ -112,7 +111,7 @@ def keep_epoch(job: Job) -> None:
     job.unsaved = _checkpoint(job)
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
-    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
+    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)), event=row)
     notify_unreadable(job)
     write_metrics(job)
     job.write_status("training")

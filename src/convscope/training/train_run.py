@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,6 +165,19 @@ def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
 
 
 def _train(job: Job, request: StopRequest) -> Outcome:
+    """Train, and keep status.json true: it says "training" from here on, and how that ended."""
+    job.write_status("training")
+    try:
+        return _fit_and_finish(job, request)
+    except BaseException as error:
+        status = job.run.status()
+        if status is not None and status.state == "training":
+            with suppress(WriteError):
+                job.write_status("stopped" if isinstance(error, KeyboardInterrupt) else "failed", reason=str(error))
+        raise
+
+
+def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
     """Fit, then write everything; what was reached is kept however it ends.
 
     A batch that does not fit the memory is halved, and training goes on from the newest checkpoint or starts over.
@@ -172,7 +185,6 @@ def _train(job: Job, request: StopRequest) -> Outcome:
 
     def attempt(job: Job) -> tuple[Job, str]:
         with _keeping_what_fits(job):
-            job.write_status("training")
             return job, _fit(job, request)
 
     job, ending = with_backoff(job, attempt, _with_half_the_batch)
@@ -265,10 +277,9 @@ def _what_is_kept(job: Job) -> str:
 
 
 def _log(job: Job, line: str) -> None:
-    """Log the error that the user gets, as why the training failed."""
+    """Log the error that the user gets."""
     if job.group.first:
         job.run.log(line)
-        job.write_status("failed", line)
 
 
 def _synchronize(job: Job) -> None:

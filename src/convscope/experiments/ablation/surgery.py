@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from convscope.nets.modules import BatchNorm, modes_restored, preserved_rng, replace_modules
+from convscope.nets.modules import TorchBatchNorm, modes_restored, preserved_rng, replace_modules
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
@@ -64,13 +64,13 @@ def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
     section 3); what is removed is the normalizing of every batch. Without a batch they start as what is stored.
     """
     seen = {} if batch is None else _statistics(network, batch)
-    return replace_modules(network, BatchNorm, lambda norm: _folded(norm, seen.get(norm)))
+    return replace_modules(network, TorchBatchNorm, lambda norm: _folded(norm, seen.get(norm)))
 
 
 Statistics = tuple[Tensor, Tensor]
 
 
-def _folded(norm: BatchNorm, seen: Statistics | None) -> nn.Module | None:
+def _folded(norm: TorchBatchNorm, seen: Statistics | None) -> nn.Module | None:
     """The scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
     mean, variance = seen or (norm.running_mean, norm.running_var)
     if mean is None or variance is None:
@@ -81,17 +81,17 @@ def _folded(norm: BatchNorm, seen: Statistics | None) -> nn.Module | None:
     return ChannelAffine(scale, shift)
 
 
-def _statistics(network: nn.Module, batch: Tensor) -> dict[BatchNorm, Statistics]:
+def _statistics(network: nn.Module, batch: Tensor) -> dict[TorchBatchNorm, Statistics]:
     """Mean and variance of each channel, as each normalization meets them when the batch runs in training mode."""
-    seen: dict[BatchNorm, Statistics] = {}
+    seen: dict[TorchBatchNorm, Statistics] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, BatchNorm)
+        assert isinstance(module, TorchBatchNorm)
         axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
         variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
         seen[module] = mean, variance
 
-    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, BatchNorm)]
+    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, TorchBatchNorm)]
     try:
         with modes_restored(network), preserved_rng(), torch.no_grad():
             network.train()

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from convscope.arrays import Floats
-from convscope.data.records import ImageSet, Progress
+from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.report.progress import Progress
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.scoring.answer import scores_of_images

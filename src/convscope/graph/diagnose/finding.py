@@ -14,7 +14,7 @@ from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
 from convscope.graph.summary import Layer, own_windows
 
-Severity = Literal["warning", "note"]
+FindingSeverity = Literal["warning", "note"]
 FindingKind = Literal[
     "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
     "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters",
@@ -36,7 +36,7 @@ class DesignWarning:
 
     layer: str
     kind: FindingKind
-    severity: Severity
+    severity: FindingSeverity
     message: str
     evidence: str
     remedy: str

@@ -94,7 +94,7 @@ class Inspection(Documented):
         return next(iter(spatial_inputs(self.graph)), None)
 
     def layer(self, name: str) -> Layer:
-        """Return the layer of a name that any command prints; a module of several layers stands for the last of them.
+        """Return the layer of a name that any command prints; a module of several layers means the last of them.
 
         Raises:
             CaptureError: there is none; the message has the nearest names.

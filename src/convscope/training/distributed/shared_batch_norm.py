@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.errors import RunError
-from convscope.nets.modules import BatchNorm, replace_modules
+from convscope.nets.modules import TorchBatchNorm, replace_modules
 from convscope.training.distributed.process_group import ProcessGroup
 
 
-class SharedBatchNorm(BatchNorm):
+class SharedBatchNorm(TorchBatchNorm):
     """A batch normalization with the parameters and statistics of `own`, over the batches of all processes."""
 
-    def __init__(self, own: BatchNorm, group: ProcessGroup) -> None:
+    def __init__(self, own: TorchBatchNorm, group: ProcessGroup) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
         # The same tensors, which the optimizer already knows; a scale that is not trained is a buffer.
         self._parameters, self._buffers = own._parameters, own._buffers
@@ -59,20 +59,20 @@ def share_batch_norm(network: nn.Module, group: ProcessGroup) -> int:
         RunError: a batch normalization that computes more than torch's, such as one with an activation in it.
     """
 
-    def shared(own: BatchNorm) -> SharedBatchNorm | None:
+    def shared(own: TorchBatchNorm) -> SharedBatchNorm | None:
         if isinstance(own, SharedBatchNorm):
             return None
-        if type(own).forward is not BatchNorm.forward:
+        if type(own).forward is not TorchBatchNorm.forward:
             raise RunError(f"sync_batchnorm: {type(own).__name__} computes more than batch normalization: leave it out")
         return SharedBatchNorm(own, group)
 
-    return replace_modules(network, BatchNorm, shared)
+    return replace_modules(network, TorchBatchNorm, shared)
 
 
 def least_batch(network: nn.Module, group: ProcessGroup) -> int:
     """Return the fewest images of a batch: two for each process that normalizes over its own share."""
     own_share = any(
-        isinstance(module, BatchNorm) and not isinstance(module, SharedBatchNorm) for module in network.modules()
+        isinstance(module, TorchBatchNorm) and not isinstance(module, SharedBatchNorm) for module in network.modules()
     )
     return max(2, group.size * (2 if own_share else 1))
 

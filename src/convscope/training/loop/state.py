@@ -60,7 +60,7 @@ class Best:
     epoch: int
     accuracy: float | None
     loss: float | None
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(repr=False)
 
     @property
     def measures(self) -> dict[str, float | int | None]:

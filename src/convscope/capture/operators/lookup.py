@@ -36,8 +36,8 @@ RULES: Mapping[str, Rule] = {
 }
 
 
-def read(call: Call) -> OperatorRule:
-    """Return the table's entry for a call; unknown operators get no flows and no MACs."""
+def rule_for(call: Call) -> OperatorRule:
+    """Return the rule of a call; unknown operators get no flows and no MACs."""
     rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
     if rule is not None:
         return rule(call)
