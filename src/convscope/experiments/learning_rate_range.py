@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 STEPS = 100
 FEWEST_STEPS = 20
-# The sweep goes from so many times less than the rate that would be taken by itself to so many times more.
+# The sweep goes from the default rate divided by this to the default rate times this.
 REACH = 1000.0
-# Each smoothed loss is so much the one before (Smith's curves are averages; this is the usual amount).
+# The share of the smoothed loss before in each smoothed loss (Smith's curves are averages; this is the usual amount).
 SMOOTHING = 0.9
-# The loss explodes when it is so many times its lowest.
+# The loss has exploded when it is this many times its lowest.
 EXPLODED = 4.0
 # A loss that fell by less than this part of its start did not fall.
 LEAST_FALL = 0.05
