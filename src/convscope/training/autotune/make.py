@@ -24,8 +24,7 @@ from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
-from convscope.training.job import loop_settings
-from convscope.training.loop.state import batches_of
+from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import resumed_network
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -39,14 +40,16 @@ LEAST_BATCH = 2
 
 # What torch, NumPy and the device say when there is no more.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+Tried = TypeVar("Tried")
+Made = TypeVar("Made")
 # Changes a network in place.
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
 _STATE: dict[str, OptimizerKind] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
 
 
-def _whole(network: nn.Module) -> None:
-    """Leave the network unchanged."""
+def unchanged(network: nn.Module) -> None:
+    """Change nothing in a network."""
 
 
 def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
@@ -66,7 +69,7 @@ def fit_to_memory(
     *,
     processes: int = 1,
     at_once: int = 1,
-    surgeries: Sequence[Surgery] = (_whole,),
+    surgeries: Sequence[Surgery] = (unchanged,),
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
     """Return the recipe with a batch that the free memory holds, and what there is to say of it.
 
@@ -104,13 +107,13 @@ def fit_to_memory(
     return smaller, (Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}"),)
 
 
-def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
     """Return the memory of one training step, of whichever network needs most; None where that can't be told."""
     needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
-def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
+def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
     """Return how many trainings' steps the free memory holds at once; None where that can't be told."""
     limit = _usable(resolved.device)
     needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
@@ -140,6 +143,45 @@ def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
     return f"batch size {smaller.batch_size}, {rate}"
 
 
+class OutOfMemoryError(RunError):
+    """The memory does not hold a training step."""
+
+
+def no_memory(resolved: ResolvedRecipe, *, remedy: str) -> OutOfMemoryError:
+    """Return the error of a step that does not fit and can't be made smaller."""
+    return OutOfMemoryError(f"the memory does not hold a step of {resolved.batch_size} images: {remedy}")
+
+
+def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
+    """Return the recipe with half the batch, after a step did not fit, and the notice of it.
+
+    Raises:
+        OutOfMemoryError: there is nothing left to halve.
+    """
+    if resolved.batch_size < 2 * LEAST_BATCH:
+        raise no_memory(resolved, remedy="take smaller images or a smaller network")
+    smaller = with_batch(resolved, resolved.batch_size // 2)
+    message = f"it does not hold a step of {resolved.batch_size} images: {followed(smaller, resolved)}"
+    return smaller, Notice(topic="memory", message=message)
+
+
+def with_backoff(first: Tried, attempt: Callable[[Tried], Made], halve: Callable[[Tried, str], Tried]) -> Made:
+    """Return what `attempt` makes of `first`, or of its half, its quarter, ... where a step does not fit the memory.
+
+    `halve` is called with the error's text.
+    """
+    tried = first
+    while True:
+        try:
+            return attempt(tried)
+        except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            refused = str(error)
+        # Out of the handler: the error holds on to all that was in memory.
+        tried = halve(tried, refused)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that there was no memory left.
 
@@ -147,7 +189,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         is_out_of_memory(RuntimeError("shapes do not fit"))
     (True, False)
     """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError, OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
@@ -171,7 +213,7 @@ def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
 
 
 def _needed(
-    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (unchanged,)
 ) -> Callable[[int], int] | None:
     """Return the bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = resolved.recipe, resolved.decoding
