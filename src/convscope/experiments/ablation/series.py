@@ -1,4 +1,4 @@
-"""The trainings that are still to be done: dealt out, each result written and told as it comes, then judged."""
+"""Run the trainings that are still to do, and write each result as it arrives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class OpeningListener(Silent):
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One call's way through the trainings of a plan, so many `jobs` at once."""
+    """The trainings of a plan in one call, `jobs` at once."""
 
     run: Run
     plan: AblationPlan
@@ -182,7 +182,7 @@ class Series:
         return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
 
     def notify(self, line: str) -> None:
-        """Tell the listener and the log."""
+        """Notify the listener, and add the line to the log."""
         self.listener.notify(line)
         self.run.log(line)
 

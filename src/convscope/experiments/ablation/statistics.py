@@ -1,4 +1,4 @@
-"""Means with their confidence intervals, by Student's t: what a few seeds can tell, and what they can't."""
+"""Means with their confidence intervals, by Student's t, for a few seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be removed: each variant as a record, so that the command, the table and the page tell the same.
+"""The variants of an ablation, as records for the command, the table and the page.
 
 A variant applies to a training where it changes something; that is found out by trying, not listed.
 """

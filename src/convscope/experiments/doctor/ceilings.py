@@ -41,7 +41,7 @@ class Ceilings:
         copy: bytes read and written a second.
         decode: JPEGs a second on one core, by size.
         disk_write: bytes a second into the cache folder, flushed.
-        disk_read: bytes a second out of it; from the disk itself where the system can be told to forget the file.
+        disk_read: bytes a second out of it; from the disk itself if the system can drop the file from its cache.
     """
 
     matmul: dict[str, Rate]

@@ -82,7 +82,7 @@ def train_ensemble(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
-        listener: is told how the training goes; None stays silent.
+        listener: receives messages, progress and epochs; None ignores them.
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.

@@ -37,7 +37,7 @@ UNWRITTEN = "unwritten"
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """Everything that the page tells."""
+    """The content of the report."""
 
     run: Run
     recipe: Recipe
