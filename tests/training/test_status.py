@@ -39,7 +39,7 @@ def test_a_training_that_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     run = train("digits", RECIPE, name="run", runs_directory=tmp_path, listener=listener).run
     assert [status and status.state for status in listener.seen] == ["training"]
     assert run.status() == Status(state="stopped", epoch=1, epochs=2)
-    from convscope.training.session import train_on
+    from convscope.training.train_run import train_on
 
     train_on(run.path, {}, listener=Silent(), cache_directory=None)
     assert run.status() == Status(state="done", epoch=2, epochs=2) and not run.has_diverged
@@ -65,7 +65,7 @@ def test_a_training_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the loop broke")
 
-    monkeypatch.setattr("convscope.training.session.fit", broken)
+    monkeypatch.setattr("convscope.training.train_run.fit", broken)
     with pytest.raises(RuntimeError, match="the loop broke"):
         train("digits", RECIPE, name="run", runs_directory=tmp_path)
     assert Run(tmp_path / "run").status() == Status(state="failed", epoch=0, epochs=2, reason="the loop broke")

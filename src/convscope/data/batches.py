@@ -48,7 +48,7 @@ def measure_normalization(images: ImageSet) -> Normalization:
 class Batches:
     """Iterates over (images, labels, indices): float32 (n, C, H, W), int64 (n,), int64 (n,).
 
-    Where the image set has targets, they stand in the labels' place: float32 (n, classes) of 0 and 1.
+    Where the image set has targets, they take the place of labels: float32 (n, classes) of 0 and 1.
 
     Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
     `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
@@ -92,8 +92,8 @@ class Batches:
         targets = self.image_set.targets
         for pixels, rows in self._read():
             images = to_floats(pixels, self.normalization, device=self.device)
-            said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
-            labels = to_device(torch.from_numpy(said), self.device)
+            answers = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
+            labels = to_device(torch.from_numpy(answers), self.device)
             yield images, labels, torch.from_numpy(rows)
 
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:

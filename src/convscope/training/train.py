@@ -45,7 +45,7 @@ def train(
     from convscope.runs.events import Silent
 
     prepare_memory()  # before torch takes any
-    from convscope.training.session import train_new
+    from convscope.training.train_run import train_new
 
     return train_new(
         (recipe or Recipe()).changed({"data": str(data)}),

@@ -93,7 +93,7 @@ def changed_by_mirror(classes: Sequence[str]) -> str | None:
 
 
 def _are_enough(concerned: int, classes: Sequence[str]) -> bool:
-    """Whether so many classes of all are worth doing without flips: "lefteye flounder" is not, among 21,000."""
+    """Return whether so many classes of all are worth doing without flips: "lefteye flounder" is not, among 21,000."""
     return concerned > LEAST_SHARE * len(classes)
 
 
@@ -161,7 +161,7 @@ def angles_swapped(classes: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _readings(classes: Sequence[str]) -> Iterator[list[int]]:
-    """Each way to read all names as different angles in degrees, 0 to 359: with "-" as a sign, and as a separator."""
+    """Yield each reading of all names as different angles in degrees, 0 to 359: "-" as a sign, and as a separator."""
     for names in (classes, [name.replace("-", " ") for name in classes]):
         found = [_ANGLE.fullmatch(name.strip().casefold()) for name in names]
         read = [each for each in found if each is not None]
@@ -210,7 +210,7 @@ def opposites(
 
 
 def _exchanged(text: str, one: str, other: str) -> str:
-    """The text with one word for the other and the other way round; a word within its opposite is part of it."""
+    """Return the text with one word for the other and the other way round; a word within its opposite is part of it."""
     swapped = {one: other, other: one}
     longest_first = "|".join(sorted(map(re.escape, swapped), key=len, reverse=True))
     return re.sub(longest_first, lambda found: swapped[found.group()], text)

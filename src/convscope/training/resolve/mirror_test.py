@@ -142,7 +142,7 @@ def find_confusion(sample: Sample, change: Callable[[Tensor], Tensor], *, seed: 
 def _exchanged(
     of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
 ) -> tuple[float, float, float]:
-    """The probability that changed images are exchanged by chance, and the shares that are right before and after."""
+    """Return the probability that changed images are exchanged by chance, and the accuracies before and after."""
     right = float(_separated(of_plain[a], of_plain[b], first, second).mean())
     after = _separated(of_changed[a], of_changed[b], first, second)
     own, others = after[: a.sum()].mean(), after[a.sum() :].mean()
@@ -160,7 +160,7 @@ def _exchanged(
 def _alike(
     of_plain: Floats, of_changed: Floats, a: Booleans, b: Booleans, first: int, second: int
 ) -> tuple[float, float, float]:
-    """The probability that changed images of the first class are less well told from the second by chance; shares."""
+    """Return the probability that the change makes no difference between the classes, and both accuracies."""
     before = _separated(of_plain[a], of_plain[b], first, second)
     after = _separated(of_changed[a], of_plain[b], len(of_plain[0]) // 2 + first, second)
     right, share = float(before.mean()), float(after.mean())
@@ -198,7 +198,7 @@ def _held_out_scores(plain: Floats, changed: Floats, labels: Labels, classes: in
 
 
 def _discriminants(rest: Tensor, means: Tensor) -> Floats:
-    """The linear discriminants (D, classes) of class means (classes, D), from what images differ from theirs (N, D)."""
+    """Return the linear discriminants (D, classes) of class means (classes, D) and the images' residuals (N, D)."""
     covariance = rest.T @ rest / len(rest)
     features = len(covariance)
     covariance.diagonal().add_(RIDGE * covariance.trace() / features + 1e-9)
@@ -222,7 +222,7 @@ def _separated(first: Floats, second: Floats, own: int, other: int) -> Booleans:
 
 
 def _sign_test(losses: int, gains: int) -> float:
-    """The probability of so many losses or more among all differences, were both as likely.
+    """Return the probability of so many losses or more among all differences, were both as likely.
 
     >>> _sign_test(3, 0), _sign_test(1, 1), _sign_test(0, 0)
     (0.125, 0.75, 1.0)

@@ -15,7 +15,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue, parse_size
 
 T = TypeVar("T")
-Topic = Literal["", "data", "network", "memory", "plan", "weights"]
+Topic = Literal["", "auto", "data", "memory", "network", "plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
