@@ -19,9 +19,9 @@ from convscope.cli.main import main
 from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as crew
 from convscope.experiments.ablation.ablate import ablate, ablate_on
-from convscope.experiments.ablation.progress import SilentAblation
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
+from convscope.experiments.ablation.series import SilentAblation
 from convscope.training.train import train
 
 
@@ -122,7 +122,7 @@ def test_a_stopped_ablation_goes_on_where_it_was(
         seeds=2,
         jobs=1,
         runs_directory=tmp_path,
-        watcher=_StopsAfter(2),
+        listener=_StopsAfter(2),
     )
     assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
     done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}

@@ -213,6 +213,12 @@ def receptive_field(
     Raises:
         CaptureError: no such layer, or the network has no image-like input.
         GeometryError: the cell is outside the map.
+
+    >>> import convscope
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
+    >>> convscope.receptive_field(convscope.inspect(network, (3, 32, 32)), "2", (5, 5)).spans
+    ((7, 14), (7, 14))
     """
     graph = inspection.graph
     output = find(graph, layer)

@@ -248,13 +248,18 @@ class Predictor:
 def load(run: str | Path, *, device: str = "cpu") -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
-        predictor = convscope.load("runs/flowers")
-        predictor("rose.jpg").label
-        for found in predictor.predict("photos/"):
-            print(found.image, found.problem or found.label)
+    `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
+
+    >>> import convscope, numpy, tempfile
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     outcome = convscope.train("digits", convscope.Recipe(model="lenet5", epochs=1), runs_directory=runs)
+    ...     predictor = convscope.load(outcome.run.path)
+    >>> prediction = predictor(numpy.zeros((8, 8), numpy.uint8))
+    >>> prediction.label in predictor.classes
+    True
     """
     device = usable_device(device)
     opened = open_run(Path(run))

@@ -1,8 +1,8 @@
 """Batch normalization over the global batch of several processes, whatever the parts' sizes (exact, gradients too).
 
-The mean and variance of the whole are those of the parts put together (Chan et al. 1983, equation 2.1), so nothing is
-lost to the difference of two large numbers. The backward pass is Ioffe and Szegedy's (2015, section 3), with its two
-sums taken over all processes. torch's own SyncBatchNorm needs CUDA; this one runs on any device.
+The mean and variance of the whole are those of the parts put together (Chan et al. 1983, equation 2.1), so no
+digits are lost to the difference of two large numbers. The backward pass is Ioffe and Szegedy's (2015, section 3), with
+its two sums taken over all processes. torch's own SyncBatchNorm needs CUDA; this one runs on any device.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class SharedBatchNorm(TorchBatchNorm):
             return super().forward(input)
         normalised, mean, variance, count = _normalise(input, self.weight, self.bias, self.eps, self._group)
         if self.training and self.running_mean is not None:
-            self._remember(mean, variance, count)
+            self._update_running(mean, variance, count)
         return normalised
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked += 1
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
@@ -80,7 +80,7 @@ def least_batch(network: nn.Module, group: ProcessGroup) -> int:
 def _normalise(
     input: Tensor, weight: Tensor, bias: Tensor, eps: float, group: ProcessGroup
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The normalised batch, and the mean (C,), biased variance (C,) and number of values of the global one."""
+    """Return the normalised batch, and the mean (C,), biased variance (C,) and number of values of the global one."""
     found: tuple[Tensor, Tensor, Tensor, Tensor] = _Normalise.apply(input, weight, bias, eps, group)  # type: ignore[no-untyped-call]
     return found
 
@@ -114,7 +114,7 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, gradient: Tensor, *of_statistics: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         input, weight, mean, variance, count = ctx.saved_tensors
-        # As if the statistics were constants; they are not, which the two sums below put right.
+        # This treats the statistics as constants; the two sums below add what depends on them.
         of_input, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
