@@ -257,7 +257,7 @@ def receptive_field(
 
 
 def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which positions of a layer's output one position of the input can change: (H, W) of (N, C, H, W).
+    """Return the positions of a layer's output that one position of the input can change: (H, W) of (N, C, H, W).
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.

@@ -194,7 +194,7 @@ def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
 
 @contextmanager
 def _keeping_what_fits(job: Job) -> Iterator[None]:
-    """Where the disk refuses a file, write what still fits, and raise WriteError with what is kept."""
+    """Write what still fits if the disk refuses a file, and raise WriteError with the files kept."""
     try:
         yield
     except WriteError as error:

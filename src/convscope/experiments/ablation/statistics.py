@@ -75,7 +75,7 @@ def _probability_within(angle: float, degrees: int) -> float:
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """How much `values` lie above the baseline's of the same seed; None where no seed is in both.
+    """Return the difference of `values` to the baseline's of the same seeds; None without a common seed.
 
     Seeds share their split, order and initial weights, so what a seed does to both falls out of the difference.
     """

@@ -121,7 +121,7 @@ def _copy(seconds: float, device: str, size: int) -> Rate:
 
 
 def _decode(shape: tuple[int, int], seconds: float) -> Rate:
-    """Our decoder on one core: a picture of gradients and noise, as photographs have both."""
+    """Measure our decoder on one core, on a picture of gradients and noise."""
     from PIL import Image
 
     height, width = shape

@@ -151,7 +151,7 @@ def _measured(
 
 
 def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
-    """How fast the mode of the rules is, from as few steps and images as tell it."""
+    """Measure the speed of the default mode, from few steps and images."""
     few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
     more = min(MORE_PILOT_IMAGES, len(work.batch.pixels))
     if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:

@@ -23,7 +23,7 @@ LARGEST_FILE = 1_000_000
 
 
 def plan_path(directory: Path, key: Mapping[str, object]) -> Path:
-    """Where the plan for this machine and work lies."""
+    """Return the path of the plan for this machine and work."""
     digest = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()
     return directory / FOLDER / f"{digest[:32]}.json"
 

@@ -23,7 +23,7 @@ SHORT_NAME = 14  # characters
 
 
 def confusion(scores: Scores) -> Html:
-    """Which classes are taken for which."""
+    """Draw the confusion matrix."""
     counts, classes = scores.confusion, scores.classes
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)

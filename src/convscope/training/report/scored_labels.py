@@ -26,7 +26,7 @@ def headline(scores: LabelScores) -> Iterator[tuple[str, str]]:
 
 
 def classes(scores: LabelScores) -> Html:
-    """How well each class is found: bars of average precision beside all its measures."""
+    """Draw bars of each class's average precision beside all of its metrics."""
     measured = [item for item in scores.per_class if item.average_precision is not None]
     drawn = sorted(measured, key=_precision)[:MOST_BARS] if len(measured) > MOST_BARS else measured
     chart = bar_chart(

@@ -217,7 +217,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _separated(first: Floats, second: Floats, own: int, other: int) -> Booleans:
-    """Which images of two classes are separated by columns `own` and `other` of their scores: the first's, then."""
+    """Return which images of two classes are separated by the columns `own` and `other` of their scores."""
     return np.concatenate([first[:, own] > first[:, other], second[:, other] > second[:, own]])
 
 
@@ -269,7 +269,7 @@ def _features(images: Tensor) -> Tensor:
 
 
 def _directions(images: Tensor) -> Tensor:
-    """How strong the gradient is in each of four directions (N, 4, H - 2, W - 2), relative to the image's mean."""
+    """Return the gradient in each of four directions (N, 4, H - 2, W - 2), relative to the image's mean."""
     across = images[:, :, 1:-1, 2:] - images[:, :, 1:-1, :-2]
     along = images[:, :, 2:, 1:-1] - images[:, :, :-2, 1:-1]
     # The doubled angle makes opposite gradients equal; summed over channels it does not matter which one has the edge.
@@ -282,7 +282,7 @@ def _directions(images: Tensor) -> Tensor:
 
 
 def _together(directions: Tensor, down: int, right: int) -> Tensor:
-    """How often each pair of directions occurs at an offset (N, 16); zeros where the image is smaller than that."""
+    """Return the frequency of each pair of directions at an offset (N, 16); zeros if the image is smaller."""
     height, width = directions.shape[2:]
     if down >= height or abs(right) >= width:
         return directions.new_zeros(len(directions), DIRECTIONS**2)

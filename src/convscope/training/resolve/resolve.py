@@ -244,7 +244,7 @@ def _image_size(recipe: Recipe, found: Probe, resolution: Resolution) -> tuple[i
 
 
 def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> ComputeMode:
-    """How a step is computed, as rules without a clock have it."""
+    """Return the mode of computing a step, by rules instead of measurements."""
     precision: Precision = "fp32"
     if recipe.precision != AUTO:
         precision = recipe.precision
