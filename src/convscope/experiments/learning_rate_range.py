@@ -94,7 +94,7 @@ class RateTest:
         return float(f"{SAFE * self.lowest:.2g}") if self.fell else None
 
     def drawing(self) -> Drawing:
-        """The losses over the rates."""
+        """Draw the loss over the learning rate."""
         powers = [math.log10(rate) for rate in self.rates]
         curves = [Curve("smoothed", powers, self.smoothed), Curve("each step", powers, self.losses)]
         return line_chart(
@@ -107,7 +107,7 @@ class RateTest:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The test as JSON can hold it; a loss that is not a number is None."""
+        """Return the test as JSON-able values; a loss that is not a number is None."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,

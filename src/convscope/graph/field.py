@@ -34,10 +34,10 @@ from convscope.geometry.relation import (
     Reshape,
     Taps,
     shape_after,
+    spread_reshape,
 )
 from convscope.geometry.taps import TapTable
 from convscope.graph.records import Graph
-from convscope.graph.uniform import spread_reshape
 
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -235,13 +235,3 @@ def _block_to_dict(block: Block) -> dict[str, Json]:
 
 def _fact_to_dict(fact: Fact) -> Json:
     return {"name": fact.name, "value": fact.text if fact.value is None else in_json(fact.value)}
-
-
-def blocks_in(blocks: Sequence[Block]) -> list[Block]:
-    """Return all blocks with those inside sections, columns and details, in the order in which they are read."""
-    found: list[Block] = []
-    for block in blocks:
-        found.append(block)
-        if isinstance(block, Section | Columns | Details):
-            found += blocks_in(block.blocks)
-    return found

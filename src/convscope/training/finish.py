@@ -102,7 +102,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
 
 
 def is_finished(run: Run, best: Mapping[str, object]) -> bool:
-    """Whether a run that has all of its epochs has its best weights, of these measures, and the report of them as well.
+    """Return whether a run with all epochs has its best weights, with these metrics, and their report.
 
     A process that is killed after the last checkpoint leaves neither, or those of an earlier epoch.
     """
@@ -145,7 +145,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
 
 
 def _fits(write: Callable[[], object]) -> bool:
-    """Whether the disk takes what `write` writes."""
+    """Return whether the disk takes what `write` writes."""
     try:
         write()
     except WriteError:
@@ -163,7 +163,7 @@ def _story(
     scores: AnyScores | None = None,
     one_view: float | None = None,
 ) -> Story:
-    """What the report shows of a run that ended so."""
+    """Return the content of the report of a run that has ended."""
     best = job.state.best
     return Story(
         run=job.run,
@@ -188,7 +188,7 @@ def _story(
 
 
 def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
-    """What the scores hide; classes that no validation image shows are named once."""
+    """Return the cautions of the scores; classes without validation images are named once."""
     if scores is None:
         return ()
     of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
@@ -196,7 +196,7 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
 
 
 def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
-    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
+    """Return the scores of the best weights, on the test split if the training is complete, else on validation.
 
     The number beside them is the measure with one view of each image, where the run looks at several.
     """

@@ -38,7 +38,7 @@ class StopRequest:
 
 
 def heeded() -> tuple[int, ...]:
-    """The signals that ask for a stop; SIGHUP is not among them where it is ignored, as under nohup."""
+    """Return the signals that ask for a stop; SIGHUP is not among them where it is ignored, as under nohup."""
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     if HANG_UP is None or signal.getsignal(HANG_UP) is signal.SIG_IGN:
         return numbers

@@ -92,7 +92,7 @@ class Job:
 
 
 def hash_of(dataset: Dataset) -> str:
-    """A hash of which image is in which split with which label."""
+    """Return a hash of which image is in which split with which label."""
     digest = hashlib.sha256()
     for split, images in dataset.splits.items():
         names = (short_name(name, dataset) for name in images.names)
@@ -156,7 +156,7 @@ def write_metrics(job: Job) -> None:
 
 
 def _checkpoint(job: Job) -> Checkpoint:
-    """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
+    """Return a checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
     progress = RunProgress(
@@ -216,7 +216,7 @@ def restore(job: Job) -> None:
 
 
 def _kept_best(job: Job, saved: Best) -> Best:
-    """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
+    """Return the best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
 
     They are later where the newest checkpoint can't be read, and training goes on from the one before.
     """
@@ -243,7 +243,7 @@ def damage_of_weights(run: Run) -> str:
 
 
 def _bits_depend_on(job: Job) -> dict[str, object]:
-    """What a result's last digits depend on, on one kind of machine."""
+    """Return the software and settings that a result's last digits depend on."""
     resolved = job.resolved
     return {
         "torch": torch.__version__,

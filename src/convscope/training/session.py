@@ -66,7 +66,7 @@ ALONE = Sharing()
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A training that is open: all settings, all images, and what the user should know before its first step.
+    """A training that is open: all settings, all images, and the messages before its first step.
 
     Args:
         resolved: the recipe with nothing at auto, in the mode of `plan`.
@@ -235,7 +235,7 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
 
 
 def _introduction(dataset: Dataset, spec: ModelSpec, resolved: ResolvedRecipe, processes: int) -> Iterator[Notice]:
-    """The data, the network, and what was chosen."""
+    """Yield the data, the network, and what was chosen."""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield Notice(topic="data", message=f"{dataset.source}: {len(dataset.classes)} classes, images: {counts}")
     yield Notice(message=f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}")

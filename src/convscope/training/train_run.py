@@ -147,7 +147,7 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
 
 
 def _has_all_epochs_alone(job: Job) -> bool:
-    """Whether all epochs are trained, but the weights or the report of them are not written."""
+    """Return whether all epochs are trained, but the weights or the report of them are not written."""
     best = job.state.best
     return job.state.epoch >= job.resolved.epochs and best is not None and not is_finished(job.run, best.measures)
 
@@ -271,7 +271,7 @@ def _fit(job: Job, request: StopRequest) -> str:
 
 
 def _what_is_kept(job: Job) -> str:
-    """What is left of a run that could not go on, in words."""
+    """Describe the files kept of a run that stopped early."""
     kept = job.state.best
     return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
 

@@ -61,12 +61,12 @@ class AblationPlan:
         return [_without_images(variant) for variant in self.variants]
 
     def pending(self, done: Iterable[Trial]) -> list[tuple[Variant, int]]:
-        """What is still to be trained: all variants of a seed before the next seed, so that pairs are there early."""
+        """Return the trainings still to do: all variants of a seed before the next seed, for early pairs."""
         there = {(trial.variant, trial.seed) for trial in done}
         return [(v, seed) for seed in self.seeds for v in self.variants if (v.name, seed) not in there]
 
     def to_json(self) -> str:
-        """The plan as a file holds it."""
+        """Return the plan as a file holds it."""
         values = {
             "format": FORMAT,
             "variants": [variant.name for variant in self.variants],
@@ -139,7 +139,7 @@ def write_plan(run: Run, plan: AblationPlan) -> None:
 
 
 def read_plan(run: Run) -> AblationPlan:
-    """The plan of an ablation's directory; raises RunError where it is none."""
+    """Return the plan of an ablation's directory; raises RunError where it is none."""
     path = run.path / PLAN
     if not os.path.lexists(path):
         raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
@@ -170,7 +170,7 @@ def shared_out(
 def share_out(
     jobs: int | Auto, threads: int | Auto, *, runs: int, device: str, step_bytes: int | None
 ) -> tuple[int, int | Auto]:
-    """How many trainings run at once, and the threads of each ("auto": as one training alone would take).
+    """Return how many trainings run at once, and the threads of each ("auto": as one training alone would take).
 
     `step_bytes` is the memory of one training step: on auto, all of them together stay below half of what is free.
 
@@ -194,7 +194,7 @@ def share_out(
 
 
 def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe) -> tuple[int, tuple[Notice, ...]]:
-    """As many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
+    """Return as many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
 
     Raises:
         RunError: it does not hold one.

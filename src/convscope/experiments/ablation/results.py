@@ -102,7 +102,7 @@ def read_results(run: Run) -> Results:
 
 
 def _sheet(path: Path, columns: Sequence[str]) -> _TrialSheet:
-    """The rows of one of the two files; the cells themselves are not read yet."""
+    """Return the rows of one of the two files; the cells themselves are not read yet."""
     if not os.path.lexists(path):
         return _TrialSheet(path)
     with refused_as(RunError, path):
@@ -126,7 +126,7 @@ def _sheet(path: Path, columns: Sequence[str]) -> _TrialSheet:
 
 
 def _rows_by_training(epochs: _TrialSheet) -> tuple[dict[Key, list[EpochRow]], set[Key]]:
-    """The epochs of each training, and the training to which a row that is cut off belongs."""
+    """Return the epochs of each training, and the training to which a row that is cut off belongs."""
     rows: dict[Key, list[EpochRow]] = {}
     key: Key | None = None
     for number, row in epochs.rows:
@@ -140,7 +140,7 @@ def _rows_by_training(epochs: _TrialSheet) -> tuple[dict[Key, list[EpochRow]], s
 
 
 def _has_its_epochs(trial: Trial, planned: int) -> bool:
-    """Whether a training has a row for each of its epochs; one that diverged may have none."""
+    """Return whether a training has a row for each of its epochs; one that diverged may have none."""
     numbers = [row.epoch for row in trial.rows]
     if numbers != list(range(1, len(numbers) + 1)) or len(numbers) < (trial.best_epoch or 0):
         return False
@@ -148,7 +148,7 @@ def _has_its_epochs(trial: Trial, planned: int) -> bool:
 
 
 def _checked(path: Path, number: int, read: Callable[[], Parsed]) -> Parsed:
-    """What `read` makes of a row; its errors get the file's name and the row's number."""
+    """Read a row by `read`, with the file's name and the row's number in errors."""
     try:
         return read()
     except (ValueError, RunError) as error:

@@ -1,4 +1,4 @@
-"""The trainings that are still to be done: dealt out, each result written and told as it comes, then judged."""
+"""Run the trainings that are still to do, and write each result as it arrives."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class AblationListener(Protocol):
     """What an ablation calls as it moves on."""
 
     def notify(self, line: str) -> None:
-        """A sentence for the reader."""
+        """Show a message."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Work other than training, such as decoding, moved on."""
 
     def moved(self, share: float, seconds_left: float | None) -> None:
-        """The trainings moved on: the share of all of them that is done, and the time left as far as can be told."""
+        """Show the share of all trainings that is done, and the estimated time left."""
 
 
 class SilentAblation(Silent):
@@ -58,7 +58,7 @@ class OpeningListener(Silent):
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One call's way through the trainings of a plan, so many `jobs` at once."""
+    """The trainings of a plan in one call, `jobs` at once."""
 
     run: Run
     plan: AblationPlan
@@ -128,7 +128,7 @@ class Series:
             raise WriteError(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:
-        """What is trained with settings of its own, in words."""
+        """Describe the variants with settings of their own."""
         whole = baseline_network(self.session.resolved)
         lines = (own_settings(self.session.resolved, variant, whole) for variant in self.plan.variants)
         return [line for line in lines if line]
@@ -158,7 +158,7 @@ class Series:
         return ablation
 
     def _trouble(self, done: list[Trial]) -> str:
-        """What to do where every training diverged, in words."""
+        """Return the advice if every training diverged."""
         if not done or any(trial.accuracy is not None for trial in done):
             return ""
         resolved = self.session.resolved
@@ -182,7 +182,7 @@ class Series:
         return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
 
     def notify(self, line: str) -> None:
-        """Tell the listener and the log."""
+        """Notify the listener, and add the line to the log."""
         self.listener.notify(line)
         self.run.log(line)
 
@@ -202,6 +202,6 @@ class _Clock:
         return (time.monotonic() - self._began) / done * (len(self._shares) - done) if done else None
 
     def moved(self, task: int, share: float) -> None:
-        """A task has come so far."""
+        """Update the progress of a task."""
         self._shares[task] = max(self._shares[task], share)
         self._listener.moved(sum(self._shares) / len(self._shares), self.left)

@@ -13,12 +13,12 @@ from convscope.nets.modules import TorchBatchNorm, modes_restored, preserved_rng
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """A sigmoid in the place of each ReLU."""
+    """Return a sigmoid in the place of each ReLU."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Sigmoid())
 
 
 def tanh_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """A hyperbolic tangent in the place of each ReLU."""
+    """Return a hyperbolic tangent in the place of each ReLU."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Tanh())
 
 
@@ -28,7 +28,7 @@ def without_dropout(network: nn.Module, batch: Tensor | None) -> int:
 
 
 def average_for_max_pooling(network: nn.Module, batch: Tensor | None) -> int:
-    """The average of the same windows in the place of their maximum; padding is not averaged in."""
+    """Return the average of the same windows in the place of their maximum; padding is not averaged in."""
     return replace_modules(network, nn.MaxPool2d, _average)
 
 
@@ -57,7 +57,7 @@ class ChannelAffine(nn.Module):
 
 
 def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
-    """A scale and a shift that no longer look at the batch, in the place of each batch normalization.
+    """Return a scale and a shift that no longer look at the batch, in the place of each batch normalization.
 
     They start as what normalization does to `batch` (N, C, H, W), the first of the training images, so that the
     network starts as the same function at the same scale (data-dependent initialization: Salimans and Kingma 2016,
@@ -71,7 +71,7 @@ Statistics = tuple[Tensor, Tensor]
 
 
 def _folded(norm: TorchBatchNorm, seen: Statistics | None) -> nn.Module | None:
-    """The scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
+    """Return the scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
     mean, variance = seen or (norm.running_mean, norm.running_var)
     if mean is None or variance is None:
         return None
@@ -82,7 +82,7 @@ def _folded(norm: TorchBatchNorm, seen: Statistics | None) -> nn.Module | None:
 
 
 def _statistics(network: nn.Module, batch: Tensor) -> dict[TorchBatchNorm, Statistics]:
-    """Mean and variance of each channel, as each normalization meets them when the batch runs in training mode."""
+    """Return the mean and variance of each channel at each normalization, for the batch in training mode."""
     seen: dict[TorchBatchNorm, Statistics] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -54,12 +54,12 @@ class Trial:
     rows: tuple[EpochRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The trial as JSON can hold it."""
+        """Return the trial as JSON can hold it."""
         return {**vars(self), "rows": [asdict(row) for row in self.rows]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
-        """The trial that `to_dict` wrote."""
+        """Return the trial that `to_dict` wrote."""
         return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
 
 

@@ -174,7 +174,7 @@ class _Worker:
             self._process.stdin.flush()
 
     def last_error_line(self) -> str:
-        """What it wrote on stderr last."""
+        """Return its last line on stderr."""
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else f"exit {self._process.wait()}"

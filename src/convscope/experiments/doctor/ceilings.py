@@ -41,7 +41,7 @@ class Ceilings:
         copy: bytes read and written a second.
         decode: JPEGs a second on one core, by size.
         disk_write: bytes a second into the cache folder, flushed.
-        disk_read: bytes a second out of it; from the disk itself where the system can be told to forget the file.
+        disk_read: bytes a second out of it; from the disk itself if the system can drop the file from its cache.
     """
 
     matmul: dict[str, Rate]
@@ -58,7 +58,7 @@ class Ceilings:
         return max(rate.spread for rate in rates)
 
     def peak(self, precision: str) -> float:
-        """The fastest convolution in this arithmetic, floating-point operations a second."""
+        """Return the fastest convolution in this arithmetic, floating-point operations a second."""
         return max(rate.per_second for name, rate in self.convolution.items() if name.startswith(precision))
 
 
@@ -86,7 +86,7 @@ _LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channe
 
 
 def _best(measures: Iterable[Callable[[], Rate]], kind: Precision, device: str) -> Rate:
-    """The fastest of several, in this arithmetic: what torch takes for float32 by itself differs by operation."""
+    """Return the fastest of several in this arithmetic, as torch's default for float32 differs by operation."""
     mode = ComputeMode(precision=kind, memory_format="contiguous", compile="no", threads=torch.get_num_threads())
     with computing(mode, device):
         return max((measure() for measure in measures), key=lambda rate: rate.per_second)

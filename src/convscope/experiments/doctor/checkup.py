@@ -15,7 +15,7 @@ from convscope.data.records import LARGEST_SIDE, Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.doctor.breakdown import time_by_kind
 from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
-from convscope.graph.training_cost import TrainingMacs, training_macs
+from convscope.graph.figures import TrainingMacs, training_macs
 from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine
@@ -82,7 +82,7 @@ class Checkup:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The check-up as JSON can hold it."""
+        """Return the check-up as JSON can hold it."""
         values = asdict(self)
         macs = self.reached.macs
         values["reached"]["macs"] |= {"total": macs.total, "training_flops": macs.flops}
@@ -159,7 +159,7 @@ def _session(model: str, input_shape: tuple[int, ...] | None, batch_size: int | 
 
 
 def _noise(resolved: ResolvedRecipe) -> Dataset:
-    """One batch of noise, with ten classes as the digits have."""
+    """Return one batch of noise, with ten classes as the digits have."""
     shape = (resolved.batch_size, *resolved.decoding.image_shape)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     names = [str(number) for number in range(len(pixels))]
@@ -214,7 +214,7 @@ def _training_macs(resolved: ResolvedRecipe, spec: ModelSpec) -> TrainingMacs:
 
 
 def _huge_pages_come() -> bool | None:
-    """Whether torch's memory lies in huge pages, seen on a piece of it."""
+    """Return whether torch's memory lies in huge pages, seen on a piece of it."""
     block = torch.zeros(8 * 2**20)
     return huge_pages_taken(block.data_ptr() + block.nbytes // 2)
 

@@ -21,7 +21,7 @@ class Rate:
 
 
 def measure_rate(work: Callable[[], object], *, amount: float, seconds: float, device: str = "cpu") -> Rate:
-    """How much of `amount` a second `work` does, repeated for about so many seconds after one run to warm up."""
+    """Measure `amount` per second of `work`, repeated for about `seconds` after a warm-up run."""
     taken: list[float] = []
     work()
     while len(taken) < LEAST_REPEATS or (sum(taken) < seconds and len(taken) < MOST_REPEATS):

@@ -41,12 +41,12 @@ class Trained:
 
 
 def in_order(names: Mapping[int, str]) -> tuple[str, ...]:
-    """The names of members by their seeds, the lowest first."""
+    """Return the names of members by their seeds, the lowest first."""
     return tuple(name for _, name in sorted(names.items()))
 
 
 def with_members(spec: ModelSpec, names: Mapping[int, str], planned: int) -> ModelSpec:
-    """The ensemble's card with these members, by seed."""
+    """Return the ensemble's card with these members, by seed."""
     return replace(spec, members=Members(names=in_order(names), planned=planned))
 
 
@@ -162,7 +162,7 @@ def _trouble(path: Path, read: Callable[[], object]) -> str:
 
 
 def _seed_of(run: Run, name: str, seeds: Sequence[int]) -> int:
-    """The seed of a member by its folder's name: seed-3, or seed-3-2 where seed-3 was taken."""
+    """Return the seed of a member by its folder's name: seed-3, or seed-3-2 where seed-3 was taken."""
     found = re.fullmatch(r"seed-(\d{1,19})(-\d+)?", name)
     if found is None or int(found[1]) not in seeds:
         raise RunError(

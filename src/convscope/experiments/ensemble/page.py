@@ -34,7 +34,7 @@ def ensemble_page(
     *,
     cautions: Sequence[str] = (),
 ) -> str:
-    """The page as HTML; `images` are those that were measured, `cautions` what is to be said beside the scores."""
+    """Return the page as HTML; `images` are the measured ones, `cautions` the notes on the scores."""
     together = scores.together
     gain = 100 * (together.accuracy_top1 - scores.mean)
     what = SPLIT_NAMES[together.split]

@@ -50,7 +50,7 @@ class EnsembleScores:
         return float(upper.mean())
 
     def to_dict(self) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the measures as JSON can hold them."""
         return {
             **self.together.to_dict(mistakes=0),
             "members": list(self.alone),

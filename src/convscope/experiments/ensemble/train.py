@@ -48,7 +48,7 @@ class EnsembleOutcome:
     cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON can hold it."""
+        """Return the outcome as JSON can hold it."""
         return {
             "run": str(self.run),
             "ending": self.ending,
@@ -82,7 +82,7 @@ def train_ensemble(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
-        listener: is told how the training goes; None stays silent.
+        listener: receives messages, progress and epochs; None ignores them.
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
@@ -154,7 +154,7 @@ def train_ensemble_on(
 
 
 def _is_measured(run: Run) -> bool:
-    """Whether the ensemble's page and its members' accuracies are there."""
+    """Return whether the ensemble's page and its members' accuracies are there."""
     return run.report.is_file() and (run.path / MEMBERS).is_file()
 
 

@@ -7,8 +7,7 @@ from math import prod
 
 from convscope.graph.diagnose.fields import flattened_map
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
-from convscope.graph.liveness import alive_nodes
-from convscope.graph.records import Node, ParameterRecord
+from convscope.graph.records import Node, ParameterRecord, alive_nodes
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
 

@@ -88,7 +88,7 @@ def make_plan(
 
 
 def open_to_plan(recipe: Recipe) -> frozenset[str]:
-    """The settings that a plan may choose: those of a mode that are auto."""
+    """Return the settings that a plan may choose: those of a mode that are auto."""
     names = {item.name for item in fields(ComputeMode) if getattr(recipe, item.name) == AUTO}
     return frozenset(names - {"precision"} if recipe.autotune == "fp32" else names)
 
@@ -96,7 +96,7 @@ def open_to_plan(recipe: Recipe) -> frozenset[str]:
 def plan_key(
     resolved: ResolvedRecipe, network: nn.Module, open_fields: frozenset[str], *, images: int
 ) -> dict[str, object]:
-    """What a plan is good for: this machine, this work, and the same settings left open."""
+    """Return the key of a plan: the machine, the work, and the settings at auto."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
     recipe = resolved.recipe
     machine = this_machine()
@@ -130,7 +130,7 @@ def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
 def _measured(
     work: Work, resolved: ResolvedRecipe, open_fields: frozenset[str], *, images: int, always: bool
 ) -> ComputePlan | None:
-    """The plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
+    """Return the plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
     pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
@@ -162,7 +162,7 @@ def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
 def what_may_be_chosen(
     resolved: ResolvedRecipe, open_fields: frozenset[str], *, images_left: int, run_seconds: float
 ) -> Choices:
-    """What this device can do, and what is worth trying on it."""
+    """Return the modes that the device supports, and those to try."""
     on_gpu = resolved.device == "cuda"
     arithmetics: list[Precision] = ["tf32"] if has_tf32(resolved.device) else []
     if has_bf16(resolved.device):

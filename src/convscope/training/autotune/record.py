@@ -72,7 +72,7 @@ class ComputePlan:
         return any(trial.spread > NOISE for trial in self.trials if not trial.dropped)
 
     def lines(self) -> tuple[str, ...]:
-        """The choice in a line, and what was dropped or left out in another."""
+        """Return the choice in a line, and what was dropped or left out in another."""
         first = f"{self.mode}: {self.chosen.images_per_second:,.0f} images/s"
         if self.chosen is not self.plain:
             first += f", {times(self.gain)} plain fp32"
@@ -85,7 +85,7 @@ class ComputePlan:
         return (first, *(["; ".join(remarks)] if remarks else []))
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON can hold it."""
+        """Return the plan as JSON can hold it."""
         return asdict(self)
 
     @classmethod

@@ -29,7 +29,7 @@ def plan_path(directory: Path, key: Mapping[str, object]) -> Path:
 
 
 def read_plan(directory: Path, key: Mapping[str, object]) -> ComputePlan | None:
-    """The plan that was kept for this machine and work, or None."""
+    """Return the plan that was kept for this machine and work, or None."""
     path = plan_path(directory, key)
     try:
         kept = read_json(path, limit=LARGEST_FILE)

@@ -37,7 +37,7 @@ UNWRITTEN = "unwritten"
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """Everything that the page tells."""
+    """The content of the report."""
 
     run: Run
     recipe: Recipe
@@ -68,7 +68,7 @@ def write_report(story: Story) -> None:
 
 
 def report_page(story: Story) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     scores = story.scores
     title = catalogue.find(story.spec.name).title
     blocks = [
@@ -93,7 +93,7 @@ def report_page(story: Story) -> str:
 
 
 def _first_scores(story: Story) -> list[Html]:
-    """What the scores say first: which classes are taken for which, or how well each of several is found."""
+    """Return the first figure of the scores: the confusion matrix, or the multi-label scores by class."""
     scores = story.scores
     if scores is None:
         return []
@@ -214,7 +214,7 @@ def _seen(story: Story) -> Iterator[Html]:
 
 
 def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
-    """What an image is called: a class, several, or the shares of several."""
+    """Return the caption of an image: a class, several, or the shares of several."""
     names = [classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target]
     return ", ".join(names) or "none of the classes"
 

@@ -54,7 +54,7 @@ def confusion(scores: Scores) -> Html:
 
 
 def mistakes(scores: Scores, images: ImageSet) -> Html:
-    """The wrong answers that the network was surest of, as pictures; `images` are those that were measured."""
+    """Return the wrong answers that the network was surest of, as pictures; `images` are those that were measured."""
     if not scores.mistakes:
         return html.section("Worst mistakes", html.paragraph("None: every one of these images was named rightly."))
     shown = []

@@ -18,7 +18,7 @@ MOST_BARS = 40  # classes; of more, those with the lowest average precision are 
 
 
 def headline(scores: LabelScores) -> Iterator[tuple[str, str]]:
-    """The figures that sum it up."""
+    """Yield the figures that sum it up."""
     name = {"test": "Test", "val": "Validation"}.get(scores.split, scores.split)
     yield f"{name} mAP", percent(scores.mean_average_precision, decimals=2)
     yield "Exact match", percent(scores.exact_match, decimals=2)
@@ -65,7 +65,7 @@ def classes(scores: LabelScores) -> Html:
 
 
 def measures(item: LabelScore) -> tuple[str, ...]:
-    """A class's figures as text: images, AP, ROC-AUC, precision, recall, F1."""
+    """Return a class's figures as text: images, AP, ROC-AUC, precision, recall, F1."""
     shares = (item.average_precision, item.roc_auc, item.precision, item.recall, item.f1)
     return (exact(item.images), *(percent(share) for share in shares))
 

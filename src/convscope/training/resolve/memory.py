@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from convscope.capture.training import training_memory
+from convscope.capture.capture import training_memory
 from convscope.data.open import Probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
@@ -53,7 +53,7 @@ def unchanged(network: nn.Module) -> None:
 
 
 def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
-    """The first of batch_size, a half of it, a quarter, ... whose bytes are within the limit; 0 where none of 2 is.
+    """Return the first of batch_size, its half, its quarter, ... whose bytes are within the limit, or 0 if none is.
 
     >>> halved_to_fit(500, lambda images: 10 * images, limit=1300), halved_to_fit(4, lambda images: 9, limit=8)
     (125, 0)
@@ -71,9 +71,9 @@ def fit_to_memory(
     at_once: int = 1,
     surgeries: Sequence[Surgery] = (unchanged,),
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
-    """The recipe with a batch that the free memory holds, and what there is to say of it.
+    """Return the recipe with a batch that the free memory holds, and what there is to say of it.
 
-    So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
+    `processes` share a batch; each of `at_once` trainings has its own. `surgeries` change the network, in
     place: the memory must hold a step of whichever needs most.
 
     Raises:
@@ -108,13 +108,13 @@ def fit_to_memory(
 
 
 def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
-    """The memory of one training step, of whichever network needs most; None where that can't be told."""
+    """Return the memory of one training step, of whichever network needs most; None if unknown."""
     needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
 def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
-    """How many trainings' steps the free memory holds at once; None where that can't be told."""
+    """Return how many trainings' steps the free memory holds at once; None if unknown."""
     limit = _usable(resolved.device)
     needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
     return None if limit is None or needed is None else limit // needed
@@ -136,7 +136,7 @@ def with_batch(resolved: ResolvedRecipe, batch_size: int) -> ResolvedRecipe:
 
 
 def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
-    """What became of the batch and the learning rate, in words."""
+    """Describe the change of the batch size and the learning rate."""
     rate = f"learning rate {smaller.learning_rate:g}"
     if smaller.learning_rate != before.learning_rate:
         rate += f" instead of {before.learning_rate:g}"
@@ -183,7 +183,7 @@ def with_backoff(first: Tried, attempt: Callable[[Tried], Made], halve: Callable
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left.
+    """Return whether an error says that there was no memory left.
 
     >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")), \
         is_out_of_memory(RuntimeError("shapes do not fit"))
@@ -195,13 +195,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _usable(device: str) -> int | None:
-    """Bytes that training may take; None where nobody tells."""
+    """Return the bytes that training may take; None if unknown."""
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory() if device == "cpu" else None
     return None if free is None else int(free * USABLE)
 
 
 def _waiting(resolved: ResolvedRecipe, found: Probe) -> int:
-    """Bytes of a stream's images that wait in the memory of a training on a CPU; its processes share them."""
+    """Return the bytes of a stream's decoded images held by a training on a CPU, for all of its processes."""
     if resolved.recipe.stream != "yes" or resolved.device != "cpu":
         return 0
     return held_bytes(found.listing, resolved.decoding, resolved.batch_size)
@@ -215,7 +215,7 @@ def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
 def _needed(
     resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (unchanged,)
 ) -> Callable[[int], int] | None:
-    """Bytes of a training step by the size of the batch; None where a network can't be followed."""
+    """Return the bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = resolved.recipe, resolved.decoding
 
     def network(surgery: Surgery) -> nn.Module:
