@@ -34,7 +34,32 @@ ENDINGS = {
 }
 # First words of a sentence without a verb in the imperative, which ruff's D401 lets pass.
 NO_VERBS = set(
-    "A All An Any At By Each Every For From How In It One Our Some The What When Where Whether Which Who Why".split()
+    [
+        "A",
+        "All",
+        "An",
+        "Any",
+        "At",
+        "By",
+        "Each",
+        "Every",
+        "For",
+        "From",
+        "How",
+        "In",
+        "It",
+        "One",
+        "Our",
+        "Some",
+        "The",
+        "What",
+        "When",
+        "Where",
+        "Whether",
+        "Which",
+        "Who",
+        "Why",
+    ]
 )
 IN_BACKTICKS = re.compile(r"(?<!`)`([A-Za-z_][\w./]*)(?:\(.*?\))?`")
 FULL = re.compile(r"\bconvscope(?:\.[A-Za-z_]\w*)+")
