@@ -12,55 +12,18 @@ SRC = ROOT / "src"
 # Pages of what was true once.
 HISTORY = ("CHANGELOG.md", "field-log.md")
 # What ends like an attribute and is a file's name.
+# fmt: off
 ENDINGS = {
-    "py",
-    "json",
-    "jsonl",
-    "toml",
-    "txt",
-    "csv",
-    "md",
-    "html",
-    "svg",
-    "bin",
-    "npy",
-    "npz",
-    "tar",
-    "css",
-    "jpg",
-    "png",
-    "pth",
-    "safetensors",
+    "py", "json", "jsonl", "toml", "txt", "csv", "md", "html", "svg", "bin", "npy", "npz", "tar", "css", "jpg", "png", "pth", "safetensors",
 }
+# fmt: on
 # First words of a sentence without a verb in the imperative, which ruff's D401 lets pass.
-NO_VERBS = set(
-    [
-        "A",
-        "All",
-        "An",
-        "Any",
-        "At",
-        "By",
-        "Each",
-        "Every",
-        "For",
-        "From",
-        "How",
-        "In",
-        "It",
-        "One",
-        "Our",
-        "Some",
-        "The",
-        "What",
-        "When",
-        "Where",
-        "Whether",
-        "Which",
-        "Who",
-        "Why",
-    ]
-)
+# fmt: off
+NO_VERBS = {
+    "A", "All", "An", "Any", "At", "By", "Each", "Every", "For", "From", "How", "In", "It", "One", "Our", "Some", "The",
+    "What", "When", "Where", "Whether", "Which", "Who", "Why",
+}
+# fmt: on
 IN_BACKTICKS = re.compile(r"(?<!`)`([A-Za-z_][\w./]*)(?:\(.*?\))?`")
 FULL = re.compile(r"\bconvscope(?:\.[A-Za-z_]\w*)+")
 RAISED = re.compile(r"\b[Rr]aises? (?:an? )?`?([A-Z][A-Za-z]+)\b|^ {4,}([A-Z]\w*Error): ", re.MULTILINE)
