@@ -14,7 +14,8 @@ HISTORY = ("CHANGELOG.md", "field-log.md")
 # What ends like an attribute and is a file's name.
 # fmt: off
 ENDINGS = {
-    "py", "json", "jsonl", "toml", "txt", "csv", "md", "html", "svg", "bin", "npy", "npz", "tar", "css", "jpg", "png", "pth", "safetensors",
+    "py", "json", "jsonl", "toml", "txt", "csv", "md", "html", "svg", "bin", "npy", "npz", "tar", "css",
+    "jpg", "png", "pth", "safetensors",
 }
 # fmt: on
 # First words of a sentence without a verb in the imperative, which ruff's D401 lets pass.
