@@ -89,7 +89,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     return Outcome(
         run=run,
         ending=ending,
-        # Where another process of the team was told to stop, this one was not.
+        # Where another process of the group got the signal, this one did not.
         exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
         best=state.best,
         epochs=state.epoch,

@@ -21,7 +21,7 @@ from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training.interrupt import StopRequest, heeding_interrupts
+from convscope.training.interrupt import StopRequest, handling_interrupts
 from convscope.training.optim.optimizers import against_divergence
 from convscope.training.resolve.memory import halved, with_backoff
 from convscope.training.session import Session
@@ -101,7 +101,7 @@ class Series:
         clock = _Clock(len(tasks), self.listener)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"
-        with heeding_interrupts(lambda: self.notify(stopping)) as request:
+        with handling_interrupts(lambda: self.notify(stopping)) as request:
             coming = trials(
                 tasks,
                 session=self.session,

@@ -103,7 +103,7 @@ def train_ensemble(
     with opened as run:
         for notice in session.notices:
             _notify(run, listener, notice.text)
-        return _go_on(run, session.recipe, spec, {}, session.dataset, listener, cache)
+        return _train_members(run, session.recipe, spec, {}, session.dataset, listener, cache)
 
 
 def _check_labels(found: Probe) -> None:
@@ -150,7 +150,7 @@ def train_ensemble_on(
         session = prepare(recipe, listener=listener, cache_directory=cache, resumed=replace(spec, members=None))
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _go_on(run, recipe, spec, trained.names, session.dataset, listener, cache)
+        return _train_members(run, recipe, spec, trained.names, session.dataset, listener, cache)
 
 
 def _is_measured(run: Run) -> bool:
@@ -163,7 +163,7 @@ def _notify(run: Run, listener: Listener, line: str) -> None:
     run.log(line)
 
 
-def _go_on(
+def _train_members(
     run: Run,
     recipe: Recipe,
     spec: ModelSpec,

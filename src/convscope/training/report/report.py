@@ -58,7 +58,7 @@ class Story:
     # Why the run could not go on, and what to do about it; empty where it could.
     reason: str = ""
     advice: str = ""
-    # What is to be said of a training that came to its end and yet is none.
+    # A remark on a training that is complete although its loss grew.
     remark: str | None = None
 
 
@@ -273,7 +273,7 @@ def _files(story: Story) -> Html:
         ("recipe.toml", "every setting: convscope train --recipe recipe.toml does it again"),
         ("checkpoint/", "what is needed to go on: convscope train --resume"),
         ("metrics.csv", "a row an epoch"),
-        ("log.txt", "what was said, with the time"),
+        ("log.txt", "every message, with the time"),
         *([("split.csv", "which image went where")] if story.dataset.made_splits else []),
         ("report.html", "this page"),
     ]
