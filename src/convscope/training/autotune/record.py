@@ -146,7 +146,7 @@ def _trial(fields: Fields) -> ModeTrial:
 
 
 def plan_path(directory: Path, key: Mapping[str, object]) -> Path:
-    """Where the plan for this machine and work lies."""
+    """Return the path of the plan for this machine and work."""
     digest = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()
     return directory / FOLDER / f"{digest[:32]}.json"
 
