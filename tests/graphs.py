@@ -1,6 +1,6 @@
 """A builder of small Graphs by hand, for tests that need no torch."""
 
-from convscope.geometry.relation import Mix, RelationStep, Status, Taps, shape_after
+from convscope.geometry.relation import Mix, ReachStatus, RelationStep, Taps, shape_after
 from convscope.geometry.taps import TapTable, window_taps
 from convscope.geometry.window import Window
 from convscope.graph.intervals import AxisReach
@@ -20,7 +20,10 @@ class Builder:
         return self.values[value].spec.shape
 
     def add(
-        self, *branches: tuple[int, tuple[RelationStep, ...]], known: bool = True, status: Status = Status.EXACT
+        self,
+        *branches: tuple[int, tuple[RelationStep, ...]],
+        known: bool = True,
+        status: ReachStatus = ReachStatus.EXACT,
     ) -> int:
         source, steps = branches[0]
         shape = self.shape(source)

@@ -8,8 +8,14 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
+from torch import nn
+
+from convscope.nets.weights.fit import Fit, fit_weights
+from convscope.nets.weights.match import match_weights
+from convscope.nets.weights.read import read_weights
 
 PROTO = b"\x80\x02"
 TENSOR = torch.ones(3)
@@ -177,3 +183,9 @@ def _older(body: bytes) -> bytes:
     magic = saved({}, older=True)
     start = magic[: magic.rindex(PROTO + b"}q\x00.")] if magic.count(PROTO + b"}q\x00.") else magic
     return start + PROTO + body + b"." + PROTO + b"]q\x00."
+
+
+def load_weights_file(network: nn.Module, path: str | Path) -> Fit:
+    """Read a file and put its weights into a network, as a training does that starts from it."""
+    matched = match_weights(read_weights(path), network.state_dict())
+    return fit_weights(network, matched.weights, where=str(path))

@@ -6,7 +6,7 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 
 
 class TwoBranches(nn.Module):
@@ -91,7 +91,7 @@ def test_small_tables_keep_their_numbers_in_a_model_without_memory():
 
     graph = capture(Table, (3, 4))
     (path,) = graph.nodes[0].paths
-    assert path.status == Status.EXACT
+    assert path.status == ReachStatus.EXACT
 
 
 class Decorated(nn.Module):

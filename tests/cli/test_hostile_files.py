@@ -68,7 +68,7 @@ PLAIN = {
     "formulas", "help", "images_per_shard", "input_text", "inputs", "jobs", "layer", "memory", "mode", "object_size",
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
-    "epilog",
+    "epilog", "help_all", "no_tta",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {

@@ -17,8 +17,8 @@ from commands import told
 from convscope.cli.main import main
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_evaluate_on_another_table_goes_by_class_name(
 MISTAKES = [
     ("train {shapes} --loss softmax", "loss is softmax, but the images of"),
     ("train digits --loss multi-label", "have one class each: take softmax, hinge or logistic"),
-    ("train {shapes} --ensemble 2", "by the one class they call; train one network, without --ensemble"),
+    ("train {shapes} --ensemble 2", "by the one class they predict; train one network, without --ensemble"),
     ("ablate {shapes} --model no-such", "compares accuracies of one; train it with and without a part"),
     ("evaluate {run} {folders}", "has one class an image, and the run learned several labels"),
     ("predict {run} {shapes}/images --threshold 1.5", "threshold is 1.5: a probability is 0 to 1"),

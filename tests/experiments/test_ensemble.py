@@ -26,7 +26,7 @@ from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run
 from convscope.scoring.ensemble import Averaged
 from convscope.scoring.objective import Objective
-from convscope.training.session import train_on
+from convscope.training.train_run import train_on
 
 RECIPE = Recipe(
     model="alexnet-mini",

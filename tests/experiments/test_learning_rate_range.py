@@ -53,7 +53,7 @@ def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
     test = find_learning_rate(recipe, steps=20, listener=Told())
     assert test.batch_size == 16 and test.taken < 0.1
-    assert lines[0] == "batch size 16, not 100,000: there are no more images to train on"
+    assert "batch size 16, not 100,000: there are no more images to train on" in lines
     assert "classes: cat, dog" in lines
 
 

@@ -13,11 +13,11 @@ import pytest
 from ablations import RECIPE, results
 from convscope.data.open import probe
 from convscope.errors import RunError
-from convscope.experiments.ablation import sharing
+from convscope.experiments.ablation import plan as plans
 from convscope.experiments.ablation import trial as one_trial
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.plan import read_plan
-from convscope.experiments.ablation.progress import SilentAblation
+from convscope.experiments.ablation.series import SilentAblation
 from convscope.hardware.machine import this_machine
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.resolve import resolve
@@ -37,10 +37,10 @@ from convscope.training.resolve.resolve import resolve
 def test_cores_and_memory_are_shared_out(
     jobs: Any, threads: Any, runs: int, step_bytes: int | None, wanted: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "this_machine", lambda: replace(this_machine(), cores=8))
-    monkeypatch.setattr(sharing, "available_memory", lambda: 10**10)
-    assert sharing.share_out(jobs, threads, runs=runs, device="cpu", step_bytes=step_bytes) == wanted
-    assert sharing.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
+    monkeypatch.setattr(plans, "this_machine", lambda: replace(this_machine(), cores=8))
+    monkeypatch.setattr(plans, "available_memory", lambda: 10**10)
+    assert plans.share_out(jobs, threads, runs=runs, device="cpu", step_bytes=step_bytes) == wanted
+    assert plans.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
 
 
 class _Lines(SilentAblation):
@@ -56,7 +56,7 @@ def memory_for(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     found = probe("digits")
     needed = fitting.step_bytes(resolve(RECIPE.changed({"data": "digits"}), found))
     assert needed is not None
-    for module in (fitting, sharing):
+    for module in (fitting, plans):
         monkeypatch.setattr(module, "available_memory", lambda: int(share * needed / fitting.USABLE))
 
 
@@ -64,7 +64,9 @@ def test_a_batch_too_large_is_halved_for_all_variants(tmp_path: Path, monkeypatc
     heard = _Lines()
     with monkeypatch.context() as patch:
         memory_for(0.97, patch)
-        smaller = ablate("digits", RECIPE, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path, watcher=heard)
+        smaller = ablate(
+            "digits", RECIPE, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path, listener=heard
+        )
     assert any(line.startswith("memory: a step of 32 images needs") for line in heard.lines)
     batch = smaller.recipe.batch_size
     assert batch < 32 and smaller.run.recipe().batch_size == batch
@@ -80,11 +82,11 @@ def test_what_is_complete_keeps_the_batch_when_the_memory_is_less(
     plan = read_plan(done.run)
     resolved = resolve(done.recipe, probe("digits"))
     memory_for(2.5, monkeypatch)
-    jobs, notices = sharing.jobs_that_fit(4, plan, resolved)
+    jobs, notices = plans.jobs_that_fit(4, plan, resolved)
     assert jobs == 2 and "2 trainings at once, not 4" in notices[0].text
-    assert sharing.jobs_that_fit(2, plan, resolved) == (2, ())
+    assert plans.jobs_that_fit(2, plan, resolved) == (2, ())
     memory_for(0.9, monkeypatch)
-    with pytest.raises(RunError, match=r"not hold a step of 32 images, and the complete trainings had such steps"):
+    with pytest.raises(RunError, match=r"not hold a step of 32 images: the complete trainings had this batch"):
         ablate_on(done.run.path, seeds=2, jobs=1)
 
 
@@ -108,9 +110,9 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
 
     monkeypatch.setattr(one_trial, "fit", full)
     heard = _Lines()
-    given: dict[str, Any] = {"seeds": 1, "jobs": 1, "runs_directory": tmp_path, "watcher": heard}
+    given: dict[str, Any] = {"seeds": 1, "jobs": 1, "runs_directory": tmp_path, "listener": heard}
     if after:
-        with pytest.raises(RunError, match="a step of 32 images of no dropout, and the complete trainings had such"):
+        with pytest.raises(RunError, match="a step of 32 images of no dropout, and the complete trainings had this"):
             ablate("digits", RECIPE, without=["dropout"], **given)
         return
     found = ablate("digits", RECIPE, without=["dropout"], **given)

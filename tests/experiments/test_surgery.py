@@ -11,8 +11,8 @@ from torch import nn
 from convscope.data.augment import Augmentation
 from convscope.data.open import probe
 from convscope.errors import RunError
-from convscope.experiments.ablation.filter_scale import changes_told, trained_as
 from convscope.experiments.ablation.surgery import ChannelAffine
+from convscope.experiments.ablation.trial import own_settings, trained_as
 from convscope.experiments.ablation.variants import (
     VARIANTS,
     choose_variants,
@@ -75,7 +75,6 @@ def test_a_network_without_batch_norm_starts_as_the_same_function() -> None:
 def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     found = probe("digits")
     resolved = resolve(Recipe(data="digits", model="cifarnet", image_size="9", batch_size=100), found)
-    recipe = resolved.recipe
     torch.manual_seed(0)
     network = build("cifarnet", image_size=9, in_channels=1, num_classes=10)
     filters = {name for name, weight in network.named_parameters() if weight.ndim == 4}
@@ -83,7 +82,7 @@ def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     usual = default_learning_rate("muon", 100, network)
     bias_rate = network.param_groups()["stage2.norm1.bias"].rate * 100
 
-    told = {name: changes_told(recipe, variant, network) for name, variant in VARIANTS.items()}
+    told = {name: own_settings(resolved, variant, network) for name, variant in VARIANTS.items()}
     assert [name for name, line in told.items() if line] == ["batchnorm"]
     assert "learn at 0.018 instead of 0.076, and have weight decay 0.0005" in told["batchnorm"]
     assert scale_free_of(network) == filters

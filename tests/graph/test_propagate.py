@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convscope.geometry.convolution import TransposedWindow
-from convscope.geometry.relation import Concat, Expand, Mix, Permute, Reshape, Status, Taps
+from convscope.geometry.relation import Concat, Expand, Mix, Permute, ReachStatus, Reshape, Taps
 from convscope.geometry.resize import resize_taps
 from convscope.geometry.taps import adaptive_taps, pad_taps, slice_taps, transposed_taps, window_taps
 from convscope.geometry.window import Window
@@ -91,9 +91,9 @@ def test_whole_axis_is_said() -> None:
     net = Builder(1, 2, 8)
     pooled = net.add((0, (Mix(2, 1),)))
     field = net.field(pooled)
-    assert (field.size, field.status) == (8, Status.WHOLE_AXIS)
+    assert (field.size, field.status) == (8, ReachStatus.WHOLE_AXIS)
     gated = net.add((0, ()), (pooled, (Expand((1, 2, 8)),)))
-    assert net.field(gated).status is Status.WHOLE_AXIS and net.field(gated).size == 8
+    assert net.field(gated).status is ReachStatus.WHOLE_AXIS and net.field(gated).size == 8
 
 
 def test_flatten_keeps_each_unit_apart_until_it_is_mixed() -> None:
@@ -101,8 +101,8 @@ def test_flatten_keeps_each_unit_apart_until_it_is_mixed() -> None:
     flat = net.add((net.conv(0, 3), (Reshape((1, 12)),)))
     reach = net.reach(flat)
     assert [field_at(reach, (0, u)) for u in (0, 5, 6, 11)] == [(0, 2), (5, 7), (0, 2), (5, 7)]
-    assert net.field(flat).status is Status.EXACT
-    assert net.field(net.add((flat, (Mix(1, 10),)))).status is Status.WHOLE_AXIS
+    assert net.field(flat).status is ReachStatus.EXACT
+    assert net.field(net.add((flat, (Mix(1, 10),)))).status is ReachStatus.WHOLE_AXIS
 
 
 def test_space_to_depth_and_back() -> None:
@@ -121,7 +121,7 @@ def test_unknown_is_unknown_for_ever() -> None:
     net = Builder(1, 1, 8)
     lost = net.add((0, ()), known=False)
     after = net.field(net.add((net.conv(lost, 3, padding=1), ()), (0, ())))
-    assert after.status is Status.UNKNOWN and after.size is None
+    assert after.status is ReachStatus.UNKNOWN and after.size is None
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])

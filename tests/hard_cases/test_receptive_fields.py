@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from convscope.capture.capture import capture
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import walk_back, walk_on
 from convscope.graph.propagate import propagate
 from convscope.graph.receptive_field import channel_blocks, field_at, summarise
@@ -199,7 +199,7 @@ def test_sixty_residual_blocks_are_quick() -> None:
 def test_whole_axis_is_said_not_guessed() -> None:
     gate = Run(lambda x, a: x * torch.sigmoid(a(x.mean((2, 3), keepdim=True))), conv(4, 4, 1))
     field = output_field(gate, (4, 16, 16))
-    assert (field.size, field.status) == (16, Status.WHOLE_AXIS)
+    assert (field.size, field.status) == (16, ReachStatus.WHOLE_AXIS)
 
 
 def test_in_place_and_slices() -> None:

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 import convscope
+from convscope.training.loop.state import Best
 
 USER = Path(__file__).parents[1] / "typed" / "user.py"
 
@@ -43,3 +46,7 @@ def test_importing_convscope_imports_no_library() -> None:
     code = "import sys, convscope; print(*{'torch', 'numpy', 'click', 'rich', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_result_of_a_training_is_printed_without_its_weights() -> None:
+    assert "weights" not in repr(Best(epoch=1, accuracy=0.5, loss=1.0, weights={"c1.weight": torch.zeros(6, 1, 5, 5)}))

@@ -18,7 +18,7 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.errors import GeometryError
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import walk_back, walk_on
 from convscope.graph.propagate import propagate
 from convscope.graph.receptive_field import field_at
@@ -110,7 +110,7 @@ def check_supports(model: nn.Module, x: torch.Tensor, *, modules: int, exact: bo
             support = (gradient[0] != 0).any(0).numpy()
             walk = walk_back(graph, value, cell)
             mask = walk.mask(graph.inputs[0])
-            assert walk.status(graph.inputs[0]) <= Status.WHOLE_AXIS
+            assert walk.status(graph.inputs[0]) <= ReachStatus.WHOLE_AXIS
             assert not (support & ~mask).any(), f"{paths[i]}: the gradient reaches where we say nothing is read"
             if exact:
                 assert (support == mask).all(), f"{paths[i]} at {cell}: {mask.sum()} said, {support.sum()} found"

@@ -16,7 +16,7 @@ from convscope.arrays import Array
 from convscope.reference import activation, dropout, linear, loss, normalization, optimizer, pooling
 from convscope.reference.convolution import convolve, convolve_backward, flipped, true_convolve
 from convscope.reference.gradient_check import relative_error
-from convscope.reference.resize import InterpolationMode, resize, resize_backward
+from convscope.reference.resize import NumpyResizeMode, resize, resize_backward
 from convscope.reference.transposed import transposed_convolve, transposed_convolve_backward
 
 TOLERANCE = 1e-10
@@ -208,7 +208,7 @@ def test_adaptive_pools(axes: list[tuple[int, int]]) -> None:
     st.sampled_from(["nearest", "nearest-exact", "linear"]),
     st.booleans(),
 )
-def test_resize(axes: list[tuple[int, int]], mode: InterpolationMode, aligned: bool) -> None:
+def test_resize(axes: list[tuple[int, int]], mode: NumpyResizeMode, aligned: bool) -> None:
     x, output = normal(0, 2, 2, *(size for size, _ in axes)), tuple(out for _, out in axes)
     theirs = mode if mode != "linear" else {1: "linear", 2: "bilinear", 3: "trilinear"}[len(axes)]
     corners = {"align_corners": aligned} if mode == "linear" else {}

@@ -29,8 +29,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop import step as training_step
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 SMALL = Decoding(size=(8, 8))
 WINDOW = 20

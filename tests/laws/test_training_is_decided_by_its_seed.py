@@ -18,8 +18,8 @@ from convscope.runs.run_directory import Run
 from convscope.training import job
 from convscope.training.loop import loop, state
 from convscope.training.loop.step import DeferredCheck, StepInput
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 EPOCHS = 4
 # Dropout, augmentation, a momentum and a schedule: everything that draws or remembers.

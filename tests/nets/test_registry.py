@@ -7,12 +7,13 @@ from inspect import signature
 
 import pytest
 import torch
+from torch import nn
 
 from catalogue_facts import facts, network_on_meta, smallest
 from convscope.errors import GeometryError
 from convscope.nets import catalogue
 from convscope.nets.build import build
-from convscope.nets.shapes import trace_shapes
+from convscope.nets.shapes import VanishedError, output_shape, trace_shapes
 
 LARGE = 15_000_000
 
@@ -96,3 +97,19 @@ def test_is_captured_whole_with_every_multiply_add_counted(entry):
     assert found.graph.parameter_count == entry.parameters
     assert found.uncounted == ()
     assert found.depth == COUNTED_OTHERWISE.get(entry.name, entry.layers or found.depth)
+
+
+def test_the_shape_after_a_chain_is_the_traced_one() -> None:
+    twice = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+    chains = (
+        nn.Sequential(nn.Conv2d(3, 4, 5, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, padding="same")),
+        nn.Sequential(twice, nn.Sequential(nn.Conv2d(3, 3, (3, 1), stride=(2, 1), dilation=2), nn.Tanh()), twice),
+        nn.Sequential(nn.Conv2d(3, 6, 1, groups=3), nn.AvgPool2d(2, padding=1), nn.Dropout()),
+        nn.Sequential(nn.MaxPool2d(3, dilation=2), nn.Conv2d(3, 5, 3)),  # traced
+        nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten()),  # traced
+    )
+    for chain in chains:
+        for size in ((32, 32), (17, 23)):
+            assert output_shape(chain, (3, *size)) == trace_shapes(chain, (3, *size))[""], chain
+    with pytest.raises(VanishedError, match=r"vanishes at layer '0'"):
+        output_shape(nn.Sequential(nn.Conv2d(3, 4, 9)), (3, 5, 5))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,7 @@ from convscope.runs.checkpoint import (
 from convscope.runs.lock import locked_early
 from convscope.runs.run_directory import Run, create_run, open_run
 from convscope.training.optim.optimizers import OPTIMIZERS, make_optimizer
+from hostile_files import untrained_run
 
 
 def _checkpoint(step: int) -> Checkpoint:
@@ -209,3 +212,20 @@ def test_a_missing_run_names_those_that_are_there(tmp_path: Path, monkeypatch: p
     add("a", "b", "c", "d", "e", "f")
     with pytest.raises(RunError, match=r"Runs here: runs/a, runs/b, runs/c, runs/d, runs/e and 2 more$"):
         open_run(Path("flower"))
+
+
+def test_reading_a_run_and_decoding_for_it_import_no_torch(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", "digits")
+    program = f"""
+import sys
+from pathlib import Path
+from convscope.data.pixels.decode import decode_image
+from convscope.runs.image_items import image_items
+from convscope.runs.run_directory import open_run
+run = open_run(Path({str(run.path)!r}))
+assert run.recipe().model == run.spec().name == "lenet5" and run.status() is None
+run.log("a line")
+assert [item.name for item in image_items(["a.png"])] == ["a.png"]
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -23,9 +23,8 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import LossOutput, Objective
 from convscope.training.autotune.make import work_of
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import Settings, batches_of, new_state
+from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
 from convscope.training.report.pictures import first_batch
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe

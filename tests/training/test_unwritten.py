@@ -21,8 +21,8 @@ from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run, create_run
 from convscope.training import job
 from convscope.training.finish import Outcome
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 EPOCHS = 3
 

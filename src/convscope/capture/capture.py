@@ -21,10 +21,13 @@ from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
+from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000
+# Two batch sizes tell what grows with the batch; one sample alone would fail batch normalisation.
+_BATCHES = (2, 3)
 
 
 def capture(
@@ -68,13 +71,15 @@ def capture(
         )
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     _require_initialized(built)
-    run = _Run(built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients)
+    run = _ForwardRun(
+        built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients
+    )
     graph = run.once(Meta())
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
     if run.stopped is not None and not run.misfit and any(not p.is_meta for p in built.parameters()):
         without = _without_weights(built)
         if without is not None:
-            again = _Run(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
+            again = _ForwardRun(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
             graph = again.once(Meta())
             run.stopped = again.stopped
     if run.stopped is not None and not run.misfit:
@@ -85,14 +90,47 @@ def capture(
     return graph
 
 
-def _for_real(run: _Run, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
-    """Run on real numbers, if there are any or they fit into memory; otherwise the partial graph stands."""
+def training_memory(
+    model: nn.Module | Callable[[], nn.Module],
+    inputs: Inputs,
+    *,
+    name: str = "",
+    dtype: torch.dtype | None = None,
+) -> TrainingMemory:
+    """Work out what a training step keeps in memory, from what autograd really saves.
+
+    Args:
+        model: a module, left exactly as found; or a function that makes one, whose weights are then never allocated.
+        inputs: the shape of one sample, or several in a list or dict; see `capture`.
+        name: what to call it; its class's name unless given.
+        dtype: element type of inputs that are given by shape; that of the model's weights unless given.
+
+    Returns:
+        The memory by batch size; ask `.at(64, optimizer="adam")` or `.largest_batch(8 * 2**30)`.
+
+    Raises:
+        CaptureError: the forward pass fails in training mode, or does other things on another batch size.
+
+    >>> memory = training_memory(torch.nn.Sequential(torch.nn.Linear(100, 10), torch.nn.ReLU()), (100,))
+    >>> memory.at(64).saved == 64 * (100 + 10) * 4
+    True
+    """
+    built = model if isinstance(model, nn.Module) else build_without_memory(model)
+    small, large = (
+        capture(built, inputs, batch_size=size, name=name, mode="train", dtype=dtype, gradients=True)
+        for size in _BATCHES
+    )
+    return TrainingMemory(small, large)
+
+
+def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
+    """Run on real numbers, if they are given or fit into memory; otherwise keep the partial graph."""
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
         with random_states_kept():
             real = model()
-        run = _Run(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
+        run = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
     return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
@@ -128,7 +166,7 @@ def _device_of(model: nn.Module) -> torch.device:
     return next(devices, torch.device("cpu"))
 
 
-class _Run:
+class _ForwardRun:
     """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do

@@ -1,4 +1,4 @@
-"""Shapes that the user typed: of one sample, or of a batch of them, told apart by what the network takes."""
+"""Shapes that the user gave: of one sample, or of a batch, distinguished by what the network accepts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_shape(text: str) -> Shape:
 def tell_batch(
     model: nn.Module | Callable[[], nn.Module], shapes: Sequence[Shape], known: Shape | None = None
 ) -> InputShapes:
-    """Tell whether shapes are of one sample or of a batch.
+    """Return whether shapes are of one sample or of a batch.
 
     A sample has as many axes as the network's usual input, or as its first convolution or pooling takes. Where the
     shapes have another number, the network decides: they are a batch where it takes them as a batch alone.

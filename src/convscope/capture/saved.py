@@ -56,7 +56,7 @@ class Kept:
 
 @contextmanager
 def autograd(pack: Callable[[torch.Tensor], None], *, gradients: bool) -> Iterator[None]:
-    """Run without gradients, or with them while `pack` hears of every tensor that is kept."""
+    """Run without gradients, or with them while `pack` is called with every saved tensor."""
     if not gradients:
         with torch.no_grad():
             yield

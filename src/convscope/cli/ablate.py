@@ -20,7 +20,7 @@ from convscope.report.printable import printable
 from convscope.report.units import seconds
 
 if TYPE_CHECKING:
-    from convscope.experiments.ablation.progress import AblationListener
+    from convscope.experiments.ablation.series import AblationListener
 
 EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than this
 
@@ -89,7 +89,7 @@ def command(
                     "--resume FOLDER takes data and settings from the folder: give --without, --seeds, --jobs only"
                 )
             found = ablate_on(
-                resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, watcher=watcher
+                resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, listener=watcher
             )
         else:
             recipe = recipe_for(recipe_file, settings, data)
@@ -104,7 +104,7 @@ def command(
                 name=name,
                 runs_directory=runs_directory,
                 cache_directory=cache,
-                watcher=watcher,
+                listener=watcher,
             )
     lines = [str(found), f"report {found.report}"] if found.trials else []
     log_lines(found.run, "\n".join(lines).splitlines())
@@ -126,7 +126,7 @@ def _jobs(text: str) -> Any:
 
 @contextmanager
 def _watching(*, quiet: bool) -> Iterator[AblationListener]:
-    from convscope.experiments.ablation.progress import SilentAblation
+    from convscope.experiments.ablation.series import SilentAblation
 
     if quiet:
         yield SilentAblation()
@@ -141,12 +141,12 @@ def _watching(*, quiet: bool) -> Iterator[AblationListener]:
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield _Terminal(bars)
+            yield _AblationBars(bars)
     else:
-        yield _Lines()
+        yield _AblationLines()
 
 
-class _Lines:
+class _AblationLines:
     """Plain lines: each message, and the progress at intervals."""
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ class _Lines:
             self.notify(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
 
 
-class _Terminal:
+class _AblationBars:
     """The same above a progress bar."""
 
     def __init__(self, bars: Any) -> None:

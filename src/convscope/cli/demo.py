@@ -33,7 +33,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.training.session import train_new
+    from convscope.training.train_run import train_new
 
     with training_progress() as listener:
         outcome = train_new(

@@ -76,7 +76,7 @@ def command(
     recipe = recipe_for(recipe_file, settings, data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
-    from convscope.training.session import train_new
+    from convscope.training.train_run import train_new
 
     with training_progress(quiet=as_json or not first) as listener:
         outcome = train_new(
@@ -93,7 +93,7 @@ def _go_on(
     run: str, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
 ) -> int:
     """Resume a run or an ensemble, whose lock is held."""
-    from convscope.training.session import train_on
+    from convscope.training.train_run import train_on
 
     if ensemble is not None or is_ensemble(run):
         return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)

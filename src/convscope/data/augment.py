@@ -24,7 +24,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 
-# The random stream of the images' first coins beside a run's other draws.
+# The random stream of the alternating flip's first draws, beside a run's other draws.
 FLIP_STREAM = 2**23 - 3
 
 
@@ -32,16 +32,17 @@ FLIP_STREAM = 2**23 - 3
 class Augmentation:
     """What is done to training images; the default does nothing.
 
-    `flip`: half of the images are mirrored left to right, by a coin for each (`flip_mode` "random") or each in every
-    other epoch ("alternating", see `AlternatingFlip`). `random_crop_padding`: pad by so many pixels on each side
+    `flip`: half of the images are mirrored left to right, by a draw for each (`flip_mode` "random") or each in every
+    other epoch ("alternating", see `AlternatingFlip`). `random_crop_padding`: pad by this number of pixels on each side
     (`padding_mode` "reflect" or "zero") and cut a window of the old size out at a random place (He et al. 2016, 4.2).
     `random_resized_crop`: cut a window of random area (`crop_area`, as fractions) and shape (3/4 to 4/3) and
-    scale it back (Szegedy et al. 2015). `cutout`: a square of so many pixels, at a random centre, set to 0, the mean of
-    normalised images (DeVries and Taylor 2017). `trivial_augment`: one operation for each image at a random strength
-    (Müller and Hutter 2021). `pca_lighting`: standard deviation of a shift along the principal components of the
-    training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes labels as well.
+    scale it back (Szegedy et al. 2015). `cutout`: set a square of this side in pixels, at a random centre, to 0, the
+    mean of normalised images (DeVries and Taylor 2017). `trivial_augment`: one operation for each image at a
+    random strength (Müller and Hutter 2021). `pca_lighting`: standard deviation of a shift along the principal
+    components of the training images' colours (Krizhevsky et al. 2012, 4.1). `mixing` is for `mix`, which changes
+    labels as well.
 
-    The last two are what is measured on the training images: `fitted` puts them in.
+    The last two are measured on the training images, by `fitted`.
     """
 
     flip: bool = False
@@ -72,32 +73,32 @@ class Augmentation:
 
 
 def fitted(augmentation: Augmentation, train: ImageSet, normalization: Normalization) -> Augmentation:
-    """The augmentation with what it needs to know of the training images; nothing is looked at that it does not."""
+    """Return the augmentation with what it needs to measure on the training images, and nothing else measured."""
     axes = measure_color_axes(train) if augmentation.pca_lighting else None
     return replace(augmentation, normalization=normalization, color_axes=axes)
 
 
 def generator_for(seed: int, epoch: int, step: int, *, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for one batch, decided by (seed, epoch, step) alone: an interrupted run draws the same again."""
+    """Return a generator for one batch, decided by (seed, epoch, step) alone: a resumed run draws the same again."""
     # torch's CPU generator looks at the low 32 bits of a seed only, so the three numbers are hashed into them.
     (mixed,) = np.random.SeedSequence([seed, epoch, step]).generate_state(1)
     return torch.Generator(device=device).manual_seed(int(mixed))
 
 
 class AlternatingFlip:
-    """Which images are mirrored in which epoch: by a coin of the image's own in the first, then in turn.
+    """The images that are mirrored in an epoch: in the first by a draw for each image, then each in every other one.
 
-    So any two epochs in a row show an image both ways, where new coins would show half of the images the same way
+    So any two epochs in a row show an image both ways, where new draws would show half of the images the same way
     twice (Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, arXiv:2404.00498, section 3.6). Decided by
     the seed, the image's row and the epoch.
     """
 
     def __init__(self, images: int, *, seed: int, device: torch.device | str = "cpu") -> None:
-        coins = np.random.default_rng([seed, FLIP_STREAM]).random(images) < 0.5
-        self._first = torch.from_numpy(coins).to(device)
+        draws = np.random.default_rng([seed, FLIP_STREAM]).random(images) < 0.5
+        self._first = torch.from_numpy(draws).to(device)
 
     def mirrored(self, rows: Tensor, epoch: int) -> Tensor:
-        """For the images of these rows (N,), counted from 0, whether they are mirrored in an epoch: bool (N,)."""
+        """Return bool (N,): whether the images of these rows (N,), from 0, are mirrored in an epoch, from 0."""
         found = self._first[to_device(rows, self._first.device)]
         return ~found if epoch % 2 else found
 
@@ -110,10 +111,10 @@ def augment(
     part: BatchPart = WHOLE_BATCH,
     mirrored: Tensor | None = None,
 ) -> Tensor:
-    """The batch (N, C, H, W), float, augmented image by image; the same shape, a new tensor unless nothing is on.
+    """Augment a float batch (N, C, H, W) image by image; return a new tensor of the same shape unless nothing is on.
 
-    `part` says which rows of a larger batch these are: the draws are made for all of it, and each image gets its own,
-    so that N processes augment as one does. `mirrored` (N,) says whose turn it is, where they are mirrored in turn.
+    `part` is the place of these rows in a larger batch: the draws are made for all of it, and each image gets its own,
+    so that N processes augment as one does. `mirrored` (N,) are the images to mirror with the alternating flip.
     """
     draws = BatchRng(len(batch), part, generator)
     if augmentation.random_resized_crop:
@@ -123,7 +124,7 @@ def augment(
     if augmentation.flip and augmentation.flip_mode == "random":
         batch = _flip(batch, draws)
     elif augmentation.flip:
-        assert mirrored is not None, "images that are mirrored in turn need to know whose turn it is"
+        assert mirrored is not None, "the alternating flip needs `mirrored`"
         batch = _flip_these(batch, mirrored)
     if augmentation.trivial_augment or augmentation.pca_lighting:
         batch = _recolored(batch, augmentation, draws)
@@ -133,7 +134,7 @@ def augment(
 
 
 def _recolored(batch: Tensor, augmentation: Augmentation, draws: BatchRng) -> Tensor:
-    """What looks at levels, and so needs to know how they were normalised."""
+    """Apply the augmentations of levels, which need to know how they were normalised."""
     normalization, axes = augmentation.normalization, augmentation.color_axes
     if normalization is None or (augmentation.pca_lighting and axes is None):
         raise DataError("trivial_augment and pca_lighting need to know the training images: see `fitted`")
@@ -150,5 +151,5 @@ def _flip(batch: Tensor, draws: BatchRng) -> Tensor:
 
 
 def _flip_these(batch: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror the images (N, C, H, W) of which `mirrored` (N,) says so."""
+    """Mirror the images (N, C, H, W) where `mirrored` (N,) is True."""
     return torch.where(mirrored[:, None, None, None], batch.flip(3), batch)

@@ -20,7 +20,7 @@ STATISTICS_SAMPLE = 10_000
 
 
 def measure_normalization(images: ImageSet) -> Normalization:
-    """Mean and standard deviation of each channel over (at most 10,000 evenly spaced) images.
+    """Return the mean and standard deviation of each channel over (at most 10,000 evenly spaced) images.
 
     A channel that never changes gets a standard deviation of 1, so that normalising it gives 0 and not NaN.
     """
@@ -48,7 +48,7 @@ def measure_normalization(images: ImageSet) -> Normalization:
 class Batches:
     """Iterates over (images, labels, indices): float32 (n, C, H, W), int64 (n,), int64 (n,).
 
-    Where the image set has targets, they stand in the labels' place: float32 (n, classes) of 0 and 1.
+    Where the image set has targets, they take the place of labels: float32 (n, classes) of 0 and 1.
 
     Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
     `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
@@ -77,11 +77,11 @@ class Batches:
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
     def size_of(self, batch: int) -> int:
-        """How many images a batch has, whatever one process's share of them is."""
+        """Return the number of images in a batch, whatever one process's share of them is."""
         return min(self.batch_size, len(self.image_set) - batch * self.batch_size)
 
     def order(self) -> npt.NDArray[np.int64]:
-        """The rows of this epoch, in order."""
+        """Return the rows of this epoch, in order."""
         if not self.shuffle:
             return np.arange(len(self.image_set))
         if isinstance(images := self.image_set.images, Streamed):
@@ -92,12 +92,12 @@ class Batches:
         targets = self.image_set.targets
         for pixels, rows in self._read():
             images = to_floats(pixels, self.normalization, device=self.device)
-            said = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
-            labels = to_device(torch.from_numpy(said), self.device)
+            answers = self.image_set.labels[rows] if targets is None else targets[rows].astype(np.float32)
+            labels = to_device(torch.from_numpy(answers), self.device)
             yield images, labels, torch.from_numpy(rows)
 
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
-        """Each batch's pixels (n, H, W, C) and rows; of a stream, ahead of being asked for."""
+        """Yield each batch's pixels (n, H, W, C) and rows; a stream is read ahead."""
         order, images = self.order(), self.image_set.images
         parts = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)][: len(self)]
         if self.share is not None:
@@ -112,8 +112,8 @@ class Batches:
 def to_floats(
     images: npt.NDArray[np.uint8], normalization: Normalization | None, *, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """uint8 (N, H, W, C) becomes float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
-    # Bytes travel to the device, floats are made there.
+    """Return uint8 (N, H, W, C) as float32 (N, C, H, W), 0..1 or normalised, channels-last in memory."""
+    # Bytes are copied to the device, a quarter of the floats, which are made there.
     owned = np.require(images, requirements=["C", "W"])
     pixels = to_device(torch.from_numpy(owned), device).permute(0, 3, 1, 2)
     floats = pixels.to(torch.float32)

@@ -22,7 +22,7 @@ WHOLE = "all"
 MISSING_SHARE = 0.01
 
 
-class Found(NamedTuple):
+class ListedFile(NamedTuple):
     """One image file: its path, size in bytes and modification time in nanoseconds."""
 
     path: str
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     time: int
 
 
-class Image(NamedTuple):
+class DecodedImage(NamedTuple):
     """One decoded row: its pixels, uint8 (H, W, C), a remark or None, and the digest of what it was decoded from."""
 
     pixels: Pixels
@@ -46,7 +46,7 @@ class Reader(Protocol):
         """Whether a few rows can be read without reading all of them."""
         ...
 
-    def __call__(self, row: int, decoding: Decoding) -> Image:
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
         """Decode one row; raises UnreadableError."""
         ...
 
@@ -111,7 +111,7 @@ def content_digest(content: bytes | memoryview) -> int:
     return zlib.crc32(content)
 
 
-def identity_of(source: str, files: Iterable[Found]) -> str:
+def identity_of(source: str, files: Iterable[ListedFile]) -> str:
     """Return a digest of the source's path and its files' names, sizes and times: it changes when any of these does."""
     digest = hashlib.sha256(os.fsencode(os.path.realpath(source)) + b"\0")
     start = len(source)

@@ -10,7 +10,7 @@ from convscope.data.listing import Listing
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
-from convscope.data.records import Dataset, Decoding, Progress, no_progress
+from convscope.data.records import Dataset, Decoding
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards
 from convscope.data.sources.cifar import find_cifar, list_cifar
@@ -22,6 +22,7 @@ from convscope.data.sources.recognize import has_class_folders
 from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError, did_you_mean
+from convscope.report.progress import Progress, no_progress
 
 BUILT_IN = ("digits",)
 # Names that people type for data that has to be on the disk: what to give instead.

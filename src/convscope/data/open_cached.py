@@ -10,8 +10,9 @@ from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
 from convscope.data.listing import Listing
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
-from convscope.data.records import Dataset, Decoding, Problem, Progress
+from convscope.data.records import Dataset, Decoding, Problem
 from convscope.errors import DataError
+from convscope.report.progress import Progress
 
 
 def open_cached(

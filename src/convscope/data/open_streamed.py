@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.listing import Image, Listing, Reader
+from convscope.data.listing import DecodedImage, Listing, Reader
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
 from convscope.data.pixels.cache import DecodeOutcome
-from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Problem, Progress
+from convscope.data.records import Dataset, Decoding, ImageSet, Labels, Leak, Problem
 from convscope.data.streamed import Streamed
+from convscope.report.progress import Progress
 from convscope.report.units import plural
 
 HELD = ("val", "test")
@@ -31,7 +32,7 @@ class _Some:
     def reads_single_rows(self) -> bool:
         return self.whole.reads_single_rows
 
-    def __call__(self, row: int, decoding: Decoding) -> Image:
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
         return self.whole(int(self.rows[row]), decoding)
 
     def digest(self, row: int) -> int:

@@ -5,7 +5,7 @@ Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
 
@@ -21,17 +21,11 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 # uint8 (N, classes): 1 where an image shows a class. Only multi-label data has them.
 Targets: TypeAlias = npt.NDArray[np.uint8]
 ResizeMode: TypeAlias = Literal["crop", "letterbox", "squash"]
-# progress(done, total, what): called now and then while long work runs.
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 WHITE = (255, 255, 255)
 LARGEST_SIDE = 8192
 # Stands for the label of an image that has a row of targets instead: as an index it fits no class.
 SEVERAL = -1
-
-
-def no_progress(done: int, total: int, what: str) -> None:
-    """Ignore progress."""
 
 
 @dataclass(frozen=True, kw_only=True)

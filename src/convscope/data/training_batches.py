@@ -50,7 +50,7 @@ class TrainingBatches:
         epochs: of the whole training: progressive resizing is over after a share of its steps.
         least: a last batch of fewer images than this is left out (batch normalization has no variance of one value to
             divide by); the order differs in each epoch, so no image is left out of all.
-        share: the rows of a batch of so many images that this process trains on; None for all.
+        share: `share(images)` are the rows that this process trains on, of a batch of `images`; None for all.
         progressive_resize_start, progressive_resize_share: sides begin at `start` of the full size and grow until
             `share` of all steps are done.
 
@@ -102,7 +102,7 @@ class TrainingBatches:
         return AlternatingFlip(len(self.image_set), seed=self.seed, device=self.device)
 
     def _plain(self, epoch: int) -> Batches:
-        """Return the epoch's batches as decoded: in order, on the device, normalised, nothing drawn for an image."""
+        """Return the epoch's batches as decoded: in order, on the device, normalised, without augmentation."""
         count = len(self.image_set)
         left_over = count % max(1, self.batch_size)
         return Batches(

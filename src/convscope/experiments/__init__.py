@@ -1,1 +1,1 @@
-"""Floor 4: many trainings that answer one question: what a part is worth, what several networks know together."""
+"""Experiments of several trainings: ablation, ensemble, learning-rate range test; and the machine check."""

@@ -9,18 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from convscope.data.open import SOURCES, probe
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
-from convscope.hardware.device import require_threads
 from convscope.nets.layer_groups import train_mode
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
@@ -28,24 +26,22 @@ from convscope.report.charts import Curve, line_chart
 from convscope.runs.events import Listener, Silent
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import least_batch
-from convscope.training.job import loop_settings
-from convscope.training.loop.state import Settings, batches_of, new_state
+from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
 from convscope.training.loop.step import descend, differentiate
-from convscope.training.opening import data_lines, open_images, own_torch, spec_of
 from convscope.training.optim.optimizers import set_rate
-from convscope.training.resolve.resolve import resolve
-from convscope.training.start import read_start, starting_network
+from convscope.training.resolve.memory import halved, with_backoff
+from convscope.training.session import Session, own_torch, prepare
 
 if TYPE_CHECKING:
     from convscope.report.svg import Drawing
 
 STEPS = 100
 FEWEST_STEPS = 20
-# The sweep goes from so many times less than the rate that would be taken by itself to so many times more.
+# The sweep goes from the default rate divided by this to the default rate times this.
 REACH = 1000.0
-# Each smoothed loss is so much the one before (Smith's curves are averages; this is the usual amount).
+# The share of the smoothed loss before in each smoothed loss (Smith's curves are averages; this is the usual amount).
 SMOOTHING = 0.9
-# The loss explodes when it is so many times its lowest.
+# The loss has exploded when it is this many times its lowest.
 EXPLODED = 4.0
 # A loss that fell by less than this part of its start did not fall.
 LEAST_FALL = 0.05
@@ -98,7 +94,7 @@ class RateTest:
         return float(f"{SAFE * self.lowest:.2g}") if self.fell else None
 
     def drawing(self) -> Drawing:
-        """The losses over the rates."""
+        """Draw the loss over the learning rate."""
         powers = [math.log10(rate) for rate in self.rates]
         curves = [Curve("smoothed", powers, self.smoothed), Curve("each step", powers, self.losses)]
         return line_chart(
@@ -111,7 +107,7 @@ class RateTest:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The test as JSON can hold it; a loss that is not a number is None."""
+        """Return the test as JSON-able values; a loss that is not a number is None."""
         return {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -130,40 +126,45 @@ class RateTest:
 def find_learning_rate(
     recipe: Recipe, *, steps: int = STEPS, listener: Listener | None = None, cache_directory: Path | None = None
 ) -> RateTest:
-    """Train the recipe's network for some steps at growing rates, and throw it away; no run is written.
+    """Train the recipe's network for some steps at growing rates, and discard it; no run is written.
 
-    Augmentation, loss, optimizer and batch size are the recipe's. The test ends early where the loss explodes.
+    Augmentation, loss, optimizer and batch size are those of a training, on the same memory. The test ends early where
+    the loss explodes.
 
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or fewer than 20 steps.
     """
     if steps < FEWEST_STEPS:
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
-    if not recipe.data:
-        raise RunError(f"there is nothing to train on: name {SOURCES}")
-    require_threads(recipe.threads)
     listener = listener or Silent()
-    found = probe(recipe.data, layout=recipe.layout)
-    resolved = resolve(recipe.changed({"learning_rate": AUTO}), found, cache_directory)
-    for notice in resolved.notices:
+    session = prepare(
+        recipe.changed({"learning_rate": AUTO}), listener=listener, cache_directory=cache_directory, autotune=False
+    )
+    for notice in session.notices:
         listener.notify(notice.text)
-    start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
-    dataset, train = open_images(found, resolved, listener, cache_directory)
-    for line in data_lines(dataset):
-        listener.notify(line)
-    spec = spec_of(resolved, dataset, train)
+
+    def halve(session: Session, refused: str) -> Session:
+        resolved, notice = halved(session.resolved)
+        listener.notify(notice.text)
+        return replace(session, resolved=resolved)
+
+    return with_backoff(session, lambda session: _measure(session, steps, listener), halve)
+
+
+def _measure(session: Session, steps: int, listener: Listener) -> RateTest:
+    """Sweep over the rates with a fresh network."""
+    resolved = session.resolved
     with own_torch(resolved):
-        torch.default_generator.manual_seed(resolved.recipe.seed)
-        network, _ = starting_network(spec, resolved.recipe, start, train)
-        settings = loop_settings(resolved, spec, train)
-        rates, losses, smoothed, exploded = _sweep(settings, network, train, steps, listener)
+        network, _ = session.network()
+        settings = loop_settings(resolved, session.spec, session.train)
+        rates, losses, smoothed, exploded = _sweep(settings, network, session.train, steps, listener)
     if not rates:
-        raise RunError(f"{spec.name} has no finite loss before its first step: no rate would help")
+        raise RunError(f"{session.spec.name} has no finite loss before its first step: no rate would help")
     return RateTest(
-        model=spec.name,
-        optimizer=settings.resolved.optimizer,
-        batch_size=settings.resolved.batch_size,
-        taken=settings.resolved.learning_rate,
+        model=session.spec.name,
+        optimizer=resolved.optimizer,
+        batch_size=resolved.batch_size,
+        taken=resolved.learning_rate,
         rates=tuple(rates),
         losses=tuple(losses),
         smoothed=tuple(smoothed),

@@ -43,7 +43,7 @@ def resize_taps(
         output_size: positions of the resized axis.
         mode: "nearest" (PyTorch's legacy rule), "nearest-exact", "linear" (bilinear, trilinear) or "cubic" (bicubic).
         align_corners: the corners' centres coincide, instead of the corners.
-        scale: the scale factor, where PyTorch was told to use it rather than the sizes.
+        scale: the scale factor, if PyTorch uses it instead of the sizes.
 
     Doubling two positions linearly mixes neighbours, except at the ends:
 
@@ -75,7 +75,7 @@ def resize_taps(
 def _mixed(source: float, first: int, last: int) -> list[int]:
     """Return the positions that a source coordinate gives a weight to: itself if it is a position, else its neighbours.
 
-    Neighbours beyond the ends stand for the end itself, which is then always among the taps: dropping them as padding
+    Neighbours beyond the ends mean the end itself, which is then always among the taps: dropping them as padding
     reads the same positions.
     """
     base = floor(source + 1e-9)

@@ -29,15 +29,15 @@ from convscope.geometry.relation import (
     Expand,
     Mix,
     Permute,
+    ReachStatus,
     RelationStep,
     Reshape,
-    Status,
     Taps,
     shape_after,
+    spread_reshape,
 )
 from convscope.geometry.taps import TapTable
 from convscope.graph.records import Graph
-from convscope.graph.uniform import spread_reshape
 
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]
@@ -50,11 +50,11 @@ class ReachWalk:
         self.graph = graph
         self.measure = measure
         self._arrays: dict[int, Field] = {}
-        self._status: dict[int, Status] = {}
+        self._status: dict[int, ReachStatus] = {}
 
-    def status(self, value: int) -> Status:
+    def status(self, value: int) -> ReachStatus:
         """Return the worst status met on the way to this value."""
-        return self._status.get(value, Status.EXACT)
+        return self._status.get(value, ReachStatus.EXACT)
 
     def of(self, value: int) -> npt.NDArray[np.float64]:
         """Return the array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
@@ -63,11 +63,11 @@ class ReachWalk:
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
-        """Which spatial positions of a value take part, over all its samples and channels: (H, W) of (N, C, H, W)."""
+        """Return the spatial positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).any(axis=(0, 1))) if self.graph.shape(value)[2:] else self.of(value) > 0
 
     def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
-        """Which positions along one axis of a value take part, wherever they are on the others."""
+        """Return the positions along one axis of a value that take part, at any position of the others."""
         array = self._arrays.get(value)
         size = self.graph.shape(value)[axis]
         if array is None:
@@ -79,7 +79,7 @@ class ReachWalk:
         """Return the measure summed over samples and channels: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).sum(axis=(0, 1)))
 
-    def _add(self, value: int, array: Field, status: Status) -> None:
+    def _add(self, value: int, array: Field, status: ReachStatus) -> None:
         known = self._arrays.get(value)
         if known is not None:
             array = np.maximum(known, array) if self.measure == "reads" else known + array
@@ -92,7 +92,7 @@ Position = tuple[int | None, ...]
 
 
 def walk_back(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
-    """From one cell of a value (or from all of them) back to everything that it depends on.
+    """Walk back from one cell of a value (or from all of them) to everything that it depends on.
 
     Args:
         graph: a captured network.
@@ -108,7 +108,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
         GeometryError: the position is outside the value.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
     producer = graph.values[value].producer
     if producer is None:
         return walk
@@ -119,7 +119,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
         if node.paths is None:
             for source in node.inputs:
                 if graph.values[source].kind in ("activation", "input"):
-                    walk._add(source, np.ones((1,) * len(graph.shape(source))), Status.UNKNOWN)
+                    walk._add(source, np.ones((1,) * len(graph.shape(source))), ReachStatus.UNKNOWN)
             continue
         for path in node.paths:
             if path.output in walk._arrays:
@@ -129,19 +129,19 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
 
 
 def walk_on(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
-    """From one cell of a value on to everything that depends on it: the projective field.
+    """Walk forward from one cell of a value to everything that depends on it: the projective field.
 
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), Status.EXACT)
+    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
     for node in graph.nodes:
         touched = [source for source in node.inputs if source in walk._arrays]
         if not touched:
             continue
         if node.paths is None:
             for output in node.outputs:
-                walk._add(output, np.ones((1,) * len(graph.shape(output))), Status.UNKNOWN)
+                walk._add(output, np.ones((1,) * len(graph.shape(output))), ReachStatus.UNKNOWN)
             continue
         for path in node.paths:
             if path.source in walk._arrays and path.output != value:
@@ -193,7 +193,7 @@ def _mixes_last(steps: tuple[RelationStep, ...]) -> tuple[RelationStep, ...]:
 
 
 def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
-    """(..., output positions) to (..., input positions): every output position adds to those that it reads."""
+    """Map (..., output positions) to (..., input positions): every output position adds to those that it reads."""
     if measure == "share":
         array = array / np.maximum(table.taps_per_row, 1.0)
     read = np.zeros((*array.shape[:-1], table.input_size + 1))
@@ -241,7 +241,7 @@ def _forward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape,
 
 
 def _pick(array: Field, table: TapTable) -> Field:
-    """(..., input positions) to (..., output positions): every output position adds up those that it reads."""
+    """Map (..., input positions) to (..., output positions): every output position adds up those that it reads."""
     padded = np.concatenate([array, np.zeros((*array.shape[:-1], 1))], axis=-1)
     picked = np.zeros((*array.shape[:-1], table.output_size))
     for column, _ in table.columns:

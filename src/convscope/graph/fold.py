@@ -25,13 +25,13 @@ class FoldedLine:
     Args:
         role: "layer", "heading" (a container whose layers follow), "folded" (`count` blocks like `like`), or
             "collapsed" (a container whose layers are not shown).
-        depth: how deep it stands, from 0.
+        depth: the level of nesting, from 0.
         name: path of the module, or of the first of the folded ones.
         until: path of the last of the folded ones.
         like: path of the block that they are like.
-        count: how many modules the line stands for.
+        count: the number of modules that the line represents.
         kind: the modules' class; "" for functional operations.
-        layers: the layers that it stands for; a heading's stand on the lines that follow it as well.
+        layers: the layers that it represents; a heading's are on the lines after it as well.
     """
 
     role: Literal["layer", "heading", "folded", "collapsed"]
@@ -62,12 +62,12 @@ class FoldedLine:
 
 
 @dataclass(slots=True, eq=False)
-class _Item:
+class _TreeItem:
     path: str
     kind: str
     local: str
     layer: Layer | None = None
-    children: list[_Item] = field(default_factory=list)
+    children: list[_TreeItem] = field(default_factory=list)
     alike: object = None
 
     def layers(self) -> Iterator[Layer]:
@@ -86,14 +86,14 @@ def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> 
         depth: levels of modules to show, at least 1; None shows all, with repeated blocks folded.
     """
     kinds = {module.path: module.kind for module in graph.modules}
-    root = _Item("", kinds.get("", ""), "")
+    root = _TreeItem("", kinds.get("", ""), "")
     signatures: dict[object, int] = {}
     _grow(root, layers, kinds)
     _sign(root, signatures)
     return tuple(_lines(root.children, 0, depth))
 
 
-def _grow(root: _Item, layers: Iterable[Layer], kinds: Mapping[str, str]) -> None:
+def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) -> None:
     """Build the tree in the order in which layers ran; a module that is come back to stands there again."""
     stack = [root]
     for layer in layers:
@@ -106,15 +106,15 @@ def _grow(root: _Item, layers: Iterable[Layer], kinds: Mapping[str, str]) -> Non
         del stack[shared + 1 :]
         for i in range(shared, len(containers)):
             path = ".".join(containers[: i + 1])
-            item = _Item(path, kinds.get(path, ""), containers[i])
+            item = _TreeItem(path, kinds.get(path, ""), containers[i])
             stack[-1].children.append(item)
             stack.append(item)
         local = parts[-1] if layer.kind else layer.op
-        stack[-1].children.append(_Item(layer.name, layer.kind, local, layer))
+        stack[-1].children.append(_TreeItem(layer.name, layer.kind, local, layer))
 
 
-def _sign(item: _Item, signatures: dict[object, int]) -> int:
-    """Return the number an item by what it is, so that equal numbers mean alike; the item's own name does not count."""
+def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
+    """Return a number for an item that equal items share; the item's own name does not count."""
     layer = item.layer
     key: object
     if layer is not None:
@@ -125,7 +125,7 @@ def _sign(item: _Item, signatures: dict[object, int]) -> int:
     return signatures[key]
 
 
-def _lines(items: Sequence[_Item], depth: int, limit: int | None) -> Iterator[FoldedLine]:
+def _lines(items: Sequence[_TreeItem], depth: int, limit: int | None) -> Iterator[FoldedLine]:
     start = 0
     while start < len(items):
         item = items[start]
@@ -141,7 +141,7 @@ def _lines(items: Sequence[_Item], depth: int, limit: int | None) -> Iterator[Fo
         start = stop
 
 
-def _written(item: _Item, depth: int, limit: int | None) -> Iterator[FoldedLine]:
+def _written(item: _TreeItem, depth: int, limit: int | None) -> Iterator[FoldedLine]:
     if item.layer is not None:
         yield _line("layer", depth, [item])
     elif limit is not None and depth + 1 >= limit:
@@ -152,7 +152,7 @@ def _written(item: _Item, depth: int, limit: int | None) -> Iterator[FoldedLine]
 
 
 def _line(
-    role: Literal["layer", "heading", "folded", "collapsed"], depth: int, items: Sequence[_Item], *, like: str = ""
+    role: Literal["layer", "heading", "folded", "collapsed"], depth: int, items: Sequence[_TreeItem], *, like: str = ""
 ) -> FoldedLine:
     layers = tuple(layer for item in items for layer in item.layers())
     return FoldedLine(role, depth, items[0].path, items[-1].path, like, len(items), items[0].kind, layers)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.errors import CaptureError, did_you_mean
-from convscope.graph.records import Graph, Node
+from convscope.graph.records import Graph, Node, reached_values
 from convscope.graph.vocabulary import COMPOSITES, COPIES, MOVES, RENAMED
 
 LISTED = 8
@@ -120,7 +120,7 @@ class LayerNames:
     def find_layer(self, name: str) -> LayerNodes:
         """Return the layer of a name, or that an operation of the name is part of.
 
-        A module that holds several layers stands for the last of them, and "conv#1" for "conv".
+        A module with several layers means the last of them, and "conv#1" means "conv".
 
         Raises:
             CaptureError: there is no such layer; the message has the nearest names.
@@ -164,16 +164,6 @@ class LayerNames:
 def find(graph: Graph, name: str) -> int:
     """Return the output of the layer or operation of a name; see `LayerNames.find`."""
     return LayerNames(graph).find(name)
-
-
-def reached_values(graph: Graph) -> list[bool]:
-    """Return, for every value of a graph, whether it depends on an input."""
-    reached = [value.kind == "input" for value in graph.values]
-    for node in graph.nodes:
-        if any(reached[value] for value in node.inputs):
-            for output in node.outputs:
-                reached[output] = True
-    return reached
 
 
 def _groups(graph: Graph, kinds: Mapping[str, str]) -> Iterable[tuple[tuple[Node, ...], Node, bool]]:

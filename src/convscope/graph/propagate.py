@@ -6,7 +6,7 @@ agree. Two forms run side by side: the *clipped* field, the pixels of this image
 image had no borders: that is the one the literature quotes (427 for ResNet-50 on 224 pixels).
 
 Composition of relations distributes over the union of branches, so one topological pass is exact in its ends and
-linear in the edges: paths are never enumerated. Holes inside an interval are told by `graph.field`.
+linear in the edges: paths are never enumerated. Holes inside an interval are computed by `graph.field`.
 
 Source: Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks" (Distill, 2019) for
 chains; Luo et al. (2016) for the effective field.
@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from convscope.geometry.relation import Concat, Status
-from convscope.graph.intervals import AxisReach, Part, itself, nothing, union, walk
+from convscope.geometry.relation import Concat, ReachStatus
+from convscope.graph.intervals import AxisReach, ReachPart, itself, nothing, union, walk
 from convscope.graph.records import Graph, Node
 
 # (source value, axis of that value)
@@ -45,7 +45,7 @@ class Reaches:
         if node.paths is None:
             self._spread_unknown(node)
             return
-        arriving: dict[int, dict[Source, list[Part]]] = {}
+        arriving: dict[int, dict[Source, list[ReachPart]]] = {}
         for path in node.paths:
             fields = self._fields[path.source]
             if not fields:
@@ -68,7 +68,7 @@ class Reaches:
     def _spread_unknown(self, node: Node) -> None:
         touched = {source for value in node.inputs for source in self._fields[value]}
         for output in node.outputs:
-            unknown = nothing(len(self.graph.shape(output)), Status.UNKNOWN)
+            unknown = nothing(len(self.graph.shape(output)), ReachStatus.UNKNOWN)
             for source in touched:
                 self._fields[output].setdefault(source, unknown)
 

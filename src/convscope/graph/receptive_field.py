@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.intervals import AxisReach
 from convscope.graph.propagate import Reaches, Source
 
@@ -32,7 +32,7 @@ class ReceptiveField:
     stride: Fraction | None
     start: int | None
     sizes: tuple[int, ...]
-    status: Status
+    status: ReachStatus
     endless: bool
 
     @property
@@ -52,14 +52,14 @@ class ChannelBlock:
     size: int
 
 
-UNKNOWN = ReceptiveField(None, None, None, (), Status.UNKNOWN, False)
+UNKNOWN = ReceptiveField(None, None, None, (), ReachStatus.UNKNOWN, False)
 
 
 def summarise(reach: AxisReach | None) -> ReceptiveField | None:
     """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
     if reach is None:
         return None
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return UNKNOWN
     lo, hi = reach.endless or reach.clipped
     spans = hi - lo + 1
@@ -93,7 +93,7 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
 
 
 def _first_position(reach: AxisReach) -> int | None:
-    """Where the first position that reads anything starts."""
+    """Return the start of the first position that reads anything."""
     lo, hi = reach.endless or reach.clipped
     for axis in sorted(reach.along):
         other = tuple(a for a in range(lo.ndim) if a != axis)
@@ -112,7 +112,7 @@ def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = Fal
         position: index into the value, one number per axis, batch and channel included.
         endless: as if the source had no ends, where that has a meaning.
     """
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return None
     lo, hi = reach.endless if endless and reach.endless is not None else reach.clipped
     at = tuple(0 if size == 1 else p for p, size in zip(position, lo.shape, strict=True))
@@ -128,7 +128,7 @@ def channel_blocks(reach: AxisReach, channels: int, *, axis: int = 1) -> tuple[C
         channels: channels of the value.
         axis: the value's channel axis.
     """
-    if reach.status is Status.UNKNOWN:
+    if reach.status is ReachStatus.UNKNOWN:
         return ()
     lo, hi = reach.endless or reach.clipped
     if lo.shape[axis] == 1:

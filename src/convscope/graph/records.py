@@ -2,7 +2,7 @@
 
 Every lens (table, receptive fields, memory, warnings, the explained cell, the NumPy re-execution) reads these
 records; none computes a size again. Values are tensors, in the order in which they came to be; nodes are operations,
-in the order in which they ran, so a producer always stands before its consumers.
+in the order in which they ran, so a producer is always before its consumers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import RelationStep, Status
+from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
@@ -95,7 +95,7 @@ class Path:
     source: int
     output: int
     steps: tuple[RelationStep, ...] = ()
-    status: Status = Status.EXACT
+    status: ReachStatus = ReachStatus.EXACT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +175,7 @@ class Graph:
         parameters: parameters and buffers, shared ones once.
         inputs: the model's input tensors.
         outputs: the model's output tensors, nested ones flattened.
-        notes: what a reader should know of how it was captured.
+        notes: remarks on how it was captured.
         constants: the numbers of constants that no node makes, by value, where they are known.
         error: why the forward pass stopped early, with shapes; None when it finished.
     """
@@ -228,3 +228,28 @@ class Graph:
     def uncounted(self) -> tuple[Node, ...]:
         """Operations whose MACs are not known; they are listed, never taken as 0."""
         return tuple(node for node in self.nodes if node.macs is None)
+
+
+def reached_values(graph: Graph) -> list[bool]:
+    """Return, for every value of a graph, whether it depends on an input."""
+    reached = [value.kind == "input" for value in graph.values]
+    for node in graph.nodes:
+        if any(reached[value] for value in node.inputs):
+            for output in node.outputs:
+                reached[output] = True
+    return reached
+
+
+def alive_nodes(graph: Graph) -> frozenset[int]:
+    """Return the nodes on a way to an output; all of them where the forward pass stopped before it had any."""
+    if not graph.outputs:
+        return frozenset(range(len(graph.nodes)))
+    wanted = set(graph.outputs)
+    kept = {value.storage for value in graph.values if value.kind in ("buffer", "parameter")}
+    alive: set[int] = set()
+    for node in reversed(graph.nodes):
+        written = any(graph.values[output].storage in kept for output in node.outputs)
+        if written or any(output in wanted for output in node.outputs):
+            alive.add(node.index)
+            wanted.update(node.inputs)
+    return frozenset(alive)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.window import Window
-from convscope.graph.layer_names import LayerNodes, layers_of, reached_values
+from convscope.graph.layer_names import LayerNodes, layers_of
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
-from convscope.graph.records import Graph, Node
+from convscope.graph.records import Graph, Node, reached_values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ def summarise_layers(graph: Graph, fields: Sequence[Mapping[Source, ReceptiveFie
 
 
 class _Ledger:
-    """Which values depend on the input, and which parameters stand behind a value that does not."""
+    """The values that depend on the input, and the parameters behind those that do not."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -103,7 +103,7 @@ class _Ledger:
                 self.behind.update(dict.fromkeys(node.outputs, behind))
 
     def used_by(self, nodes: Iterable[Node]) -> frozenset[int]:
-        """Return the parameters that stand behind the nodes' inputs."""
+        """Return the parameters behind the nodes' inputs."""
         return frozenset[int]().union(*(self.behind.get(v, frozenset()) for node in nodes for v in node.inputs))
 
     def new_bytes(self, nodes: Iterable[Node]) -> int:

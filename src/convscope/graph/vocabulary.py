@@ -1,4 +1,4 @@
-"""Families of operations, by the names that stand in `Node.op`: one home for what several analyses ask."""
+"""Families of operations, by the names in `Node.op`, for several analyses."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ from typing import Any
 from convscope.hardware.machine import huge_pages, this_machine
 from convscope.report.units import byte_size
 
-# Leaves the allocator as it is where it says "plain".
+# The environment variable that leaves the allocator as it is, if "plain".
 SWITCH = "CONVSCOPE_ALLOCATOR"
 TORCH_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-# glibc's own names for what is set here: whoever uses one of them has decided.
+# glibc's own names for what is set here: if the user sets one of them, nothing is changed.
 USERS_OWN = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_")
 
 # From malloc.h.
@@ -35,7 +35,7 @@ LEAST_MEMORY = 4 * GIB
 # From this much on, nothing is ever given back; in between, what is free beyond a quarter of the memory is.
 ROOMY_MEMORY = 16 * GIB
 LARGEST_THRESHOLD = 2**31 - 1
-# Memory is taken in pieces of so much at least, or a 64th of all of it where that is less.
+# Memory is taken in pieces of at least this size, or a 64th of all of it where that is less.
 LARGEST_PAD = 256 * 2**20
 
 
@@ -59,8 +59,8 @@ class Allocation:
 def prepare_memory() -> Allocation:
     """Let glibc keep freed memory, and torch take huge pages, where that can be had and does no harm.
 
-    Called twice it changes nothing more. Once torch has taken memory only the first half takes; `huge_pages_taken`
-    tells what came of it.
+    Called twice it changes nothing more. Once torch has taken memory only the first half has an effect;
+    `huge_pages_taken` returns whether the second has.
     """
     if os.environ.get(SWITCH) == "plain":
         why = f"{SWITCH} is plain"
@@ -89,7 +89,7 @@ def huge_pages_taken(address: int) -> bool | None:
 
 
 def keeping(memory: int) -> tuple[int, int] | None:
-    """(trim threshold, top pad) in bytes for a machine of so much memory; -1 never trims, None changes nothing.
+    """Return (trim threshold, top pad) in bytes for a machine with this memory; -1 never trims, None changes nothing.
 
     >>> keeping(2 * 2**30) is None
     True

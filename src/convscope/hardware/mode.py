@@ -58,7 +58,7 @@ class ComputeMode:
     def forward_of(self, network: nn.Module) -> ForwardPass:
         """Return the network's forward pass in this mode, on a batch of any layout, with the network's own weights.
 
-        The network itself stays as it is, so measuring and saving it know nothing of a compiler.
+        The network itself stays as it is, so evaluation and saving do not involve a compiler.
         """
         device_type = next((weight.device.type for weight in network.parameters()), "cpu")
         run: ForwardPass = network

@@ -16,7 +16,7 @@ NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 class Rank:
     """`rank` of `size` processes in all; `local_rank` of `local_size` on this machine, which is number `machine`.
 
-    `attempt` counts torchrun's restarts. `launched` says that torchrun is the parent.
+    `attempt` counts torchrun's restarts. With `launched`, torchrun is the parent.
 
     >>> Rank.of({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}).rank
     1
@@ -70,9 +70,9 @@ class Rank:
 
 
 def threads_for(place: Rank, torch_threads: int, *, cores: int) -> int:
-    """Threads for each process where nobody says: its share of the machine's cores.
+    """Return the default number of threads of a process: its share of the machine's cores.
 
-    torchrun holds each of several processes to one thread, whatever the cores; another number was somebody's choice.
+    torchrun limits each of several processes to one thread, whatever the cores; another number is the user's.
     """
     if place.local_size == 1 or torch_threads > 1:
         return torch_threads

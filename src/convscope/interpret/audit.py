@@ -1,7 +1,7 @@
 """Which layer loses the digits: every layer's numerical error, against the whole network in NumPy at float64.
 
-Two errors are told apart. A layer's *own* error is what it makes on exact inputs; the error *so far* is what has piled
-up from the input to its output. Both are root-mean-square, relative to the layer's exact output.
+Two errors are distinguished. A layer's *own* error is what it makes on exact inputs; the error *so far* is what has
+piled up from the input to its output. Both are root-mean-square, relative to the layer's exact output.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Audit:
         input_shape: of one sample.
         layers: in the order in which they ran.
         agreement: largest relative difference of any layer between NumPy and torch, both in float64.
-        notes: what a reader should know.
+        notes: remarks for the reader.
     """
 
     name: str

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.checked import Json
 from convscope.geometry.axis_names import axis_letters, axis_names
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.layer_names import find
 from convscope.graph.propagate import Source, propagate
@@ -38,7 +38,7 @@ class CellField:
     Args:
         network: its name.
         layer: the layer that holds the cell.
-        position: the cell in the layer's output, batch included; None along an axis stands for all of it.
+        position: the cell in the layer's output, batch included; None along an axis means all of it.
         shape: the output's shape, batch included.
         source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
         source_shape: its shape, batch included.
@@ -61,7 +61,7 @@ class CellField:
     mask: npt.NDArray[np.bool_]
     share: npt.NDArray[np.float64]
     blocks: tuple[tuple[int, int, int], ...]
-    status: Status
+    status: ReachStatus
 
     @property
     def read(self) -> int:
@@ -141,7 +141,7 @@ class CellField:
         return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
 
     def _facts(self) -> list[str]:
-        if self.status is Status.UNKNOWN:
+        if self.status is ReachStatus.UNKNOWN:
             return ["unknown: an operation on the way is not known, so what it reads can't be said"]
         if self.hull == 0:
             return [f"reads nothing of {self.source}"]
@@ -179,7 +179,7 @@ class CellField:
 
 
 def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
-    """Return a plane summed over the blocks that a character stands for, each twice as high as it is wide."""
+    """Return a plane summed over the blocks of each character, each twice as high as it is wide."""
     step = max(1, -(-plane.shape[1] // widest))
     rows, columns = -(-plane.shape[0] // (2 * step)), -(-plane.shape[1] // step)
     padded = np.zeros((rows * 2 * step, columns * step))
@@ -213,6 +213,12 @@ def receptive_field(
     Raises:
         CaptureError: no such layer, or the network has no image-like input.
         GeometryError: the cell is outside the map.
+
+    >>> import convscope
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
+    >>> convscope.receptive_field(convscope.inspect(network, (3, 32, 32)), "2", (5, 5)).spans
+    ((7, 14), (7, 14))
     """
     graph = inspection.graph
     output = find(graph, layer)
@@ -251,7 +257,7 @@ def receptive_field(
 
 
 def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which positions of a layer's output one position of the input can change: (H, W) of (N, C, H, W).
+    """Return the positions of a layer's output that one position of the input can change: (H, W) of (N, C, H, W).
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.

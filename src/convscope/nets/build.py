@@ -39,7 +39,7 @@ def build(
         name: as `convscope models` lists it.
         num_classes: outputs, at least 1.
         in_channels: input channels, at least 1.
-        image_size: spatial axes in pixels; one number stands for all axes. Networks that have a stem for small
+        image_size: spatial axes in pixels; one number means all axes. Networks that have a stem for small
             images, or fully connected layers, fit themselves to it.
         options: the network's own settings, such as `{"variant": "notes"}` for lenet5.
         check: whether an input's shape is run through it, where nothing says that the size works.

@@ -76,7 +76,7 @@ class _Norm(nn.BatchNorm2d):
         self.register_buffer("weight", ones)
 
 
-class _Convolution(nn.Conv2d):
+class _IdentityConvolution(nn.Conv2d):
     """A 3x3 convolution whose first filters are initialized to the identity."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -92,7 +92,7 @@ class _GlobalMax(nn.Module):
         return x.amax((2, 3))
 
 
-class _Shortcut(nn.Module):
+class _SumWithRest(nn.Module):
     """The sum of the output of `first` and of `rest` applied to it."""
 
     def __init__(self, first: nn.Module, rest: nn.Module) -> None:
@@ -111,7 +111,7 @@ def _stage(in_channels: int, stage: Stage) -> nn.Module:
     """Build a stage: convolution, pooling if the map is halved, normalization, GELU; then its other convolutions."""
     units = []
     for number in range(1, stage.convolutions + 1):
-        layers: dict[str, nn.Module] = {f"conv{number}": _Convolution(in_channels, stage.channels)}
+        layers: dict[str, nn.Module] = {f"conv{number}": _IdentityConvolution(in_channels, stage.channels)}
         if stage.halved and number == 1:
             layers["pool"] = nn.MaxPool2d(2)
         layers[f"norm{number}"] = _Norm(stage.channels)
@@ -121,7 +121,7 @@ def _stage(in_channels: int, stage: Stage) -> nn.Module:
     first, *others = units
     rest = {name: layer for unit in others for name, layer in unit.items()}
     if stage.shortcut:
-        return _Shortcut(in_order(first), in_order(rest))
+        return _SumWithRest(in_order(first), in_order(rest))
     return in_order({**first, **rest})
 
 
@@ -164,7 +164,8 @@ class CifarNet(nn.Sequential):
         return frozenset(
             f"{name}.weight"
             for name, module in modules.items()
-            if isinstance(module, _Convolution) and isinstance(modules[name.replace("conv", "norm")], nn.BatchNorm2d)
+            if isinstance(module, _IdentityConvolution)
+            and isinstance(modules[name.replace("conv", "norm")], nn.BatchNorm2d)
         )
 
 

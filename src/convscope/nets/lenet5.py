@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from convscope.errors import GeometryError
 from convscope.nets.layers import in_order
-from convscope.nets.shapes import trace_shapes
+from convscope.nets.shapes import output_shape
 
 STAGES = {
     "lenet5 lenet5-1998": (
@@ -147,7 +147,7 @@ class LeNet5(nn.Module):
         self.act3 = act()
         self.s4 = subsample(16)
         maps = in_order({"c1": self.c1, "s2": self.s2, "c3": self.c3, "s4": self.s4})
-        rest = trace_shapes(maps, (in_channels, *image_size))[""]
+        rest = output_shape(maps, (in_channels, *image_size))
         # C5 spans all of S4: 5x5 at the paper's input; on other inputs it grows, and its output stays 1x1.
         self.c5 = nn.Conv2d(16, 120, (rest[1], rest[2]))
         self.act5 = act()

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 Module = TypeVar("Module", bound=nn.Module)
 
 # What normalizes over the batch: its output depends on the other images, and it keeps running statistics.
-BatchNorm = _BatchNorm
-NORMALIZATIONS = (BatchNorm, nn.LayerNorm, nn.GroupNorm)
+TorchBatchNorm = _BatchNorm
+NORMALIZATIONS = (TorchBatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def has_batch_norm(network: nn.Module) -> bool:
@@ -23,7 +23,7 @@ def has_batch_norm(network: nn.Module) -> bool:
     >>> has_batch_norm(nn.Sequential(nn.BatchNorm2d(2))), has_batch_norm(nn.Sequential(nn.GroupNorm(1, 2)))
     (True, False)
     """
-    return any(isinstance(module, BatchNorm) for module in network.modules())
+    return any(isinstance(module, TorchBatchNorm) for module in network.modules())
 
 
 def replace_modules(network: nn.Module, kind: type[Module], make: Callable[[Module], nn.Module | None]) -> int:

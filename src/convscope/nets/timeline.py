@@ -19,7 +19,7 @@ HUMAN_TOP5_ERROR = 5.1
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class QuotedError:
     """Another error quoted for the same year.
 
     Args:
@@ -53,7 +53,7 @@ class Entrant:
     layers: int | None
     idea: str
     name: str | None = None
-    others: tuple[Figure, ...] = ()
+    others: tuple[QuotedError, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the record as JSON-able values."""
@@ -86,10 +86,12 @@ ENTRANTS = (
         idea="a deep network wins: ReLU, dropout, two GPUs",
         name="alexnet-2012",
         others=(
-            Figure(18.2, "validation, one network"),
-            Figure(15.4, "validation, seven networks averaged, two of them pretrained on ImageNet's release of 2011"),
-            Figure(15.3, "test, the same seven: the winning entry"),
-            Figure(26.2, "test, the runner-up of the same year, without a network"),
+            QuotedError(18.2, "validation, one network"),
+            QuotedError(
+                15.4, "validation, seven networks averaged, two of them pretrained on ImageNet's release of 2011"
+            ),
+            QuotedError(15.3, "test, the same seven: the winning entry"),
+            QuotedError(26.2, "test, the runner-up of the same year, without a network"),
         ),
     ),
     Entrant(
@@ -100,7 +102,7 @@ ENTRANTS = (
         layers=8,
         idea="ZFNet: AlexNet with smaller first windows and more maps",
         name="zfnet",
-        others=(Figure(14.8, "test, six networks averaged, in ZFNet's paper"),),
+        others=(QuotedError(14.8, "test, six networks averaged, in ZFNet's paper"),),
     ),
     Entrant(
         year=2014,
@@ -110,7 +112,7 @@ ENTRANTS = (
         layers=19,
         idea="nothing but 3x3 windows, and more of them",
         name="vgg19",
-        others=(Figure(8.0, "validation, one network at one scale"),),
+        others=(QuotedError(8.0, "validation, one network at one scale"),),
     ),
     Entrant(
         year=2014,
@@ -129,7 +131,7 @@ ENTRANTS = (
         layers=152,
         idea="a block learns the change, not the value",
         name="resnet152",
-        others=(Figure(4.49, "validation, one network"),),
+        others=(QuotedError(4.49, "validation, one network"),),
     ),
     Entrant(
         year=2017,
@@ -139,7 +141,7 @@ ENTRANTS = (
         layers=154,
         idea="every block weighs its channels",
         name="senet154",
-        others=(Figure(4.47, "validation, one network, one crop"),),
+        others=(QuotedError(4.47, "validation, one network, one crop"),),
     ),
 )
 
@@ -154,7 +156,7 @@ def error_of(top5_error: float) -> tuple[Entrant, str]:
     'test, the same seven: the winning entry'
     """
     for entrant in ENTRANTS:
-        for figure in (Figure(entrant.top5_error, entrant.measured), *entrant.others):
+        for figure in (QuotedError(entrant.top5_error, entrant.measured), *entrant.others):
             if figure.top5_error == top5_error:
                 return entrant, figure.measured
     raise ConvscopeError(

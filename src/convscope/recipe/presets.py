@@ -19,8 +19,8 @@ class TrainingBudget:
     """The batch size and the number of epochs, by the number of training images.
 
     Args:
-        images_in_all: about so many are shown over the whole run: a small set is looked at more often.
-        epochs: but at least and at most so many.
+        images_in_all: images of the whole run, about: a small set is repeated more often.
+        epochs: the least and the most of them.
         batch_sizes: (training images from which it holds, images of a step), the largest first.
     """
 

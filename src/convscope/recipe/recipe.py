@@ -28,6 +28,10 @@ class Recipe:
 
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
+
+    >>> recipe = Recipe(model="lenet5", epochs=3).changed({"batch_size": 64})
+    >>> recipe.epochs, recipe.batch_size, recipe.learning_rate
+    (3, 64, 'auto')
     """
 
     preset: Literal["fast", "classic", "finetune"] = setting(

@@ -43,7 +43,7 @@ def setting(
     Args:
         default: its default.
         help: one line on what it does.
-        group: the heading that it stands under.
+        group: its heading.
         at_least: the smallest value.
         below: a limit that is not reached.
         advanced: the command line lists it with `--help-all` alone; its auto is right for nearly every run.

@@ -20,7 +20,7 @@ from convscope.geometry.cost import require_groups
 from convscope.reference.columns import ColumnPlan, require_spatial, split_groups, workspace
 from convscope.reference.sliding import (
     Paddings,
-    Setting,
+    PerAxis,
     channels_first,
     channels_last,
     channels_of,
@@ -37,9 +37,9 @@ def convolve(
     weight: Array,
     bias: Array | None = None,
     *,
-    stride: Setting = 1,
+    stride: PerAxis = 1,
     padding: Paddings = 0,
-    dilation: Setting = 1,
+    dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Array:
     """Slide each filter over the input and take a dot product at every place: `(N, C_in, *S) -> (N, C_out, *S_out)`.
@@ -86,9 +86,9 @@ def convolve_backward(
     x: Array,
     weight: Array,
     *,
-    stride: Setting = 1,
+    stride: PerAxis = 1,
     padding: Paddings = 0,
-    dilation: Setting = 1,
+    dilation: PerAxis = 1,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of `convolve` for the input, the weight and the bias, in that order.
@@ -121,9 +121,9 @@ def true_convolve(
     weight: Array,
     bias: Array | None = None,
     *,
-    stride: Setting = 1,
+    stride: PerAxis = 1,
     padding: Paddings = 0,
-    dilation: Setting = 1,
+    dilation: PerAxis = 1,
     groups: int = 1,
 ) -> Array:
     """Return the convolution of mathematics and signal processing: the kernel is flipped along every axis, then slid.
@@ -156,7 +156,7 @@ def flipped(weight: Array) -> Array:
     return np.flip(weight, axis=tuple(range(2, weight.ndim)))
 
 
-def _plan(x: Array, weight: Array, *, stride: Setting, padding: Paddings, dilation: Setting, groups: int) -> ColumnPlan:
+def _plan(x: Array, weight: Array, *, stride: PerAxis, padding: Paddings, dilation: PerAxis, groups: int) -> ColumnPlan:
     require_spatial(x, weight)
     if groups < 1 or weight.shape[1] * groups != x.shape[1]:
         taken = weight.shape[1] * groups

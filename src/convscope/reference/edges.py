@@ -81,7 +81,7 @@ def likeness(kernel: Array, other: Array = VERTICAL) -> float:
 def edge_images(count: int, *, size: int = 12, noise: float = 0.05, seed: int = 0) -> tuple[Array, Array]:
     """Noisy images with one step each, down or across, and the maps that a vertical-edge detector ought to give.
 
-    Nothing here knows a kernel: a map is the step's height at the two places where a 3x3 window straddles a vertical
+    No kernel is used: a map is the step's height at the two places where a 3x3 window straddles a vertical
     edge, and 0 everywhere else, horizontal edges included.
 
     Returns:

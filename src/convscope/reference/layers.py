@@ -19,12 +19,12 @@ from convscope.reference.dropout import dropout, dropout_backward, dropout_mask
 from convscope.reference.linear import flatten, flatten_backward, linear, linear_backward
 from convscope.reference.normalization import batch_norm, batch_norm_backward, batch_statistics
 from convscope.reference.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
-from convscope.reference.sliding import Paddings, Setting
+from convscope.reference.sliding import Paddings, PerAxis
 
 Dtype = type[np.float32] | type[np.float64]
 
 
-class Layer(Protocol):
+class TrainableLayer(Protocol):
     """The protocol of a layer of a `Network`."""
 
     parameters: list[Array]
@@ -37,7 +37,7 @@ class Layer(Protocol):
         """Return the input's gradient for the last forward pass; the parameters' are left in `gradients`."""
 
 
-class _Plain:
+class _NoParameters:
     """A layer without parameters."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Convolution:
         out_channels: int,
         kernel_size: Sequence[int],
         *,
-        stride: Setting = 1,
+        stride: PerAxis = 1,
         padding: Paddings = 0,
         generator: np.random.Generator,
         dtype: Dtype = np.float32,
@@ -132,7 +132,7 @@ class BatchNorm:
         return grad_x
 
 
-class Activation(_Plain):
+class Activation(_NoParameters):
     """An elementwise function by its name: relu, leaky_relu, sigmoid, tanh, gelu or silu.
 
     >>> Activation("relu").forward(np.array([-1.0, 2.0]), training=True)
@@ -164,7 +164,7 @@ class Activation(_Plain):
         return self.function_backward(grad_output, self.x)
 
 
-class MaxPool(_Plain):
+class MaxPool(_NoParameters):
     """Maximum pooling."""
 
     def __init__(self, kernel_size: int, *, stride: int | None = None) -> None:
@@ -181,7 +181,7 @@ class MaxPool(_Plain):
         return max_pool_backward(grad_output, self.x, self.kernel_size, stride=self.stride)
 
 
-class AveragePool(_Plain):
+class AveragePool(_NoParameters):
     """Average pooling."""
 
     def __init__(self, kernel_size: int, *, stride: int | None = None) -> None:
@@ -198,7 +198,7 @@ class AveragePool(_Plain):
         return average_pool_backward(grad_output, self.x, self.kernel_size, stride=self.stride)
 
 
-class Flatten(_Plain):
+class Flatten(_NoParameters):
     """Feature maps as one vector a sample."""
 
     def forward(self, x: Array, *, training: bool) -> Array:
@@ -211,7 +211,7 @@ class Flatten(_Plain):
         return flatten_backward(grad_output, self.x)
 
 
-class Dropout(_Plain):
+class Dropout(_NoParameters):
     """Units left out at random in training; nothing in evaluation."""
 
     def __init__(self, rate: float, *, generator: np.random.Generator) -> None:

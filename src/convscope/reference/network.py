@@ -20,7 +20,7 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.errors import DataError
-from convscope.reference.layers import Activation, AveragePool, Convolution, Dtype, Flatten, Layer, Linear
+from convscope.reference.layers import Activation, AveragePool, Convolution, Dtype, Flatten, Linear, TrainableLayer
 from convscope.reference.loss import softmax_cross_entropy, softmax_cross_entropy_backward
 from convscope.reference.optimizer import Optimizer
 
@@ -28,7 +28,7 @@ from convscope.reference.optimizer import Optimizer
 class Network:
     """Layers, one behind the other."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[TrainableLayer]) -> None:
         self.layers = list(layers)
 
     def forward(self, x: Array, *, training: bool = False) -> Array:

@@ -19,7 +19,7 @@ from convscope.geometry.convolution import per_axis
 from convscope.geometry.pooling import adaptive_ranges, pooling_windows
 from convscope.geometry.window import Window
 from convscope.reference.sliding import (
-    Setting,
+    PerAxis,
     channels_first,
     channels_last,
     fitted_sizes,
@@ -34,11 +34,11 @@ Index = tuple[slice | int, ...]
 
 def max_pool(
     x: Array,
-    kernel_size: Setting,
+    kernel_size: PerAxis,
     *,
-    stride: Setting | None = None,
-    padding: Setting = 0,
-    dilation: Setting = 1,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
 ) -> Array:
     """Return the maximum of each window: `(N, C, *S) -> (N, C, *S_out)`; the stride defaults to the kernel's size.
@@ -62,11 +62,11 @@ def max_pool(
 def max_pool_backward(
     grad_output: Array,
     x: Array,
-    kernel_size: Setting,
+    kernel_size: PerAxis,
     *,
-    stride: Setting | None = None,
-    padding: Setting = 0,
-    dilation: Setting = 1,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
 ) -> Array:
     """Return the gradient of `max_pool` for the input: all of it at the maximum, the first one in a tie.
@@ -87,10 +87,10 @@ def max_pool_backward(
 
 def average_pool(
     x: Array,
-    kernel_size: Setting,
+    kernel_size: PerAxis,
     *,
-    stride: Setting | None = None,
-    padding: Setting = 0,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor: float | None = None,
@@ -119,10 +119,10 @@ def average_pool(
 def average_pool_backward(
     grad_output: Array,
     x: Array,
-    kernel_size: Setting,
+    kernel_size: PerAxis,
     *,
-    stride: Setting | None = None,
-    padding: Setting = 0,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor: float | None = None,
@@ -154,7 +154,7 @@ def _divisors(
     return window_counts(windows, sizes, outputs, include_padding=include_padding)
 
 
-def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
+def adaptive_average_pool(x: Array, output_size: PerAxis) -> Array:
     """Return the mean over `output_size` windows that cover the axis: `(N, C, *S) -> (N, C, *output_size)`.
 
     >>> adaptive_average_pool(np.array([[[0., 1, 2, 3, 4]]]), 2)
@@ -167,7 +167,7 @@ def adaptive_average_pool(x: Array, output_size: Setting) -> Array:
     return result
 
 
-def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
+def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: PerAxis) -> Array:
     """Return the gradient of `adaptive_average_pool` for the input.
 
     >>> adaptive_average_pool_backward(np.array([[[3., 3]]]), np.zeros((1, 1, 5)), 2)
@@ -182,7 +182,7 @@ def adaptive_average_pool_backward(grad_output: Array, x: Array, output_size: Se
     return grad_x
 
 
-def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
+def adaptive_max_pool(x: Array, output_size: PerAxis) -> Array:
     """Return the maximum over windows cut so that `output_size` of them cover the axis.
 
     >>> adaptive_max_pool(np.array([[[5., 1, 2, 3, 4]]]), 2)
@@ -195,7 +195,7 @@ def adaptive_max_pool(x: Array, output_size: Setting) -> Array:
     return result
 
 
-def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: Setting) -> Array:
+def adaptive_max_pool_backward(grad_output: Array, x: Array, output_size: PerAxis) -> Array:
     """Return the gradient of `adaptive_max_pool` for the input: to the first maximum of each window.
 
     >>> adaptive_max_pool_backward(np.array([[[2., 3]]]), np.array([[[5., 1, 2, 3, 4]]]), 2)
@@ -243,7 +243,7 @@ def global_max_pool_backward(grad_output: Array, x: Array) -> Array:
 
 
 def _pooling(
-    x: Array, kernel_size: Setting, stride: Setting | None, padding: Setting, dilation: Setting, ceil_mode: bool
+    x: Array, kernel_size: PerAxis, stride: PerAxis | None, padding: PerAxis, dilation: PerAxis, ceil_mode: bool
 ) -> tuple[tuple[Window, ...], tuple[int, ...]]:
     if not 3 <= x.ndim <= 5:
         raise GeometryError(

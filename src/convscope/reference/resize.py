@@ -17,14 +17,14 @@ from convscope.errors import GeometryError
 from convscope.geometry.resize import resize_taps, source_coordinates
 from convscope.reference.sliding import require_grad_shape
 
-InterpolationMode = Literal["nearest", "nearest-exact", "linear"]
+NumpyResizeMode = Literal["nearest", "nearest-exact", "linear"]
 
 
 @lru_cache(maxsize=64)
 def resize_matrix(
     input_size: int,
     output_size: int,
-    mode: InterpolationMode,
+    mode: NumpyResizeMode,
     *,
     align_corners: bool = False,
     scale: float | None = None,
@@ -55,7 +55,7 @@ def resize(
     x: Array,
     output_sizes: Sequence[int],
     *,
-    mode: InterpolationMode = "nearest",
+    mode: NumpyResizeMode = "nearest",
     align_corners: bool = False,
     scales: Sequence[float | None] | None = None,
 ) -> Array:
@@ -82,7 +82,7 @@ def resize_backward(
     x: Array,
     output_sizes: Sequence[int],
     *,
-    mode: InterpolationMode = "nearest",
+    mode: NumpyResizeMode = "nearest",
     align_corners: bool = False,
     scales: Sequence[float | None] | None = None,
 ) -> Array:
@@ -101,7 +101,7 @@ def resize_backward(
 def _matrices(
     x: Array,
     output_sizes: Sequence[int],
-    mode: InterpolationMode,
+    mode: NumpyResizeMode,
     align_corners: bool,
     scales: Sequence[float | None] | None,
 ) -> list[Array]:

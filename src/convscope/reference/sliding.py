@@ -19,7 +19,7 @@ from convscope.geometry.convolution import output_sizes, per_axis
 from convscope.geometry.convolution import windows as geometry_windows
 from convscope.geometry.window import Padding, Window
 
-Setting = int | Sequence[int]
+PerAxis = int | Sequence[int]
 Paddings = Padding | Sequence[int | tuple[int, int]]
 
 # Columns are made and used a block at a time: a block that stays in the cache is twice as fast as one that does not.
@@ -36,7 +36,7 @@ def channels_of(x: Array) -> str:
 
 
 def layer_windows(
-    kernel_size: Sequence[int], *, stride: Setting, padding: Paddings, dilation: Setting
+    kernel_size: Sequence[int], *, stride: PerAxis, padding: Paddings, dilation: PerAxis
 ) -> tuple[Window, ...]:
     """Return one window per axis; beyond PyTorch's settings, an axis's padding may be a pair (before, after).
 
@@ -139,7 +139,7 @@ def window_view(padded: Array, windows: Sequence[Window], outputs: Sequence[int]
 def tap_slices(
     windows: Sequence[Window], outputs: Sequence[int], *, rows: slice | None = None
 ) -> Iterator[tuple[slice, ...]]:
-    """For each tap, in row-major order: the padded positions, one slice an axis, that all windows put under it.
+    """Yield for each tap, in row-major order, its padded positions under all windows, one slice an axis.
 
     `rows` takes only some of the windows on the first axis.
 

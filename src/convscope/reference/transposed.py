@@ -15,7 +15,7 @@ from convscope.geometry.window import Window
 from convscope.reference.columns import ColumnPlan, require_spatial
 from convscope.reference.convolution import convolve
 from convscope.reference.sliding import (
-    Setting,
+    PerAxis,
     channels_first,
     channels_last,
     channels_of,
@@ -31,10 +31,10 @@ def transposed_convolve(
     weight: Array,
     bias: Array | None = None,
     *,
-    stride: Setting = 1,
-    padding: Setting = 0,
-    dilation: Setting = 1,
-    output_padding: Setting = 0,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    output_padding: PerAxis = 0,
     groups: int = 1,
 ) -> Array:
     """Write each input number, times the kernel, into the output: `(N, C_in, *S) -> (N, C_out, *S_out)`.
@@ -64,10 +64,10 @@ def transposed_convolve_backward(
     x: Array,
     weight: Array,
     *,
-    stride: Setting = 1,
-    padding: Setting = 0,
-    dilation: Setting = 1,
-    output_padding: Setting = 0,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    output_padding: PerAxis = 0,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of `transposed_convolve` for the input, the weight and the bias: a convolution again.
@@ -96,10 +96,10 @@ def transposed_convolve_backward(
 def _transposed_sizes(
     x: Array,
     weight: Array,
-    stride: Setting,
-    padding: Setting,
-    dilation: Setting,
-    output_padding: Setting,
+    stride: PerAxis,
+    padding: PerAxis,
+    dilation: PerAxis,
+    output_padding: PerAxis,
     groups: int,
 ) -> tuple[tuple[Window, ...], tuple[int, ...]]:
     require_spatial(x, weight)

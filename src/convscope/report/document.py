@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -34,7 +34,7 @@ class Fact(NamedTuple):
     Args:
         name: what it is.
         text: the figure with its unit.
-        value: the number itself, for JSON; the text stands there unless given.
+        value: the number itself, for JSON; by default the text.
         detail: a longer form of the text: a terminal prints it instead, a page shows it as a tool-tip.
     """
 
@@ -74,7 +74,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Callout:
-    """A remark that stands out; `more` are its further lines, of less weight."""
+    """A highlighted remark; `more` are its further lines, of less weight."""
 
     severity: Severity
     text: str
@@ -244,13 +244,3 @@ def _block_to_dict(block: Block) -> dict[str, Json]:
 
 def _fact_to_dict(fact: Fact) -> Json:
     return {"name": fact.name, "value": fact.text if fact.value is None else in_json(fact.value)}
-
-
-def blocks_in(blocks: Sequence[Block]) -> list[Block]:
-    """Return all blocks with those inside sections, columns and details, in the order in which they are read."""
-    found: list[Block] = []
-    for block in blocks:
-        found.append(block)
-        if isinstance(block, Section | Columns | Details):
-            found += blocks_in(block.blocks)
-    return found

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, in words: for telling somebody that it is not what was needed."""
+"""The kind of a file by its first bytes, in words, for errors about the wrong kind of file."""
 
 from __future__ import annotations
 

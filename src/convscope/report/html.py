@@ -156,7 +156,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
 
 
 def callout(kind: Literal["note", "warning", "error"], text: str, *more: str) -> Html:
-    """Return a remark that stands out; `more` are its further lines, in lesser type."""
+    """Return a highlighted remark; `more` are its further lines, in lesser type."""
     lines = "".join(f'<p class="why">{escaped(extra)}</p>' for extra in more)
     return Html(f'<div class="call {kind}" role="note"><p>{escaped(text)}</p>{lines}</div>')
 

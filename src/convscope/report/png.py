@@ -36,7 +36,7 @@ def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def png_data_uri(image: npt.NDArray[np.uint8]) -> str:
-    """Return an image as a `data:` URI, to stand in a page or drawing without a file beside it."""
+    """Return an image as a `data:` URI, to embed in a page or drawing."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
 
 

@@ -1,6 +1,6 @@
 """Progress of long work: a callable that work reports to, and its forms for a terminal and for a log.
 
-Work takes a `Progress` and calls it with what is done, of how much, and what it is doing; it knows nothing of bars.
+Work takes a `Progress` and calls it with what is done, of how much, and what it is doing, independent of the display.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def no_progress(done: int, total: int, what: str) -> None:
 
 @contextmanager
 def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
-    """Return a bar on a terminal, and a few plain lines elsewhere; both on stderr unless told otherwise."""
+    """Return a bar on a terminal, and a few plain lines elsewhere; both on stderr by default."""
     stream = file or sys.stderr
     if stream.isatty():
         with _bar(stream) as progress:

@@ -26,7 +26,7 @@ def signal_drawing(
         signals: of each a name, and the lowest and the highest number at every position `(L,)`; of a waveform both are
             the waveform, of a share of something the lowest is 0.
         span: first and last position of the part that matters.
-        title: for those who can't see it.
+        title: the text for screen readers.
         description: likewise.
 
     >>> wave = np.sin(np.arange(100))
@@ -58,7 +58,7 @@ def signal_drawing(
 
 
 def _panel(low: Array, high: Array, top: float, bottom: float) -> list[Element]:
-    """From the lowest to the highest number of each bin, as one outline; `bottom` is the least number shown."""
+    """Draw the range of each bin, lowest to highest number, as one outline; `bottom` is the least number shown."""
     bins = min(len(low), _BINS)
     edges = np.linspace(0, len(low), bins + 1).astype(int)
     lows, highs = np.minimum.reduceat(low, edges[:-1]), np.maximum.reduceat(high, edges[:-1])

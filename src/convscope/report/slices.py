@@ -39,7 +39,7 @@ def slices_drawing(
         planes: of each slice the pixels, `(H, W)` or `(H, W, 3)`, all of one size.
         indices: where each is along the depth.
         boxes: by index, what to frame on it.
-        title: for those who can't see it.
+        title: the text for screen readers.
         description: likewise.
     """
     across = min(_ACROSS, len(planes))

@@ -1,6 +1,6 @@
 """A small, typed builder of SVG: everything is escaped, and every colour works on light and on dark paper.
 
-A colour is a name of the palette. It is written twice: as an attribute, for programs that know no CSS variables, and
+A colour is a name of the palette. It is written twice: as an attribute, for programs without CSS variables, and
 as a class, whose variable follows the reader's light or dark setting. A drawing carries a title and a description.
 """
 
@@ -155,7 +155,7 @@ def text_width(content: str, size: float = 12) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A finished drawing, `width` by `height` units, with its title and a description for those who can't see it."""
+    """A finished drawing, `width` by `height` units, with its title and a description for screen readers."""
 
     width: float
     height: float
@@ -171,7 +171,7 @@ class Drawing:
         return cls(width, height, title, description, tuple(c for c in children if c is not None))
 
     def markup(self) -> str:
-        """Return the drawing to stand inside a page that has `STYLE`."""
+        """Return the drawing for a page that has `STYLE`."""
         return self._root().markup()
 
     def document(self) -> str:

@@ -54,7 +54,7 @@ class Row:
     Args:
         cells: texts.
         role: how it is set: a group's heading, a total, or something of less weight.
-        values: what the cells stand for, where JSON has a better form than their texts; nothing, or one per cell.
+        values: the values of the cells, if JSON has a better form than their texts; nothing, or one per cell.
     """
 
     cells: tuple[str, ...]

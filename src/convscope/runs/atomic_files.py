@@ -28,7 +28,7 @@ class WriteError(RunError):
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that its name never stands for half of it. Raises WriteError where the disk refuses."""
+    """Write a file atomically: it has its name only when complete. Raises WriteError if the disk refuses."""
     beside = _beside(path)
     try:
         _write_through(beside, content)
@@ -86,7 +86,7 @@ def remove_left_over(folder: Path, names: re.Pattern[str]) -> None:
 
 
 def read_folder(path: Path) -> dict[str, bytes]:
-    """The files of a folder, each checked against the manifest. Raises RunError where one is missing or altered."""
+    """Return the files of a folder, each checked against the manifest; raises RunError where one differs."""
     with refused_as(RunError, path / MANIFEST):
         manifest = read_json(path / MANIFEST, limit=LARGEST_MANIFEST)
         entries = {name: manifest.object(name) for name in manifest.values}
@@ -103,7 +103,7 @@ def read_folder(path: Path) -> dict[str, bytes]:
 
 
 def _beside(path: Path) -> Path:
-    """Where a file or folder is written before it is renamed into place."""
+    """Return the path that a file or folder is written to before it is renamed into place."""
     return path.with_name(f".tmp-{path.name}-{os.getpid()}")
 
 

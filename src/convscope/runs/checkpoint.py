@@ -48,7 +48,7 @@ class Checkpoint:
     average: Weights = field(default_factory=dict)
 
     def copied(self) -> Checkpoint:
-        """The same in memory of its own, on the CPU, while training goes on; the best weights already are that."""
+        """Return a copy on the CPU, which training does not change; the best weights already are one."""
         return replace(
             self, model=_copied(self.model), average=_copied(self.average), optimizer=_copied(self.optimizer)
         )
@@ -59,7 +59,7 @@ def _copied(tensors: Mapping[str, Tensor]) -> Weights:
 
 
 def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> Weights:
-    """The optimizer's state by the parameters' names, like "conv1.weight/momentum_buffer"."""
+    """Return the optimizer's state by the parameters' names, like "conv1.weight/momentum_buffer"."""
     found = {}
     for name, parameter in network.named_parameters():
         for slot, value in optimizer.state.get(parameter, {}).items():
@@ -70,7 +70,7 @@ def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> W
 
 
 def load_optimizer(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer the state that `optimizer_tensors` read, in the memory layout of each parameter."""
+    """Put into the optimizer the state that `optimizer_tensors` read, in the memory layout of each parameter."""
     parameters = dict(network.named_parameters())
     for key, tensor in tensors.items():
         name, _, slot = key.rpartition("/")
@@ -101,12 +101,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first; half-written ones are not among them."""
+    """Return the checkpoints of a run, oldest first, without half-written ones."""
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None where none was ever written.
+    """Return the newest checkpoint that is whole, or None where none was ever written.
 
     Raises:
         RunError: there are checkpoints, and none of them is whole.

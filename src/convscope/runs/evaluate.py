@@ -13,7 +13,7 @@ import numpy as np
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE
 from convscope.data.open import BUILT_IN, open_dataset, probe
-from convscope.data.records import Dataset, ImageSet, Progress, no_progress
+from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
@@ -22,6 +22,7 @@ from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
+from convscope.report.progress import Progress, no_progress
 from convscope.report.shell import shell_quote
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import load
@@ -35,7 +36,7 @@ SPLITS = ("test", "val", "train")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a run scored on which images; `notes` are what the reader should know of them."""
+    """The scores of a run on some images, with notes on these."""
 
     run: Run
     data: str
@@ -50,7 +51,7 @@ class Evaluation:
     cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the measures as JSON can hold them."""
         return {
             "run": str(self.run),
             "data": self.data,
@@ -84,7 +85,7 @@ def evaluate(
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
-        DataError: classes that the run does not know, or no images.
+        DataError: classes that are not the run's, or no images.
     """
     device = usable_device(device)
     opened = open_run(Path(run))
@@ -129,7 +130,7 @@ def _open(
     progress: Progress,
     verify: bool,
 ) -> Dataset:
-    """The run's own data as it was split for training, or other data, from which nothing is held back."""
+    """Return the run's own data as it was split for training, or other data, from which nothing is held back."""
     own = data is None
     if own and not recipe.data:
         raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
@@ -161,7 +162,7 @@ def _on_others(run: Run) -> str:
 
 
 def _is_gone(source: str) -> bool:
-    """Whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
+    """Return whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
     return source not in BUILT_IN and not names_shards(source) and not Path(source).exists()
 
 
@@ -176,7 +177,7 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
 
 
 def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
-    """The images with labels that index the run's classes; a label's number in the data means nothing to the run."""
+    """Return the images with labels that index the run's classes, which may be numbered otherwise in the data."""
     classes = spec.classes
     if (images.targets is not None) != spec.objective.multi_label:
         has = ("one class an image", "several labels, or none, an image")
@@ -198,7 +199,7 @@ def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
 
 
 def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
-    """A warning where the folder has changed since training, so that a held-out image may have been learned from."""
+    """Return a warning if held-out images were trained on, because the folder has changed since."""
     if not os.path.lexists(run.split_path):
         return []
     with refused_as(RunError, run.split_path):

@@ -16,7 +16,7 @@ from convscope.runs.status import Status
 
 @dataclass(frozen=True, kw_only=True)
 class StepProgress:
-    """Where an epoch stands; `epoch` and `batch` count from 1."""
+    """The progress within an epoch; `epoch` and `batch` count from 1."""
 
     epoch: int
     epochs: int
@@ -112,12 +112,12 @@ _OF_SEVERAL = {"train/accuracy_top1": "train/exact_match", "val/accuracy_top1": 
 
 
 def header(*, multi_label: bool) -> list[str]:
-    """The names of the columns of metrics.csv."""
+    """Return the names of the columns of metrics.csv."""
     return [_OF_SEVERAL.get(name, name) if multi_label else name for name, _ in COLUMNS]
 
 
 def table_row(row: EpochRow) -> list[str]:
-    """A row of metrics.csv; what is not known is left empty."""
+    """Return a row of metrics.csv; what is not known is left empty."""
     cells = []
     for _, name in COLUMNS:
         value = getattr(row, name)
@@ -126,19 +126,19 @@ def table_row(row: EpochRow) -> list[str]:
 
 
 class Listener(Protocol):
-    """Somebody who watches a run."""
+    """Receives the events of a training as they happen."""
 
     def notify(self, line: str) -> None:
-        """A sentence for the reader."""
+        """Show a sentence for the reader."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
-        """Work other than training, such as decoding, moved on."""
+        """Show how far work other than training is, such as decoding."""
 
     def stepped(self, step: StepProgress) -> None:
-        """An epoch moved on; called a few times a second."""
+        """Show how far an epoch is; called a few times a second."""
 
     def epoch_ended(self, row: EpochRow) -> None:
-        """An epoch was trained and measured."""
+        """Show an epoch that was trained and measured."""
 
 
 class Silent:

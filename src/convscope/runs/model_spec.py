@@ -156,9 +156,9 @@ class ModelSpec:
             name=name,
             options=options.values,
             preprocessing=Preprocessing.from_fields(fields.object("preprocessing"), classes=classes),
-            loss=fields.text("loss", one_of=_settled("loss")),
+            loss=fields.text("loss", one_of=_resolved("loss")),
             members=_members(fields.object("ensemble")) if "ensemble" in fields else None,
-            tta=fields.text("tta", one_of=_settled("tta")),
+            tta=fields.text("tta", one_of=_resolved("tta")),
         )
 
 
@@ -168,8 +168,8 @@ def read_spec(path: Path) -> ModelSpec:
         return ModelSpec.of(read_json(path, limit=LARGEST))
 
 
-def _settled(setting: str) -> tuple[str, ...]:
-    """The values of a recipe's setting once nothing is left to be chosen."""
+def _resolved(setting: str) -> tuple[str, ...]:
+    """Return the values that a recipe's setting has once it is resolved."""
     return tuple(word for word in choices(setting) if word != AUTO)
 
 

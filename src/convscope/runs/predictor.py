@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
-from convscope.data.records import Decoding, ImageSet, Pixels, Progress, no_progress
+from convscope.arrays import Floats
+from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
+from convscope.report.progress import Progress, no_progress
 from convscope.runs.image_items import ImageItem, image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
@@ -29,7 +30,6 @@ from convscope.scoring.test_time_augmentation import ONE, require_views
 
 BATCH_SIZE = 64
 MOST_THREADS = 16
-Floats = npt.NDArray[np.float64]
 
 
 class ClassProbability(NamedTuple):
@@ -248,13 +248,18 @@ class Predictor:
 def load(run: str | Path, *, device: str = "cpu") -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
-        predictor = convscope.load("runs/flowers")
-        predictor("rose.jpg").label
-        for found in predictor.predict("photos/"):
-            print(found.image, found.problem or found.label)
+    `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
+
+    >>> import convscope, numpy, tempfile
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     outcome = convscope.train("digits", convscope.Recipe(model="lenet5", epochs=1), runs_directory=runs)
+    ...     predictor = convscope.load(outcome.run.path)
+    >>> prediction = predictor(numpy.zeros((8, 8), numpy.uint8))
+    >>> prediction.label in predictor.classes
+    True
     """
     device = usable_device(device)
     opened = open_run(Path(run))

@@ -87,7 +87,7 @@ class Run:
 
     @property
     def log_path(self) -> Path:
-        """What was said, with the time."""
+        """The messages, with the time."""
         return self.path / "log.txt"
 
     @property
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def events_path(self) -> Path:
-        """What happened, a JSON record a line."""
+        """The events, a JSON record a line."""
         return self.path / "events.jsonl"
 
     def status(self) -> Status | None:
@@ -123,7 +123,7 @@ class Run:
         return status is not None and status.state == "diverged"
 
     def recipe(self) -> Recipe:
-        """The settings; raises RunError, also where the file is cut off, for half of one is a recipe as well."""
+        """Return the settings; raises RunError, also where the file is cut off: half of one would parse as well."""
         return load_recipe(self.recipe_path, whole=True)
 
     def spec(self) -> ModelSpec:
@@ -217,10 +217,14 @@ class Run:
         """Write a CSV file, whole."""
         write_file(path, csv_text(header, rows))
 
-    def log(self, line: str) -> None:
-        """Add a line to log.txt, with the time, and to events.jsonl; raises WriteError where the disk refuses."""
+    def log(self, line: str, *, event: Event | None = None) -> None:
+        """Add a line to log.txt and an event to events.jsonl, the line as a message unless another is given.
+
+        Raises:
+            WriteError: the disk refuses.
+        """
         self._append(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(line)}\n")
-        self.record(Message(text=line))
+        self.record(event or Message(text=line))
 
     def record(self, event: Event) -> None:
         """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""
@@ -244,7 +248,7 @@ class Run:
 
 
 def require_name(name: str | None) -> None:
-    """Raise RunError where a run can't be called so; None lets the run be named for its data and network."""
+    """Raise RunError if a run can't have this name; None lets the run be named for its data and network."""
     if name is not None and (not name.strip() or name != Path(name).name or name == ".." or not name.isprintable()):
         raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
 
@@ -266,7 +270,7 @@ def create_run(parent: Path, name: str) -> Run:
 
 
 def open_run(path: Path) -> Run:
-    """An existing run directory. Raises RunError where there is none; the message says what is near."""
+    """Return an existing run. Raises RunError where there is none, and names some; or where it can't be used."""
     if not path.exists():
         runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
         more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
@@ -280,7 +284,7 @@ def open_run(path: Path) -> Run:
 
 
 def run_name(data: str, model: str) -> str:
-    """A folder name from the data's and the network's.
+    """Return a folder name from the data's and the network's.
 
     >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
     ('My-photos-resnet18', 'labels-lenet5')
@@ -291,6 +295,6 @@ def run_name(data: str, model: str) -> str:
 
 
 def short_name(name: str, dataset: Dataset) -> str:
-    """An image's name below its source, or below its table's folder: it stays the same however the source is named."""
+    """Return an image's name below its source or its table's folder, the same however the source is named."""
     folder = str(PurePath(dataset.source).parent) if dataset.kind == KIND else dataset.source
     return name.removeprefix(folder).lstrip("/")

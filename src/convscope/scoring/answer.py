@@ -9,9 +9,10 @@ from torch import nn
 
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet, Progress, no_progress
+from convscope.data.records import ImageSet
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
+from convscope.report.progress import Progress, no_progress
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 

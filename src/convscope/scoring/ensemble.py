@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convscope.scoring.wide import to_float64
+from convscope.scoring.test_time_augmentation import to_float64
 
 
 class Averaged(nn.Module):
     """Images (N, C, H, W) to scores (N, classes) whose probabilities are the mean of the members'.
 
     With `independent` a probability is the sigmoid of its own score (logistic and multi-label losses), else they are
-    the softmax of all; the scores are those from which the same function makes the mean. So whoever takes a
-    network's scores for what they are needs to know nothing of members.
+    the softmax of all; the scores are those from which the same function makes the mean. So the average
+    is used as any network is.
     """
 
     def __init__(self, members: Sequence[nn.Module], *, independent: bool) -> None:
@@ -25,12 +25,12 @@ class Averaged(nn.Module):
         self.independent = independent
 
     def forward(self, x: Tensor) -> Tensor:
-        """In double precision, since a mean of sure answers lies close to 1."""
+        """Return the averaged scores, in float64: a mean of high probabilities lies close to 1."""
         return averaged(to_float64(torch.stack([member(x) for member in self.members])), independent=self.independent)
 
 
 def averaged(scores: Tensor, *, independent: bool) -> Tensor:
-    """From the scores of all members (members, N, classes) those of their mean, as `Averaged` has it."""
+    """Return the scores of the mean of all members' (members, N, classes), as `Averaged` computes it."""
     if independent:
         # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.
         yes = torch.logsumexp(functional.logsigmoid(scores), dim=0)

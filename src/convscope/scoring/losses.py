@@ -117,7 +117,7 @@ class Loss:
 
     `per_image(scores, targets, smoothing)` is (N,); `of_probabilities` is the same of `probabilities(scores)`,
     without smoothing and in NumPy. `measured` names the number on charts; `smoothing` is the label smoothing taken
-    when nobody says.
+    by default.
     """
 
     per_image: Callable[[Tensor, Tensor, float], Tensor]

@@ -137,9 +137,9 @@ def score_labels(
         raise DataError(f"the {split} split has no images to measure on")
     if not np.isfinite(probabilities).all():
         raise DataError("the network answers NaN: its weights or the images are not finite numbers")
-    shown, said = targets > 0, probabilities >= threshold
+    shown, predicted = targets > 0, probabilities >= threshold
     per_class = tuple(
-        _class_score(name, shown[:, label], said[:, label], probabilities[:, label])
+        _class_score(name, shown[:, label], predicted[:, label], probabilities[:, label])
         for label, name in enumerate(classes)
     )
     right, own, called = (
@@ -157,10 +157,10 @@ def score_labels(
         mean_roc_auc=_mean([item.roc_auc for item in per_class]),
         macro_f1=float(np.mean(macro)),
         micro_f1=2 * right / (own + called) if own + called else 0.0,
-        exact_match=float((shown == said).all(1).mean()),
+        exact_match=float((shown == predicted).all(1).mean()),
         unmeasured=tuple(item.name for item in per_class if not item.images),
         per_class=per_class,
-        mistakes=_mistakes(probabilities, shown, said, names),
+        mistakes=_mistakes(probabilities, shown, predicted, names),
     )
 
 
@@ -201,9 +201,9 @@ def roc_auc(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None
 
 
 def _class_score(
-    name: str, shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], probabilities: Floats
+    name: str, shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], probabilities: Floats
 ) -> LabelScore:
-    own, called, right = int(shown.sum()), int(said.sum()), int((shown & said).sum())
+    own, called, right = int(shown.sum()), int(predicted.sum()), int((shown & predicted).sum())
     return LabelScore(
         name=name,
         images=own,
@@ -223,13 +223,13 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _mistakes(
-    probabilities: Floats, shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], names: Sequence[str] | None
+    probabilities: Floats, shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], names: Sequence[str] | None
 ) -> tuple[LabelMistake, ...]:
     """Return the most confident wrong decisions of each class and kind, the most confident first."""
     found = []
     for label in range(shown.shape[1]):
         for missed in (True, False):
-            rows = np.flatnonzero((shown[:, label] != said[:, label]) & (shown[:, label] == missed))
+            rows = np.flatnonzero((shown[:, label] != predicted[:, label]) & (shown[:, label] == missed))
             sureness = probabilities[rows, label] * (1 if missed else -1)
             for row in rows[np.argsort(sureness, kind="stable")][:KEPT_MISTAKES].tolist():
                 name = names[row] if names is not None else str(row)

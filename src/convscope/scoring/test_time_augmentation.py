@@ -14,7 +14,9 @@ from torch.nn import functional
 
 from convscope.errors import RunError, did_you_mean
 from convscope.hardware.mode import ForwardPass
-from convscope.scoring.wide import to_float64
+
+# Apple's GPUs know no float64.
+WITHOUT_FLOAT64 = ("mps",)
 
 ONE = "one"
 # AlexNet's crops of 224 pixels out of 256 lie up to 16 from the middle: a fourteenth of the side.
@@ -90,3 +92,8 @@ def scores_of_views(network: ForwardPass, pixels: Tensor, views: str) -> tuple[T
     for scores, (_, weight) in zip(each[1:], seen[1:], strict=True):
         total.add_(scores, alpha=weight)
     return each[0], total
+
+
+def to_float64(values: Tensor) -> Tensor:
+    """Return the values in float64, on the CPU if their device has no float64."""
+    return (values.cpu() if values.device.type in WITHOUT_FLOAT64 else values).double()

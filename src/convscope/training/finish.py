@@ -16,17 +16,28 @@ from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
+from convscope.runs.status import State
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
-from convscope.training.job import Job, keep_reached, tell_unreadable, unreadable
+from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import Best, batches_of
 from convscope.training.report.report import UNWRITTEN, TrainingReport, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
+from convscope.training.session import held_out
+
+# The state in status.json for each way that a training ends.
+STATES: Mapping[str, State] = {
+    "done": "done",
+    "early": "done",
+    "stopped": "stopped",
+    "diverged": "diverged",
+    "lost": "failed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +72,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     if remark:
         job.notify(remark)
     # Those of an epoch that did not come to its end.
-    tell_unreadable(job)
+    notify_unreadable(job)
     if group.first:
         keep_reached(job)
     scores, one_view = None, None
@@ -76,10 +87,11 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         write_report(
             _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
         )
+    job.write_status(STATES[ending], reason=reason)
     return Outcome(
         run=run,
         ending=ending,
-        # Where another process of the team was told to stop, this one was not.
+        # Where another process of the group got the signal, this one did not.
         exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
         best=state.best,
         epochs=state.epoch,
@@ -92,7 +104,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
 
 
 def is_finished(run: Run, best: Mapping[str, object]) -> bool:
-    """Whether a run that has all of its epochs has its best weights, of these measures, and the report of them as well.
+    """Return whether a run with all epochs has its best weights, with these metrics, and their report.
 
     A process that is killed after the last checkpoint leaves neither, or those of an earlier epoch.
     """
@@ -130,11 +142,12 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
         on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
+    _fits(lambda: job.write_status("failed", reason=str(error)))
     return line
 
 
 def _fits(write: Callable[[], object]) -> bool:
-    """Whether the disk takes what `write` writes."""
+    """Return whether the disk takes what `write` writes."""
     try:
         write()
     except WriteError:
@@ -152,16 +165,16 @@ def _report(
     scores: AnyScores | None = None,
     one_view: float | None = None,
 ) -> TrainingReport:
-    """What the report shows of a run that ended so."""
+    """Return the content of the report of a run that has ended."""
     best = job.state.best
     return TrainingReport(
         run=job.run,
         recipe=job.resolved.recipe,
         reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),
         weights=job.resolved.parameters,
-        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.train)),
+        dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.session.train)),
         spec=job.spec,
-        batches=batches_of(job.settings, job.train),
+        batches=batches_of(job.settings, job.session.train),
         rows=tuple(job.state.rows),
         best_epoch=best.epoch if best else None,
         best_accuracy=best.accuracy if best else None,
@@ -177,7 +190,7 @@ def _report(
 
 
 def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
-    """What the scores hide; classes that no validation image shows are named once."""
+    """Return the cautions of the scores; classes without validation images are named once."""
     if scores is None:
         return ()
     of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
@@ -185,15 +198,15 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
 
 
 def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
-    """Scores of the best weights: on the test part when the training is complete, else on the validation part.
+    """Return the scores of the best weights, on the test split if the training is complete, else on validation.
 
     The number beside them is the measure with one view of each image, where the run looks at several.
     """
     assert job.state.best is not None
-    parts = {"test": job.dataset.test if whole else None, "val": job.dataset.val}
-    split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
-    if images is None:
+    part = held_out(job.dataset, test=whole)
+    if part is None:
         return None, None
+    split, images = part
     network = job.state.network
     load_weights(network, job.state.best.weights, where="the best weights")
     resolved, listener = job.resolved, job.listener

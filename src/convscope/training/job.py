@@ -7,14 +7,12 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
-import numpy as np
 import torch
+from torch import nn
 
-from convscope.data.augment import fitted
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
@@ -25,11 +23,12 @@ from convscope.runs.events import Listener, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
+from convscope.runs.status import State, Status
 from convscope.runs.tensor_files import load_weights
-from convscope.scoring.objective import make_objective
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.loop.state import Best, Settings, TrainingState, is_better
+from convscope.training.loop.state import Best, Settings, TrainingState, is_better, loop_settings, new_state
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.session import Session, in_short
 
 # A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -40,10 +39,7 @@ class Job:
     """Everything that one call of `train` works with."""
 
     run: Run
-    resolved: ResolvedRecipe
-    dataset: Dataset
-    train: ImageSet
-    spec: ModelSpec
+    session: Session
     settings: Settings
     state: TrainingState
     listener: Listener
@@ -53,8 +49,29 @@ class Job:
     unsaved: Checkpoint | None = None
     # The epoch of the newest checkpoint on the disk.
     saved_epoch: int = 0
-    # Images that could not be read, of those that have been told.
-    unreadable_told: int = 0
+    # How many unreadable images of a stream the user was notified of.
+    unreadable_shown: int = 0
+
+    @classmethod
+    def of(cls, run: Run, session: Session, network: nn.Module, listener: Listener, group: ProcessGroup) -> Job:
+        """Return the job that trains a network from its first epoch."""
+        settings = loop_settings(session.resolved, session.spec, session.train)
+        return cls(run, session, settings, new_state(network, session.resolved), listener, group)
+
+    @property
+    def resolved(self) -> ResolvedRecipe:
+        """The recipe with nothing at auto."""
+        return self.session.resolved
+
+    @property
+    def dataset(self) -> Dataset:
+        """All images."""
+        return self.session.dataset
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network, and how images are prepared for it."""
+        return self.session.spec
 
     @cached_property
     def data_hash(self) -> str:
@@ -62,14 +79,20 @@ class Job:
         return hash_of(self.dataset)
 
     def notify(self, line: str) -> None:
-        """Tell the listener and the log; one process of a team does."""
+        """Pass a line on to the listener and the log, in the process that writes."""
         if self.group.first:
             self.listener.notify(line)
             self.run.log(line)
 
+    def write_status(self, state: State, *, reason: str = "") -> None:
+        """Write status.json; of several processes the first does."""
+        if self.group.first:
+            status = Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
+            self.run.write_status(status)
+
 
 def hash_of(dataset: Dataset) -> str:
-    """A hash of which image is in which split with which label."""
+    """Return a hash of which image is in which split with which label."""
     digest = hashlib.sha256()
     for split, images in dataset.splits.items():
         names = (short_name(name, dataset) for name in images.names)
@@ -80,31 +103,18 @@ def hash_of(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Settings:
-    """Return the resolved recipe with what is fitted to the training images."""
-    recipe = resolved.recipe
-    classes = spec.classes
-    counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
-    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=resolved.device)
-    return Settings(
-        resolved=resolved,
-        objective=objective,
-        augmentation=fitted(resolved.augmentation, train, spec.normalization),
-        normalization=spec.normalization,
-    )
-
-
 def keep_epoch(job: Job) -> None:
-    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
+    """Write the row of an epoch, and at intervals the weights and the checkpoint; in one process only."""
     if not job.group.first:
         return
     # First, so that a disk that refuses one of the small files does not cost the epoch.
     job.unsaved = _checkpoint(job)
     row = job.state.rows[-1]
     names = header(multi_label=row.multi_label)
-    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)))
-    tell_unreadable(job)
+    job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)), event=row)
+    notify_unreadable(job)
     write_metrics(job)
+    job.write_status("training")
     if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
         keep_reached(job)
     else:
@@ -128,21 +138,15 @@ def unreadable(train: ImageSet) -> tuple[Problem, ...]:
     return train.images.problems if isinstance(train.images, Streamed) else ()
 
 
-def tell_unreadable(job: Job) -> None:
-    """Name the images of a stream that could not be read since the last time: all in the log, a few to the listener."""
-    found = unreadable(job.train)[job.unreadable_told :]
+def notify_unreadable(job: Job) -> None:
+    """Name the images of a stream that became unreadable since the last call: all in the log, a few to the listener."""
+    found = unreadable(job.session.train)[job.unreadable_shown :]
     if not found or not job.group.first:
         return
-    job.unreadable_told += len(found)
+    job.unreadable_shown += len(found)
     for problem in found:
         job.run.log(f"{problem.path}: {problem.reason}")
     job.listener.notify(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
-
-
-def in_short(problems: Sequence[Problem]) -> str:
-    """The first three problems, and how many more there are."""
-    shown = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
-    return shown + (f"; and {len(problems) - 3:,} more" if len(problems) > 3 else "")
 
 
 def write_metrics(job: Job) -> None:
@@ -152,7 +156,7 @@ def write_metrics(job: Job) -> None:
 
 
 def _checkpoint(job: Job) -> Checkpoint:
-    """A checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
+    """Return a checkpoint of the state as it is at the end of an epoch; its tensors are the state's own."""
     state = job.state
     assert state.best is not None
     progress = RunProgress(
@@ -212,7 +216,7 @@ def restore(job: Job) -> None:
 
 
 def _kept_best(job: Job, saved: Best) -> Best:
-    """The best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
+    """Return the best weights of the checkpoint, or those of the run where they are from a later epoch, and better.
 
     They are later where the newest checkpoint can't be read, and training goes on from the one before.
     """
@@ -238,15 +242,8 @@ def damage_of_weights(run: Run) -> str:
     return ""
 
 
-def write_split(run: Run, dataset: Dataset) -> None:
-    """Write split.csv, where the split was made here."""
-    if dataset.made_splits:
-        rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
-        run.write_table(run.split_path, ("image", "split"), rows)
-
-
 def _bits_depend_on(job: Job) -> dict[str, object]:
-    """What a result's last digits depend on, on one kind of machine."""
+    """Return the software and settings that a result's last digits depend on."""
     resolved = job.resolved
     return {
         "torch": torch.__version__,

@@ -43,7 +43,7 @@ WHITENING_STREAM = 2**23 - 2
 
 
 def network_options(recipe: Recipe) -> dict[str, object]:
-    """The network's own settings that make it what it is, whatever weights it starts from."""
+    """Return the network's own settings that make it what it is, whatever weights it starts from."""
     options = parse_options(recipe.model_options)
     if recipe.model.startswith(TIMM):
         options.pop(PRETRAINED, None)
@@ -51,7 +51,7 @@ def network_options(recipe: Recipe) -> dict[str, object]:
 
 
 def starts_trained(recipe: Recipe) -> bool:
-    """Whether the run starts from weights that were trained before."""
+    """Return whether the run starts from weights that were trained before."""
     fetched = recipe.model.startswith(TIMM) and parse_options(recipe.model_options).get(PRETRAINED) is True
     if fetched and recipe.weights:
         raise RunError("pretrained=true and weights are two starts: leave one out")
@@ -110,7 +110,7 @@ def read_start(recipe: Recipe, *, classes: int, decoding: Decoding) -> Start | N
 
 
 def _frozen(network: nn.Module, recipe: Recipe, fit: Fit, remedy: str) -> tuple[str, ...]:
-    """The parts to freeze that got all of their weights; those that the user named must have."""
+    """Return the parts to freeze that got all of their weights; those that the user named must have."""
     named = part_names(network, recipe.freeze)
     frozen = parts_with(network, named, fit.taken)
     without = [part for part in named if part not in frozen]
@@ -125,7 +125,7 @@ def _frozen(network: nn.Module, recipe: Recipe, fit: Fit, remedy: str) -> tuple[
 def _fitting_option(
     model: str, options: Mapping[str, object], classes: int, decoding: Decoding, weights: Weights
 ) -> str:
-    """The one setting of a network with which most of the weights fit, as "stem=imagenet"; empty where none helps."""
+    """Return the setting of a network with which most of the weights fit, as "stem=imagenet", or "" if none helps."""
 
     def fitting(changed: Mapping[str, object]) -> int:
         try:
@@ -171,7 +171,7 @@ def _run(weights: str) -> Run | None:
 
 
 def _weights_of_run(weights: str) -> WeightsFile | None:
-    """A run's weights, which must carry the digest that its model.json says they have; None for any other file."""
+    """Return a run's weights, checked against the digest that model.json requires; None for any other file."""
     run = _run(weights)
     if run is None or not run.weights.is_file() or Path(weights) not in (run.path, run.weights):
         return None
@@ -179,14 +179,14 @@ def _weights_of_run(weights: str) -> WeightsFile | None:
 
 
 def lasting_start(recipe: Recipe) -> str:
-    """The weights' path as it can be found again from another folder."""
+    """Return the weights' path as it can be found again from another folder."""
     return os.path.realpath(recipe.weights) if recipe.weights else ""
 
 
 def starting_network(
     spec: ModelSpec, recipe: Recipe, start: Start | None, train: ImageSet
 ) -> tuple[nn.Module, list[str]]:
-    """The network that a new run trains, and what there is to say of its weights.
+    """Return the network that a new run trains, and what there is to say of its weights.
 
     Raises:
         CaptureError: weights of another network, or timm's that can't be fetched.
@@ -222,7 +222,7 @@ def starting_network(
 
 
 def _classifier(spec: ModelSpec) -> tuple[str, ...]:
-    """The names of a network's weights that are for its classes: those that another number of classes would change."""
+    """Return the names of a network's weights that depend on the number of classes."""
     with torch.device("meta"):
         more = replace(spec.preprocessing, classes=(*spec.classes, ""))
         own, wider = spec.build(), replace(spec, preprocessing=more).build()
@@ -249,7 +249,7 @@ def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normaliz
 
 
 def resumed_network(spec: ModelSpec, recipe: Recipe) -> nn.Module:
-    """The network that a resumed run puts its checkpoint into."""
+    """Return the network that a resumed run puts its checkpoint into."""
     network = spec.build()
     freeze(network, recipe.freeze)
     return network

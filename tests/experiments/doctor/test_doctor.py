@@ -19,9 +19,10 @@ from convscope.cli.doctor import SILENT_PROFILER, command, reached_lines
 from convscope.errors import RunError
 from convscope.experiments.doctor import ceilings, checkup
 from convscope.experiments.doctor.breakdown import _kind, kind_of
+from convscope.experiments.doctor.ceilings import Rate, measure_rate
 from convscope.experiments.doctor.checkup import Checkup, check_up
-from convscope.experiments.doctor.clock import Rate, measure_rate
 from convscope.hardware.mode import ComputeMode, Precision
+from convscope.training import session
 from convscope.training.autotune.make import Planned
 
 
@@ -33,9 +34,7 @@ def found() -> Checkup:
         patch.setattr("convscope.experiments.doctor.ceilings.MATMUL_SIDES", (64,))
         patch.setattr("convscope.experiments.doctor.ceilings.PICTURES", ((32, 32),))
         patch.setattr(
-            checkup,
-            "make_plan",
-            lambda asked, resolved, spec, images: Planned(resolved=resolved, plan=None, lines=()),
+            session, "make_plan", lambda asked, resolved, *_, **__: Planned(resolved=resolved, plan=None, lines=())
         )
         return check_up("lenet5", batch_size=8, scale=0.01)
 

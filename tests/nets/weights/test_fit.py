@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from convscope.errors import CaptureError
 from convscope.nets.build import build
-from convscope.nets.weights.fit import fit_weights, load_weights_file
+from convscope.nets.weights.fit import fit_weights
 from convscope.nets.weights.read import read_weights
+from hostile_weights import load_weights_file
 from torchvision_oracle import timm_or_skip, torchvision_or_skip
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 import hostile_weights as hostile
 from convscope.nets.build import build
-from convscope.nets.weights.fit import fit_weights, load_weights_file
+from convscope.nets.weights.fit import fit_weights
 from convscope.nets.weights.match import match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
 
@@ -130,7 +130,7 @@ def test_a_checkpoint_loads_whatever_its_layout(tmp_path, name, older):
     torch.save(LAYOUTS[name], tmp_path / "x.pth", _use_new_zipfile_serialization=not older)
     network = made(3)
     fresh = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    fit = load_weights_file(network, tmp_path / "x.pth")
+    fit = hostile.load_weights_file(network, tmp_path / "x.pth")
     expected = BACKBONE if name in ("DINO", "self-supervised encoder") else list(WANTED)
     assert list(fit.taken) == expected
     for key, tensor in network.state_dict().items():
@@ -141,14 +141,14 @@ def test_a_head_beside_its_backbone_is_found(tmp_path):
     names = {name: f"head.{name}" if name.startswith("classifier") else f"backbone.{name}" for name in WANTED}
     save_file({full: WANTED[name] for name, full in names.items()}, tmp_path / "model.safetensors")
     network = made(3)
-    assert len(load_weights_file(network, tmp_path / "model.safetensors").taken) == len(WANTED)
+    assert len(hostile.load_weights_file(network, tmp_path / "model.safetensors").taken) == len(WANTED)
 
 
 def test_a_whole_saved_module_gives_its_weights_and_none_of_its_code(tmp_path):
     for older in (False, True):
         torch.save(nn.DataParallel(made(1)), tmp_path / "x.pt", _use_new_zipfile_serialization=not older)
         network = made(3)
-        assert len(load_weights_file(network, tmp_path / "x.pt").taken) == len(WANTED)
+        assert len(hostile.load_weights_file(network, tmp_path / "x.pt").taken) == len(WANTED)
         assert torch.equal(network.state_dict()[BACKBONE[0]], WANTED[BACKBONE[0]])
 
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from convscope.errors import CaptureError
 from convscope.nets.layer_groups import part_names
-from convscope.nets.weights.fit import fit_weights, load_weights_file
+from convscope.nets.weights.fit import fit_weights
 from convscope.nets.weights.read import read_weights
+from hostile_weights import load_weights_file
 
 
 def made() -> nn.Sequential:

@@ -22,10 +22,10 @@ from convscope.training.autotune import make
 from convscope.training.autotune.make import make_plan, open_to_plan, work_of
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.autotune.trial import Work, run_trial
-from convscope.training.job import loop_settings
+from convscope.training.loop.state import loop_settings
 from convscope.training.resolve.resolve import ResolvedRecipe, resolve
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 ASKED = Recipe(data="digits", model="lenet5", epochs=2, batch_size=64)
 

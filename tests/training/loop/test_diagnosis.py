@@ -21,7 +21,6 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective
-from convscope.training.job import loop_settings
 from convscope.training.loop import loop
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import (
@@ -31,7 +30,7 @@ from convscope.training.loop.nonfinite import (
     diagnose_validation,
     largest_gradient,
 )
-from convscope.training.loop.state import Settings, new_state
+from convscope.training.loop.state import Settings, loop_settings, new_state
 from convscope.training.resolve.resolve import resolve
 
 
@@ -257,6 +256,6 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
     # Going on would begin anew, and end alike.
     with pytest.raises(RunError, match=r"no weights.safetensors: its training diverged .* train anew, at a lower rate"):
         evaluate(tmp_path / "wild")
-    (tmp_path / "wild" / "log.txt").unlink()
+    (tmp_path / "wild" / "status.json").unlink()
     with pytest.raises(RunError, match="go on training with --resume"):
         evaluate(tmp_path / "wild")

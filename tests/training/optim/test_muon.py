@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.nets.build import build
-from convscope.training.optim.muon import MOMENTUM_BESIDE, ORTHOGONAL_STEPS
+from convscope.training.optim.muon import ORTHOGONAL_STEPS, SGD_MOMENTUM
 from convscope.training.optim.optimizers import default_learning_rate, make_optimizer, set_rate
 
 STEPS, RATE, MOMENTUM = 3, 0.1, 0.6
@@ -49,7 +49,7 @@ def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(mem
     beside = default_learning_rate("sgd", 128) / default_learning_rate("muon", 128) * RATE
     muon = torch.optim.Muon(matrices, lr=RATE, momentum=MOMENTUM, weight_decay=0.0, ns_steps=ORTHOGONAL_STEPS)
     rest = [weight for weight in theirs.parameters() if weight.ndim < 4]
-    sgd = torch.optim.SGD(rest, lr=beside, momentum=MOMENTUM_BESIDE, nesterov=True)
+    sgd = torch.optim.SGD(rest, lr=beside, momentum=SGD_MOMENTUM, nesterov=True)
 
     def step() -> None:
         for weight, matrix in zip(filters, matrices, strict=True):

@@ -15,9 +15,8 @@ from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
-from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
-from convscope.training.loop.state import batches_of, new_state
+from convscope.training.loop.state import batches_of, loop_settings, new_state
 from convscope.training.report.pictures import first_batch
 from convscope.training.resolve.resolve import resolve
 

@@ -22,8 +22,8 @@ from convscope.training.loop import step
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
 from convscope.training.resolve.resolve import resolve
-from convscope.training.session import train_on
 from convscope.training.train import train
+from convscope.training.train_run import train_on
 
 RECIPE = Recipe(data="digits", model="lenet5", preset="classic", epochs=2, batch_size=256, threads=1, autotune="rules")
 
@@ -165,7 +165,7 @@ def test_a_run_that_goes_on_where_less_is_free_takes_half(tmp_path: Path, monkey
 
 def test_where_nothing_fits_it_ends_with_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _full_from(1, monkeypatch, after=0, message="CUDA out of memory. Tried to allocate 2 GiB")
-    with pytest.raises(RunError, match="does not hold a step of 2 images: lower --batch-size"):
+    with pytest.raises(RunError, match="does not hold a step of 2 images: take smaller images"):
         train("digits", RECIPE.changed({"batch_size": 8}), runs_directory=tmp_path)
 
 

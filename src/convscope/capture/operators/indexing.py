@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule, axis_of
-from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape, Status, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
 from convscope.geometry.taps import listed_taps
 
 
 def _index(call: Call) -> OperatorRule:
-    """`x[:, i, j]` with tensors as indices: several of them pick points, one picks positions along its axis."""
+    """Describe `x[:, i, j]` with index tensors: several of them pick points, one picks positions along its axis."""
     x = call.operand("self")
     out = call.outputs[0]
     placed = _placed(call)
@@ -44,10 +44,10 @@ def _index(call: Call) -> OperatorRule:
             assert number is not None
             places = places * size + np.asarray(number, dtype=np.int64) % size
         steps.append(Taps(position, listed_taps(places.reshape(-1), flat)))
-        status = Status.EXACT
+        status = ReachStatus.EXACT
     else:
         steps.append(Mix(position, count))
-        status = Status.DATA_DEPENDENT
+        status = ReachStatus.DATA_DEPENDENT
     steps.append(Reshape(out))
     flows.append(Flow(x.slot, 0, tuple(steps), status))
     for index in call.arguments["indices"]:
@@ -85,7 +85,9 @@ def _placed(call: Call) -> list[_Placed] | None:
 def _masked(call: Call) -> OperatorRule:
     """Return a computed mask picks elements: which ones, and how many, is in its values."""
     out = call.outputs[0]
-    flows = tuple(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT) for operand in call.operands)
+    flows = tuple(
+        Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT) for operand in call.operands
+    )
     return OperatorRule(call.op, flows)
 
 
@@ -103,7 +105,7 @@ def _index_select(call: Call) -> OperatorRule:
         table = listed_taps(np.asarray(numbers, dtype=np.int64).reshape(-1), x.shape[axis])
         source = Flow(x.slot, 0, (Taps(axis, table),))
     else:
-        source = Flow(x.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT)
+        source = Flow(x.slot, 0, (Mix(axis, out[axis]),), ReachStatus.DATA_DEPENDENT)
     column = tuple(out[axis] if a == axis else 1 for a in range(len(out)))
     return OperatorRule("index_select", (source, Flow(index.slot, 0, (Reshape(column), Expand(out)))))
 
@@ -117,7 +119,7 @@ def _gather(call: Call) -> OperatorRule:
         Taps(a, listed_taps(np.arange(out[a]), x.shape[a])) for a in range(x.rank) if a != axis and out[a] != x.shape[a]
     ]
     steps.append(Mix(axis, out[axis]))
-    return OperatorRule("gather", (Flow(x.slot, 0, tuple(steps), Status.DATA_DEPENDENT), Flow(index.slot)))
+    return OperatorRule("gather", (Flow(x.slot, 0, tuple(steps), ReachStatus.DATA_DEPENDENT), Flow(index.slot)))
 
 
 def _embedding(call: Call) -> OperatorRule:
@@ -126,7 +128,7 @@ def _embedding(call: Call) -> OperatorRule:
     out = call.outputs[0]
     steer = Flow(indices.slot, 0, (Reshape((*indices.shape, 1)), Expand(out)))
     rows = int(np.prod(indices.shape, dtype=np.int64))
-    looked_up = Flow(weight.slot, 0, (Mix(0, rows), Reshape(out)), Status.DATA_DEPENDENT)
+    looked_up = Flow(weight.slot, 0, (Mix(0, rows), Reshape(out)), ReachStatus.DATA_DEPENDENT)
     return OperatorRule("embedding", (steer, looked_up))
 
 
@@ -141,20 +143,20 @@ def _scatter(call: Call) -> OperatorRule:
         if not isinstance(operand, Operand):
             continue
         if operand.rank != x.rank or any(a != axis and size != x.shape[a] for a, size in enumerate(operand.shape)):
-            flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
+            flows.append(Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
         else:
-            flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), Status.DATA_DEPENDENT))
+            flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), ReachStatus.DATA_DEPENDENT))
     return OperatorRule(call.op, tuple(flows))
 
 
 def _index_put(call: Call) -> OperatorRule:
-    """`x[i] = v`: the base keeps its places; the values land where the indices say, anywhere as a bound."""
+    """Describe `x[i] = v`: the base keeps its positions; the values may go to any position, as a bound."""
     x, out = call.operand("self"), call.outputs[0]
     flows = [Flow(x.slot)]
     for operand in call.operands:
         if operand.slot == x.slot:
             continue
-        flows.append(Flow(operand.slot, 0, _anywhere(operand, out), Status.DATA_DEPENDENT))
+        flows.append(Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
     return OperatorRule("index_put", tuple(flows))
 
 

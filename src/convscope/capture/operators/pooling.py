@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
 from convscope.geometry.convolution import per_axis
-from convscope.geometry.relation import Mix, RelationStep, Status, Taps
+from convscope.geometry.relation import Mix, ReachStatus, RelationStep, Taps
 from convscope.geometry.taps import adaptive_taps, window_taps
 from convscope.geometry.window import Window
 
@@ -56,7 +56,7 @@ def _by_values(op: str, dimensions: int) -> Rule:
         x, out = call.first, call.outputs[0]
         steps = tuple(Mix(axis, out[axis]) for axis in range(x.rank - dimensions, x.rank))
         flows = tuple(
-            Flow(operand.slot, output, steps, Status.DATA_DEPENDENT)
+            Flow(operand.slot, output, steps, ReachStatus.DATA_DEPENDENT)
             for output in range(len(call.outputs))
             for operand in call.operands
             if operand.shape == x.shape

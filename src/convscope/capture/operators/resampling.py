@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
-from convscope.geometry.relation import Expand, Mix, Permute, Status, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, Taps
 from convscope.geometry.resize import InterpolationMode, resize_taps
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
 
 
 def _scales(call: Call, dimensions: int) -> Sequence[float | None]:
-    """Scale factors by axis where PyTorch was told to use them: `.vec` overloads hold a list, others name each."""
+    """Return the scale factors by axis, if PyTorch uses them: `.vec` overloads hold a list, others name each."""
     if "scale_factors" in call.arguments:
         return call.arguments["scale_factors"] or (None,) * dimensions
     names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]
@@ -85,13 +85,13 @@ def _antialiased(radius: float, kernel: Callable[[float], float]) -> Rule:
 
 
 def _grid_sample(call: Call) -> OperatorRule:
-    """Where to read is in the grid: any pixel, as a bound. Each place of the grid steers its own output alone."""
+    """Describe sampling by a grid: any pixel, as a bound. Each grid position affects its own output only."""
     x, grid = call.operands[0], call.operands[1]
     out = call.outputs[0]
     steps = tuple(Mix(axis, out[axis]) for axis in range(2, x.rank))
     last = grid.rank - 1
     steering = (Mix(last, 1), Permute((0, last, *range(1, last))), Expand(out))
-    flows = (Flow(x.slot, 0, steps, Status.DATA_DEPENDENT), Flow(grid.slot, 0, steering))
+    flows = (Flow(x.slot, 0, steps, ReachStatus.DATA_DEPENDENT), Flow(grid.slot, 0, steering))
     return OperatorRule("grid_sample", flows, macs=None)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convscope.geometry.relation import RelationStep, Status
+from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
 
 
@@ -39,7 +39,7 @@ class Flow:
     source: int
     output: int = 0
     steps: tuple[RelationStep, ...] = ()
-    status: Status = Status.EXACT
+    status: ReachStatus = ReachStatus.EXACT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

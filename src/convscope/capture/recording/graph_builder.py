@@ -15,7 +15,7 @@ from convscope.graph.records import Argument, Node, Path, Ref, Value, ValueKind
 class GraphBuilder:
     """Values and nodes in order, and which values depend on the model's input.
 
-    `numbers` knows how to compute the values that do not.
+    `numbers` computes the values that do not.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ class ModuleCalls:
 
 @contextmanager
 def watched(calls: ModuleCalls, enter: Callable[[ModuleCall], ModuleCall]) -> Iterator[None]:
-    """Tell `enter` of each module that starts, and again of the outer one when it ends.
+    """Call `enter` with each module that starts, and again with the outer one when it ends.
 
     `nn.Module.__call__` is wrapped for as long as this lasts and put back afterwards, so no module gets a hook.
     Other threads' modules pass through.

@@ -20,7 +20,7 @@ from convscope.geometry.window import Window
 
 _FLOATS = (torch.float32, torch.float64)
 
-Shortcut = Callable[[Mapping[str, Any]], tuple[Signature, ...] | None]
+ResultShortcut = Callable[[Mapping[str, Any]], tuple[Signature, ...] | None]
 
 
 def results_of(target: str, settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
@@ -80,7 +80,7 @@ def _batch_norm(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
     return x.signature, statistics, statistics
 
 
-def _pooling(axes: int, *, indices: bool) -> Shortcut:
+def _pooling(axes: int, *, indices: bool) -> ResultShortcut:
     def shortcut(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
         x = settings["self"]
         shape = x.signature.shape
@@ -126,7 +126,7 @@ def _arithmetic(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
     return (_contiguous(shape, x.signature.dtype),)
 
 
-def _in_place(shortcut: Shortcut) -> Shortcut:
+def _in_place(shortcut: ResultShortcut) -> ResultShortcut:
     """Return the same written over `self`, which must keep its shape."""
 
     def checked(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
@@ -137,7 +137,7 @@ def _in_place(shortcut: Shortcut) -> Shortcut:
 
 
 def _product(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
-    """`addmm`, `mm`, `bmm`: only the first matrix needs to lie in order."""
+    """Compute `addmm`, `mm`, `bmm`: only the first matrix must be contiguous."""
     left, right = (settings["mat1"], settings["mat2"]) if "mat1" in settings else (settings["self"], settings["mat2"])
     a, b = left.signature, right.signature
     bias = settings["self"] if "mat1" in settings else None
@@ -189,7 +189,7 @@ _ACTIVATIONS = (
 )  # fmt: skip
 _OPERATIONS = ("add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor")
 
-_SHORTCUTS: Mapping[str, Shortcut] = {
+_SHORTCUTS: Mapping[str, ResultShortcut] = {
     "aten.convolution.default": _convolution,
     "aten.native_batch_norm.default": _batch_norm,
     "aten.max_pool2d_with_indices.default": _pooling(2, indices=True),

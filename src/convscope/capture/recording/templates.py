@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from convscope.capture.operators import rule_for
 from convscope.capture.operators.rule import Call, Operand, OperatorRule
-from convscope.capture.operators.table import read
 from convscope.capture.recording.aliasing import Signature, Tracked, signature_of
 from convscope.capture.recording.numbers import Numbers
 from convscope.capture.recording.schema import Operator, flat, plain
@@ -99,7 +99,7 @@ def template_of(
         values=lambda operand: numbers.array(operands[operand.slot].value),
     )
     resolved = {name: value if name in holders else plain(value) for name, value in seen.items()}
-    return Template(results, made, read(call), resolved, holders)
+    return Template(results, made, rule_for(call), resolved, holders)
 
 
 def _with_operands(setting: Any, slots: Iterator[int]) -> Any:

@@ -12,7 +12,7 @@ from convscope.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPart:
-    """Rows [start, start + n) of a batch of `total` images; `total` None says that the n rows are the whole batch.
+    """Rows [start, start + n) of a batch of `total` images; with `total` None, the n rows are the whole batch.
 
     Raises:
         DataError: a start below 0, or at or after the total.
@@ -35,9 +35,9 @@ WHOLE_BATCH = BatchPart()
 
 @dataclass(frozen=True)
 class BatchRng:
-    """One value for each of the `count` images of a part; drawn for the whole batch, of which the rows are taken.
+    """Draws one value for each of the `count` images of a part: for the whole batch, of which the rows are taken.
 
-    So the generator moves on alike in every process, and an image gets the same draw whoever augments it.
+    So the generator advances alike in every process, and an image gets the same draw in whichever it is augmented.
     """
 
     count: int
@@ -52,22 +52,22 @@ class BatchRng:
 
     @property
     def total(self) -> int:
-        """Images of the whole batch."""
+        """Return the number of images of the whole batch."""
         return self.count if self.part.total is None else self.part.total
 
     def mine(self, values: Tensor) -> Tensor:
-        """The part's share (..., count) of values (..., total) that were drawn for the whole batch."""
+        """Return the part's share (..., count) of values (..., total) that were drawn for the whole batch."""
         return values[..., self.part.start : self.part.start + self.count]
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """float32 (count,) in [low, high)."""
-        drawn = torch.rand(self.total, generator=self.generator, device=self.generator.device)
-        return self.mine(drawn) * (high - low) + low
+        """Draw float32 (count,) in [low, high)."""
+        values = torch.rand(self.total, generator=self.generator, device=self.generator.device)
+        return self.mine(values) * (high - low) + low
 
     def integers(self, below: int) -> Tensor:
-        """int64 (count,) from 0 to below - 1."""
+        """Draw int64 (count,) from 0 to below - 1."""
         return self.mine(torch.randint(0, below, (self.total,), generator=self.generator, device=self.generator.device))
 
     def normal(self) -> Tensor:
-        """float32 (count,) with mean 0 and standard deviation 1."""
+        """Draw float32 (count,) with mean 0 and standard deviation 1."""
         return self.mine(torch.randn(self.total, generator=self.generator, device=self.generator.device))

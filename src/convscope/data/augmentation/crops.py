@@ -1,4 +1,4 @@
-"""Where an image is cut: padded crops, resized crops and cutout, with a place of each image's own."""
+"""Padded crops, resized crops and cutout, at a random position for each image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convscope.errors import DataError
 
 
 def padded_crop(batch: Tensor, padding: int, mode: str, draws: BatchRng) -> Tensor:
-    """Pad on all sides and cut a window of the old size at a place of each image's own (He et al. 2016, 4.2)."""
+    """Pad on all sides and crop the old size at a random position for each image (He et al. 2016, 4.2)."""
     count, _, height, width = batch.shape
     if mode == "reflect":
         if padding >= min(height, width):
@@ -57,6 +57,6 @@ def cutout(batch: Tensor, side: int, draws: BatchRng) -> Tensor:
 
 
 def box(first: Tensor, end: Tensor, size: int) -> Tensor:
-    """Which of `size` positions lie in [first, end): bool (N, size) from int64 (N,) each."""
+    """Return which of `size` positions lie in [first, end): bool (N, size) from int64 (N,) each."""
     places = torch.arange(size, device=first.device)[None, :]
     return (places >= first[:, None]) & (places < end[:, None])

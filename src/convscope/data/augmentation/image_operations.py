@@ -17,7 +17,7 @@ LUMA = (0.2989, 0.587, 0.114)
 
 
 def identity(images: Tensor, magnitude: Tensor) -> Tensor:
-    """Nothing."""
+    """Return the images as they are."""
     return images
 
 
@@ -53,22 +53,22 @@ def rotate(images: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, magnitude: Tensor) -> Tensor:
-    """Away from black by `magnitude`: -1 is black, 0 changes nothing."""
+    """Move levels away from black by `magnitude`: -1 is black, 0 changes nothing."""
     return _away_from(torch.zeros_like(images), images, magnitude)
 
 
 def color(images: Tensor, magnitude: Tensor) -> Tensor:
-    """Away from grey by `magnitude`: -1 is grey; a grey image stays."""
+    """Move colours away from grey by `magnitude`: -1 is grey; a grey image stays."""
     return images if images.shape[1] == 1 else _away_from(_grey(images), images, magnitude)
 
 
 def contrast(images: Tensor, magnitude: Tensor) -> Tensor:
-    """Away from the image's mean grey by `magnitude`."""
+    """Move levels away from the image's mean grey by `magnitude`."""
     return _away_from(_grey(images).mean((1, 2, 3), keepdim=True), images, magnitude)
 
 
 def sharpness(images: Tensor, magnitude: Tensor) -> Tensor:
-    """Away from the blurred image (3x3, its middle weighing 5 of 13) by `magnitude`; the edge pixels stay."""
+    """Move levels away from the blurred image (3x3, the middle weighs 5 of 13) by `magnitude`; edge pixels stay."""
     channels, height, width = images.shape[1:]
     if min(height, width) < 3:
         return images
@@ -113,13 +113,13 @@ def equalize(images: Tensor, magnitude: Tensor) -> Tensor:
 
 
 def _away_from(origin: Tensor, images: Tensor, magnitude: Tensor) -> Tensor:
-    """The images at 1 + `magnitude` times their distance from `origin`, as levels: Pillow's ImageEnhance."""
+    """Return the images at 1 + `magnitude` times their distance from `origin`, as levels: Pillow's ImageEnhance."""
     # Written so that a pixel that equals its origin stays exactly as it is.
     return (origin + (1 + magnitude)[:, None, None, None] * (images - origin)).clamp(0, 255).floor()
 
 
 def _grey(images: Tensor) -> Tensor:
-    """(N, 1, H, W), whole levels."""
+    """Return the luma (N, 1, H, W), in whole levels."""
     if images.shape[1] == 1:
         return images
     red, green, blue = LUMA
@@ -127,7 +127,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, x: tuple[Tensor, Tensor, Tensor], y: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Each pixel from the nearest one at `x[0] u + x[1] v + x[2]`, `y[0] u + y[1] v + y[2]`, or black outside.
+    """Take each pixel from the nearest one at `x[0] u + x[1] v + x[2]`, `y[0] u + y[1] v + y[2]`, or black outside.
 
     (u, v) is the pixel's own place, in pixels right and down from the centre.
     """

@@ -38,18 +38,18 @@ class Mixing:
 
     @property
     def on(self) -> bool:
-        """Whether anything is mixed."""
+        """Return whether anything is mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 def mix(
     pixels: Tensor, targets: Tensor, mixing: Mixing, *, generator: torch.Generator, part: BatchPart = WHOLE_BATCH
 ) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) and targets, each mixed with its neighbour; nothing is changed where nothing is on.
+    """Mix each image (N, C, H, W) and target with its neighbour; return both as they are where nothing is on.
 
     Targets are int64 (N,) or float (N, classes), and come back as float (N, classes): an image's own share λ of its
     target, and 1 - λ of its partner's. Rows 0 and 1, 2 and 3, ... of the whole batch are pairs, which is as good as any
-    other choice in a shuffled order, and lets parts of even length pair as the whole does; where a part cuts through
+    other choice in a shuffled order, and lets parts of even length pair as the whole does; where a part splits
     a pair, and at the end of an odd batch, an image stays as it is.
     """
     if not mixing.on:
@@ -78,7 +78,7 @@ def mix(
 
 
 def _drawn(mixing: Mixing, draws: BatchRng, pair: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Each image's λ (N,), whether it is cut (N,), and the box's centre (2, N) in parts of the sides, pair by pair."""
+    """Return each image's λ (N,), whether it is cut (N,), and the box's centre (2, N) as shares of the sides."""
     pairs = (draws.total + 1) // 2
     generator = draws.generator
     uniform = torch.rand(3, pairs, generator=generator, device=device)

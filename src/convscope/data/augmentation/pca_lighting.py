@@ -19,7 +19,7 @@ ColorAxes = tuple[tuple[float, ...], ...]
 
 
 def measure_color_axes(images: ImageSet) -> ColorAxes:
-    """The eigenvectors of the covariance of the pixels' colours, each times its eigenvalue: (axes, channels).
+    """Return the eigenvectors of the covariance of the pixels' colours, each times its eigenvalue: (axes, channels).
 
     Intensities are in units of full intensity (255 is 1.0); at most 10,000 evenly spaced images are looked at. The
     widest axis comes first, and each points to where its largest component is positive, so that the same images

@@ -21,9 +21,9 @@ BINS = 31
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One operation and its weakest and strongest magnitude; `signed` says that half of the draws are negative.
+    """An operation and its weakest and strongest magnitude.
 
-    `whole` says that magnitudes are whole numbers.
+    With `signed`, half of the draws are negative; with `whole`, magnitudes are whole numbers.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
@@ -53,7 +53,7 @@ SPACE: dict[str, Operation] = {
 
 
 def magnitude_of(operation: Operation, strength: Tensor, negative: Tensor) -> Tensor:
-    """Magnitudes (N,) from strengths of 0 to 30 (N,) and whether a signed one is negative (N,)."""
+    """Return magnitudes (N,) from strengths of 0 to 30 (N,) and whether a signed one is negative (N,)."""
     spread = operation.weakest + (operation.strongest - operation.weakest) * strength / (BINS - 1)
     if operation.whole:
         spread = spread.round()
@@ -61,7 +61,7 @@ def magnitude_of(operation: Operation, strength: Tensor, negative: Tensor) -> Te
 
 
 def trivial_augment(batch: Tensor, normalization: Normalization, draws: BatchRng) -> Tensor:
-    """One operation on each image of a normalised batch (N, C, H, W), in levels of 0 to 255."""
+    """Apply one operation to each image of a normalised batch (N, C, H, W), in levels of 0 to 255."""
     chosen, strength, negative = draws.integers(len(SPACE)), draws.integers(BINS), draws.integers(2) == 1
     mean = torch.tensor(normalization.mean, device=batch.device)[:, None, None]
     std = torch.tensor(normalization.std, device=batch.device)[:, None, None]

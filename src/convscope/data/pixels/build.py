@@ -36,8 +36,9 @@ from convscope.data.pixels.cache import (
     remove_entry,
 )
 from convscope.data.pixels.cache_budget import cache_limit
-from convscope.data.records import Decoding, Labels, Pixels, Progress
+from convscope.data.records import Decoding, Labels, Pixels
 from convscope.files.regular import UnreadableError
+from convscope.report.progress import Progress
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
 TASK_ROWS = 64

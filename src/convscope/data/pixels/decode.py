@@ -1,7 +1,7 @@
 """Decode an image file to pixels, uint8 (H, W, C), as the model's decoding states.
 
 A JPEG goes through simplejpeg where that is installed, everything else through Pillow; the pixels are the same, since
-both stand on libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
+both use libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
 decoded whole and then resized: libjpeg's scaled decoding is faster for photographs of twice the size and more, and
 differs by up to 50 levels.
 Colour profiles are not applied. Of several frames or pages the first is taken.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.data.listing import Image, content_digest
+from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.budget import FILE_BYTES, PIXELS
 from convscope.data.pixels.flatten import flatten
 from convscope.data.pixels.jpeg import decode_jpeg
@@ -58,7 +58,7 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
     return pixels
 
 
-def decode_file(path: str, decoding: Decoding) -> Image:
+def decode_file(path: str, decoding: Decoding) -> DecodedImage:
     """Decode one file: its pixels, a remark or None, and the digest of its bytes; raises UnreadableError.
 
     The caller silences Pillow's warnings, as that is process-wide and many threads call this.
@@ -76,10 +76,10 @@ def decode_file(path: str, decoding: Decoding) -> Image:
     return decode_content(data, decoding)
 
 
-def decode_content(data: bytes, decoding: Decoding) -> Image:
+def decode_content(data: bytes, decoding: Decoding) -> DecodedImage:
     """Decode an image file's bytes: pixels, a remark or None, and the digest of the bytes; raises UnreadableError."""
     pixels, remark = decode_bytes(data, decoding)
-    return Image(pixels, remark, content_digest(data))
+    return DecodedImage(pixels, remark, content_digest(data))
 
 
 def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:

@@ -11,9 +11,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Integers
 from convscope.files.regular import UnreadableError
-
-_Integers = npt.NDArray[np.int64]
 
 _CLEAR, _END, _FIRST = 256, 257, 258
 # A table is full at code 4,095: so many codes may follow a clear code, the next one included.
@@ -24,7 +23,7 @@ _FREE_TABLES = 1024
 
 
 @functools.cache
-def _layout() -> tuple[_Integers, _Integers]:
+def _layout() -> tuple[Integers, Integers]:
     """Return the first bit of each code after a clear code, and its width in bits, 9 to 12.
 
     When code k is read, the table's next free entry is 257 + k, and TIFF's codes grow one entry early.
@@ -75,15 +74,15 @@ def decoded_length(data: bytes | memoryview) -> int:
     return length
 
 
-def _codes_at(padded: npt.NDArray[np.uint8], starts: _Integers, widths: _Integers) -> _Integers:
+def _codes_at(padded: npt.NDArray[np.uint8], starts: Integers, widths: Integers) -> Integers:
     """Return the codes that begin at these bits, most significant bit first."""
     at = starts >> 3
     three = padded[at].astype(np.int64) << 16 | padded[at + 1].astype(np.int64) << 8 | padded[at + 2]
-    codes: _Integers = three >> (24 - (starts & 7) - widths) & ((1 << widths) - 1)
+    codes: Integers = three >> (24 - (starts & 7) - widths) & ((1 << widths) - 1)
     return codes
 
 
-def _total_length(codes: _Integers) -> int:
+def _total_length(codes: Integers) -> int:
     """Return the number of bytes that the codes after a clear code decode to.
 
     Entry j of the table is the string of code j and one byte more. So a string is one byte longer than the one that

@@ -40,7 +40,7 @@ _YCBCR = 6
 _Tags = dict[int, Any]
 
 
-class _Part(NamedTuple):
+class _TiffPart(NamedTuple):
     """A strip or a tile: its number, bytes, width and rows in pixels, and the rows that a full one has."""
 
     number: int
@@ -106,7 +106,7 @@ def _number(tags: _Tags, tag: int, default: int) -> int:
     return int(tags[tag][0]) if tag in tags and len(tags[tag]) else default
 
 
-def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]:
+def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_TiffPart]:
     """Return all strips or tiles, in order; raises UnreadableError if one is missing from the file."""
     samples, tiled = _number(tags, _SAMPLES, 1), _TILES in tags
     bits = [int(number) for number in tags.get(_BITS, [1])][:samples]
@@ -132,7 +132,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
         plane, place = divmod(number, columns * rows)
         plane_bits = bits[plane] if planes > 1 else sum(bits)
         left = down if tiled else min(down, height - place // columns * down)
-        part = _Part(number, view[:0], across, left, down, plane_bits)
+        part = _TiffPart(number, view[:0], across, left, down, plane_bits)
         start = int(offsets[number])
         # Old writers left the sizes of uncompressed strips out, or wrong.
         raw = _number(tags, _COMPRESSION, _RAW) == _RAW
@@ -144,7 +144,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_Part]
         yield part._replace(data=view[start : start + size])
 
 
-def _check_part(part: _Part, tags: _Tags, compression: int) -> None:
+def _check_part(part: _TiffPart, tags: _Tags, compression: int) -> None:
     """Raise UnreadableError if a strip or tile is not whole, as far as its compression can detect it."""
     if compression == _RAW:
         return
@@ -233,7 +233,7 @@ def _packbits_length(data: memoryview) -> int:
     return length
 
 
-def _check_jpeg(part: _Part, tags: _Tags) -> None:
+def _check_jpeg(part: _TiffPart, tags: _Tags) -> None:
     """Decode a JPEG strip strictly, with the tables of the directory."""
     content = bytes(part.data)
     if not content.startswith(b"\xff\xd8\xff"):

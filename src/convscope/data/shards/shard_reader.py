@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convscope.data.listing import Image, content_digest
+from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.budget import FILE_BYTES
 from convscope.data.pixels.decode import decode_content
 from convscope.data.records import Decoding
@@ -22,7 +22,7 @@ class ShardReader:
 
     reads_single_rows: ClassVar[bool] = True
 
-    def __call__(self, row: int, decoding: Decoding) -> Image:
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
         """Decode one member; raises UnreadableError."""
         shard, member = self.places[row]
         with FILE_BYTES.reserve(member.size):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.layout import SPLITS
-from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, class_order, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, ListedFile, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
 from convscope.data.shards.shard_labels import (
     CARD,
@@ -46,7 +46,7 @@ KIND = "shards"
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class _ShardSample:
     """One labelled image: its offset, and its labels as names or numbers of classes."""
 
     shard: str
@@ -55,11 +55,11 @@ class _Sample:
 
 
 @dataclass
-class _Found:
+class _SplitContent:
     """The content of the archives of one split; `images` counts all images, including the `unlabelled` ones."""
 
     images: int = 0
-    samples: list[_Sample] = field(default_factory=list)
+    samples: list[_ShardSample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unlabelled: list[Problem] = field(default_factory=list)
     repeated: int = 0
@@ -84,7 +84,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         raise DataError(
             f"{source} has shards of {' and '.join(sorted(parts))} but none of train: name them train-*.tar"
         )
-    found: dict[str, _Found] = {split: _Found() for split in (WHOLE, *SPLITS) if split in parts}
+    found: dict[str, _SplitContent] = {split: _SplitContent() for split in (WHOLE, *SPLITS) if split in parts}
     for shard in shards:
         _index(shard, found[shard.split])
     images_of = {split: part.images for split, part in found.items()}
@@ -133,7 +133,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
             f"{source}: no image that is learned from shows the class {missing!r}: add some, or take it out"
         )
     files = [found_file(Path(shard.path)) for shard in shards]
-    files = [Found(str(Path(file.path).absolute()), file.size, file.time) for file in files]
+    files = [ListedFile(str(Path(file.path).absolute()), file.size, file.time) for file in files]
     number_of_shard = {shard.path: number for number, shard in enumerate(shards)}
     size, channels = typical_of(places, lambda place: read_member(*place))
     return Listing(
@@ -155,7 +155,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     )
 
 
-def _index(shard: Shard, found: _Found) -> None:
+def _index(shard: Shard, found: _SplitContent) -> None:
     """Add one archive's labelled images."""
     index = index_tar(shard.path)
     for name, reason in index.refused:
@@ -193,7 +193,7 @@ def _index(shard: Shard, found: _Found) -> None:
                 found.unlabelled.append(Problem(shown, str(reason)))
                 continue
             found.keys.add(key)
-            found.samples.append(_Sample(shard.path, first, stated))
+            found.samples.append(_ShardSample(shard.path, first, stated))
 
 
 def _is_image(ending: str) -> bool:
@@ -211,7 +211,12 @@ def _check_labelled(shown: str, unlabelled: list[Problem], images: int) -> None:
 
 
 def _classes(
-    shown: str, from_file: list[str] | None, found: dict[str, _Found], *, to_learn: bool, earlier: tuple[str, ...]
+    shown: str,
+    from_file: list[str] | None,
+    found: dict[str, _SplitContent],
+    *,
+    to_learn: bool,
+    earlier: tuple[str, ...],
 ) -> tuple[tuple[str, ...], bool]:
     """Return the classes in the order of their numbers, and whether images have several."""
     kinds = {sample.stated[:1] == (SEVERAL_LABELS,) for part in found.values() for sample in part.samples}
@@ -221,7 +226,7 @@ def _classes(
     learned = found[next(iter(found))]
     if several:
         for part in found.values():
-            part.samples = [_Sample(s.shard, s.member, s.stated[1:]) for s in part.samples]
+            part.samples = [_ShardSample(s.shard, s.member, s.stated[1:]) for s in part.samples]
     if from_file is not None:
         classes = tuple(from_file)
     else:
@@ -231,7 +236,7 @@ def _classes(
     return classes, several
 
 
-def _notes(shards: list[Shard], found: dict[str, _Found]) -> list[str]:
+def _notes(shards: list[Shard], found: dict[str, _SplitContent]) -> list[str]:
     others: Counter[str] = sum((part.others for part in found.values()), Counter())
     notes = [plural(len(shards), "shard")]
     if others:
@@ -248,7 +253,7 @@ def _shown(shard: str, member: Member) -> str:
     return f"{shard}:{member.name}"
 
 
-def _name(sample: _Sample) -> str:
+def _name(sample: _ShardSample) -> str:
     return _shown(sample.shard, sample.member)
 
 

@@ -22,12 +22,13 @@ import numpy as np
 
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
-from convscope.data.records import Decoding, Problem, Progress, no_progress
+from convscope.data.records import Decoding, Problem
 from convscope.data.shards.shard_labels import CARD
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
+from convscope.report.progress import Progress, no_progress
 from convscope.report.units import byte_size
 
 FORMAT = 1

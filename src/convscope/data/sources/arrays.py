@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from convscope.data.listing import Found, Image, content_digest
+from convscope.data.listing import DecodedImage, ListedFile, content_digest
 from convscope.data.pixels.decode import fit, from_array
 from convscope.data.records import Decoding, Pixels
 
@@ -33,12 +33,12 @@ class ArrayReader:
     # A block is loaded as a whole.
     reads_single_rows: ClassVar[bool] = False
 
-    def __call__(self, row: int, decoding: Decoding) -> Image:
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
         """Return one row, resized as the decoding states, without a remark."""
         pixels = self._row(row)
         digest = content_digest(pixels.tobytes())
         fitted = pixels if pixels.shape == decoding.image_shape else fit(from_array(pixels), decoding)
-        return Image(fitted, None, digest)
+        return DecodedImage(fitted, None, digest)
 
     def digest(self, row: int) -> int:
         """Return the digest of one row's pixels."""
@@ -63,7 +63,7 @@ class ArrayReader:
         return pixels
 
 
-def found_file(path: Path) -> Found:
+def found_file(path: Path) -> ListedFile:
     """Return a file's record: path, size and time."""
     status = path.stat()
-    return Found(str(path), status.st_size, status.st_mtime_ns)
+    return ListedFile(str(path), status.st_size, status.st_mtime_ns)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.layout import AUTO, Layout
-from convscope.data.listing import WHOLE, Found, Listing, class_order, identity_of
+from convscope.data.listing import WHOLE, ListedFile, Listing, class_order, identity_of
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.reading import Reading, no_classes, read_by
 from convscope.data.sources.recognize import recognized
@@ -61,7 +61,7 @@ def list_folder(
     notes.extend(_notes_on(walks.values()))
     notes.extend(_notes_on_circles((root, reading.root), reading, walks.values()))
 
-    files: list[Found] = []
+    files: list[ListedFile] = []
     labels: list[int] = []
     parts: dict[str, int] = {}
     for split, by_class in found.items():
@@ -146,7 +146,7 @@ def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:
         yield f"not read, for they hold no images: {few(branch.name + '/' for branch in empty)}"
 
 
-def _collect(walk: Walk, folders: dict[str, list[str]]) -> dict[str, list[Found]]:
+def _collect(walk: Walk, folders: dict[str, list[str]]) -> dict[str, list[ListedFile]]:
     """Return the files of each class by its name, in one split."""
     found = {name: walk.collect(*paths) for name, paths in folders.items()}
     walk.follow_links()

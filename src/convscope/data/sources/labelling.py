@@ -26,7 +26,7 @@ _YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 
 
 @dataclass(frozen=True)
-class Columns:
+class SheetColumns:
     """The columns of a table; `classes` are those of 0 and 1, if there is no column of labels."""
 
     image: int
@@ -51,7 +51,7 @@ class Labelling:
     notes: tuple[str, ...]
 
 
-def find_columns(sheet: Sheet) -> Columns:
+def find_columns(sheet: Sheet) -> SheetColumns:
     """Return the columns by their names; raises DataError if there is none of images, or none of labels."""
     names = [plain_name(name) for name in sheet.header]
     for place, name in enumerate(names):
@@ -73,7 +73,7 @@ def find_columns(sheet: Sheet) -> Columns:
     if not said and not classes:
         raise DataError(f"{sheet.path} has no column of labels (found: {there}): {NEEDED}")
     unread = tuple(sheet.header[place] for place in others if place not in classes)
-    return Columns(image, split, label, labels, classes, unread)
+    return SheetColumns(image, split, label, labels, classes, unread)
 
 
 def _place(names: list[str], wanted: tuple[str, ...]) -> int | None:
@@ -95,10 +95,12 @@ def _is_class(sheet: Sheet, place: int) -> bool:
     )
 
 
-def read_labels(sheet: Sheet, columns: Columns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Labelling:
+def read_labels(
+    sheet: Sheet, columns: SheetColumns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()
+) -> Labelling:
     """Return the classes of each row, at least two of them if they are to be learned, in the order of `class_order`.
 
-    Raises DataError for labels that are empty, or that an eye can't tell apart.
+    Raises DataError for labels that are empty, or that look alike.
     """
     notes: list[str] = []
     if columns.label is not None:

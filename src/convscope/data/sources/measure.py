@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from convscope.data.listing import Image, content_digest
+from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.decode import decode_file, open_with_pillow
 from convscope.data.pixels.structure import read_header
 from convscope.data.records import Decoding
@@ -29,7 +29,7 @@ class FileReader:
     def __init__(self, paths: list[str]) -> None:
         self.paths = paths
 
-    def __call__(self, row: int, decoding: Decoding) -> Image:
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
         """Decode one file; raises UnreadableError."""
         return decode_file(self.paths[row], decoding)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from convscope.data.layout import SPLIT_NAMES, SPLITS
-from convscope.data.listing import MISSING_SHARE, WHOLE, Found, Listing, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, ListedFile, Listing, identity_of
 from convscope.data.records import SEVERAL, Problem, Targets
-from convscope.data.sources.labelling import IMAGE, Columns, Labelling, conflict, find_columns, read_labels
+from convscope.data.sources.labelling import IMAGE, Labelling, SheetColumns, conflict, find_columns, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, read_sheet
 from convscope.data.sources.walk import is_hidden
@@ -30,11 +30,11 @@ KIND = "table"
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _TableEntry:
     """One image of the table: its row, its file, its classes and its split."""
 
     row: SheetRow
-    file: Found
+    file: ListedFile
     shown: frozenset[str]
     split: str
 
@@ -90,7 +90,7 @@ def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] =
     )
 
 
-def _targets(entries: list[_Entry], label_of: dict[str, int]) -> Targets:
+def _targets(entries: list[_TableEntry], label_of: dict[str, int]) -> Targets:
     """Return uint8 (images, classes): 1 if the image has the label."""
     targets = np.zeros((len(entries), len(label_of)), np.uint8)
     for row, entry in enumerate(entries):
@@ -99,10 +99,10 @@ def _targets(entries: list[_Entry], label_of: dict[str, int]) -> Targets:
 
 
 def _entries(
-    sheet: Sheet, columns: Columns, labelling: Labelling, folder: Path, problems: list[Problem], notes: list[str]
-) -> list[_Entry]:
+    sheet: Sheet, columns: SheetColumns, labelling: Labelling, folder: Path, problems: list[Problem], notes: list[str]
+) -> list[_TableEntry]:
     """Return every image once, in the table's order; missing files are added to the problems."""
-    known: dict[tuple[int, int], _Entry] = {}
+    known: dict[tuple[int, int], _TableEntry] = {}
     lost: list[tuple[SheetRow, str, str]] = []
     again = 0
     splits = _splits(sheet, columns)
@@ -118,7 +118,7 @@ def _entries(
         if not stat.S_ISREG(status.st_mode):
             lost.append((row, str(path), f"not a regular file but {kind_of_file(status.st_mode)}"))
             continue
-        entry = _Entry(row, Found(str(path), status.st_size, status.st_mtime_ns), shown, split)
+        entry = _TableEntry(row, ListedFile(str(path), status.st_size, status.st_mtime_ns), shown, split)
         # By the file itself: a link to an image is that image.
         first = known.setdefault((status.st_dev, status.st_ino), entry)
         if first is not entry:
@@ -145,7 +145,7 @@ def _path(folder: Path, cell: str) -> Path:
     return path
 
 
-def _splits(sheet: Sheet, columns: Columns) -> list[str]:
+def _splits(sheet: Sheet, columns: SheetColumns) -> list[str]:
     """Return the split of each row; WHOLE if the table has none."""
     if columns.split is None:
         return [WHOLE] * len(sheet.rows)
@@ -162,7 +162,7 @@ def _splits(sheet: Sheet, columns: Columns) -> list[str]:
     return found
 
 
-def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], learned: str) -> None:
+def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_TableEntry], learned: str) -> None:
     """Raise DataError for a class without training images."""
     there = frozenset[str]().union(*(entry.shown for entry in entries if entry.split == learned))
     if strangers := [name for name in labelling.classes if name not in there]:
@@ -174,7 +174,7 @@ def _check_learned(sheet: Sheet, labelling: Labelling, entries: list[_Entry], le
         raise DataError(f"{sheet.path}: {holders[0]} shows classes that train does not: {shown}.{near}")
 
 
-def _missing_classes(labelling: Labelling, entries: list[_Entry], parts: list[str]) -> Iterator[str]:
+def _missing_classes(labelling: Labelling, entries: list[_TableEntry], parts: list[str]) -> Iterator[str]:
     for part in parts[1:]:
         there = frozenset[str]().union(*(entry.shown for entry in entries if entry.split == part))
         if missing := [name for name in labelling.classes if name not in there]:

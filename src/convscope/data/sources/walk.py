@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convscope.data.listing import Found
+from convscope.data.listing import ListedFile
 from convscope.data.records import Problem
 from convscope.files.regular import explain_os_error, kind_of_file
 
@@ -39,11 +39,11 @@ class Walk:
     circles: list[str] = field(default_factory=list)
     _folders: set[tuple[int, int]] = field(default_factory=set)
     _files: set[tuple[int, int]] = field(default_factory=set)
-    _links: list[tuple[str, list[Found]]] = field(default_factory=list)
+    _links: list[tuple[str, list[ListedFile]]] = field(default_factory=list)
 
-    def collect(self, *folders: str) -> list[Found]:
+    def collect(self, *folders: str) -> list[ListedFile]:
         """Return the image files below some folders; `follow_links` later extends the list by linked files."""
-        found: list[Found] = []
+        found: list[ListedFile] = []
         for folder in folders:
             self._descend(folder, found)
         return found
@@ -69,7 +69,7 @@ class Walk:
             else:
                 self._add(path, status, found)
 
-    def _descend(self, folder: str, found: list[Found]) -> None:
+    def _descend(self, folder: str, found: list[ListedFile]) -> None:
         pending = [folder]
         while pending:
             folder = pending.pop()
@@ -85,7 +85,7 @@ class Walk:
             except OSError as error:
                 self.problems.append(Problem(folder, explain_os_error(error)))
 
-    def _meet(self, entry: os.DirEntry[str], pending: list[str], found: list[Found]) -> None:
+    def _meet(self, entry: os.DirEntry[str], pending: list[str], found: list[ListedFile]) -> None:
         name = entry.name
         if is_hidden(name):
             return
@@ -111,12 +111,12 @@ class Walk:
         self.passed_over[dot + ending.lower() if dot else name] += 1
         return False
 
-    def _add(self, path: str, status: os.stat_result, found: list[Found]) -> None:
+    def _add(self, path: str, status: os.stat_result, found: list[ListedFile]) -> None:
         if not stat.S_ISREG(status.st_mode):
             self.problems.append(Problem(path, f"not a regular file but {kind_of_file(status.st_mode)}"))
             return
         self._files.add((status.st_dev, status.st_ino))
-        found.append(Found(path, status.st_size, status.st_mtime_ns))
+        found.append(ListedFile(path, status.st_size, status.st_mtime_ns))
 
 
 def folders_around(path: str) -> frozenset[tuple[int, int]]:

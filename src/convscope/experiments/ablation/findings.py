@@ -37,7 +37,7 @@ class Finding:
     macs: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as JSON can hold it."""
+        """Return the finding as JSON can hold it."""
         return {
             "variant": self.variant.name,
             "label": self.variant.label,
@@ -62,7 +62,7 @@ class Expectation:
 
 
 def find(plan: AblationPlan, trials: Sequence[Trial]) -> tuple[Finding, ...]:
-    """A finding for each variant of the plan, in its order."""
+    """Return a finding for each variant of the plan, in its order."""
     by_variant = {v.name: [trial for trial in trials if trial.variant == v.name] for v in plan.variants}
     baseline = _accuracies(by_variant[BASELINE])
     found = []
@@ -87,13 +87,13 @@ def find(plan: AblationPlan, trials: Sequence[Trial]) -> tuple[Finding, ...]:
 
 
 def shared_seeds(findings: Sequence[Finding]) -> tuple[int, ...]:
-    """The seeds for which every finding that has accuracies has one: only over these do means compare."""
+    """Return the seeds for which every finding that has accuracies has one: only over these do means compare."""
     measured = [found.accuracies.keys() for found in findings if found.accuracies]
     return tuple(sorted(set.intersection(*map(set, measured)))) if measured else ()
 
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings by their mean accuracy over the shared seeds (their own where none is shared), the best first.
+    """Return the findings by mean accuracy over the shared seeds (their own if none is shared), the best first.
 
     Those that never came to an accuracy are last.
     """
@@ -107,19 +107,19 @@ def ordered(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def mean_over(found: Finding, seeds: Sequence[int]) -> float | None:
-    """A finding's mean accuracy over some of its seeds; None without any."""
+    """Return a finding's mean accuracy over some of its seeds; None without any."""
     over = estimate([found.accuracies[seed] for seed in seeds]) if found.accuracies else None
     return over.mean if over else None
 
 
 def is_the_notes_case(model: str, listing: Listing, findings: Sequence[Finding]) -> bool:
-    """Whether this is what the lecture notes make a claim about: MiniAlexNet on CIFAR-10, with their variants."""
+    """Return whether the ablation is that of the lecture notes: MiniAlexNet on CIFAR-10, with their variants."""
     names = {found.variant.name for found in findings if found.accuracy is not None}
     return model == NOTES_MODEL and frozenset(listing.classes) == NOTES_CLASSES and names >= set(NOTES_ORDER)
 
 
 def compare_with_notes(findings: Sequence[Finding]) -> list[Expectation]:
-    """The notes' expectations, each with what was found; a pair counts where the seeds' interval decides it."""
+    """Return the notes' expectations, each with what was found; a pair counts where the seeds' interval decides it."""
     by_name = {found.variant.name: found for found in findings}
     claims = []
     for better, worse in pairwise(NOTES_ORDER):
@@ -208,7 +208,7 @@ def _row(found: Finding, planned: int) -> list[Cell]:
 
 
 def _interval(found: Estimate | None, *, signed: bool) -> Cell:
-    """The interval's ends in percentage points."""
+    """Return the interval's ends in percentage points."""
     if found is None or found.low is None or found.high is None:
         return "", None
     sign = "+" if signed else ""
@@ -233,7 +233,7 @@ def order_lines(findings: Sequence[Finding], *, planned: int) -> list[str]:
 
 
 def _order_line(measured: list[Finding], planned: int) -> str:
-    """The order over the seeds that all have, ties as ties; what is shown as equal is one."""
+    """Return the order over the seeds that all have, ties as ties; what is shown as equal is one."""
     shared = shared_seeds(measured)
     if not shared:
         return "no order: no seed has a result of each variant"

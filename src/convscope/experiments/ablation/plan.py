@@ -1,4 +1,4 @@
-"""What an ablation will train, settled before an image is read, and how it stands in its directory.
+"""What an ablation trains, how its trainings share the machine, and its files.
 
 ablation.json   what is removed, the seeds, what each variant costs, which images
 recipe.toml     the baseline: every setting
@@ -25,14 +25,14 @@ from convscope.experiments.ablation.variants import EVERYTHING, Variant, find_va
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
-from convscope.nets.build import build
-from convscope.recipe.setting import SEEDS
+from convscope.hardware.machine import available_memory, this_machine
+from convscope.recipe.setting import AUTO, SEEDS, Auto
 from convscope.report.shell import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
-from convscope.training.resolve.memory import Surgery
-from convscope.training.resolve.resolved_recipe import ResolvedRecipe
-from convscope.training.start import network_options
+from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes
+from convscope.training.resolve.resolve import meta_network
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 
 FORMAT = 2
 PLAN = "ablation.json"
@@ -61,12 +61,12 @@ class AblationPlan:
         return [_without_images(variant) for variant in self.variants]
 
     def pending(self, done: Iterable[Trial]) -> list[tuple[Variant, int]]:
-        """What is still to be trained: all variants of a seed before the next seed, so that pairs are there early."""
+        """Return the trainings still to do: all variants of a seed before the next seed, for early pairs."""
         there = {(trial.variant, trial.seed) for trial in done}
         return [(v, seed) for seed in self.seeds for v in self.variants if (v.name, seed) not in there]
 
     def to_json(self) -> str:
-        """The plan as a file holds it."""
+        """Return the plan as a file holds it."""
         values = {
             "format": FORMAT,
             "variants": [variant.name for variant in self.variants],
@@ -98,15 +98,13 @@ def _without_images(variant: Variant) -> Surgery:
     return lambda network: variant.surgery(network, None)
 
 
-def make_plan(
-    resolved: ResolvedRecipe, classes: int, variants: Sequence[Variant], seeds: Sequence[int]
-) -> AblationPlan:
-    """The baseline and the variants with their costs.
+def make_plan(resolved: ResolvedRecipe, variants: Sequence[Variant], seeds: Sequence[int]) -> AblationPlan:
+    """Return the baseline and the variants with their costs.
 
     Raises:
         RunError: a part that surgery can't reach, because the network does not hold it as a module.
     """
-    whole = baseline_network(resolved, classes)
+    whole = baseline_network(resolved)
     every = (EVERYTHING, *variants)
     costs = {
         variant.name: _cost(variant, whole, (resolved.decoding.channels, *resolved.decoding.size)) for variant in every
@@ -114,16 +112,9 @@ def make_plan(
     return AblationPlan(variants=every, seeds=tuple(seeds), costs=costs)
 
 
-def baseline_network(resolved: ResolvedRecipe, classes: int) -> nn.Module:
-    """The network of the recipe, without memory for its weights."""
-    with torch.device("meta"):
-        return build(
-            resolved.recipe.model,
-            num_classes=classes,
-            in_channels=resolved.decoding.channels,
-            image_size=resolved.decoding.size,
-            options=network_options(resolved.recipe),
-        )
+def baseline_network(resolved: ResolvedRecipe) -> nn.Module:
+    """Return the network of the recipe, without memory for its weights."""
+    return meta_network(resolved.recipe, classes=resolved.classes, decoding=resolved.decoding)
 
 
 def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> VariantCost:
@@ -148,7 +139,7 @@ def write_plan(run: Run, plan: AblationPlan) -> None:
 
 
 def read_plan(run: Run) -> AblationPlan:
-    """The plan of an ablation's directory; raises RunError where it is none."""
+    """Return the plan of an ablation's directory; raises RunError where it is none."""
     path = run.path / PLAN
     if not os.path.lexists(path):
         raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
@@ -158,3 +149,61 @@ def read_plan(run: Run) -> AblationPlan:
         raise RunError(
             f"{path} can't be used: {error}; start a new ablation with {shell_quote('--recipe', run.recipe_path)}"
         ) from None
+
+
+def shared_out(
+    jobs: int | Auto, threads: int | Auto, plan: AblationPlan, resolved: ResolvedRecipe
+) -> tuple[int, int | Auto]:
+    """Return `share_out` of a plan's trainings.
+
+    Raises:
+        RunError: no job at all.
+    """
+    if isinstance(jobs, int) and jobs < 1:
+        raise RunError(f"{jobs} jobs: give at least 1, or auto")
+    runs = len(plan.variants) * len(plan.seeds)
+    counted = jobs == AUTO and resolved.device == "cpu"
+    needed = step_bytes(resolved, surgeries=plan.surgeries) if counted else None
+    return share_out(jobs, threads, runs=runs, device=resolved.device, step_bytes=needed)
+
+
+def share_out(
+    jobs: int | Auto, threads: int | Auto, *, runs: int, device: str, step_bytes: int | None
+) -> tuple[int, int | Auto]:
+    """Return how many trainings run at once, and the threads of each ("auto": as one training alone would take).
+
+    `step_bytes` is the memory of one training step: on auto, all of them together stay below half of what is free.
+
+    >>> share_out(1, "auto", runs=15, device="cpu", step_bytes=None)
+    (1, 'auto')
+    >>> share_out("auto", "auto", runs=15, device="cuda", step_bytes=None)
+    (1, 'auto')
+    """
+    if device != "cpu" or jobs == 1:
+        return 1, threads
+    cores = this_machine().cores
+    if isinstance(jobs, int):
+        wanted = jobs
+    else:
+        wanted = cores if isinstance(threads, str) else cores // threads
+        free = available_memory()
+        if step_bytes and free:
+            wanted = min(wanted, free // 2 // step_bytes)
+    wanted = max(1, min(wanted, runs))
+    return wanted, max(1, cores // wanted) if isinstance(threads, str) and wanted > 1 else threads
+
+
+def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe) -> tuple[int, tuple[Notice, ...]]:
+    """Return as many of the jobs as the memory holds with a batch that can't change, and what there is to say of it.
+
+    Raises:
+        RunError: it does not hold one.
+    """
+    batch = resolved.batch_size
+    most = most_at_once(resolved, surgeries=plan.surgeries)
+    if most is None or jobs <= most:
+        return jobs, ()
+    if most:
+        message = f"{most} trainings at once, not {jobs}: it holds no more at batch size {batch}"
+        return most, (Notice(topic="memory", message=message),)
+    raise no_memory(resolved, remedy="the complete trainings had this batch; free memory, or start a new ablation")

@@ -76,7 +76,7 @@ class Ablation(Documented):
         return ordered(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The ablation as JSON can hold it."""
+        """Return the ablation as JSON can hold it."""
         return {
             "run": str(self.run),
             "ending": self.ending,

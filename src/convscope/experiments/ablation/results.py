@@ -41,7 +41,7 @@ ENDINGS = ("done", "early", DIVERGED)
 # (variant, seed)
 Key = tuple[str, int]
 ResultRow = Mapping[str, str]
-Read = TypeVar("Read")
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class _TrialSheet:
     """The rows of a file with their line numbers, and the cells of a last row that is cut off (None: it is whole)."""
 
     path: Path
@@ -101,16 +101,16 @@ def read_results(run: Run) -> Results:
     return Results(tuple(trials.values()), tuple(notes))
 
 
-def _sheet(path: Path, columns: Sequence[str]) -> _Sheet:
-    """The rows of one of the two files; the cells themselves are not read yet."""
+def _sheet(path: Path, columns: Sequence[str]) -> _TrialSheet:
+    """Return the rows of one of the two files; the cells themselves are not read yet."""
     if not os.path.lexists(path):
-        return _Sheet(path)
+        return _TrialSheet(path)
     with refused_as(RunError, path):
         text = read_bytes(path).decode("utf-8", "replace")
     *lines, rest = text.replace("\r\n", "\n").split("\n")
     torn = tuple(rest.split(",")) if rest else None
     if not lines:
-        return _Sheet(path, torn=torn)
+        return _TrialSheet(path, torn=torn)
     if lines[0].split(",") != list(columns):
         raise RunError(f"{path}, row 1: the columns are {lines[0][:200]!r}, not {','.join(columns)!r}")
     rows = []
@@ -122,11 +122,11 @@ def _sheet(path: Path, columns: Sequence[str]) -> _Sheet:
                 break
             raise RunError(_repair(path, number, f"{plural(len(cells), 'cell')}, not {len(columns)}"))
         rows.append((number, dict(zip(columns, cells, strict=True))))
-    return _Sheet(path, tuple(rows), torn)
+    return _TrialSheet(path, tuple(rows), torn)
 
 
-def _rows_by_training(epochs: _Sheet) -> tuple[dict[Key, list[EpochRow]], set[Key]]:
-    """The epochs of each training, and the training to which a row that is cut off belongs."""
+def _rows_by_training(epochs: _TrialSheet) -> tuple[dict[Key, list[EpochRow]], set[Key]]:
+    """Return the epochs of each training, and the training to which a row that is cut off belongs."""
     rows: dict[Key, list[EpochRow]] = {}
     key: Key | None = None
     for number, row in epochs.rows:
@@ -140,15 +140,15 @@ def _rows_by_training(epochs: _Sheet) -> tuple[dict[Key, list[EpochRow]], set[Ke
 
 
 def _has_its_epochs(trial: Trial, planned: int) -> bool:
-    """Whether a training has a row for each of its epochs; one that diverged may have none."""
+    """Return whether a training has a row for each of its epochs; one that diverged may have none."""
     numbers = [row.epoch for row in trial.rows]
     if numbers != list(range(1, len(numbers) + 1)) or len(numbers) < (trial.best_epoch or 0):
         return False
     return trial.ending != "done" or len(numbers) == planned
 
 
-def _checked(path: Path, number: int, read: Callable[[], Read]) -> Read:
-    """What `read` makes of a row; its errors get the file's name and the row's number."""
+def _checked(path: Path, number: int, read: Callable[[], Parsed]) -> Parsed:
+    """Read a row by `read`, with the file's name and the row's number in errors."""
     try:
         return read()
     except (ValueError, RunError) as error:

@@ -1,67 +1,110 @@
-"""The trainings that are still to be done: dealt out, each result written and told as it comes, then judged."""
+"""Run the trainings that are still to do, and write each result as it arrives."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from convscope.experiments.ablation.filter_scale import changes_told
+from convscope.errors import RunError
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
 from convscope.experiments.ablation.plan import AblationPlan, baseline_network
-from convscope.experiments.ablation.progress import AblationListener
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
-from convscope.experiments.ablation.trial import Bench, Trial
+from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
 from convscope.experiments.ablation.worker_pool import trials
+from convscope.recipe.recipe_file import to_toml
 from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError, write_file
+from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training.interrupt import StopRequest, heeding_interrupts
+from convscope.training.interrupt import StopRequest, handling_interrupts
 from convscope.training.optim.optimizers import against_divergence
-from convscope.training.resolve.resolve import resolve
+from convscope.training.resolve.memory import halved, with_backoff
+from convscope.training.session import Session
 
 FAILED = 2  # the exit code of an ablation that found nothing
 
 
+class AblationListener(Protocol):
+    """What an ablation calls as it moves on."""
+
+    def notify(self, line: str) -> None:
+        """Show a message."""
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        """Work other than training, such as decoding, moved on."""
+
+    def moved(self, share: float, seconds_left: float | None) -> None:
+        """Show the share of all trainings that is done, and the estimated time left."""
+
+
+class SilentAblation(Silent):
+    """A listener that shows nothing."""
+
+    def moved(self, share: float, seconds_left: float | None) -> None:
+        """Show nothing."""
+
+
+class OpeningListener(Silent):
+    """Passes on the progress of opening the images."""
+
+    def __init__(self, listener: AblationListener) -> None:
+        self.progressed = listener.progressed  # type: ignore[method-assign]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One call's way through the trainings of a plan, so many `jobs` at once."""
+    """The trainings of a plan in one call, `jobs` at once."""
 
     run: Run
     plan: AblationPlan
-    bench: Bench
-    watcher: AblationListener
+    session: Session
+    listener: AblationListener
     cache_directory: Path | None
     jobs: int
 
     def train(self, done: list[Trial]) -> Ablation:
-        """Train what the plan still lacks, write each result when it is there, and judge them all.
+        """Train what the plan still lacks, write each result as it comes, and compare them all.
+
+        Where a step does not fit the memory, all trainings get half the batch, a quarter, ...: with different batches
+        they would not compare.
 
         Raises:
-            NoMemory: the memory does not hold a step; what was complete before is written.
+            RunError: a step does not fit, and a training is complete already or there is nothing left to halve.
         """
+        return with_backoff(self, lambda series: series._train(done), Series._with_half_the_batch)
+
+    def _with_half_the_batch(self, refused: str) -> Series:
+        if read_results(self.run).trials:
+            raise RunError(f"{refused}, and the complete trainings had this batch: free memory")
+        resolved, notice = halved(self.session.resolved)
+        self.notify(notice.text)
+        write_file(self.run.recipe_path, to_toml(resolved.recipe))
+        return replace(self, session=replace(self.session, resolved=resolved))
+
+    def _train(self, done: list[Trial]) -> Ablation:
         tasks = self.plan.pending(done)
-        recipe = self.bench.recipe
+        resolved = self.session.resolved
         for line in self._differing():
             self.notify(line)
         at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
         if tasks:
             self.notify(
-                f"{plural(len(tasks), 'training')} of {recipe.model}, {plural(int(recipe.epochs), 'epoch')} each, "
-                f"on {recipe.device} with {plural(int(recipe.threads), 'thread')} each{at_once}; "
-                f"all at learning rate {float(recipe.learning_rate):g}"
+                f"{plural(len(tasks), 'training')} of {resolved.model}, {plural(resolved.epochs, 'epoch')} each, "
+                f"on {resolved.device} with {plural(resolved.mode.threads, 'thread')} each{at_once}; "
+                f"all at learning rate {resolved.learning_rate:g}"
             )
-        clock = _Clock(len(tasks), self.watcher)
+        clock = _Clock(len(tasks), self.listener)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"
-        with heeding_interrupts(lambda: self.notify(stopping)) as request:
+        with handling_interrupts(lambda: self.notify(stopping)) as request:
             coming = trials(
                 tasks,
-                recipe=recipe,
-                bench=self.bench,
+                session=self.session,
                 cache_directory=self.cache_directory,
                 jobs=self.jobs,
                 moved=clock.moved,
@@ -85,26 +128,25 @@ class Series:
             raise WriteError(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:
-        """What is trained with settings of its own, in words."""
-        classes = len(self.bench.spec.classes)
-        whole = baseline_network(resolve(self.bench.recipe, self.bench.found), classes)
-        lines = (changes_told(self.bench.recipe, variant, whole) for variant in self.plan.variants)
+        """Describe the variants with settings of their own."""
+        whole = baseline_network(self.session.resolved)
+        lines = (own_settings(self.session.resolved, variant, whole) for variant in self.plan.variants)
         return [line for line in lines if line]
 
     def _finish(self, done: list[Trial], request: StopRequest) -> Ablation:
         findings = find(self.plan, done)
-        listing = self.bench.found.listing
-        notes = is_the_notes_case(str(self.bench.recipe.model), listing, findings)
+        listing = self.session.found.listing
+        notes = is_the_notes_case(self.session.resolved.model, listing, findings)
         complete = not self.plan.pending(done)
         trouble = self._trouble(done)
         ablation = Ablation(
             run=self.run,
-            recipe=self.bench.recipe,
+            recipe=self.session.recipe,
             ending="done" if complete else "stopped",
             exit_code=(FAILED if trouble else 0) if complete else request.exit_code,
             plan=self.plan,
             trials=tuple(done),
-            measured_on=self.bench.measured_on[0],
+            measured_on=measured_on(self.session)[0],
             findings=findings,
             claims=tuple(compare_with_notes(findings)) if notes else (),
             trouble=trouble,
@@ -116,13 +158,15 @@ class Series:
         return ablation
 
     def _trouble(self, done: list[Trial]) -> str:
-        """What to do where every training diverged, in words."""
+        """Return the advice if every training diverged."""
         if not done or any(trial.accuracy is not None for trial in done):
             return ""
-        resolved = resolve(self.bench.recipe, self.bench.found)
-        whole = baseline_network(resolved, len(self.bench.spec.classes))
+        resolved = self.session.resolved
         advice = against_divergence(
-            resolved.learning_rate, optimizer=resolved.recipe.optimizer, batch_size=resolved.batch_size, network=whole
+            resolved.learning_rate,
+            optimizer=resolved.optimizer,
+            batch_size=resolved.batch_size,
+            network=baseline_network(resolved),
         )
         return f"nothing to compare: {plural(len(done), 'training')} ended, and every one diverged; {advice}"
 
@@ -138,17 +182,17 @@ class Series:
         return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
 
     def notify(self, line: str) -> None:
-        """Tell the watcher and the log."""
-        self.watcher.notify(line)
+        """Notify the listener, and add the line to the log."""
+        self.listener.notify(line)
         self.run.log(line)
 
 
 class _Clock:
     """How much of all trainings is done, and what that says of the time left."""
 
-    def __init__(self, tasks: int, watcher: AblationListener) -> None:
+    def __init__(self, tasks: int, listener: AblationListener) -> None:
         self._shares = [0.0] * tasks
-        self._watcher = watcher
+        self._listener = listener
         self._began = time.monotonic()
 
     @property
@@ -158,6 +202,6 @@ class _Clock:
         return (time.monotonic() - self._began) / done * (len(self._shares) - done) if done else None
 
     def moved(self, task: int, share: float) -> None:
-        """A task has come so far."""
+        """Update the progress of a task."""
         self._shares[task] = max(self._shares[task], share)
-        self._watcher.moved(sum(self._shares) / len(self._shares), self.left)
+        self._listener.moved(sum(self._shares) / len(self._shares), self.left)

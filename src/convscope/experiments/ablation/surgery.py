@@ -9,26 +9,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from convscope.nets.modules import BatchNorm, modes_restored, preserved_rng, replace_modules
+from convscope.nets.modules import TorchBatchNorm, modes_restored, preserved_rng, replace_modules
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """A sigmoid in the place of each ReLU."""
+    """Return a sigmoid in the place of each ReLU."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Sigmoid())
 
 
 def tanh_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """A hyperbolic tangent in the place of each ReLU."""
+    """Return a hyperbolic tangent in the place of each ReLU."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Tanh())
 
 
 def without_dropout(network: nn.Module, batch: Tensor | None) -> int:
-    """Nothing in the place of each dropout that drops."""
+    """Replace each active dropout by the identity."""
     return replace_modules(network, _DropoutNd, lambda dropout: nn.Identity() if dropout.p > 0 else None)
 
 
 def average_for_max_pooling(network: nn.Module, batch: Tensor | None) -> int:
-    """The average of the same windows in the place of their maximum; padding is not averaged in."""
+    """Return the average of the same windows in the place of their maximum; padding is not averaged in."""
     return replace_modules(network, nn.MaxPool2d, _average)
 
 
@@ -57,21 +57,21 @@ class ChannelAffine(nn.Module):
 
 
 def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
-    """A scale and a shift that no longer look at the batch, in the place of each batch normalization.
+    """Return a scale and a shift that no longer look at the batch, in the place of each batch normalization.
 
     They start as what normalization does to `batch` (N, C, H, W), the first of the training images, so that the
     network starts as the same function at the same scale (data-dependent initialization: Salimans and Kingma 2016,
     section 3); what is removed is the normalizing of every batch. Without a batch they start as what is stored.
     """
     seen = {} if batch is None else _statistics(network, batch)
-    return replace_modules(network, BatchNorm, lambda norm: _folded(norm, seen.get(norm)))
+    return replace_modules(network, TorchBatchNorm, lambda norm: _folded(norm, seen.get(norm)))
 
 
 Statistics = tuple[Tensor, Tensor]
 
 
-def _folded(norm: BatchNorm, seen: Statistics | None) -> nn.Module | None:
-    """The scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
+def _folded(norm: TorchBatchNorm, seen: Statistics | None) -> nn.Module | None:
+    """Return the scale and shift that normalizing by these means and variances, or by the stored ones, comes to."""
     mean, variance = seen or (norm.running_mean, norm.running_var)
     if mean is None or variance is None:
         return None
@@ -81,17 +81,17 @@ def _folded(norm: BatchNorm, seen: Statistics | None) -> nn.Module | None:
     return ChannelAffine(scale, shift)
 
 
-def _statistics(network: nn.Module, batch: Tensor) -> dict[BatchNorm, Statistics]:
-    """Mean and variance of each channel, as each normalization meets them when the batch runs in training mode."""
-    seen: dict[BatchNorm, Statistics] = {}
+def _statistics(network: nn.Module, batch: Tensor) -> dict[TorchBatchNorm, Statistics]:
+    """Return the mean and variance of each channel at each normalization, for the batch in training mode."""
+    seen: dict[TorchBatchNorm, Statistics] = {}
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, BatchNorm)
+        assert isinstance(module, TorchBatchNorm)
         axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
         variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
         seen[module] = mean, variance
 
-    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, BatchNorm)]
+    hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, TorchBatchNorm)]
     try:
         with modes_restored(network), preserved_rng(), torch.no_grad():
             network.train()

@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from convscope.data.batches import to_floats
-from convscope.data.open import Probe
-from convscope.data.records import Dataset, ImageSet
+from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.experiments.ablation.filter_scale import trained_as
 from convscope.experiments.ablation.variants import Variant
-from convscope.recipe.recipe import Recipe
+from convscope.nets.param_groups import scale_free_of
+from convscope.recipe.presets import NAMED
 from convscope.runs.events import EpochRow, Listener
-from convscope.runs.model_spec import ModelSpec
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
-from convscope.training.job import loop_settings
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
-from convscope.training.loop.state import Settings, TrainingState, new_state
-from convscope.training.opening import open_images, own_torch, spec_of
+from convscope.training.loop.state import Settings, TrainingState, loop_settings, new_state
 from convscope.training.optim.optimizers import default_learning_rate
-from convscope.training.resolve.memory import is_out_of_memory
-from convscope.training.resolve.resolve import resolve
-from convscope.training.start import read_start, starting_network
+from convscope.training.resolve.memory import OutOfMemoryError, is_out_of_memory
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.session import Session, held_out, own_torch
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
 DIVERGED = "diverged"
 _NO_MEMORY = "no memory"
-
-
-class OutOfMemoryError(RunError):
-    """The memory does not hold a training's step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What every training of an ablation shares: the settled baseline recipe and the images, opened once."""
-
-    recipe: Recipe
-    found: Probe
-    dataset: Dataset
-    train: ImageSet
-    spec: ModelSpec
-
-    @property
-    def measured_on(self) -> tuple[str, ImageSet]:
-        """The split that accuracies are of: test where there is one, else val."""
-        parts = {"test": self.dataset.test, "val": self.dataset.val}
-        for name, images in parts.items():
-            if images is not None and len(images):
-                return name, images
-        raise RunError(f"{self.recipe.data} has neither test nor validation images to measure on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,79 +54,107 @@ class Trial:
     rows: tuple[EpochRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The trial as JSON can hold it."""
+        """Return the trial as JSON can hold it."""
         return {**vars(self), "rows": [asdict(row) for row in self.rows]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
-        """The trial that `to_dict` wrote."""
+        """Return the trial that `to_dict` wrote."""
         return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
 
 
-def open_bench(recipe: Recipe, found: Probe, listener: Listener, cache_directory: Path | None) -> Bench:
-    """Open the images of a recipe that has nothing left open."""
-    resolved = resolve(recipe, found)
-    dataset, train = open_images(found, resolved, listener, cache_directory)
-    return Bench(recipe=recipe, found=found, dataset=dataset, train=train, spec=spec_of(resolved, dataset, train))
+def measured_on(session: Session) -> tuple[str, ImageSet]:
+    """Return the part that accuracies are of, by name; raises RunError where there is none."""
+    part = held_out(session.dataset)
+    if part is None:
+        raise RunError(f"{session.recipe.data} has neither test nor validation images to measure on")
+    return part
 
 
 def run_trial(
-    bench: Bench, variant: Variant, seed: int, *, listener: Listener, stop: Callable[[], bool]
+    session: Session, variant: Variant, seed: int, *, listener: Listener, stop: Callable[[], bool]
 ) -> Trial | None:
-    """Train the bench's recipe with one thing removed; None when it was stopped before its end.
+    """Train the session's recipe with one thing removed; None when it was stopped before its end.
 
-    The seed decides initial weights, order and augmentation; the split stays the bench's own.
+    The seed decides initial weights, order and augmentation; the split stays the session's own.
+
+    Raises:
+        OutOfMemoryError: a step does not fit the memory.
     """
-    resolved = resolve(variant.recipe(bench.recipe.changed({"seed": seed})), bench.found)
-    start = read_start(resolved.recipe, classes=len(bench.spec.classes), decoding=resolved.decoding)
-    images = variant.images(bench.train, resolved.recipe.seed_of_split)
-    settings = loop_settings(resolved, bench.spec, images)
+    resolved = session.resolved
+    resolved = replace(resolved, recipe=variant.recipe(resolved.recipe.changed({"seed": seed})))
+    images = variant.images(session.train, resolved.recipe.seed_of_split)
     with own_torch(resolved):
-        torch.default_generator.manual_seed(seed)
-        network, _ = starting_network(bench.spec, resolved.recipe, start, images)
+        network, _ = replace(session, resolved=resolved, dataset=replace(session.dataset, train=images)).network()
         first = images.images[np.arange(min(len(images), resolved.batch_size))]
-        usual = default_learning_rate(settings.resolved.optimizer, settings.resolved.batch_size, network)
-        variant.surgery(network, to_floats(first, bench.spec.normalization))
-        settings = replace(settings, resolved=trained_as(resolved, usual, network))
-        state = new_state(network, settings.resolved)
+        usual = default_learning_rate(resolved.optimizer, resolved.batch_size, network)
+        variant.surgery(network, to_floats(first, session.spec.normalization))
+        resolved = trained_as(resolved, usual, network)
+        settings = loop_settings(resolved, session.spec, images)
+        state = new_state(network, resolved)
+        ending = _NO_MEMORY
         try:
             ending = fit(
-                state, settings, images, bench.dataset.val, listener=listener, keep=lambda state: None, stop=stop
+                state, settings, images, session.dataset.val, listener=listener, keep=lambda state: None, stop=stop
             )
         except DivergedError:
-            return _finished(bench, variant, seed, DIVERGED, state, None, None)
+            return _finished(variant, seed, DIVERGED, state)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            ending = _NO_MEMORY
         if ending == _NO_MEMORY:
-            # Out of the handler, where the refusal no longer holds what was in memory.
+            # Out of the handler, where the error no longer holds what was in memory.
             raise OutOfMemoryError(
-                f"the memory does not hold a step of {settings.resolved.batch_size} images of {variant.label}"
+                f"the memory does not hold a step of {resolved.batch_size} images of {variant.label}"
             )
         if ending == "stopped":
             return None
         assert state.best is not None
         load_weights(state.network, state.best.weights, where="the best weights")
-        return _finished(
-            bench,
-            variant,
-            seed,
-            ending,
-            state,
-            _accuracy(state, settings, bench.measured_on[1], resolved.recipe.tta),
-            _accuracy(state, settings, _sample(images), ONE),
-        )
+        accuracy = _accuracy(state, settings, measured_on(session)[1], resolved.tta)
+        return _finished(variant, seed, ending, state, accuracy, _accuracy(state, settings, _sample(images), ONE))
+
+
+def trained_as(resolved: ResolvedRecipe, before: float, network: nn.Module) -> ResolvedRecipe:
+    """Return the recipe for a network after surgery, where `before` was the usual learning rate of the whole one.
+
+    Muon rescales filters whose scale changes no output, and takes a rate that is meant for them (`training.optim`).
+    Without the normalization after them that freedom is gone: the filters are then trained as those of any network,
+    and everything else learns as fast as in the baseline, so that nothing but the normalization is missing.
+    """
+    usual = default_learning_rate(resolved.optimizer, resolved.batch_size, network)
+    if usual == before or scale_free_of(network):
+        return resolved
+    decay = float(NAMED["fast"].settings["weight_decay"])
+    return resolved.changed(learning_rate=resolved.learning_rate * usual / before, weight_decay=decay)
+
+
+def own_settings(resolved: ResolvedRecipe, variant: Variant, whole: nn.Module) -> str:
+    """Return what a variant's filters are trained with instead of the recipe's settings, or "" where nothing differs.
+
+    `whole` is the baseline's network, which is left as it is.
+    """
+    before = default_learning_rate(resolved.optimizer, resolved.batch_size, whole)
+    network = copy.deepcopy(whole)
+    with torch.device("meta"):
+        variant.surgery(network, None)
+    own = trained_as(resolved, before, network)
+    if own is resolved:
+        return ""
+    return (
+        f"{variant.label}: the filters' scale counts then, so they are not rescaled, learn at {own.learning_rate:.2g} "
+        f"instead of {resolved.learning_rate:g}, and have weight decay {own.weight_decay:g}, as {resolved.optimizer} "
+        "has it for such filters"
+    )
 
 
 def _finished(
-    bench: Bench,
     variant: Variant,
     seed: int,
     ending: str,
     state: TrainingState,
-    accuracy: float | None,
-    train_accuracy: float | None,
+    accuracy: float | None = None,
+    train_accuracy: float | None = None,
 ) -> Trial:
     best = state.best
     return Trial(
@@ -182,7 +183,7 @@ def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views:
 
 
 def _sample(images: ImageSet) -> ImageSet:
-    """At most TRAINING_SAMPLE images, evenly spaced."""
+    """Return at most TRAINING_SAMPLE images, evenly spaced."""
     rows = np.arange(0, len(images), -(-len(images) // TRAINING_SAMPLE))
     names = [images.names[row] for row in rows.tolist()]
     return replace(

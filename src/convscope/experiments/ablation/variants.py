@@ -1,4 +1,4 @@
-"""What can be removed: each variant as a record, so that the command, the table and the page tell the same.
+"""The variants of an ablation, as records for the command, the table and the page.
 
 A variant applies to a training where it changes something; that is found out by trying, not listed.
 """
@@ -21,7 +21,7 @@ from convscope.recipe.setting import SettingValue
 from convscope.scoring.test_time_augmentation import ONE
 
 BASELINE = "baseline"
-# What is removed when nobody says, as far as the network and the recipe have it.
+# What is removed by default, as far as the network and the recipe have it.
 USUAL = ("relu", "dropout", "augmentation", "batchnorm", "weight-decay", "label-smoothing")
 # How a word setting says "nothing".
 OFF_WORDS = ("off", "none", "no", "never", "random")
@@ -69,7 +69,7 @@ def _with(**changes: SettingValue) -> Callable[[Recipe], Recipe]:
 
 
 def without_augmentation(recipe: Recipe) -> Recipe:
-    """Every setting of the recipe's group "augmentation" at what does nothing.
+    """Return every setting of the recipe's group "augmentation" at what does nothing.
 
     >>> without_augmentation(Recipe(flip=True, random_crop_padding=4)).flip
     False
@@ -79,7 +79,7 @@ def without_augmentation(recipe: Recipe) -> Recipe:
 
 
 def _off(name: str) -> SettingValue:
-    """The value of a setting that does nothing: no, 0, or the word for nothing."""
+    """Return the value of a setting that does nothing: no, 0, or the word for nothing."""
     words = choices(name)
     if words:
         return next(word for word in OFF_WORDS if word in words)
@@ -94,7 +94,7 @@ def _off(name: str) -> SettingValue:
 
 
 def _half(images: ImageSet, seed: int) -> ImageSet:
-    """Half of the images of each class."""
+    """Return half of the images of each class."""
     rows, _ = stratified_split(images.labels, (0.5,), seed=seed)
     names = [images.names[row] for row in rows.tolist()]
     targets = None if images.targets is None else images.targets[rows]
@@ -202,7 +202,7 @@ EVERYTHING = Variant(name=BASELINE, label="everything on", how="nothing is remov
 
 
 def find_variant(name: str) -> Variant:
-    """A variant, or the baseline, by its name; raises RunError."""
+    """Return a variant, or the baseline, by its name; raises RunError."""
     if name == BASELINE:
         return EVERYTHING
     if name not in VARIANTS:
@@ -213,7 +213,7 @@ def find_variant(name: str) -> Variant:
 
 
 def applies(variant: Variant, recipe: Recipe, network: Callable[[], nn.Module]) -> bool:
-    """Whether the variant changes anything in a training; `network` makes one that it may change."""
+    """Return whether the variant changes anything in a training; `network` makes one that it may change."""
     if variant.images is not _same_images or variant.recipe(recipe) != recipe:
         return True
     with torch.device("meta"):
@@ -221,7 +221,7 @@ def applies(variant: Variant, recipe: Recipe, network: Callable[[], nn.Module]) 
 
 
 def choose_variants(without: Sequence[str] | None, recipe: Recipe, network: Callable[[], nn.Module]) -> list[Variant]:
-    """The variants that were asked for, or the usual ones that apply.
+    """Return the variants that were asked for, or the usual ones that apply.
 
     Raises:
         RunError: an unknown name, one that does not apply here, or none at all; the message lists those that do.

@@ -19,11 +19,11 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from convscope.errors import RunError
-from convscope.experiments.ablation.trial import Bench, OutOfMemoryError, Trial, run_trial
+from convscope.experiments.ablation.trial import Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
-from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import Auto
 from convscope.runs.events import Silent, StepProgress
+from convscope.training.resolve.memory import OutOfMemoryError
+from convscope.training.session import Session
 
 LOOK_EVERY_SECONDS = 0.2
 MODULE = "convscope.experiments.ablation.worker"
@@ -36,8 +36,7 @@ Moved = Callable[[int, float], None]
 def trials(
     tasks: Sequence[Task],
     *,
-    recipe: Recipe,
-    bench: Bench,
+    session: Session,
     cache_directory: Path | None,
     jobs: int,
     moved: Moved,
@@ -45,9 +44,9 @@ def trials(
 ) -> Generator[Trial]:
     """Train every task, and give each result when it is there; ends early when `stop()`, leaving the rest undone."""
     if jobs <= 1 or len(tasks) <= 1:
-        yield from _one_by_one(tasks, bench, moved, stop)
+        yield from _one_by_one(tasks, session, moved, stop)
     else:
-        yield from _at_once(tasks, recipe, bench.spec.classes, cache_directory, min(jobs, len(tasks)), moved, stop)
+        yield from _at_once(tasks, session, cache_directory, min(jobs, len(tasks)), moved, stop)
 
 
 class _Moving(Silent):
@@ -60,9 +59,9 @@ class _Moving(Silent):
         self._moved(self._task, (step.epoch - 1 + step.batch / step.batches) / step.epochs)
 
 
-def _one_by_one(tasks: Sequence[Task], bench: Bench, moved: Moved, stop: Callable[[], bool]) -> Iterator[Trial]:
+def _one_by_one(tasks: Sequence[Task], session: Session, moved: Moved, stop: Callable[[], bool]) -> Iterator[Trial]:
     for number, (variant, seed) in enumerate(tasks):
-        trial = run_trial(bench, variant, seed, listener=_Moving(number, moved), stop=stop)
+        trial = run_trial(session, variant, seed, listener=_Moving(number, moved), stop=stop)
         if trial is None:
             return
         moved(number, 1.0)
@@ -73,38 +72,40 @@ def _one_by_one(tasks: Sequence[Task], bench: Bench, moved: Moved, stop: Callabl
 
 def _at_once(
     tasks: Sequence[Task],
-    recipe: Recipe,
-    classes: tuple[str, ...],
+    session: Session,
     cache_directory: Path | None,
     jobs: int,
     moved: Moved,
     stop: Callable[[], bool],
 ) -> Iterator[Trial]:
     """Hand tasks to workers as they come free; however this ends, no worker outlives it."""
-    heard: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
+    messages: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
     waiting = list(range(len(tasks)))[::-1]
     busy: dict[int, int] = {}
     with ExitStack() as stack:
         setup = {
-            "recipe": recipe.to_dict(),
-            "classes": list(classes),
+            "recipe": session.recipe.to_dict(),
+            "classes": list(session.spec.classes),
             "cache": None if cache_directory is None else str(cache_directory),
         }
-        workers = [stack.enter_context(_Worker(number, heard, setup, recipe.threads)) for number in range(jobs)]
-        # Each is started and told what to open before any has answered.
+        workers = [
+            stack.enter_context(_Worker(number, messages, setup, session.resolved.mode.threads))
+            for number in range(jobs)
+        ]
+        # Each is started, and sent what to open, before any has replied.
         left = len(tasks)
         while left:
             if stop():
                 return
             try:
-                number, message = heard.get(timeout=LOOK_EVERY_SECONDS)
+                number, message = messages.get(timeout=LOOK_EVERY_SECONDS)
             except Empty:
                 continue
             worker = workers[number]
             if message is None:
                 raise RunError(
-                    f"a training process ended ({worker.last_words()}): what is complete is kept; go on with --resume, "
-                    "and with fewer --jobs where the memory ran out"
+                    f"a training process ended ({worker.last_error_line()}): what is complete is kept; go on with "
+                    "--resume, and with fewer --jobs where the memory ran out"
                 )
             if "refused" in message:
                 raise (OutOfMemoryError if message["of_memory"] else RunError)(message["refused"])
@@ -118,7 +119,7 @@ def _at_once(
             if waiting:
                 busy[number] = waiting.pop()
                 variant, seed = tasks[busy[number]]
-                worker.tell({"variant": variant.name, "seed": seed})
+                worker.send({"variant": variant.name, "seed": seed})
             if done is not None:
                 yield done
 
@@ -129,11 +130,11 @@ class _Worker:
     def __init__(
         self,
         number: int,
-        heard: SimpleQueue[tuple[int, dict[str, Any] | None]],
+        messages: SimpleQueue[tuple[int, dict[str, Any] | None]],
         setup: dict[str, Any],
-        threads: int | Auto,
+        threads: int,
     ) -> None:
-        self._number, self._heard, self._setup = number, heard, setup
+        self._number, self._messages, self._setup = number, messages, setup
         self._threads = str(threads)
 
     def __enter__(self) -> _Worker:
@@ -146,12 +147,12 @@ class _Worker:
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": self._threads},
-            # A Ctrl-C in the terminal is for the one who deals the work out; it ends the workers.
+            # A Ctrl-C in the terminal is for the process that hands out the work; it ends the workers.
             start_new_session=True,
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self.tell(self._setup)
+        self.send(self._setup)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,15 +166,15 @@ class _Worker:
             process.stdin.close()
         self._errors.close()
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Send one message; what a process that has ended misses shows when it is listened to."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
-    def last_words(self) -> str:
-        """What it wrote on stderr last."""
+    def last_error_line(self) -> str:
+        """Return its last line on stderr."""
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else f"exit {self._process.wait()}"
@@ -181,5 +182,5 @@ class _Worker:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._heard.put((self._number, json.loads(line)))
-        self._heard.put((self._number, None))
+            self._messages.put((self._number, json.loads(line)))
+        self._messages.put((self._number, None))

@@ -65,7 +65,7 @@ OPTIMIZER_STEP = "Optimizer.step"
 
 
 def kind_of(operation: str) -> str:
-    """The kind of an operation by its profiler's name.
+    """Return the kind of an operation by its profiler's name.
 
     >>> kind_of("aten::mkldnn_convolution"), kind_of("aten::max_pool2d_with_indices_backward"), kind_of("aten::add_")
     ('convolution, forward', 'pooling', 'other')
@@ -102,7 +102,7 @@ def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
 
 
 def _kind(event: Any) -> str:
-    """The kind of a recorded operation; a product that the optimizer takes, as Muon does, is the optimizer's."""
+    """Return the kind of a recorded operation; a product that the optimizer takes, as Muon does, is the optimizer's."""
     outer = event
     while outer is not None:
         if outer.name.startswith(OPTIMIZER_STEP):

@@ -10,36 +10,33 @@ import numpy as np
 import torch
 
 from convscope.capture.capture import capture
-from convscope.data.batches import measure_normalization
-from convscope.data.open import probe
 from convscope.data.pixels.cache_budget import cache_directory
-from convscope.data.preprocessing import Preprocessing
-from convscope.data.records import LARGEST_SIDE, ImageSet
+from convscope.data.records import LARGEST_SIDE, Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.doctor.breakdown import time_by_kind
 from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
-from convscope.graph.training_cost import TrainingMacs, training_macs
+from convscope.graph.figures import TrainingMacs, training_macs
 from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine
 from convscope.nets import catalogue
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
+from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
-from convscope.training.autotune.make import make_plan, work_of
+from convscope.training.autotune.make import work_of
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.trial import run_trial
-from convscope.training.resolve.memory import fit_to_memory
-from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
-from convscope.training.start import network_options, resumed_network
+from convscope.training.session import Session, prepare
+from convscope.training.start import resumed_network
 
 MODEL = "cifarnet"
 # Images are grey or coloured.
 CHANNELS = (1, 3)
 # A set that is worth training fast.
 MANY_IMAGES = 50_000
-# From this difference between runs of one thing on, and this load a core, figures are said to be of a busy machine.
+# From this difference between runs of one thing, or this load a core, figures are marked as those of a busy machine.
 BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
 TIMED_SECONDS = 3.0
 
@@ -85,7 +82,7 @@ class Checkup:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The check-up as JSON can hold it."""
+        """Return the check-up as JSON can hold it."""
         values = asdict(self)
         macs = self.reached.macs
         values["reached"]["macs"] |= {"total": macs.total, "training_flops": macs.flops}
@@ -110,11 +107,14 @@ def check_up(
     allocation = prepare_memory()
     device = usable_device(device)
     load = load_of_others()
-    resolved = _settled(model, input_shape, batch_size, device, say)
+    session = _session(model, input_shape, batch_size, device)
+    for notice in session.notices:
+        if notice.topic == "memory":
+            say(notice.text)
     say("measuring the machine")
     ceilings = measure_ceilings(cache_directory(), device=device, scale=scale)
     say(f"training {model}")
-    reached = _reached(resolved, ceilings, scale)
+    reached = _reached(session, ceilings, scale)
     machine = this_machine()
     return Checkup(
         machine=machine,
@@ -141,10 +141,8 @@ _BACKENDS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _settled(
-    model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str, say: Callable[[str], None]
-) -> ResolvedRecipe:
-    """The network with the settings that a run on many images would have; the built-in digits stand for them."""
+def _session(model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str) -> Session:
+    """Open the training of a network on noise, with the settings that a run on many images would have."""
     shape = input_shape or catalogue.find(model).input_shape
     _require_image(model, shape, given=input_shape is not None)
     recipe = Recipe(
@@ -155,56 +153,57 @@ def _settled(
         batch_size=batch_size or table(Recipe().preset, model).budget.batch_size_for(MANY_IMAGES),
         random_crop_padding=0,
         autotune="measure",
-        device=device,  # type: ignore[arg-type]  # `usable_device` has looked
+        device=device,  # type: ignore[arg-type]  # `usable_device` has checked it
     )
-    found = probe("digits")
-    resolved, of_memory = fit_to_memory(resolve(recipe, found), found)
-    for notice in of_memory:
-        say(notice.text)
-    return resolved
+    return prepare(recipe, listener=Silent(), images=_noise)
+
+
+def _noise(resolved: ResolvedRecipe) -> Dataset:
+    """Return one batch of noise, with ten classes as the digits have."""
+    shape = (resolved.batch_size, *resolved.decoding.image_shape)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    names = [str(number) for number in range(len(pixels))]
+    return Dataset(
+        source="noise",
+        kind="noise",
+        classes=tuple(map(str, range(10))),
+        decoding=resolved.decoding,
+        train=ImageSet(images=pixels, labels=np.arange(len(pixels)) % 10, names=names),
+        val=None,
+        test=None,
+    )
 
 
 def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
     """Raise RunError unless the shape is that of an image that a network can be trained on."""
-    told = "x".join(map(str, shape))
+    shown = "x".join(map(str, shape))
     whose, remedy = ("--input is", "give another") if given else (f"the input of {model} is", "choose another network")
     if len(shape) != 3:
-        raise RunError(f"{whose} {told}: training is measured on channels, height and width, like 3x224x224; {remedy}")
+        raise RunError(f"{whose} {shown}: training is measured on channels, height and width, like 3x224x224; {remedy}")
     if shape[0] not in CHANNELS:
-        raise RunError(f"{whose} {told}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
+        raise RunError(f"{whose} {shown}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
     if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
-        raise RunError(f"{whose} {told}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
+        raise RunError(f"{whose} {shown}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
 
 
-def _reached(resolved: ResolvedRecipe, ceilings: Ceilings, scale: float) -> Reached:
-    channels, (height, width) = resolved.decoding.channels, resolved.decoding.size
-    count = resolved.batch_size
-    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
-    images = ImageSet(images=pixels, labels=np.arange(count) % 10, names=[str(number) for number in range(count)])
-    spec = ModelSpec(
-        name=str(resolved.recipe.model),
-        options=network_options(resolved.recipe),
-        preprocessing=Preprocessing(
-            decoding=resolved.decoding, normalization=measure_normalization(images), classes=tuple(map(str, range(10)))
-        ),
-    )
-    planned = make_plan(Recipe(autotune="measure"), resolved, spec, images)
-    work = work_of(planned.resolved, spec, images)
-    trial = run_trial(work, planned.resolved.mode, seconds=TIMED_SECONDS * scale)
+def _reached(session: Session, ceilings: Ceilings, scale: float) -> Reached:
+    resolved = session.resolved
+    work = work_of(resolved, session.spec, session.train)
+    trial = run_trial(work, resolved.mode, seconds=TIMED_SECONDS * scale)
     if trial.dropped:
         raise RunError(
-            f"{resolved.recipe.model} with {count} images a step {trial.dropped}: take a smaller --batch-size"
+            f"{resolved.model} at batch size {resolved.batch_size} {trial.dropped}: take a smaller --batch-size"
         )
-    macs = _training_macs(resolved, spec)
+    macs = _training_macs(resolved, session.spec)
     return Reached(
-        model=str(resolved.recipe.model),
-        input_shape=(channels, height, width),
-        batch_size=count,
+        model=resolved.model,
+        input_shape=(resolved.decoding.channels, *resolved.decoding.size),
+        batch_size=resolved.batch_size,
         macs=macs,
-        plan=planned.plan,
+        plan=session.plan,
         trial=trial,
-        share_of_peak=trial.images_per_second * macs.flops / ceilings.peak(planned.resolved.mode.precision),
-        time_by_kind=time_by_kind(work, planned.resolved.mode),
+        share_of_peak=trial.images_per_second * macs.flops / ceilings.peak(resolved.mode.precision),
+        time_by_kind=time_by_kind(work, resolved.mode),
     )
 
 
@@ -215,7 +214,7 @@ def _training_macs(resolved: ResolvedRecipe, spec: ModelSpec) -> TrainingMacs:
 
 
 def _huge_pages_come() -> bool | None:
-    """Whether torch's memory lies in huge pages, seen on a piece of it."""
+    """Return whether torch's memory lies in huge pages, seen on a piece of it."""
     block = torch.zeros(8 * 2**20)
     return huge_pages_taken(block.data_ptr() + block.nbytes // 2)
 

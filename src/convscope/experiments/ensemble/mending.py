@@ -41,12 +41,12 @@ class Trained:
 
 
 def in_order(names: Mapping[int, str]) -> tuple[str, ...]:
-    """The names of members by their seeds, the lowest first."""
+    """Return the names of members by their seeds, the lowest first."""
     return tuple(name for _, name in sorted(names.items()))
 
 
 def with_members(spec: ModelSpec, names: Mapping[int, str], planned: int) -> ModelSpec:
-    """The ensemble's card with these members, by seed."""
+    """Return the ensemble's card with these members, by seed."""
     return replace(spec, members=Members(names=in_order(names), planned=planned))
 
 
@@ -128,7 +128,7 @@ def mend_settings(member: Run, run: Run, recipe: Recipe, spec: ModelSpec) -> lis
 
 
 def _mend_weights(member: Run) -> tuple[str, str]:
-    """Why the weights are lost, empty where they can be used; and a line where they came from the checkpoint."""
+    """Return why the weights are lost, or "", and a line if they were restored from the checkpoint."""
     trouble = _trouble(member.weights, lambda: _require_fit(member, member.read_weights()))
     if not trouble:
         return "", ""
@@ -151,7 +151,7 @@ def _require_fit(member: Run, weights: Weights) -> None:
 
 
 def _trouble(path: Path, read: Callable[[], object]) -> str:
-    """Why a file of a run can't be read; empty where it can."""
+    """Return why a file of a run can't be read, or "" if it can."""
     if not path.is_file():
         return f"{path} is missing"
     try:
@@ -162,7 +162,7 @@ def _trouble(path: Path, read: Callable[[], object]) -> str:
 
 
 def _seed_of(run: Run, name: str, seeds: Sequence[int]) -> int:
-    """The seed of a member by its folder's name: seed-3, or seed-3-2 where seed-3 was taken."""
+    """Return the seed of a member by its folder's name: seed-3, or seed-3-2 where seed-3 was taken."""
     found = re.fullmatch(r"seed-(\d{1,19})(-\d+)?", name)
     if found is None or int(found[1]) not in seeds:
         raise RunError(

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from convscope.arrays import Floats
-from convscope.data.records import ImageSet, Progress
+from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.report.progress import Progress
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.scoring.answer import scores_of_images
@@ -49,7 +50,7 @@ class EnsembleScores:
         return float(upper.mean())
 
     def to_dict(self) -> dict[str, Any]:
-        """The measures as JSON can hold them."""
+        """Return the measures as JSON can hold them."""
         return {
             **self.together.to_dict(mistakes=0),
             "members": list(self.alone),

@@ -11,30 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from convscope.data.open import Probe, probe
+from convscope.data.open import Probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
-from convscope.hardware.device import require_threads
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import following_seeds
 from convscope.report.shell import shell_quote
 from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.model_spec import Members, ModelSpec
-from convscope.runs.run_directory import Run, create_run, open_run, require_name, run_name
+from convscope.runs.run_directory import Run, open_run
 from convscope.scoring.cautions import cautions
-from convscope.training.autotune.make import make_plan
-from convscope.training.job import write_split
-from convscope.training.opening import lasting_source, open_images, spec_of
-from convscope.training.resolve.resolve import resolve
-from convscope.training.resolve.resolved_recipe import choice_lines
-from convscope.training.session import train_new, train_on
-from convscope.training.start import lasting_start
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.session import held_out, new_run, prepare, spec_of
+from convscope.training.train_run import train_new, train_on
 
 FEWEST = 2
 MEMBERS = "members.csv"
@@ -54,7 +48,7 @@ class EnsembleOutcome:
     cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON can hold it."""
+        """Return the outcome as JSON can hold it."""
         return {
             "run": str(self.run),
             "ending": self.ending,
@@ -88,7 +82,7 @@ def train_ensemble(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
-        listener: is told how the training goes; None stays silent.
+        listener: receives messages, progress and epochs; None ignores them.
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
@@ -100,34 +94,24 @@ def train_ensemble(
     listener = listener or Silent()
     recipe = (recipe or Recipe()).changed({"data": str(data)})
     cache = None if cache_directory is None else Path(cache_directory)
-    require_name(name)
-    require_threads(recipe.threads)
     following_seeds(recipe.seed, members)
-    found = probe(recipe.data, layout=recipe.layout)
+    session = prepare(recipe, listener=listener, cache_directory=cache, name=name, check=_check_labels)
+    spec = replace(session.spec, members=Members(names=(), planned=members))
+    opened = new_run(
+        session, runs_directory=Path(runs_directory), default_name="{}-ensemble", spec=spec, group=ProcessGroup()
+    )
+    with opened as run:
+        for notice in session.notices:
+            _notify(run, listener, notice.text)
+        return _train_members(run, session.recipe, spec, {}, session.dataset, listener, cache)
+
+
+def _check_labels(found: Probe) -> None:
     if found.multi_label:
         raise RunError(
-            f"{found.source} has several labels an image: members are compared by the one class they call; "
+            f"{found.source} has several labels an image: members are compared by the one class they predict; "
             "train one network, without --ensemble"
         )
-    resolved = resolve(recipe.changed({"data": lasting_source(found), "weights": lasting_start(recipe)}), found, cache)
-    dataset, train = open_images(found, resolved, listener, cache)
-    alone = spec_of(resolved, dataset, train)
-    planned = make_plan(recipe, resolved, alone, train, cache_directory=cache)
-    resolved = planned.resolved
-    spec = replace(alone, members=Members(names=(), planned=members))
-    run = create_run(Path(runs_directory), name or f"{run_name(recipe.data, spec.name)}-ensemble")
-    with run.locked():
-        write_file(run.recipe_path, to_toml(resolved.recipe))
-        run.write_spec(spec)
-        write_split(run, dataset)
-        for line in (
-            *(notice.text for notice in resolved.notices),
-            *(f"auto: {line}" for line in choice_lines(resolved.choices)),
-            *(f"plan: {line}" for line in planned.lines),
-        ):
-            listener.notify(line)
-            run.log(line)
-        return _go_on(run, resolved.recipe, spec, {}, dataset, listener, cache)
 
 
 def train_ensemble_on(
@@ -161,36 +145,25 @@ def train_ensemble_on(
         spec = with_members(spec, trained.names, planned)
         run.write_spec(spec)
         for note in trained.notes:
-            _say(run, listener, note)
+            _notify(run, listener, note)
         cache = None if cache_directory is None else Path(cache_directory)
-        found = probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
-        dataset = _same_images(run, recipe, found, spec, listener, cache)
-        return _go_on(run, recipe, spec, trained.names, dataset, listener, cache)
+        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=replace(spec, members=None))
+        if spec_of(session.resolved, session.dataset) != session.spec:
+            raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
+        return _train_members(run, recipe, spec, trained.names, session.dataset, listener, cache)
 
 
 def _is_measured(run: Run) -> bool:
-    """Whether the ensemble's page and its members' accuracies are there."""
+    """Return whether the ensemble's page and its members' accuracies are there."""
     return run.report.is_file() and (run.path / MEMBERS).is_file()
 
 
-def _say(run: Run, listener: Listener, line: str) -> None:
+def _notify(run: Run, listener: Listener, line: str) -> None:
     listener.notify(line)
     run.log(line)
 
 
-def _same_images(
-    run: Run, recipe: Recipe, found: Probe, spec: ModelSpec, listener: Listener, cache: Path | None
-) -> Dataset:
-    if found.classes != spec.classes:
-        raise RunError(f"{recipe.data} no longer has the classes that {run} was trained on: start a new ensemble")
-    resolved = resolve(recipe, found, cache)
-    dataset, train = open_images(found, resolved, listener, cache)
-    if spec_of(resolved, dataset, train) != replace(spec, members=None):
-        raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-    return dataset
-
-
-def _go_on(
+def _train_members(
     run: Run,
     recipe: Recipe,
     spec: ModelSpec,
@@ -206,11 +179,11 @@ def _go_on(
     for number, seed in enumerate(following_seeds(recipe.seed, planned), 1):
         if seed in trained:
             continue
-        _say(run, listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
+        _notify(run, listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
         exit_code, member = _train_member(run, recipe.changed({"seed": seed}), spec, listener, cache)
         if member is None:
             go_on = shell_quote("convscope", "train", "--resume", run)
-            _say(run, listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
+            _notify(run, listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
             return EnsembleOutcome(
                 run=run,
                 ending="stopped",
@@ -235,7 +208,7 @@ def _train_member(
         with begun.locked():
             state, notes = look_at_begun(begun, run, recipe, spec)
         for note in notes:
-            _say(run, listener, note)
+            _notify(run, listener, note)
         if state == "complete":
             return 0, begun
         if state == "begun":
@@ -253,11 +226,11 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
 
     assert spec.members is not None
     members = tuple(Run(run.path / name) for name in spec.members.names)
-    parts = {"test": dataset.test, "val": dataset.val}
-    split, images = next(((name, part) for name, part in parts.items() if part is not None and len(part)), ("", None))
+    measured = held_out(dataset)
     scores = None
     hidden: tuple[str, ...] = ()
-    if images is not None:
+    if measured is not None:
+        split, images = measured
         scores = measure(
             run, members, images, spec=spec, split=split, device=str(recipe.device), progress=listener.progressed
         )

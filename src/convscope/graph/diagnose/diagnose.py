@@ -56,7 +56,7 @@ def diagnose(
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Findings of one kind and severity: the first, which speaks for all, and the layers of the others."""
+    """Findings of one kind and severity: the first, and the layers of the others."""
 
     first: DesignWarning
     others: tuple[str, ...]

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from convscope.geometry.relation import Status
-from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by
+from convscope.geometry.relation import ReachStatus
+from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by
 from convscope.graph.field import walk_back
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
@@ -51,7 +51,7 @@ def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
             message += "" if every_path else ", if not along its shortest paths"
         else:
             message = f"{name} adds little context: the field before it is larger than the image"
-        severity: Severity = "warning" if everywhere and every_path else "note"
+        severity: FindingSeverity = "warning" if everywhere and every_path else "note"
         yield DesignWarning(
             layer=name,
             kind="beyond-image",
@@ -182,7 +182,7 @@ def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int
     shape = subject.graph.shape(node.outputs[0])
     cell = tuple(size // 2 if a == axis + 2 else None for a, size in enumerate(shape))
     walk = walk_back(subject.graph, node.outputs[0], cell)
-    if walk.status(image) is not Status.EXACT:
+    if walk.status(image) is not ReachStatus.EXACT:
         return []
     return [int(i) for i in np.flatnonzero(walk.along(image, axis + 2))]
 
@@ -199,7 +199,7 @@ def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveFi
     fields = subject.fields[value]
     along = tuple(fields[key] for key in sorted(fields) if key[0] == image)
     whole = len(along) == len(subject.spatial(image))
-    return along if whole and all(f.status is Status.EXACT and f.endless for f in along) else ()
+    return along if whole and all(f.status is ReachStatus.EXACT and f.endless for f in along) else ()
 
 
 def _shortest_fields(subject: Subject, image: int) -> dict[int, tuple[Fraction, ...]]:

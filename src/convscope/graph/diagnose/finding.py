@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 from convscope.geometry.window import Window
-from convscope.graph.layer_names import LayerNames, reached_values
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
-from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
+from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref, reached_values
 from convscope.graph.summary import Layer, own_windows
 
-Severity = Literal["warning", "note"]
+FindingSeverity = Literal["warning", "note"]
 FindingKind = Literal[
     "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
     "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters",
@@ -36,7 +36,7 @@ class DesignWarning:
 
     layer: str
     kind: FindingKind
-    severity: Severity
+    severity: FindingSeverity
     message: str
     evidence: str
     remedy: str

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from math import prod
 
 from convscope.graph.diagnose.fields import flattened_map
-from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by, share
-from convscope.graph.liveness import alive_nodes
-from convscope.graph.records import Node, ParameterRecord
+from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
+from convscope.graph.records import Node, ParameterRecord, alive_nodes
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
 
@@ -134,7 +133,7 @@ def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
         channels, sizes = subject.graph.shape(source)[1], subject.spatial(source)
         units = subject.graph.shape(node.outputs[0])[-1]
         pooled = channels * units + (layer.parameters - channels * prod(sizes) * units)
-        severity: Severity = "warning" if total >= _SMALL_NETWORK else "note"
+        severity: FindingSeverity = "warning" if total >= _SMALL_NETWORK else "note"
         yield DesignWarning(
             layer=layer.name,
             kind="heavy-linear",
@@ -168,7 +167,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
             continue
         macs, parameters = sum(m.macs or 0 for m in cone), sum(m.parameters for m in cone)
         count = f"{len(cone)} layer{'s' if len(cone) > 1 else ''}"
-        severity: Severity = "warning" if macs or parameters else "note"
+        severity: FindingSeverity = "warning" if macs or parameters else "note"
         yield DesignWarning(
             layer=end.name,
             kind="dead-branch",

@@ -1,4 +1,4 @@
-"""Findings about maps: positions that nothing reads, told apart from those that a copy of the map still shows."""
+"""Findings about maps: positions that nothing reads, not even in a copy of the map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from convscope.geometry.axis_names import axis_names
 from convscope.geometry.relation import Mix, Taps
 from convscope.geometry.taps import TapTable
-from convscope.graph.diagnose.finding import DesignWarning, Severity, Subject, by, share
+from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
 from convscope.graph.records import Node, Path
 from convscope.graph.vocabulary import MOVES
 
@@ -39,7 +39,7 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
         window, size = next((w, n) for w, n, u in zip(windows, sizes, unread, strict=True) if u)
         inside = any(u and min(u) < n - window.stride for u, n in zip(unread, sizes, strict=True))
         short = window.stride - window.remainder(size)
-        severity: Severity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
+        severity: FindingSeverity = "warning" if lost / prod(sizes) >= _BORDER_SHARE else "note"
         yield DesignWarning(
             layer=subject.name(node),
             kind="never-read",
@@ -74,9 +74,9 @@ def _only_moves_along_axes(node: Node, path: Path) -> bool:
 
 
 def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
-    """By value: the positions along each spatial axis that nothing reads, not even through copies of the value.
+    """Return, by value, the positions along each spatial axis that nothing reads, not even through copies of the value.
 
-    Values that nothing reads at all have no entry; they are no one's loss.
+    Values that nothing reads at all have no entry.
     """
     readers: dict[int, list[tuple[Node, Path | None]]] = {}
     for node in subject.nodes:
@@ -109,7 +109,7 @@ def _missed(path: Path | None, axis: int) -> frozenset[int]:
 
 
 def _tables(path: Path, sizes: Sequence[int]) -> list[TapTable | None]:
-    """For each spatial axis, the table that the path picks positions with; None where it keeps them all."""
+    """Return for each spatial axis the path's table of positions, or None if it keeps all of them."""
     found = [_taps_along(path, axis) for axis in range(2, 2 + len(sizes))]
     return [None if taps is None else taps.table for taps in found]
 

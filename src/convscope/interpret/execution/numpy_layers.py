@@ -11,7 +11,7 @@ from convscope.interpret.execution.numpy_arrays import NumpyOperator, OperatorSe
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import linear
-from convscope.reference.resize import InterpolationMode, resize
+from convscope.reference.resize import NumpyResizeMode, resize
 from convscope.reference.transposed import transposed_convolve
 
 
@@ -79,7 +79,7 @@ def _average_pool(s: OperatorSettings) -> Array:
     )  # fmt: skip
 
 
-def _resized(mode: InterpolationMode, dimensions: int) -> NumpyOperator:
+def _resized(mode: NumpyResizeMode, dimensions: int) -> NumpyOperator:
     def rule(s: OperatorSettings) -> Array:
         names = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}[dimensions]
         scales = [s.get(name) for name in names]

@@ -15,7 +15,7 @@ from convscope.reference.activation import sigmoid
 
 
 def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
-    """Return the operation on the numbers that stand at one place, by the table that runs whole graphs."""
+    """Return the operation on the numbers at one position, by the table that runs whole graphs."""
     operands: list[Operands] = []
     alone: dict[int, Array] = {}
     for name, argument in node.arguments.items():

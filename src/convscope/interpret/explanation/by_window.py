@@ -20,7 +20,7 @@ from convscope.interpret.explanation.worked import (
     scalar,
 )
 from convscope.reference.pooling import window_counts
-from convscope.reference.resize import InterpolationMode, resize_matrix
+from convscope.reference.resize import NumpyResizeMode, resize_matrix
 
 
 def _window(
@@ -140,7 +140,7 @@ def adaptive_maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Wo
     return choice_of(_adaptive(node, numbers, position))
 
 
-def resized(mode: InterpolationMode) -> Way:
+def resized(mode: NumpyResizeMode) -> Way:
     """Return a cell of an interpolated map: the neighbours that it mixes, by their shares."""
 
     def way(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:

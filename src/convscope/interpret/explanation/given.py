@@ -284,7 +284,7 @@ def _normalised(pixels: Array, normalization: Normalization, notes: tuple[str, .
 
 
 def _preprocessing(network: GivenNetwork) -> Preprocessing:
-    """How an image becomes the network's input: as is known of it, or else by the shape of the input."""
+    """Return the preprocessing that is known of the network, or else the default for its input's shape."""
     wanted = network.input_shape
     if wanted is None:
         raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")

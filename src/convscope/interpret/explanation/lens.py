@@ -11,7 +11,7 @@ from torch import nn
 from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
@@ -36,7 +36,7 @@ class Lens:
         inputs: the model's input tensors; the first sample of a batch is the one that is explained.
         name: what to call the model.
         pixels: the picture to draw boxes on, uint8 (H, W, C); None where the input is no picture.
-        notes: what a reader should know, such as that the weights are random.
+        notes: remarks, such as that the weights are random.
 
     Raises:
         CaptureError: the model does not run on these inputs.
@@ -139,7 +139,7 @@ class Lens:
         return lines
 
     def box(self, value: int, position: Coordinates) -> PixelBox | None:
-        """Where in the input a cell of a value came from."""
+        """Return the box of the input that a cell of a value depends on."""
         if not self.graph.inputs:
             return None
         source = self.graph.inputs[0]
@@ -153,4 +153,4 @@ class Lens:
         first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
         inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
         status = walk.status(source)
-        return PixelBox(first, last, float(inside.mean()), "exact" if status is Status.EXACT else status.label)
+        return PixelBox(first, last, float(inside.mean()), "exact" if status is ReachStatus.EXACT else status.label)

@@ -34,7 +34,7 @@ def matrix(
 
     Args:
         values: numbers; blue above zero, orange below, the stronger the larger.
-        title: what stands above.
+        title: the heading.
         inside: False for padding, which is drawn empty and dashed.
         marked: the cell to frame.
         largest: the number that gets the full colour; the largest here unless given.

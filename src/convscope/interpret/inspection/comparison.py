@@ -155,7 +155,7 @@ def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
 
 
 def compare(*inspections: Inspection) -> Comparison:
-    """Networks side by side.
+    """Compare networks side by side.
 
     >>> import torch
     >>> from convscope.interpret.inspection.record import inspect

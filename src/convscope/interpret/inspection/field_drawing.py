@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
@@ -51,7 +51,7 @@ def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
     found: list[FieldGrowth] = []
     for layer in layers:
         fields = layer.field_along(source)
-        if not fields or any(f.status is not Status.EXACT or not f.endless or f.size is None for f in fields):
+        if not fields or any(f.status is not ReachStatus.EXACT or not f.endless or f.size is None for f in fields):
             continue
         columns = fields[-1].size or 0
         rows = (fields[-2].size or 0) if len(fields) > 1 else 1

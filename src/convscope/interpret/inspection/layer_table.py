@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from convscope.geometry.relation import Status
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.fold import FoldedLine
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
@@ -52,7 +52,7 @@ def layer_table(
         formulas: a column with how the MACs come about.
         wide: columns for where fields start and for memory.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
-        title: what stands above.
+        title: the heading.
     """
     columns = [
         *_COLUMNS,
@@ -157,14 +157,14 @@ def field_size(fields: Sequence[ReceptiveField]) -> str:
     if not fields:
         return NOTHING
     worst = max(field.status for field in fields)
-    if worst is Status.UNKNOWN:
+    if worst is ReachStatus.UNKNOWN:
         return units.UNKNOWN
-    if worst is Status.EXACT:
+    if worst is ReachStatus.EXACT:
         return units.per_axis([field.size for field in fields])
-    sizes = [None if field.status is Status.EXACT else "all" for field in fields]
+    sizes = [None if field.status is ReachStatus.EXACT else "all" for field in fields]
     words = [size or str(field.size) for size, field in zip(sizes, fields, strict=True)]
     text = words[0] if len(set(words)) == 1 else "×".join(words)
-    return f"≤ {text}" if worst is Status.DATA_DEPENDENT else text
+    return f"≤ {text}" if worst is ReachStatus.DATA_DEPENDENT else text
 
 
 def field_stride(fields: Sequence[ReceptiveField]) -> str:

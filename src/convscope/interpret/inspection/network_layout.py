@@ -1,4 +1,4 @@
-"""Where the units of a drawing stand: ranks from left to right, lanes for branches, rows where a line is full.
+"""The positions of a drawing's units: ranks from left to right, lanes for branches, rows where a line is full.
 
 A unit's rank is the longest way to it. Branches get lanes of their own; the longest branch stays on the main lane.
 """
@@ -14,7 +14,7 @@ from convscope.interpret.inspection.network_units import Unit
 
 @dataclass(slots=True, eq=False)
 class Spot:
-    """Where a unit stands: its rank, its lane (0 is the main one), and the row of the page."""
+    """The position of a unit: its rank, its lane (0 is the main one), and the row of the page."""
 
     unit: Unit
     rank: int
@@ -24,7 +24,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edge:
-    """A connection; `over` says that it must go around what stands between."""
+    """A connection; `over` if it is routed around units in between."""
 
     source: Spot
     target: Spot
@@ -114,7 +114,7 @@ def _cut(span: tuple[int, int], start: int) -> tuple[int, int]:
 
 
 def _blocked(source: Spot, target: Spot, taken: set[tuple[int, int]]) -> bool:
-    """Return whether something stands between on the source's lane; the last step changes lanes."""
+    """Return whether a unit is in between on the source's lane; the last step changes lanes."""
     between = range(source.rank + 1, target.rank)
     return any((rank, source.lane) in taken for rank in between) and any(
         (rank, target.lane) in taken for rank in between

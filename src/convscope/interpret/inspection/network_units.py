@@ -38,7 +38,7 @@ class Unit:
         labels: one or two short lines.
         tip: everything about it.
         shape: the output of one sample: (C, H, W) or (F,).
-        count: how many blocks it stands for.
+        count: the number of blocks that it represents.
         group: the outermost module that it belongs to.
         before: units that it reads from.
     """

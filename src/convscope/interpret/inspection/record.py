@@ -94,7 +94,7 @@ class Inspection(Documented):
         return next(iter(spatial_inputs(self.graph)), None)
 
     def layer(self, name: str) -> Layer:
-        """Return the layer of a name that any command prints; a module of several layers stands for the last of them.
+        """Return the layer of a name that any command prints; a module of several layers means the last of them.
 
         Raises:
             CaptureError: there is none; the message has the nearest names.
@@ -223,7 +223,7 @@ def _totals(inspection: Inspection) -> Iterator[Fact]:
 
 
 def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:
-    """Where the forward pass failed, the warnings, and what is not counted."""
+    """Return where the forward pass failed, the warnings, and what is not counted."""
     if inspection.error:
         yield Callout("error", f"the forward pass stopped: {inspection.error}", ("what is shown ran before it",))
     warnings = inspection.warnings

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from convscope.errors import CaptureError
-from convscope.nets.weights.match import fits, match_weights
-from convscope.nets.weights.read import read_weights
+from convscope.nets.weights.match import fits
 from convscope.report.units import percent, plural, shape
 
 # Two networks of one family share half of their numbers by chance of name and shape. Below this share of both the file
@@ -142,12 +140,6 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
         unused=tuple(name for name in weights if name not in own),
         other=other,
     )
-
-
-def load_weights_file(network: nn.Module, path: str | Path) -> Fit:
-    """Read a file and load its weights into a network; see `read_weights`, `match_weights` and `fit_weights`."""
-    matched = match_weights(read_weights(path), network.state_dict())
-    return fit_weights(network, matched.weights, where=str(path))
 
 
 def _classes(network: nn.Module) -> int | None:

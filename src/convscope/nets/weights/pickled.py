@@ -39,7 +39,7 @@ def read_pickle(content: memoryview, find: FindBytes | None = None) -> tuple[Any
     >>> read_pickle(memoryview(pickle.dumps({"epoch": 3})))[0]
     {'epoch': 3}
     """
-    machine = _Machine(find)
+    machine = _PickleMachine(find)
     stream = io.BytesIO(content[:LARGEST_PICKLE])
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
@@ -56,7 +56,7 @@ def read_pickle(content: memoryview, find: FindBytes | None = None) -> tuple[Any
         raise CaptureError(f"its pickle is damaged ({type(error).__name__})") from None
 
 
-class _Machine:
+class _PickleMachine:
     """The stack, the marks and the memo of one pickle."""
 
     def __init__(self, find: FindBytes | None) -> None:
@@ -146,14 +146,14 @@ class _Machine:
         self.push((storage, self.find(storage)))
 
 
-OpcodeStep = Callable[[_Machine, Any], None]
+OpcodeStep = Callable[[_PickleMachine, Any], None]
 
 
-def _push(machine: _Machine, argument: object) -> None:
+def _push(machine: _PickleMachine, argument: object) -> None:
     machine.push(argument)
 
 
-def _nothing(machine: _Machine, argument: object) -> None:
+def _nothing(machine: _PickleMachine, argument: object) -> None:
     pass
 
 
@@ -162,7 +162,7 @@ def _constant(value: object) -> OpcodeStep:
 
 
 def _tuple_of(count: int) -> OpcodeStep:
-    def step(machine: _Machine, _: object) -> None:
+    def step(machine: _PickleMachine, _: object) -> None:
         values = machine.stack[-count:]
         if len(values) != count:
             raise CaptureError("its pickle is damaged (a tuple of too few values)")
@@ -171,27 +171,27 @@ def _tuple_of(count: int) -> OpcodeStep:
     return step
 
 
-def _pop(machine: _Machine, _: object) -> None:
+def _pop(machine: _PickleMachine, _: object) -> None:
     if machine.stack:
         machine.stack.pop()
     else:
         machine.since_mark()
 
 
-def _pop_mark(machine: _Machine, _: object) -> None:
+def _pop_mark(machine: _PickleMachine, _: object) -> None:
     machine.since_mark()
 
 
-def _pair(machine: _Machine, _: object) -> None:
+def _pair(machine: _PickleMachine, _: object) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
     machine.set_items([key, value])
 
 
-def _pairs(machine: _Machine, _: object) -> None:
+def _pairs(machine: _PickleMachine, _: object) -> None:
     machine.set_items(machine.since_mark())
 
 
-def _append(machine: _Machine, _: object) -> None:
+def _append(machine: _PickleMachine, _: object) -> None:
     machine.append([machine.stack.pop()])
 
 
@@ -212,7 +212,7 @@ _STEPS: dict[str, OpcodeStep] = {
     "EMPTY_LIST": lambda machine, _: machine.push([]),
     "EMPTY_DICT": lambda machine, _: machine.push({}),
     "EMPTY_SET": lambda machine, _: machine.push([]),
-    "MARK": _Machine.mark,
+    "MARK": _PickleMachine.mark,
     "POP": _pop,
     "POP_MARK": _pop_mark,
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
@@ -227,10 +227,10 @@ _STEPS: dict[str, OpcodeStep] = {
     "SETITEM": _pair,
     "SETITEMS": _pairs,
     "GLOBAL": lambda machine, name: machine.push(named(name)),
-    "STACK_GLOBAL": _Machine.global_by_stack,
-    "NEWOBJ": _Machine.new_object,
-    "NEWOBJ_EX": _Machine.new_object_by_name,
-    "BUILD": _Machine.build,
-    "REDUCE": _Machine.call,
-    "BINPERSID": _Machine.persistent,
+    "STACK_GLOBAL": _PickleMachine.global_by_stack,
+    "NEWOBJ": _PickleMachine.new_object,
+    "NEWOBJ_EX": _PickleMachine.new_object_by_name,
+    "BUILD": _PickleMachine.build,
+    "REDUCE": _PickleMachine.call,
+    "BINPERSID": _PickleMachine.persistent,
 }

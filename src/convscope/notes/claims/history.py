@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from convscope.nets.catalogue import ENTRIES, find
-from convscope.nets.timeline import ENTRANTS, Figure
+from convscope.nets.timeline import ENTRANTS, QuotedError
 from convscope.notes import networks
 from convscope.notes.claim import Claim, ClaimValue
 from convscope.reference.activation import relu_backward, sigmoid, sigmoid_backward, tanh_backward
@@ -22,10 +22,10 @@ def _slope(backward: object, x: float) -> float:
     return float(f"{float(backward(np.array(1.0), np.array(x))):.3g}")
 
 
-def _figures(year: int, word: str) -> list[Figure]:
+def _figures(year: int, word: str) -> list[QuotedError]:
     """Return the figures of a year's entrants whose measurement contains this word."""
     entrants = [entrant for entrant in ENTRANTS if entrant.year == year]
-    figures = [figure for e in entrants for figure in (Figure(e.top5_error, e.measured), *e.others)]
+    figures = [figure for e in entrants for figure in (QuotedError(e.top5_error, e.measured), *e.others)]
     return [figure for figure in figures if word in figure.measured]
 
 

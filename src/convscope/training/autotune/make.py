@@ -20,12 +20,10 @@ from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.runs.model_spec import ModelSpec
-from convscope.training.autotune.record import ComputePlan, ModeTrial
+from convscope.training.autotune.record import ComputePlan, ModeTrial, keep_plan, read_plan
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
-from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
-from convscope.training.job import loop_settings
-from convscope.training.loop.state import batches_of
+from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import resumed_network
 
@@ -44,7 +42,7 @@ SLOWEST = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A settled recipe with the plan in it; `lines` say what was found, and nothing where the rules stay."""
+    """A resolved recipe with the plan in it; `lines` report what was found, and are empty where the rules stay."""
 
     resolved: ResolvedRecipe
     plan: ComputePlan | None
@@ -60,7 +58,7 @@ def make_plan(
     alone: bool = True,
     cache_directory: Path | None = None,
 ) -> Planned:
-    """Find the fastest mode among those that `asked` leaves open, and put it into the settled recipe.
+    """Find the fastest mode among those that `asked` leaves open, and put it into the resolved recipe.
 
     Torch's generators, its threads and the images are left as found. A process that is not `alone` on its machine
     leaves the threads to the rules: the others, which wait while it measures, need theirs later.
@@ -89,7 +87,7 @@ def make_plan(
 
 
 def open_to_plan(recipe: Recipe) -> frozenset[str]:
-    """The settings that a plan may choose: those of a mode that are auto."""
+    """Return the settings that a plan may choose: those of a mode that are auto."""
     names = {item.name for item in fields(ComputeMode) if getattr(recipe, item.name) == AUTO}
     return frozenset(names - {"precision"} if recipe.autotune == "fp32" else names)
 
@@ -97,7 +95,7 @@ def open_to_plan(recipe: Recipe) -> frozenset[str]:
 def plan_key(
     resolved: ResolvedRecipe, network: nn.Module, open_fields: frozenset[str], *, images: int
 ) -> dict[str, object]:
-    """What a plan is good for: this machine, this work, and the same settings left open."""
+    """Return the key of a plan: the machine, the work, and the settings at auto."""
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
     recipe = resolved.recipe
     machine = this_machine()
@@ -131,7 +129,7 @@ def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
 def _measured(
     work: Work, resolved: ResolvedRecipe, open_fields: frozenset[str], *, images: int, always: bool
 ) -> ComputePlan | None:
-    """The plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
+    """Return the plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
     pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
@@ -152,7 +150,7 @@ def _measured(
 
 
 def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
-    """How fast the mode of the rules is, from as few steps and images as tell it."""
+    """Measure the speed of the default mode, from few steps and images."""
     few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
     more = min(MORE_PILOT_IMAGES, len(work.batch.pixels))
     if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:
@@ -163,7 +161,7 @@ def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
 def what_may_be_chosen(
     resolved: ResolvedRecipe, open_fields: frozenset[str], *, images_left: int, run_seconds: float
 ) -> Choices:
-    """What this device can do, and what is worth trying on it."""
+    """Return the modes that the device supports, and those to try."""
     on_gpu = resolved.device == "cuda"
     arithmetics: list[Precision] = ["tf32"] if has_tf32(resolved.device) else []
     if has_bf16(resolved.device):

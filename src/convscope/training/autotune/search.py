@@ -25,7 +25,7 @@ class Choices:
     """What may be chosen.
 
     Args:
-        fixed: the mode of the rules, with what was said put in; what is not open stays as it is here.
+        fixed: the mode of the rules, with the settings that were given; what is not open stays as it is here.
         open: names of `ComputeMode`'s fields that may change.
         arithmetics: precisions besides fp32 that the device computes natively.
         most_threads: of the CPU; 0 leaves them alone.
@@ -62,7 +62,7 @@ def search(
     start = ComputeMode(**{name: getattr(plain if name in allowed.open else allowed.fixed, name) for name in _FIELDS})
     best = tried(start)
     if best.dropped:
-        # What was said can't be dropped: training itself will say what is wrong with it.
+        # A setting that was given can't be dropped: training itself reports what is wrong with it.
         return None
 
     def best_so_far() -> ComputeMode:
@@ -80,7 +80,7 @@ def search(
 
 
 def guarded(trial: ModeTrial, reference: ModeTrial) -> ModeTrial:
-    """The trial, dropped where its loss departs from the reference's.
+    """Return the trial, dropped where its loss departs from the reference's.
 
     >>> from convscope.hardware.mode import ComputeMode
     >>> mode = ComputeMode(precision="fp32", memory_format="contiguous", compile="no", threads=1)
@@ -100,7 +100,7 @@ def guarded(trial: ModeTrial, reference: ModeTrial) -> ModeTrial:
 
 
 def total_seconds(trial: ModeTrial, images: int) -> float:
-    """What training on so many images takes in this mode: the first step's extra time counts."""
+    """Return the seconds of training on a number of images in this mode, the first step's extra time included."""
     step = trial.images / trial.images_per_second
     return images / trial.images_per_second + max(0.0, trial.first_step - step)
 
@@ -109,7 +109,7 @@ _FIELDS = ("precision", "memory_format", "compile", "threads")
 
 
 def _changes(allowed: Choices, best: Callable[[], ComputeMode]) -> Iterator[ComputeMode]:
-    """The changes in order, each made to the mode that is the best when its turn comes."""
+    """Yield the changes in order, each made to the mode that is the best when its turn comes."""
     if "memory_format" in allowed.open:
         yield replace(best(), memory_format="channels-last")
     if "precision" in allowed.open:

@@ -38,7 +38,7 @@ class Work:
     batch: TrainingBatch
 
     def part(self, images: int) -> Work:
-        """The same with fewer images a step."""
+        """Return the same with fewer images a step."""
         pixels, targets = self.batch.pixels[:images], self.batch.targets[:images]
         return replace(self, batch=TrainingBatch(pixels, targets, len(pixels)))
 

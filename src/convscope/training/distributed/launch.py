@@ -1,4 +1,4 @@
-"""How processes that torchrun started become a team: the store, the group, and the end of all when the parent ends.
+"""Joining the processes that torchrun started into a group, and ending them when the parent ends.
 
     torchrun --nproc-per-node 2 -m convscope train DATA
 
@@ -26,19 +26,19 @@ from convscope.training.distributed.process_group import PeersLostError, Process
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-# A process that has not come to the others' exchange within this time hangs, or is gone.
+# A process that has not joined an exchange within this time hangs, or has ended.
 PATIENCE = datetime.timedelta(minutes=10)
-# So long a process that failed waits to hear whether the first one failed too, and has said why.
-MOMENT = datetime.timedelta(seconds=5)
-TOLD = "told"
+# How long a process that failed waits for the first one to report a failure of its own.
+REPORT_WAIT = datetime.timedelta(seconds=5)
+REPORTED = "reported"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @contextmanager
 def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
-    """The team of the processes that were started together; a team of one where this one was started alone.
+    """Join the processes that were started together; the group is of one process where this was started alone.
 
-    An error of the first process is raised there alone: the others raise PeerError, which has nothing to add.
+    An error of the first process is raised there alone: the others raise PeerError, which has no message to show.
 
     Raises:
         RunError: torchrun's variables don't fit, or the other processes can't be reached.
@@ -61,7 +61,7 @@ def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
     if torch.cuda.is_available() and place.local_rank < torch.cuda.device_count():
         torch.cuda.set_device(place.local_rank)
     lasting = _lasting_store(place)
-    # A restarted process must not meet the addresses of those that are dead: every attempt has names of its own.
+    # A restarted process must not find the addresses of processes that have ended: each attempt has its own prefix.
     calls = lasting.add(f"attempt_{place.attempt}/calls_of_{place.rank}", 1)
     store = PrefixStore(f"attempt_{place.attempt}/call_{calls}", lasting)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -74,28 +74,28 @@ def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
     try:
         yield SpawnedGroup(place, store, lasting)
     except ConvscopeError as error:
-        if not place.first and not isinstance(error, PeerError) and _first_has_told(store, error):
+        if not place.first and not isinstance(error, PeerError) and _first_has_reported(store, error):
             raise PeerError(str(error)) from error
         raise
     finally:
         if place.first and sys.exc_info()[0] is not None:
             with suppress(RuntimeError):
-                store.set(TOLD, "")
+                store.set(REPORTED, "")
         with suppress(RuntimeError):
             dist.destroy_process_group()
 
 
-def _first_has_told(store: Store, error: ConvscopeError) -> bool:
-    """Whether the first process has failed as well; to have lost the others is told by the first alone."""
+def _first_has_reported(store: Store, error: ConvscopeError) -> bool:
+    """Return whether the first process reports a failure; losing the others is reported by the first alone."""
     try:
-        store.wait([TOLD], MOMENT)
+        store.wait([REPORTED], REPORT_WAIT)
     except RuntimeError:
         return isinstance(error, PeersLostError)
     return True
 
 
 def _lasting_store(place: Rank) -> Store:
-    """The store at MASTER_ADDR: torchrun's own, which outlives its workers, or the first process's."""
+    """Return the store at MASTER_ADDR: torchrun's own, which outlives its workers, or the first process's."""
     from torch._C._distributed_c10d import TCPStore
 
     of_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
@@ -115,7 +115,7 @@ def _lasting_store(place: Rank) -> Store:
 
 
 def _end_with_parent() -> None:
-    """Have Linux send SIGTERM when torchrun is gone, however it went: nobody would end the workers otherwise."""
+    """Have Linux send SIGTERM when torchrun ends, in whatever way: otherwise the workers would go on."""
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()

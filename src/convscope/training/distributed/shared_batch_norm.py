@@ -1,8 +1,8 @@
 """Batch normalization over the global batch of several processes, whatever the parts' sizes (exact, gradients too).
 
-The mean and variance of the whole are those of the parts put together (Chan et al. 1983, equation 2.1), so nothing is
-lost to the difference of two large numbers. The backward pass is Ioffe and Szegedy's (2015, section 3), with its two
-sums taken over all processes. torch's own SyncBatchNorm needs CUDA; this one runs on any device.
+The mean and variance of the whole are those of the parts put together (Chan et al. 1983, equation 2.1), so no
+digits are lost to the difference of two large numbers. The backward pass is Ioffe and Szegedy's (2015, section 3), with
+its two sums taken over all processes. torch's own SyncBatchNorm needs CUDA; this one runs on any device.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.errors import RunError
-from convscope.nets.modules import BatchNorm, replace_modules
+from convscope.nets.modules import TorchBatchNorm, replace_modules
 from convscope.training.distributed.process_group import ProcessGroup
 
 
-class SharedBatchNorm(BatchNorm):
+class SharedBatchNorm(TorchBatchNorm):
     """A batch normalization with the parameters and statistics of `own`, over the batches of all processes."""
 
-    def __init__(self, own: BatchNorm, group: ProcessGroup) -> None:
+    def __init__(self, own: TorchBatchNorm, group: ProcessGroup) -> None:
         super().__init__(own.num_features, own.eps, own.momentum, own.affine, own.track_running_stats)
         # The same tensors, which the optimizer already knows; a scale that is not trained is a buffer.
         self._parameters, self._buffers = own._parameters, own._buffers
@@ -37,11 +37,11 @@ class SharedBatchNorm(BatchNorm):
             return super().forward(input)
         normalised, mean, variance, count = _normalise(input, self.weight, self.bias, self.eps, self._group)
         if self.training and self.running_mean is not None:
-            self._remember(mean, variance, count)
+            self._update_running(mean, variance, count)
         return normalised
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked += 1
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
@@ -59,20 +59,20 @@ def share_batch_norm(network: nn.Module, group: ProcessGroup) -> int:
         RunError: a batch normalization that computes more than torch's, such as one with an activation in it.
     """
 
-    def shared(own: BatchNorm) -> SharedBatchNorm | None:
+    def shared(own: TorchBatchNorm) -> SharedBatchNorm | None:
         if isinstance(own, SharedBatchNorm):
             return None
-        if type(own).forward is not BatchNorm.forward:
+        if type(own).forward is not TorchBatchNorm.forward:
             raise RunError(f"sync_batchnorm: {type(own).__name__} computes more than batch normalization: leave it out")
         return SharedBatchNorm(own, group)
 
-    return replace_modules(network, BatchNorm, shared)
+    return replace_modules(network, TorchBatchNorm, shared)
 
 
 def least_batch(network: nn.Module, group: ProcessGroup) -> int:
     """Return the fewest images of a batch: two for each process that normalizes over its own share."""
     own_share = any(
-        isinstance(module, BatchNorm) and not isinstance(module, SharedBatchNorm) for module in network.modules()
+        isinstance(module, TorchBatchNorm) and not isinstance(module, SharedBatchNorm) for module in network.modules()
     )
     return max(2, group.size * (2 if own_share else 1))
 
@@ -80,7 +80,7 @@ def least_batch(network: nn.Module, group: ProcessGroup) -> int:
 def _normalise(
     input: Tensor, weight: Tensor, bias: Tensor, eps: float, group: ProcessGroup
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The normalised batch, and the mean (C,), biased variance (C,) and number of values of the global one."""
+    """Return the normalised batch, and the mean (C,), biased variance (C,) and number of values of the global one."""
     found: tuple[Tensor, Tensor, Tensor, Tensor] = _Normalise.apply(input, weight, bias, eps, group)  # type: ignore[no-untyped-call]
     return found
 
@@ -114,7 +114,7 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, gradient: Tensor, *of_statistics: Tensor
     ) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         input, weight, mean, variance, count = ctx.saved_tensors
-        # As if the statistics were constants; they are not, which the two sums below put right.
+        # This treats the statistics as constants; the two sums below add what depends on them.
         of_input, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )

@@ -1,1 +1,1 @@
-"""Epochs of steps, watched: what the loop is given, how far it has come, and what is done where numbers go wrong."""
+"""The training loop: its state, a step, and the diagnosis of numbers that are not finite."""

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convscope.data.augment import Augmentation
+from convscope.data.augment import Augmentation, fitted
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
 from convscope.hardware.mode import ForwardPass
 from convscope.runs.events import EpochRow, StepProgress
-from convscope.scoring.objective import Objective
+from convscope.runs.model_spec import ModelSpec
+from convscope.scoring.objective import Objective, make_objective
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -34,6 +36,20 @@ class Settings:
     normalization: Normalization
 
 
+def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Settings:
+    """Return the resolved recipe with what is fitted to the training images."""
+    recipe = resolved.recipe
+    classes = spec.classes
+    counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
+    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=resolved.device)
+    return Settings(
+        resolved=resolved,
+        objective=objective,
+        augmentation=fitted(resolved.augmentation, train, spec.normalization),
+        normalization=spec.normalization,
+    )
+
+
 @dataclass(frozen=True)
 class Best:
     """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
@@ -44,7 +60,7 @@ class Best:
     epoch: int
     accuracy: float | None
     loss: float | None
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(repr=False)
 
     @property
     def measures(self) -> dict[str, float | int | None]:

@@ -1,1 +1,1 @@
-"""How one step is computed: the arithmetic, the optimizer, the rate."""
+"""Optimizers, learning-rate schedules and weight averaging."""

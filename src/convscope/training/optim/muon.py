@@ -1,4 +1,4 @@
-"""Muon for a network's filters, with Nesterov's momentum beside it for all other parameters.
+"""Muon for a network's filters, and SGD with Nesterov's momentum for all other parameters.
 
 Muon (Jordan and others, "Muon: An optimizer for hidden layers in neural networks", 2024) replaces a matrix's momentum
 by the nearest orthogonal matrix, so that every direction of a layer learns equally fast. torch has it for matrices; a
@@ -18,25 +18,25 @@ from convscope.errors import RunError
 
 # Newton-Schulz steps towards the orthogonal matrix: three are near enough for filters.
 ORTHOGONAL_STEPS = 3
-# Momentum of the other parameters, where there is any.
-MOMENTUM_BESIDE = 0.85
+# Momentum of the other parameters, unless the filters have none.
+SGD_MOMENTUM = 0.85
 NEEDED = f"optimizer muon needs torch 2.9 or later, and this is {torch.__version__}"
-# A group's own entries: it holds filters, and their scale changes no answer.
+# Keys of a parameter group: it holds filters; their scale does not change the network's output.
 FILTERS, SCALE_FREE = "filters", "scale_free"
 
 
 def has_muon() -> bool:
-    """Whether this torch has Muon."""
+    """Return whether this torch has Muon."""
     return hasattr(torch.optim, "Muon")
 
 
-class MuonBeside(torch.optim.Optimizer):
-    """torch's Muon on groups with `filters`, torch's SGD on the others; one optimizer to whoever uses it.
+class MuonWithSGD(torch.optim.Optimizer):
+    """torch's Muon on groups with `filters` and torch's SGD on the others, as one optimizer.
 
-    Momentum is that of the filters; without any, the others have none either.
+    `momentum` is that of the filters; without it, the others have none either.
 
-    Filters of a group that is `scale_free` are brought to the norm of the square root of their number before each
-    step, where a rate means the same to each layer.
+    Filters of a group that is `scale_free` are rescaled before each step to a norm of the square root of their
+    number: at that norm a learning rate has the same effect in each layer.
 
     Raises:
         RunError: a torch without Muon.
@@ -60,12 +60,12 @@ class MuonBeside(torch.optim.Optimizer):
                 muon_groups, lr=learning_rate, momentum=momentum, nesterov=True, ns_steps=ORTHOGONAL_STEPS
             )
             self._inner.append((muon, of_filters))
-            # One memory of the past for each parameter, under the network's own parameter: checkpoints find it there.
+            # The inner optimizers share this one's state of each parameter, so that a checkpoint of it is complete.
             for weight, matrix in self._filters:
                 muon.state[matrix] = self.state[weight]
         if beside:
             plain = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in beside]
-            kept = MOMENTUM_BESIDE if momentum else 0.0
+            kept = SGD_MOMENTUM if momentum else 0.0
             sgd = torch.optim.SGD(plain, lr=learning_rate, momentum=kept, nesterov=kept > 0)
             self._inner.append((sgd, beside))
             for group in beside:
@@ -74,13 +74,13 @@ class MuonBeside(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step from the parameters' gradients; a parameter without one stays as it is."""
+        """Take a step along the parameters' gradients; a parameter without one stays as it is."""
         assert closure is None
         for group in self.param_groups:
             if group[FILTERS] and group[SCALE_FREE]:
                 _rescale([weight for weight in group["params"] if weight.grad is not None])
         for weight, matrix in self._filters:
-            matrix.grad = None if weight.grad is None else _like(weight, weight.grad)
+            matrix.grad = None if weight.grad is None else _gradient_matrix(weight, weight.grad)
         for optimizer, groups in self._inner:
             for inner, group in zip(optimizer.param_groups, groups, strict=True):
                 inner["lr"] = group["lr"]
@@ -88,9 +88,13 @@ class MuonBeside(torch.optim.Optimizer):
 
 
 def as_matrix(filters: Tensor) -> Tensor:
-    """Filters (out_channels, in_channels, ...) as a matrix of a row for each, sharing their memory.
+    """Return filters (out_channels, in_channels, ...) as a matrix of a row for each, sharing their memory.
 
-    The order of the columns is that of the memory, which is all one to Muon.
+    The step is taken on the matrix and must change the filters, so it has to be a view; of channels-last filters
+    (out_channels, H, W, in_channels in memory) `view(out_channels, -1)` does not exist unless the channels are moved
+    last first. The columns are then in another order than those of contiguous filters. Muon's result does not depend
+    on that order: permuting the columns permutes the columns of the nearest orthogonal matrix alike. The gradient has
+    to be in the same order: see `_gradient_matrix`.
     """
     if filters.is_contiguous():
         return filters.view(len(filters), -1)
@@ -99,15 +103,15 @@ def as_matrix(filters: Tensor) -> Tensor:
     return last.view(len(filters), -1)
 
 
-def _like(filters: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient as a matrix with its columns in the filters' order."""
+def _gradient_matrix(filters: Tensor, gradient: Tensor) -> Tensor:
+    """Return the gradient as a matrix with its columns in the order of `as_matrix(filters)`."""
     if filters.is_contiguous():
         return gradient.reshape(len(filters), -1)
     return gradient.movedim(1, -1).reshape(len(filters), -1)
 
 
 def _rescale(filters: list[Tensor]) -> None:
-    """Bring each layer's filters to the norm of the square root of their number."""
+    """Rescale each layer's filters to a norm of the square root of their number."""
     if filters:
         norms = torch._foreach_norm(filters)
         torch._foreach_div_(filters, norms)

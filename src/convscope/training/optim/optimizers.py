@@ -12,22 +12,23 @@ from torch import nn
 from convscope.errors import RunError, did_you_mean
 from convscope.nets.layer_groups import rate_factors
 from convscope.nets.param_groups import param_groups_of, scale_free_of
-from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonBeside
+from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonWithSGD
 
-# A group's own entries: how many times as fast as the schedule says its parameters learn, and for what share of the
-# run; see `set_rate`.
+# Keys of a parameter group: a factor of the schedule's learning rate, and the share of the run in which its parameters
+# are trained; see `set_rate`.
 RATE_FACTOR, UNTIL = "rate_factor", "until"
 
 # optimizer -> (images of a step, the highest learning rate there) that trained every network of the catalogue. It grows
 # with the root of the batch: the noise of a step does, and twice the batch does not bear twice the rate in small sets.
 BASE_RATE = {"sgd": (128, 0.05), "adamw": (128, 0.002), "muon": (128, 0.02)}
-# Muon's, where the filters' scale is free: a step turns a layer by so much at once. Larger batches bear no more.
+# Muon's, where the filters' scale is free: the rate is about the angle by which a step turns a layer. Larger batches
+# bear no higher rate.
 SCALE_FREE_RATE = (1000, 0.24)
-# What the past counts for. In Adam the first moment is what momentum is to SGD.
+# In Adam, the decay of the first moment: what momentum is in SGD.
 MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}
 # The second moment of Adam (Kingma and Ba 2015, algorithm 1).
 SECOND_MOMENT = 0.999
-# Against divergence, so much of the rate that was taken is proposed, or of the usual one where that is lower.
+# Against divergence, this part of the learning rate is proposed, or of the default one where that is lower.
 GENTLER = 1 / 5
 
 
@@ -52,7 +53,7 @@ def make_optimizer(
     batch_size: int = 128,
     layer_lr_decay: float = 1.0,
 ) -> torch.optim.Optimizer:
-    """An optimizer over a network's weights; biases and normalisation (one axis or none) are not decayed.
+    """Return an optimizer of a network's weights; biases and normalization (one axis or none) are not decayed.
 
     A `layer_lr_decay` other than 1 multiplies the learning rate of each layer group by it once more, from the last
     to the first; see `set_rate`. A network that implements `HasParamGroups` gives learning rates of its own for the
@@ -64,7 +65,7 @@ def make_optimizer(
     if name not in OPTIMIZERS:
         raise RunError(f"there is no optimizer {name!r}.{did_you_mean(name, OPTIMIZERS)}")
     by_depth = rate_factors(network, layer_lr_decay)
-    # Adam divides by the gradient's own size, so that a pace has no meaning to it.
+    # Adam divides by the gradient's own size, so that rates in units of the gradient have no meaning to it.
     param_groups, scale_free = param_groups_of(network), scale_free_of(network)
     usual = default_learning_rate(name, batch_size, network)
     alike: dict[_Kind, list[nn.Parameter]] = {}
@@ -72,11 +73,11 @@ def make_optimizer(
         if not parameter.requires_grad:
             continue
         factor, decay, until = by_depth[weight], weight_decay if parameter.ndim > 1 else 0.0, 1.0
-        if pace := param_groups.get(weight):
-            until = pace.until
+        if own := param_groups.get(weight):
+            until = own.until
             if name != "adamw":
-                factor *= pace.rate * batch_size / usual
-                decay = pace.decay / pace.rate
+                factor *= own.rate * batch_size / usual
+                decay = own.decay / own.rate
         elif name == "muon" and parameter.ndim <= 2:
             factor *= default_learning_rate("sgd", batch_size, network) / usual
         kind = _Kind(parameter.ndim > 2, weight in scale_free, decay, factor, until)
@@ -96,9 +97,9 @@ def make_optimizer(
 
 
 def decays_any(name: str, network: nn.Module) -> bool:
-    """Whether the recipe's weight decay reaches any weights that are trained.
+    """Return whether the recipe's weight decay applies to any weights that are trained.
 
-    What has a pace of its own has a decay of its own, and Muon undoes what becomes of a free scale.
+    Parameters with a learning rate of their own have a decay of their own, and Muon rescales filters of free scale.
 
     >>> from convscope.nets.cifarnet import cifarnet
     >>> decays_any("muon", cifarnet()), decays_any("sgd", cifarnet())
@@ -114,10 +115,10 @@ def decays_any(name: str, network: nn.Module) -> bool:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: Callable[[float], float]) -> None:
-    """Let every group learn at its own factor of the rate of now.
+    """Set every group's learning rate to its own factor of the current one.
 
-    `rate(until)` is the rate of what learns for that share of the run: 1 for nearly everything. Once it is 0 the
-    group's parameters are frozen, which spares their gradients.
+    `rate(until)` is the rate of parameters that are trained for that share of the run: 1 for nearly all. Once it is 0
+    the group's parameters are frozen, which saves computing their gradients.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate(group[UNTIL]) * group[RATE_FACTOR]
@@ -139,7 +140,7 @@ def _adamw(groups: Groups, learning_rate: float, momentum: float) -> torch.optim
 
 
 def _muon(groups: Groups, learning_rate: float, momentum: float) -> torch.optim.Optimizer:
-    return MuonBeside(groups, learning_rate=learning_rate, momentum=momentum)
+    return MuonWithSGD(groups, learning_rate=learning_rate, momentum=momentum)
 
 
 # optimizer -> how it is made from (groups of parameters, highest learning rate, momentum).
@@ -151,7 +152,7 @@ OPTIMIZERS: dict[str, Callable[[Groups, float, float], torch.optim.Optimizer]] =
 
 
 def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | None = None) -> float:
-    """The highest learning rate that is taken when nobody says, rounded to two digits.
+    """Return the default peak learning rate, rounded to two digits.
 
     >>> default_learning_rate("sgd", 64), default_learning_rate("adamw", 512)
     (0.035, 0.004)
@@ -167,9 +168,9 @@ def default_learning_rate(optimizer: str, batch_size: int, network: nn.Module | 
 def against_divergence(
     learning_rate: float, *, optimizer: str, batch_size: int, network: nn.Module, clipped: bool = False
 ) -> str:
-    """What to do where the loss grew, or stopped being a number, as a clause.
+    """Return what to do about a loss that grew or is not finite, as a clause.
 
-    `learning_rate` is the schedule's highest; with `clipped`, gradients are clipped already.
+    `learning_rate` is the schedule's peak; with `clipped`, gradients are clipped already.
     """
     rate = GENTLER * min(learning_rate, default_learning_rate(optimizer, batch_size, network))
     clip = "" if clipped else ", or set --gradient-clip 1"

@@ -1,7 +1,7 @@
 """The learning rate over a run, as a factor of its highest value: plain arithmetic, no state.
 
-A step's rate depends on the step alone, and with "plateau" on the epochs so far, which the run keeps anyhow: so a
-resumed run needs nothing restored to continue as it was.
+A step's rate depends on the step alone, and with "plateau" on the epochs so far, which the run records anyhow: so a
+resumed run has no schedule state to restore.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ END_FACTOR = 0.001
 # Step schedule: a tenth at half and at three quarters of the run, as He et al. (2016, section 4.2) trained CIFAR-10.
 STEP_AT = (0.5, 0.75)
 STEP_FACTOR = 0.1
-# Plateau: a tenth once validation has not improved for so many epochs, so many times at most (Krizhevsky et al. 2012,
-# section 5, did so by hand, three times).
+# Plateau: a tenth once validation has not improved for PLATEAU_EPOCHS, PLATEAU_DROPS times at most (Krizhevsky et al.
+# 2012, section 5, did so by hand, three times).
 PLATEAU_EPOCHS = 3
 PLATEAU_FACTOR = 0.1
 PLATEAU_DROPS = 3
@@ -27,7 +27,7 @@ PLATEAU_DROPS = 3
 def learning_rate_factor(
     schedule: str, *, step: int, steps: int, warmup: float, accuracies: Iterable[float | None] = ()
 ) -> float:
-    """The factor at `step` (0 to steps - 1) of `steps`, from 0 to 1; `warmup` is a share of the steps.
+    """Return the factor at `step` (0 to steps - 1) of `steps`, from 0 to 1; `warmup` is a share of the steps.
 
     `accuracies` are the epochs' validation accuracies so far; "plateau" alone looks at them.
 
@@ -56,7 +56,7 @@ def learning_rate_factor(
 
 
 def plateau_drops(accuracies: Iterable[float | None]) -> int:
-    """How often the rate has dropped by the epochs' validation accuracies: after each three without a better one.
+    """Return the number of drops by the epochs' validation accuracies: one after each three without a better one.
 
     >>> plateau_drops([0.1, 0.5, 0.5, 0.4]), plateau_drops([0.1, 0.5, 0.5, 0.4, 0.3])
     (0, 1)
@@ -91,8 +91,8 @@ def _constant(part: float) -> float:
     return 1.0
 
 
-# schedule -> the factor after the warm-up, of the share of the remaining run that has gone (0 to 1). "triangular" falls
-# in a straight line as well, but from its very first step, and to nothing.
+# schedule -> the factor after the warm-up, of the share of the remaining steps that are done (0 to 1). "triangular" is
+# linear as well, but from its first step, and to 0.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "one-cycle": _falling,
     "triangular": _falling,

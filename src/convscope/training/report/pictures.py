@@ -78,7 +78,7 @@ def colour_bar(largest: float) -> Drawing:
 
 
 def _filters(weights: Tensor) -> npt.NDArray[np.float32]:
-    """The filters (out_channels, H, W, 3): as they are with three channels, else three times the mean over them."""
+    """Return the filters (out_channels, H, W, 3): as they are with three channels, else their mean thrice."""
     values = weights.detach().float().numpy().transpose(0, 2, 3, 1)
     return values if values.shape[3] == 3 else np.repeat(values.mean(3, keepdims=True), 3, axis=3)
 

@@ -112,7 +112,7 @@ def report_document(report: TrainingReport) -> Document:
 
 
 def _first_scores(report: TrainingReport) -> list[Section]:
-    """The confusion matrix, or the measures of each of several labels, and the worst mistakes."""
+    """Return the confusion matrix, or the measures of each of several labels, and the worst mistakes."""
     scores = report.scores
     if scores is None:
         return []
@@ -225,7 +225,7 @@ def _seen(report: TrainingReport) -> Iterator[Section]:
 
 
 def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
-    """The classes in a target: one, several, or the shares of several."""
+    """Return the classes in a target: one, several, or the shares of several."""
     names = [classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target]
     return ", ".join(names) or "none of the classes"
 
@@ -283,7 +283,7 @@ def _files(report: TrainingReport) -> Section:
         ("recipe.toml", "every setting: convscope train --recipe recipe.toml repeats the run"),
         ("checkpoint/", "the state to resume from: convscope train --resume"),
         ("metrics.csv", "a row an epoch"),
-        ("log.txt", "messages, with the time"),
+        ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),
         *([("split.csv", "which image went where")] if report.dataset.made_splits else []),

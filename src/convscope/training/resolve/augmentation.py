@@ -124,7 +124,7 @@ def _turned(images: Tensor) -> Tensor:
 def choose_growth(
     asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, resolution: Resolution
 ) -> float:
-    """The share of the steps with smaller images; 0 where they are not smaller.
+    """Return the share of the steps with smaller images; 0 where they are not smaller.
 
     Raises:
         RunError: the network can't take images as small as was asked for.

@@ -26,7 +26,7 @@ VALIDATION_FRACTION, MOST_HELD_BACK = 0.1, 2_000
 
 
 def validation_fraction(found: Probe, recipe: Recipe) -> float:
-    """The share of the training images that is held back where there is no val folder."""
+    """Return the share of the training images that is held back where there is no val folder."""
     images = found.counts["train"] if "train" in found.counts else len(found.listing.rows_of(WHOLE))
     share = min(VALIDATION_FRACTION, MOST_HELD_BACK / max(1, images))
     # A share that leaves too little beside a large test part gives way to it.
@@ -34,12 +34,12 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
 
 
 def training_images(found: Probe, recipe: Recipe) -> int:
-    """About how many images will be trained on, told from the counts before anything is split."""
+    """Estimate the number of training images from the counts before the split."""
     return max(1, len(training_rows(found, recipe)))
 
 
 def training_rows(found: Probe, recipe: Recipe) -> Labels:
-    """The rows of the listing that will be trained on, but for what is known once they are decoded.
+    """Return the rows of the listing that will be trained on, but for what is known once they are decoded.
 
     Images that can't be read are among them, and equal ones may lie in two parts.
     """

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import prod
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from convscope.capture.training import training_memory
+from convscope.capture.capture import training_memory
 from convscope.data.open import Probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
@@ -39,18 +40,20 @@ LEAST_BATCH = 2
 
 # What torch, NumPy and the device say when there is no more.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
+Tried = TypeVar("Tried")
+Made = TypeVar("Made")
 # Changes a network in place.
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
 _STATE: dict[str, OptimizerKind] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
 
 
-def _whole(network: nn.Module) -> None:
-    """The surgery that does nothing."""
+def unchanged(network: nn.Module) -> None:
+    """Change nothing in a network."""
 
 
 def halved_to_fit(batch_size: int, needed: Callable[[int], int], limit: int) -> int:
-    """The first of batch_size, a half of it, a quarter, ... whose bytes are within the limit; 0 where none of 2 is.
+    """Return the first of batch_size, its half, its quarter, ... whose bytes are within the limit, or 0 if none is.
 
     >>> halved_to_fit(500, lambda images: 10 * images, limit=1300), halved_to_fit(4, lambda images: 9, limit=8)
     (125, 0)
@@ -66,11 +69,11 @@ def fit_to_memory(
     *,
     processes: int = 1,
     at_once: int = 1,
-    surgeries: Sequence[Surgery] = (_whole,),
+    surgeries: Sequence[Surgery] = (unchanged,),
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
-    """The recipe with a batch that the free memory holds, and what there is to say of it.
+    """Return the recipe with a batch that the free memory holds, and what there is to say of it.
 
-    So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
+    `processes` share a batch; each of `at_once` trainings has its own. `surgeries` change the network, in
     place: the memory must hold a step of whichever needs most.
 
     Raises:
@@ -104,14 +107,14 @@ def fit_to_memory(
     return smaller, (Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}"),)
 
 
-def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
-    """The memory of one training step, of whichever network needs most; None where that can't be told."""
+def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
+    """Return the memory of one training step, of whichever network needs most; None if unknown."""
     needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
-def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (_whole,)) -> int | None:
-    """How many trainings' steps the free memory holds at once; None where that can't be told."""
+def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
+    """Return how many trainings' steps the free memory holds at once; None if unknown."""
     limit = _usable(resolved.device)
     needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
     return None if limit is None or needed is None else limit // needed
@@ -133,33 +136,72 @@ def with_batch(resolved: ResolvedRecipe, batch_size: int) -> ResolvedRecipe:
 
 
 def followed(smaller: ResolvedRecipe, before: ResolvedRecipe) -> str:
-    """What became of the batch and the learning rate, in words."""
+    """Describe the change of the batch size and the learning rate."""
     rate = f"learning rate {smaller.learning_rate:g}"
     if smaller.learning_rate != before.learning_rate:
         rate += f" instead of {before.learning_rate:g}"
     return f"batch size {smaller.batch_size}, {rate}"
 
 
+class OutOfMemoryError(RunError):
+    """The memory does not hold a training step."""
+
+
+def no_memory(resolved: ResolvedRecipe, *, remedy: str) -> OutOfMemoryError:
+    """Return the error of a step that does not fit and can't be made smaller."""
+    return OutOfMemoryError(f"the memory does not hold a step of {resolved.batch_size} images: {remedy}")
+
+
+def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
+    """Return the recipe with half the batch, after a step did not fit, and the notice of it.
+
+    Raises:
+        OutOfMemoryError: there is nothing left to halve.
+    """
+    if resolved.batch_size < 2 * LEAST_BATCH:
+        raise no_memory(resolved, remedy="take smaller images or a smaller network")
+    smaller = with_batch(resolved, resolved.batch_size // 2)
+    message = f"it does not hold a step of {resolved.batch_size} images: {followed(smaller, resolved)}"
+    return smaller, Notice(topic="memory", message=message)
+
+
+def with_backoff(first: Tried, attempt: Callable[[Tried], Made], halve: Callable[[Tried, str], Tried]) -> Made:
+    """Return what `attempt` makes of `first`, or of its half, its quarter, ... where a step does not fit the memory.
+
+    `halve` is called with the error's text.
+    """
+    tried = first
+    while True:
+        try:
+            return attempt(tried)
+        except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            refused = str(error)
+        # Out of the handler: the error holds on to all that was in memory.
+        tried = halve(tried, refused)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left.
+    """Return whether an error says that there was no memory left.
 
     >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")), \
         is_out_of_memory(RuntimeError("shapes do not fit"))
     (True, False)
     """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError, OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def _usable(device: str) -> int | None:
-    """Bytes that training may take; None where nobody tells."""
+    """Return the bytes that training may take; None if unknown."""
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory() if device == "cpu" else None
     return None if free is None else int(free * USABLE)
 
 
 def _waiting(resolved: ResolvedRecipe, found: Probe) -> int:
-    """Bytes of a stream's images that wait in the memory of a training on a CPU; its processes share them."""
+    """Return the bytes of a stream's decoded images held by a training on a CPU, for all of its processes."""
     if resolved.recipe.stream != "yes" or resolved.device != "cpu":
         return 0
     return held_bytes(found.listing, resolved.decoding, resolved.batch_size)
@@ -171,9 +213,9 @@ def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
 
 
 def _needed(
-    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (_whole,)
+    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (unchanged,)
 ) -> Callable[[int], int] | None:
-    """Bytes of a training step by the size of the batch; None where a network can't be followed."""
+    """Return the bytes of a training step by the size of the batch; None where a network can't be followed."""
     recipe, decoding = resolved.recipe, resolved.decoding
 
     def network(surgery: Surgery) -> nn.Module:

@@ -95,7 +95,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
 
 
 def _with_what_images_decide(recipe: Recipe, found: Probe, resolution: Resolution) -> Recipe:
-    """The recipe with the layout, the share that is held back, the channels, the network and the loss."""
+    """Return the recipe with the layout, the share that is held back, the channels, the network and the loss."""
     share, channels = validation_fraction(found, recipe), value_or(recipe.channels, found.channels)
     recipe = recipe.changed({"validation_fraction": share, "channels": channels, "layout": found.layout})
     recipe = _with_network_of_weights(recipe, resolution)
@@ -104,7 +104,7 @@ def _with_what_images_decide(recipe: Recipe, found: Probe, resolution: Resolutio
 
 
 def _with_preset(asked: Recipe, resolution: Resolution) -> Recipe:
-    """The recipe completed by its table; where this torch has no Muon, the table's gives way to SGD."""
+    """Return the recipe completed by its table; where this torch has no Muon, the table's gives way to SGD."""
     recipe = completed(asked, asked.model, asked.loss)
     if recipe.optimizer != "muon" or has_muon():
         return recipe
@@ -151,7 +151,7 @@ def meta_network(recipe: Recipe, *, classes: int, decoding: Decoding) -> nn.Modu
 
 
 def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Module) -> Recipe:
-    """The recipe with its momentum, and without a weight decay that would do nothing."""
+    """Return the recipe with its momentum, and without a weight decay that would do nothing."""
     decays = decays_any(recipe.optimizer, network)
     if not decays and asked.weight_decay not in (AUTO, 0):
         raise RunError(
@@ -163,7 +163,7 @@ def _with_what_its_optimizer_takes(asked: Recipe, recipe: Recipe, network: nn.Mo
 
 
 def _with_network_of_weights(recipe: Recipe, resolution: Resolution) -> Recipe:
-    """The recipe with the network, options and image size of the run whose weights it starts from, where left open."""
+    """Return the recipe with network, options and image size, if at auto, from the run that its weights are from."""
     spec = run_of_weights(recipe.weights) if recipe.model == AUTO else None
     if spec is None:
         return recipe
@@ -192,7 +192,7 @@ def _model(recipe: Recipe, found: Probe, resolution: Resolution) -> str:
 
 
 def _takes_size(model: str, recipe: Recipe) -> bool:
-    """Whether a network takes images of the size that the recipe asks for; any does where that is left open."""
+    """Return whether a network takes images of the size that the recipe asks for; any does where that is left open."""
     if recipe.image_size == AUTO:
         return True
     size = parse_size(recipe.image_size)
@@ -200,7 +200,7 @@ def _takes_size(model: str, recipe: Recipe) -> bool:
 
 
 def _loss(recipe: Recipe, found: Probe, resolution: Resolution) -> str:
-    """The loss that fits the labels; raises RunError for one that does not."""
+    """Return the loss that fits the labels; raises RunError for one that does not."""
     loss = recipe.loss
     if loss == AUTO:
         loss = "multi-label" if found.multi_label else "softmax"
@@ -215,7 +215,7 @@ def _loss(recipe: Recipe, found: Probe, resolution: Resolution) -> str:
 
 
 def _image_size(recipe: Recipe, found: Probe, resolution: Resolution) -> tuple[int, int]:
-    """The images' own size within the network's; tiny pictures are enlarged."""
+    """Return the images' own size within the network's; tiny pictures are enlarged."""
     model = recipe.model
     entry = catalogue.find(model)
     own = own_size(entry, network_options(recipe))
@@ -244,7 +244,7 @@ def _image_size(recipe: Recipe, found: Probe, resolution: Resolution) -> tuple[i
 
 
 def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> ComputeMode:
-    """How a step is computed, as rules without a clock have it."""
+    """Return the mode of computing a step, by rules instead of measurements."""
     precision: Precision = "fp32"
     if recipe.precision != AUTO:
         precision = recipe.precision
@@ -262,7 +262,7 @@ def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> 
 
 
 def _threads(weights: int) -> int:
-    """Threads of one process for a network of so many weights."""
+    """Return the threads of one process for a network with this many weights."""
     if weights < ONE_THREAD_WEIGHTS:
         return 1
     return threads_for(Rank.of(), torch.get_num_threads(), cores=this_machine().cores)

@@ -15,7 +15,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue, parse_size
 
 T = TypeVar("T")
-Topic = Literal["", "data", "network", "memory", "plan", "weights"]
+Topic = Literal["", "auto", "data", "memory", "network", "plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """What the user should know before the training starts, and the topic that it is about."""
+    """A message for the user before the training starts, and its topic."""
 
     message: str
     topic: Topic = ""
@@ -67,7 +67,7 @@ def choice_lines(choices: Iterable[Choice]) -> tuple[str, ...]:
 
 
 class Resolution:
-    """Collects what is chosen, and what the user should know, while a recipe is resolved."""
+    """The choices and messages collected while a recipe is resolved."""
 
     def __init__(self) -> None:
         self.choices: list[Choice] = []

@@ -1,0 +1,307 @@
+"""Train a run from a recipe to its report, or resume one from its newest checkpoint."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope import __version__
+from convscope.errors import DataError, RunError
+from convscope.hardware.allocator import prepare_memory
+from convscope.hardware.device import require_threads
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
+from convscope.recipe.setting import SettingValue
+from convscope.report.shell import shell_quote
+from convscope.report.units import plural
+from convscope.runs.atomic_files import WriteError, write_file
+from convscope.runs.checkpoint import saved_checkpoints
+from convscope.runs.events import Listener, Silent
+from convscope.runs.run_directory import Run, open_run
+from convscope.training.distributed.launch import joined
+from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
+from convscope.training.distributed.shared_batch_norm import share_batch_norm
+from convscope.training.finish import Outcome, finish, finish_unwritten, is_finished
+from convscope.training.interrupt import SAME_REQUEST_SECONDS, StopRequest, handling_interrupts
+from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, restore
+from convscope.training.loop.loop import fit
+from convscope.training.loop.nonfinite import DivergedError, advice_for
+from convscope.training.resolve.memory import halved, no_memory, with_backoff
+from convscope.training.session import Session, locked, new_run, own_torch, prepare, write_split
+from convscope.training.start import read_start, resumed_network
+
+NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
+# What a resumed run may change; anything else would make it another run.
+CHANGEABLE = ("epochs", "patience", "threads", "device")
+# The name under which torchrun's processes keep their run beyond a restart.
+THE_RUN = "run"
+
+
+def train_new(
+    recipe: Recipe,
+    *,
+    listener: Listener,
+    name: str | None,
+    runs_directory: Path,
+    cache_directory: Path | None,
+    earlier: tuple[str, ...] = (),
+) -> Outcome:
+    """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
+
+    `earlier` are the classes of a run that this one belongs to: they are kept in its order. Processes that torchrun
+    started train together: each is given its share of every batch, and the first one writes. Once torchrun has started
+    them again, they resume the run that they trained.
+    """
+    with joined() as group:
+        listener = listener if group.first else Silent()
+        if at := group.remembered(THE_RUN):
+            return _resume(group, Path(at), {}, listener=listener, cache_directory=cache_directory)
+        session = prepare(
+            recipe,
+            listener=listener,
+            cache_directory=cache_directory,
+            name=name,
+            group=group,
+            earlier=earlier,
+        )
+        opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
+        with opened as run, own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+            network, of_weights = session.network()
+            job = Job.of(run, session, network, listener, group)
+            if group.first:
+                run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
+                run.log(f"memory: {prepare_memory().line}")
+                group.remember(THE_RUN, str(run.path.resolve()))
+            for line in (*(notice.text for notice in session.notices), *of_weights, f"run: {run}"):
+                job.notify(line)
+            return _train(job, request)
+
+
+def train_on(
+    path: Path, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
+) -> Outcome:
+    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
+    with joined() as group:
+        listener = listener if group.first else Silent()
+        return _resume(group, path, changes, listener=listener, cache_directory=cache_directory)
+
+
+def _resume(
+    group: ProcessGroup,
+    path: Path,
+    changes: dict[str, SettingValue],
+    *,
+    listener: Listener,
+    cache_directory: Path | None,
+) -> Outcome:
+    run = open_run(path)
+    # At once, so that a run that another process trains is refused before an image is read.
+    with locked(run, group):
+        recipe = _recipe_to_resume(run, changes)
+        session = prepare(recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec())
+        with own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+            job = Job.of(run, session, _network_to_resume(run, session), listener, group)
+            damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
+            restore(job)
+            if damage and job.state.best is not None:
+                job.notify(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
+            unfinished = group.decided(lambda: _has_all_epochs_alone(job))
+            if not unfinished or "epochs" in changes:
+                _require_epochs_to_go(job, asked="epochs" in changes)
+            if group.first:
+                write_file(run.recipe_path, to_toml(session.recipe))
+                if not run.split_path.exists():
+                    write_split(run, session.dataset)
+            for notice in session.notices:
+                if notice.topic == "memory":
+                    job.notify(notice.text)
+            epochs = session.resolved.epochs
+            if unfinished and not damage:
+                job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
+            job.notify(f"resuming {run} after epoch {job.state.epoch} of {epochs}")
+            return _train(job, request)
+
+
+def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
+    """Return the run's recipe with the changes; raises RunError where it can't be resumed with them."""
+    recipe = run.recipe()
+    if run.spec().members is not None:
+        raise RunError(
+            f"{run} is an ensemble, which convscope train --resume goes on with: here name one of its members"
+        )
+    if fixed := sorted(name for name in changes if name not in CHANGEABLE):
+        raise RunError(
+            f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"
+        )
+    recipe = recipe.changed(changes)
+    if "threads" in changes:  # a run of a larger machine is resumed as it is
+        require_threads(recipe.threads)
+    return recipe
+
+
+def _has_all_epochs_alone(job: Job) -> bool:
+    """Return whether all epochs are trained, but the weights or the report of them are not written."""
+    best = job.state.best
+    return job.state.epoch >= job.resolved.epochs and best is not None and not is_finished(job.run, best.measures)
+
+
+def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
+    """Raise RunError where as many epochs are trained as are wanted, or were now asked for."""
+    trained, wanted = job.state.epoch, job.resolved.epochs
+    if trained < wanted:
+        return
+    if asked:
+        raise RunError(
+            f"--epochs {wanted}: {job.run} has {plural(trained, 'epoch')} trained already, give more than {trained}"
+        )
+    raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
+
+
+def _train(job: Job, request: StopRequest) -> Outcome:
+    """Train, and keep status.json true: it says "training" from here on, and how that ended."""
+    job.write_status("training")
+    try:
+        return _fit_and_finish(job, request)
+    except BaseException as error:
+        status = job.run.status()
+        if status is not None and status.state == "training":
+            with suppress(WriteError):
+                job.write_status("stopped" if isinstance(error, KeyboardInterrupt) else "failed", reason=str(error))
+        raise
+
+
+def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
+    """Fit, then write everything; what was reached is kept however it ends.
+
+    A batch that does not fit the memory is halved, and training goes on from the newest checkpoint or starts over.
+    """
+
+    def attempt(job: Job) -> tuple[Job, str]:
+        with _keeping_what_fits(job):
+            return job, _fit(job, request)
+
+    job, ending = with_backoff(job, attempt, _with_half_the_batch)
+    with _keeping_what_fits(job):
+        return finish(job, ending, request)
+
+
+@contextmanager
+def _keeping_what_fits(job: Job) -> Iterator[None]:
+    """Write what still fits if the disk refuses a file, and raise WriteError with the files kept."""
+    try:
+        yield
+    except WriteError as error:
+        raise WriteError(finish_unwritten(job, error)) from error
+
+
+def _with_half_the_batch(job: Job, refused: str) -> Job:
+    """Return the job with half the batch, from its newest checkpoint or from the start."""
+    try:
+        if job.group.size > 1:
+            raise no_memory(job.resolved, remedy="lower --batch-size")
+        resolved, notice = halved(job.resolved)
+    except RunError as error:
+        _log(job, str(error))
+        raise
+    job.notify(notice.text)
+    job.state.optimizer.zero_grad(set_to_none=True)
+    job.state.optimizer.state.clear()
+    if resolved.device == "cuda":
+        torch.cuda.empty_cache()
+    keep_reached(job)
+    session = replace(job.session, resolved=resolved)
+    torch.default_generator.manual_seed(resolved.seed)
+    smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group)
+    restore(smaller)
+    write_file(job.run.recipe_path, to_toml(resolved.recipe))
+    return smaller
+
+
+def _network_to_resume(run: Run, session: Session) -> nn.Module:
+    """Return what the newest checkpoint is loaded into; where there is none yet, what the run began with."""
+    if saved_checkpoints(run.checkpoints):
+        torch.default_generator.manual_seed(session.resolved.seed)
+        return resumed_network(session.spec, session.recipe)
+    start = read_start(session.recipe, classes=len(session.spec.classes), decoding=session.resolved.decoding)
+    network, _ = replace(session, start=start).network()
+    return network
+
+
+def _fit(job: Job, request: StopRequest) -> str:
+    """Run the loop; returns how it ended."""
+    settings = job.settings
+    _synchronize(job)
+    try:
+        return fit(
+            job.state,
+            settings,
+            job.session.train,
+            job.dataset.val,
+            listener=job.listener,
+            keep=lambda state: keep_epoch(job),
+            stop=lambda: bool(request),
+            group=job.group,
+        )
+    except PeersLostError as error:
+        _log(job, line := f"{error}: go on with {shell_quote('--resume', job.run)}")
+        finish(job, "lost", request)
+        raise PeersLostError(line) from error
+    except DataError as error:
+        # Images of a stream can't be read any more: not for a report either, which shows some.
+        if not job.group.first:
+            raise
+        keep_reached(job)
+        _log(job, line := f"{error}; {_what_is_kept(job)}")
+        raise DataError(line) from error
+    except DivergedError as error:
+        reason = f"{error}; {_what_is_kept(job)}"
+        advice = ""
+        if not error.of_data:
+            advice = advice_for(settings, job.state.network, of_class_weights=error.of_class_weights)
+        _log(job, line := "; ".join(filter(None, (reason, advice))))
+        finish(job, "diverged", request, reason=reason, advice=advice)
+        raise DivergedError(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
+
+
+def _what_is_kept(job: Job) -> str:
+    """Describe the files kept of a run that stopped early."""
+    kept = job.state.best
+    return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
+
+
+def _log(job: Job, line: str) -> None:
+    """Log the error that the user gets."""
+    if job.group.first:
+        job.run.log(line)
+
+
+def _synchronize(job: Job) -> None:
+    """Check that all processes have the same images, and give them the same weights."""
+    group = job.group
+    if group.size == 1:
+        return
+    group.agree("images", job.data_hash)
+    if job.resolved.recipe.sync_batchnorm:
+        share_batch_norm(job.state.network, group)
+    group.copy_from_first(job.state.network)
+
+
+@contextmanager
+def _handling_interrupts(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[StopRequest]:
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a request to stop, as soon as there is a run directory."""
+
+    def warn() -> None:
+        line = "stopping: the best weights and the report are being written (again to stop at once)"
+        listener.notify(line)
+        if group.first:
+            run.log(line)
+
+    with handling_interrupts(warn, same_request=SAME_REQUEST_SECONDS if group.place.launched else 0.0) as request:
+        yield request

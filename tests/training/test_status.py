@@ -1,0 +1,80 @@
+"""status.json and events.jsonl say what a training does and how it ended, without a look at its log."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from convscope.errors import ConvscopeError, RunError
+from convscope.recipe.recipe import Recipe
+from convscope.runs.events import EpochRow, Silent
+from convscope.runs.run_directory import Run
+from convscope.runs.status import Status, read_status, write_status
+from convscope.training.train import train
+
+RECIPE = Recipe(model="lenet5", epochs=2, batch_size=256, learning_rate=0.01, autotune="rules", threads=1)
+
+
+class _Watching(Silent):
+    """Reads status.json after each epoch, and presses Ctrl-C after one of them."""
+
+    def __init__(self, run: Path, *, stop_after: int) -> None:
+        self.run, self.stop_after, self.seen = Run(run), stop_after, list[Status | None]()
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        self.seen.append(self.run.status())
+        if row.epoch == self.stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+
+def events(run: Run) -> list[dict[str, object]]:
+    return [json.loads(line) for line in run.events_path.read_text().splitlines()]
+
+
+def test_a_training_that_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
+    listener = _Watching(tmp_path / "run", stop_after=1)
+    run = train("digits", RECIPE, name="run", runs_directory=tmp_path, listener=listener).run
+    assert [status and status.state for status in listener.seen] == ["training"]
+    assert run.status() == Status(state="stopped", epoch=1, epochs=2)
+    from convscope.training.train_run import train_on
+
+    train_on(run.path, {}, listener=Silent(), cache_directory=None)
+    assert run.status() == Status(state="done", epoch=2, epochs=2) and not run.has_diverged
+    found = events(run)
+    states = [event["state"] for event in found if event["event"] == "state"]
+    assert states == ["training", "stopped", "training", "done"]
+    assert [event["epoch"] for event in found if event["event"] == "epoch"] == [1, 2]
+    assert any(str(event["text"]).startswith("data: digits") for event in found if event["event"] == "message")
+    assert [event["time"] for event in found] == sorted(float(str(event["time"])) for event in found)
+
+
+def test_a_training_that_diverges_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ConvscopeError):
+        train("digits", Recipe(**{**RECIPE.to_dict(), "learning_rate": 1e12}), name="run", runs_directory=tmp_path)
+    run = Run(tmp_path / "run")
+    status = run.status()
+    assert status is not None and run.has_diverged and "became" in status.reason
+    with pytest.raises(RunError, match="its training diverged in its first epoch"):
+        run.read_weights()
+
+
+def test_a_training_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the loop broke")
+
+    monkeypatch.setattr("convscope.training.train_run.fit", broken)
+    with pytest.raises(RuntimeError, match="the loop broke"):
+        train("digits", RECIPE, name="run", runs_directory=tmp_path)
+    assert Run(tmp_path / "run").status() == Status(state="failed", epoch=0, epochs=2, reason="the loop broke")
+
+
+def test_half_a_status_is_none(tmp_path: Path) -> None:
+    write_status(tmp_path / "status.json", Status(state="done", epoch=3, epochs=3))
+    whole = (tmp_path / "status.json").read_text()
+    assert read_status(tmp_path / "status.json") == Status(state="done", epoch=3, epochs=3)
+    for text in ("", whole[:20], whole.replace("done", "asleep"), whole.replace("3", "-3", 1)):
+        (tmp_path / "status.json").write_text(text)
+        assert read_status(tmp_path / "status.json") is None
