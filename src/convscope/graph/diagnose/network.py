@@ -159,7 +159,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
     for layer in reversed(dead):
         if layer.index in claimed:
             continue
-        cone = [layer, *_before(layer, dead, consumers, subject)]
+        cone = [layer, *_before(layer, dead, subject)]
         claimed.update(member.index for member in cone)
         cones.append((layer, cone))
     for end, cone in reversed(cones):
@@ -178,7 +178,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _before(end: Layer, dead: list[Layer], consumers: dict[int, tuple[int, ...]], subject: Subject) -> list[Layer]:
+def _before(end: Layer, dead: list[Layer], subject: Subject) -> list[Layer]:
     """Dead layers that the end depends on."""
     members: list[Layer] = []
     wanted = {value for node in end.nodes for value in subject.graph.nodes[node].inputs}
