@@ -152,7 +152,6 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         return
     alive = alive_nodes(subject.graph)
     dead = [layer for layer in subject.layers if not any(node in alive for node in layer.nodes)]
-    consumers = subject.graph.consumers
     cones: list[tuple[Layer, list[Layer]]] = []
     claimed: set[int] = set()
     # From the last to the first: the end of a dead branch claims everything before it.
