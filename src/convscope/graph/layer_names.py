@@ -60,7 +60,7 @@ def layers_of(graph: Graph) -> tuple[LayerNodes, ...]:
         plain = main.module if whole else f"{main.module}:{op}" if main.module else op
         calls[plain] += 1
         name = plain if calls[plain] == 1 else f"{plain}#{calls[plain]}"
-        layers.append(LayerNodes(name, op, kind, nodes, main, whole, _output(graph, nodes, main)))
+        layers.append(LayerNodes(name, op, kind, nodes, main, whole, _output(nodes, main)))
     return tuple(layers)
 
 
@@ -195,7 +195,7 @@ def _split(nodes: tuple[Node, ...], leaf: bool, kind: str) -> Iterator[tuple[tup
             yield (node,), node, False
 
 
-def _output(graph: Graph, nodes: Sequence[Node], main: Node) -> int:
+def _output(nodes: Sequence[Node], main: Node) -> int:
     """Return the layer's output: of one computing operation its first output, brought to its shape by those after it.
 
     The last operation will not do: a `MaxPool1d` squeezes its maxima first and their indices last.
