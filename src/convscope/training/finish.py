@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,10 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.report.document import Document, Paragraph
+from convscope.report.documented import Documented
 from convscope.report.shell import shell_quote
+from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
@@ -21,6 +25,7 @@ from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
@@ -41,7 +46,7 @@ STATES: Mapping[str, State] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Documented):
     """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
 
     `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
@@ -59,6 +64,58 @@ class Outcome:
     one_view: float | None = None
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return the result in a few lines, with the run directory."""
+        go_on = shell_quote("convscope", "train", "--resume", self.run)
+        ended = {
+            "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
+            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
+            "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
+        }[self.ending]
+        lines = [ended]
+        if self.best and self.best.accuracy is not None:
+            lines.append(
+                f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
+            )
+        if isinstance(self.scores, LabelScores):
+            if self.scores.split == "test":
+                lines.append(
+                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)}, every label right on "
+                    f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
+                )
+        elif self.scores and self.scores.split == "test":
+            right = round(self.scores.accuracy_top1 * self.scores.images)
+            lines.append(
+                f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
+                f"({right:,} of {self.scores.images:,} images), "
+                f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
+                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
+            )
+        if self.one_view is not None and self.scores and self.scores.split == "test":
+            lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
+        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {self.run.report}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON's types."""
+        best = self.best
+        measured = "val_mean_average_precision" if self.measured == "mAP" else "val_accuracy_top1"
+        return {
+            "run": str(self.run),
+            "ending": self.ending,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "best_epoch": best.epoch if best else None,
+            measured: best.accuracy if best else None,
+            "scores": self.scores.to_dict(mistakes=0) if self.scores else None,
+            "one_view": self.one_view,
+            "cautions": list(self.cautions),
+            "report": str(self.run.report),
+        }
+
+    def document(self) -> Document:
+        """Return what is shown: how the run ended, and its scores."""
+        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:

@@ -19,8 +19,10 @@ from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
+from convscope.report.document import Document, Paragraph
+from convscope.report.documented import Documented
 from convscope.report.shell import shell_quote
-from convscope.report.units import percent
+from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.model_spec import Members, ModelSpec
@@ -35,7 +37,7 @@ MEMBERS = "members.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleOutcome:
+class EnsembleOutcome(Documented):
     """What came out: the directory, how it ended ("done" or "stopped"), the members there are, the scores if done."""
 
     run: Run
@@ -58,6 +60,33 @@ class EnsembleOutcome:
             "cautions": list(self.cautions),
             "report": str(self.run.report),
         }
+
+    def lines(self) -> list[str]:
+        """Return how the training ended and the scores, in a few lines."""
+        if self.ending == "stopped":
+            there = plural(len(self.members), "member")
+            go_on = shell_quote("convscope", "train", "--resume", self.run)
+            return [f"stopped with {there} of {self.planned}; to go on: {go_on}"]
+        if self.scores is None:
+            return [f"trained {plural(len(self.members), 'member')}; there are no images to measure them on"]
+        scores = self.scores
+        split = {"test": "test", "val": "validation"}[scores.together.split]
+        alone = ", ".join(percent(value, decimals=2) for value in scores.alone)
+        gain = 100 * (scores.together.accuracy_top1 - scores.mean)
+        return [
+            f"{plural(len(self.members), 'member')}, {split} accuracy of each: {alone}",
+            f"their mean {percent(scores.mean, decimals=2)}, "
+            f"averaged {percent(scores.together.accuracy_top1, decimals=2)} ({gain:+.2f} points); "
+            f"two of them agree on {percent(scores.mean_agreement)}",
+            f"averaged, balanced accuracy {percent(scores.together.balanced_accuracy, decimals=2)}, "
+            f"macro F1 {percent(scores.together.macro_f1, decimals=2)}",
+            *(f"note: {caution}" for caution in self.cautions),
+            f"report {self.run.report}",
+        ]
+
+    def document(self) -> Document:
+        """Return what is shown: how the training ended, and the scores."""
+        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
 def train_ensemble(
