@@ -26,7 +26,7 @@ from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import Best, batches_of
-from convscope.training.report.report import UNWRITTEN, Story, write_report
+from convscope.training.report.report import UNWRITTEN, TrainingReport, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
 
@@ -84,7 +84,9 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
     if group.first:
-        write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
+        write_report(
+            _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
+        )
     job.write_status(STATES[ending], reason=reason)
     return Outcome(
         run=run,
@@ -129,7 +131,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
     if measures := run.measures_of_weights():
         is_best = best is not None and measures == best.measures
         kept.append(f"the weights of epoch {measures['epoch']}{', the best' if is_best else ''}")
-    if _fits(lambda: write_report(_story(job, UNWRITTEN, reason=str(error)))):
+    if _fits(lambda: write_report(_report(job, UNWRITTEN, reason=str(error)))):
         kept.append("the report")
     _fits(lambda: keep_reached(job))
     if job.saved_epoch:
@@ -153,7 +155,7 @@ def _fits(write: Callable[[], object]) -> bool:
     return True
 
 
-def _story(
+def _report(
     job: Job,
     ending: str,
     *,
@@ -162,10 +164,10 @@ def _story(
     remark: str | None = None,
     scores: AnyScores | None = None,
     one_view: float | None = None,
-) -> Story:
+) -> TrainingReport:
     """Return the content of the report of a run that has ended."""
     best = job.state.best
-    return Story(
+    return TrainingReport(
         run=job.run,
         recipe=job.resolved.recipe,
         reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),

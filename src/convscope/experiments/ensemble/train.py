@@ -221,7 +221,8 @@ def _train_member(
 
 
 def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listener: Listener) -> EnsembleOutcome:
-    from convscope.experiments.ensemble.page import ensemble_page
+    from convscope.experiments.ensemble.page import ensemble_document
+    from convscope.report.html import document_page
 
     assert spec.members is not None
     members = tuple(Run(run.path / name) for name in spec.members.names)
@@ -241,7 +242,8 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
         run.write_table(run.path / MEMBERS, header, rows)
         run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
         hidden = cautions(scores.together, class_weights=recipe.class_weights)
-        write_file(run.report, ensemble_page(run, recipe, members, scores, images, cautions=hidden))
+        report = ensemble_document(run, recipe, members, scores, images, cautions=hidden)
+        write_file(run.report, document_page(report))
     return EnsembleOutcome(
         run=run,
         ending="done",
