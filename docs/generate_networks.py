@@ -152,7 +152,7 @@ networks take below 64 pixels: the run then trains the stem, says so, and names 
 (`--model-options stem=imagenet`).
 
 Files are read without running any code in them. A `.pth` file is followed step by step by a small reader of our own,
-which knows the functions that rebuild tensors and calls none; any other call is refused by name, as are compressed
+which follows the functions that rebuild tensors and calls none; any other call is refused by name, as are compressed
 records, checksums that differ, and sizes that the file does not have. A safetensors header may have 8 MB and 100,000
 tensors.
 

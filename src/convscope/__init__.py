@@ -30,14 +30,14 @@ _MODULES: dict[str, str] = {
     "predict": "convscope.runs.predictor",
     "train": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
-    "training_memory": "convscope.capture.training",
+    "training_memory": "convscope.capture.capture",
 }
 
 __all__ = ["__version__", *_MODULES]
 
 # Type checkers read the names here, and a wrong name is an error for them; the interpreter uses `__getattr__`.
 if TYPE_CHECKING:
-    from convscope.capture.training import training_memory as training_memory
+    from convscope.capture.capture import training_memory as training_memory
     from convscope.errors import ConvscopeError as ConvscopeError
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble

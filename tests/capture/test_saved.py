@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.capture.capture import capture
-from convscope.capture.training import training_memory
+from convscope.capture.capture import capture, training_memory
 from convscope.errors import CaptureError
 from convscope.graph.memory import forward_memory, saved_bytes
 from convscope.nets.build import build

@@ -52,7 +52,7 @@ def test_one_and_three_dimensions(capsys: pytest.CaptureFixture[str], tmp_path: 
     drawing = tmp_path / "field.svg"
     code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--at", "3", "--svg", str(drawing))
     # Windows of 80 at stride 4 that start 38 before the input, and 4 of them: 80 + 3 * 4.
-    assert code == 0 and "reads        positions 10 to 101 (92) of the input, 1×32000" in out
+    assert code == 0 and "reads       positions 10 to 101 (92) of the input, 1×32000" in out
     svg = drawing.read_text()
     assert "share of the input, positions 0 to 115" in svg and "<polygon" in svg
     code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--pixel", "99")
@@ -64,7 +64,11 @@ def test_one_and_three_dimensions(capsys: pytest.CaptureFixture[str], tmp_path: 
         "--svg", str(drawing)
     )  # fmt: skip
     assert code == 0 and "depth 0 to 2, rows 0 to 5, columns 0 to 5 (3×6×6) of the input" in out
-    assert [line for line in out.splitlines() if line.startswith("depth ")] == ["depth 0", "depth 1", "depth 2"]
+    assert [line.strip() for line in out.splitlines() if line.startswith("  depth ")] == [
+        "depth 0",
+        "depth 1",
+        "depth 2",
+    ]
     assert drawing.read_text().count("<image") == 3
 
 
@@ -124,4 +128,4 @@ def test_from_the_shell() -> None:
         [sys.executable, "-m", "convscope", "field", "alexnet-mini", "--layer", "features"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0 and "status       exact" in done.stdout
+    assert done.returncode == 0 and "status      exact" in done.stdout

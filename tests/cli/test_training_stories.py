@@ -82,7 +82,7 @@ def test_the_report_stands_alone_and_names_the_broken_image(work: Path) -> None:
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert "<script" not in page and "url(" not in page
     assert "torn.png" in page and "1 image skipped" in page
-    for heading in ("How it learned", "Confusion matrix", "What it sees", "What its first layer looks for"):
+    for heading in ("Training curves", "Confusion matrix", "Training images", "First-layer filters"):
         assert heading in page
 
 
@@ -374,7 +374,7 @@ def test_ctrl_c_keeps_the_best_weights_and_the_report(tmp_path: Path) -> None:
     assert "convscope train --resume runs/digits-lenet5" in out
     run = tmp_path / "runs" / "digits-lenet5"
     assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
-    assert "stopped before its end" in (run / "report.html").read_text()
+    assert "stopped before its last epoch" in (run / "report.html").read_text()
     with started(tmp_path, "evaluate", "runs/digits-lenet5", "--json") as (process, stdout, _):
         assert json.loads(stdout.read())["accuracy_top1"] > 0.2
         assert process.wait(timeout=60) == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -17,11 +19,13 @@ import convscope
 from ablations import RECIPE, results
 from convscope.cli.main import main
 from convscope.errors import RunError
-from convscope.experiments.ablation import worker_pool as crew
+from convscope.experiments.ablation import worker
+from convscope.experiments.ablation import worker_pool as pool
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
 from convscope.experiments.ablation.series import SilentAblation
+from convscope.training.resolve.memory import OutOfMemoryError
 from convscope.training.train import train
 
 
@@ -128,13 +132,13 @@ def test_a_stopped_ablation_goes_on_where_it_was(
     done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}
     assert len(done) == 2
     trained: list[tuple[str, int]] = []
-    run_trial = crew.run_trial
+    run_trial = pool.run_trial
 
     def counting(bench: Any, variant: Any, seed: int, **options: Any) -> Any:
         trained.append((variant.name, seed))
         return run_trial(bench, variant, seed, **options)
 
-    monkeypatch.setattr(crew, "run_trial", counting)
+    monkeypatch.setattr(pool, "run_trial", counting)
     resumed = ablate_on(stopped.run.path, jobs=1)
     assert resumed.ending == "done" and not done & set(trained) and len(trained) == 4
     accuracies = {key: value[:3] for key, value in results(resumed).items()}
@@ -217,3 +221,16 @@ def test_a_training_whose_row_is_cut_off_is_done_again(
     table.write_text(rows.replace("0,done,0.", "0,done,zero.", 1))
     with pytest.raises(RunError, match=r"results\.csv, row 2: accuracy is 'zero\.\d+', not a number; remove the row"):
         ablate_on(copied, jobs=1)
+
+
+def test_a_step_that_does_not_fit_a_worker_is_told_from_other_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool halves the batch for the one, and ends for the others."""
+    for error, of_memory in ((OutOfMemoryError("no memory"), True), (RunError("no data"), False)):
+        replies = io.StringIO()
+
+        def fail(*_: object, error: RunError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(worker, "work", fail)
+        worker.serve(SimpleQueue(), replies)
+        assert json.loads(replies.getvalue()) == {"refused": str(error), "of_memory": of_memory}

@@ -102,7 +102,7 @@ def test_what_is_written_and_told(whole: EnsembleOutcome) -> None:
     assert written == files | {"seed-0", "seed-1"}
     page = whole.run.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
-    for heading in ("Alone and together", "Its members, and where they agree", "Confusion matrix"):
+    for heading in ("Members and ensemble", "Members, and their agreement", "Confusion matrix"):
         assert heading in page
     json.dumps(whole.to_dict())
     assert convscope.train_ensemble is train_ensemble

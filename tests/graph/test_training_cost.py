@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convscope.capture.capture import capture
-from convscope.graph.training_cost import training_macs
+from convscope.graph.figures import training_macs
 from convscope.nets.build import build
 from convscope.nets.layer_groups import freeze
 

@@ -34,13 +34,13 @@ ALLOWED = {
     "report/csv_table.py": {"csv.reader"},  # text in memory
     "runs/atomic_files.py": {"open"},  # writes beside the place, and flushes folders
     "runs/lock.py": {"open"},  # the folder, for its lock
-    "training/autotune/store.py": {"json.loads"},  # what json.dumps has just made
+    "training/autotune/record.py": {"json.loads"},  # what json.dumps has just made
     "hardware/allocator.py": {"read_text"},  # /proc
     "hardware/machine.py": {"read_text"},  # /proc and /sys
     "report/html.py": {"read_text"},  # the package's own style sheet
     "nets/catalogue.py": {"read_text"},  # the package's own source
     "experiments/ablation/worker_pool.py": {"json.loads"},  # lines of its own worker
-    "experiments/ablation/worker.py": {"json.loads"},  # lines of its own crew
+    "experiments/ablation/worker.py": {"json.loads"},  # lines of its own pool
 }
 
 

@@ -12,12 +12,12 @@ import pytest
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent, StepProgress
 from convscope.training.distributed import launch as distributed
-from convscope.training.interrupt import heeding_interrupts
+from convscope.training.interrupt import handling_interrupts
 from convscope.training.train import train
 
 
 def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> None:
-    with heeding_interrupts(lambda: None) as request:
+    with handling_interrupts(lambda: None) as request:
         signal.raise_signal(signal.SIGTERM)
         assert request.exit_code == 143
         with pytest.raises(KeyboardInterrupt):
@@ -28,12 +28,12 @@ def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> No
         nonlocal told
         told += 1
 
-    with heeding_interrupts(count, one_wish=60) as request:
+    with handling_interrupts(count, same_request=60) as request:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         assert request.exit_code == 143
     assert told == 1
-    with heeding_interrupts(count, one_wish=1e-9):
+    with handling_interrupts(count, same_request=1e-9):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -41,11 +41,11 @@ def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> No
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
 def test_a_closed_terminal_stops_as_sigterm_does_however_many_signals_it_sends() -> None:
-    with heeding_interrupts(lambda: None) as request:
+    with handling_interrupts(lambda: None) as request:
         for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
             signal.raise_signal(number)
         assert request.exit_code == 143 and request.signal_number == signal.SIGTERM
-    with heeding_interrupts(lambda: None) as request:
+    with handling_interrupts(lambda: None) as request:
         for number in (signal.SIGTERM, signal.SIGHUP):  # as the service that ends a session sends them
             signal.raise_signal(number)
         assert request.exit_code == 143
@@ -55,7 +55,7 @@ def test_a_closed_terminal_stops_as_sigterm_does_however_many_signals_it_sends()
 def test_under_nohup_a_closed_terminal_changes_nothing() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with heeding_interrupts(lambda: None) as request:
+        with handling_interrupts(lambda: None) as request:
             signal.raise_signal(signal.SIGHUP)
             assert not request
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -77,7 +77,7 @@ def test_a_signal_while_a_line_is_printed_does_not_print_into_it() -> None:
             return len(content)
 
     stream = io.TextIOWrapper(io.BufferedWriter(Interrupted()), line_buffering=True)
-    with heeding_interrupts(lambda: print("stopping", file=stream)) as request:
+    with handling_interrupts(lambda: print("stopping", file=stream)) as request:
         print("an epoch", file=stream)
         assert request.exit_code == 130
     assert lines == [b"an epoch\n", b"stopping\n"]

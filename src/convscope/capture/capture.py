@@ -21,10 +21,13 @@ from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
+from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000
+# Two batch sizes tell what grows with the batch; one sample alone would fail batch normalisation.
+_BATCHES = (2, 3)
 
 
 def capture(
@@ -85,6 +88,39 @@ def capture(
     if run.stopped is not None and wants_numbers(run.stopped):
         return _for_real(run, model, graph)
     return graph
+
+
+def training_memory(
+    model: nn.Module | Callable[[], nn.Module],
+    inputs: Inputs,
+    *,
+    name: str = "",
+    dtype: torch.dtype | None = None,
+) -> TrainingMemory:
+    """Work out what a training step keeps in memory, from what autograd really saves.
+
+    Args:
+        model: a module, left exactly as found; or a function that makes one, whose weights are then never allocated.
+        inputs: the shape of one sample, or several in a list or dict; see `capture`.
+        name: what to call it; its class's name unless given.
+        dtype: element type of inputs that are given by shape; that of the model's weights unless given.
+
+    Returns:
+        The memory by batch size; ask `.at(64, optimizer="adam")` or `.largest_batch(8 * 2**30)`.
+
+    Raises:
+        CaptureError: the forward pass fails in training mode, or does other things on another batch size.
+
+    >>> memory = training_memory(torch.nn.Sequential(torch.nn.Linear(100, 10), torch.nn.ReLU()), (100,))
+    >>> memory.at(64).saved == 64 * (100 + 10) * 4
+    True
+    """
+    built = model if isinstance(model, nn.Module) else build_without_memory(model)
+    small, large = (
+        capture(built, inputs, batch_size=size, name=name, mode="train", dtype=dtype, gradients=True)
+        for size in _BATCHES
+    )
+    return TrainingMemory(small, large)
 
 
 def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:

@@ -6,8 +6,6 @@ import json
 
 import click
 
-from convscope.cli.echo import echo
-
 JSON_VERSION = 1
 
 
@@ -24,7 +22,7 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch
     from convscope.interpret.audit import audit
-    from convscope.report.table import print_table
+    from convscope.report.terminal import print_document
 
     shapes = input_shapes(load(model), () if input_text is None else (input_text,))
     say_batch(shapes, "each error")
@@ -32,7 +30,4 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
-    print_table(found.table())
-    echo()
-    for line in found.summary():
-        echo(line)
+    print_document(found.document())

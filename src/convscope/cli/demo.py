@@ -10,7 +10,6 @@ import click
 
 from convscope.cli.echo import echo
 from convscope.cli.progress import log_lines, training_progress
-from convscope.cli.train import outcome_lines
 from convscope.recipe.recipe import Recipe
 from convscope.report.shell import shell_quote
 
@@ -39,7 +38,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
         outcome = train_new(
             RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
         )
-    lines = outcome_lines(outcome)
+    lines = outcome.lines()
     log_lines(outcome.run, lines)
     for line in lines:
         echo(line)

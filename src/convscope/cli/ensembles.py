@@ -13,8 +13,6 @@ from convscope.cli.progress import log_lines, training_progress
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
-from convscope.report.shell import shell_quote
-from convscope.report.units import percent, plural
 
 if TYPE_CHECKING:
     from convscope.experiments.ensemble.train import EnsembleOutcome
@@ -64,7 +62,7 @@ def resume_members(
 
 
 def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
-    lines = _lines(outcome)
+    lines = outcome.lines()
     log_lines(outcome.run, lines)
     if as_json:
         click.echo(json.dumps(outcome.to_dict(), indent=2))
@@ -72,25 +70,3 @@ def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
         for line in lines:
             echo(line)
     return outcome.exit_code
-
-
-def _lines(outcome: EnsembleOutcome) -> list[str]:
-    if outcome.ending == "stopped":
-        there = plural(len(outcome.members), "member")
-        go_on = shell_quote("convscope", "train", "--resume", outcome.run)
-        return [f"stopped with {there} of {outcome.planned}; to go on: {go_on}"]
-    if outcome.scores is None:
-        return [f"trained {plural(len(outcome.members), 'member')}; there are no images to measure them on"]
-    scores = outcome.scores
-    split = {"test": "test", "val": "validation"}[scores.together.split]
-    alone = ", ".join(percent(value, decimals=2) for value in scores.alone)
-    gain = 100 * (scores.together.accuracy_top1 - scores.mean)
-    return [
-        f"{plural(len(outcome.members), 'member')}, {split} accuracy of each: {alone}",
-        f"their mean {percent(scores.mean, decimals=2)}, averaged {percent(scores.together.accuracy_top1, decimals=2)} "
-        f"({gain:+.2f} points); two of them agree on {percent(scores.mean_agreement)}",
-        f"averaged, balanced accuracy {percent(scores.together.balanced_accuracy, decimals=2)}, "
-        f"macro F1 {percent(scores.together.macro_f1, decimals=2)}",
-        *(f"note: {caution}" for caution in outcome.cautions),
-        f"report {outcome.run.report}",
-    ]

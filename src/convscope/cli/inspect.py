@@ -63,8 +63,8 @@ def command(
     field_file: Path | None,
 ) -> None:
     """List every layer of a model: shape, parameters, MACs, receptive field; totals; design warnings."""
+    from convscope.capture.capture import training_memory
     from convscope.capture.load import load
-    from convscope.capture.training import training_memory
     from convscope.interpret.inspection.record import inspect
     from convscope.report.html import document_page
     from convscope.report.terminal import print_document

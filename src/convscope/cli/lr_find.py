@@ -15,12 +15,11 @@ from convscope.cli.settings import RecipeCommand, given_settings, option_name, r
 from convscope.recipe.recipe import settings
 from convscope.recipe.setting import SettingValue
 from convscope.report.shell import shell_quote
-from convscope.report.table import Column, Table, print_table
+from convscope.report.terminal import print_document
 
 if TYPE_CHECKING:
     from convscope.experiments.learning_rate_range import RateTest
 
-ROWS = 16
 # What says how a rate moves over a run has no meaning in the test.
 WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
 
@@ -64,31 +63,15 @@ def command(
     if as_json:
         click.echo(json.dumps(test.to_dict(), indent=2))
         return
-    print_table(_table(test))
-    for line in _lines(test, data, recipe_file, given):
-        echo(line)
+    print_document(test.document())
+    if test.proposed is not None:
+        echo(f"to train with it: {_command(test, data, recipe_file, given)}")
 
 
-def _table(test: RateTest) -> Table:
-    """Return the table of learning rates and smoothed losses, evenly spaced, with a bar for each."""
-    every = max(1, -(-len(test.rates) // ROWS))
-    highest = max(test.smoothed)
-    rows = [
-        (f"{rate:.2g}", f"{loss:.4f}", "#" * round(30 * loss / highest))
-        for rate, loss in list(zip(test.rates, test.smoothed, strict=True))[::every]
-    ]
-    return Table.of([Column("learning rate", numeric=True), Column("smoothed loss", numeric=True), Column("")], rows)
-
-
-def _lines(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> Iterator[str]:
-    ended = "the loss exploded there" if test.exploded else "the loss never exploded"
-    yield f"{test.model}, {test.optimizer}, batch size {test.batch_size}: up to {test.rates[-1]:.2g}, {ended}"
-    if test.proposed is None:
-        yield "no rate made the loss fall: take more --steps, or look at the data with: convscope train"
-        return
-    yield f"lowest loss at {test.lowest:.2g}, steepest fall at {test.steepest:.2g}, by itself {test.taken:.2g}"
+def _command(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> str:
+    """Return the training command with the proposed learning rate."""
     words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
-    yield f"a tenth of the lowest is proposed: {shell_quote(*words, '--learning-rate', f'{test.proposed:g}')}"
+    return shell_quote(*words, "--learning-rate", f"{test.proposed:g}")
 
 
 def _as_options(given: Mapping[str, SettingValue]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +13,6 @@ from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
-from convscope.report.shell import shell_quote
-from convscope.report.units import percent, plural, seconds
 
 if TYPE_CHECKING:
     from convscope.recipe.setting import SettingValue
@@ -108,64 +106,11 @@ def _show(outcome: Outcome, *, as_json: bool, first: bool) -> int:
     """Print the result, add it to the log (the terminal may be closed), and return the exit code."""
     if not first:
         return outcome.exit_code
-    lines = outcome_lines(outcome)
+    lines = outcome.lines()
     log_lines(outcome.run, lines)
     if as_json:
-        click.echo(json.dumps(outcome_values(outcome), indent=2))
+        click.echo(json.dumps(outcome.to_dict(), indent=2))
     else:
         for line in lines:
             echo(line)
     return outcome.exit_code
-
-
-def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return the result in a few lines, with the run directory."""
-    from convscope.scoring.multi_label import LabelScores
-
-    go_on = shell_quote("convscope", "train", "--resume", outcome.run)
-    ended = {
-        "done": f"trained {plural(outcome.epochs, 'epoch')} in {seconds(outcome.seconds)}",
-        "early": f"stopped early after {plural(outcome.epochs, 'epoch')}: no better validation for a while",
-        "stopped": f"stopped after {plural(outcome.epochs, 'epoch')}; to go on: {go_on}",
-    }[outcome.ending]
-    lines = [ended]
-    if outcome.best and outcome.best.accuracy is not None:
-        lines.append(
-            f"best validation {outcome.measured} {percent(outcome.best.accuracy, decimals=2)}, "
-            f"epoch {outcome.best.epoch}"
-        )
-    if isinstance(outcome.scores, LabelScores):
-        if outcome.scores.split == "test":
-            lines.append(
-                f"test mAP {percent(outcome.scores.mean_average_precision, decimals=2)}, every label right on "
-                f"{percent(outcome.scores.exact_match, decimals=2)} of {outcome.scores.images:,} images"
-            )
-    elif outcome.scores and outcome.scores.split == "test":
-        right = round(outcome.scores.accuracy_top1 * outcome.scores.images)
-        lines.append(
-            f"test accuracy {percent(outcome.scores.accuracy_top1, decimals=2)} "
-            f"({right:,} of {outcome.scores.images:,} images), "
-            f"balanced {percent(outcome.scores.balanced_accuracy, decimals=2)}, "
-            f"macro F1 {percent(outcome.scores.macro_f1, decimals=2)}"
-        )
-    if outcome.one_view is not None and outcome.scores and outcome.scores.split == "test":
-        lines[-1] += f"; with one view of each, {percent(outcome.one_view, decimals=2)}"
-    return [*lines, *(f"note: {caution}" for caution in outcome.cautions), f"report {outcome.run.report}"]
-
-
-def outcome_values(outcome: Outcome) -> dict[str, Any]:
-    """Return the result as JSON-able values."""
-    best = outcome.best
-    measured = "val_mean_average_precision" if outcome.measured == "mAP" else "val_accuracy_top1"
-    return {
-        "run": str(outcome.run),
-        "ending": outcome.ending,
-        "epochs": outcome.epochs,
-        "seconds": outcome.seconds,
-        "best_epoch": best.epoch if best else None,
-        measured: best.accuracy if best else None,
-        "scores": outcome.scores.to_dict(mistakes=0) if outcome.scores else None,
-        "one_view": outcome.one_view,
-        "cautions": list(outcome.cautions),
-        "report": str(outcome.run.report),
-    }

@@ -215,6 +215,10 @@ class Streamed:
                 lost_since.clear()
         for index in batch.tolist():
             waiting.pop(index, None)
+        # A batch keeps its size, on which the number of steps and a compiled step depend: an unreadable image is
+        # replaced by the next readable one of its batch, or else the batch's first, or, where all are lost, by the last
+        # readable one before it (`spare`). `shown` holds the indices of what stands there, so labels stay with pixels.
+        # `spare` is a copy: as a part of `block` it would keep a whole batch in memory.
         good = np.setdiff1d(np.arange(len(batch)), lost)
         if len(lost_since) > MOST_LOST and not len(good):
             row = int(self.rows[lost_since[0]])

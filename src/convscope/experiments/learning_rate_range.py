@@ -23,6 +23,9 @@ from convscope.nets.layer_groups import train_mode
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart
+from convscope.report.document import Document, Figure, Paragraph
+from convscope.report.documented import Documented
+from convscope.report.table import Column, Table
 from convscope.runs.events import Listener, Silent
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import least_batch
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from convscope.report.svg import Drawing
 
 STEPS = 100
+ROWS = 16
 FEWEST_STEPS = 20
 # The sweep goes from the default rate divided by this to the default rate times this.
 REACH = 1000.0
@@ -50,7 +54,7 @@ SAFE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateTest:
+class RateTest(Documented):
     """A rate and a loss for each step; `smoothed` is the running mean of the losses, `exploded` why it ended.
 
     `taken` is the rate that would be taken by itself.
@@ -104,6 +108,34 @@ class RateTest:
             y_label="loss",
             # What exploded would press all the rest flat.
             y_limits=(0.0, 1.2 * self.smoothed[0]),
+        )
+
+    def table(self) -> Table:
+        """Return learning rates and smoothed losses, evenly spaced, with a bar for each."""
+        every = max(1, -(-len(self.rates) // ROWS))
+        highest = max(self.smoothed)
+        pairs = list(zip(self.rates, self.smoothed, strict=True))[::every]
+        columns = [Column("learning rate", numeric=True), Column("smoothed loss", numeric=True), Column("")]
+        rows = [
+            ((f"{rate:.2g}", rate), (f"{loss:.4f}", loss), "#" * round(30 * loss / highest)) for rate, loss in pairs
+        ]
+        return Table.of(columns, rows)
+
+    def document(self) -> Document:
+        """Return what is shown: the losses by learning rate, and the proposal."""
+        ended = "the loss exploded there" if self.exploded else "the loss never exploded"
+        lines = [f"{self.model}, {self.optimizer}, batch size {self.batch_size}: up to {self.rates[-1]:.2g}, {ended}"]
+        if self.proposed is None:
+            lines.append("no rate made the loss fall: take more --steps, or look at the data with: convscope train")
+        else:
+            lines.append(
+                f"lowest loss at {self.lowest:.2g}, steepest fall at {self.steepest:.2g}, by itself {self.taken:.2g}"
+            )
+            lines.append(f"a tenth of the lowest is proposed: {self.proposed:g}")
+        return Document(
+            f"Learning-rate range test of {self.model}",
+            (Figure(self.drawing), self.table()),
+            summary=tuple(map(Paragraph, lines)),
         )
 
     def to_dict(self) -> dict[str, Any]:

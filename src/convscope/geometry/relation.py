@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from math import prod
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from convscope.geometry.taps import TapTable
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class ReachStatus(IntEnum):
@@ -134,3 +140,24 @@ def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[ra
             i = len(old)
         blocks.append((range(start_i, i), range(start_j, j)))
     return tuple(blocks)
+
+
+def spread_reshape(array: npt.NDArray[Number], old: tuple[int, ...], new: tuple[int, ...]) -> npt.NDArray[Number]:
+    """Reshape an array that stands for shape `old`, with size 1 along axes where nothing varies, to shape `new`.
+
+    Only blocks of axes in which something varies are written out.
+
+    >>> spread_reshape(np.arange(3).reshape(1, 3, 1), (2, 3, 4), (2, 12)).shape
+    (1, 12)
+    >>> spread_reshape(np.ones((1, 1, 4)), (2, 3, 4), (6, 4)).shape
+    (1, 4)
+    """
+    full, target = list(array.shape), list[int]()
+    for before, after in reshape_blocks(old, new):
+        if all(array.shape[axis] == 1 for axis in before):
+            target += [1] * len(after)
+        else:
+            for axis in before:
+                full[axis] = old[axis]
+            target += [new[axis] for axis in after]
+    return np.broadcast_to(array, full).reshape(target)

@@ -34,10 +34,10 @@ from convscope.geometry.relation import (
     Reshape,
     Taps,
     shape_after,
+    spread_reshape,
 )
 from convscope.geometry.taps import TapTable
 from convscope.graph.records import Graph
-from convscope.graph.uniform import spread_reshape
 
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]
@@ -63,11 +63,11 @@ class ReachWalk:
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
-        """Which spatial positions of a value take part, over all its samples and channels: (H, W) of (N, C, H, W)."""
+        """Return the spatial positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W)."""
         return np.asarray(self.of(value).any(axis=(0, 1))) if self.graph.shape(value)[2:] else self.of(value) > 0
 
     def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
-        """Which positions along one axis of a value take part, wherever they are on the others."""
+        """Return the positions along one axis of a value that take part, at any position of the others."""
         array = self._arrays.get(value)
         size = self.graph.shape(value)[axis]
         if array is None:
@@ -92,7 +92,7 @@ Position = tuple[int | None, ...]
 
 
 def walk_back(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
-    """From one cell of a value (or from all of them) back to everything that it depends on.
+    """Walk back from one cell of a value (or from all of them) to everything that it depends on.
 
     Args:
         graph: a captured network.
@@ -129,7 +129,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
 
 
 def walk_on(graph: Graph, value: int, position: Position | None = None, *, measure: Measure = "reads") -> ReachWalk:
-    """From one cell of a value on to everything that depends on it: the projective field.
+    """Walk forward from one cell of a value to everything that depends on it: the projective field.
 
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
     """
@@ -193,7 +193,7 @@ def _mixes_last(steps: tuple[RelationStep, ...]) -> tuple[RelationStep, ...]:
 
 
 def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
-    """(..., output positions) to (..., input positions): every output position adds to those that it reads."""
+    """Map (..., output positions) to (..., input positions): every output position adds to those that it reads."""
     if measure == "share":
         array = array / np.maximum(table.taps_per_row, 1.0)
     read = np.zeros((*array.shape[:-1], table.input_size + 1))
@@ -241,7 +241,7 @@ def _forward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape,
 
 
 def _pick(array: Field, table: TapTable) -> Field:
-    """(..., input positions) to (..., output positions): every output position adds up those that it reads."""
+    """Map (..., input positions) to (..., output positions): every output position adds up those that it reads."""
     padded = np.concatenate([array, np.zeros((*array.shape[:-1], 1))], axis=-1)
     picked = np.zeros((*array.shape[:-1], table.output_size))
     for column, _ in table.columns:

@@ -26,9 +26,9 @@ from convscope.geometry.relation import (
     Taps,
     reshape_blocks,
     shape_after,
+    spread_reshape,
 )
 from convscope.geometry.taps import NO_TAP, Positions, TapTable
-from convscope.graph.uniform import spread_reshape
 
 # An empty interval has lo > hi; these survive every min and max.
 _EMPTY_LO = np.int64(1 << 60)
@@ -42,7 +42,11 @@ Interval = tuple[Positions, Positions]
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """How an endless field goes on along `axis`: every `period` positions it moves by `advance` pixels."""
+    """The periodicity of an endless field along `axis`: every `period` positions it moves by `advance` pixels.
+
+    Endless intervals are kept for the positions of the map alone. A tap beyond its ends (in the padding) reads the
+    interval of the position that lies whole periods further in, moved by as many times `advance`.
+    """
 
     axis: int
     period: int
@@ -50,7 +54,7 @@ class Lattice:
 
     @property
     def stride(self) -> Fraction:
-        """Input pixels per position."""
+        """Return the input pixels per position."""
         return Fraction(self.advance, self.period)
 
 
@@ -65,7 +69,7 @@ class AxisReach:
         along: the value's axes that the source's positions are laid out along; none once the axis has been mixed away.
         status: how far the answer can be trusted.
         rising: no interval is empty, and neither end ever falls along an axis of `along`: then the ends of a window are
-            the ends of its first and its last tap.
+            the ends of its first and its last tap, and two lookups do where a minimum over all taps would be needed.
     """
 
     clipped: Interval
@@ -142,7 +146,9 @@ def _both(change: Callable[[Positions], Positions], interval: Interval) -> Inter
 def _tap(field: AxisReach, axis: int, table: TapTable) -> AxisReach:
     if table.identity:
         return field
-    # Only along its own axis does a field rise; elsewhere, as over channels, any tap may hold the end.
+    # `rising` says nothing of other axes: over channels, any tap may hold the end. It lasts where the window's first
+    # taps and last taps rise too (`ends`); along another axis only where no window is empty, for an empty interval is
+    # above and below every other.
     rising = field.rising and axis in field.along and table.ends is not None
     clipped = _pick(field.clipped, axis, table, rising)
     endless, lattice = field.endless, field.lattice
@@ -274,6 +280,8 @@ def _relattice(
     if any(old[axis] > 1 for axis in before if axis < lattice.axis) or not after:
         return None
     leading = next((axis for axis in after if new[axis] > 1), after[0])
+    # Counted in elements of the flattened block, the lattice repeats every `elements`. One position of the new leading
+    # axis holds `per_position` of them: the least number of positions that is whole repeats is the new period.
     elements = lattice.period * prod(old[axis] for axis in before if axis > lattice.axis)
     per_position = prod(new[axis] for axis in after if axis > leading)
     period = elements // gcd(elements, per_position)
@@ -303,6 +311,8 @@ def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Concat 
     first = lattices[0]
     if first is None or any(place and place.axis == first.axis for place in places):
         return None
+    # Branches of the same stride may repeat at other periods (2 pixels in 1 position, 4 in 2): the least common one
+    # holds for all. Of different strides, the branches drift apart and the union has no period.
     period = first.period
     for other in lattices[1:]:
         if other is None or other.axis != first.axis or other.stride != first.stride:

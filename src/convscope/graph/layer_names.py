@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.errors import CaptureError, did_you_mean
-from convscope.graph.records import Graph, Node
+from convscope.graph.records import Graph, Node, reached_values
 from convscope.graph.vocabulary import COMPOSITES, COPIES, MOVES, RENAMED
 
 LISTED = 8
@@ -60,7 +60,7 @@ def layers_of(graph: Graph) -> tuple[LayerNodes, ...]:
         plain = main.module if whole else f"{main.module}:{op}" if main.module else op
         calls[plain] += 1
         name = plain if calls[plain] == 1 else f"{plain}#{calls[plain]}"
-        layers.append(LayerNodes(name, op, kind, nodes, main, whole, _output(graph, nodes, main)))
+        layers.append(LayerNodes(name, op, kind, nodes, main, whole, _output(nodes, main)))
     return tuple(layers)
 
 
@@ -166,16 +166,6 @@ def find(graph: Graph, name: str) -> int:
     return LayerNames(graph).find(name)
 
 
-def reached_values(graph: Graph) -> list[bool]:
-    """Return, for every value of a graph, whether it depends on an input."""
-    reached = [value.kind == "input" for value in graph.values]
-    for node in graph.nodes:
-        if any(reached[value] for value in node.inputs):
-            for output in node.outputs:
-                reached[output] = True
-    return reached
-
-
 def _groups(graph: Graph, kinds: Mapping[str, str]) -> Iterable[tuple[tuple[Node, ...], Node, bool]]:
     reached = reached_values(graph)
     nodes = [node for node in graph.nodes if any(reached[value] for value in node.inputs)]
@@ -205,7 +195,7 @@ def _split(nodes: tuple[Node, ...], leaf: bool, kind: str) -> Iterator[tuple[tup
             yield (node,), node, False
 
 
-def _output(graph: Graph, nodes: Sequence[Node], main: Node) -> int:
+def _output(nodes: Sequence[Node], main: Node) -> int:
     """Return the layer's output: of one computing operation its first output, brought to its shape by those after it.
 
     The last operation will not do: a `MaxPool1d` squeezes its maxima first and their indices last.

@@ -93,7 +93,7 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
 
 
 def _first_position(reach: AxisReach) -> int | None:
-    """Where the first position that reads anything starts."""
+    """Return the start of the first position that reads anything."""
     lo, hi = reach.endless or reach.clipped
     for axis in sorted(reach.along):
         other = tuple(a for a in range(lo.ndim) if a != axis)

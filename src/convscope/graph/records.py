@@ -228,3 +228,28 @@ class Graph:
     def uncounted(self) -> tuple[Node, ...]:
         """Operations whose MACs are not known; they are listed, never taken as 0."""
         return tuple(node for node in self.nodes if node.macs is None)
+
+
+def reached_values(graph: Graph) -> list[bool]:
+    """Return, for every value of a graph, whether it depends on an input."""
+    reached = [value.kind == "input" for value in graph.values]
+    for node in graph.nodes:
+        if any(reached[value] for value in node.inputs):
+            for output in node.outputs:
+                reached[output] = True
+    return reached
+
+
+def alive_nodes(graph: Graph) -> frozenset[int]:
+    """Return the nodes on a way to an output; all of them where the forward pass stopped before it had any."""
+    if not graph.outputs:
+        return frozenset(range(len(graph.nodes)))
+    wanted = set(graph.outputs)
+    kept = {value.storage for value in graph.values if value.kind in ("buffer", "parameter")}
+    alive: set[int] = set()
+    for node in reversed(graph.nodes):
+        written = any(graph.values[output].storage in kept for output in node.outputs)
+        if written or any(output in wanted for output in node.outputs):
+            alive.add(node.index)
+            wanted.update(node.inputs)
+    return frozenset(alive)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.window import Window
-from convscope.graph.layer_names import LayerNodes, layers_of, reached_values
+from convscope.graph.layer_names import LayerNodes, layers_of
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
-from convscope.graph.records import Graph, Node
+from convscope.graph.records import Graph, Node, reached_values
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -89,7 +89,7 @@ def huge_pages_taken(address: int) -> bool | None:
 
 
 def keeping(memory: int) -> tuple[int, int] | None:
-    """(trim threshold, top pad) in bytes for a machine of so much memory; -1 never trims, None changes nothing.
+    """Return (trim threshold, top pad) in bytes for a machine with this memory; -1 never trims, None changes nothing.
 
     >>> keeping(2 * 2**30) is None
     True

@@ -40,7 +40,7 @@ def has_bf16(device: str) -> bool:
 
 
 def require_threads(threads: int | Auto) -> None:
-    """Raise RunError where more threads are asked for than there are processors, or than torch was told to take."""
+    """Raise RunError where more threads are asked for than there are processors, or than torch is set to use."""
     most = max(processors(), torch.get_num_threads())
     if threads != AUTO and threads > most:
         raise RunError(f"threads is {threads}, and this machine has {plural(most, 'processor')}: take {most} or fewer")

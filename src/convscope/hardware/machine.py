@@ -101,7 +101,7 @@ def _processor_shares(root: Path) -> Iterator[int]:
 
 
 def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
-    """(limit, bytes in use that can't be dropped) of each memory group that this process is in and that has a limit."""
+    """Yield (limit, bytes in use that can't be dropped) of each control group of this process that has a limit."""
     names = {
         "": ("memory.max", "memory.current", "inactive_file"),
         "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

@@ -24,7 +24,9 @@ from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.nets.modules import preserved_rng
-from convscope.report.table import Column, Row, Table, table_text
+from convscope.report.document import Callout, Document, Paragraph
+from convscope.report.documented import Documented
+from convscope.report.table import Column, Row, Table
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class LayerError:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Documented):
     """The errors of every layer of a network.
 
     Args:
@@ -120,7 +122,7 @@ class Audit:
             )
             for one in self.layers
         ]  # fmt: skip
-        return Table(tuple(columns), tuple(rows), f"{self.name}: relative error of each layer against NumPy in float64")
+        return Table(tuple(columns), tuple(rows))
 
     def summary(self) -> list[str]:
         """Return the conclusions from the table, as sentences."""
@@ -134,10 +136,16 @@ class Audit:
             )
         if any(not one.numpy for one in self.layers):
             lines.append("* NumPy does not know this operation: its exact output is torch's in float64.")
-        return lines + [f"note: {note}" for note in self.notes]
+        return lines
 
-    def __str__(self) -> str:
-        return "\n".join([table_text(self.table()), "", *self.summary()])
+    def document(self) -> Document:
+        """Return what is shown: the errors of every layer, and the conclusions."""
+        return Document(
+            f"{self.name}: relative error of each layer against NumPy in float64",
+            (self.table(),),
+            summary=(*map(Paragraph, self.summary()), *(Callout("note", note) for note in self.notes)),
+            footer="Made by convscope audit.",
+        )
 
 
 def kept(error: float) -> str:

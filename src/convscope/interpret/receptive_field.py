@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,6 +20,8 @@ from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.inspection.record import Inspection
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
+from convscope.report.document import Document, Fact, Facts, Figure
+from convscope.report.documented import Documented
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
@@ -32,7 +34,7 @@ _PAPER, _INK = np.array([255, 255, 255]), np.array([10, 106, 176])
 
 
 @dataclass(frozen=True, eq=False)
-class CellField:
+class CellField(Documented):
     """Which positions of a source one cell depends on.
 
     Args:
@@ -128,11 +130,14 @@ class CellField:
         framed = {i: [replace(box, label=box.label if i == indices[0] else "") for box in boxes] for i in indices}
         return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
 
-    def _repr_html_(self) -> str:
-        return self.drawing().document()
-
-    def __str__(self) -> str:
-        return "\n".join([f"{self.layer} of {self.network}, {self._where()}", "", *self._facts(), "", *self.shades()])
+    def document(self) -> Document:
+        """Return what is shown: which positions are read, and how much of the value comes from each."""
+        shades = "\n".join(self.shades())
+        figure = Figure(
+            self.drawing, "Darker: a larger share of a plain average. Framed: the box of what is read.", shades
+        )
+        blocks = (Facts(tuple(self._facts())), *((figure,) if shades else ()))
+        return Document(f"{self.layer} of {self.network}, {self._where()}", blocks, footer="Made by convscope field.")
 
     def _where(self) -> str:
         if not self.position[2:]:
@@ -140,29 +145,37 @@ class CellField:
             return f"{what} of {units.shape(self.shape[1:])}"
         return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
 
-    def _facts(self) -> list[str]:
+    def _facts(self) -> Iterator[Fact]:
         if self.status is ReachStatus.UNKNOWN:
-            return ["unknown: an operation on the way is not known, so what it reads can't be said"]
+            yield Fact(
+                "status", "unknown", detail="unknown: an operation on the way is not known, so neither is its reach"
+            )
+            return
         if self.hull == 0:
-            return [f"reads nothing of {self.source}"]
-        lines = [f"reads        {_spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}"]
+            yield Fact("reads", "nothing", detail=f"nothing of {self.source}")
+            return
+        spans: Json = [list(span) if span else None for span in self.spans]
+        yield Fact("reads", _sizes(self.spans), spans,
+                   f"{_spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}")  # fmt: skip
         if any(self.endless) and self.endless != self.spans:
-            lines.append(f"no borders   {_spans(self.endless)}")
+            yield Fact("no borders", _sizes(self.endless), None, _spans(self.endless))
         holes = (
             "every one is read"
             if self.read == self.hull
             else f"{self.read:,} of them {'is' if self.read == 1 else 'are'} read: it has holes"
         )
-        lines.append(f"positions    {self.hull:,} in the box; {holes}")
-        lines.append(f"half of it   comes from {units.plural(self.half, 'position')}, if all weights were equal")
+        yield Fact("positions", units.exact(self.read), self.read, f"{self.hull:,} in the box; {holes}")
+        half = f"comes from {units.plural(self.half, 'position')}, if all weights were equal"
+        yield Fact("half of it", units.plural(self.half, "position"), self.half, half)
         if len(self.blocks) > 1:
-            lines += [f"channels     {first} to {last} see {size}" for first, last, size in self.blocks[:8]]
-            if len(self.blocks) > 8:
-                lines.append(
-                    f"             and {units.plural(len(self.blocks) - 8, 'more run', 'more runs')} of channels"
+            for first, last, size in self.blocks[:8]:
+                yield Fact(
+                    "channels", f"{first} to {last}: {size}", [first, last, size], f"{first} to {last} see {size}"
                 )
-        lines.append(f"status       {self.status.label}")
-        return lines
+            if len(self.blocks) > 8:
+                more = units.plural(len(self.blocks) - 8, "more run", "more runs")
+                yield Fact("", f"and {more} of channels")
+        yield Fact("status", self.status.label)
 
     def shades(self, *, widest: int = 48) -> list[str]:
         """Return the share as rows of shaded blocks for the terminal; for a volume, a few slices."""
@@ -257,7 +270,7 @@ def receptive_field(
 
 
 def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which positions of a layer's output one position of the input can change: (H, W) of (N, C, H, W).
+    """Return the positions of a layer's output that one position of the input can change: (H, W) of (N, C, H, W).
 
     Raises:
         CaptureError: no such layer, or the network has no image-like input.
@@ -319,8 +332,11 @@ def _cell(position: Position) -> str:
     return f"({where})" if position[1] is None else f"({where}) of channel {position[1]}"
 
 
+def _sizes(spans: Sequence[Span | None]) -> str:
+    return "×".join(str(span[1] - span[0] + 1) for span in spans if span)
+
+
 def _spans(spans: Sequence[Span | None]) -> str:
     names = axis_names(len(spans))
     told = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
-    sizes = "×".join(str(span[1] - span[0] + 1) for span in spans if span)
-    return f"{', '.join(told)} ({sizes})"
+    return f"{', '.join(told)} ({_sizes(spans)})"

@@ -15,7 +15,7 @@ from convscope.errors import GeometryError
 
 
 def dropout_mask(shape: Sequence[int], *, rate: float, generator: np.random.Generator) -> Array:
-    """0 for a unit that is left out, `1 / (1 - rate)` for one that is kept.
+    """Return a mask: 0 for a dropped unit, `1 / (1 - rate)` for one that is kept.
 
     Raises:
         GeometryError: a rate outside 0 <= rate < 1.

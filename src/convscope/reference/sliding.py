@@ -139,7 +139,7 @@ def window_view(padded: Array, windows: Sequence[Window], outputs: Sequence[int]
 def tap_slices(
     windows: Sequence[Window], outputs: Sequence[int], *, rows: slice | None = None
 ) -> Iterator[tuple[slice, ...]]:
-    """For each tap, in row-major order: the padded positions, one slice an axis, that all windows put under it.
+    """Yield for each tap, in row-major order, its padded positions under all windows, one slice an axis.
 
     `rows` takes only some of the windows on the first axis.
 

@@ -190,6 +190,15 @@ def dated_footer() -> str:
     return f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
 
 
+def sentence(text: str) -> str:
+    """Return a message as a sentence: with a capital letter, and a period.
+
+    >>> sentence("no images of cat")
+    'No images of cat.'
+    """
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def in_json(value: Json) -> Json:
     """Return a value with "inf", "-inf" and "nan" in place of the numbers that JSON lacks.
 

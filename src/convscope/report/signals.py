@@ -58,7 +58,7 @@ def signal_drawing(
 
 
 def _panel(low: Array, high: Array, top: float, bottom: float) -> list[Element]:
-    """From the lowest to the highest number of each bin, as one outline; `bottom` is the least number shown."""
+    """Draw the range of each bin, lowest to highest number, as one outline; `bottom` is the least number shown."""
     bins = min(len(low), _BINS)
     edges = np.linspace(0, len(low), bins + 1).astype(int)
     lows, highs = np.minimum.reduceat(low, edges[:-1]), np.maximum.reduceat(high, edges[:-1])

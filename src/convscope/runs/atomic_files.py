@@ -28,7 +28,7 @@ class WriteError(RunError):
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that its name never stands for half of it. Raises WriteError where the disk refuses."""
+    """Write a file atomically: it has its name only when complete. Raises WriteError if the disk refuses."""
     beside = _beside(path)
     try:
         _write_through(beside, content)

@@ -36,7 +36,7 @@ SPLITS = ("test", "val", "train")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a run scored on which images; `notes` are what the reader should know of them."""
+    """The scores of a run on some images, with notes on these."""
 
     run: Run
     data: str
@@ -85,7 +85,7 @@ def evaluate(
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
-        DataError: classes that the run does not know, or no images.
+        DataError: classes that are not the run's, or no images.
     """
     device = usable_device(device)
     opened = open_run(Path(run))

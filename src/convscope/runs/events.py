@@ -16,7 +16,7 @@ from convscope.runs.status import Status
 
 @dataclass(frozen=True, kw_only=True)
 class StepProgress:
-    """Where an epoch stands; `epoch` and `batch` count from 1."""
+    """The progress within an epoch; `epoch` and `batch` count from 1."""
 
     epoch: int
     epochs: int

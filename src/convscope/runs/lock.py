@@ -65,7 +65,7 @@ def locked(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def locked_early(folder: Path, *, writes: bool = True) -> Iterator[None]:
-    """Hold the lock of a directory that is to be gone on with, before the slow imports begin.
+    """Hold the lock of a directory that is to be resumed, before the slow imports begin.
 
     A path that is no directory is left to those who open it, and so is one that this process only reads: of the
     processes of torchrun, the first `writes`.

@@ -30,7 +30,7 @@ class Averaged(nn.Module):
 
 
 def averaged(scores: Tensor, *, independent: bool) -> Tensor:
-    """From the scores of all members (members, N, classes) those of their mean, as `Averaged` has it."""
+    """Return the scores of the mean of all members' (members, N, classes), as `Averaged` computes it."""
     if independent:
         # logit(p) = log p - log(1 - p), each of them a mean of sigmoids.
         yes = torch.logsumexp(functional.logsigmoid(scores), dim=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,10 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.report.document import Document, Paragraph
+from convscope.report.documented import Documented
 from convscope.report.shell import shell_quote
+from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.run_directory import Run
@@ -21,12 +25,13 @@ from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.cautions import caution_on_validation, cautions
 from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import Best, batches_of
-from convscope.training.report.report import UNWRITTEN, Story, write_report
+from convscope.training.report.report import UNWRITTEN, TrainingReport, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
 
@@ -41,7 +46,7 @@ STATES: Mapping[str, State] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Documented):
     """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
 
     `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
@@ -59,6 +64,58 @@ class Outcome:
     one_view: float | None = None
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return the result in a few lines, with the run directory."""
+        go_on = shell_quote("convscope", "train", "--resume", self.run)
+        ended = {
+            "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
+            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
+            "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
+        }[self.ending]
+        lines = [ended]
+        if self.best and self.best.accuracy is not None:
+            lines.append(
+                f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
+            )
+        if isinstance(self.scores, LabelScores):
+            if self.scores.split == "test":
+                lines.append(
+                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)}, every label right on "
+                    f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
+                )
+        elif self.scores and self.scores.split == "test":
+            right = round(self.scores.accuracy_top1 * self.scores.images)
+            lines.append(
+                f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
+                f"({right:,} of {self.scores.images:,} images), "
+                f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
+                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
+            )
+        if self.one_view is not None and self.scores and self.scores.split == "test":
+            lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
+        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {self.run.report}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON's types."""
+        best = self.best
+        measured = "val_mean_average_precision" if self.measured == "mAP" else "val_accuracy_top1"
+        return {
+            "run": str(self.run),
+            "ending": self.ending,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "best_epoch": best.epoch if best else None,
+            measured: best.accuracy if best else None,
+            "scores": self.scores.to_dict(mistakes=0) if self.scores else None,
+            "one_view": self.one_view,
+            "cautions": list(self.cautions),
+            "report": str(self.run.report),
+        }
+
+    def document(self) -> Document:
+        """Return what is shown: how the run ended, and its scores."""
+        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
@@ -84,12 +141,14 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view = _measure(job, whole=complete)
     if group.first:
-        write_report(_story(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view))
+        write_report(
+            _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
+        )
     job.write_status(STATES[ending], reason=reason)
     return Outcome(
         run=run,
         ending=ending,
-        # Where another process of the team was told to stop, this one was not.
+        # Where another process of the group got the signal, this one did not.
         exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
         best=state.best,
         epochs=state.epoch,
@@ -129,7 +188,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
     if measures := run.measures_of_weights():
         is_best = best is not None and measures == best.measures
         kept.append(f"the weights of epoch {measures['epoch']}{', the best' if is_best else ''}")
-    if _fits(lambda: write_report(_story(job, UNWRITTEN, reason=str(error)))):
+    if _fits(lambda: write_report(_report(job, UNWRITTEN, reason=str(error)))):
         kept.append("the report")
     _fits(lambda: keep_reached(job))
     if job.saved_epoch:
@@ -153,7 +212,7 @@ def _fits(write: Callable[[], object]) -> bool:
     return True
 
 
-def _story(
+def _report(
     job: Job,
     ending: str,
     *,
@@ -162,10 +221,10 @@ def _story(
     remark: str | None = None,
     scores: AnyScores | None = None,
     one_view: float | None = None,
-) -> Story:
+) -> TrainingReport:
     """Return the content of the report of a run that has ended."""
     best = job.state.best
-    return Story(
+    return TrainingReport(
         run=job.run,
         recipe=job.resolved.recipe,
         reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),

@@ -1,4 +1,4 @@
-"""Stopping well: the first Ctrl-C asks the run to come to an end, the second stops at once."""
+"""Interrupts: the first Ctrl-C requests that the run ends with its files written, the second stops at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXIT_OFFSET = 128
 # One wish to stop may reach a process several times. Under torchrun: from the terminal and from the launcher, or, where
 # Linux tells that the launcher is gone, from each of its threads. When a terminal is closed: SIGHUP from the kernel and
 # from the shell, SIGTERM from the service that ends the session.
-ONE_WISH_SECONDS = 5.0
+SAME_REQUEST_SECONDS = 5.0
 # The terminal is gone; None on systems that have no such signal.
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 
@@ -46,14 +46,14 @@ def heeded() -> tuple[int, ...]:
 
 
 @contextmanager
-def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -> Iterator[StopRequest]:
+def handling_interrupts(on_first: Callable[[], None], *, same_request: float = 0.0) -> Iterator[StopRequest]:
     """While inside, a first SIGINT, SIGTERM or SIGHUP fills the request and calls `on_first`; a second raises.
 
     `on_first` runs in a thread of its own, which has ended when the block is left: a signal handler interrupts whatever
     the main thread does, and what it prints while that is printing would raise RuntimeError.
 
-    What comes within `one_wish` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP itself is
-    never a second.
+    What comes within `same_request` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP
+    itself is never a second.
 
     Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back.
     """
@@ -63,24 +63,24 @@ def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -
         return
 
     first_at = 0.0
-    told = threading.Event()
+    notified = threading.Event()
 
     def tell() -> None:
         try:
             with suppress(ConvscopeError):  # of a full disk, the files that matter will tell
                 on_first()
         finally:
-            told.set()
+            notified.set()
 
     def heed(number: int, frame: FrameType | None) -> None:
-        nonlocal first_at, one_wish
+        nonlocal first_at, same_request
         if request:
-            if number == HANG_UP or time.monotonic() - first_at < one_wish:
+            if number == HANG_UP or time.monotonic() - first_at < same_request:
                 return
             raise KeyboardInterrupt
         first_at = time.monotonic()
         if number == HANG_UP:
-            number, one_wish = signal.SIGTERM, max(one_wish, ONE_WISH_SECONDS)
+            number, same_request = signal.SIGTERM, max(same_request, SAME_REQUEST_SECONDS)
         request.signal_number = number
         # Not by threading.Thread: its start takes a lock that the interrupted code may hold.
         _thread.start_new_thread(tell, ())
@@ -90,6 +90,6 @@ def heeding_interrupts(on_first: Callable[[], None], *, one_wish: float = 0.0) -
         yield request
     finally:
         if request:
-            told.wait(ONE_WISH_SECONDS)
+            notified.wait(SAME_REQUEST_SECONDS)
         for number, handler in before.items():
             signal.signal(number, handler)

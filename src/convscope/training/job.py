@@ -104,7 +104,7 @@ def hash_of(dataset: Dataset) -> str:
 
 
 def keep_epoch(job: Job) -> None:
-    """At the end of an epoch: the row at once, the weights and the checkpoint when it is time; one process does."""
+    """Write the row of an epoch, and at intervals the weights and the checkpoint; in one process only."""
     if not job.group.first:
         return
     # First, so that a disk that refuses one of the small files does not cost the epoch.

@@ -66,7 +66,7 @@ ALONE = Sharing()
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A training that is open: all settings, all images, and what the user should know before its first step.
+    """A training that is open: all settings, all images, and the messages before its first step.
 
     Args:
         resolved: the recipe with nothing at auto, in the mode of `plan`.

@@ -28,7 +28,7 @@ def train(
         name: of the run directory; the next free name is taken where it exists.
         runs_directory: where run directories are made.
         cache_directory: where decoded images are kept.
-        listener: is told how the training goes; None stays silent.
+        listener: receives messages, progress and epochs; None ignores them.
 
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or a loss that became NaN.

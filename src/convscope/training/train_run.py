@@ -29,7 +29,7 @@ from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
 from convscope.training.finish import Outcome, finish, finish_unwritten, is_finished
-from convscope.training.interrupt import ONE_WISH_SECONDS, StopRequest, heeding_interrupts
+from convscope.training.interrupt import SAME_REQUEST_SECONDS, StopRequest, handling_interrupts
 from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, restore
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError, advice_for
@@ -194,7 +194,7 @@ def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
 
 @contextmanager
 def _keeping_what_fits(job: Job) -> Iterator[None]:
-    """Where the disk refuses a file, write what still fits, and raise WriteError with what is kept."""
+    """Write what still fits if the disk refuses a file, and raise WriteError with the files kept."""
     try:
         yield
     except WriteError as error:
@@ -303,5 +303,5 @@ def _handling_interrupts(run: Run, listener: Listener, group: ProcessGroup) -> I
         if group.first:
             run.log(line)
 
-    with heeding_interrupts(warn, one_wish=ONE_WISH_SECONDS if group.place.launched else 0.0) as request:
+    with handling_interrupts(warn, same_request=SAME_REQUEST_SECONDS if group.place.launched else 0.0) as request:
         yield request

@@ -19,8 +19,8 @@ from convscope.cli.doctor import SILENT_PROFILER, command, reached_lines
 from convscope.errors import RunError
 from convscope.experiments.doctor import ceilings, checkup
 from convscope.experiments.doctor.breakdown import _kind, kind_of
+from convscope.experiments.doctor.ceilings import Rate, measure_rate
 from convscope.experiments.doctor.checkup import Checkup, check_up
-from convscope.experiments.doctor.clock import Rate, measure_rate
 from convscope.hardware.mode import ComputeMode, Precision
 from convscope.training import session
 from convscope.training.autotune.make import Planned

@@ -6,7 +6,7 @@ import numpy as np
 
 from convscope.cli import evaluate
 from convscope.data.records import SEVERAL, ImageSet
-from convscope.report.html import Html
+from convscope.report.html import Html, block_html
 from convscope.scoring.measured import measure, one_measure
 from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.objective import Objective
@@ -39,22 +39,22 @@ def pictures(page: Html, title: str) -> int:
 
 
 def test_both_kinds_of_mistakes_are_shown_with_their_pictures() -> None:
-    page = scored_labels.mistakes(scores(), images())
-    assert "5 classes of 3 images were judged wrongly" in page
-    assert (pictures(page, "Seen, but not there"), pictures(page, "There, but missed")) == (3, 2)
+    page = block_html(scored_labels.mistakes(scores(), images()))
+    assert "5 classes of 3 images were predicted wrongly" in page
+    assert (pictures(page, "False positives"), pictures(page, "False negatives")) == (3, 2)
     assert 'title="x.png"' in page and "&lt;cat&gt;: 5.0 %" in page and "<cat>" not in page
 
 
 def test_no_mistakes() -> None:
-    page = scored_labels.mistakes(scores(TARGETS.astype(np.float64)), images())
-    assert "None: every class of every image was judged rightly" in page
+    page = block_html(scored_labels.mistakes(scores(TARGETS.astype(np.float64)), images()))
+    assert "None: every class of every image was predicted correctly" in page
     assert evaluate.label_mistakes_table(scores(TARGETS.astype(np.float64))) is None
 
 
 def test_a_class_without_images_has_no_bar_and_is_named() -> None:
-    page = scored_labels.classes(scores())
+    page = block_html(scored_labels.classes(scores()))
     drawing = page.split("<svg")[1].split("</svg>")[0]
     assert "dog" in drawing and "never" not in drawing
     assert "Not in the means, for no image shows them: never." in page
-    assert ("no images of", "never") in evaluate.label_headline(scores())
-    assert dict(evaluate.label_headline(scores()))["mAP"].endswith("(mean over 2 classes)")
+    assert ("no images of", "never") in evaluate.label_headline(scores(), "multi-label")
+    assert dict(evaluate.label_headline(scores(), "multi-label"))["mAP"].endswith("(mean over 2 classes)")

@@ -1,1 +1,51 @@
-"""The operator table: what each ATen operation does to positions, and what it costs; one family a file."""
+"""The rule of each ATen operator: how its outputs depend on its inputs, and what it costs; one family a file.
+
+An operator that is not here is unknown: listed as such, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from convscope.capture.operators import (
+    attention,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    normalization,
+    pooling,
+    reduction,
+    resampling,
+    shape,
+    shuffles,
+    slices,
+)
+from convscope.capture.operators.rule import Call, OperatorRule, Rule
+
+RULES: Mapping[str, Rule] = {
+    **elementwise.RULES,
+    **shape.RULES,
+    **slices.RULES,
+    **shuffles.RULES,
+    **reduction.RULES,
+    **convolution.RULES,
+    **pooling.RULES,
+    **normalization.RULES,
+    **linear.RULES,
+    **attention.RULES,
+    **resampling.RULES,
+    **indexing.RULES,
+}
+
+
+def rule_for(call: Call) -> OperatorRule:
+    """Return the rule of a call; unknown operators get no flows and no MACs."""
+    rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
+    if rule is not None:
+        return rule(call)
+    if not call.operands:
+        return OperatorRule(call.op, flows=())
+    if call.pointwise:
+        return elementwise.pointwise(call)
+    return OperatorRule(call.op, flows=None, macs=None)

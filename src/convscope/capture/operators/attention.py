@@ -10,7 +10,7 @@ from convscope.geometry.relation import Expand, Mix, Reshape
 
 
 def _attention(call: Call) -> OperatorRule:
-    """(…, L, E) by (…, S, E) by (…, S, V): every query reads every key and value.
+    """Describe attention, (…, L, E) by (…, S, E) by (…, S, V): every query reads every key and value.
 
     MACs: the scores L·S·E and the weighted sums L·S·V; the softmax has none.
     """

@@ -56,7 +56,7 @@ def _weight_flow(weight: Operand, shape: tuple[int, ...], out_axis: int) -> Flow
 
 
 def convolution(call: Call) -> OperatorRule:
-    """`aten.convolution`: also what Conv1d, Conv3d, depthwise and transposed convolutions arrive as."""
+    """Describe `aten.convolution`, to which Conv1d, Conv3d, depthwise and transposed convolutions dispatch."""
     x = call.operands[0]
     weight = call.operand("weight")
     out = call.outputs[0]

@@ -54,18 +54,18 @@ def pointwise(call: Call) -> OperatorRule:
 
 
 def _copied(call: Call) -> OperatorRule:
-    """`copy_`: the tensor written to is forgotten."""
+    """Describe `copy_`: the tensor written to is overwritten."""
     source = call.operand("src")
     return OperatorRule("copy", (Flow(source.slot, 0, broadcast(source, call.outputs[0])),))
 
 
 def _dropout(call: Call) -> OperatorRule:
-    """`native_dropout`: the second result is the mask, drawn without looking."""
+    """Describe `native_dropout`: the second result is the mask, which is independent of the input."""
     return OperatorRule("dropout", (Flow(0),))
 
 
 def _filled(call: Call) -> OperatorRule:
-    """`zero_`, `fill_`, `normal_`, ...: the tensor written to is forgotten; a tensor to fill with is broadcast."""
+    """Describe `zero_`, `fill_`, `normal_`, ...: the tensor is overwritten; a tensor to fill with is broadcast."""
     value = call.arguments.get("value")
     if isinstance(value, Operand):
         return OperatorRule(call.op, (Flow(value.slot, 0, broadcast(value, call.outputs[0])),))

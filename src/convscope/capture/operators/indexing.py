@@ -13,7 +13,7 @@ from convscope.geometry.taps import listed_taps
 
 
 def _index(call: Call) -> OperatorRule:
-    """`x[:, i, j]` with tensors as indices: several of them pick points, one picks positions along its axis."""
+    """Describe `x[:, i, j]` with index tensors: several of them pick points, one picks positions along its axis."""
     x = call.operand("self")
     out = call.outputs[0]
     placed = _placed(call)
@@ -150,7 +150,7 @@ def _scatter(call: Call) -> OperatorRule:
 
 
 def _index_put(call: Call) -> OperatorRule:
-    """`x[i] = v`: the base keeps its places; the values land where the indices say, anywhere as a bound."""
+    """Describe `x[i] = v`: the base keeps its positions; the values may go to any position, as a bound."""
     x, out = call.operand("self"), call.outputs[0]
     flows = [Flow(x.slot)]
     for operand in call.operands:

@@ -16,7 +16,7 @@ def _formula(*factors: int) -> str:
 
 
 def _product_flows(left: Operand, right: Operand) -> list[Flow]:
-    """(…, n, k) times (…, k, m): a row of the left and a column of the right, whole."""
+    """Return the flows of (…, n, k) times (…, k, m): a row of the left and a column of the right, whole."""
     rows, columns = left.shape[-2], right.shape[-1]
     return [
         Flow(left.slot, 0, (Mix(left.rank - 1, columns),)),
@@ -49,7 +49,7 @@ def _mm(call: Call) -> OperatorRule:
 
 
 def _linear(call: Call) -> OperatorRule:
-    """`aten.linear`, where a backend keeps it whole: weight is (out, in)."""
+    """Describe `aten.linear`, if a backend does not decompose it: weight is (out, in)."""
     x, weight = call.operands[0], call.operand("weight")
     rows = 1
     for size in x.shape[:-1]:

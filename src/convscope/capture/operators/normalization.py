@@ -32,7 +32,7 @@ def _statistics(x: Operand, call: Call) -> list[Flow]:
 
 
 def _batch_norm(call: Call) -> OperatorRule:
-    """With running statistics the identity; with the batch's, each channel reads its whole plane of every image."""
+    """Describe batch normalization: with running statistics elementwise; else each channel reads all of its values."""
     x = call.first
     training = call.arguments.get("training")
     if training is None:
@@ -75,7 +75,7 @@ def _softmax(call: Call) -> OperatorRule:
 
 
 def _weight_norm(call: Call) -> OperatorRule:
-    """`weight_norm`: each filter is scaled by its own length; the second result is the lengths."""
+    """Describe `weight_norm`: each filter is scaled by its own length; the second result is the lengths."""
     v, g = call.operand("v"), call.operand("g")
     axes = [axis for axis in range(v.rank) if axis != call.axis()]
     flows = [Flow(v.slot, 0, _mix_whole(v.shape, axes)), Flow(g.slot, 0, (Expand(v.shape),))]

@@ -35,7 +35,7 @@ def _reduce(call: Call) -> OperatorRule:
 
 
 def _extreme(call: Call) -> OperatorRule:
-    """`max` and `min` are reductions, or elementwise with a second tensor."""
+    """Describe `max` and `min`: reductions, or elementwise with a second tensor."""
     if len(call.operands) == 2:
         return pointwise(call)
     return _reduce(call)

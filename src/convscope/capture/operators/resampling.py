@@ -85,7 +85,7 @@ def _antialiased(radius: float, kernel: Callable[[float], float]) -> Rule:
 
 
 def _grid_sample(call: Call) -> OperatorRule:
-    """Where to read is in the grid: any pixel, as a bound. Each place of the grid steers its own output alone."""
+    """Describe sampling by a grid: any pixel, as a bound. Each grid position affects its own output only."""
     x, grid = call.operands[0], call.operands[1]
     out = call.outputs[0]
     steps = tuple(Mix(axis, out[axis]) for axis in range(2, x.rank))

@@ -41,7 +41,7 @@ def _expand(call: Call) -> OperatorRule:
 
 
 def _repeat(call: Call) -> OperatorRule:
-    """`x.repeat(...)`: new axes in front, then each axis is read round and round."""
+    """Describe `x.repeat(...)`: new axes in front, then each axis is read periodically."""
     shape = call.first.shape
     padded = (1,) * (len(call.outputs[0]) - len(shape)) + shape
     steps: list[RelationStep] = [] if padded == shape else [Expand(padded)]

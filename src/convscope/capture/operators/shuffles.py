@@ -94,7 +94,7 @@ def _channel_shuffle(call: Call) -> OperatorRule:
 
 
 def _unfold_windows(call: Call) -> OperatorRule:
-    """`x.unfold(dim, size, step)`: windows along one axis, laid out along a new last axis."""
+    """Describe `x.unfold(dim, size, step)`: windows along one axis, laid out along a new last axis."""
     axis = axis_of(call.arguments["dimension"], call.first.rank)
     size, step = call.arguments["size"], call.arguments["step"]
     shape = call.first.shape

@@ -256,7 +256,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return tracked
 
     def _same(self, func: Any, operator: Operator, args: tuple[Any, ...]) -> Any:
-        """`detach` and its like: another object for the same tensor, and no operation."""
+        """Record `detach` and similar calls: another object for the same tensor, and no operation."""
         tracked = self._tracked(args[0])
         if operator.effect == "write":
             return args[0]

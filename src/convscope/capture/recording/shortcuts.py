@@ -137,7 +137,7 @@ def _in_place(shortcut: ResultShortcut) -> ResultShortcut:
 
 
 def _product(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
-    """`addmm`, `mm`, `bmm`: only the first matrix needs to lie in order."""
+    """Compute `addmm`, `mm`, `bmm`: only the first matrix must be contiguous."""
     left, right = (settings["mat1"], settings["mat2"]) if "mat1" in settings else (settings["self"], settings["mat2"])
     a, b = left.signature, right.signature
     bias = settings["self"] if "mat1" in settings else None

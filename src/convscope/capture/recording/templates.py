@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from convscope.capture.operators.lookup import rule_for
+from convscope.capture.operators import rule_for
 from convscope.capture.operators.rule import Call, Operand, OperatorRule
 from convscope.capture.recording.aliasing import Signature, Tracked, signature_of
 from convscope.capture.recording.numbers import Numbers

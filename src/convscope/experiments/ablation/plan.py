@@ -154,7 +154,7 @@ def read_plan(run: Run) -> AblationPlan:
 def shared_out(
     jobs: int | Auto, threads: int | Auto, plan: AblationPlan, resolved: ResolvedRecipe
 ) -> tuple[int, int | Auto]:
-    """`share_out` of a plan's trainings.
+    """Return `share_out` of a plan's trainings.
 
     Raises:
         RunError: no job at all.

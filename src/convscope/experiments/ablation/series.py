@@ -1,4 +1,4 @@
-"""The trainings that are still to be done: dealt out, each result written and told as it comes, then judged."""
+"""Run the trainings that are still to do, and write each result as it arrives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training.interrupt import StopRequest, heeding_interrupts
+from convscope.training.interrupt import StopRequest, handling_interrupts
 from convscope.training.optim.optimizers import against_divergence
 from convscope.training.resolve.memory import halved, with_backoff
 from convscope.training.session import Session
@@ -58,7 +58,7 @@ class OpeningListener(Silent):
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One call's way through the trainings of a plan, so many `jobs` at once."""
+    """The trainings of a plan in one call, `jobs` at once."""
 
     run: Run
     plan: AblationPlan
@@ -101,7 +101,7 @@ class Series:
         clock = _Clock(len(tasks), self.listener)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"
-        with heeding_interrupts(lambda: self.notify(stopping)) as request:
+        with handling_interrupts(lambda: self.notify(stopping)) as request:
             coming = trials(
                 tasks,
                 session=self.session,
@@ -182,7 +182,7 @@ class Series:
         return f"{done} of {of}  {label}, seed {trial.seed}: {came_to} in {seconds(trial.seconds)}{more}"
 
     def notify(self, line: str) -> None:
-        """Tell the listener and the log."""
+        """Notify the listener, and add the line to the log."""
         self.listener.notify(line)
         self.run.log(line)
 

@@ -1,4 +1,4 @@
-"""Means with their confidence intervals, by Student's t: what a few seeds can tell, and what they can't."""
+"""Means with their confidence intervals, by Student's t, for a few seeds."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _probability_within(angle: float, degrees: int) -> float:
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """How much `values` lie above the baseline's of the same seed; None where no seed is in both.
+    """Return the difference of `values` to the baseline's of the same seeds; None without a common seed.
 
     Seeds share their split, order and initial weights, so what a seed does to both falls out of the difference.
     """

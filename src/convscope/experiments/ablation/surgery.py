@@ -23,7 +23,7 @@ def tanh_for_relu(network: nn.Module, batch: Tensor | None) -> int:
 
 
 def without_dropout(network: nn.Module, batch: Tensor | None) -> int:
-    """Nothing in the place of each dropout that drops."""
+    """Replace each active dropout by the identity."""
     return replace_modules(network, _DropoutNd, lambda dropout: nn.Identity() if dropout.p > 0 else None)
 
 

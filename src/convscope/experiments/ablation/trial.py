@@ -183,7 +183,7 @@ def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views:
 
 
 def _sample(images: ImageSet) -> ImageSet:
-    """At most TRAINING_SAMPLE images, evenly spaced."""
+    """Return at most TRAINING_SAMPLE images, evenly spaced."""
     rows = np.arange(0, len(images), -(-len(images) // TRAINING_SAMPLE))
     names = [images.names[row] for row in rows.tolist()]
     return replace(

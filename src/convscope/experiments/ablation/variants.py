@@ -1,4 +1,4 @@
-"""What can be removed: each variant as a record, so that the command, the table and the page tell the same.
+"""The variants of an ablation, as records for the command, the table and the page.
 
 A variant applies to a training where it changes something; that is found out by trying, not listed.
 """
@@ -21,7 +21,7 @@ from convscope.recipe.setting import SettingValue
 from convscope.scoring.test_time_augmentation import ONE
 
 BASELINE = "baseline"
-# What is removed when nobody says, as far as the network and the recipe have it.
+# What is removed by default, as far as the network and the recipe have it.
 USUAL = ("relu", "dropout", "augmentation", "batchnorm", "weight-decay", "label-smoothing")
 # How a word setting says "nothing".
 OFF_WORDS = ("off", "none", "no", "never", "random")

@@ -66,6 +66,16 @@ def work(tasks: SimpleQueue[dict[str, Any]], replies: IO[str]) -> None:
         send(replies, {"trial": trial.to_dict()})
 
 
+def serve(tasks: SimpleQueue[dict[str, Any]], replies: IO[str]) -> None:
+    """Work until the process ends, or send the error that ends it, and whether it is a lack of memory."""
+    try:
+        work(tasks, replies)
+    except ConvscopeError as error:
+        from convscope.training.resolve.memory import OutOfMemoryError
+
+        send(replies, {"refused": str(error), "of_memory": isinstance(error, OutOfMemoryError)})
+
+
 def main() -> None:
     """Reply on what stdout was; what libraries print goes to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -78,10 +88,7 @@ def main() -> None:
         os._exit(0)  # the pool is gone, even by kill -9: no result of this training is read
 
     threading.Thread(target=listen, daemon=True).start()
-    try:
-        work(tasks, replies)
-    except ConvscopeError as error:
-        send(replies, {"refused": str(error), "of_memory": type(error).__name__ == "OutOfMemoryError"})
+    serve(tasks, replies)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def _at_once(
             stack.enter_context(_Worker(number, messages, setup, session.resolved.mode.threads))
             for number in range(jobs)
         ]
-        # Each is started and told what to open before any has answered.
+        # Each is started, and sent what to open, before any has replied.
         left = len(tasks)
         while left:
             if stop():
@@ -147,7 +147,7 @@ class _Worker:
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": self._threads},
-            # A Ctrl-C in the terminal is for the one who deals the work out; it ends the workers.
+            # A Ctrl-C in the terminal is for the process that hands out the work; it ends the workers.
             start_new_session=True,
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -17,10 +18,11 @@ from torch.nn import functional
 
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
-from convscope.experiments.doctor.clock import Rate, measure_rate
 from convscope.hardware.device import has_tf32
 from convscope.hardware.mode import ComputeMode, Precision, computing
 
+# Each thing is timed so many times at least, and at most.
+LEAST_REPEATS, MOST_REPEATS = 5, 100
 # Sides of square matrices, and (images, channels in and out, side) of 3x3 convolutions: the best of them counts.
 MATMUL_SIDES = (1024, 2048)
 CONVOLUTIONS = ((32, 64, 56), (64, 128, 32), (128, 256, 16))
@@ -28,6 +30,33 @@ COPIED_BYTES = 256 * 2**20
 DISK_BYTES = 64 * 2**20
 # JPEGs that are decoded: (height, width).
 PICTURES = ((32, 32), (375, 500))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """So much a second: by the median of several runs, and the share by which they differ (slowest less fastest)."""
+
+    per_second: float
+    spread: float
+
+
+def measure_rate(work: Callable[[], object], *, amount: float, seconds: float, device: str = "cpu") -> Rate:
+    """Measure `amount` per second of `work`, repeated for about `seconds` after a warm-up run."""
+    taken: list[float] = []
+    work()
+    while len(taken) < LEAST_REPEATS or (sum(taken) < seconds and len(taken) < MOST_REPEATS):
+        _wait_for(device)
+        began = time.perf_counter()
+        work()
+        _wait_for(device)
+        taken.append(max(time.perf_counter() - began, 1e-9))
+    median = statistics.median(taken)
+    return Rate(per_second=amount / median, spread=(max(taken) - min(taken)) / median)
+
+
+def _wait_for(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +70,7 @@ class Ceilings:
         copy: bytes read and written a second.
         decode: JPEGs a second on one core, by size.
         disk_write: bytes a second into the cache folder, flushed.
-        disk_read: bytes a second out of it; from the disk itself where the system can be told to forget the file.
+        disk_read: bytes a second out of it; from the disk itself if the system can drop the file from its cache.
     """
 
     matmul: dict[str, Rate]
@@ -121,7 +150,7 @@ def _copy(seconds: float, device: str, size: int) -> Rate:
 
 
 def _decode(shape: tuple[int, int], seconds: float) -> Rate:
-    """Our decoder on one core: a picture of gradients and noise, as photographs have both."""
+    """Measure our decoder on one core, on a picture of gradients and noise."""
     from PIL import Image
 
     height, width = shape

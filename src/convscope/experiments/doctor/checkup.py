@@ -15,7 +15,7 @@ from convscope.data.records import LARGEST_SIDE, Dataset, ImageSet
 from convscope.errors import RunError
 from convscope.experiments.doctor.breakdown import time_by_kind
 from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
-from convscope.graph.training_cost import TrainingMacs, training_macs
+from convscope.graph.figures import TrainingMacs, training_macs
 from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine
@@ -36,7 +36,7 @@ MODEL = "cifarnet"
 CHANNELS = (1, 3)
 # A set that is worth training fast.
 MANY_IMAGES = 50_000
-# From this difference between runs of one thing on, and this load a core, figures are said to be of a busy machine.
+# From this difference between runs of one thing, or this load a core, figures are marked as those of a busy machine.
 BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
 TIMED_SECONDS = 3.0
 
@@ -176,14 +176,14 @@ def _noise(resolved: ResolvedRecipe) -> Dataset:
 
 def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
     """Raise RunError unless the shape is that of an image that a network can be trained on."""
-    told = "x".join(map(str, shape))
+    shown = "x".join(map(str, shape))
     whose, remedy = ("--input is", "give another") if given else (f"the input of {model} is", "choose another network")
     if len(shape) != 3:
-        raise RunError(f"{whose} {told}: training is measured on channels, height and width, like 3x224x224; {remedy}")
+        raise RunError(f"{whose} {shown}: training is measured on channels, height and width, like 3x224x224; {remedy}")
     if shape[0] not in CHANNELS:
-        raise RunError(f"{whose} {told}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
+        raise RunError(f"{whose} {shown}, so {shape[0]} channels: images have 1 (grey) or 3 (colour); {remedy}")
     if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
-        raise RunError(f"{whose} {told}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
+        raise RunError(f"{whose} {shown}: a side is outside 1 to {LARGEST_SIDE} pixels; {remedy}")
 
 
 def _reached(session: Session, ceilings: Ceilings, scale: float) -> Reached:

@@ -128,7 +128,7 @@ def mend_settings(member: Run, run: Run, recipe: Recipe, spec: ModelSpec) -> lis
 
 
 def _mend_weights(member: Run) -> tuple[str, str]:
-    """Why the weights are lost, empty where they can be used; and a line where they came from the checkpoint."""
+    """Return why the weights are lost, or "", and a line if they were restored from the checkpoint."""
     trouble = _trouble(member.weights, lambda: _require_fit(member, member.read_weights()))
     if not trouble:
         return "", ""
@@ -151,7 +151,7 @@ def _require_fit(member: Run, weights: Weights) -> None:
 
 
 def _trouble(path: Path, read: Callable[[], object]) -> str:
-    """Why a file of a run can't be read; empty where it can."""
+    """Return why a file of a run can't be read, or "" if it can."""
     if not path.is_file():
         return f"{path} is missing"
     try:

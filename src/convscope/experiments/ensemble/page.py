@@ -1,22 +1,31 @@
-"""An ensemble on one page: its members, what averaging gains, how far they agree, what it still gets wrong."""
+"""An ensemble as a document: its members, what averaging gains, how far they agree, what it still gets wrong."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from convscope import __version__
 from convscope.data.records import ImageSet
 from convscope.experiments.ensemble.scores import EnsembleScores
 from convscope.recipe.recipe import Recipe
-from convscope.report import html
 from convscope.report.charts import Curve, line_chart
-from convscope.report.html import Html
+from convscope.report.document import (
+    Callout,
+    Code,
+    Columns,
+    Document,
+    Fact,
+    Facts,
+    Figure,
+    Paragraph,
+    Section,
+    dated_footer,
+    sentence,
+)
 from convscope.report.intervals import IntervalRow, interval_plot
 from convscope.report.shell import shell_quote
 from convscope.report.svg import Drawing
-from convscope.report.table import Column, Table
+from convscope.report.table import Cell, Column, Table
 from convscope.report.units import percent, plural
 from convscope.runs.run_directory import Run
 from convscope.training.report import scored
@@ -25,7 +34,7 @@ LARGEST_AGREEMENT = 12  # members whose agreements fit a table
 SPLIT_NAMES = {"test": "test", "val": "validation"}
 
 
-def ensemble_page(
+def ensemble_document(
     run: Run,
     recipe: Recipe,
     members: Sequence[Run],
@@ -33,37 +42,31 @@ def ensemble_page(
     images: ImageSet,
     *,
     cautions: Sequence[str] = (),
-) -> str:
-    """Return the page as HTML; `images` are the measured ones, `cautions` the notes on the scores."""
+) -> Document:
+    """Return the report of an ensemble; `images` are those that were measured, `cautions` warnings on the scores."""
     together = scores.together
     gain = 100 * (together.accuracy_top1 - scores.mean)
-    what = SPLIT_NAMES[together.split]
-    figures = [
-        (f"{what.capitalize()} accuracy", percent(together.accuracy_top1, decimals=2)),
-        ("Balanced accuracy", percent(together.balanced_accuracy, decimals=2)),
-        ("Macro F1", percent(together.macro_f1, decimals=2)),
-        ("Mean of its members", percent(scores.mean, decimals=2)),
-        ("Gained by averaging", f"{gain:+.2f} points"),
-        ("Two members agree on", percent(scores.mean_agreement)),
-        ("Members", str(len(members))),
-    ]
-    lead = (
-        f"{plural(len(members), 'network')} of {recipe.model} learned the same images of {recipe.data}, each from "
-        f"a seed of its own; their probabilities are averaged. Directory {run}."
+    facts = (
+        *scored.headline(together),
+        Fact("Mean of its members", percent(scores.mean, decimals=2), scores.mean),
+        Fact("Gained by averaging", f"{gain:+.2f} points", gain),
+        Fact("Two members agree on", percent(scores.mean_agreement), scores.mean_agreement),
+        Fact("Members", str(len(members)), len(members)),
     )
-    footer = f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
-    return html.page(
-        f"An ensemble of {recipe.model} on {PurePath(recipe.data).name}",
-        html.facts(figures),
-        *(html.callout("warning", f"{caution[:1].upper()}{caution[1:]}.") for caution in cautions),
-        html.section("Alone and together", html.columns(html.figure(_plot(scores)), html.figure(_growth(scores)))),
-        _members(members, scores),
-        scored.confusion(together),
-        scored.mistakes(together, images),
-        scored.classes(together),
-        _use(run, members[0]),
-        lead=lead,
-        footer=footer,
+    return Document(
+        f"Ensemble of {recipe.model} on {PurePath(recipe.data).name}",
+        (
+            Section("Members and ensemble", (Columns((Figure(_plot(scores)), Figure(_growth(scores)))),)),
+            _members(members, scores),
+            scored.confusion(together),
+            scored.mistakes(together, images),
+            scored.classes(together),
+            _use(run, members[0]),
+        ),
+        lead=f"{plural(len(members), 'network')} of {recipe.model}, trained on the same images of {recipe.data}, each "
+        f"with a seed of its own; their probabilities are averaged. Directory {run}.",
+        summary=(Facts(facts), *(Callout("warning", sentence(caution)) for caution in cautions)),
+        footer=dated_footer(),
     )
 
 
@@ -75,7 +78,7 @@ def _plot(scores: EnsembleScores) -> Drawing:
             IntervalRow("alone", [100 * value for value in scores.alone], mean, None, None, f"{mean:.2f} %"),
         ],
         title="Each member, their mean, and the ensemble",
-        x_label=f"percent of {SPLIT_NAMES[scores.together.split]} images right",
+        x_label=f"accuracy on {SPLIT_NAMES[scores.together.split]} images, %",
         width=460,
     )
 
@@ -83,37 +86,34 @@ def _plot(scores: EnsembleScores) -> Drawing:
 def _growth(scores: EnsembleScores) -> Drawing:
     return line_chart(
         [Curve("the first members, averaged", range(1, len(scores.first) + 1), [100 * s for s in scores.first])],
-        title="What a further member adds",
+        title="Accuracy by number of members",
         x_label="members",
-        y_label="percent right",
+        y_label="accuracy, %",
         width=460,
         height=240,
     )
 
 
-def _members(members: Sequence[Run], scores: EnsembleScores) -> Html:
+def _members(members: Sequence[Run], scores: EnsembleScores) -> Section:
     names = [member.path.name for member in members]
     columns = [Column("member"), Column("alone", numeric=True)]
-    rows = [[name, percent(alone, decimals=2)] for name, alone in zip(names, scores.alone, strict=True)]
+    rows: list[list[Cell]] = [
+        [name, (percent(alone, decimals=2), alone)] for name, alone in zip(names, scores.alone, strict=True)
+    ]
     note = "Alone is a member's accuracy."
     if len(members) <= LARGEST_AGREEMENT:
         columns += [Column(name, numeric=True) for name in names]
         for row, shares in zip(rows, scores.agreement.tolist(), strict=True):
-            row += [percent(share) for share in shares]
-        note += (
-            " The columns after it are the shares of images on which two members give the same class, right or wrong."
-        )
-    note += " Members that err on different images gain most by averaging."
-    return html.section("Its members, and where they agree", html.paragraph(note), html.table(Table.of(columns, rows)))
+            row += [(percent(share), share) for share in shares]
+        note += " The columns after it are the shares of images that two members predict alike, right or wrong."
+    note += " Members whose errors are on different images gain most by averaging."
+    return Section("Members, and their agreement", (Paragraph(note), Table.of(columns, rows)))
 
 
-def _use(run: Run, member: Run) -> Html:
+def _use(run: Run, member: Run) -> Section:
     lines = [shell_quote("convscope", "evaluate", run), f"{shell_quote('convscope', 'predict', run)} new/*.jpg"]
-    return html.section(
-        "Use it",
-        html.code("\n".join(lines)),
-        html.paragraph(
-            "evaluate and predict take the ensemble for one network. Commands that look into a network take a member, "
-            f"such as {member}."
-        ),
+    text = (
+        "evaluate and predict take the ensemble as one network. Commands that show a network's layers take a member, "
+        f"such as {member}."
     )
+    return Section("Use it", (Code("\n".join(lines)), Paragraph(text)))

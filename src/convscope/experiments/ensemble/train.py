@@ -19,8 +19,10 @@ from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
+from convscope.report.document import Document, Paragraph
+from convscope.report.documented import Documented
 from convscope.report.shell import shell_quote
-from convscope.report.units import percent
+from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.model_spec import Members, ModelSpec
@@ -35,7 +37,7 @@ MEMBERS = "members.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleOutcome:
+class EnsembleOutcome(Documented):
     """What came out: the directory, how it ended ("done" or "stopped"), the members there are, the scores if done."""
 
     run: Run
@@ -58,6 +60,33 @@ class EnsembleOutcome:
             "cautions": list(self.cautions),
             "report": str(self.run.report),
         }
+
+    def lines(self) -> list[str]:
+        """Return how the training ended and the scores, in a few lines."""
+        if self.ending == "stopped":
+            there = plural(len(self.members), "member")
+            go_on = shell_quote("convscope", "train", "--resume", self.run)
+            return [f"stopped with {there} of {self.planned}; to go on: {go_on}"]
+        if self.scores is None:
+            return [f"trained {plural(len(self.members), 'member')}; there are no images to measure them on"]
+        scores = self.scores
+        split = {"test": "test", "val": "validation"}[scores.together.split]
+        alone = ", ".join(percent(value, decimals=2) for value in scores.alone)
+        gain = 100 * (scores.together.accuracy_top1 - scores.mean)
+        return [
+            f"{plural(len(self.members), 'member')}, {split} accuracy of each: {alone}",
+            f"their mean {percent(scores.mean, decimals=2)}, "
+            f"averaged {percent(scores.together.accuracy_top1, decimals=2)} ({gain:+.2f} points); "
+            f"two of them agree on {percent(scores.mean_agreement)}",
+            f"averaged, balanced accuracy {percent(scores.together.balanced_accuracy, decimals=2)}, "
+            f"macro F1 {percent(scores.together.macro_f1, decimals=2)}",
+            *(f"note: {caution}" for caution in self.cautions),
+            f"report {self.run.report}",
+        ]
+
+    def document(self) -> Document:
+        """Return what is shown: how the training ended, and the scores."""
+        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
 def train_ensemble(
@@ -82,7 +111,7 @@ def train_ensemble(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
-        listener: is told how the training goes; None stays silent.
+        listener: receives messages, progress and epochs; None ignores them.
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
@@ -103,7 +132,7 @@ def train_ensemble(
     with opened as run:
         for notice in session.notices:
             _notify(run, listener, notice.text)
-        return _go_on(run, session.recipe, spec, {}, session.dataset, listener, cache)
+        return _train_members(run, session.recipe, spec, {}, session.dataset, listener, cache)
 
 
 def _check_labels(found: Probe) -> None:
@@ -150,7 +179,7 @@ def train_ensemble_on(
         session = prepare(recipe, listener=listener, cache_directory=cache, resumed=replace(spec, members=None))
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _go_on(run, recipe, spec, trained.names, session.dataset, listener, cache)
+        return _train_members(run, recipe, spec, trained.names, session.dataset, listener, cache)
 
 
 def _is_measured(run: Run) -> bool:
@@ -163,7 +192,7 @@ def _notify(run: Run, listener: Listener, line: str) -> None:
     run.log(line)
 
 
-def _go_on(
+def _train_members(
     run: Run,
     recipe: Recipe,
     spec: ModelSpec,
@@ -221,7 +250,8 @@ def _train_member(
 
 
 def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listener: Listener) -> EnsembleOutcome:
-    from convscope.experiments.ensemble.page import ensemble_page
+    from convscope.experiments.ensemble.page import ensemble_document
+    from convscope.report.html import document_page
 
     assert spec.members is not None
     members = tuple(Run(run.path / name) for name in spec.members.names)
@@ -241,7 +271,8 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
         run.write_table(run.path / MEMBERS, header, rows)
         run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
         hidden = cautions(scores.together, class_weights=recipe.class_weights)
-        write_file(run.report, ensemble_page(run, recipe, members, scores, images, cautions=hidden))
+        report = ensemble_document(run, recipe, members, scores, images, cautions=hidden)
+        write_file(run.report, document_page(report))
     return EnsembleOutcome(
         run=run,
         ending="done",

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Literal
 
 from convscope.geometry.window import Window
-from convscope.graph.layer_names import LayerNames, reached_values
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
-from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref
+from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref, reached_values
 from convscope.graph.summary import Layer, own_windows
 
 FindingSeverity = Literal["warning", "note"]

@@ -7,8 +7,7 @@ from math import prod
 
 from convscope.graph.diagnose.fields import flattened_map
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
-from convscope.graph.liveness import alive_nodes
-from convscope.graph.records import Node, ParameterRecord
+from convscope.graph.records import Node, ParameterRecord, alive_nodes
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
 
@@ -153,14 +152,13 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         return
     alive = alive_nodes(subject.graph)
     dead = [layer for layer in subject.layers if not any(node in alive for node in layer.nodes)]
-    consumers = subject.graph.consumers
     cones: list[tuple[Layer, list[Layer]]] = []
     claimed: set[int] = set()
     # From the last to the first: the end of a dead branch claims everything before it.
     for layer in reversed(dead):
         if layer.index in claimed:
             continue
-        cone = [layer, *_before(layer, dead, consumers, subject)]
+        cone = [layer, *_before(layer, dead, subject)]
         claimed.update(member.index for member in cone)
         cones.append((layer, cone))
     for end, cone in reversed(cones):
@@ -179,7 +177,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _before(end: Layer, dead: list[Layer], consumers: dict[int, tuple[int, ...]], subject: Subject) -> list[Layer]:
+def _before(end: Layer, dead: list[Layer], subject: Subject) -> list[Layer]:
     """Dead layers that the end depends on."""
     members: list[Layer] = []
     wanted = {value for node in end.nodes for value in subject.graph.nodes[node].inputs}

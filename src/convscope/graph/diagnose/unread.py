@@ -74,7 +74,7 @@ def _only_moves_along_axes(node: Node, path: Path) -> bool:
 
 
 def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
-    """By value: the positions along each spatial axis that nothing reads, not even through copies of the value.
+    """Return, by value, the positions along each spatial axis that nothing reads, not even through copies of the value.
 
     Values that nothing reads at all have no entry.
     """
@@ -109,7 +109,7 @@ def _missed(path: Path | None, axis: int) -> frozenset[int]:
 
 
 def _tables(path: Path, sizes: Sequence[int]) -> list[TapTable | None]:
-    """For each spatial axis, the table that the path picks positions with; None where it keeps them all."""
+    """Return for each spatial axis the path's table of positions, or None if it keeps all of them."""
     found = [_taps_along(path, axis) for axis in range(2, 2 + len(sizes))]
     return [None if taps is None else taps.table for taps in found]
 

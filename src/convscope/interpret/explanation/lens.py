@@ -139,7 +139,7 @@ class Lens:
         return lines
 
     def box(self, value: int, position: Coordinates) -> PixelBox | None:
-        """Where in the input a cell of a value came from."""
+        """Return the box of the input that a cell of a value depends on."""
         if not self.graph.inputs:
             return None
         source = self.graph.inputs[0]

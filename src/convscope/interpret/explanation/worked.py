@@ -49,7 +49,7 @@ class Operands:
         return [int(channel) for channel in along.reshape(len(self.numbers), -1)[:, 0]]
 
     def position(self, index: Coordinates) -> Coordinates:
-        """Where one of the numbers is in the value."""
+        """Return the position of one of the numbers in the value."""
         shape = self.numbers.shape
         return tuple(int(np.broadcast_to(axis, shape)[index]) for axis in self.positions)
 

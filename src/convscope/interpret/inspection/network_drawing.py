@@ -92,7 +92,7 @@ class _Page:
         return centres
 
     def _lanes(self) -> dict[tuple[int, int], float]:
-        """How far each lane of each row lies from the main one: boxes and their labels must clear each other."""
+        """Return the distance of each lane of each row from the main one, so that boxes and labels do not overlap."""
         offsets: dict[tuple[int, int], float] = {}
         for row in range(len(self.layout.row_starts)):
             spots = [s for s in self.layout.spots.values() if s.row == row]

@@ -71,7 +71,7 @@ def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: f
         for u in units
         for b in u.before
     )
-    starts = _row_starts(spots, edges, _widths(spots, width_of), room)
+    starts = _row_starts(edges, _widths(spots, width_of), room)
     for spot in spots.values():
         spot.row = sum(start <= spot.rank for start in starts) - 1
     return DiagramLayout(spots, edges, starts)
@@ -129,7 +129,7 @@ def _widths(spots: dict[int, Spot], width_of: Callable[[Unit], float]) -> list[f
     return widths
 
 
-def _row_starts(spots: dict[int, Spot], edges: Sequence[Edge], widths: Sequence[float], room: float) -> tuple[int, ...]:
+def _row_starts(edges: Sequence[Edge], widths: Sequence[float], room: float) -> tuple[int, ...]:
     """Return a row may end where one connection alone leads on; rows are filled as far as there is room."""
     crossing = [0] * (len(widths) + 1)
     for edge in edges:

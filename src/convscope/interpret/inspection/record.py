@@ -223,7 +223,7 @@ def _totals(inspection: Inspection) -> Iterator[Fact]:
 
 
 def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:
-    """Where the forward pass failed, the warnings, and what is not counted."""
+    """Return where the forward pass failed, the warnings, and what is not counted."""
     if inspection.error:
         yield Callout("error", f"the forward pass stopped: {inspection.error}", ("what is shown ran before it",))
     warnings = inspection.warnings

@@ -20,9 +20,8 @@ from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.runs.model_spec import ModelSpec
-from convscope.training.autotune.record import ComputePlan, ModeTrial
+from convscope.training.autotune.record import ComputePlan, ModeTrial, keep_plan, read_plan
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
-from convscope.training.autotune.store import keep_plan, read_plan
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -43,7 +42,7 @@ SLOWEST = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A settled recipe with the plan in it; `lines` say what was found, and nothing where the rules stay."""
+    """A resolved recipe with the plan in it; `lines` report what was found, and are empty where the rules stay."""
 
     resolved: ResolvedRecipe
     plan: ComputePlan | None
@@ -59,7 +58,7 @@ def make_plan(
     alone: bool = True,
     cache_directory: Path | None = None,
 ) -> Planned:
-    """Find the fastest mode among those that `asked` leaves open, and put it into the settled recipe.
+    """Find the fastest mode among those that `asked` leaves open, and put it into the resolved recipe.
 
     Torch's generators, its threads and the images are left as found. A process that is not `alone` on its machine
     leaves the threads to the rules: the others, which wait while it measures, need theirs later.
@@ -151,7 +150,7 @@ def _measured(
 
 
 def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
-    """How fast the mode of the rules is, from as few steps and images as tell it."""
+    """Measure the speed of the default mode, from few steps and images."""
     few = run_trial(work.part(PILOT_IMAGES), mode, seconds=0.0)
     more = min(MORE_PILOT_IMAGES, len(work.batch.pixels))
     if few.dropped or more <= PILOT_IMAGES or (LEAST_STEPS + 1) * more > PILOT_SECONDS * few.images_per_second:

@@ -25,7 +25,7 @@ class Choices:
     """What may be chosen.
 
     Args:
-        fixed: the mode of the rules, with what was said put in; what is not open stays as it is here.
+        fixed: the mode of the rules, with the settings that were given; what is not open stays as it is here.
         open: names of `ComputeMode`'s fields that may change.
         arithmetics: precisions besides fp32 that the device computes natively.
         most_threads: of the CPU; 0 leaves them alone.
@@ -62,7 +62,7 @@ def search(
     start = ComputeMode(**{name: getattr(plain if name in allowed.open else allowed.fixed, name) for name in _FIELDS})
     best = tried(start)
     if best.dropped:
-        # What was said can't be dropped: training itself will say what is wrong with it.
+        # A setting that was given can't be dropped: training itself reports what is wrong with it.
         return None
 
     def best_so_far() -> ComputeMode:

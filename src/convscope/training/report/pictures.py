@@ -1,14 +1,17 @@
-"""Pictures for the report: what the network sees, what its first layer learned, what it got wrong. All uint8."""
+"""Pictures for the report: images as the network gets them, the filters of its first layer. All uint8."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from convscope.data.records import Pixels
 from convscope.data.training_batches import TrainingBatches
+from convscope.report.png import png_data_uri
+from convscope.report.svg import Drawing, element, rectangle, text
 
 LARGEST_SIDE = 112  # pictures on the page are scaled down to this, so that it stays a small file
 GAP = 3
@@ -43,19 +46,41 @@ def first_filters(weights: Mapping[str, Tensor]) -> tuple[str, Tensor] | None:
     return next(((name, tensor) for name, tensor in weights.items() if tensor.ndim == 4), None)
 
 
-def filter_sheet(weights: Tensor, *, columns: int = 12) -> Pixels:
+def largest_weight(weights: Tensor) -> float:
+    """Return the largest size of a weight as the filters show it: of the mean over channels unless there are three."""
+    return max(float(np.abs(_filters(weights)).max()), 1e-12)
+
+
+def filter_sheet(weights: Tensor, largest: float, *, columns: int = 12) -> Pixels:
     """Return the filters side by side: in colour where they read three channels, else the mean over channels in grey.
 
-    Each filter is scaled by its own largest weight, and 0 is the middle grey, so light is positive and dark negative.
+    Black is a weight of -largest, the middle grey 0, white +largest: sign and scale are the same for all filters.
     """
-    values = weights.detach().float().numpy().transpose(0, 2, 3, 1)
-    if values.shape[3] != 3:
-        values = np.repeat(values.mean(3, keepdims=True), 3, axis=3)
-    largest = np.maximum(np.abs(values).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    values = _filters(weights)
     tiles = np.rint((values / largest + 1) * 127.5).astype(np.uint8)
     scale = max(1, FILTER_SIDE // tiles.shape[1])
     tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
     return sheet(list(tiles), columns=min(columns, len(tiles)))
+
+
+def colour_bar(largest: float) -> Drawing:
+    """Draw the scale of `filter_sheet`: which level stands for which weight."""
+    levels = np.arange(256, dtype=np.uint8)[None, :]
+    bar = element("image", {"href": png_data_uri(levels), "width": 256, "height": 14, "preserveAspectRatio": "none"})
+    labels = [
+        text(0, 30, f"−{largest:.3g}", size=11, colour="muted"),
+        text(128, 30, "0", size=11, anchor="middle", colour="muted"),
+        text(256, 30, f"+{largest:.3g}", size=11, anchor="end", colour="muted"),
+    ]
+    frame = rectangle(0, 0, 256, 14, stroke="muted")
+    description = f"Black is a weight of −{largest:.3g}, the middle grey 0, white +{largest:.3g}."
+    return Drawing.of(258, 34, [bar, frame, *labels], title="The scale of the weights", description=description)
+
+
+def _filters(weights: Tensor) -> npt.NDArray[np.float32]:
+    """Return the filters (out_channels, H, W, 3): as they are with three channels, else their mean thrice."""
+    values = weights.detach().float().numpy().transpose(0, 2, 3, 1)
+    return values if values.shape[3] == 3 else np.repeat(values.mean(3, keepdims=True), 3, axis=3)
 
 
 def sheet(images: list[Pixels], *, columns: int) -> Pixels:

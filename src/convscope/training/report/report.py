@@ -1,22 +1,38 @@
-"""report.html: one page that shows a run; it opens anywhere, loads nothing and runs nothing."""
+"""report.html: the page of a run, as a document."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 
 from torch import Tensor
 
-from convscope import __version__
 from convscope.data.records import Dataset
 from convscope.data.training_batches import TrainingBatches
 from convscope.nets import catalogue
 from convscope.recipe.recipe import Recipe, settings
-from convscope.report import html
 from convscope.report.charts import Curve, line_chart
-from convscope.report.html import Html
+from convscope.report.document import (
+    Block,
+    Callout,
+    Code,
+    Columns,
+    Details,
+    Document,
+    Fact,
+    Facts,
+    Figure,
+    Gallery,
+    Heading,
+    Image,
+    Paragraph,
+    Section,
+    dated_footer,
+    sentence,
+)
+from convscope.report.html import document_page
 from convscope.report.shell import shell_quote
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
@@ -27,7 +43,7 @@ from convscope.runs.run_directory import Run
 from convscope.scoring.measured import AnyScores
 from convscope.scoring.multi_label import LabelScores
 from convscope.training.report import scored, scored_labels
-from convscope.training.report.pictures import filter_sheet, first_batch, first_filters
+from convscope.training.report.pictures import colour_bar, filter_sheet, first_batch, first_filters, largest_weight
 
 FIRST = 18
 PROBLEMS_SHOWN = 200
@@ -36,8 +52,8 @@ UNWRITTEN = "unwritten"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
-    """Everything that the page tells."""
+class TrainingReport:
+    """What the page of a run shows."""
 
     run: Run
     recipe: Recipe
@@ -53,116 +69,118 @@ class Story:
     ending: str
     scores: AnyScores | None
     one_view: float | None = None
-    # What the scores hide, a sentence each.
+    # Warnings on the scores, a sentence each.
     cautions: tuple[str, ...] = ()
     # Why the run could not go on, and what to do about it; empty where it could.
     reason: str = ""
     advice: str = ""
-    # What is to be said of a training that came to its end and yet is none.
+    # Why a training that came to its end is of no use.
     remark: str | None = None
 
 
-def write_report(story: Story) -> None:
+def write_report(report: TrainingReport) -> None:
     """Write the page into the run directory."""
-    write_file(story.run.report, report_page(story))
+    write_file(report.run.report, document_page(report_document(report)))
 
 
-def report_page(story: Story) -> str:
-    """Return the page as HTML."""
-    scores = story.scores
-    title = catalogue.find(story.spec.name).title
-    blocks = [
-        html.facts(list(_headline(story))),
-        *_remarks(story),
-        *_curves(story),
-        *_first_scores(story),
-        *_seen(story),
-        *_filters(story),
+def report_document(report: TrainingReport) -> Document:
+    """Return the page of a run as a document."""
+    scores = report.scores
+    title = catalogue.find(report.spec.name).title
+    blocks: list[Block] = [
+        *_curves(report),
+        *_first_scores(report),
+        *_seen(report),
+        *_filters(report),
         *([scored.classes(scores)] if scores and not isinstance(scores, LabelScores) else []),
-        _images(story),
-        _settings(story),
-        _files(story),
+        _images(report),
+        _settings(report),
+        _files(report),
     ]
-    train = story.dataset.train
+    train = report.dataset.train
     images = plural(len(train) if train else 0, "image")
-    classes = plural(len(story.spec.classes), "class", "classes")
-    name = PurePath(story.dataset.source).name
-    lead = f"{title} learned {classes} from {images} of {story.dataset.source}. Run {story.run}."
-    footer = f"convscope {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. This page is one file and needs no network."
-    return html.page(f"{title} on {name}", *blocks, lead=lead, footer=footer)
+    classes = plural(len(report.spec.classes), "class", "classes")
+    name = PurePath(report.dataset.source).name
+    lead = f"{title}, trained on {images} in {classes} of {report.dataset.source}. Run {report.run}."
+    return Document(
+        f"{title} on {name}",
+        tuple(blocks),
+        lead=lead,
+        summary=(Facts(tuple(_headline(report))), *_remarks(report)),
+        footer=dated_footer(),
+    )
 
 
-def _first_scores(story: Story) -> list[Html]:
-    """Return the first figure of the scores: the confusion matrix, or the multi-label scores by class."""
-    scores = story.scores
+def _first_scores(report: TrainingReport) -> list[Section]:
+    """Return the confusion matrix, or the measures of each of several labels, and the worst mistakes."""
+    scores = report.scores
     if scores is None:
         return []
-    images = story.dataset.splits[scores.split]
+    images = report.dataset.splits[scores.split]
     if isinstance(scores, LabelScores):
         return [scored_labels.classes(scores), scored_labels.mistakes(scores, images)]
     return [scored.confusion(scores), scored.mistakes(scores, images)]
 
 
-def _headline(story: Story) -> Iterator[tuple[str, str]]:
-    scores, rows = story.scores, story.rows
+def _headline(report: TrainingReport) -> Iterator[Fact]:
+    scores, rows = report.scores, report.rows
     if isinstance(scores, LabelScores):
         yield from scored_labels.headline(scores)
     elif scores is not None:
-        name = "Test accuracy" if scores.split == "test" else "Validation accuracy"
-        yield name, percent(scores.accuracy_top1, decimals=2)
-        yield "Right", f"{int(scores.confusion.trace()):,} of {scores.images:,}"
-        yield "Balanced accuracy", percent(scores.balanced_accuracy, decimals=2)
-        yield "Macro F1", percent(scores.macro_f1, decimals=2)
-        if scores.accuracy_top5 is not None:
-            yield "Top-5 accuracy", percent(scores.accuracy_top5, decimals=2)
-    if story.one_view is not None:
-        yield "With one view of each image", percent(story.one_view, decimals=2)
-    if story.best_accuracy is not None and (scores is None or scores.split == "test"):
-        yield "Best validation", f"{percent(story.best_accuracy, decimals=2)}"
+        yield from scored.headline(scores)
+    if report.one_view is not None:
+        yield _share("Without test-time augmentation", report.one_view)
+    if report.best_accuracy is not None and (scores is None or scores.split == "test"):
+        yield _share("Best validation", report.best_accuracy)
     if rows:
-        yield "Epochs", f"{len(rows)} of {story.recipe.epochs}"
-        yield "Training time", seconds(rows[-1].seconds)
-        yield "Speed", f"{sum(row.images_per_second for row in rows) / len(rows):,.0f} images/s"
-    yield "Weights", exact(story.weights)
+        yield Fact("Epochs", f"{len(rows)} of {report.recipe.epochs}", len(rows))
+        yield Fact("Training time", seconds(rows[-1].seconds), rows[-1].seconds)
+        speed = sum(row.images_per_second for row in rows) / len(rows)
+        yield Fact("Speed", f"{speed:,.0f} images/s", speed)
+    yield Fact("Parameters", exact(report.weights), report.weights)
 
 
-def _remarks(story: Story) -> Iterator[Html]:
-    if story.ending == "stopped":
-        yield html.callout(
+def _share(name: str, value: float) -> Fact:
+    return Fact(name, percent(value, decimals=2), value)
+
+
+def _remarks(report: TrainingReport) -> Iterator[Callout]:
+    if report.ending == "stopped":
+        yield Callout(
             "warning",
-            "This run was stopped before its end; what follows is about its best weights so far.",
-            f"Go on with: {shell_quote('convscope', 'train', '--resume', story.run)}",
+            "This run was stopped before its last epoch; the report is on its best weights so far.",
+            (f"To go on: {shell_quote('convscope', 'train', '--resume', report.run)}",),
         )
-    if story.ending == "diverged":
-        yield html.callout(
+    if report.ending == "diverged":
+        yield Callout(
             "error",
-            f"The loss stopped being a number, and the run ended there: {story.reason}.",
-            *([f"What to do: {story.advice}."] if story.advice else []),
+            f"The loss stopped being a number, and the run ended there: {report.reason}.",
+            (f"What to do: {report.advice}.",) if report.advice else (),
         )
-    if story.ending == UNWRITTEN:
-        yield html.callout("error", f"A file could not be written, and the run ended there: {story.reason}.")
-    if story.remark:
-        yield html.callout("error", f"{story.remark[:1].upper()}{story.remark[1:]}.")
-    if story.ending == "early":
-        yield html.callout("note", f"Stopped early: {story.recipe.patience} epochs brought no better validation.")
-    for caution in story.cautions:
-        yield html.callout("warning", f"{caution[:1].upper()}{caution[1:]}.")
-    if story.dataset.problems:
-        kept_out = plural(len(story.dataset.problems), "image")
-        yield html.callout("warning", f"{kept_out} skipped: they can't be read, and are listed below.")
-    if story.dataset.leaks:
-        count = plural(len(story.dataset.leaks), "image")
-        yield html.callout("warning", f"{count} also stand in another split, so the scores flatter; see below.")
+    if report.ending == UNWRITTEN:
+        yield Callout("error", f"A file could not be written, and the run ended there: {report.reason}.")
+    if report.remark:
+        yield Callout("error", sentence(report.remark))
+    if report.ending == "early":
+        yield Callout("note", f"Stopped early: {report.recipe.patience} epochs brought no better validation.")
+    for caution in report.cautions:
+        yield Callout("warning", sentence(caution))
+    if report.dataset.problems:
+        skipped = plural(len(report.dataset.problems), "image")
+        yield Callout("warning", f"{skipped} skipped: unreadable, and listed below.")
+    if report.dataset.leaks:
+        count = plural(len(report.dataset.leaks), "image")
+        yield Callout("warning", f"{count} are also in another split, so the scores are too high; see below.")
 
 
-def _curves(story: Story) -> Iterator[Html]:
-    rows = story.rows
+def _curves(report: TrainingReport) -> Iterator[Section]:
+    rows = report.rows
     if not rows:
         return
     epochs = [row.epoch for row in rows]
     measured = any(row.val_loss is not None for row in rows)
 
-    several = story.spec.objective.multi_label
+    several = report.spec.objective.multi_label
 
     def curves(
         train: Sequence[float], val: Sequence[float | None], names: Sequence[str] = ("training", "validation")
@@ -173,111 +191,105 @@ def _curves(story: Story) -> Iterator[Html]:
         curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
         title="Loss",
         x_label="epoch",
-        y_label=story.spec.objective.measured,
+        y_label=report.spec.objective.measured,
         width=460,
     )
     accuracy = line_chart(
         curves(
             [100 * row.train_accuracy for row in rows],
             [None if row.val_accuracy is None else 100 * row.val_accuracy for row in rows],
-            ("training: every label right", "validation: mAP") if several else ("training", "validation"),
+            ("training: exact match", "validation: mAP") if several else ("training", "validation"),
         ),
         title="Exact match and mAP" if several else "Accuracy",
         x_label="epoch",
-        y_label="percent" if several else "percent right",
+        y_label="%" if several else "accuracy, %",
         width=460,
     )
-    kept = f"The weights of epoch {story.best_epoch} were kept: they did best on the validation images. " * measured
-    yield html.section(
-        "How it learned",
-        html.columns(html.figure(loss), html.figure(accuracy)),
-        html.paragraph(
-            f"{kept}Training figures are taken while the weights still change and on augmented images, "
-            "so validation can be the better of the two."
-            + (" Of a mixed image the heavier label counts as right." if story.batches.augmentation.mixing.on else "")
-        ),
+    kept = f"The weights of epoch {report.best_epoch} were kept: the best on the validation images. " * measured
+    mixed = " Of a mixed image the label with the larger share counts." if report.batches.augmentation.mixing.on else ""
+    text = (
+        f"{kept}Training figures are measured while the weights still change and on augmented images, "
+        f"so validation can be the better of the two.{mixed}"
     )
+    yield Section("Training curves", (Columns((Figure(loss), Figure(accuracy))), Paragraph(text)))
 
 
-def _seen(story: Story) -> Iterator[Html]:
-    if story.dataset.train is None:
+def _seen(report: TrainingReport) -> Iterator[Section]:
+    if report.dataset.train is None:
         return
-    pictures, shown = first_batch(story.batches, count=FIRST)
-    names = [_named(target, story.spec.classes) for target in shown]
-    yield html.section(
-        "What it sees",
-        html.paragraph("The first images of the first step, decoded, resized and augmented as the network gets them."),
-        html.gallery(
-            *(html.image(p, alt=f"an image of {name}", caption=name) for p, name in zip(pictures, names, strict=True))
-        ),
-    )
+    pictures, shown = first_batch(report.batches, count=FIRST)
+    names = [_named(target, report.spec.classes) for target in shown]
+    shown_images = (Image(p, f"an image of {name}", name) for p, name in zip(pictures, names, strict=True))
+    text = "The first images of the first step, decoded, resized and augmented as the network gets them."
+    yield Section("Training images", (Paragraph(text), Gallery(tuple(shown_images))), page_only=True)
 
 
 def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
-    """Return the caption of an image: a class, several, or the shares of several."""
+    """Return the classes in a target: one, several, or the shares of several."""
     names = [classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target]
     return ", ".join(names) or "none of the classes"
 
 
-def _filters(story: Story) -> Iterator[Html]:
-    found = first_filters(story.best_weights or {})
+def _filters(report: TrainingReport) -> Iterator[Section]:
+    found = first_filters(report.best_weights or {})
     if found is None:
         return
     name, weights = found
     count, _, height, width = weights.shape
-    sheet = filter_sheet(weights)
-    yield html.section(
-        "What its first layer looks for",
-        html.image(
-            sheet,
-            alt=f"the {count} filters of {name}, each {height} by {width}",
-            caption=f"{count} filters of {name}, {height}×{width}. Light: positive weights; dark: negative; grey: 0.",
-        ),
-    )
+    largest = largest_weight(weights)
+    alt = f"the {count} filters of {name}, each {height} by {width}"
+    channels = {1: "Grey levels are weights", 3: "Colours are the weights of the three input channels"}
+    colour = channels.get(weights.shape[1], "Grey levels are the mean weight over the input channels")
+    caption = f"{count} filters of {name}, {height}×{width}. {colour}; all filters share one scale."
+    blocks = (Image(filter_sheet(weights, largest), alt, caption), Figure(partial(colour_bar, largest)))
+    yield Section("First-layer filters", blocks, page_only=True)
 
 
-def _images(story: Story) -> Html:
-    dataset = story.dataset
+def _images(report: TrainingReport) -> Section:
+    dataset = report.dataset
     counts = {split: dataset.class_counts(split) for split in dataset.splits}
     columns = [Column("class"), *(Column(split, numeric=True) for split in counts)]
-    rows = [(name, *(exact(counts[split][name]) for split in counts)) for name in dataset.classes]
-    rows.append(("all", *(exact(dataset.counts[split]) for split in counts)))
-    blocks = [html.table(Table.of(columns, rows)), *map(html.paragraph, (*dataset.notes, *dataset.notes_on_training))]
+    by_class = [(name, [counts[split][name] for split in counts]) for name in dataset.classes]
+    by_class.append(("all", [dataset.counts[split] for split in counts]))
+    table = Table.of(columns, [[name, *((exact(n), n) for n in numbers)] for name, numbers in by_class])
+    blocks: list[Block] = [table, *map(Paragraph, (*dataset.notes, *dataset.notes_on_training))]
     if dataset.problems:
         listed = "\n".join(f"{problem.path}: {problem.reason}" for problem in dataset.problems[:PROBLEMS_SHOWN])
         more = len(dataset.problems) - PROBLEMS_SHOWN
-        blocks.append(html.heading(f"Kept out: {plural(len(dataset.problems), 'image')}"))
-        blocks.append(html.code(listed + (f"\n... and {more:,} more" if more > 0 else "")))
+        blocks.append(Heading(f"Skipped: {plural(len(dataset.problems), 'image')}"))
+        blocks.append(Code(listed + (f"\n... and {more:,} more" if more > 0 else "")))
     if dataset.leaks:
         listed = "\n".join(f"{leak.first} is also {leak.second}" for leak in dataset.leaks[:PROBLEMS_SHOWN])
-        blocks.append(html.details(f"In two splits: {plural(len(dataset.leaks), 'image')}", html.code(listed)))
-    return html.section("The images", *blocks)
+        blocks.append(Details(f"In two splits: {plural(len(dataset.leaks), 'image')}", (Code(listed),)))
+    return Section("Images", tuple(blocks))
 
 
-def _settings(story: Story) -> Html:
+def _settings(report: TrainingReport) -> Section:
     columns = [Column("setting"), Column("value"), Column("what it does")]
-    values = story.recipe.to_dict()
+    values = report.recipe.to_dict()
     rows = [(item.name, _shown(values[item.name]), str(item.metadata["help"])) for item in settings()]
-    chosen = [html.paragraph(f"{reason[:1].upper()}{reason[1:]}.") for reason in story.reasons]
-    return html.section("Settings", *chosen, html.details("Every setting", html.table(Table.of(columns, rows))))
+    chosen = [Paragraph(sentence(reason)) for reason in report.reasons]
+    return Section("Settings", (*chosen, Details("Every setting", (Table.of(columns, rows),))))
 
 
-def _files(story: Story) -> Html:
+def _files(report: TrainingReport) -> Section:
     columns = [Column("file"), Column("what it holds")]
     rows = [
-        ("weights.safetensors", f"the best weights, of epoch {story.best_epoch}"),
+        ("weights.safetensors", f"the best weights, of epoch {report.best_epoch}"),
         (
             "model.json",
-            "the architecture, the classes and how images are prepared: with the weights, enough to predict",
+            "the architecture, the classes and how images are prepared: with the weights, all that predict needs",
         ),
-        ("recipe.toml", "every setting: convscope train --recipe recipe.toml does it again"),
-        ("checkpoint/", "what is needed to go on: convscope train --resume"),
+        ("recipe.toml", "every setting: convscope train --recipe recipe.toml repeats the run"),
+        ("checkpoint/", "the state to resume from: convscope train --resume"),
         ("metrics.csv", "a row an epoch"),
-        ("log.txt", "what was said, with the time"),
-        *([("split.csv", "which image went where")] if story.dataset.made_splits else []),
+        ("log.txt", "every message, with the time"),
+        ("events.jsonl", "the same as JSON, an event a line"),
+        ("status.json", "the state of the run: its epoch, and how it ended"),
+        *([("split.csv", "which image went where")] if report.dataset.made_splits else []),
         ("report.html", "this page"),
     ]
-    return html.section("What was written", html.paragraph(f"In {story.run}:"), html.table(Table.of(columns, rows)))
+    return Section("Files", (Paragraph(f"In {report.run}:"), Table.of(columns, rows)))
 
 
 def _shown(value: object) -> str:

@@ -1,14 +1,16 @@
-"""The parts of the report that come from scores: confusions, worst mistakes, classes, calibration."""
+"""The parts of a report that come from scores: confusions, worst mistakes, classes, calibration."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 
 from convscope.data.records import ImageSet
-from convscope.report import html
 from convscope.report.charts import Curve, confusion_matrix, line_chart
-from convscope.report.html import Html
-from convscope.report.table import Column, Table
+from convscope.report.document import Block, Code, Columns, Details, Fact, Figure, Gallery, Image, Paragraph, Section
+from convscope.report.table import Cell, Column, Table
 from convscope.report.units import exact, percent, plural
 from convscope.scoring.metrics import Scores
 from convscope.training.report.pictures import plain
@@ -22,21 +24,36 @@ SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix, whe
 SHORT_NAME = 14  # characters
 
 
-def confusion(scores: Scores) -> Html:
-    """Which classes are taken for which."""
+def headline(scores: Scores) -> Iterator[Fact]:
+    """Give the figures that sum the scores up."""
+    yield _share(f"{split_name(scores.split)} accuracy", scores.accuracy_top1)
+    right = int(scores.confusion.trace())
+    yield Fact("Correct", f"{right:,} of {scores.images:,}", right)
+    yield _share("Balanced accuracy", scores.balanced_accuracy)
+    yield _share("Macro F1", scores.macro_f1)
+    if scores.accuracy_top5 is not None:
+        yield _share("Top-5 accuracy", scores.accuracy_top5)
+
+
+def _share(name: str, value: float) -> Fact:
+    return Fact(name, percent(value, decimals=2), value)
+
+
+def confusion(scores: Scores) -> Section:
+    """Return the confusion matrix and the most frequent mistakes."""
     counts, classes = scores.confusion, scores.classes
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
     pairs.sort(key=lambda pair: (-wrong[pair], pair))
-    blocks: list[Html] = []
+    blocks: list[Block] = []
     if len(classes) <= LARGEST_MATRIX:
-        blocks.append(html.figure(confusion_matrix(counts, classes, title=f"{_split_name(scores)} images")))
+        blocks.append(Figure(confusion_matrix(counts, classes, title=f"{split_name(scores.split)} images")))
     else:
         worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_MATRIX])
         some = counts[np.ix_(worst, worst)]
         title = f"The {LARGEST_MATRIX} classes with the most mistakes, of {len(classes):,}"
-        blocks.append(html.figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
+        blocks.append(Figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
     beside = len(classes) <= SMALL_MATRIX and max(map(len, classes)) <= SHORT_NAME
     if pairs:
         columns = [
@@ -46,36 +63,46 @@ def confusion(scores: Scores) -> Html:
             Column("of the class", numeric=True),
         ]
         rows = [
-            (classes[i], classes[j], exact(int(wrong[i, j])), percent(int(wrong[i, j]) / max(1, int(counts[i].sum()))))
+            (
+                classes[i],
+                classes[j],
+                (exact(int(wrong[i, j])), int(wrong[i, j])),
+                _percent(_of_class(wrong, counts, i, j)),
+            )
             for i, j in pairs[:CONFUSIONS]
         ]
-        blocks.append(html.table(Table.of(columns, rows, title="The most frequent mistakes")))
-    return html.section("Confusion matrix", html.columns(*blocks) if beside else html.join(*blocks))
+        blocks.append(Table.of(columns, rows, title="The most frequent mistakes"))
+    return Section("Confusion matrix", (Columns(tuple(blocks)),) if beside else tuple(blocks))
 
 
-def mistakes(scores: Scores, images: ImageSet) -> Html:
-    """Return the wrong answers that the network was surest of, as pictures; `images` are those that were measured."""
+def _of_class(wrong: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], i: int, j: int) -> float:
+    return int(wrong[i, j]) / max(1, int(counts[i].sum()))
+
+
+def _percent(value: float | None) -> Cell:
+    return percent(value), value
+
+
+def mistakes(scores: Scores, images: ImageSet) -> Section:
+    """Return the wrong predictions of the highest confidence as pictures; `images` are those that were measured."""
     if not scores.mistakes:
-        return html.section("Worst mistakes", html.paragraph("None: every one of these images was named rightly."))
+        return Section("Worst mistakes", (Paragraph("None: every image was predicted correctly."),))
     shown = []
     for mistake in scores.mistakes[:WORST]:
-        true, called = scores.classes[mistake.true], scores.classes[mistake.predicted]
-        caption = f"{true} predicted as {called}, confidence {percent(mistake.confidence)}"
+        true, predicted = scores.classes[mistake.true], scores.classes[mistake.predicted]
+        caption = f"{true} predicted as {predicted}, confidence {percent(mistake.confidence)}"
         alt = f"{mistake.name}: {caption}"
-        shown.append(html.image(plain(images.images[mistake.row]), alt=alt, caption=caption, tip=mistake.name))
-    return html.section(
-        "Worst mistakes",
-        html.paragraph(
-            f"{plural(len(scores.mistakes), 'image')} of {scores.images:,} were named wrongly. "
-            f"Here are those that the network was surest of; a wrong label shows up here first."
-        ),
-        html.gallery(*shown),
-        html.details("Their files", html.code("\n".join(mistake.name for mistake in scores.mistakes[:WORST]))),
+        shown.append(Image(plain(images.images[mistake.row]), alt, caption, tip=mistake.name))
+    text = (
+        f"{plural(len(scores.mistakes), 'image')} of {scores.images:,} were predicted wrongly. "
+        "These are the predictions of the highest confidence; a wrong label is often among them."
     )
+    files = "\n".join(mistake.name for mistake in scores.mistakes[:WORST])
+    return Section("Worst mistakes", (Paragraph(text), Gallery(tuple(shown)), Details("Their files", (Code(files),))))
 
 
-def classes(scores: Scores) -> Html:
-    """Precision, recall and F1 of each class, beside the calibration."""
+def classes(scores: Scores) -> Section:
+    """Return precision, recall and F1 of each class, beside the calibration."""
     columns = [
         Column("class"),
         Column("images", numeric=True),
@@ -84,36 +111,36 @@ def classes(scores: Scores) -> Html:
         Column("F1", numeric=True, note="the harmonic mean of the two"),
     ]
     rows = [
-        (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
+        (score.name, (exact(score.images), score.images), *map(_percent, (score.precision, score.recall, score.f1)))
         for score in scores.per_class
     ]
-    table = html.table(Table.of(columns, rows))
-    return html.section("Per class, and calibration", html.columns(table, _calibration(scores)))
+    return Section("Per class, and calibration", (Columns((Table.of(columns, rows), _calibration(scores))),))
 
 
-def _calibration(scores: Scores) -> Html:
+def _calibration(scores: Scores) -> Block:
     enough = max(CALIBRATION_IMAGES, scores.images // 200)
     bins = [item for item in scores.calibration if item.images >= enough]
     error = percent(scores.calibration_error)
     differ = f"Confidence and accuracy differ by {error} on average: the expected calibration error over 15 bins."
     if len(bins) < FEWEST_BINS:
-        return html.paragraph(differ)
-    sure = [100 * item.confidence for item in bins if item.confidence is not None]
+        return Paragraph(differ)
+    confidence = [100 * item.confidence for item in bins if item.confidence is not None]
     right = [100 * item.accuracy for item in bins if item.accuracy is not None]
     chart = line_chart(
-        [Curve("this network", sure, right), Curve("perfectly calibrated", [0, 100], [0, 100])],
+        [Curve("this network", confidence, right), Curve("perfectly calibrated", [0, 100], [0, 100])],
         title="Calibration",
         x_label="confidence, %",
-        y_label="percent right",
+        y_label="accuracy, %",
         y_limits=(0, 100),
         width=460,
     )
-    return html.figure(
+    return Figure(
         chart,
-        f"How often it is right when it is so sure (bins of {enough} images or more). {differ} "
-        "Above the dashed line it is better than it says; below, worse.",
+        f"Accuracy by confidence (bins of {enough} images or more). {differ} "
+        "Above the dashed line the network is underconfident, below it overconfident.",
     )
 
 
-def _split_name(scores: Scores) -> str:
-    return {"test": "Test", "val": "Validation"}.get(scores.split, scores.split)
+def split_name(split: str) -> str:
+    """Return a split's name as a heading has it."""
+    return {"test": "Test", "val": "Validation"}.get(split, split)

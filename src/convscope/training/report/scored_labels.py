@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convscope.data.records import ImageSet
-from convscope.report import html
 from convscope.report.charts import bar_chart
-from convscope.report.html import Html
+from convscope.report.document import Block, Columns, Fact, Figure, Gallery, Heading, Image, Paragraph, Section
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural
 from convscope.scoring.multi_label import LabelMistake, LabelScore, LabelScores
 from convscope.training.report.pictures import plain
+from convscope.training.report.scored import split_name
 
 WORST = 12  # pictures of each kind of mistake
 MOST_BARS = 40  # classes; of more, those with the lowest average precision are drawn
 
 
-def headline(scores: LabelScores) -> Iterator[tuple[str, str]]:
-    """Yield the figures that sum it up."""
-    name = {"test": "Test", "val": "Validation"}.get(scores.split, scores.split)
-    yield f"{name} mAP", percent(scores.mean_average_precision, decimals=2)
-    yield "Exact match", percent(scores.exact_match, decimals=2)
-    yield "Macro F1", percent(scores.macro_f1)
+def headline(scores: LabelScores) -> Iterator[Fact]:
+    """Give the figures that sum the scores up."""
+    for name, value in (
+        (f"{split_name(scores.split)} mAP", scores.mean_average_precision),
+        ("Exact match", scores.exact_match),
+        ("Macro F1", scores.macro_f1),
+    ):
+        yield Fact(name, percent(value, decimals=2), value)
 
 
-def classes(scores: LabelScores) -> Html:
-    """How well each class is found: bars of average precision beside all its measures."""
+def classes(scores: LabelScores) -> Section:
+    """Return bars of average precision beside all measures of each class."""
     measured = [item for item in scores.per_class if item.average_precision is not None]
     drawn = sorted(measured, key=_precision)[:MOST_BARS] if len(measured) > MOST_BARS else measured
     chart = bar_chart(
@@ -41,27 +43,27 @@ def classes(scores: LabelScores) -> Html:
         Column("images", numeric=True, note="that show it"),
         Column("AP", numeric=True, note="average precision: the mean precision over all thresholds, by recall gained"),
         Column("ROC-AUC", numeric=True, note="how often an image that shows it has the higher probability"),
-        Column("precision", numeric=True, note=f"of the images said to show it, how many do (from {_from(scores)})"),
         Column(
-            "recall", numeric=True, note=f"of the images that show it, how many were said to (from {_from(scores)})"
+            "precision", numeric=True, note=f"share of the images predicted to show it that do (from {_from(scores)})"
+        ),
+        Column(
+            "recall",
+            numeric=True,
+            note=f"share of the images that show it that are predicted to (from {_from(scores)})",
         ),
         Column("F1", numeric=True, note="the harmonic mean of the two"),
     ]
     rows = [(item.name, *measures(item)) for item in scores.per_class]
     left_out = (
-        [html.paragraph(f"Not in the means, for no image shows them: {', '.join(scores.unmeasured)}.")]
+        [Paragraph(f"Not in the means, for no image shows them: {', '.join(scores.unmeasured)}.")]
         if scores.unmeasured
         else []
     )
-    return html.section(
-        "Class by class",
-        html.columns(html.figure(chart), html.table(Table.of(columns, rows))),
-        html.paragraph(
-            f"Exact match: every class of an image judged rightly, from a probability of {_from(scores)} on. "
-            "Average precision and ROC-AUC ask for the order of the images alone, at any threshold."
-        ),
-        *left_out,
+    text = (
+        f"Exact match: every class of an image predicted correctly, from a probability of {_from(scores)} on. "
+        "Average precision and ROC-AUC depend on the order of the images alone, at any threshold."
     )
+    return Section("Class by class", (Columns((Figure(chart), Table.of(columns, rows))), Paragraph(text), *left_out))
 
 
 def measures(item: LabelScore) -> tuple[str, ...]:
@@ -70,29 +72,29 @@ def measures(item: LabelScore) -> tuple[str, ...]:
     return (exact(item.images), *(percent(share) for share in shares))
 
 
-def mistakes(scores: LabelScores, images: ImageSet) -> Html:
-    """Classes that were seen where they are not, and those that were missed, as pictures; the surest first."""
+def mistakes(scores: LabelScores, images: ImageSet) -> Section:
+    """Return false positives and false negatives as pictures, those of the highest confidence first."""
     if not scores.wrong:
-        return html.section("Worst mistakes", html.paragraph("None: every class of every image was judged rightly."))
-    seen = [mistake for mistake in scores.mistakes if not mistake.shown]
-    missed = [mistake for mistake in scores.mistakes if mistake.shown]
-    blocks = [
-        html.paragraph(
-            f"{plural(scores.wrong, 'class', 'classes')} of {scores.images:,} images were judged wrongly. "
-            "Here are those that the network was surest of; a wrong label shows up here first."
+        return Section("Worst mistakes", (Paragraph("None: every class of every image was predicted correctly."),))
+    positives = [mistake for mistake in scores.mistakes if not mistake.shown]
+    negatives = [mistake for mistake in scores.mistakes if mistake.shown]
+    blocks: list[Block] = [
+        Paragraph(
+            f"{plural(scores.wrong, 'class', 'classes')} of {scores.images:,} images were predicted wrongly. "
+            "These are the predictions of the highest confidence; a wrong label is often among them."
         )
     ]
-    for title, group in (("Seen, but not there", seen), ("There, but missed", missed)):
+    for title, group in (("False positives", positives), ("False negatives", negatives)):
         if group:
-            blocks.append(html.heading(title))
-            blocks.append(html.gallery(*(_picture(mistake, scores, images) for mistake in group[:WORST])))
-    return html.section("Worst mistakes", *blocks)
+            shown = tuple(_picture(mistake, scores, images) for mistake in group[:WORST])
+            blocks += [Heading(title), Gallery(shown)]
+    return Section("Worst mistakes", tuple(blocks), page_only=True)
 
 
-def _picture(mistake: LabelMistake, scores: LabelScores, images: ImageSet) -> Html:
+def _picture(mistake: LabelMistake, scores: LabelScores, images: ImageSet) -> Image:
     caption = f"{scores.classes[mistake.label]}: {percent(mistake.probability)}"
     alt = f"{mistake.name}: {caption}, and it {'is' if mistake.shown else 'is not'} there"
-    return html.image(plain(images.images[mistake.row]), alt=alt, caption=caption, tip=mistake.name)
+    return Image(plain(images.images[mistake.row]), alt, caption, tip=mistake.name)
 
 
 def _precision(item: LabelScore) -> float:

@@ -34,7 +34,7 @@ def validation_fraction(found: Probe, recipe: Recipe) -> float:
 
 
 def training_images(found: Probe, recipe: Recipe) -> int:
-    """About how many images will be trained on, told from the counts before anything is split."""
+    """Estimate the number of training images from the counts before the split."""
     return max(1, len(training_rows(found, recipe)))
 
 

@@ -1,6 +1,6 @@
-"""Class names that tell of labels which a mirror or a turn changes: left and right, angles, characters.
+"""Class names that show labels which a flip or a rotation changes: left and right, angles, characters.
 
-Only names are read here. What names do not tell, `resolve.mirror_test` looks for in the images.
+Only names are read here. Without a sign in the names, `resolve.mirror_test` examines the images.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def changed_by_mirror(classes: Sequence[str]) -> str | None:
-    """Return why mirrored images would have wrong labels, by the classes' names; None where names do not tell.
+    """Return why mirrored images would have wrong labels, by the classes' names; None if the names show nothing.
 
     >>> changed_by_mirror(["left_arrow", "stop", "right-arrow"])
     "by their names a mirror turns 'left_arrow' into 'right-arrow'"
@@ -93,12 +93,12 @@ def changed_by_mirror(classes: Sequence[str]) -> str | None:
 
 
 def _are_enough(concerned: int, classes: Sequence[str]) -> bool:
-    """Return whether so many classes of all are worth doing without flips: "lefteye flounder" is not, among 21,000."""
+    """Return whether this many of all classes justify turning flips off: "lefteye flounder" is not, among 21,000."""
     return concerned > LEAST_SHARE * len(classes)
 
 
 def changed_by_turning(classes: Sequence[str]) -> str | None:
-    """Return why turned images would have wrong labels, by the classes' names; None where names do not tell.
+    """Return why turned images would have wrong labels, by the classes' names; None if the names show nothing.
 
     >>> changed_by_turning(["0", "90", "180", "270"]), changed_by_turning(["up", "down"])
     ("by their names a turn makes '0' into '90'", "by their names a turn makes 'up' into 'down'")

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from convscope.capture.training import training_memory
+from convscope.capture.capture import training_memory
 from convscope.data.open import Probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
@@ -73,7 +73,7 @@ def fit_to_memory(
 ) -> tuple[ResolvedRecipe, tuple[Notice, ...]]:
     """Return the recipe with a batch that the free memory holds, and what there is to say of it.
 
-    So many `processes` share a batch; so many trainings `at_once` have one each. `surgeries` change the network, in
+    `processes` share a batch; each of `at_once` trainings has its own. `surgeries` change the network, in
     place: the memory must hold a step of whichever needs most.
 
     Raises:
@@ -108,13 +108,13 @@ def fit_to_memory(
 
 
 def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
-    """Return the memory of one training step, of whichever network needs most; None where that can't be told."""
+    """Return the memory of one training step, of whichever network needs most; None if unknown."""
     needed = _needed(resolved, 1, surgeries)
     return None if needed is None else needed(resolved.batch_size)
 
 
 def most_at_once(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
-    """Return how many trainings' steps the free memory holds at once; None where that can't be told."""
+    """Return how many trainings' steps the free memory holds at once; None if unknown."""
     limit = _usable(resolved.device)
     needed = None if limit is None else step_bytes(resolved, surgeries=surgeries)
     return None if limit is None or needed is None else limit // needed
@@ -195,7 +195,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _usable(device: str) -> int | None:
-    """Return the bytes that training may take; None where nobody tells."""
+    """Return the bytes that training may take; None if unknown."""
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory() if device == "cpu" else None
     return None if free is None else int(free * USABLE)
 

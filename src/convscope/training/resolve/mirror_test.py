@@ -1,17 +1,17 @@
 """Whether mirrored images of one class look like another class, found in a sample of the training images.
 
-A linear discriminant on cheap features, cross-validated, tells the held-out images of two classes A and B apart. Two
+A linear discriminant on cheap features, cross-validated, separates the held-out images of two classes A and B. Two
 signs say that a mirror makes A into B:
 
 - mirrored images are exchanged: most of each class are taken for the other, and as surely as the other's own are;
-- mirrored images of A can't be told from B, by a discriminant of their own, where A itself can be.
+- mirrored images of A can't be separated from B, by a discriminant of their own, where A itself can be.
 
-The first sees a change in spite of a background that tells a mirror image; the second also sees it where B holds more
-than mirrored images of A. Both need the images that tell it to be more than chance allows, over all pairs of classes.
+The first sees a change in spite of a background that reveals a flip; the second also sees it where B holds more
+than mirrored images of A. Both need more images that show it than chance allows, over all pairs of classes.
 Where a mirror leaves classes what they are, or makes something of them that no class holds, neither comes about: a
 photograph's mirror image is not another photograph.
 
-The features tell a shape from its mirror image, wherever it lies and whatever its colours: gradient orientations,
+The features separate a shape from its mirror image, at any position and in any colour: gradient orientations,
 soft-assigned to four directions without a sign, so that dark on light equals light on dark; how often two directions
 occur at a fixed offset from each other (co-occurrence histograms of oriented gradients, Watanabe, Ito, Yokoi 2009),
 which a mirror changes even where it leaves each direction's own share; their shares by place; and a coarse grid of
@@ -217,12 +217,12 @@ def one_thread() -> Iterator[None]:
 
 
 def _separated(first: Floats, second: Floats, own: int, other: int) -> Booleans:
-    """Which images of two classes are separated by columns `own` and `other` of their scores: the first's, then."""
+    """Return which images of two classes are separated by the columns `own` and `other` of their scores."""
     return np.concatenate([first[:, own] > first[:, other], second[:, other] > second[:, own]])
 
 
 def _sign_test(losses: int, gains: int) -> float:
-    """Return the probability of so many losses or more among all differences, were both as likely.
+    """Return the probability of at least this many losses among all differences, if both are equally likely.
 
     >>> _sign_test(3, 0), _sign_test(1, 1), _sign_test(0, 0)
     (0.125, 0.75, 1.0)
@@ -269,7 +269,7 @@ def _features(images: Tensor) -> Tensor:
 
 
 def _directions(images: Tensor) -> Tensor:
-    """How strong the gradient is in each of four directions (N, 4, H - 2, W - 2), relative to the image's mean."""
+    """Return the gradient in each of four directions (N, 4, H - 2, W - 2), relative to the image's mean."""
     across = images[:, :, 1:-1, 2:] - images[:, :, 1:-1, :-2]
     along = images[:, :, 2:, 1:-1] - images[:, :, :-2, 1:-1]
     # The doubled angle makes opposite gradients equal; summed over channels it does not matter which one has the edge.
@@ -282,7 +282,7 @@ def _directions(images: Tensor) -> Tensor:
 
 
 def _together(directions: Tensor, down: int, right: int) -> Tensor:
-    """How often each pair of directions occurs at an offset (N, 16); zeros where the image is smaller than that."""
+    """Return the frequency of each pair of directions at an offset (N, 16); zeros if the image is smaller."""
     height, width = directions.shape[2:]
     if down >= height or abs(right) >= width:
         return directions.new_zeros(len(directions), DIRECTIONS**2)

@@ -244,7 +244,7 @@ def _image_size(recipe: Recipe, found: Probe, resolution: Resolution) -> tuple[i
 
 
 def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> ComputeMode:
-    """How a step is computed, as rules without a clock have it."""
+    """Return the mode of computing a step, by rules instead of measurements."""
     precision: Precision = "fp32"
     if recipe.precision != AUTO:
         precision = recipe.precision
@@ -262,7 +262,7 @@ def _mode(recipe: Recipe, device: str, weights: int, resolution: Resolution) -> 
 
 
 def _threads(weights: int) -> int:
-    """Threads of one process for a network of so many weights."""
+    """Return the threads of one process for a network with this many weights."""
     if weights < ONE_THREAD_WEIGHTS:
         return 1
     return threads_for(Rank.of(), torch.get_num_threads(), cores=this_machine().cores)

@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """What the user should know before the training starts, and the topic that it is about."""
+    """A message for the user before the training starts, and its topic."""
 
     message: str
     topic: Topic = ""
@@ -67,7 +67,7 @@ def choice_lines(choices: Iterable[Choice]) -> tuple[str, ...]:
 
 
 class Resolution:
-    """Collects what is chosen, and what the user should know, while a recipe is resolved."""
+    """The choices and messages collected while a recipe is resolved."""
 
     def __init__(self) -> None:
         self.choices: list[Choice] = []
