@@ -76,7 +76,7 @@ def test_autocast_and_other_devices():
 
 
 def test_lazy_modules_are_told_apart():
-    with pytest.raises(CaptureError, match=r"0 \(LazyConv2d\) does not know its size yet"):
+    with pytest.raises(CaptureError, match=r"0 \(LazyConv2d\) has no size yet"):
         capture(nn.Sequential(nn.LazyConv2d(4, 3)), (3, 8, 8))
 
 

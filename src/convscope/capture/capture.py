@@ -26,7 +26,7 @@ from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueK
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000
-# Two batch sizes tell what grows with the batch; one sample alone would fail batch normalisation.
+# Two batch sizes, to separate what grows with the batch; one sample alone would fail batch normalisation.
 _BATCHES = (2, 3)
 
 
@@ -140,7 +140,7 @@ def _require_initialized(model: nn.Module) -> None:
     for path, module in model.named_modules():
         if any(torch.nn.parameter.is_lazy(p) for p in module._parameters.values()):
             raise CaptureError(
-                f"{path or 'the model'} ({type(module).__name__}) does not know its size yet: "
+                f"{path or 'the model'} ({type(module).__name__}) has no size yet: "
                 "run the model once on real data, then capture it"
             )
 

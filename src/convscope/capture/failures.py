@@ -131,7 +131,7 @@ def _linear(settings: Mapping[str, Any]) -> str | None:
     return f"it takes {weight[0]} features, and gets {x[1]}" if x[1] != weight[0] else None
 
 
-# Beginning of an operator's name -> what does not fit, where we can say it better than torch.
+# Beginning of an operator's name -> what does not fit, where the message can be more precise than torch's.
 _REASONS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "convolution": _convolution,
     "max_pool": _pooling,

@@ -41,8 +41,8 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
     """Tensors for a forward call.
 
     A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
-    A `TensorSpec` or a tensor says everything itself. A sequence of these is several positional arguments, a mapping
-    is keyword arguments; further structures inside are kept.
+    A `TensorSpec` or a tensor has its whole shape and type. A sequence of these is several positional arguments,
+    a mapping is keyword arguments; further structures inside are kept.
 
     Raises:
         CaptureError: something among the inputs is none of these.

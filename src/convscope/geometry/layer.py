@@ -164,7 +164,7 @@ def require_whole(layer: LayerArithmetic) -> None:
     """Check that no axis rounds down and that every pixel is read: the lecture's "the result must be a whole number".
 
     Raises:
-        GeometryError: an axis leaves something over; says what would fit.
+        GeometryError: an axis leaves something over; the message has what would fit.
 
     >>> require_whole(work_out((64,), 3, stride=2))
     Traceback (most recent call last):

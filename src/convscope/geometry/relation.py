@@ -29,7 +29,7 @@ class ReachStatus(IntEnum):
     EXACT = 0  # position by position
     WHOLE_AXIS = 1  # every position depends on the whole axis, by the operation's definition
     DATA_DEPENDENT = 2  # which positions are read is decided by values: the whole axis, as a bound
-    UNKNOWN = 3  # an operation that we do not know: no answer
+    UNKNOWN = 3  # an operation without a rule
 
     @property
     def label(self) -> str:
@@ -133,7 +133,7 @@ def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[ra
                 left, i = left * old[i], i + 1
             else:
                 right, j = right * new[j], j + 1
-        # Axes of size 1 that follow belong to whoever comes next, unless nobody does.
+        # Axes of size 1 that follow belong to the next block, or to the last one if there is none.
         if i == len(old) and j < len(new) and prod(new[j:]) == 1:
             j = len(new)
         if j == len(new) and i < len(old) and prod(old[i:]) == 1:

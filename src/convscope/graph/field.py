@@ -1,7 +1,7 @@
 """Which pixels, exactly: the field of one cell as a picture, holes and all, by walking a Graph backward.
 
-`graph.propagate` tells the ends of every field at once. This module tells the inside of one: the plus of a 1x7 and a
-7x1, the grid of dilated taps, how often each pixel is used, and, walking forward, what one pixel can change.
+`graph.propagate` computes the ends of every field at once, this module the inside of one: the plus of a 1x7 and
+a 7x1, the grid of dilated taps, how often each pixel is used, and, walking forward, what one pixel can change.
 
 A walk carries one array per value, with size 1 along every axis where nothing varies, so 2,048 channels that agree
 cost as much as one. Three measures are carried the same way:

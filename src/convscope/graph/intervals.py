@@ -168,7 +168,7 @@ def _pick(interval: Interval, axis: int, table: TapTable, rising: bool) -> Inter
     lo, hi = interval
     if lo.shape[axis] == 1:
         if table.never_empty:
-            return interval  # nothing varies along this axis: any tap tells it all
+            return interval  # nothing varies along this axis: all taps read the same
         full = (*lo.shape[:axis], table.input_size, *lo.shape[axis + 1 :])
         lo, hi = np.broadcast_to(lo, full), np.broadcast_to(hi, full)
     if rising and table.ends is not None:
@@ -276,7 +276,7 @@ def _reshape(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
 def _relattice(
     lattice: Lattice, old: tuple[int, ...], before: range, new: tuple[int, ...], after: range
 ) -> Lattice | None:
-    """Return the lattice after a block of axes is split or merged; it lives on only along the block's leading axis."""
+    """Return the lattice after a block of axes is split or merged; it is kept only along the block's leading axis."""
     if any(old[axis] > 1 for axis in before if axis < lattice.axis) or not after:
         return None
     leading = next((axis for axis in after if new[axis] > 1), after[0])

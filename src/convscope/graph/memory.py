@@ -302,8 +302,8 @@ def _backward_alive(
 ) -> _Bytes:
     """Moments of the backward pass, the last node first.
 
-    What was saved is freed when the first node that saved it has had its turn. A tensor's gradient lives from the turn
-    of its last reader to that of its producer. Inputs and outputs stay with the caller.
+    What was saved is freed when the first node that saved it has run backward. A tensor's gradient is held from
+    the step of its last reader to that of its producer. Inputs and outputs stay with the caller.
     """
     end = len(graph.nodes)
     held = {graph.values[v].storage for v in (*graph.inputs, *graph.outputs)}

@@ -76,11 +76,11 @@ def summarise_layers(graph: Graph, fields: Sequence[Mapping[Source, ReceptiveFie
         graph: a captured network.
         fields: the receptive fields by value, as `receptive_field.summarise_all` gives them.
     """
-    ledger = _Ledger(graph)
-    return tuple(_layer(layer, graph, fields, ledger, index) for index, layer in enumerate(layers_of(graph)))
+    use = _ParameterUse(graph)
+    return tuple(_layer(layer, graph, fields, use, index) for index, layer in enumerate(layers_of(graph)))
 
 
-class _Ledger:
+class _ParameterUse:
     """The values that depend on the input, and the parameters behind those that do not."""
 
     def __init__(self, graph: Graph) -> None:
@@ -122,17 +122,17 @@ def _layer(
     layer: LayerNodes,
     graph: Graph,
     fields: Sequence[Mapping[Source, ReceptiveField]],
-    ledger: _Ledger,
+    use: _ParameterUse,
     index: int,
 ) -> Layer:
     main = layer.main
-    used = ledger.used_by(layer.nodes)
-    new = used - ledger.counted
-    ledger.counted |= used
+    used = use.used_by(layer.nodes)
+    new = used - use.counted
+    use.counted |= used
     records = [graph.parameters[i] for i in sorted(new)]
     macs = [node.macs for node in layer.nodes]
     made = {output for node in layer.nodes for output in node.outputs}
-    read = dict.fromkeys(v for n in layer.nodes for v in n.inputs if ledger.reached[v] and v not in made)
+    read = dict.fromkeys(v for n in layer.nodes for v in n.inputs if use.reached[v] and v not in made)
     return Layer(
         index=index,
         name=layer.name,
@@ -150,7 +150,7 @@ def _layer(
         shares=len(new) < len(used),
         macs=None if None in macs else sum(m or 0 for m in macs),
         formula=" + ".join(node.formula for node in layer.nodes if node.formula),
-        activation_bytes=ledger.new_bytes(layer.nodes),
+        activation_bytes=use.new_bytes(layer.nodes),
         windows=own_windows(main.windows, len(graph.shape(layer.output)) - 2),
         groups=main.groups,
         fields=fields[layer.output],

@@ -338,5 +338,5 @@ def _sizes(spans: Sequence[Span | None]) -> str:
 
 def _spans(spans: Sequence[Span | None]) -> str:
     names = axis_names(len(spans))
-    told = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
-    return f"{', '.join(told)} ({_sizes(spans)})"
+    found = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
+    return f"{', '.join(found)} ({_sizes(spans)})"

@@ -75,8 +75,8 @@ def class_weights(
         return None
     require_known(text, classes)
     if text != BALANCED:
-        said = parse_class_weights(text)
-        return tuple(said.get(name, 1.0) for name in classes)
+        given = parse_class_weights(text)
+        return tuple(given.get(name, 1.0) for name in classes)
     if multi_label:
         return tuple((images - count) / count if 0 < count < images else 1.0 for count in counts)
     return tuple(images / (len(classes) * count) if count else 1.0 for count in counts)

@@ -1,4 +1,4 @@
-"""A recipe: every setting of a training run, with its default, its limits and one line that says what it does.
+"""A recipe: every setting of a training run, with its default, its limits and one line of help.
 
 The command line's options, the TOML form (`recipe_file`) and the page in the report are all made from the fields here.
 

@@ -1,4 +1,4 @@
-"""Losses: one number that says how wrong the scores are, and the gradient that starts the way back.
+"""Losses: one number that measures the error of the scores, and its gradient with respect to them.
 
 Scores are `(N, classes)`, labels `(N,)` whole numbers; every loss is the mean over the samples.
 

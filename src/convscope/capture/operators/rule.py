@@ -1,4 +1,4 @@
-"""What the operator table says about one call: the nouns between the recorder and the rules.
+"""Records of one operator call: what the rules are given, and what they return.
 
 A rule sees a `Call` (shapes and settings, no torch objects) and returns an `OperatorRule`: the operation's name, how
 its outputs depend on its tensors, and what it costs. Rules are pure, so what they return is cached by shapes

@@ -13,7 +13,7 @@ from convscope.geometry.taps import listed_taps
 
 
 def move(op: str, call: Call, *steps: RelationStep) -> OperatorRule:
-    """Return the reading of an operation that only moves its first tensor's elements."""
+    """Return the rule of an operation that only moves its first tensor's elements."""
     return OperatorRule(op, (Flow(0, 0, steps),))
 
 

@@ -63,7 +63,7 @@ class Tracked:
     Args:
         tensor: what operators are run on: a stand-in without memory, or the tensor itself in a real run.
         signature: its shape, strides and type.
-        memory: where it lives.
+        memory: the memory that holds it.
         value: its current value's index; -1 until a factory's result is first read.
         generation: the memory's generation that `value` belongs to.
         parent: the tensor that this is a view of.

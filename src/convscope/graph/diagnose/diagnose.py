@@ -1,4 +1,4 @@
-"""All checks over one network, and the folding of what they say alike."""
+"""All checks over one network, and the folding of equal findings."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def diagnose(
         graph: a captured network.
         layers: its layers, from `summary.summarise_layers`.
         field_of: the receptive fields by value, from `receptive_field.summarise_all`.
-        object_size: side of what is to be recognised, in pixels; without it nothing is said about small fields.
+        object_size: side of what is to be recognised, in pixels; without it small fields are not reported.
     """
     subject = Subject(graph, layers, field_of, object_size)
     found = [finding for check in CHECKS for finding in check(subject)]
-    # What a window never reads is already said, with its share; that it steps over it says less.
+    # `never-read` reports the same positions with their share, so `stride-over-kernel` adds nothing.
     explained = {f.layer for f in found if f.kind == "never-read"}
     kept = [f for f in found if f.kind != "stride-over-kernel" or f.layer not in explained]
     return tuple(sorted(kept, key=lambda f: f.severity != "warning"))

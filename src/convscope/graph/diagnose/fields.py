@@ -36,7 +36,7 @@ def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
             continue
         source = subject.source(node)
         if all(size == 1 for size in subject.spatial(source)):
-            continue  # said by the taps that only meet padding
+            continue  # reported by the taps that only meet padding
         fields = _exact_fields(subject, source, image)
         least = shortest.get(source)
         if not fields or least is None:

@@ -50,7 +50,7 @@ class Subject:
         graph: the network.
         layers: its layers.
         fields: receptive fields by value, as `receptive_field.summarise_all` gives them.
-        object_size: pixels of what is to be recognised, when the user said so.
+        object_size: pixels of what is to be recognised, if given.
     """
 
     graph: Graph

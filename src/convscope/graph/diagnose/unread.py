@@ -21,7 +21,7 @@ _BORDER_SHARE = 0.02
 def never_read(subject: Subject) -> Iterator[DesignWarning]:
     """Yield the positions of a map that none of its readers reads, because windows round down or step over them."""
     unread_of = _unread_by_value(subject)
-    said: set[int] = set()
+    reported: set[int] = set()
     for node in subject.nodes:
         if not node.windows:
             continue
@@ -29,9 +29,9 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
         sizes = subject.spatial(value)
         root = _root(subject, value)
         unread = unread_of.get(value, ())
-        if root in said or not any(unread) or not any(unread_of.get(root, ())):
+        if root in reported or not any(unread) or not any(unread_of.get(root, ())):
             continue
-        said.add(root)
+        reported.add(root)
         windows = subject.windows(node)
         sizes, unread = sizes[-len(windows) :], unread[-len(windows) :]
         lost = prod(sizes) - prod(size - len(u) for size, u in zip(sizes, unread, strict=True))

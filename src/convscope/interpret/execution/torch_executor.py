@@ -99,7 +99,7 @@ class TorchExecutor:
         schema = operator._schema.arguments
         written = [a.name for a in schema if a.alias_info is not None and a.alias_info.is_write]
         for name in written:
-            # What an in-place operation forgets is a value of its own in the graph: it writes into a copy.
+            # An in-place operation overwrites what is a value of its own in the graph: it writes into a copy.
             arguments[name] = _copied(arguments[name])
         names = {a.name: a for a in schema}
         if node.target in _ALWAYS_POSSIBLE:

@@ -41,7 +41,7 @@ LEAST_BATCH = 2
 # What torch, NumPy and the device say when there is no more.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
 Tried = TypeVar("Tried")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 # Changes a network in place.
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
@@ -165,7 +165,7 @@ def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
     return smaller, Notice(topic="memory", message=message)
 
 
-def with_backoff(first: Tried, attempt: Callable[[Tried], Made], halve: Callable[[Tried, str], Tried]) -> Made:
+def with_backoff(first: Tried, attempt: Callable[[Tried], Result], halve: Callable[[Tried, str], Tried]) -> Result:
     """Return what `attempt` makes of `first`, or of its half, its quarter, ... where a step does not fit the memory.
 
     `halve` is called with the error's text.
