@@ -225,7 +225,7 @@ def test_a_streamed_sound_says_so(tmp_path: Path) -> None:
     start = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 2**32 - 1, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
     (tmp_path / "x.wav").write_bytes(start + struct.pack("<4sI4h", b"data", 2**32 - 1, 1, 2, 3, 4))
     found = network_input(tmp_path / "x.wav", GivenNetwork("net", nn.Conv1d(1, 1, 3), (1, 4)))
-    assert "its header does not say its length; read to the end" in found.notes[0]
+    assert "its header has no length; read to the end" in found.notes[0]
 
 
 def test_one_channel_is_not_several() -> None:

@@ -173,7 +173,7 @@ def audit(
         seed: of the input, and of random weights.
 
     Raises:
-        CaptureError: the model can't be found or run, or nothing says its input's shape.
+        CaptureError: the model can't be found or run, or its input shape is unknown.
 
     >>> found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), input_shape=(3, 8, 8))
     >>> [layer.layer for layer in found.layers], found.agreement < 1e-12, found.layers[0].own["bf16"] > 1e-4
@@ -192,7 +192,7 @@ def audit(
         name, module = type(model).__name__, model
     if inputs is None:
         if input_shape is None:
-            raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
+            raise CaptureError("the input shape of the model is unknown: give it, such as --input 3x224x224")
         inputs = torch.randn(1, *input_shape, generator=torch.Generator().manual_seed(seed))
     graph = capture(module, [inputs], name=name)
     if graph.error is not None:

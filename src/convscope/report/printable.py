@@ -1,4 +1,4 @@
-"""Names that others chose, as they can be shown: a file or class may be called anything, escape sequences included."""
+"""Names from outside, as they can be shown: a file or class may have any name, escape sequences included."""
 
 from __future__ import annotations
 

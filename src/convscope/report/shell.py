@@ -1,4 +1,4 @@
-"""Commands that are shown to be typed: quoted, so that a shell takes them whatever the paths in them are called."""
+"""Commands to type: quoted, so that a shell takes them whatever the paths in them contain."""
 
 from __future__ import annotations
 

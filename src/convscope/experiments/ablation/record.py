@@ -43,7 +43,7 @@ from convscope.report.units import percent, plural, seconds
 from convscope.runs.run_directory import Run
 
 SPLIT_NAMES = {"test": "test", "val": "validation"}
-# Beside a variant that loses more points of accuracy than these, the others can't be told apart in one picture.
+# Beside a variant that loses more points of accuracy than these, the others can not be distinguished in one picture.
 FAR = 20.0
 
 
@@ -198,7 +198,7 @@ def _blocks(ablation: Ablation) -> Iterator[Block]:
     if any(trial.rows and trial.rows[0].val_accuracy is not None for trial in ablation.trials):
         left_out = ", ".join(found.variant.label for found in ablation.findings if found.variant.name in far)
         caption = "Mean over the seeds." + (
-            f" Not shown, so that the others can be told apart: {left_out}." * bool(far)
+            f" Not shown, so that the others can be distinguished: {left_out}." * bool(far)
         )
         yield Section("Validation accuracy by epoch", (Figure(_curves(ablation, without=far), caption),))
     yield _what_was_done(ablation)

@@ -75,12 +75,12 @@ def compare(
     assert isinstance(found, Scores)
     probabilities = [objective.probabilities_of(some) for some in scores]
     sums = np.cumsum(np.stack(probabilities), axis=0)
-    called = [some.argmax(1) for some in probabilities]
+    predicted = [some.argmax(1) for some in probabilities]
     return EnsembleScores(
         together=found,
-        alone=tuple(float((own == labels).mean()) for own in called),
+        alone=tuple(float((own == labels).mean()) for own in predicted),
         first=tuple(float((some.argmax(1) == labels).mean()) for some in sums),
-        agreement=np.array([[float((own == other).mean()) for other in called] for own in called]),
+        agreement=np.array([[float((own == other).mean()) for other in predicted] for own in predicted]),
     )
 
 
@@ -110,6 +110,6 @@ def measure(
         if (own.classes, own.decoding) != (spec.classes, spec.decoding):
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
     found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
-    # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is asked itself.
+    # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is measured by itself.
     together = None if spec.tta == ONE else answers(run, "the ensemble")
     return compare(found, images, spec=spec, split=split, together=together)

@@ -55,8 +55,8 @@ class GivenNetwork:
     Args:
         name: what to call it.
         module: the network.
-        input_shape: of one sample, `(C, *S)`; None where nothing says it.
-        preprocessing: how an image becomes its input; None where nothing says it.
+        input_shape: of one sample, `(C, *S)`; None where it is not known.
+        preprocessing: how an image becomes its input; None where it is not known.
     """
 
     name: str
@@ -67,7 +67,7 @@ class GivenNetwork:
     @property
     def shape_text(self) -> str:
         """The shape of its input in words."""
-        return "inputs of a shape that nothing says" if self.input_shape is None else sizes_text(self.input_shape)
+        return "inputs of an unknown shape" if self.input_shape is None else sizes_text(self.input_shape)
 
 
 def network_input(given: Given, network: GivenNetwork) -> NetworkInput:
@@ -75,7 +75,7 @@ def network_input(given: Given, network: GivenNetwork) -> NetworkInput:
 
     Raises:
         DataError: it can't be read, or does not have the network's axes, channels or sizes.
-        CaptureError: nothing says what the network takes.
+        CaptureError: the input shape of the network is unknown.
     """
     if isinstance(given, torch.Tensor):
         _require_sample(given.shape, network, "the tensor")
@@ -131,7 +131,7 @@ def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
     if ranks:
         wanted = " or ".join(f"({axes}) or (N, {axes})" for axes in map(_axes, ranks))
         raise DataError(f"a tensor of {sizes_text(tensor.shape)} is no input of {network.name}: give {wanted}")
-    # No layer says how many axes a map has: three are taken for an image, and one for a vector.
+    # No layer determines the number of axes of a map: three are taken for an image, and one for a vector.
     return tensor[None] if tensor.ndim in (1, 3) else tensor
 
 
@@ -162,7 +162,7 @@ _AXES_OF = tuple(
 
 def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
     _require_sample(array.shape, network, name)
-    wanted, told = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
+    wanted, described = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
     if array.dtype.kind not in "fiu":
         raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
     pixels = array.dtype == np.uint8
@@ -170,14 +170,16 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
         if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
             return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
         found = _from_tensor(_as_tensor(array, name), network)
-        note = f"{told}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
+        note = (
+            f"{described}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
+        )
         return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
     if pixels and len(wanted) == 3:
         reading = understood(array, wanted, name=name, network=network.name, pixels=True)
-        note = f"{told}, read as pixels {reading.words}, resized and normalised"
+        note = f"{described}, read as pixels {reading.words}, resized and normalised"
         return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)
-    note = f"{told}, read as {reading.words}; its numbers are used as they are"
+    note = f"{described}, read as {reading.words}; its numbers are used as they are"
     tensor = _as_tensor(reading.sample, name)[None]
     return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
 
@@ -213,18 +215,18 @@ def in_dtype(tensor: torch.Tensor, dtype: torch.dtype, *, name: str, network: st
 
 def _from_sound(sound: Sound, network: GivenNetwork, name: str) -> NetworkInput:
     wanted = network.input_shape
-    told = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
-    told += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
-    told += "; its header does not say its length; read to the end" if sound.streamed else ""
+    described = f"{_last(name)}: {sound.encoding}, {sound.rate:,} Hz, {plural(sound.channels, 'channel')}, "
+    described += f"{plural(sound.length, 'sample')} ({sound.length / sound.rate:.2f} s)"
+    described += "; its header has no length; read to the end" if sound.streamed else ""
     if wanted is None:
         ranks = spatial_axes(network.module)
         if ranks and 1 not in ranks:
             raise DataError(f"{name} is a WAV file, and {network.name} has maps of {ranks[0]} axes: give an array file")
-        return NetworkInput(torch.from_numpy(_named(name, sound.samples)[None]), notes=(f"{told}, not resampled",))
+        return NetworkInput(torch.from_numpy(_named(name, sound.samples)[None]), notes=(f"{described}, not resampled",))
     if len(wanted) != 2:
         raise DataError(f"{name} is a WAV file, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
     channels, length = wanted
-    notes = [f"{told}, numbers from −1 to 1, not resampled"]
+    notes = [f"{described}, numbers from −1 to 1, not resampled"]
     samples = _named(name, lambda: sound.samples(length))
     if channels == 1 < sound.channels:
         samples = samples.mean(axis=0, keepdims=True)
@@ -287,7 +289,7 @@ def _preprocessing(network: GivenNetwork) -> Preprocessing:
     """Return the preprocessing that is known of the network, or else the default for its input's shape."""
     wanted = network.input_shape
     if wanted is None:
-        raise CaptureError("nothing says what input the model takes: give it, such as --input 3x224x224")
+        raise CaptureError("the input shape of the model is unknown: give it, such as --input 3x224x224")
     known = network.preprocessing or Preprocessing.default(wanted)
     if known is None or len(wanted) != 3 or wanted[0] != known.decoding.channels:
         raise CaptureError(f"{network.name} takes {network.shape_text}, and an image has 1 or 3 channels: "

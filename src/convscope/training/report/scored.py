@@ -17,7 +17,7 @@ from convscope.training.report.pictures import plain
 
 WORST = 24
 CONFUSIONS = 12
-CALIBRATION_IMAGES = 5  # a bin of fewer says nothing
+CALIBRATION_IMAGES = 5  # bins of fewer are left out
 FEWEST_BINS = 3  # points that a curve needs
 LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
 SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix, when their names are short
