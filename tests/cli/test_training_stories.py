@@ -24,8 +24,8 @@ import pytest
 from PIL import Image
 
 from commands import told
-from convscope.cli.evaluate import matrix_table
 from convscope.cli.main import main
+from convscope.runs.score_tables import matrix_table
 from convscope.scoring.metrics import score
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
@@ -165,7 +165,7 @@ def test_evaluate_says_when_a_held_out_image_was_trained_on(
     run = shutil.copytree(work / "runs" / "colours", tmp_path / "run")
     (run / "split.csv").write_text((run / "split.csv").read_text().replace(",test", ",train"))
     _, out, _ = told(capsys, "evaluate", run)
-    assert "note: 9 of these images were trained on: the folder has changed" in out
+    assert "· 9 of these images were trained on: the folder has changed" in out
 
 
 def test_predict_names_images_and_lists_the_broken_ones(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

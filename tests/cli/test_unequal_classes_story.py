@@ -48,8 +48,8 @@ def test_a_hidden_class_is_named_wherever_the_accuracy_stands(
 
     code, out, _ = told(capsys, "evaluate", run)
     assert code == 0 and "balanced accuracy" in out and "macro F1" in out
-    assert [line for line in out.splitlines() if line.startswith("note: no ") or "has no images" in line] == [
-        "note: no test images of 'single': nothing is measured of it"
+    assert [line for line in out.splitlines() if line.startswith("· no ") or "has no images" in line] == [
+        "· no test images of 'single': nothing is measured of it"
     ]
     code, out, _ = told(capsys, "evaluate", run, "--json")
     found = json.loads(out)

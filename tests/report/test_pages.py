@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.report import charts, html, progress
+from convscope.report import charts, progress
+from convscope.report.document import Document, Figure
+from convscope.report.html import document_page
 from convscope.report.png import png_bytes
 from convscope.report.svg import DARK, LIGHT, Drawing
 from convscope.report.table import Column, Table
@@ -47,12 +49,7 @@ def test_every_colour_has_a_form_for_dark_paper():
 
 def test_what_stands_on_a_page_is_escaped_and_loads_nothing():
     table = Table.of([Column(NASTY, note=NASTY)], [(NASTY,)], title=NASTY)
-    blocks = [
-        html.paragraph(NASTY), html.heading(NASTY), html.code(NASTY), html.section(NASTY, html.table(table)),
-        html.details(NASTY, html.facts([(NASTY, NASTY)])), html.callout("warning", NASTY, NASTY),
-        html.image(np.zeros((2, 2), np.uint8), alt=NASTY, caption=NASTY), *[html.figure(d, NASTY) for d in drawings()],
-    ]  # fmt: skip
-    page = html.page(NASTY, *blocks, lead=NASTY, footer=NASTY)
+    page = document_page(Document(NASTY, (table, *(Figure(drawing, NASTY) for drawing in drawings()))))
     assert "<script" not in page and "alert('x')</" not in page
     assert "default-src 'none'" in page
     loads = re.findall(r'(?:src|href)="([^"]{5})', page) + re.findall(r"url\(|@import", page)

@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib import resources
-from typing import Literal, NewType
-
-import numpy as np
-import numpy.typing as npt
+from typing import NewType
 
 from convscope.report.document import (
     Block,
@@ -31,7 +28,7 @@ from convscope.report.document import (
 )
 from convscope.report.png import png_data_uri
 from convscope.report.printable import printable_lines
-from convscope.report.svg import STYLE, Drawing
+from convscope.report.svg import STYLE
 from convscope.report.table import Table
 
 Html = NewType("Html", str)
@@ -59,14 +56,14 @@ def escaped(text: str) -> Html:
 
 def document_page(document: Document) -> str:
     """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
-    return page(document.title, *_content(document), lead=document.lead, footer=document.footer)
+    return _page(document.title, *_content(document), lead=document.lead, footer=document.footer)
 
 
 def document_fragment(document: Document) -> str:
     """Return a document for a notebook's cell, with the style that it needs."""
     lead = f" {document.lead}" if document.lead else ""
     title = Html(f"<p><b>{escaped(document.title)}</b>{escaped(lead)}</p>")
-    return fragment(title, *_content(document))
+    return _fragment(title, *_content(document))
 
 
 def _content(document: Document) -> list[Html]:
@@ -104,11 +101,11 @@ def block_html(block: Block) -> Html:
         case Details(summary, blocks):
             return Html(f"<details><summary>{escaped(summary)}</summary>\n{_all(blocks)}\n</details>")
         case Table():
-            return table(block)
+            return _table(block)
 
 
 def _all(blocks: Sequence[Block]) -> Html:
-    return join(*map(block_html, blocks))
+    return _join(*map(block_html, blocks))
 
 
 def _image(block: Image) -> Html:
@@ -119,49 +116,12 @@ def _image(block: Image) -> Html:
     return Html(f'<figure><img src="{png_data_uri(block.pixels)}" {attributes}>{_caption(block.caption)}</figure>')
 
 
-def join(*blocks: Html) -> Html:
+def _join(*blocks: Html) -> Html:
     """Return the blocks one after another."""
     return Html("\n".join(blocks))
 
 
-def paragraph(text: str) -> Html:
-    """Return a paragraph of plain text."""
-    return Html(f"<p>{escaped(text)}</p>")
-
-
-def heading(text: str) -> Html:
-    """Return a heading inside a section."""
-    return Html(f"<h3>{escaped(text)}</h3>")
-
-
-def code(text: str) -> Html:
-    """Return the lines set in a fixed-width face."""
-    return Html(f"<pre>{escaped(text)}</pre>")
-
-
-def section(title: str, *blocks: Html) -> Html:
-    """Return a part of the page under its heading."""
-    return Html(f"<section><h2>{escaped(title)}</h2>\n{join(*blocks)}\n</section>")
-
-
-def details(summary: str, *blocks: Html) -> Html:
-    """Return the blocks that open on a click."""
-    return Html(f"<details><summary>{escaped(summary)}</summary>\n{join(*blocks)}\n</details>")
-
-
-def facts(pairs: Sequence[tuple[str, str]]) -> Html:
-    """Figures in large type, each under its name."""
-    inner = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
-    return Html(f'<dl class="facts">{inner}</dl>')
-
-
-def callout(kind: Literal["note", "warning", "error"], text: str, *more: str) -> Html:
-    """Return a highlighted remark; `more` are its further lines, in lesser type."""
-    lines = "".join(f'<p class="why">{escaped(extra)}</p>' for extra in more)
-    return Html(f'<div class="call {kind}" role="note"><p>{escaped(text)}</p>{lines}</div>')
-
-
-def table(content: Table) -> Html:
+def _table(content: Table) -> Html:
     """Return a table; wide ones scroll sideways inside the page."""
     classes = [' class="n"' if column.numeric else "" for column in content.columns]
     head = "".join(
@@ -179,33 +139,7 @@ def table(content: Table) -> Html:
     )
 
 
-def figure(drawing: Drawing, caption: str = "") -> Html:
-    """Return a drawing with its caption."""
-    return Html(f'<figure><div class="scroll">{drawing.markup()}</div>{_caption(caption)}</figure>')
-
-
-def image(
-    pixels: npt.NDArray[np.uint8], *, alt: str, caption: str = "", width: int | None = None, tip: str = ""
-) -> Html:
-    """Return an image, uint8 (H, W), (H, W, 3) or (H, W, 4), embedded in the page, with a caption and a tooltip."""
-    height, across = pixels.shape[:2]
-    css = ' class="sharp"' if max(height, across) < 160 else ""
-    size = f' width="{width}"' if width is not None else ""
-    attributes = f'alt="{escaped(alt)}"{css}{size}{_note(tip)}'
-    return Html(f'<figure><img src="{png_data_uri(pixels)}" {attributes}>{_caption(caption)}</figure>')
-
-
-def gallery(*images: Html) -> Html:
-    """Small images side by side."""
-    return Html(f'<div class="gallery">{join(*images)}</div>')
-
-
-def columns(*blocks: Html) -> Html:
-    """Return the blocks beside one another where the page is wide enough, else below one another."""
-    return Html(f'<div class="columns">{join(*blocks)}</div>')
-
-
-def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
+def _page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
     """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
     intro = f'<p class="lead">{escaped(lead)}</p>' if lead else ""
     foot = f"<footer>{escaped(footer)}</footer>" if footer else ""
@@ -223,7 +157,7 @@ def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 <main>
 <h1>{escaped(title)}</h1>
 {intro}
-{join(*blocks)}
+{_join(*blocks)}
 {foot}
 </main>
 </body>
@@ -231,9 +165,9 @@ def page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 """
 
 
-def fragment(*blocks: Html) -> str:
+def _fragment(*blocks: Html) -> str:
     """Return the blocks for a notebook's cell, with the style that they need."""
-    return f'<div class="cs"><style>{page_style()}</style>\n{join(*blocks)}\n</div>'
+    return f'<div class="cs"><style>{page_style()}</style>\n{_join(*blocks)}\n</div>'
 
 
 def _indented(cell: str) -> str:

@@ -22,20 +22,33 @@ from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
+from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
+from convscope.report.documented import Documented
 from convscope.report.progress import Progress, no_progress
 from convscope.report.shell import shell_quote
+from convscope.report.units import percent, plural
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import load
 from convscope.runs.run_directory import Run, open_run, short_name
+from convscope.runs.score_tables import (
+    headline,
+    label_headline,
+    label_mistakes_table,
+    label_per_class_table,
+    matrix_table,
+    mistakes_table,
+    per_class_table,
+)
 from convscope.scoring.cautions import cautions
 from convscope.scoring.measured import AnyScores, measure, one_measure
+from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 
 SPLITS = ("test", "val", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Documented):
     """The scores of a run on some images, with notes on these."""
 
     run: Run
@@ -62,6 +75,27 @@ class Evaluation:
             "notes": list(self.notes),
             "cautions": list(self.cautions),
         }
+
+    def document(self) -> Document:
+        """Return what is shown: notes, the scores, each class's, the confusion matrix and the worst mistakes."""
+        scores = self.scores
+        if isinstance(scores, LabelScores):
+            facts = label_headline(scores, self.loss_name)
+            tables = [label_per_class_table(scores), label_mistakes_table(scores)]
+        else:
+            facts = headline(scores, self.loss_name)
+            tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
+        if self.one_view is not None:
+            facts.append(Fact("with one view", percent(self.one_view, decimals=2), self.one_view))
+        notes = [Callout("note", note) for note in (*self.notes, *self.cautions)]
+        if self.skipped:
+            skipped = f"{plural(self.skipped, 'image')} of {self.data} can't be read: skipped"
+            notes.append(Callout("note", skipped))
+        return Document(
+            f"{self.run} on {self.data}, {scores.split}: {plural(scores.images, 'image')}",
+            (*notes, Facts(tuple(facts)), *(table for table in tables if table is not None)),
+            footer=dated_footer(),
+        )
 
 
 def evaluate(

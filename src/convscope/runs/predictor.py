@@ -20,7 +20,11 @@ from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
+from convscope.report.document import Callout, Document
+from convscope.report.documented import Documented
 from convscope.report.progress import Progress, no_progress
+from convscope.report.table import Column, Table
+from convscope.report.units import percent
 from convscope.runs.image_items import ImageItem, image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
@@ -40,7 +44,7 @@ class ClassProbability(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Prediction(Documented):
     """One image and its classes, or why it could not be read.
 
     Args:
@@ -66,6 +70,18 @@ class Prediction:
     def confidence(self) -> float:
         """Its probability, 0 to 1; raises DataError where the image could not be read."""
         return self._first.probability
+
+    def document(self) -> Document:
+        """Return what is shown: the most probable classes, or why the image could not be read."""
+        if self.problem:
+            return Document(self.image, (Callout("error", self.problem),))
+        labels = {item.name for item in self.labels}
+        columns = [Column("class"), Column("probability", numeric=True), Column("")]
+        rows = [
+            (item.name, (percent(item.probability), item.probability), "predicted" if item.name in labels else "")
+            for item in self.top
+        ]
+        return Document(self.image, (Table.of(columns, rows),))
 
     @property
     def _first(self) -> ClassProbability:
