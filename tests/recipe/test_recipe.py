@@ -114,8 +114,8 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
         ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
-        ({"average": 1.0}, "a recipe has no setting 'average'. It is ema_epochs now."),
-        ({"test_views": "one"}, "a recipe has no setting 'test_views'. It is tta now."),
+        ({"average": 1.0}, "a recipe has no setting 'average'. It is ema_epochs now"),
+        ({"test_views": "one"}, "a recipe has no setting 'test_views'. It is tta now"),
     ],
 )
 def test_what_can_not_be_meant_is_refused(settings: dict[str, Any], message: str) -> None:

@@ -287,7 +287,7 @@ class Recipe:
         known = names()
         for name in values:
             if name not in known:
-                near = f" It is {_RENAMED[name]} now." if name in _RENAMED else did_you_mean(name, known)
+                near = f" It is {_RENAMED[name]} now" if name in _RENAMED else did_you_mean(name, known)
                 raise RunError(f"a recipe has no setting {name!r}.{near}")
         return cls(**values)
 
