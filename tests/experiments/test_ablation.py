@@ -19,8 +19,8 @@ import convscope
 from ablations import RECIPE, results
 from convscope.cli.main import main
 from convscope.errors import RunError
-from convscope.experiments.ablation import worker
 from convscope.experiments.ablation import worker_pool as pool
+from convscope.experiments.ablation import worker_pool as worker
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results

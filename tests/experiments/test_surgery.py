@@ -20,8 +20,8 @@ from convscope.experiments.ablation.variants import (
     without_augmentation,
 )
 from convscope.nets.build import build
+from convscope.nets.layer_groups import scale_free_of
 from convscope.nets.modules import replace_modules
-from convscope.nets.param_groups import scale_free_of
 from convscope.recipe.recipe import Recipe, settings
 from convscope.training.loop.state import new_state
 from convscope.training.optim.optimizers import default_learning_rate, set_rate

@@ -7,7 +7,7 @@ import torch
 
 from convscope.errors import GeometryError
 from convscope.nets.cifarnet import BIAS_RATE, TRUNK, cifarnet
-from convscope.nets.param_groups import HasParamGroups, Whitened
+from convscope.nets.layer_groups import HasParamGroups, Whitened
 from convscope.nets.whiten import REGULARIZATION, Whitening, whitening_filters
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from convscope.errors import DataError, GeometryError
+from convscope.reference.activation import dropout_mask
 from convscope.reference.convolution import convolve, convolve_backward
-from convscope.reference.dropout import dropout_mask
 from convscope.reference.gradient_check import gradient_errors
 from convscope.reference.linear import add, concatenate, linear
 from convscope.reference.loss import hinge, logistic, softmax_cross_entropy

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from convscope.errors import ConvscopeError
 from convscope.report import table, units
-from convscope.report.printable import printable
-from convscope.report.shell import shell_quote
+from convscope.report.printable import printable, shell_quote
 
 
 @given(st.integers(min_value=0, max_value=10**17))

@@ -10,9 +10,8 @@ import pytest
 
 from convscope.errors import ConvscopeError, RunError
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import EpochRow, Silent
+from convscope.runs.events import EpochRow, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
-from convscope.runs.status import Status, read_status, write_status
 from convscope.training.train import train
 
 RECIPE = Recipe(model="lenet5", epochs=2, batch_size=256, learning_rate=0.01, autotune="rules", threads=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.cli.progress import log_lines
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError

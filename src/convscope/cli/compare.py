@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from convscope.cli.echo import echo_json
+from convscope.cli.output import echo_json
 from convscope.errors import CaptureError
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
 from convscope.recipe.recipe import Recipe
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 
 # Chosen by cross-validation on the other four fifths; the fifth that is held out makes the figure a steady one.
 RECIPE = Recipe(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.errors import RunError
 from convscope.report.printable import printable
 from convscope.report.table import Column, Row, Table, print_table

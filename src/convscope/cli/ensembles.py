@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe

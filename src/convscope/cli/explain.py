@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo, write_output
+from convscope.cli.output import echo, write_output
 from convscope.errors import GeometryError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.echo import echo, write_output
+from convscope.cli.output import echo, write_output
 from convscope.errors import CaptureError
 
 

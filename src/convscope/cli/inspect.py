@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo, echo_json, write_output
+from convscope.cli.output import echo, echo_json, write_output
 from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:

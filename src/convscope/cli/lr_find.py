@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo, write_output
+from convscope.cli.output import echo, write_output
 from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
 from convscope.recipe.recipe import settings
 from convscope.recipe.setting import SettingValue
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.terminal import print_document
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from convscope.cli.echo import echo, echo_json, write_output
+from convscope.cli.output import echo, echo_json, write_output
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
 from convscope.nets.timeline import ENTRANTS, other_figures, timeline_drawing, timeline_table

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from convscope.cli.echo import echo, echo_json
+from convscope.cli.output import echo, echo_json
 from convscope.notes.claim import NOTES, VERDICTS
 
 if TYPE_CHECKING:

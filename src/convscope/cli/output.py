@@ -1,4 +1,6 @@
-"""stdout and stderr whose writes never fail: a closed terminal, pipe or full disk does not end the work.
+"""Print to the terminal with names escaped; stdout and stderr whose writes never fail.
+
+A closed terminal, pipe or full disk does not end the work.
 
 A failed write would otherwise raise wherever something is printed: by a bar, by the warnings module, by the flush of
 Python's exit (which then exits 120). Here the lowest layer, the one that every print goes through, takes the error, and
@@ -17,6 +19,46 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+import json
+from pathlib import Path
+
+import click
+
+from convscope.errors import ConvscopeError
+from convscope.files.regular import UnreadableError, explain_os_error, write_text
+from convscope.report.printable import is_unprintable, printable_lines
+
+
+def echo(text: object = "", *, err: bool = False) -> None:
+    """Print a text of one or more lines; control and invisible characters in it are escaped."""
+    click.echo(printable_lines(str(text)), err=err)
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON, indented; its text is readable, and exact, with no control character in it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    lines = (line if line.isprintable() else "".join(map(_in_json, line)) for line in text.split("\n"))
+    click.echo("\n".join(lines))
+
+
+def _in_json(character: str) -> str:
+    return json.dumps(character)[1:-1] if is_unprintable(character) else character
+
+
+def write_output(path: str | Path, content: str, *, parents: bool = False) -> None:
+    """Write the file that an option names, and with `parents` the folders above it.
+
+    Raises:
+        ConvscopeError: it can't be written, or is a pipe that nothing reads.
+    """
+    try:
+        if parents:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, content)
+    except (UnreadableError, OSError) as error:
+        reason = explain_os_error(error) if isinstance(error, OSError) else error
+        raise ConvscopeError(f"{path} can't be written: {reason}") from None
+
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 # The reader has closed its end: `| head` has seen enough.

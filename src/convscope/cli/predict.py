@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.report.csv_table import csv_text
 from convscope.report.progress import shown_progress
 from convscope.report.table import Column, Table, print_table

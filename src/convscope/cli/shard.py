@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
+from convscope.report.printable import shell_quote
 from convscope.report.progress import shown_progress
-from convscope.report.shell import shell_quote
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import byte_size, exact, parse_byte_size, plural
 

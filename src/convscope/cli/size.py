@@ -10,7 +10,7 @@ from typing import Literal
 
 import click
 
-from convscope.cli.echo import echo
+from convscope.cli.output import echo
 from convscope.errors import GeometryError
 from convscope.geometry.axis_names import axis_names
 from convscope.geometry.cost import Cost

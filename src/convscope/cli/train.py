@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.echo import echo
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
+from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError

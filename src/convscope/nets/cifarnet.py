@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from convscope.nets.layer_groups import ParamGroup
 from convscope.nets.layers import in_order
-from convscope.nets.param_groups import ParamGroup
 from convscope.nets.whiten import Whitening
 
 STAGES = {

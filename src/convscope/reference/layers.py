@@ -14,8 +14,8 @@ import numpy as np
 from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.reference import activation
+from convscope.reference.activation import dropout, dropout_backward, dropout_mask
 from convscope.reference.convolution import convolve, convolve_backward
-from convscope.reference.dropout import dropout, dropout_backward, dropout_mask
 from convscope.reference.linear import flatten, flatten_backward, linear, linear_backward
 from convscope.reference.normalization import batch_norm, batch_norm_backward, batch_statistics
 from convscope.reference.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward

@@ -1,7 +1,11 @@
-"""Names from outside, as they can be shown: a file or class may have any name, escape sequences included."""
+"""Names from outside, as they can be shown, and commands with such names, as they can be typed.
+
+A file or class may have any name, escape sequences included.
+"""
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Iterable
 
@@ -78,3 +82,22 @@ def first_and_last(names: Iterable[str], *, first: int = 10, last: int = 3) -> s
     if len(shown) > first + last:
         shown[first:-last] = ["..."]
     return ", ".join(shown)
+
+
+def shell_quote(*words: object) -> str:
+    r"""Return the words of a command as they are typed into a POSIX shell.
+
+    What can't be shown, such as a line break in a path, is written as the shell's $'...' has it.
+
+    >>> shell_quote("convscope", "evaluate", "my runs/one")
+    "convscope evaluate 'my runs/one'"
+    >>> shell_quote("convscope", "train", "a\nb")
+    "convscope train $'a\\nb'"
+    """
+    return " ".join(_word(str(word)) for word in words)
+
+
+def _word(word: str) -> str:
+    if printable(word) == word:
+        return shlex.quote(word)
+    return "$'" + printable(word.replace("\\", "\\\\").replace("'", "\\'")) + "'"

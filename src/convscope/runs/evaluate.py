@@ -24,8 +24,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
 from convscope.report.documented import Documented
+from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
-from convscope.report.shell import shell_quote
 from convscope.report.units import percent, plural
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import load
@@ -39,8 +39,7 @@ from convscope.runs.score_tables import (
     mistakes_table,
     per_class_table,
 )
-from convscope.scoring.cautions import cautions
-from convscope.scoring.measured import AnyScores, measure, one_measure
+from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
 from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 

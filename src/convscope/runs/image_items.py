@@ -22,7 +22,7 @@ from convscope.data.records import Decoding, Pixels
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
 from convscope.files.regular import FILE_LIMIT, UnreadableError, explain_os_error, size_in_words
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 
 
 @dataclass(frozen=True, slots=True)

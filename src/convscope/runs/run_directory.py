@@ -28,15 +28,13 @@ from convscope.files.regular import UnreadableError, append_bytes, refused_as
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
-from convscope.report.printable import printable
-from convscope.report.shell import shell_quote
+from convscope.report.printable import printable, shell_quote
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
-from convscope.runs.events import Event, Message, event_line
+from convscope.runs.events import Event, Message, Status, event_line, read_status, write_status
 from convscope.runs.lock import locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
-from convscope.runs.status import Status, read_status, write_status
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

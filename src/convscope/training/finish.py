@@ -15,16 +15,15 @@ from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.report.document import Document, Paragraph
 from convscope.report.documented import Documented
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
+from convscope.runs.events import State
 from convscope.runs.run_directory import Run
-from convscope.runs.status import State
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
-from convscope.scoring.cautions import caution_on_validation, cautions
-from convscope.scoring.measured import AnyScores, measure, name_of_measure, one_measure
+from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
 from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest

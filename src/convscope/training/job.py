@@ -19,11 +19,10 @@ from convscope.errors import RunError
 from convscope.files.regular import refused_as
 from convscope.report.units import plural
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
-from convscope.runs.events import Listener, header, table_row
+from convscope.runs.events import Listener, State, Status, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
-from convscope.runs.status import State, Status
 from convscope.runs.tensor_files import load_weights
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import Best, Settings, TrainingState, is_better, loop_settings, new_state

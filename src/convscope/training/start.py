@@ -18,8 +18,7 @@ from convscope.data.records import Decoding, ImageSet
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.nets.build import build, option_values
 from convscope.nets.entry import TIMM
-from convscope.nets.layer_groups import ALL_BUT_LAST, freeze, part_names, parts_with
-from convscope.nets.param_groups import Whitened
+from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, freeze, part_names, parts_with
 from convscope.nets.weights.fit import Fit, Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights

@@ -19,7 +19,7 @@ from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import SettingValue
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from convscope.data.shards.shard_reader import read_member
-from convscope.data.shards.tar_index import Member
+from convscope.data.shards.tar_index import Member, read_member
 from convscope.errors import DataError
 from convscope.files.checked import parse_json
 from convscope.files.regular import UnreadableError, read_bytes, refused_as

@@ -30,8 +30,7 @@ from convscope.data.shards.shard_labels import (
     stated_classes,
 )
 from convscope.data.shards.shard_names import ENDING, Shard, names_shards
-from convscope.data.shards.shard_reader import ShardReader, read_member
-from convscope.data.shards.tar_index import Member, index_tar
+from convscope.data.shards.tar_index import Member, ShardReader, index_tar, read_member
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
 from convscope.data.sources.walk import IMAGE_ENDINGS
@@ -39,7 +38,7 @@ from convscope.errors import DataError, did_you_mean
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural
 
 KIND = "shards"

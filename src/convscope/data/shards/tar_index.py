@@ -1,4 +1,4 @@
-"""Index a tar archive by its headers; the members' bytes are skipped.
+"""Index a tar archive by its headers, and read members by that index; nothing is unpacked.
 
 Only regular files are taken. Links, devices and names that lead out of the archive are reported and never followed;
 nothing is ever unpacked. Formats: ustar, GNU and pax (POSIX.1-2001), as the standard library reads them.
@@ -10,10 +10,15 @@ import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
+from convscope.data.listing import DecodedImage, content_digest
+from convscope.data.pixels.budget import FILE_BYTES
+from convscope.data.pixels.decode import decode_content
+from convscope.data.records import Decoding
+from convscope.data.sources.measure import ending_of
 from convscope.errors import DataError
-from convscope.files.regular import open_regular, refused_as
+from convscope.files.regular import FILE_LIMIT, UnreadableError, open_regular, read_part, refused_as, size_in_words
 
 # A shard of more members than this is no data set; the index of them all must fit into memory.
 MOST_MEMBERS = 20_000_000
@@ -119,3 +124,34 @@ class _Guarded:
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+@dataclass
+class ShardReader:
+    """A reader of the rows of a listing of shards, each from its offset in the archive."""
+
+    places: list[tuple[str, Member]]
+
+    reads_single_rows: ClassVar[bool] = True
+
+    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
+        """Decode one member; raises UnreadableError."""
+        shard, member = self.places[row]
+        with FILE_BYTES.reserve(member.size):
+            return decode_content(read_member(shard, member), decoding)
+
+    def digest(self, row: int) -> int:
+        """Return the digest of one member's bytes; raises UnreadableError."""
+        return content_digest(read_member(*self.places[row]))
+
+    def original(self, row: int) -> tuple[bytes, str]:
+        """Return one member's bytes and the suffix of its name; raises UnreadableError."""
+        shard, member = self.places[row]
+        return read_member(shard, member), ending_of(member.name)
+
+
+def read_member(shard: str, member: Member) -> bytes:
+    """Read the bytes of one member; raises UnreadableError."""
+    if member.size > FILE_LIMIT:
+        raise UnreadableError(f"{size_in_words(member.size)}; the limit is {size_in_words(FILE_LIMIT)}")
+    return read_part(shard, member.offset, member.size)

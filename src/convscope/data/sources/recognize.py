@@ -21,8 +21,7 @@ from convscope.data.sources.split_folders import (
 )
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
-from convscope.report.printable import few
-from convscope.report.shell import shell_quote
+from convscope.report.printable import few, shell_quote
 
 
 def recognized(root: Branch) -> Reading:

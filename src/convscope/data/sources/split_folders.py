@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from convscope.data.layout import SPLIT_NAMES, SPLITS, is_evaluation, is_split_name, split_in_name, words_of
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 
 # Words of folders that lie beside splits or classes and are neither.
 _BESIDE = re.compile(r"(un|non)label+ed|(extra|pred|prediction|mask|annotation|label|sample|output|result|run|log)s?")

@@ -27,7 +27,7 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.recipe.setting import AUTO, SEEDS, Auto
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes

@@ -36,7 +36,7 @@ from convscope.report.document import (
 )
 from convscope.report.documented import Documented
 from convscope.report.intervals import IntervalRow, interval_plot
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds

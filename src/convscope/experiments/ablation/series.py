@@ -16,7 +16,7 @@ from convscope.experiments.ablation.results import RESULTS, read_results, write_
 from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
 from convscope.experiments.ablation.worker_pool import trials
 from convscope.recipe.recipe_file import to_toml
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Silent

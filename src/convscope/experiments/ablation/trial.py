@@ -15,7 +15,7 @@ from convscope.data.batches import to_floats
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.experiments.ablation.variants import Variant
-from convscope.nets.param_groups import scale_free_of
+from convscope.nets.layer_groups import scale_free_of
 from convscope.recipe.presets import NAMED
 from convscope.runs.events import EpochRow, Listener
 from convscope.runs.tensor_files import load_weights

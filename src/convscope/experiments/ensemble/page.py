@@ -23,7 +23,7 @@ from convscope.report.document import (
     sentence,
 )
 from convscope.report.intervals import IntervalRow, interval_plot
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import percent, plural

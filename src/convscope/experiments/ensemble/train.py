@@ -21,13 +21,13 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Paragraph
 from convscope.report.documented import Documented
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.model_spec import Members, ModelSpec
 from convscope.runs.run_directory import Run, open_run
-from convscope.scoring.cautions import cautions
+from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.session import held_out, new_run, prepare, spec_of
 from convscope.training.train_run import train_new, train_on

@@ -24,7 +24,7 @@ from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older
 from convscope.nets.weights.zip_records import TorchScriptError
 from convscope.report.file_kinds import HEAD, kind_by_start
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 
 WEIGHTS = "weights.safetensors"
 PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from convscope.errors import RunError, did_you_mean
-from convscope.nets.layer_groups import rate_factors
-from convscope.nets.param_groups import param_groups_of, scale_free_of
+from convscope.nets.layer_groups import param_groups_of, rate_factors, scale_free_of
 from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonWithSGD
 
 # Keys of a parameter group: a factor of the schedule's learning rate, and the share of the run in which its parameters

@@ -33,7 +33,7 @@ from convscope.report.document import (
     sentence,
 )
 from convscope.report.html import document_page
-from convscope.report.shell import shell_quote
+from convscope.report.printable import shell_quote
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.atomic_files import write_file
