@@ -25,9 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train LeNet-5 on the built-in digits and show what it made
 	@$(BIN)/convscope demo
 
-# A process a core; threads that wait for each other must not keep a core busy meanwhile.
+# One process per core, and one thread per process: more threads than cores wait for each other. Tests that are about
+# threads set their number themselves.
 test: check ## check, then every test of the ordinary run
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: $(STAMP) ## format, lint, types, the floor contract, the examples in docstrings
 	$(BIN)/ruff format --check .
@@ -37,7 +38,7 @@ check: $(STAMP) ## format, lint, types, the floor contract, the examples in docs
 	$(BIN)/python -m pytest --doctest-modules src
 
 coverage: $(STAMP) ## the branch coverage of the ordinary tests; fails below the limit in pyproject.toml
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
 
 proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed under docs/
 	$(BIN)/python -m pytest -m long

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.arrays import Array
-from convscope.reference import activation, dropout, linear, loss, normalization, optimizer, pooling
+from convscope.reference import activation, linear, loss, normalization, optimizer, pooling
 from convscope.reference.convolution import convolve, convolve_backward, flipped, true_convolve
 from convscope.reference.gradient_check import relative_error
 from convscope.reference.resize import NumpyResizeMode, resize, resize_backward
@@ -331,13 +331,13 @@ def test_linear_and_the_ways_in_which_arrays_meet() -> None:
 
 
 def test_dropout_keeps_the_mean_and_passes_gradient_where_it_kept() -> None:
-    mask = dropout.dropout_mask((100, 100), rate=0.3, generator=np.random.default_rng(0))
+    mask = activation.dropout_mask((100, 100), rate=0.3, generator=np.random.default_rng(0))
     assert set(np.unique(mask)) == {0.0, 1 / 0.7}
     assert abs(mask.mean() - 1) < 0.03
     x = normal(0, 100, 100)
     require_equal(
-        lambda x: dropout.dropout(x, mask),
-        lambda grad, x: dropout.dropout_backward(grad, mask),
+        lambda x: activation.dropout(x, mask),
+        lambda grad, x: activation.dropout_backward(grad, mask),
         lambda x: x * torch.tensor(mask),
         [x],
     )
