@@ -1,6 +1,6 @@
 """`python -m convscope` is the command line."""
 
-from convscope.cli.main import main
+from convscope.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -18,14 +18,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from _typeshed import ReadableBuffer
-import json
-from pathlib import Path
 
 import click
 
 from convscope.errors import ConvscopeError
-from convscope.files.regular import UnreadableError, explain_os_error, write_text
 from convscope.report.printable import is_unprintable, printable_lines
 
 
@@ -36,12 +35,16 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 def echo_json(value: object) -> None:
     """Print a value as JSON, indented; its text is readable, and exact, with no control character in it."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     lines = (line if line.isprintable() else "".join(map(_in_json, line)) for line in text.split("\n"))
     click.echo("\n".join(lines))
 
 
 def _in_json(character: str) -> str:
+    import json
+
     return json.dumps(character)[1:-1] if is_unprintable(character) else character
 
 
@@ -51,6 +54,10 @@ def write_output(path: str | Path, content: str, *, parents: bool = False) -> No
     Raises:
         ConvscopeError: it can't be written, or is a pipe that nothing reads.
     """
+    from pathlib import Path
+
+    from convscope.files.regular import UnreadableError, explain_os_error, write_text
+
     try:
         if parents:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ A file or class may have any name, escape sequences included.
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections.abc import Iterable
 
@@ -99,5 +98,7 @@ def shell_quote(*words: object) -> str:
 
 def _word(word: str) -> str:
     if printable(word) == word:
+        import shlex
+
         return shlex.quote(word)
     return "$'" + printable(word.replace("\\", "\\\\").replace("'", "\\'")) + "'"
