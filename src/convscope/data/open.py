@@ -194,7 +194,7 @@ def open_dataset(
     """Open a source as splits of uint8 images (N, H, W, C), decoded once and kept in the cache.
 
     A source without splits is cut into train, val and test in memory; one without val gets it from train. Both are
-    stratified by class and decided by `seed`. Images that can't be read are kept out and listed in `problems`; with
+    stratified by class and decided by `seed`. Images that can't be read are skipped and listed in `problems`; with
     `strict` the first of them raises. Raises DataError for anything that can't be trained on.
 
     Where images are found decoded, a few files are read again and compared, with `verify` all of them: a file whose

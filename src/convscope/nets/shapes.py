@@ -110,7 +110,7 @@ def output_shape(chain: nn.Module, input_shape: Sequence[int]) -> tuple[int, ...
 
 
 def _windows(module: nn.Module, axes: int) -> tuple[Window, ...] | None:
-    """Return the sliding windows of a convolution or pooling over so many spatial axes; None for another layer."""
+    """Return the sliding windows of a convolution or pooling over a number of spatial axes; None for another layer."""
     if isinstance(module, _CONVOLUTIONS):
         return convolution.windows(
             axes,

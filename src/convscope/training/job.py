@@ -29,7 +29,7 @@ from convscope.training.loop.state import Best, Settings, TrainingState, is_bett
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, in_short
 
-# A checkpoint is written at the end of an epoch, but not again within so many seconds: epochs of small sets are short.
+# A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
 
 

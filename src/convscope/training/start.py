@@ -35,7 +35,7 @@ FINE_TUNING_RATE = 0.2
 # So many images tell what a first layer should take apart, or fewer of larger ones.
 WHITENING_IMAGES = 5_000
 WHITENING_PIXELS = WHITENING_IMAGES * 32 * 32
-# Of other classes, so many are named.
+# Number of other classes that a message names.
 CLASSES_NAMED = 5
 # The stream of their draw beside the run's other draws.
 WHITENING_STREAM = 2**23 - 2

@@ -47,7 +47,7 @@ MOST_THREADS = 32
 # An image holds the interpreter's lock for some 15 microseconds; with less than this for each thread they queue for it.
 SECONDS_FOR_A_THREAD = 30e-6
 TIMED_ROWS = 32
-# Of images that are found decoded, so many files are read again and compared.
+# Number of files that are read again and compared, of images that are found decoded.
 COMPARED_ROWS = 64
 COMPARED_AT_ONCE = 1024
 TIMED_SECONDS = 0.5

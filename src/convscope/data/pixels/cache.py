@@ -5,7 +5,7 @@ An entry is a folder named by its key, a digest of the source's identity and the
     pixels.bin     uint8 (N, H, W, C), row after row; rows that could not be read are zeros
     checksums.bin  a CRC-32 of each row, uint32
     digests.bin    the digest of what each row was decoded from, uint32
-    entry.json     the shape, the rows kept out and why, the rows that are equal; written last
+    entry.json     the shape, the rows skipped and why, the rows that are equal; written last
 
 It is written in a folder of its own and renamed when it is whole, so neither a killed process nor a second one at
 work on the same images can leave half an entry. Entries of the same source and decoding that the new one replaces are
@@ -47,7 +47,7 @@ CHECKED_BYTES = 256 * 2**20
 class DecodeOutcome:
     """The results of decoding besides the pixels, row by row."""
 
-    # row -> why it was kept out
+    # row -> why it was skipped
     bad: dict[int, str] = field(default_factory=dict)
     # remark -> how many images
     remarks: dict[str, int] = field(default_factory=dict)

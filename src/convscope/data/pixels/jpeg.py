@@ -16,7 +16,7 @@ from convscope.data.records import Pixels
 from convscope.files.regular import UnreadableError
 
 SCAN_LIMIT = 200
-# Each scan visits all pixels, however few bytes it has. Photographs have up to 12 scans: so many of 50 megapixels.
+# Each scan visits all pixels, however few bytes it has. Photographs have up to 12: the limit is 12 scans of 50 MP.
 SCAN_PIXEL_LIMIT = 600_000_000
 SEGMENT_LIMIT = 20_000
 # Fewer bytes than any table or scan has. More of them between segments, unless they are zeros, are a lost segment.

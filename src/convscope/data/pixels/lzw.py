@@ -15,7 +15,7 @@ from convscope.arrays import Integers
 from convscope.files.regular import UnreadableError
 
 _CLEAR, _END, _FIRST = 256, 257, 258
-# A table is full at code 4,095: so many codes may follow a clear code, the next one included.
+# A table is full at code 4,095: at most this many codes follow a clear code, the next one included.
 _MOST_CODES = 4096 - _FIRST + 2
 # Encoders clear a table that is full, after some 5,000 bytes; a strip made of clear codes would take hours.
 _BYTES_A_TABLE = 1024

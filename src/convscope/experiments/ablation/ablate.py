@@ -61,7 +61,7 @@ def ablate(
         recipe: the baseline; its seed is the first of the seeds. A model left at auto is alexnet-mini.
         without: what to remove, by name; None removes the usual parts that this training has.
         seeds: how many seeds.
-        jobs: trainings at once; auto: as many as the cores and the memory bear.
+        jobs: trainings at once; auto: as many as cores and memory allow.
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where the directory is made.
         cache_directory: where decoded images are kept.

@@ -21,7 +21,7 @@ from convscope.data.records import Decoding
 from convscope.hardware.device import has_tf32
 from convscope.hardware.mode import ComputeMode, Precision, computing
 
-# Each thing is timed so many times at least, and at most.
+# The least and the most times that each thing is timed.
 LEAST_REPEATS, MOST_REPEATS = 5, 100
 # Sides of square matrices, and (images, channels in and out, side) of 3x3 convolutions: the best of them counts.
 MATMUL_SIDES = (1024, 2048)

@@ -29,14 +29,14 @@ from convscope.training.start import resumed_network
 
 # A shorter run is over before measuring has paid.
 LEAST_RUN_SECONDS = 60.0
-# Measuring takes this share of the run, and no more than so many seconds.
+# Measuring takes this share of the run, and at most this number of seconds.
 SHARE_OF_RUN, MOST_SECONDS = 0.01, 30.0
 # Modes that are tried on the way, about, each for its first step and LEAST_STEPS more.
 MODES_TRIED = 5
-# So many images tell how long the run will take: a few, and where these promise an answer within so many seconds, more.
+# Images whose step times predict the length of the run: a few, and more where these finish within this many seconds.
 # In a step of few, what each step costs whatever its size makes fast networks look slow, and measuring them long.
 PILOT_IMAGES, MORE_PILOT_IMAGES, PILOT_SECONDS = 8, 64, 2.0
-# The slowest mode takes about so many times as long as the rules', which it has to fit into its share all the same.
+# The slowest mode takes about this many times as long as the one of the rules, and must fit into its share as well.
 SLOWEST = 3
 
 
@@ -139,7 +139,7 @@ def _measured(
         return None
     budget = MOST_SECONDS if always else min(MOST_SECONDS, SHARE_OF_RUN * run_seconds)
     each = budget / MODES_TRIED
-    # A step of so many images that every mode has its steps in its share of the time.
+    # A batch small enough that every mode has its steps in its share of the time.
     part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
     began = time.perf_counter()
     return search(

@@ -21,7 +21,7 @@ from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import START_FACTOR
 
-# The first step takes memory, makes kernels and compiles; so many more are timed at least, and at most.
+# The first step takes memory, makes kernels and compiles; the least and the most steps that are timed after it.
 LEAST_STEPS, MOST_STEPS = 3, 20
 SEED = 0
 
@@ -44,7 +44,7 @@ class Work:
 
 
 def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
-    """Time steps in a mode for about so many seconds; torch's generators, threads and the network are left as found.
+    """Time steps in a mode for about this many seconds; torch's generators, threads and the network are left as found.
 
     A mode that does not run here is dropped with the reason.
     """

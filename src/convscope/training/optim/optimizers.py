@@ -18,10 +18,10 @@ from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonWithSGD
 RATE_FACTOR, UNTIL = "rate_factor", "until"
 
 # optimizer -> (images of a step, the highest learning rate there) that trained every network of the catalogue. It grows
-# with the root of the batch: the noise of a step does, and twice the batch does not bear twice the rate in small sets.
+# with the root of the batch: the noise of a step does, and twice the batch does not allow twice the rate in small sets.
 BASE_RATE = {"sgd": (128, 0.05), "adamw": (128, 0.002), "muon": (128, 0.02)}
 # Muon's, where the filters' scale is free: the rate is about the angle by which a step turns a layer. Larger batches
-# bear no higher rate.
+# allow no higher rate.
 SCALE_FREE_RATE = (1000, 0.24)
 # In Adam, the decay of the first moment: what momentum is in SGD.
 MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}

@@ -36,7 +36,7 @@ SHORT_LEFT_RIGHT = (
 )  # fmt: skip
 # Single letters, and the other letters that may stand in their place: with more than these it is an enumeration.
 INITIALS = ((("l", "r"), frozenset("lrcmsudfbn")), (("e", "w"), frozenset("news")))
-# Found within words where they have so many letters, or where their script sets no spaces.
+# Found within words where they have at least this number of letters, or where their script sets no spaces.
 LONG_WORD = 4
 # Of all classes, more than this part must be concerned: a flip helps the others.
 LEAST_SHARE = 0.01
