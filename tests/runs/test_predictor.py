@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,3 +198,27 @@ def test_the_verb_lists_every_prediction(predictor: Predictor, photos: Path, tmp
     found = convscope.predict(run, [photos, b"?"], top=2, progress=lambda n, total, what: done.append((n, total)))
     assert done == [(5, 5)] and all(isinstance(item, Prediction) for item in found)
     assert [bool(item.problem) for item in found] == [False] * 4 + [True] and len(found[0].top) == 2
+
+
+def test_an_image_without_pixels_harms_no_other(predictor: Predictor, photos: Path) -> None:
+    good = photos / "0.png"
+    for mode in ("L", "P", "RGB", "RGBA"):
+        for size in ((0, 0), (0, 5), (5, 0)):
+            first, empty, last = predictor.predict([good, Image.new(mode, size), good])
+            assert "no pixels" in empty.problem and not first.problem and last.top == first.top
+    assert "no pixels" in next(predictor.predict([np.zeros((0, 4, 3), np.uint8)])).problem
+
+
+def test_a_file_object_with_errors_of_its_own_harms_no_other(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    whole = gzip.compress((photos / "0.png").read_bytes())
+    (tmp_path / "torn.gz").write_bytes(whole[: len(whole) // 2])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.png", (photos / "0.png").read_bytes())
+    damaged = bytearray(packed.getvalue())
+    damaged[200] ^= 1
+    with gzip.open(tmp_path / "torn.gz") as torn, zipfile.ZipFile(io.BytesIO(bytes(damaged))).open("a.png") as member:
+        found = list(predictor.predict([torn, photos / "1.png", member]))
+    assert [bool(item.problem) for item in found] == [True, False, True]

@@ -92,8 +92,8 @@ def _of_file_object(file: Any, name: str) -> ImageItem:
     name = own if isinstance(own, str) else name
     try:
         data = file.read(FILE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        return _unusable(name, explain_os_error(error) if isinstance(error, OSError) else str(error))
+    except Exception as error:  # a member of an archive has errors of its own: zipfile's, gzip's, a network's
+        return _unusable(name, explain_os_error(error) if isinstance(error, OSError) else _in_words(error))
     if not isinstance(data, bytes):
         return _unusable(name, "a file that is open as text: open it with mode 'rb'")
     if len(data) > FILE_LIMIT:
@@ -103,7 +103,9 @@ def _of_file_object(file: Any, name: str) -> ImageItem:
 
 def _of_array(array: np.ndarray[Any, Any], name: str) -> ImageItem:
     fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
-    if array.dtype != np.uint8 or not fits or not array.size:
+    if not array.size:
+        return _unusable(name, f"an empty array {array.shape}: it has no pixels")
+    if array.dtype != np.uint8 or not fits:
         return _unusable(name, f"an array of {array.dtype} {array.shape}: give uint8 (H, W) or (H, W, C), C 1, 3 or 4")
     # A copy: a camera's buffer holds another picture by the time that the batch is full.
     pixels = array.copy()
@@ -119,12 +121,19 @@ def _of_array(array: np.ndarray[Any, Any], name: str) -> ImageItem:
 
 def _of_pillow(image: Any, name: str) -> ImageItem:
     """Copy an image here, which loads it: two threads must not load one at once, and its owner may change it."""
+    if not all(image.size):
+        return _unusable(str(name), "an empty image, {}x{}: it has no pixels".format(*image.size))
     try:
         copied = image.copy()
     except Exception as error:  # whatever a decoder raises, its meaning is that the image can't be read
-        return _unusable(str(name), " ".join(str(error).split()) or type(error).__name__)
+        return _unusable(str(name), _in_words(error))
     copied.format = image.format  # says what its modes mean
     return ImageItem(str(name), lambda decoding: decode_pillow(copied, decoding))
+
+
+def _in_words(error: Exception) -> str:
+    """Return an error's message in one line, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _files(text: str) -> Iterator[ImageItem]:

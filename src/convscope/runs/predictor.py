@@ -239,11 +239,15 @@ class Predictor:
                 done += len(batch)
                 if progress is not None:
                     progress(done)
-                for item, what in zip(batch, decoded, strict=True):
-                    if isinstance(what, str):
-                        yield Prediction(image=item.name, problem=what)
-                    else:
-                        yield self._prediction(item.name, next(rows), top, threshold)
+                found = [
+                    Prediction(image=item.name, problem=what)
+                    if isinstance(what, str)
+                    else self._prediction(item.name, next(rows), top, threshold)
+                    for item, what in zip(batch, decoded, strict=True)
+                ]
+                # Before the next batch is read, so that one batch of pixels is in memory at a time.
+                del batch, decoded, pixels
+                yield from found
 
     def _probabilities(self, pixels: list[Pixels], views: str) -> Floats:
         images = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), [""] * len(pixels))
