@@ -15,8 +15,6 @@ import pytest
 import data_makers as made
 from commands import told
 from convscope.data.sources import folder as folder_source
-from convscope.experiments.ablation.ablate import ablate, ablate_on
-from convscope.recipe.recipe import Recipe
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 QUICK = "--model lenet5 --epochs 1 --batch-size 8 --threads 1"
@@ -136,29 +134,6 @@ def test_a_run_made_when_numbers_were_ordered_as_text_goes_on(
     assert train(capsys, data, "--name", "new")[0] == 0
     code, out, _ = told(capsys, "evaluate", tmp_path / "run", data, "--cache", tmp_path / "c", "--json")
     assert code == 0 and [row["name"] for row in json.loads(out)["per_class"]] == sorted(map(str, range(1, 15)))
-
-
-@pytest.mark.long
-def test_an_ablation_begun_when_numbers_were_ordered_as_text_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = made.folders(tmp_path / "data", *map(str, range(1, 12)), images=6)
-    recipe = Recipe(model="alexnet-mini", epochs=1, batch_size=8, threads=1)
-    with monkeypatch.context() as before:
-        before.setattr(folder_source, "class_order", lambda names, earlier: tuple(sorted(names)))
-        first = ablate(
-            str(data),
-            recipe,
-            without=["relu"],
-            seeds=1,
-            jobs=1,
-            runs_directory=tmp_path,
-            cache_directory=tmp_path / "c",
-        )
-    again = ablate_on(first.run.path, seeds=2, jobs=2, cache_directory=tmp_path / "c")
-    assert len(again.trials) == 4
-    kept = [(trial.variant, trial.accuracy) for trial in again.trials if trial.seed == first.trials[0].seed]
-    assert kept == [(trial.variant, trial.accuracy) for trial in first.trials]
 
 
 def test_shards_can_not_be_smaller_than_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
