@@ -101,7 +101,7 @@ def test_evaluate_on_another_table_goes_by_class_name(
     assert found["per_class"][2]["average_precision"] > 0.85
     path.write_text(path.read_text().replace("red square", "red sqare"))
     code, _, err = told(capsys, "evaluate", work / "runs" / "shapes", path)
-    assert code == 2 and "the run does not know: red sqare. Did you mean red square?" in err
+    assert code == 2 and "the run was not trained on: red sqare. Did you mean red square?" in err
 
 
 MISTAKES = [

@@ -113,7 +113,7 @@ def test_evaluate_on_other_images_goes_by_class_name(
     (others / "red").rename(others / "rd")
     code, _, err = told(capsys, "evaluate", work / "runs" / "colours", others)
     assert code == 2
-    assert "classes that the run does not know: rd. Did you mean red?" in err
+    assert "classes that the run was not trained on: rd. Did you mean red?" in err
 
 
 def test_evaluate_measures_a_single_class(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

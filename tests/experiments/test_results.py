@@ -104,7 +104,7 @@ def test_a_byte_that_was_changed_is_read_or_named_and_nothing_else(run: Run, dat
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("relu,0", "rello,0", "row 3: nothing called 'rello' can be removed. Did you mean relu"),
+        ("relu,0", "rello,0", "row 3: 'rello' is no part that can be removed. Did you mean relu"),
         ("relu,0", "relu,x", "row 3: seed is 'x', not a whole number"),
         ("relu,0", "baseline,0", "row 3: baseline with seed 0 is there twice"),
         ("early,0.8125", "early,nan", "row 3: accuracy is 'nan', not a share from 0 to 1"),

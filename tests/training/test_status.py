@@ -10,7 +10,7 @@ import pytest
 
 from convscope.errors import ConvscopeError, RunError
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import EpochRow, Silent, Status, read_status, write_status
+from convscope.runs.events import EpochRow, Message, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
 from convscope.training.train import train
 
@@ -77,3 +77,20 @@ def test_half_a_status_is_none(tmp_path: Path) -> None:
     for text in ("", whole[:20], whole.replace("done", "asleep"), whole.replace("3", "-3", 1)):
         (tmp_path / "status.json").write_text(text)
         assert read_status(tmp_path / "status.json") is None
+
+
+def test_a_training_that_ends_diverged_is_no_success(tmp_path: Path) -> None:
+    recipe = Recipe(**{**RECIPE.to_dict(), "learning_rate": 1000.0, "optimizer": "sgd"})
+    outcome = train("digits", recipe, name="run", runs_directory=tmp_path)
+    status = outcome.run.status()
+    assert outcome.ending == "done" and "diverged" in outcome.remark and outcome.to_dict()["remark"] == outcome.remark
+    assert status is not None and status.state == "diverged" and status.reason == outcome.remark
+
+
+def test_a_torn_event_takes_no_other_with_it(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.events_path.write_text('{"time": 1}\n{"time": 17956')
+    with run.locked():
+        run.record(Message(text="resuming"))
+    assert run.events_path.read_text().splitlines()[1:2] == ['{"time": 17956']
+    assert json.loads(run.events_path.read_text().splitlines()[2])["text"] == "resuming"

@@ -22,3 +22,15 @@ def axis_letters(dimensions: int) -> str:
     ('Y,X', 'D,Y,X')
     """
     return ",".join(_LETTERS.get(dimensions, tuple(f"P{axis}" for axis in range(dimensions))))
+
+
+def padded_position(at: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a position with 0 for leading axes of size 1 that it leaves out.
+
+    torch pools a signal (N, C, X) as a map (N, C, 1, X).
+
+    >>> padded_position((40,), (1, 2000)), padded_position((40,), (20, 2000))
+    ((0, 40), (40,))
+    """
+    left_out = len(sizes) - len(at)
+    return (0,) * left_out + at if at and left_out > 0 and set(sizes[:left_out]) == {1} else at

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.checked import Json
-from convscope.geometry.axis_names import axis_letters, axis_names
+from convscope.geometry.axis_names import axis_letters, axis_names, padded_position
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.layer_names import find
@@ -304,6 +304,7 @@ def _position(layer: str, shape: tuple[int, ...], at: tuple[int, ...] | None, ch
     if at is None:
         at = tuple(size // 2 for size in spatial)
     size = units.shape(shape[1:])
+    at = padded_position(at, spatial)
     if len(at) != len(spatial):
         needed = f"give {_numbers(len(spatial))}" if spatial else "it has no positions, so leave --at out"
         raise GeometryError(f"{layer}'s output is {size}: {needed}; got {','.join(map(str, at))}")

@@ -220,8 +220,8 @@ def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
     if strangers:
         known = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
         raise DataError(
-            f"{dataset.source} has classes that the run does not know: {', '.join(strangers[:5])}."
-            f"{did_you_mean(strangers[0], classes)} It knows {known}"
+            f"{dataset.source} has classes that the run was not trained on: {', '.join(strangers[:5])}."
+            f"{did_you_mean(strangers[0], classes)} Its classes: {known}"
         )
     places = np.array([classes.index(name) for name in dataset.classes], np.int64)
     if images.targets is None:

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePath
@@ -24,7 +24,7 @@ from convscope.data.sources.table import KIND, is_table
 from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, append_bytes, refused_as
+from convscope.files.regular import UnreadableError, append_bytes, read_bytes, refused_as
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
@@ -242,13 +242,21 @@ class Run:
             if held:
                 for folder in (self.path, self.checkpoints):
                     remove_left_over(folder, LEFT_OVER)
+                self._end_last_event()
             yield
+
+    def _end_last_event(self) -> None:
+        """End the last line of events.jsonl, which a power cut or a full disk may have left without its end."""
+        with suppress(UnreadableError):
+            written = read_bytes(self.events_path)
+            if written and not written.endswith(b"\n"):
+                self._append(self.events_path, "\n")
 
 
 def require_name(name: str | None) -> None:
     """Raise RunError if a run can't have this name; None lets the run be named for its data and network."""
     if name is not None and (not name.strip() or name != Path(name).name or name == ".." or not name.isprintable()):
-        raise RunError(f"a run can't be called {name!r}: give the name of one folder; --runs says where it goes")
+        raise RunError(f"{name!r} can't be the name of a run: give the name of one folder; --runs says where it goes")
 
 
 def create_run(parent: Path, name: str) -> Run:

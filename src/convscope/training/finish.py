@@ -63,6 +63,8 @@ class Outcome(Documented):
     one_view: float | None = None
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
+    # That the training diverged, though it came to its end; empty where it did not.
+    remark: str = ""
 
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
@@ -108,6 +110,7 @@ class Outcome(Documented):
             measured: best.accuracy if best else None,
             "scores": self.scores.to_dict(mistakes=0) if self.scores else None,
             "one_view": self.one_view,
+            "remark": self.remark,
             "cautions": list(self.cautions),
             "report": str(self.run.report),
         }
@@ -143,7 +146,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         write_report(
             _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
         )
-    job.write_status(STATES[ending], reason=reason)
+    job.write_status("diverged" if remark else STATES[ending], reason=reason or remark or "")
     return Outcome(
         run=run,
         ending=ending,
@@ -156,6 +159,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         measured=name_of_measure(multi_label=job.dataset.multi_label),
         one_view=one_view,
         cautions=_cautions(job, scores),
+        remark=remark or "",
     )
 
 

@@ -207,7 +207,7 @@ def find_variant(name: str) -> Variant:
         return EVERYTHING
     if name not in VARIANTS:
         raise RunError(
-            f"nothing called {name!r} can be removed.{did_you_mean(name, VARIANTS)} Known: {', '.join(VARIANTS)}"
+            f"{name!r} is no part that can be removed.{did_you_mean(name, VARIANTS)} Known: {', '.join(VARIANTS)}"
         )
     return VARIANTS[name]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import prod
 
 from convscope.errors import CaptureError, GeometryError
-from convscope.geometry.axis_names import axis_letters
+from convscope.geometry.axis_names import axis_letters, padded_position
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name
@@ -103,6 +103,7 @@ def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, 
         known = "0" if shape[1] == 1 else f"0 to {shape[1] - 1}"
         raise GeometryError(f"{layer} has {units.plural(shape[1], 'channel')}, {known}: channel {channel} is outside")
     sizes = shape[2:]
+    at = padded_position(at, sizes)
     if len(at) != len(sizes):
         if not sizes:
             raise GeometryError(f"{layer} has {units.plural(shape[1], 'unit')} and no map: leave the place out")
