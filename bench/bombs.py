@@ -3,7 +3,7 @@
     python bench/bombs.py [--at-once 8] [--only NAME]
 
 Each kind runs in a process of its own. The baseline is that process with everything imported and one small image
-decoded. `refused` means kept out with a reason; `decoded` that the pixels are honest, and were resized to 224.
+decoded. `refused` means skipped with a reason; `decoded` that the pixels are honest, and were resized to 224.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python bench/damage.py [--files 200] [--seed 0]
 
-An outcome is one of three: refused (kept out with a reason), same (the pixels are those of the whole file), or silent
+An outcome is one of three: refused (skipped with a reason), same (the pixels are those of the whole file), or silent
 (other pixels, and no reason). A hole is 1 to 512 zero bytes, as a lost disk sector leaves them.
 """
 

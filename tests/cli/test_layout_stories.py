@@ -53,7 +53,7 @@ def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
     code, _, err = told(capsys, *command, *QUICK.split())
     assert code == 0, err
     assert "classes: daisy, rose\n" in err
-    assert "not read, for they hold no images: empty/, papers/" in err and "kept out" not in err
+    assert "not read, for they hold no images: empty/, papers/" in err and "skipped" not in err
     with next((tmp_path / "runs").glob("*/split.csv")).open() as file:
         assert len(list(csv.DictReader(file))) == 6
     # Trained again where the runs lie among the classes.

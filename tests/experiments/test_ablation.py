@@ -20,7 +20,6 @@ from ablations import RECIPE, results
 from convscope.cli.main import main
 from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as pool
-from convscope.experiments.ablation import worker_pool as worker
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
@@ -231,6 +230,6 @@ def test_a_step_that_does_not_fit_a_worker_is_told_from_other_errors(monkeypatch
         def fail(*_: object, error: RunError = error) -> None:
             raise error
 
-        monkeypatch.setattr(worker, "work", fail)
-        worker.serve(SimpleQueue(), replies)
+        monkeypatch.setattr(pool, "work", fail)
+        pool.serve(SimpleQueue(), replies)
         assert json.loads(replies.getvalue()) == {"refused": str(error), "of_memory": of_memory}

@@ -1,4 +1,4 @@
-"""No file becomes wrong pixels in silence: it is decoded right, or kept out with a reason that names what it is."""
+"""No file becomes wrong pixels in silence: it is decoded right, or skipped with a reason that names what it is."""
 
 from __future__ import annotations
 

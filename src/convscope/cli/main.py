@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run() -> None:
     """Run the command line as a process of its own, which ends with it.
 
-    Where torch was imported, taking the interpreter apart would take another 0.4 s at the end of every command. So
+    Where torch was imported, taking the interpreter apart is a good part of a short command's time. So
     the process ends as soon as what is registered to run at exit has run and both streams are flushed.
     """
     try:

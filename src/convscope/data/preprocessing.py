@@ -62,10 +62,6 @@ class Preprocessing:
             normalization=normalization or Normalization.default(channels),
         )
 
-    def with_classes(self, *classes: str) -> Preprocessing:
-        """Return the same preprocessing for these classes."""
-        return replace(self, classes=classes)
-
     def resized(self, input_shape: Sequence[int]) -> Preprocessing:
         """Return the same preprocessing for inputs (C, H, W) of other sides; the number of channels must be equal."""
         assert len(input_shape) == 3 and input_shape[0] == self.decoding.channels

@@ -105,8 +105,9 @@ class Predictor:
 
     >>> import torch
     >>> from convscope.data.preprocessing import Preprocessing
-    >>> prepared = Preprocessing.default((1, 32, 32))
-    >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared.with_classes("cat", "dog"))
+    >>> from dataclasses import replace
+    >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
+    >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
     >>> predictor = Predictor(spec.build(), spec)
     >>> black = np.zeros((40, 60), np.uint8)
     >>> predictor(black).label in ("cat", "dog")

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.data.augmentation import trivial_augment as operations
 from convscope.data.augmentation.batch_rng import BatchRng
 from convscope.data.preprocessing import Normalization
 
@@ -167,20 +166,20 @@ class Operation:
 
 # The paper's table 1, "wide": translations are in pixels, rotations in degrees, posterize in bits.
 SPACE: dict[str, Operation] = {
-    "identity": Operation(apply=operations.identity),
-    "shear_x": Operation(apply=operations.shear_x, strongest=0.99, signed=True),
-    "shear_y": Operation(apply=operations.shear_y, strongest=0.99, signed=True),
-    "translate_x": Operation(apply=operations.translate_x, strongest=32, signed=True),
-    "translate_y": Operation(apply=operations.translate_y, strongest=32, signed=True),
-    "rotate": Operation(apply=operations.rotate, strongest=135, signed=True),
-    "brightness": Operation(apply=operations.brightness, strongest=0.99, signed=True),
-    "color": Operation(apply=operations.color, strongest=0.99, signed=True),
-    "contrast": Operation(apply=operations.contrast, strongest=0.99, signed=True),
-    "sharpness": Operation(apply=operations.sharpness, strongest=0.99, signed=True),
-    "posterize": Operation(apply=operations.posterize, weakest=8, strongest=2, whole=True),
-    "solarize": Operation(apply=operations.solarize, weakest=255, strongest=0),
-    "autocontrast": Operation(apply=operations.autocontrast),
-    "equalize": Operation(apply=operations.equalize),
+    "identity": Operation(apply=identity),
+    "shear_x": Operation(apply=shear_x, strongest=0.99, signed=True),
+    "shear_y": Operation(apply=shear_y, strongest=0.99, signed=True),
+    "translate_x": Operation(apply=translate_x, strongest=32, signed=True),
+    "translate_y": Operation(apply=translate_y, strongest=32, signed=True),
+    "rotate": Operation(apply=rotate, strongest=135, signed=True),
+    "brightness": Operation(apply=brightness, strongest=0.99, signed=True),
+    "color": Operation(apply=color, strongest=0.99, signed=True),
+    "contrast": Operation(apply=contrast, strongest=0.99, signed=True),
+    "sharpness": Operation(apply=sharpness, strongest=0.99, signed=True),
+    "posterize": Operation(apply=posterize, weakest=8, strongest=2, whole=True),
+    "solarize": Operation(apply=solarize, weakest=255, strongest=0),
+    "autocontrast": Operation(apply=autocontrast),
+    "equalize": Operation(apply=equalize),
 }
 
 
@@ -205,7 +204,7 @@ def trivial_augment(batch: Tensor, normalization: Normalization, draws: BatchRng
     for operation, count in zip(SPACE.values(), counts, strict=True):
         rows = order[start : start + count]
         start += count
-        if not count or operation.apply is operations.identity:
+        if not count or operation.apply is identity:
             continue
         levels = ((batch[rows] * std + mean) * 255).round().clamp(0, 255)
         changed = operation.apply(levels, magnitude_of(operation, strength[rows], negative[rows]))
