@@ -1,13 +1,13 @@
-"""Write docs/notes-checked.md from the claims in convscope.notes: `python docs/generate_notes_checked.py`."""
+"""Write docs/notes-checked.md from the claims in convscope.claims: `python docs/generate_notes_checked.py`."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
 
-from convscope.notes.claim import NOTES, VERDICTS, Proof
-from convscope.notes.claims import CLAIMS
-from convscope.notes.text import computed_text, stated_text, summary
+from convscope.claims.claim import NOTES, VERDICTS, Proof
+from convscope.claims.sets import CLAIMS
+from convscope.claims.text import computed_text, stated_text, summary
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,7 +26,7 @@ $ convscope notes pooling --from overview --json
 computes it all again and says whether each verdict follows: with a filter each claim in full, with the command that
 shows the same. `--verdict`, `--from` and words filter; the exit code is 1 where a verdict does not follow.
 
-Written by `docs/generate_notes_checked.py` from the claims in `convscope.notes`; `tests/laws/test_notes.py` holds each
+Written by `docs/generate_notes_checked.py` from the claims in `convscope.claims`; `tests/laws/test_notes.py` holds each
 row to its verdict. Figures are the notes', sentences are ours. A worked example of strides has lost its image, and the
 accuracies that exercises lead one to expect are measured in [experiments](experiments.md), not computed.
 """

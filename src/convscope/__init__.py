@@ -20,11 +20,11 @@ _MODULES: dict[str, str] = {
     "Recipe": "convscope.recipe.recipe",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.interpret.audit",
-    "receptive_field": "convscope.interpret.receptive_field",
+    "field": "convscope.interpret.receptive_field",
     "compare": "convscope.interpret.inspection.comparison",
     "evaluate": "convscope.runs.evaluate",
     "explain": "convscope.interpret.explanation.explain",
-    "find_learning_rate": "convscope.experiments.learning_rate_range",
+    "lr_find": "convscope.experiments.learning_rate_range",
     "inspect": "convscope.interpret.inspection.record",
     "load": "convscope.runs.predictor",
     "predict": "convscope.runs.predictor",
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from convscope.errors import ConvscopeError as ConvscopeError
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
-    from convscope.experiments.learning_rate_range import find_learning_rate as find_learning_rate
+    from convscope.experiments.learning_rate_range import lr_find as lr_find
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.inspection.comparison import compare as compare
     from convscope.interpret.inspection.record import inspect as inspect
-    from convscope.interpret.receptive_field import receptive_field as receptive_field
+    from convscope.interpret.receptive_field import field as field
     from convscope.recipe.recipe import Recipe as Recipe
     from convscope.runs.evaluate import evaluate as evaluate
     from convscope.runs.predictor import load as load

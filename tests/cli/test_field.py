@@ -11,7 +11,7 @@ from torch import nn
 
 from convscope.cli.main import main
 from convscope.interpret.inspection.record import inspect
-from convscope.interpret.receptive_field import projective_field, receptive_field
+from convscope.interpret.receptive_field import field, projective_field
 from convscope.nets.build import build
 
 
@@ -84,10 +84,10 @@ def test_a_pooling_of_one_dimension_is_its_maxima_not_their_places() -> None:
 
 def test_channels_of_an_inception_block_are_told_apart() -> None:
     inspection = inspect(lambda: build("googlenet"), (3, 224, 224))
-    found = receptive_field(inspection, "inception3a")
+    found = field(inspection, "inception3a")
     # The 1x1 branch has 64 channels and sees what came in; each other branch adds two at stride 8.
     assert found.blocks == ((0, 63, 27), (64, 255, 43))
-    one, wide = (receptive_field(inspection, "inception3a", channel=first) for first, _, _ in found.blocks)
+    one, wide = (field(inspection, "inception3a", channel=first) for first, _, _ in found.blocks)
     assert one.read < wide.read <= found.read
 
 
@@ -95,7 +95,7 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
     inspection = inspect(lambda: build("lenet5"), (1, 32, 32))
     changed = projective_field(inspection, "c3", (10, 10))
     for cell in ((2, 2), (5, 5), (0, 9)):
-        assert changed[cell] == receptive_field(inspection, "c3", cell).mask[10, 10]
+        assert changed[cell] == field(inspection, "c3", cell).mask[10, 10]
 
 
 @pytest.mark.parametrize(

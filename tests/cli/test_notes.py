@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
+from convscope.claims import sets
 from convscope.cli.main import cli, main
-from convscope.notes import claims
 
 
 def notes(*arguments: str) -> Result:
@@ -60,8 +60,8 @@ def test_a_mistake_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str], ar
 
 
 def test_a_verdict_that_does_not_follow_is_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    claim = next(claim for claim in claims.CLAIMS if claim.id == "filter-on-rgb")
-    monkeypatch.setattr(claims, "CLAIMS", (replace(claim, stated=9),))
+    claim = next(claim for claim in sets.CLAIMS if claim.id == "filter-on-rgb")
+    monkeypatch.setattr(sets, "CLAIMS", (replace(claim, stated=9),))
     with pytest.raises(SystemExit) as left:
         main(["notes"])
     out, err = capsys.readouterr()

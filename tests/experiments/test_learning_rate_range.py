@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from convscope.cli.main import cli
 from convscope.errors import RunError
-from convscope.experiments.learning_rate_range import RateTest, find_learning_rate
+from convscope.experiments.learning_rate_range import RateTest, lr_find
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from data_makers import fill
@@ -51,7 +51,7 @@ def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
     lines: list[str] = []
     fill(tmp_path, {"cat": 10, "dog": 10})
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
-    test = find_learning_rate(recipe, steps=20, listener=Told())
+    test = lr_find(recipe, steps=20, listener=Told())
     assert test.batch_size == 16 and test.taken < 0.1
     assert "batch size 16, not 100,000: there are no more images to train on" in lines
     assert "classes: cat, dog" in lines
@@ -66,7 +66,7 @@ def test_nothing_is_proposed_where_no_rate_made_the_loss_fall() -> None:
 def found() -> RateTest:
     torch.manual_seed(4)
     before = torch.get_rng_state()
-    test = find_learning_rate(RECIPE, steps=60)
+    test = lr_find(RECIPE, steps=60)
     assert torch.equal(torch.get_rng_state(), before)
     return test
 
@@ -84,7 +84,7 @@ def test_rates_grow_by_a_constant_factor_until_the_loss_explodes(found: RateTest
 
 
 def test_the_same_seed_gives_the_same_curve(found: RateTest) -> None:
-    assert find_learning_rate(RECIPE, steps=60).losses == found.losses
+    assert lr_find(RECIPE, steps=60).losses == found.losses
 
 
 def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +104,9 @@ def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypat
 
 def test_too_few_steps_show_nothing() -> None:
     with pytest.raises(RunError, match="take 20 or more"):
-        find_learning_rate(RECIPE, steps=5)
+        lr_find(RECIPE, steps=5)
 
 
 def test_images_are_mirrored_in_turn_here_as_well() -> None:
     recipe = Recipe(data="digits", model="lenet5", flip=True, flip_mode="alternating", threads=1)
-    assert len(find_learning_rate(recipe, steps=20).losses) <= 20
+    assert len(lr_find(recipe, steps=20).losses) <= 20

@@ -13,7 +13,7 @@ from convscope.graph.layer_names import LayerNames, find
 from convscope.interpret.audit import audit
 from convscope.interpret.explanation.explain import lens
 from convscope.interpret.inspection.record import Inspection, inspect
-from convscope.interpret.receptive_field import receptive_field
+from convscope.interpret.receptive_field import field
 
 NETWORKS = ("alexnet", "convnext_tiny", "densenet121", "googlenet", "m5", "mobilenet_v3_small", "resnet18")
 
@@ -69,7 +69,7 @@ def test_names_of_every_command_are_accepted_by_every_other() -> None:
     for name in sorted(names | {"conv#1"}):
         value = find(inspection.graph, name)
         assert explained.names.find(name) == value
-        assert receptive_field(inspection, name).shape == inspection.graph.shape(value)
+        assert field(inspection, name).shape == inspection.graph.shape(value)
         assert inspection.layer(name).name in names
         shape = explained.graph.shape(value)
         found = explained.cell(name, at=(0,) * (len(shape) - 2))
@@ -79,6 +79,6 @@ def test_names_of_every_command_are_accepted_by_every_other() -> None:
 
 def test_a_name_that_is_none_gets_the_nearest_from_every_command() -> None:
     inspection = inspect(Small(), (2, 8))
-    for ask in (inspection.layer, lambda name: receptive_field(inspection, name), LayerNames(inspection.graph).find):
+    for ask in (inspection.layer, lambda name: field(inspection, name), LayerNames(inspection.graph).find):
         with pytest.raises(CaptureError, match=r"Small has no layer 'pol'. Did you mean pool\?"):
             ask("pol")

@@ -12,7 +12,7 @@ from convscope.data.open import probe
 from convscope.experiments import learning_rate_range
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.experiments.ensemble.train import train_ensemble
-from convscope.experiments.learning_rate_range import find_learning_rate
+from convscope.experiments.learning_rate_range import lr_find
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.training.loop import step
@@ -42,7 +42,7 @@ def of_ablation(folder: Path) -> Batch:
 
 
 def of_range_test(folder: Path) -> Batch:
-    found = find_learning_rate(RECIPE, steps=20)
+    found = lr_find(RECIPE, steps=20)
     return found.batch_size, found.taken
 
 

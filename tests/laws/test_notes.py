@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from convscope.claims.claim import NOTES, VERDICTS, Claim
+from convscope.claims.sets import CLAIMS
+from convscope.claims.text import value_text
 from convscope.cli.main import cli
-from convscope.notes.claim import NOTES, VERDICTS, Claim
-from convscope.notes.claims import CLAIMS
-from convscope.notes.text import value_text
 
 ROOT = Path(__file__).parents[2]
 SIZES = [claim for claim in CLAIMS if claim.see.startswith("convscope size") and isinstance(claim.stated, int)]

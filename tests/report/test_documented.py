@@ -24,7 +24,7 @@ from convscope.interpret.audit import Audit
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
-from convscope.interpret.receptive_field import CellField, receptive_field
+from convscope.interpret.receptive_field import CellField, field
 from convscope.recipe.recipe import Recipe
 from convscope.report.documented import Documented
 from convscope.report.terminal import document_text
@@ -87,7 +87,7 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Comparison: lambda: convscope.compare(inspected(), inspected()),
     TrainingMemory: lambda: convscope.training_memory(network, (1, 6, 6), name=NASTY),
     Explanation: explained,
-    CellField: lambda: receptive_field(inspected(), "0"),
+    CellField: lambda: field(inspected(), "0"),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
     Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES),
     Evaluation: evaluated,

@@ -23,6 +23,7 @@ from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
 from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
+from convscope.public import public
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000
@@ -90,6 +91,7 @@ def capture(
     return graph
 
 
+@public
 def training_memory(
     model: nn.Module | Callable[[], nn.Module],
     inputs: Inputs,

@@ -40,7 +40,7 @@ def command(
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
     from convscope.interpret.inspection.record import inspect
-    from convscope.interpret.receptive_field import projective_field, receptive_field
+    from convscope.interpret.receptive_field import field, projective_field
 
     loaded = load(model)
     shapes = input_shapes(loaded, inputs)
@@ -57,9 +57,7 @@ def command(
         shape = "×".join(map(str, changed.shape))
         echo(f"pixel {pixel} can change {int(changed.sum()):,} of the {shape} positions of {layer}")
         return
-    found = receptive_field(
-        inspection, layer, None if at is None else _position(at, "--at"), channel=channel, source=source
-    )
+    found = field(inspection, layer, None if at is None else _position(at, "--at"), channel=channel, source=source)
     if svg is not None:
         write_output(svg, found.drawing().document())
         echo(f"wrote {svg}", err=True)

@@ -49,14 +49,12 @@ def command(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.experiments.learning_rate_range import find_learning_rate
+    from convscope.experiments.learning_rate_range import lr_find
 
     given = given_settings(context)
     recipe = recipe_for(recipe_file, given, data)
     with training_progress(quiet=as_json) as listener:
-        test = find_learning_rate(
-            recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
-        )
+        test = lr_find(recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache))
     if svg is not None:
         write_output(svg, test.drawing().document())
         echo(f"wrote {svg}", err=True)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from convscope.claims.claim import NOTES, VERDICTS
 from convscope.cli.output import echo, echo_json
-from convscope.notes.claim import NOTES, VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convscope.notes.claim import Proof, Verdict
+    from convscope.claims.claim import Proof, Verdict
 
 JSON_VERSION = 1
 EXIT_NOT_PROVED = 1
@@ -34,7 +34,7 @@ def command(
     WORD is a claim's name, or a word of its text; of several all must match. With a filter each claim is shown in full.
     A proof that does not hold is listed, and the exit code is 1.
     """
-    from convscope.notes.claims import select
+    from convscope.claims.sets import select
 
     kinds = cast("tuple[Verdict, ...]", (*verdicts, *(["wrong"] if wrong else [])))
     proofs = [claim.prove() for claim in select(words, notes=sets, verdicts=kinds)]
@@ -49,7 +49,7 @@ def command(
 
 
 def _print(proofs: Sequence[Proof], *, in_full: bool) -> None:
-    from convscope.notes.text import proof_lines, proof_table, summary
+    from convscope.claims.text import proof_lines, proof_table, summary
     from convscope.report.table import print_table
 
     if not in_full:
@@ -65,6 +65,6 @@ def _print(proofs: Sequence[Proof], *, in_full: bool) -> None:
 
 
 def _print_json(proofs: Sequence[Proof]) -> None:
-    from convscope.notes.text import proof_dict
+    from convscope.claims.text import proof_dict
 
     echo_json({"version": JSON_VERSION, "claims": [proof_dict(proof) for proof in proofs]})

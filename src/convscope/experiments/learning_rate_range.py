@@ -20,6 +20,7 @@ from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
 from convscope.nets.layer_groups import train_mode
+from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart
@@ -155,7 +156,8 @@ class RateTest(Documented):
         }
 
 
-def find_learning_rate(
+@public
+def lr_find(
     recipe: Recipe, *, steps: int = STEPS, listener: Listener | None = None, cache_directory: Path | None = None
 ) -> RateTest:
     """Train the recipe's network for some steps at growing rates, and discard it; no run is written.

@@ -24,6 +24,7 @@ from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.nets.modules import preserved_rng
+from convscope.public import public
 from convscope.report.document import Callout, Document, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.table import Column, Row, Table
@@ -157,6 +158,7 @@ def kept(error: float) -> str:
     return f"{max(0.0, -log10(error)):.1f}" if error > 0 else "all"
 
 
+@public
 def audit(
     model: str | nn.Module,
     inputs: torch.Tensor | None = None,

@@ -18,6 +18,7 @@ from convscope.graph.layer_names import find
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.inspection.record import Inspection
+from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
 from convscope.report.document import Document, Fact, Facts, Figure
@@ -206,7 +207,8 @@ def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
     return ["".join(SHADES[i] for i in row) for row in level]
 
 
-def receptive_field(
+@public
+def field(
     inspection: Inspection,
     layer: str,
     at: tuple[int, ...] | None = None,
@@ -230,7 +232,7 @@ def receptive_field(
     >>> import convscope
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
-    >>> convscope.receptive_field(convscope.inspect(network, (3, 32, 32)), "2", (5, 5)).spans
+    >>> convscope.field(convscope.inspect(network, (3, 32, 32)), "2", (5, 5)).spans
     ((7, 14), (7, 14))
     """
     graph = inspection.graph

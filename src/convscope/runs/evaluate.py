@@ -20,6 +20,7 @@ from convscope.errors import DataError, RunError, did_you_mean
 from convscope.files.regular import FILE_LIMIT, refused_as
 from convscope.files.text import read_text
 from convscope.hardware.device import usable_device
+from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
@@ -97,6 +98,7 @@ class Evaluation(Documented):
         )
 
 
+@public
 def evaluate(
     run: str | Path,
     data: str | Path | None = None,

@@ -20,6 +20,7 @@ from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
+from convscope.public import public
 from convscope.report.document import Callout, Document
 from convscope.report.documented import Documented
 from convscope.report.progress import Progress, no_progress
@@ -266,6 +267,7 @@ class Predictor:
         return Prediction(image=image, top=tuple(ranked), labels=tuple(labels), multi_label=True)
 
 
+@public
 def load(run: str | Path, *, device: str = "cpu") -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
@@ -287,6 +289,7 @@ def load(run: str | Path, *, device: str = "cpu") -> Predictor:
     return Predictor(opened.network(), opened.spec(), device=device)
 
 
+@public
 def predict(
     run: str | Path,
     images: Any,

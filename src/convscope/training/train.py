@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convscope.public import public
+
 if TYPE_CHECKING:
     from convscope.recipe.recipe import Recipe
     from convscope.runs.events import Listener
     from convscope.training.finish import Outcome
 
 
+@public
 def train(
     data: str | Path,
     recipe: Recipe | None = None,

@@ -24,6 +24,7 @@ from convscope.experiments.ablation.series import AblationListener, OpeningListe
 from convscope.experiments.ablation.trial import measured_on
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.hardware.rank import Rank
+from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds
@@ -39,6 +40,7 @@ from convscope.training.session import Sharing, new_run, prepare
 DEFAULT_MODEL = "alexnet-mini"
 
 
+@public
 def ablate(
     data: str | Path,
     recipe: Recipe | None = None,

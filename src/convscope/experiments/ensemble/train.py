@@ -17,6 +17,7 @@ from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.hardware.rank import Rank
+from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Paragraph
@@ -89,6 +90,7 @@ class EnsembleOutcome(Documented):
         return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
+@public
 def train_ensemble(
     data: str | Path,
     recipe: Recipe | None = None,

@@ -16,9 +16,11 @@ from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype,
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
 from convscope.nets.modules import preserved_rng
+from convscope.public import public
 from convscope.report.units import shape as shape_text
 
 
+@public
 def explain(
     model: str | nn.Module,
     image: Given,

@@ -12,6 +12,7 @@ from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
 from convscope.interpret.inspection.record import Inspection
+from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Block, Document, Heading
 from convscope.report.documented import Documented
@@ -154,6 +155,7 @@ def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
     return ", ".join(parts)
 
 
+@public
 def compare(*inspections: Inspection) -> Comparison:
     """Compare networks side by side.
 

@@ -21,6 +21,7 @@ from convscope.graph.summary import Layer, summarise_layers
 from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
 from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, field_size, field_stride, layer_table
 from convscope.interpret.inspection.network_drawing import network_drawing
+from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section
@@ -264,6 +265,7 @@ def _bars(what: str, values: list[tuple[str, int]], total: int) -> Drawing:
     return bar_chart([(name, float(value)) for name, value in shown], title=what, labels=labels)
 
 
+@public
 def inspect(
     model: torch.nn.Module | Callable[[], torch.nn.Module],
     inputs: Inputs,

@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import arrays, networks
+from convscope.claims.arithmetic import conv_weights
+from convscope.claims.claim import Claim
 from convscope.geometry.cost import convolution_cost
 from convscope.nets.catalogue import find
 from convscope.nets.timeline import ENTRANTS, error_of
-from convscope.notes import arrays, networks
-from convscope.notes.arithmetic import conv_weights
-from convscope.notes.claim import Claim
 
 _claim = partial(Claim, "overview")
 

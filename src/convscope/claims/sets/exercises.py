@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import arrays, networks
+from convscope.claims.arithmetic import conv_parameters, halved, places_of_a_crop, size
+from convscope.claims.claim import Claim
 from convscope.geometry.cost import linear_cost
 from convscope.nets.catalogue import find
-from convscope.notes import arrays, networks
-from convscope.notes.arithmetic import conv_parameters, halved, places_of_a_crop, size
-from convscope.notes.claim import Claim
 from convscope.reference.pooling import max_pool
 
 _claim = partial(Claim, "exercises")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from convscope.claims import arrays
+from convscope.claims.arithmetic import conv_parameters, conv_weights, size
+from convscope.claims.claim import Claim
 from convscope.geometry.convolution import output_sizes, windows
 from convscope.geometry.cost import convolution_cost, linear_cost
 from convscope.geometry.window import Window
-from convscope.notes import arrays
-from convscope.notes.arithmetic import conv_parameters, conv_weights, size
-from convscope.notes.claim import Claim
 
 _claim = partial(Claim, "sizes")
 

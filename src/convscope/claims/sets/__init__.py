@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convscope.errors import ConvscopeError, did_you_mean
-from convscope.notes.claim import NOTES, Claim, Verdict
-from convscope.notes.claims import (
+from convscope.claims.claim import NOTES, Claim, Verdict
+from convscope.claims.sets import (
     edges,
     exercises,
     functional_view,
@@ -16,6 +15,7 @@ from convscope.notes.claims import (
     receptive_fields,
     simple_networks,
 )
+from convscope.errors import ConvscopeError, did_you_mean
 
 CLAIMS: tuple[Claim, ...] = (
     *output_sizes.CLAIMS,

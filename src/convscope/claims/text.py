@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from convscope.notes.claim import NOTES, VERDICTS, Claim, ClaimValue, Proof
+from convscope.claims.claim import NOTES, VERDICTS, Claim, ClaimValue, Proof
 from convscope.report.table import Column, Row, Table
 
 NOT_COMPUTED = "–"

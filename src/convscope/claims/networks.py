@@ -104,9 +104,9 @@ def dense_block_that_spans(name: str, pixels: int) -> int:
 def field_over_its_half(name: str, layer: str) -> float:
     """Return the side of a middle cell's field over that of the square that carries half of a uniform average."""
     from convscope.interpret.inspection.record import inspect_graph
-    from convscope.interpret.receptive_field import receptive_field
+    from convscope.interpret.receptive_field import field
 
-    found = receptive_field(inspect_graph(_captured(name)), layer)
+    found = field(inspect_graph(_captured(name)), layer)
     return float(round((found.hull / found.half) ** 0.5, 1))
 
 

@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import arrays
+from convscope.claims.arithmetic import growth_with_the_side, size
+from convscope.claims.claim import Claim
 from convscope.geometry.cost import Cost, linear_cost
 from convscope.geometry.layer import work_out
 from convscope.geometry.window import Window, same_padding
-from convscope.notes import arrays
-from convscope.notes.arithmetic import growth_with_the_side, size
-from convscope.notes.claim import Claim
 from convscope.reference.convolution import convolve
 from convscope.reference.edges import BRIGHT_LEFT, HORIZONTAL, NUMBERS, VERTICAL, edge_map
 

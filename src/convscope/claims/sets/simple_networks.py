@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import networks
+from convscope.claims.arithmetic import conv_parameters, conv_weights, size
+from convscope.claims.claim import Claim
 from convscope.geometry.convolution import output_sizes, windows
 from convscope.geometry.cost import linear_cost
 from convscope.geometry.pooling import pooling_windows
-from convscope.notes import networks
-from convscope.notes.arithmetic import conv_parameters, conv_weights, size
-from convscope.notes.claim import Claim
 from convscope.reference.pooling import max_pool
 
 _claim = partial(Claim, "simple")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.notes.claim import ClaimValue
+from convscope.claims.claim import ClaimValue
 from convscope.reference.convolution import convolve, convolve_backward, true_convolve
 from convscope.reference.edges import BRIGHT_LEFT, VERTICAL, edge_map
 from convscope.reference.pooling import max_pool

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from convscope.claims import arrays
+from convscope.claims.arithmetic import conv_parameters, conv_weights, mlp_weights, size, square
+from convscope.claims.claim import Claim, ClaimValue
 from convscope.geometry.convolution import output_sizes, windows
 from convscope.geometry.cost import linear_cost
 from convscope.geometry.layer import LayerKind, work_out
 from convscope.geometry.pooling import pooling_windows
-from convscope.notes import arrays
-from convscope.notes.arithmetic import conv_parameters, conv_weights, mlp_weights, size, square
-from convscope.notes.claim import Claim, ClaimValue
 from convscope.reference.convolution import convolve
 
 _claim = partial(Claim, "functional")

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import networks
+from convscope.claims.arithmetic import conv_macs, conv_parameters, conv_weights, size, steps_of
+from convscope.claims.claim import Claim
 from convscope.geometry.convolution import output_sizes, windows
-from convscope.notes import networks
-from convscope.notes.arithmetic import conv_macs, conv_parameters, conv_weights, size, steps_of
-from convscope.notes.claim import Claim
 from convscope.reference.pooling import average_pool
 
 _claim = partial(Claim, "fields")
@@ -189,7 +189,7 @@ CLAIMS = (
         "times smaller in side the part of VGG-16's last field that half of its value comes from",
         "2 to 3",
         lambda: networks.field_over_its_half("vgg16", "features.30"),
-        "receptive_field",
+        "field",
         "not decidable",
         "3.6 holds where all weights are equal; trained weights have another field each, and no definition of "
         '"effective" is given',

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
+from convscope.claims import networks
+from convscope.claims.claim import Claim, ClaimValue
 from convscope.nets.catalogue import ENTRIES, find
 from convscope.nets.timeline import ENTRANTS, QuotedError
-from convscope.notes import networks
-from convscope.notes.claim import Claim, ClaimValue
 from convscope.reference.activation import relu_backward, sigmoid, sigmoid_backward, tanh_backward
 
 _claim = partial(Claim, "history")
