@@ -10,13 +10,13 @@ from typing import ParamSpec, TypeVar
 from convscope.torch_state import known_state
 
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 # Whether this thread is inside a public function, whose state is then that of the ones it calls.
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
-def public(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def public(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
     """Decorate a public function or method: it runs in a known state of torch, and leaves the caller's as it was.
 
     >>> @public
@@ -27,7 +27,7 @@ def public(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
     """
 
     @wraps(function)
-    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
         if _inside.get():
             return function(*args, **kwargs)
         token = _inside.set(True)
