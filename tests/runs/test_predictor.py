@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import convscope
@@ -43,7 +44,10 @@ def forms(path: Path) -> dict[str, Any]:
     return {
         "path": path, "text": str(path), "bytes": path.read_bytes(), "bytearray": bytearray(path.read_bytes()),
         "memoryview": memoryview(path.read_bytes()), "file object": io.BytesIO(path.read_bytes()), "PIL": opened,
-        "array": pixels, "a list of one": [path], "pattern": str(path.parent / "0*"),
+        "array": pixels, "channels first": pixels.transpose(2, 0, 1), "floats": pixels / 255,
+        "halves": np.float16(pixels / 255), "tensor": torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
+        "batch of one": torch.from_numpy(pixels / 255)[None], "a list of one": [path],
+        "pattern": str(path.parent / "0*"),
     }  # fmt: skip
 
 
@@ -78,7 +82,7 @@ def test_one_bad_item_harms_no_other_and_order_is_kept(predictor: Predictor, pho
     torn.write_bytes((photos / "0.png").read_bytes()[:300])
     with Image.open(torn) as half:
         items = [
-            photos / "0.png", torn, b"no image", np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8)), 7, None, half,
+            photos / "0.png", torn, b"no image", np.zeros((5, 8, 8), np.uint8), np.full((8, 8), 16.0), 7, None, half,
             io.StringIO("text"), str(tmp_path / "none*"), tmp_path / "none.jpg", photos, np.zeros((0, 8), np.uint8),
         ]  # fmt: skip
         found = list(predictor.predict(items, batch_size=3))
@@ -87,7 +91,7 @@ def test_one_bad_item_harms_no_other_and_order_is_kept(predictor: Predictor, pho
     assert good == [0, 11, 12, 13, 14] and len(found) == 16
     for reason, part in zip(
         [item.problem for item in found if item.problem],
-        ("", "", "an array of uint8 (3, 8, 8): give uint8 (H, W)", "an array of float64 (8, 8): give", "a int: give",
+        ("", "", "an array of uint8 (5, 8, 8): give (H, W)", "numbers of 16 to 16: an image's are 0", "a int: give",
          "a NoneType: give", "", "open it with mode 'rb'", "no file matches", "no such file", "(0, 8)"),
         strict=True,
     ):  # fmt: skip
@@ -179,8 +183,6 @@ def test_a_size_that_the_network_does_not_take_is_named(predictor: Predictor) ->
 
 
 def test_explain_prepares_an_image_as_the_predictor_does(predictor: Predictor, photos: Path) -> None:
-    import torch
-
     from convscope.data.batches import to_floats
     from convscope.interpret.explanation.given import GivenNetwork, network_input
 

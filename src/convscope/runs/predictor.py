@@ -16,6 +16,7 @@ import numpy as np
 from torch import nn
 
 from convscope.arrays import Floats
+from convscope.data.image_item import ImageItem
 from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
@@ -26,7 +27,7 @@ from convscope.report.documented import Documented
 from convscope.report.progress import Progress, no_progress
 from convscope.report.table import Column, Table
 from convscope.report.units import percent
-from convscope.runs.image_items import ImageItem, image_items
+from convscope.runs.image_items import image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import open_run
 from convscope.scoring.answer import scores_of_images

@@ -1,0 +1,101 @@
+"""An image as numbers in memory, a NumPy array or a tensor, as pixels: uint8 (H, W, C).
+
+One rule for all: uint8 are levels of 0 to 255, floating-point numbers intensities of 0 to 1, rounded to the nearest of
+256 levels; any other type, and a number beyond, is refused. (H, W) is grey; of three axes the one of 1 or 3 channels is
+the last or the first, and an array where both could be is refused; 4 channels, the last of them alpha, stand last.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from convscope.arrays import Array
+from convscope.data.records import Pixels
+from convscope.files.regular import UnreadableError
+
+FIRST, LAST = (1, 3), (1, 3, 4)
+SHAPES = "(H, W), (H, W, C) or (C, H, W) of 1 or 3 channels, or (H, W, 4)"
+
+
+def is_numbers(given: Any) -> bool:
+    """Return whether this is a NumPy array or a tensor."""
+    torch = sys.modules.get("torch")
+    return isinstance(given, np.ndarray) or (torch is not None and isinstance(given, torch.Tensor))
+
+
+def numbers_of(given: Any) -> Array:
+    """Return an array as it is, and a tensor as an array, which shares its memory where it can.
+
+    Raises:
+        UnreadableError: a tensor without numbers, such as one on the meta device.
+    """
+    if isinstance(given, np.ndarray):
+        return given
+    torch = sys.modules["torch"]
+    tensor = given.detach()
+    try:
+        # NumPy has no bfloat16.
+        found: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+    except (RuntimeError, TypeError) as error:  # meta, sparse, quantized
+        reason = " ".join(str(error).split()).partition(".")[0]
+        raise UnreadableError(f"a tensor whose numbers can't be read: {reason}") from None
+    return found
+
+
+def as_pixels(array: Array) -> Pixels:
+    """Return the pixels of one image, uint8 (H, W, C); (1, H, W, C) and (1, C, H, W) are one image too.
+
+    Raises:
+        UnreadableError: axes, a type or numbers that are no image's.
+
+    >>> as_pixels(np.ones((3, 8, 6), np.float32)).shape, int(as_pixels(np.full((8, 6), 0.5)).max())
+    ((8, 6, 3), 128)
+    """
+    one = array[0] if array.ndim == 4 and len(array) == 1 else array
+    if one.ndim == 2 and one.size:
+        one = one[:, :, None]
+    return as_levels(channels_last(one))
+
+
+def channels_last(array: Array) -> Array:
+    """Return an image (H, W, C) or (C, H, W), or a batch of such ones, with its channels last; a view.
+
+    Raises:
+        UnreadableError: neither the first nor the last axis of an image is one of channels, or both could be.
+    """
+    shape = array.shape
+    described = f"an array of {array.dtype} {shape}"
+    if not array.size:
+        raise UnreadableError(f"an empty array {shape}: it has no pixels")
+    if array.ndim not in (3, 4) or (shape[-3] not in FIRST and shape[-1] not in LAST):
+        raise UnreadableError(f"{described}: give {SHAPES}")
+    if shape[-1] not in LAST:
+        return np.moveaxis(array, -3, -1)
+    if shape[-3] in FIRST:
+        raise UnreadableError(f"{described} can be (H, W, C) or (C, H, W): give a PIL image, whose sides are known")
+    return array
+
+
+def as_levels(array: Array) -> Pixels:
+    """Return numbers as uint8 of the same shape: uint8 as it is, 0 to 1 as 0 to 255; raises UnreadableError."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise UnreadableError(
+            f"an array of {array.dtype} {array.shape}: give uint8 (0 to 255), or floating-point numbers of 0 to 1"
+        )
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise UnreadableError(f"an array of {array.dtype} {array.shape} that holds NaN or infinity")
+    if low < 0 or high > 1:
+        raise UnreadableError(
+            f"floating-point numbers of {low:.4g} to {high:.4g}: an image's are 0 (black) to 1 (white): "
+            "scale them to that, or give uint8"
+        )
+    levels: Pixels = np.rint(array * (array.dtype.type(255) if array.dtype.itemsize > 2 else np.float32(255))).astype(
+        np.uint8
+    )
+    return levels
