@@ -14,6 +14,7 @@ from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import CaptureMode, left_as_found, random_states_kept
+from convscope.capture.load import ModelLike, load
 from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
 from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
@@ -93,8 +94,8 @@ def capture(
 
 @public
 def training_memory(
-    model: nn.Module | Callable[[], nn.Module],
-    inputs: Inputs,
+    model: ModelLike,
+    input_shape: Inputs | None = None,
     *,
     name: str = "",
     dtype: torch.dtype | None = None,
@@ -102,24 +103,29 @@ def training_memory(
     """Work out what a training step keeps in memory, from what autograd really saves.
 
     Args:
-        model: a module, left exactly as found; or a function that makes one, whose weights are then never allocated.
-        inputs: the shape of one sample, or several in a list or dict; see `capture`.
-        name: what to call it; its class's name unless given.
+        model: a module, left exactly as found; a function that makes one, whose weights are then never allocated; or
+            what `convscope inspect` takes: a name, file.py:factory, a run.
+        input_shape: the shape of one sample, or several in a list or dict; see `capture`. The model's own unless given.
+        name: what to call it; the model's own name, or its class's, unless given.
         dtype: element type of inputs that are given by shape; that of the model's weights unless given.
 
     Returns:
         The memory by batch size; ask `.at(64, optimizer="adam")` or `.largest_batch(8 * 2**30)`.
 
     Raises:
-        CaptureError: the forward pass fails in training mode, or does other things on another batch size.
+        CaptureError: there is no such model, its input shape is unknown, or the forward pass fails in training mode, or
+            does other things on another batch size.
 
     >>> memory = training_memory(torch.nn.Sequential(torch.nn.Linear(100, 10), torch.nn.ReLU()), (100,))
     >>> memory.at(64).saved == 64 * (100 + 10) * 4
     True
     """
-    built = model if isinstance(model, nn.Module) else build_without_memory(model)
+    loaded = load(model)
+    built = loaded.module if loaded.module is not None else build_without_memory(loaded.factory)
+    shape = loaded.own_input_shape() if input_shape is None else input_shape
+    name = name or loaded.name
     small, large = (
-        capture(built, inputs, batch_size=size, name=name, mode="train", dtype=dtype, gradients=True)
+        capture(built, shape, batch_size=size, name=name, mode="train", dtype=dtype, gradients=True)
         for size in _BATCHES
     )
     return TrainingMemory(small, large)

@@ -1,4 +1,4 @@
-"""A model by what the user typed: a catalogue name, `file.py:factory`, `package.module:factory`, a run, `timm/NAME`."""
+"""A model as the user has it: a name, a file's factory, a run, what training returned, a predictor, or a module."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import reprlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import nn
 
@@ -25,11 +26,15 @@ from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_timm import import_timm, require_name
-from convscope.runs.run_directory import Run, open_run
+from convscope.runs.predictor import Predictor
+from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
 from convscope.runs.tensor_files import load_weights
 
 LARGEST_SOURCE = 2**24  # bytes of Python
 _FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
+
+# A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.
+ModelLike: TypeAlias = RunLike | Predictor | nn.Module | Callable[[], nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Loaded:
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
         run: the run that has its trained weights; None where it has none.
         preprocessing: how an image becomes its input; None where nothing says it.
+        module: the module itself, where the user gave one, which is left as it is; None where it is to be built.
     """
 
     name: str
@@ -49,6 +55,22 @@ class Loaded:
     input_shape: tuple[int, ...] | None = None
     run: Run | None = None
     preprocessing: Preprocessing | None = None
+    module: nn.Module | None = None
+
+    @property
+    def model(self) -> nn.Module | Callable[[], nn.Module]:
+        """What is captured: the module itself, or what makes one without memory."""
+        return self.factory if self.module is None else self.module
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether `build` draws the weights."""
+        return self.run is None and self.module is None
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it was trained on images by convscope, so that numbers given to it are an image's."""
+        return self.preprocessing is not None and not self.has_random_weights
 
     def build(self) -> nn.Module:
         """Return the module, with its trained weights where it has any.
@@ -56,10 +78,19 @@ class Loaded:
         Raises:
             RunError: the weights are missing, damaged, or don't fit the architecture.
         """
+        if self.module is not None:
+            return self.module
         model = self.factory()
         if self.run is not None:
             load_weights(model, self.run.read_weights(), where=str(self.run.weights))
         return model
+
+    def own_input_shape(self) -> tuple[int, ...]:
+        """Return the shape of one sample that the model is meant for; raises CaptureError where nothing says so."""
+        if self.input_shape is None:
+            name = self.name or "the model"
+            raise CaptureError(f"{name} does not say what it takes: give its input_shape, such as (3, 224, 224)")
+        return self.input_shape
 
     def require_intact_weights(self) -> None:
         """Raise RunError where the run's weights are missing or damaged."""
@@ -67,7 +98,7 @@ class Loaded:
             self.run.read_weights()
 
 
-def load(text: str) -> Loaded:
+def load(model: ModelLike) -> Loaded:
     """Find a model; nothing is built yet.
 
     Raises:
@@ -77,7 +108,31 @@ def load(text: str) -> Loaded:
     >>> loaded = load("lenet5")
     >>> loaded.name, loaded.input_shape
     ('lenet5', (1, 32, 32))
+    >>> load(nn.Conv2d(3, 8, 3)).name
+    'Conv2d'
     """
+    if isinstance(model, (str, os.PathLike)):
+        return _from_text(os.fspath(model))
+    if isinstance(model, nn.Module):
+        return Loaded(type(model).__name__, lambda: model, module=model)
+    if isinstance(model, Predictor):
+        of_network, spec = model.network, model.spec
+        shape = spec.preprocessing.input_shape
+        return Loaded(spec.name, lambda: of_network, shape, None, spec.preprocessing, of_network)
+    if isinstance(model, (Run, HasRun)):
+        return _from_run(run_of(model))
+    if callable(model):
+        name = getattr(model, "__name__", "")
+        name = name if name.isidentifier() else "the function"
+        _require_no_arguments(name, name, model)
+        return Loaded("", lambda: _made(name, model))
+    raise CaptureError(
+        f"{reprlib.repr(model)} is a {type(model).__name__}, and no model: give a torch.nn.Module, a function that "
+        "makes one, a name from `convscope models`, a run, or what convscope.train returned"
+    )
+
+
+def _from_text(text: str) -> Loaded:
     if text.startswith("timm/"):
         return _from_timm(text.removeprefix("timm/"))
     place, colon, attribute = text.rpartition(":")
@@ -87,7 +142,7 @@ def load(text: str) -> Loaded:
     if text.endswith(".py") or (os.path.lexists(path) and not path.is_dir()):
         raise CaptureError(f"{text} is a file: say what in it makes the model, {_suggest_factory(path)}")
     if path.is_dir():
-        return _from_run(path)
+        return _from_run(run_of(path))
     return _from_catalogue(text)
 
 
@@ -118,8 +173,7 @@ def _from_catalogue(name: str) -> Loaded:
     return Loaded(entry.name, lambda: build(entry.name), tuple(entry.input_shape))
 
 
-def _from_run(path: Path) -> Loaded:
-    run = open_run(path)
+def _from_run(run: Run) -> Loaded:
     spec = run.spec_of_one()
     run.require_weights()
 
@@ -130,7 +184,7 @@ def _from_run(path: Path) -> Loaded:
             raise type(error)(f"{run.spec_path} can't be used: {error}") from None
 
     shape = spec.preprocessing.input_shape
-    return Loaded(path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing)
+    return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing)
 
 
 def _from_timm(name: str) -> Loaded:

@@ -17,13 +17,14 @@ from torch import nn
 
 from convscope.arrays import Array
 from convscope.capture.capture import capture
-from convscope.capture.load import load
+from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
-from convscope.nets.modules import preserved_rng
+from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.public import public
 from convscope.report.document import Callout, Document, Paragraph
 from convscope.report.documented import Documented
@@ -160,8 +161,8 @@ def kept(error: float) -> str:
 
 @public
 def audit(
-    model: str | nn.Module,
-    inputs: torch.Tensor | None = None,
+    model: ModelLike,
+    image: Given | None = None,
     *,
     input_shape: Sequence[int] | None = None,
     seed: int = 0,
@@ -169,33 +170,30 @@ def audit(
     """Measure every layer's numerical error in fp32, in fp32 channels-last and in bf16.
 
     Args:
-        model: a module, or what the command line takes.
-        inputs: the input tensor (N, C, H, W); normal numbers of `input_shape` unless given.
+        model: what `convscope.explain` takes: a module, a name, a run, an outcome, a predictor.
+        image: the input, in any form that `convscope.explain` takes; normal numbers of `input_shape` unless given.
         input_shape: the shape of one sample; the model's own unless given.
-        seed: of the input, and of random weights.
+        seed: of the normal numbers, and of random weights.
 
     Raises:
         CaptureError: the model can't be found or run, or its input shape is unknown.
+        DataError: the input can't be read, or does not have the network's channels or sizes.
 
     >>> found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), input_shape=(3, 8, 8))
     >>> [layer.layer for layer in found.layers], found.agreement < 1e-12, found.layers[0].own["bf16"] > 1e-4
     (['0', '1'], True, True)
     """
-    notes: tuple[str, ...] = ()
-    if isinstance(model, str):
-        loaded = load(model)
-        name, input_shape = loaded.name, input_shape or loaded.input_shape
-        with preserved_rng():
-            torch.manual_seed(seed)
-            module = loaded.build()
-        if loaded.run is None:
-            notes = (f"the weights are random (seed {seed})",)
+    loaded = load(model)
+    network = given_network(loaded, input_shape, seed)
+    name, module = network.name, network.module
+    notes: tuple[str, ...] = (f"the weights are random (seed {seed})",) if loaded.has_random_weights else ()
+    if image is None:
+        shape = loaded.own_input_shape() if input_shape is None else input_shape
+        inputs = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
     else:
-        name, module = type(model).__name__, model
-    if inputs is None:
-        if input_shape is None:
-            raise CaptureError("the input shape of the model is unknown: give it, such as --input 3x224x224")
-        inputs = torch.randn(1, *input_shape, generator=torch.Generator().manual_seed(seed))
+        given = network_input(image, network)
+        inputs = in_dtype(given.tensor, network.dtype, name="the input", network=name)
+        notes += given.notes
     graph = capture(module, [inputs], name=name)
     if graph.error is not None:
         raise CaptureError(f"{name} does not run on this input: {graph.error}")

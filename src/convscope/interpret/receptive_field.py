@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from convscope.graph.field import Position, walk_back, walk_on
 from convscope.graph.layer_names import find
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
-from convscope.interpret.inspection.record import Inspection
+from convscope.interpret.inspection.record import Inspection, inspected
 from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
@@ -26,6 +27,10 @@ from convscope.report.documented import Documented
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
+
+if TYPE_CHECKING:
+    from convscope.capture.inputs import Inputs
+    from convscope.capture.load import ModelLike
 
 Span = tuple[int, int]
 
@@ -209,32 +214,35 @@ def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
 
 @public
 def field(
-    inspection: Inspection,
+    model: Inspection | ModelLike,
     layer: str,
     at: tuple[int, ...] | None = None,
     *,
     channel: int | None = None,
     source: str | None = None,
+    input_shape: Inputs | None = None,
 ) -> CellField:
     """Return the receptive field of one cell of a layer's output.
 
     Args:
-        inspection: what `convscope.inspect` returned.
+        model: what `convscope.inspect` returned, or anything that it takes.
         layer: name of a layer, of an operation, or of a module, whose last layer it then is.
         at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
         channel: one channel; all of them together unless given.
         source: name of an earlier layer to ask about instead of the input.
+        input_shape: the shape of one sample; the model's own unless given.
 
     Raises:
-        CaptureError: no such layer, or the network has no image-like input.
+        CaptureError: no such model or layer, a forward pass that fails, or the network has no image-like input.
         GeometryError: the cell is outside the map.
 
     >>> import convscope
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
-    >>> convscope.field(convscope.inspect(network, (3, 32, 32)), "2", (5, 5)).spans
+    >>> convscope.field(network, "2", (5, 5), input_shape=(3, 32, 32)).spans
     ((7, 14), (7, 14))
     """
+    inspection = inspected(model, input_shape)
     graph = inspection.graph
     output = find(graph, layer)
     value, name = _source(inspection, source)

@@ -19,7 +19,6 @@ from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.files.regular import FILE_LIMIT, refused_as
 from convscope.files.text import read_text
-from convscope.hardware.device import usable_device
 from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
@@ -29,8 +28,8 @@ from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import percent, plural
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.predictor import load
-from convscope.runs.run_directory import Run, open_run, short_name
+from convscope.runs.predictor import Predictor, predictor_of
+from convscope.runs.run_directory import Run, RunLike, short_name
 from convscope.runs.score_tables import (
     headline,
     label_headline,
@@ -100,12 +99,12 @@ class Evaluation(Documented):
 
 @public
 def evaluate(
-    run: str | Path,
+    run: RunLike | Predictor,
     data: str | Path | None = None,
     *,
     layout: str = AUTO,
     split: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     cache_directory: str | Path | None = None,
     progress: Progress = no_progress,
     verify: bool = False,
@@ -122,10 +121,11 @@ def evaluate(
         RunError: no such run or device, or the run's files don't fit together.
         DataError: classes that are not the run's, or no images.
     """
-    device = usable_device(device)
-    opened = open_run(Path(run))
+    predictor = predictor_of(run, device)
+    if predictor.run is None:
+        raise RunError("the predictor is of no run, so its images are not known: give the run instead")
+    opened = predictor.run
     recipe = opened.recipe()
-    predictor = load(run, device=device)
     spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
     other = None if data is None else str(data)

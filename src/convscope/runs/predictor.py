@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ from convscope.report.table import Column, Table
 from convscope.report.units import percent
 from convscope.runs.image_items import image_items
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.run_directory import open_run
+from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.test_time_augmentation import ONE, require_views
@@ -118,8 +117,9 @@ class Predictor:
     [False, True, False]
     """
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu") -> None:
+    def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu", run: Run | None = None) -> None:
         self.spec = spec
+        self.run = run  # whose weights these are; None where they are no run's
         self.device = usable_device(device)
         self.network = network.to(self.device).eval()
 
@@ -159,8 +159,9 @@ class Predictor:
         """Return the predictions of images, in order, as they are asked for; a batch is in memory at a time.
 
         Args:
-            items: a path, a folder (everything below it), a glob pattern, an image file's bytes, a binary file object,
-                a PIL image, a uint8 array (H, W) or (H, W, C), or an iterable of any of them, which may be endless.
+            items: an image as a path, "digits/7", an image file's bytes, a binary file object, a PIL image, or an array
+                or tensor (H, W), (H, W, C) or (C, H, W), uint8 or floating-point numbers of 0 to 1; a folder
+                (everything below it) or a glob pattern; or an iterable of any of them, which may be endless.
             top: classes to list for each image.
             tta: the test-time augmentation by name; the run's own unless given, and none for False.
             threshold: of several labels an image, list those with this probability (0.5) and more.
@@ -269,10 +270,14 @@ class Predictor:
 
 
 @public
-def load(run: str | Path, *, device: str = "cpu") -> Predictor:
+def load(run: RunLike, *, device: str = "cpu") -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
     `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
+
+    Args:
+        run: its directory, or what `convscope.train` or `train_ensemble` returned.
+        device: to run the network on.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -280,36 +285,46 @@ def load(run: str | Path, *, device: str = "cpu") -> Predictor:
     >>> import convscope, numpy, tempfile
     >>> with tempfile.TemporaryDirectory() as runs:
     ...     outcome = convscope.train("digits", convscope.Recipe(model="lenet5", epochs=1), runs_directory=runs)
-    ...     predictor = convscope.load(outcome.run.path)
+    ...     predictor = convscope.load(outcome)
     >>> prediction = predictor(numpy.zeros((8, 8), numpy.uint8))
     >>> prediction.label in predictor.classes
     True
     """
     device = usable_device(device)
-    opened = open_run(Path(run))
-    return Predictor(opened.network(), opened.spec(), device=device)
+    opened = run_of(run)
+    return Predictor(opened.network(), opened.spec(), device=device, run=opened)
+
+
+def predictor_of(given: RunLike | Predictor, device: str | None) -> Predictor:
+    """Return a predictor as it is, and a run's on the device; raises RunError for another device than its own."""
+    if not isinstance(given, Predictor):
+        return load(given, device="cpu" if device is None else device)
+    if device is not None and usable_device(device) != given.device:
+        raise RunError(f"device {device}: the predictor is on {given.device}: leave device out, or load it there")
+    return given
 
 
 @public
 def predict(
-    run: str | Path,
+    run: RunLike | Predictor,
     images: Any,
     *,
     top: int = 5,
     tta: str | bool | None = None,
     threshold: float | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: Progress = no_progress,
 ) -> list[Prediction]:
     """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
-    An image that can't be read has a `problem`, and stops nothing.
+    An image that can't be read has a `problem`, and stops nothing. `run` is a directory, what `convscope.train`
+    returned, or a predictor; `device` is that of a run's network, cpu unless given.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
     """
     items = list(image_items(images))
-    predictor = load(run, device=device)
+    predictor = predictor_of(run, device)
 
     def report(done: int) -> None:
         progress(done, len(items), "predicting")

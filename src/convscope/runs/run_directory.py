@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
@@ -251,6 +251,32 @@ class Run:
             written = read_bytes(self.events_path)
             if written and not written.endswith(b"\n"):
                 self._append(self.events_path, "\n")
+
+
+@runtime_checkable
+class HasRun(Protocol):
+    """What belongs to a run: the outcome of a training, of an ensemble, an evaluation."""
+
+    @property
+    def run(self) -> Run:
+        """The run directory."""
+        ...
+
+
+# A run as a user has it: its path, itself, or what training it returned.
+RunLike: TypeAlias = str | os.PathLike[str] | Run | HasRun
+
+
+def run_of(given: RunLike) -> Run:
+    """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none."""
+    if isinstance(given, Run):
+        return open_run(given.path)
+    if isinstance(given, (str, os.PathLike)):
+        return open_run(Path(given))
+    found = getattr(given, "run", None)
+    if not isinstance(found, Run):
+        raise RunError(f"a {type(given).__name__} is no run: give its path, or what convscope.train returned")
+    return open_run(found.path)
 
 
 def require_name(name: str | None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from torch import nn
 
 from convscope.arrays import Array
 from convscope.data.batches import to_floats
+from convscope.data.image_item import FORMS, image_item, is_digit, is_pillow, name_of_object, read_object
 from convscope.data.inputs.array_file import is_array_file, read_array
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
-from convscope.data.pixels.decode import decode_image, fit, from_array
+from convscope.data.pixels.decode import fit, from_array
+from convscope.data.pixels.numbers import is_numbers, numbers_of
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, DataError
 from convscope.files.regular import read_bytes, refused_as
@@ -27,7 +29,8 @@ from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
 
 T = TypeVar("T")
-Given = str | Path | Array | torch.Tensor
+# An image, a sound or an array in any of the forms that `network_input` names; PIL's classes are not imported for it.
+Given: TypeAlias = Any
 
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 _TAKES = {1: "a WAV file, or an array file (.npy, .npz) of", 2: "an image file, or an array file (.npy, .npz) of"}
@@ -57,12 +60,20 @@ class GivenNetwork:
         module: the network.
         input_shape: of one sample, `(C, *S)`; None where it is not known.
         preprocessing: how an image becomes its input; None where it is not known.
+        takes_images: whether it was trained on images here: floating-point numbers are then an image's, of 0 to 1.
     """
 
     name: str
     module: nn.Module
     input_shape: tuple[int, ...] | None = None
     preprocessing: Preprocessing | None = None
+    takes_images: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that it computes in."""
+        floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        return next(floating, torch.get_default_dtype())
 
     @property
     def shape_text(self) -> str:
@@ -77,26 +88,53 @@ def network_input(given: Given, network: GivenNetwork) -> NetworkInput:
         DataError: it can't be read, or does not have the network's axes, channels or sizes.
         CaptureError: the input shape of the network is unknown.
     """
-    if isinstance(given, torch.Tensor):
-        _require_sample(given.shape, network, "the tensor")
-        return _from_tensor(given, network)
-    if isinstance(given, np.ndarray):
-        return _from_array(given, network, "the array")
-    if re.fullmatch(r"digits/\d+", str(given)):
+    if is_numbers(given):
+        return _from_numbers(given, network)
+    if is_digit(given):
         return _from_image(given, network, "the built-in digits are images")
-    shown = os.fspath(given)
-    with refused_as(DataError, shown):
-        data = read_bytes(shown)
-    ending = Path(given).suffix.lower()
+    if is_pillow(given):
+        return _from_image(given, network, "a PIL image")
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return _from_bytes(bytes(given), network, "the input", "")
+    if hasattr(given, "read"):
+        name = name_of_object(given, "the input")
+        with refused_as(DataError, name):
+            data = read_object(given)
+        return _from_bytes(data, network, name, "")
+    if not isinstance(given, (str, os.PathLike)):
+        raise DataError(f"the input is a {type(given).__name__}: give {FORMS}")
+    path = Path(given)
+    with refused_as(DataError, path):
+        data = read_bytes(path)
+    return _from_bytes(data, network, os.fsdecode(given), path.suffix.lower())
+
+
+def _from_bytes(data: bytes, network: GivenNetwork, name: str, ending: str) -> NetworkInput:
+    """Return the content of a file as the network's input; `ending` is that of its name, "" where it has none."""
     if is_sound(data) or ending == ".wav":
-        return _from_sound(_named(shown, lambda: read_sound(data)), network, shown)
+        return _from_sound(_named(name, lambda: read_sound(data)), network, name)
     if is_array_file(data) or ending in (".npy", ".npz"):
-        return _from_array(_named(shown, lambda: read_array(data)), network, shown)
+        array = _named(name, lambda: read_array(data))
+        return _from_image(array, network, name) if network.takes_images else _from_array(array, network, name)
     if ending in _PICKLES:
-        raise DataError(f"{shown}: a pickle, which is not loaded: save the input alone, as an array file: "
+        raise DataError(f"{name}: a pickle, which is not loaded: save the input alone, as an array file: "
                         "numpy.save('input.npy', tensor.numpy())")  # fmt: skip
     kind = kind_by_start(data) or "of a format that is not known"
-    return _from_image(given, network, f"{shown} is {kind}")
+    return _from_image(data, network, f"{name} is {kind}", name)
+
+
+def _from_numbers(given: Array | torch.Tensor, network: GivenNetwork) -> NetworkInput:
+    """Return an array or a tensor as the network's input: an image's numbers, or the network's own."""
+    tensor = isinstance(given, torch.Tensor)
+    name = "the tensor" if tensor else "the array"
+    _require_sample(given.shape, network, name)
+    if network.takes_images:
+        return _from_image(given, network, name, name)
+    if isinstance(given, torch.Tensor) and given.dtype != torch.uint8:
+        return _from_tensor(given, network)
+    with refused_as(DataError, name):
+        array = numbers_of(given)
+    return _from_array(array, network, name)
 
 
 def _named(shown: str, read: Callable[[], T]) -> T:
@@ -253,21 +291,17 @@ def _needed(wanted: Sequence[int]) -> str:
     return f"{_TAKES.get(len(wanted) - 1, 'an array file (.npy, .npz) of')} {sizes_text(wanted)}"
 
 
-def _from_image(image: str | Path, network: GivenNetwork, what: str) -> NetworkInput:
+def _from_image(image: Given, network: GivenNetwork, what: str, name: str = "the input") -> NetworkInput:
+    """Return an image in any form as the network's input; `what` is how it is called where it is no image's network."""
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
     preprocessing = _preprocessing(network)
-    decoding = preprocessing.decoding
-    digit = re.fullmatch(r"digits/(\d+)", str(image))
-    if digit is None:
-        return _normalised(np.asarray(decode_image(image, decoding)), preprocessing.normalization, ())
-    from convscope.data.sources.digits import COUNT, load_digits
-
-    if int(digit[1]) >= COUNT:
-        raise DataError(f"{image}: the built-in digits are digits/0 to digits/{COUNT - 1}")
-    pixels = from_array(load_digits()[0][int(digit[1])])
-    return _normalised(np.asarray(fit(pixels, decoding)), preprocessing.normalization, ())
+    item = image_item(image, name)
+    with refused_as(DataError, item.name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pixels = item.decode(preprocessing.decoding)
+    return _normalised(np.asarray(pixels), preprocessing.normalization, ())
 
 
 def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -> NetworkInput:
@@ -289,7 +323,9 @@ def _preprocessing(network: GivenNetwork) -> Preprocessing:
     """Return the preprocessing that is known of the network, or else the default for its input's shape."""
     wanted = network.input_shape
     if wanted is None:
-        raise CaptureError("the input shape of the model is unknown: give it, such as --input 3x224x224")
+        raise CaptureError(
+            "the input shape of the model is unknown: give input_shape, such as input_shape=(3, 224, 224)"
+        )
     known = network.preprocessing or Preprocessing.default(wanted)
     if known is None or len(wanted) != 3 or wanted[0] != known.decoding.channels:
         raise CaptureError(f"{network.name} takes {network.shape_text}, and an image has 1 or 3 channels: "

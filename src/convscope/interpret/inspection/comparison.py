@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from convscope.errors import CaptureError
 from convscope.graph.figures import Difference, Figures, differences, figures
 from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
-from convscope.interpret.inspection.record import Inspection
+from convscope.interpret.inspection.record import Inspection, inspected
 from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Block, Document, Heading
@@ -19,6 +20,8 @@ from convscope.report.documented import Documented
 from convscope.report.table import Column, Table
 
 if TYPE_CHECKING:
+    from convscope.capture.inputs import Inputs
+    from convscope.capture.load import ModelLike
     from convscope.files.checked import Json
 
 VERSION = 1
@@ -156,13 +159,38 @@ def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
 
 
 @public
-def compare(*inspections: Inspection) -> Comparison:
+def compare(
+    *models: Inspection | ModelLike | tuple[ModelLike, Inputs], input_shape: Inputs | None = None
+) -> Comparison:
     """Compare networks side by side.
 
+    Args:
+        models: two or more: inspections, anything that `inspect` takes, or a pair of that and its input shape.
+        input_shape: of all that have none beside them; each model's own unless given.
+
+    Raises:
+        CaptureError: fewer than two; a model that can't be found, or does not run on its input.
+
+    >>> [f.parameters for f in compare("lenet5", "alexnet-mini").figures]
+    [61706, 2473610]
     >>> import torch
-    >>> from convscope.interpret.inspection.record import inspect
-    >>> both = [inspect(torch.nn.Conv2d(3, 8, k, padding="same"), (3, 32, 32), name=f"k{k}") for k in (3, 5)]
-    >>> [f.parameters for f in compare(*both).figures]
+    >>> [f.parameters for f in compare(*(torch.nn.Conv2d(3, 8, k) for k in (3, 5)), input_shape=(3, 32, 32)).figures]
     [224, 608]
     """
-    return Comparison(inspections)
+    if len(models) < 2:
+        raise CaptureError(f"comparing takes two models or more, got {len(models)}")
+    found = []
+    for given in models:
+        if isinstance(given, Inspection):
+            found.append(inspected(given))
+        elif isinstance(given, tuple):
+            found.append(inspected(*_pair(given)))
+        else:
+            found.append(inspected(given, input_shape))
+    return Comparison(tuple(found))
+
+
+def _pair(given: tuple[Any, ...]) -> tuple[ModelLike, Inputs]:
+    if len(given) != 2:
+        raise CaptureError(f"a tuple of {len(given)}: give a model alone, or a pair (model, input_shape)")
+    return given

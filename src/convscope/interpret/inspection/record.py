@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from convscope.errors import CaptureError
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.figures import widest_field
@@ -30,10 +31,9 @@ from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
 if TYPE_CHECKING:
-    import torch
-
     from convscope.capture.inputs import Inputs
     from convscope.capture.left_as_found import CaptureMode
+    from convscope.capture.load import ModelLike
     from convscope.files.checked import Json
 
 NAMED = 6  # this many further layers of a folded warning are named
@@ -267,8 +267,8 @@ def _bars(what: str, values: list[tuple[str, int]], total: int) -> Drawing:
 
 @public
 def inspect(
-    model: torch.nn.Module | Callable[[], torch.nn.Module],
-    inputs: Inputs,
+    model: ModelLike,
+    input_shape: Inputs | None = None,
     *,
     batch_size: int = 1,
     name: str = "",
@@ -278,10 +278,13 @@ def inspect(
     """Work out every size, cost and receptive field of a network, without running it on numbers.
 
     Args:
-        model: a module, left exactly as found; or a function that makes one, whose weights are then never allocated.
-        inputs: the shape of one sample, such as (3, 224, 224), or whatever else `capture` takes.
+        model: a module, left exactly as found; a function that makes one, whose weights are then never allocated; a
+            catalogue name, file.py:factory, package.module:factory or timm/NAME; a run, what `convscope.train`
+            returned, or a predictor.
+        input_shape: the shape of one sample, such as (3, 224, 224), or whatever else `capture` takes; the model's own
+            unless given.
         batch_size: samples that it is run on; figures are those of one sample, and totals also of the batch.
-        name: what to call it; its class's name unless given.
+        name: what to call it; the model's own name, or its class's, unless given.
         mode: "eval", "train", or "as is".
         object_size: side of what is to be recognised, in pixels, to be warned where no position sees it whole.
 
@@ -289,16 +292,40 @@ def inspect(
         The inspection; when the forward pass fails, of what ran before, and `.error` says where and why.
 
     Raises:
-        CaptureError: the model can't be built, or the inputs can't be made.
+        CaptureError: the model can't be found or built, its input shape is unknown, or the inputs can't be made.
+        RunError: a directory that is no run, of another format, or an ensemble.
 
     >>> import torch
     >>> inspection = inspect(torch.nn.Conv2d(3, 10, 5, padding=2), (3, 32, 32))
     >>> inspection.parameters, inspection.macs, inspection.layers[0].output_shape
     (760, 768000, (1, 10, 32, 32))
+    >>> inspect("lenet5").parameters
+    61706
     """
     from convscope.capture.capture import capture
+    from convscope.capture.load import load
 
-    return inspect_graph(capture(model, inputs, batch_size=batch_size, name=name, mode=mode), object_size=object_size)
+    loaded = load(model)
+    shape = loaded.own_input_shape() if input_shape is None else input_shape
+    graph = capture(loaded.model, shape, batch_size=batch_size, name=name or loaded.name, mode=mode)
+    return inspect_graph(graph, object_size=object_size)
+
+
+def inspected(given: Inspection | ModelLike, input_shape: Inputs | None = None) -> Inspection:
+    """Return an inspection as it is, and that of anything that `inspect` takes.
+
+    Raises:
+        CaptureError: as `inspect`, or the forward pass fails; or an input shape beside an inspection, which has one.
+    """
+    if isinstance(given, Inspection):
+        if input_shape is not None:
+            raise CaptureError(f"input_shape: the inspection of {given.graph.name} has its own: leave it out")
+        found = given
+    else:
+        found = inspect(given, input_shape)
+    if found.error:
+        raise CaptureError(f"{found.graph.name}: {found.error}")
+    return found
 
 
 def inspect_graph(graph: Graph, *, object_size: int | None = None) -> Inspection:
