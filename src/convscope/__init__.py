@@ -17,7 +17,11 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it; torch is imported only when a name that needs it is used.
 _MODULES: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
+    "EpochRow": "convscope.runs.events",
+    "Message": "convscope.runs.events",
     "Recipe": "convscope.recipe.recipe",
+    "Status": "convscope.runs.events",
+    "StopTraining": "convscope.training.interrupt",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.interpret.audit",
     "field": "convscope.interpret.receptive_field",
@@ -49,8 +53,12 @@ if TYPE_CHECKING:
     from convscope.interpret.receptive_field import field as field
     from convscope.recipe.recipe import Recipe as Recipe
     from convscope.runs.evaluate import evaluate as evaluate
+    from convscope.runs.events import EpochRow as EpochRow
+    from convscope.runs.events import Message as Message
+    from convscope.runs.events import Status as Status
     from convscope.runs.predictor import load as load
     from convscope.runs.predictor import predict as predict
+    from convscope.training.interrupt import StopTraining as StopTraining
     from convscope.training.train import train as train
 else:
 

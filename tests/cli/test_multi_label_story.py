@@ -19,6 +19,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.training.train import train
 from convscope.training.train_run import train_on
+from trainings import train_watched
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +169,8 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
     table, _ = made.shapes_table(tmp_path, 40)
     recipe = Recipe(model="lenet5", image_size="24", epochs=2, batch_size=16, threads=1, precision="fp32")
     whole = train(table, recipe, runs_directory=tmp_path / "runs")
-    stopped = train(table, recipe, runs_directory=tmp_path / "runs", listener=_StopAfterOne())
-    assert (stopped.ending, stopped.epochs, stopped.measured) == ("stopped", 1, "mAP")
+    stopped = train_watched(table, recipe, runs_directory=tmp_path / "runs", listener=_StopAfterOne())
+    assert (stopped.ending, stopped.epochs, stopped.measured) == ("interrupted", 1, "mAP")
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", 2)
     assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()

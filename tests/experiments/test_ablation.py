@@ -20,10 +20,10 @@ from ablations import RECIPE, results
 from convscope.cli.main import main
 from convscope.errors import RunError
 from convscope.experiments.ablation import worker_pool as pool
-from convscope.experiments.ablation.ablate import ablate, ablate_on
+from convscope.experiments.ablation.ablate import ablate, ablate_on, begin_ablation
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
-from convscope.experiments.ablation.series import SilentAblation
+from convscope.runs.events import Silent
 from convscope.training.resolve.memory import OutOfMemoryError
 from convscope.training.train import train
 
@@ -64,6 +64,7 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     written = {path.name for path in whole.run.path.iterdir()}
     assert written == {
         "ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt", "events.jsonl",
+        "status.json",
     }  # fmt: skip
     with (whole.run.path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -102,7 +103,7 @@ def test_a_variant_that_failed_does_not_press_the_others_together(
     assert ("sigmoid for ReLU" in closer) != bool(far) and "no dropout" in closer
 
 
-class _StopsAfter(SilentAblation):
+class _StopsAfter(Silent):
     """Presses Ctrl-C once so many trainings are done."""
 
     def __init__(self, trainings: int) -> None:
@@ -118,16 +119,15 @@ class _StopsAfter(SilentAblation):
 def test_a_stopped_ablation_goes_on_where_it_was(
     whole: Ablation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = ablate(
-        "digits",
-        RECIPE,
+    stopped = begin_ablation(
+        RECIPE.changed({"data": "digits"}),
         without=["dropout", "relu"],
         seeds=2,
         jobs=1,
         runs_directory=tmp_path,
         listener=_StopsAfter(2),
     )
-    assert (stopped.ending, stopped.exit_code) == ("stopped", 130)
+    assert (stopped.ending, stopped.exit_code) == ("interrupted", 130)
     done = {(trial.variant, trial.seed) for trial in read_results(stopped.run).trials}
     assert len(done) == 2
     trained: list[tuple[str, int]] = []

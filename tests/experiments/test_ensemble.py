@@ -20,7 +20,7 @@ from commands import told
 from convscope.capture.load import load
 from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.ensemble.scores import compare
-from convscope.experiments.ensemble.train import EnsembleOutcome, train_ensemble, train_ensemble_on
+from convscope.experiments.ensemble.train import EnsembleOutcome, begin_ensemble, train_ensemble, train_ensemble_on
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run
@@ -98,7 +98,16 @@ def test_the_ensemble_is_measured_as_evaluate_measures_it(tmp_path: Path) -> Non
 def test_what_is_written_and_told(whole: EnsembleOutcome) -> None:
     assert whole.scores is not None
     written = {path.name for path in whole.run.path.iterdir() if path.name != "x"}
-    files = {"recipe.toml", "model.json", "members.csv", "report.html", "log.txt", "events.jsonl", "split.csv"}
+    files = {
+        "recipe.toml",
+        "model.json",
+        "members.csv",
+        "report.html",
+        "log.txt",
+        "events.jsonl",
+        "status.json",
+        "split.csv",
+    }
     assert written == files | {"seed-0", "seed-1"}
     page = whole.run.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
@@ -139,8 +148,10 @@ class _StopsAfter(Silent):
 def test_a_stopped_ensemble_goes_on_to_the_same_members(
     whole: EnsembleOutcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stopped = train_ensemble("digits", RECIPE, members=2, runs_directory=tmp_path, listener=_StopsAfter(3))
-    assert (stopped.ending, stopped.exit_code, len(stopped.members)) == ("stopped", 130, 1)
+    stopped = begin_ensemble(
+        RECIPE.changed({"data": "digits"}), members=2, runs_directory=tmp_path, listener=_StopsAfter(3)
+    )
+    assert (stopped.ending, stopped.exit_code, len(stopped.members)) == ("interrupted", 130, 1)
     assert convscope.evaluate(stopped.run.path).scores.images > 0  # what is trained can be used
     code, _, err = told(capsys, "train", "--resume", stopped.run, "--epochs", "9")
     assert code == 2 and "epochs can't change when an ensemble is resumed" in err

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from convscope.cli.main import cli
 from convscope.errors import RunError
-from convscope.experiments.learning_rate_range import RateTest, lr_find
+from convscope.experiments.learning_rate_range import RateTest, lr_find, range_test
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from data_makers import fill
@@ -51,7 +51,7 @@ def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
     lines: list[str] = []
     fill(tmp_path, {"cat": 10, "dog": 10})
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
-    test = lr_find(recipe, steps=20, listener=Told())
+    test = range_test(recipe, steps=20, listener=Told(), cache_directory=None)
     assert test.batch_size == 16 and test.taken < 0.1
     assert "batch size 16, not 100,000: there are no more images to train on" in lines
     assert "classes: cat, dog" in lines

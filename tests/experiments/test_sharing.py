@@ -15,10 +15,10 @@ from convscope.data.open import probe
 from convscope.errors import RunError
 from convscope.experiments.ablation import plan as plans
 from convscope.experiments.ablation import trial as one_trial
-from convscope.experiments.ablation.ablate import ablate, ablate_on
+from convscope.experiments.ablation.ablate import ablate, ablate_on, begin_ablation
 from convscope.experiments.ablation.plan import read_plan
-from convscope.experiments.ablation.series import SilentAblation
 from convscope.hardware.machine import this_machine
+from convscope.runs.events import Silent
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.resolve import resolve
 
@@ -43,7 +43,7 @@ def test_cores_and_memory_are_shared_out(
     assert plans.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
 
 
-class _Lines(SilentAblation):
+class _Lines(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -64,8 +64,13 @@ def test_a_batch_too_large_is_halved_for_all_variants(tmp_path: Path, monkeypatc
     heard = _Lines()
     with monkeypatch.context() as patch:
         memory_for(0.97, patch)
-        smaller = ablate(
-            "digits", RECIPE, without=["dropout"], seeds=1, jobs=1, runs_directory=tmp_path, listener=heard
+        smaller = begin_ablation(
+            RECIPE.changed({"data": "digits"}),
+            without=["dropout"],
+            seeds=1,
+            jobs=1,
+            runs_directory=tmp_path,
+            listener=heard,
         )
     assert any(line.startswith("memory: a step of 32 images needs") for line in heard.lines)
     batch = smaller.recipe.batch_size
@@ -113,8 +118,8 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
     given: dict[str, Any] = {"seeds": 1, "jobs": 1, "runs_directory": tmp_path, "listener": heard}
     if after:
         with pytest.raises(RunError, match="a step of 32 images of no dropout, and the complete trainings had this"):
-            ablate("digits", RECIPE, without=["dropout"], **given)
+            begin_ablation(RECIPE.changed({"data": "digits"}), without=["dropout"], **given)
         return
-    found = ablate("digits", RECIPE, without=["dropout"], **given)
+    found = begin_ablation(RECIPE.changed({"data": "digits"}), without=["dropout"], **given)
     assert found.ending == "done" and found.recipe.batch_size == 16 and len(found.trials) == 2 and len(refused) == 1
     assert any("batch size 16, learning rate" in line for line in heard.lines)

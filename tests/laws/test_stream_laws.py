@@ -31,6 +31,7 @@ from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop import step as training_step
 from convscope.training.train import train
 from convscope.training.train_run import train_on
+from trainings import train_watched
 
 SMALL = Decoding(size=(8, 8))
 WINDOW = 20
@@ -152,8 +153,8 @@ class _StopAfterTheFirst(Silent):
 @pytest.mark.usefixtures("small_window")
 def test_a_resumed_stream_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None:
     whole = train(str(shards), RECIPE, runs_directory=tmp_path / "whole")
-    stopped = train(str(shards), RECIPE, runs_directory=tmp_path, listener=_StopAfterTheFirst())
-    assert (stopped.ending, stopped.epochs) == ("stopped", 1)
+    stopped = train_watched(str(shards), RECIPE, runs_directory=tmp_path, listener=_StopAfterTheFirst())
+    assert (stopped.ending, stopped.epochs) == ("interrupted", 1)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", 3)
     assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()
@@ -254,7 +255,7 @@ class _Lines(Silent):
 def test_unreadable_images_are_all_in_the_log_and_a_few_on_the_screen(shards: Path, tmp_path: Path) -> None:
     names = torn(shards, tmp_path / "torn", 6)
     heard = _Lines()
-    outcome = train(str(tmp_path / "torn"), RECIPE, runs_directory=tmp_path, listener=heard)
+    outcome = train_watched(str(tmp_path / "torn"), RECIPE, runs_directory=tmp_path, listener=heard)
     log, page = outcome.run.path.joinpath("log.txt").read_text(), outcome.run.report.read_text()
     assert all(log.count(f"{name}: ") == 1 and name in page for name in names)
     (line,) = [line for line in heard.lines if "can't be read" in line]
@@ -313,7 +314,7 @@ def test_a_run_whose_images_go_away_keeps_what_it_reached(shards: Path, tmp_path
     # Where nothing validates, the last weights are the best.
     recipe = RECIPE.changed({"validation_fraction": 0.0})
     with pytest.raises(DataError, match=r"no such file.*; the weights of epoch 2, the best, are kept in") as ended:
-        train(str(tmp_path / "gone"), recipe, runs_directory=tmp_path, name="run", listener=disk)
+        train_watched(str(tmp_path / "gone"), recipe, runs_directory=tmp_path, name="run", listener=disk)
     assert disk.first and weights.read_bytes() != disk.first
     assert (tmp_path / "run" / "log.txt").read_text().endswith(f"{ended.value}\n")
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3

@@ -20,6 +20,7 @@ from convscope.training.loop import loop, state
 from convscope.training.loop.step import DeferredCheck, StepInput
 from convscope.training.train import train
 from convscope.training.train_run import train_on
+from trainings import train_watched
 
 EPOCHS = 4
 # Dropout, augmentation, a momentum and a schedule: everything that draws or remembers.
@@ -106,8 +107,8 @@ FAST |= {"ema_epochs": 0.5, "image_size": "18", "progressive_resize_start": 0.9,
 )
 def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, str], epoch: int) -> None:
     whole = _trained(tmp_path / "whole", **settings)
-    stopped = train("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopAfter(epoch))
-    assert (stopped.ending, stopped.exit_code, stopped.epochs) == ("stopped", 130, epoch)
+    stopped = train_watched("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopAfter(epoch))
+    assert (stopped.ending, stopped.exit_code, stopped.epochs) == ("interrupted", 130, epoch)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
     assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
@@ -120,8 +121,8 @@ def test_a_stop_within_an_epoch_loses_none_that_is_complete(
 ) -> None:
     monkeypatch.setattr(state, "SHOW_EVERY_SECONDS", 0.0)
     whole = _trained(tmp_path / "whole", **settings)
-    stopped = train("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopWithin(4))
-    assert (stopped.ending, stopped.epochs) == ("stopped", 3)
+    stopped = train_watched("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopWithin(4))
+    assert (stopped.ending, stopped.epochs) == ("interrupted", 3)
     again = _StopWithin(EPOCHS + 1)
     resumed = train_on(stopped.run.path, {}, listener=again, cache_directory=None)
     assert again.heard == [f"resuming {stopped.run} after epoch 3 of 4"]
@@ -134,7 +135,7 @@ def test_going_on_from_an_older_checkpoint_never_gives_the_best_weights_away(
 ) -> None:
     monkeypatch.setattr(state, "SHOW_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
-    run = train("digits", RECIPE, runs_directory=tmp_path, listener=_StopWithin(4)).run
+    run = train_watched("digits", RECIPE, runs_directory=tmp_path, listener=_StopWithin(4)).run
     best = run.weights.read_bytes()
     assert [row["best"] for row in _rows(run)][-1] == "1"
     (saved_checkpoints(run.checkpoints)[-1] / "state.json").write_text("damaged")
@@ -169,8 +170,8 @@ def test_a_run_stopped_in_its_first_epoch_starts_over_from_what_it_began_with(tm
     # A first layer that is fitted to the images and never trained, and images too small to begin smaller.
     recipe = RECIPE.changed({"model": "cifarnet", "image_size": "10", "epochs": 1, "test_fraction": 0.8})
     whole = train("digits", recipe, runs_directory=tmp_path / "whole")
-    stopped = train("digits", recipe, runs_directory=tmp_path, listener=_StopBeforeTheFirstStep())
-    assert (stopped.ending, stopped.epochs) == ("stopped", 0)
+    stopped = train_watched("digits", recipe, runs_directory=tmp_path, listener=_StopBeforeTheFirstStep())
+    assert (stopped.ending, stopped.epochs) == ("interrupted", 0)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert resumed.run.weights.read_bytes() == whole.run.weights.read_bytes()
 

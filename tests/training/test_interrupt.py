@@ -13,7 +13,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent, StepProgress
 from convscope.training.distributed import launch as distributed
 from convscope.training.interrupt import handling_interrupts
-from convscope.training.train import train
+from trainings import train_watched
 
 
 def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> None:
@@ -99,6 +99,6 @@ def test_a_launched_process_that_is_told_several_times_writes_its_report(
     for name, value in {**of_torchrun, "TORCHELASTIC_RUN_ID": "story"}.items():
         monkeypatch.setenv(name, value)
     recipe = Recipe(model="lenet5", epochs=2, threads=1, autotune="rules")
-    outcome = train("digits", recipe, runs_directory=tmp_path, listener=_TerminatedByEachThread())
-    assert (outcome.ending, outcome.exit_code) == ("stopped", 143)
+    outcome = train_watched("digits", recipe, runs_directory=tmp_path, listener=_TerminatedByEachThread())
+    assert (outcome.ending, outcome.exit_code) == ("interrupted", 143)
     assert outcome.run.report.exists() and outcome.run.weights.exists()

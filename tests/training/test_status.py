@@ -13,6 +13,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Message, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
 from convscope.training.train import train
+from trainings import train_watched
 
 RECIPE = Recipe(model="lenet5", epochs=2, batch_size=256, learning_rate=0.01, autotune="rules", threads=1)
 
@@ -35,16 +36,16 @@ def events(run: Run) -> list[dict[str, object]]:
 
 def test_a_training_that_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     listener = _Watching(tmp_path / "run", stop_after=1)
-    run = train("digits", RECIPE, name="run", runs_directory=tmp_path, listener=listener).run
+    run = train_watched("digits", RECIPE, name="run", runs_directory=tmp_path, listener=listener).run
     assert [status and status.state for status in listener.seen] == ["training"]
-    assert run.status() == Status(state="stopped", epoch=1, epochs=2)
+    assert run.status() == Status(state="interrupted", epoch=1, epochs=2)
     from convscope.training.train_run import train_on
 
     train_on(run.path, {}, listener=Silent(), cache_directory=None)
     assert run.status() == Status(state="done", epoch=2, epochs=2) and not run.has_diverged
     found = events(run)
     states = [event["state"] for event in found if event["event"] == "state"]
-    assert states == ["training", "stopped", "training", "done"]
+    assert states == ["training", "interrupted", "training", "done"]
     assert [event["epoch"] for event in found if event["event"] == "epoch"] == [1, 2]
     assert any(str(event["text"]).startswith("data: digits") for event in found if event["event"] == "message")
     assert [event["time"] for event in found] == sorted(float(str(event["time"])) for event in found)

@@ -23,6 +23,7 @@ from convscope.training import job
 from convscope.training.finish import Outcome
 from convscope.training.train import train
 from convscope.training.train_run import train_on
+from trainings import train_watched
 
 EPOCHS = 3
 
@@ -85,7 +86,7 @@ def test_a_full_disk_keeps_what_fits_and_says_what(
     full = _FullAfter(disk, full_from, int(share * size))
     recipe = RECIPE.changed({"epochs": EPOCHS})
     with pytest.raises(WriteError, match=kept) as refused:
-        train("digits", recipe, runs_directory=tmp_path, name="run", listener=full)
+        train_watched("digits", recipe, runs_directory=tmp_path, name="run", listener=full)
     assert "No space left on device" in str(refused.value)
     run = Run(tmp_path / "run")
     assert run.log_path.read_text().endswith(f"{refused.value}\n")

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from convscope.cli.output import echo
-from convscope.cli.progress import log_lines
+from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
-from convscope.report.printable import printable
-from convscope.report.units import seconds
-
-if TYPE_CHECKING:
-    from convscope.experiments.ablation.series import AblationListener
-
-EVERY_SECONDS = 60.0  # a log gets a line between two results no more often than this
 
 
 @click.command(
@@ -79,9 +69,9 @@ def command(
     parts = None if without is None else [part.strip() for part in without.split(",") if part.strip()]
     with (
         nullcontext() if resume is None else locked_early(Path(resume)),
-        _watching(quiet=as_json) as watcher,
+        training_progress(quiet=as_json) as listener,
     ):
-        from convscope.experiments.ablation.ablate import ablate, ablate_on
+        from convscope.experiments.ablation.ablate import ablate_on, begin_ablation
 
         if resume is not None:
             if data is not None or recipe_file is not None or name is not None or settings:
@@ -89,22 +79,21 @@ def command(
                     "--resume FOLDER takes data and settings from the folder: give --without, --seeds, --jobs only"
                 )
             found = ablate_on(
-                resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, listener=watcher
+                resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, listener=listener
             )
         else:
             recipe = recipe_for(recipe_file, settings, data)
             if not recipe.data:
                 raise RunError(f"there is nothing to train on: name {SOURCES}")
-            found = ablate(
-                recipe.data,
+            found = begin_ablation(
                 recipe,
                 without=parts,
                 seeds=3 if seeds is None else seeds,
                 jobs=_jobs(jobs),
                 name=name,
-                runs_directory=runs_directory,
-                cache_directory=cache,
-                listener=watcher,
+                runs_directory=Path(runs_directory),
+                cache_directory=None if cache is None else Path(cache),
+                listener=listener,
             )
     lines = [str(found), f"report {found.report}"] if found.trials else []
     log_lines(found.run, "\n".join(lines).splitlines())
@@ -122,70 +111,3 @@ def _jobs(text: str) -> Any:
     if not text.isdecimal() or int(text) < 1:
         raise RunError(f"--jobs {text}: give a number of at least 1, or auto")
     return int(text)
-
-
-@contextmanager
-def _watching(*, quiet: bool) -> Iterator[AblationListener]:
-    from convscope.experiments.ablation.series import SilentAblation
-
-    if quiet:
-        yield SilentAblation()
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield _AblationBars(bars)
-    else:
-        yield _AblationLines()
-
-
-class _AblationLines:
-    """Plain lines: each message, and the progress at intervals."""
-
-    def __init__(self) -> None:
-        self._spoke = time.monotonic()
-
-    def notify(self, line: str) -> None:
-        self._spoke = time.monotonic()
-        print(printable(line), file=sys.stderr, flush=True)
-
-    def progressed(self, done: int, total: int, what: str) -> None:
-        if time.monotonic() - self._spoke > EVERY_SECONDS / 6:
-            self.notify(f"{what}: {done:,} of {total:,}")
-
-    def moved(self, share: float, seconds_left: float | None) -> None:
-        if time.monotonic() - self._spoke > EVERY_SECONDS and seconds_left is not None and seconds_left >= 1:
-            self.notify(f"{share:.0%} of all trainings done, {seconds(seconds_left)} left")
-
-
-class _AblationBars:
-    """The same above a progress bar."""
-
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-        self._tasks: dict[str, Any] = {}
-
-    def notify(self, line: str) -> None:
-        from rich.text import Text
-
-        self._bars.console.print(Text(printable(line)), soft_wrap=True)
-
-    def progressed(self, done: int, total: int, what: str) -> None:
-        self._update(what, done, total or None, "")
-        if total and done >= total:
-            self._bars.remove_task(self._tasks.pop(what))
-
-    def moved(self, share: float, seconds_left: float | None) -> None:
-        self._update("trainings", share, 1.0, f"{seconds(seconds_left)} left" if seconds_left else "")
-
-    def _update(self, what: str, done: float, total: float | None, note: str) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(printable(what), total=total, note=note)
-        self._bars.update(self._tasks[what], completed=done, total=total, note=note)

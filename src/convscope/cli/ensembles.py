@@ -30,16 +30,15 @@ def train_members(
     recipe: Recipe, members: int, *, name: str | None, runs_directory: str, cache: str | None, as_json: bool
 ) -> int:
     """Train an ensemble, and print the result."""
-    from convscope.experiments.ensemble.train import train_ensemble
+    from convscope.experiments.ensemble.train import begin_ensemble
 
     with training_progress(quiet=as_json) as listener:
-        outcome = train_ensemble(
-            recipe.data,
+        outcome = begin_ensemble(
             recipe,
             members=members,
             name=name,
-            runs_directory=runs_directory,
-            cache_directory=cache,
+            runs_directory=Path(runs_directory),
+            cache_directory=None if cache is None else Path(cache),
             listener=listener,
         )
     return _tell(outcome, as_json)

@@ -49,12 +49,14 @@ def command(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.experiments.learning_rate_range import lr_find
+    from convscope.experiments.learning_rate_range import range_test
 
     given = given_settings(context)
     recipe = recipe_for(recipe_file, given, data)
     with training_progress(quiet=as_json) as listener:
-        test = lr_find(recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache))
+        test = range_test(
+            recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
+        )
     if svg is not None:
         write_output(svg, test.drawing().document())
         echo(f"wrote {svg}", err=True)

@@ -26,8 +26,10 @@ from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Documented
+from convscope.report.progress import ProgressOption
 from convscope.report.table import Column, Table
-from convscope.runs.events import Listener, Silent
+from convscope.runs.events import Listener
+from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import least_batch
 from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
@@ -158,28 +160,44 @@ class RateTest(Documented):
 
 @public
 def lr_find(
-    recipe: Recipe, *, steps: int = STEPS, listener: Listener | None = None, cache_directory: Path | None = None
+    recipe: Recipe,
+    *,
+    steps: int = STEPS,
+    cache_directory: str | Path | None = None,
+    progress: ProgressOption = False,
 ) -> RateTest:
     """Train the recipe's network for some steps at growing rates, and discard it; no run is written.
 
     Augmentation, loss, optimizer and batch size are those of a training, on the same memory. The test ends early where
     the loss explodes.
 
+    Args:
+        recipe: as a training has it; `recipe.data` names the images.
+        steps: from the lowest learning rate to the highest.
+        cache_directory: where decoded images are kept.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or fewer than 20 steps.
     """
+    with listening(progress) as listener:
+        cache = None if cache_directory is None else Path(cache_directory)
+        return range_test(recipe, steps=steps, listener=listener, cache_directory=cache)
+
+
+def range_test(recipe: Recipe, *, steps: int, listener: Listener, cache_directory: Path | None) -> RateTest:
+    """Run the range test; arguments and errors are those of `lr_find`."""
     if steps < FEWEST_STEPS:
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
-    listener = listener or Silent()
     session = prepare(
         recipe.changed({"learning_rate": AUTO}), listener=listener, cache_directory=cache_directory, autotune=False
     )
     for notice in session.notices:
-        listener.notify(notice.text)
+        (listener.warn if notice.level == "warning" else listener.notify)(notice.text)
 
     def halve(session: Session, refused: str) -> Session:
         resolved, notice = halved(session.resolved)
-        listener.notify(notice.text)
+        listener.warn(notice.text)
         return replace(session, resolved=resolved)
 
     return with_backoff(session, lambda session: _measure(session, steps, listener), halve)

@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from convscope.report.notebook import NotebookBars, in_notebook
 from convscope.report.printable import printable
 
 Progress = Callable[[int, int, str], None]
 """`progress(done, total, what)`; a total of 0 means that it is not known."""
+
+ProgressOption = bool | Progress
+"""What a public function takes as `progress`: True for a bar, a function that is called, or False for nothing."""
 
 QUIET_SECONDS = 10.0  # a log gets a line when this much time has gone by, and one when a piece of work ends
 
@@ -27,10 +31,28 @@ def no_progress(done: int, total: int, what: str) -> None:
 
 
 @contextmanager
+def progress_of(option: ProgressOption) -> Iterator[Progress]:
+    """Return what a public function's argument `progress` asks for.
+
+    >>> with progress_of(lambda done, total, what: print(f"{what}: {done}/{total}")) as progress:
+    ...     progress(1, 2, "measuring")
+    measuring: 1/2
+    """
+    if option is True:
+        with shown_progress() as progress:
+            yield progress
+    else:
+        yield option or no_progress
+
+
+@contextmanager
 def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
-    """Return a bar on a terminal, and a few plain lines elsewhere; both on stderr by default."""
+    """Return a bar in a notebook or on a terminal, and a few plain lines elsewhere; on stderr by default."""
     stream = file or sys.stderr
-    if stream.isatty():
+    if file is None and in_notebook():
+        with _notebook_bar() as progress:
+            yield progress
+    elif stream.isatty():
         with _bar(stream) as progress:
             yield progress
     else:
@@ -63,6 +85,19 @@ def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotoni
             spoken.pop(what, None)
 
     return progress
+
+
+@contextmanager
+def _notebook_bar() -> Iterator[Progress]:
+    bars = NotebookBars()
+
+    def progress(done: int, total: int, what: str) -> None:
+        bars.show(what, done, total, f"{done:,} of {total:,}" if total else f"{done:,}")
+
+    try:
+        yield progress
+    finally:
+        bars.close()
 
 
 @contextmanager

@@ -6,36 +6,76 @@ events.jsonl has one JSON object a line: "time" (seconds since 1970), "event" (i
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
+from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol, cast, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
-from convscope.files.checked import read_json
+from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.runs.atomic_files import write_file
 
-State = Literal["training", "done", "stopped", "diverged", "failed"]
+State = Literal["training", "done", "stopped", "interrupted", "diverged", "failed"]
+Level = Literal["info", "warning"]
+
+
+@cache
+def this_host() -> str:
+    """Return the name of this machine, as status.json has it."""
+    return socket.gethostname()
+
+
+class _Record:
+    """A record that is a line of events.jsonl."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as events.jsonl has it, without the time: "event", its kind, and the fields."""
+        return {"event": EVENTS[type(self)], **asdict(self)}  # type: ignore[index, call-overload]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
-    """The state of a training.
+class Status(_Record):
+    """The state of a training, or of a series of trainings.
 
-    A process that is killed leaves "training" behind; whether one still trains, the directory's lock says.
+    A process that is killed leaves "training" in status.json; `Run.status` makes "interrupted" of it once no process
+    holds the directory's lock.
 
     Args:
-        state: "stopped" is by the user, "diverged" by numbers that are not finite, "failed" by any other error.
-        epoch: epochs that are complete.
-        epochs: epochs that were asked for.
+        state: "stopped" is by a callback, "interrupted" by Ctrl-C, a signal or the end of the process, "diverged" by
+            numbers that are not finite, "failed" by any other error.
+        epoch: epochs that are complete; of an ensemble or an ablation, trainings.
+        epochs: epochs, or trainings, that were asked for.
         reason: why it ended, where it is not done.
+        pid: the process that trains, or trained.
+        host: its machine.
+        started: when that training began or was resumed, in seconds since 1970.
     """
 
     state: State
     epoch: int
     epochs: int
     reason: str = ""
+    pid: int = field(default_factory=os.getpid, compare=False)
+    host: str = field(default_factory=this_host, compare=False)
+    started: float = field(default=0.0, compare=False)
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Status:
+        """Return the status that `asdict` made; raises UnreadableError where it is none."""
+        return cls(
+            state=cast(State, fields.text("state", one_of=get_args(State))),
+            epoch=fields.integer("epoch", at_least=0),
+            epochs=fields.integer("epochs", at_least=0),
+            reason=fields.text("reason", default=""),
+            pid=fields.integer("pid", at_least=0) if "pid" in fields else 0,
+            host=fields.text("host", default=""),
+            started=fields.number("started", at_least=0) if "started" in fields else 0.0,
+        )
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -46,13 +86,7 @@ def write_status(path: Path, status: Status) -> None:
 def read_status(path: Path) -> Status | None:
     """Return what a status.json says; None where there is none, or none that can be read."""
     try:
-        fields = read_json(path)
-        return Status(
-            state=cast(State, fields.text("state", one_of=get_args(State))),
-            epoch=fields.integer("epoch", at_least=0),
-            epochs=fields.integer("epochs", at_least=0),
-            reason=fields.text("reason", default=""),
-        )
+        return Status.from_fields(read_json(path))
     except UnreadableError:
         return None
 
@@ -73,7 +107,7 @@ class StepProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochRow:
+class EpochRow(_Record):
     """One epoch's measures: a row of metrics.csv. Losses are without label smoothing and class
     weights, so they compare.
 
@@ -115,24 +149,49 @@ class EpochRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class Message(_Record):
     """A sentence for the reader: a choice that was made, a warning, how the training ended."""
 
     text: str
+    level: Level = "info"
 
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Message:
+        """Return the message that `asdict` made; raises UnreadableError where it is none."""
+        level = cast(Level, fields.text("level", default="info", one_of=get_args(Level)))
+        return cls(text=fields.text("text"), level=level)
+
+
+OnEpoch = Callable[[EpochRow], object]
+"""A function of the caller that is given each epoch once it is written."""
 
 Event = Message | EpochRow | Status
 # The kinds of records, as a line of events.jsonl names them.
 EVENTS: dict[type[Event], str] = {Message: "message", EpochRow: "epoch", Status: "state"}
+_READERS: dict[str, Callable[[Fields], Event]] = {name: kind.from_fields for kind, name in EVENTS.items()}
 
 
 def event_line(event: Event, *, time: float) -> str:
     """Return an event as a line of events.jsonl.
 
     >>> event_line(Message(text="data: digits"), time=1.5)
-    '{"time": 1.5, "event": "message", "text": "data: digits"}\\n'
+    '{"time": 1.5, "event": "message", "text": "data: digits", "level": "info"}\\n'
     """
-    return json.dumps({"time": round(time, 3), "event": EVENTS[type(event)], **asdict(event)}) + "\n"
+    return json.dumps({"time": round(time, 3), **event.to_dict()}) + "\n"
+
+
+def read_event(line: str) -> Event | None:
+    """Return the event of a line of events.jsonl; None where it is none, such as a line that a power cut left.
+
+    >>> read_event(event_line(Message(text="data: digits"), time=1.5)).text
+    'data: digits'
+    """
+    try:
+        values = dict(Fields.of(parse_json(line)).values)
+        values.pop("time", None)
+        return _READERS[str(values.pop("event", None))](Fields(values))
+    except (UnreadableError, KeyError):
+        return None
 
 
 # metrics.csv: its header, and where each column comes from.
@@ -169,10 +228,13 @@ def table_row(row: EpochRow) -> list[str]:
 
 
 class Listener(Protocol):
-    """Receives the events of a training as they happen."""
+    """Shows a training, or a series of trainings, as it happens."""
 
     def notify(self, line: str) -> None:
         """Show a sentence for the reader."""
+
+    def warn(self, line: str) -> None:
+        """Show a sentence that the reader should not miss."""
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Show how far work other than training is, such as decoding."""
@@ -183,12 +245,19 @@ class Listener(Protocol):
     def epoch_ended(self, row: EpochRow) -> None:
         """Show an epoch that was trained and measured."""
 
+    def moved(self, share: float, seconds_left: float | None) -> None:
+        """Show the share of a series of trainings that is done, and the estimated time left."""
+
 
 class Silent:
     """A listener that shows nothing."""
 
     def notify(self, line: str) -> None:
         """Show nothing."""
+
+    def warn(self, line: str) -> None:
+        """Show it as any sentence is shown."""
+        self.notify(line)
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Show nothing."""
@@ -197,4 +266,7 @@ class Silent:
         """Show nothing."""
 
     def epoch_ended(self, row: EpochRow) -> None:
+        """Show nothing."""
+
+    def moved(self, share: float, seconds_left: float | None) -> None:
         """Show nothing."""

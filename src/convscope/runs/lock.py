@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +16,7 @@ from convscope.errors import RunError
 # What `flock` says where another process holds the lock. Any other error means that the file system has no such locks:
 # Lustre without its option says ENOSYS, NFS says EBADF, because it locks what is open for writing only.
 HELD_ELSEWHERE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+READER_SECONDS = 0.05
 # The directories whose lock is held here, by device and inode: whoever holds one may ask for it again.
 _held: ContextVar[frozenset[tuple[int, int]]] = ContextVar("_held", default=frozenset())
 
@@ -32,9 +35,7 @@ def locked(folder: Path) -> Iterator[bool]:
     ...     print(held)
     True
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if importlib.util.find_spec("fcntl") is None:  # Windows
         yield False
         return
     try:
@@ -47,7 +48,7 @@ def locked(folder: Path) -> Iterator[bool]:
         held = True
         if own not in _held.get():
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(descriptor)
             except OSError as error:
                 if error.errno in HELD_ELSEWHERE:
                     raise RunError(
@@ -61,6 +62,43 @@ def locked(folder: Path) -> Iterator[bool]:
             _held.reset(token)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock of an open directory, twice if need be: a reader of status.json has it for a moment."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in HELD_ELSEWHERE:
+            raise
+        time.sleep(READER_SECONDS)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a process, this one too, holds the lock of a directory; True where the system can't tell.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with locked(folder):
+    ...     is_held(folder)
+    True
+    >>> is_held(folder)
+    False
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        _lock(descriptor)
+    except (ImportError, OSError):
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextmanager

@@ -24,15 +24,25 @@ from convscope.data.sources.table import KIND, is_table
 from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, append_bytes, read_bytes, refused_as
+from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import printable, shell_quote
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
-from convscope.runs.events import Event, Message, Status, event_line, read_status, write_status
-from convscope.runs.lock import locked
+from convscope.runs.events import (
+    Event,
+    Level,
+    Message,
+    Status,
+    event_line,
+    read_event,
+    read_status,
+    this_host,
+    write_status,
+)
+from convscope.runs.lock import is_held, locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
 
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHOWN = 5  # runs that an error names
+FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
 LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
 
@@ -104,15 +115,50 @@ class Run:
         return self.path / "events.jsonl"
 
     def status(self) -> Status | None:
-        """Return how far the training is, or how it ended; None where that is not known."""
-        return read_status(self.status_path)
+        """Return how far the training is, or how it ended; None where that is not known.
+
+        Of a training whose process is gone, by kill -9 or a power cut, the state is "interrupted".
+        """
+        status = read_status(self.status_path)
+        if status is None or status.state != "training" or status.host != this_host() or is_held(self.path):
+            return status
+        # The training may have ended while the lock was looked at.
+        if read_status(self.status_path) != status:
+            return self.status()
+        return replace(status, state="interrupted", reason=f"process {status.pid} is gone")
 
     def write_status(self, status: Status) -> None:
-        """Write status.json, whole, and an event where the state changed; raises WriteError where the disk refuses."""
-        before = self.status()
+        """Write status.json, whole, and an event where the state changed, or a new training began.
+
+        Raises:
+            WriteError: the disk refuses.
+        """
+        before = read_status(self.status_path)
         write_status(self.status_path, status)
-        if before is None or before.state != status.state:
+        kept = ("state", "pid", "started")
+        if before is None or any(getattr(before, name) != getattr(status, name) for name in kept):
             self.record(status)
+
+    def events(self, *, follow: bool = False) -> Iterator[Event]:
+        """Yield the events of the training so far, oldest first; with `follow` wait for more until it ends.
+
+        Raises:
+            RunError: events.jsonl can't be read.
+        """
+        done = 0
+        while True:
+            ended = (status := self.status()) is not None and status.state != "training"
+            with refused_as(RunError, self.events_path):
+                there = self.events_path.stat().st_size if self.events_path.exists() else 0
+                written = read_part(self.events_path, done, there - done) if there > done else b""
+            whole = written.rfind(b"\n") + 1  # the last line may be half written
+            done += whole
+            for line in written[:whole].splitlines():
+                if (event := read_event(line.decode("utf-8", "replace"))) is not None:
+                    yield event
+            if not follow or ended:
+                return
+            time.sleep(FOLLOW_SECONDS)
 
     @property
     def has_diverged(self) -> bool:
@@ -215,14 +261,14 @@ class Run:
         """Write a CSV file, whole."""
         write_file(path, csv_text(header, rows))
 
-    def log(self, line: str, *, event: Event | None = None) -> None:
+    def log(self, line: str, *, level: Level = "info", event: Event | None = None) -> None:
         """Add a line to log.txt and an event to events.jsonl, the line as a message unless another is given.
 
         Raises:
             WriteError: the disk refuses.
         """
         self._append(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(line)}\n")
-        self.record(event or Message(text=line))
+        self.record(event or Message(text=line, level=level))
 
     def record(self, event: Event) -> None:
         """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""

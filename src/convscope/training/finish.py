@@ -39,6 +39,7 @@ STATES: Mapping[str, State] = {
     "done": "done",
     "early": "done",
     "stopped": "stopped",
+    "interrupted": "interrupted",
     "diverged": "diverged",
     "lost": "failed",
 }
@@ -46,9 +47,11 @@ STATES: Mapping[str, State] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(Documented):
-    """What a run came to: where it lies, how it ended ("done", "early", "stopped"), its best epoch, its scores.
+    """What a run came to: where it lies, how it ended, its best epoch, its scores.
 
-    `measured` names what the best epoch is best in: accuracy, or mAP where images have several labels.
+    `ending` is "done", "early" (early stopping), "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal);
+    after the last two the run can be resumed, and `scores` are those on validation images. `measured` names what the
+    best epoch is best in: accuracy, or mAP where images have several labels.
     """
 
     run: Run
@@ -66,6 +69,11 @@ class Outcome(Documented):
     # That the training diverged, though it came to its end; empty where it did not.
     remark: str = ""
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or a signal ended the training: a loop over trainings should end as well."""
+        return self.ending == "interrupted"
+
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
         go_on = shell_quote("convscope", "train", "--resume", self.run)
@@ -73,6 +81,7 @@ class Outcome(Documented):
             "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
             "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
+            "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
         }[self.ending]
         lines = [ended]
         if self.best and self.best.accuracy is not None:
@@ -129,7 +138,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     complete = ending in ("done", "early")
     remark = remark_on(state.rows, job.settings, state.network, classes=len(job.spec.classes)) if complete else None
     if remark:
-        job.notify(remark)
+        job.warn(remark)
     # Those of an epoch that did not come to its end.
     notify_unreadable(job)
     if group.first:
@@ -146,12 +155,14 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         write_report(
             _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
         )
-    job.write_status("diverged" if remark else STATES[ending], reason=reason or remark or "")
+    job.write_status(
+        "diverged" if remark else "failed" if request.error else STATES[ending], reason=reason or remark or ""
+    )
     return Outcome(
         run=run,
         ending=ending,
         # Where another process of the group got the signal, this one did not.
-        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "stopped" else 0,
+        exit_code=(request.exit_code or EXIT_OFFSET + signal.SIGTERM) if ending == "interrupted" else 0,
         best=state.best,
         epochs=state.epoch,
         seconds=state.seconds,

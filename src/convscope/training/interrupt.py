@@ -6,9 +6,11 @@ import _thread
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeVar
 
 from convscope.errors import ConvscopeError
 
@@ -22,19 +24,73 @@ SAME_REQUEST_SECONDS = 5.0
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 
 
+Argument = TypeVar("Argument")
+
+
+class StopTraining(Exception):  # noqa: N818 - as StopIteration: no error, but a decision
+    """Raised by a callback, such as `train(..., on_epoch=...)`, to end the training there and keep the run.
+
+    >>> import convscope
+    >>> def good_enough(row):
+    ...     if row.val_accuracy > 0.99:
+    ...         raise convscope.StopTraining
+    """
+
+
 class StopRequest:
-    """Whether a stop was asked for, and by which signal: SIGINT, or SIGTERM, which SIGHUP counts as."""
+    """Whether a stop was asked for, and how.
+
+    Args:
+        signal_number: SIGINT, or SIGTERM, which SIGHUP counts as; None where it was no signal.
+        called: whether a callback asked for it, by StopTraining or by any other exception.
+        error: that other exception, to be raised again once the run is written.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self.called = False
+        self.error: Exception | None = None
 
     def __bool__(self) -> bool:
-        return self.signal_number is not None
+        return self.called or self.signal_number is not None
+
+    def call(self, callback: Callable[[Argument], object] | None, argument: Argument) -> None:
+        """Call the caller's function; what it raises is a request to stop."""
+        if callback is None:
+            return
+        try:
+            returned = callback(argument)
+            if isinstance(returned, bool):
+                raise TypeError(
+                    f"the callback returned {returned}, and what it returns is not read: raise convscope.StopTraining "
+                    "to stop, return None to go on"
+                )
+        except StopTraining:
+            self.called = True
+        except Exception as error:
+            self.called, self.error = True, error
+
+    def raise_error(self, kept: str) -> None:
+        """Raise what the callback raised, with a note on what is kept; do nothing where it raised nothing."""
+        if self.error is not None:
+            self.error.add_note(kept)
+            raise self.error
 
     @property
     def exit_code(self) -> int:
         """130 after Ctrl-C, 143 after SIGTERM and SIGHUP, 0 while no stop was asked for."""
         return 0 if self.signal_number is None else EXIT_OFFSET + self.signal_number
+
+
+def warn_if_interrupted(run: object, *, interrupted: bool) -> None:
+    """Warn the caller of a public function that Ctrl-C ended it; the loop in which it was called may go on."""
+    if interrupted:
+        warnings.warn(
+            f"interrupted: {run} is kept and can be resumed; where trainings are in a loop, end it by the result's "
+            "`interrupted`",
+            RuntimeWarning,
+            stacklevel=4,  # the caller's line, beyond the function and `public`
+        )
 
 
 def heeded() -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
@@ -19,14 +20,14 @@ from convscope.errors import RunError
 from convscope.files.regular import refused_as
 from convscope.report.units import plural
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
-from convscope.runs.events import Listener, State, Status, header, table_row
+from convscope.runs.events import Listener, OnEpoch, State, Status, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
 from convscope.runs.tensor_files import load_weights
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import Best, Settings, TrainingState, is_better, loop_settings, new_state
-from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.session import Session, in_short
 
 # A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
@@ -43,6 +44,9 @@ class Job:
     state: TrainingState
     listener: Listener
     group: ProcessGroup = field(default_factory=ProcessGroup)
+    # The caller's function, which is given each epoch once it is written.
+    on_epoch: OnEpoch | None = None
+    started: float = field(default_factory=time.time)
     saved_at: float = -math.inf
     # The end of the last complete epoch, while that is not on the disk yet.
     unsaved: Checkpoint | None = None
@@ -52,10 +56,18 @@ class Job:
     unreadable_shown: int = 0
 
     @classmethod
-    def of(cls, run: Run, session: Session, network: nn.Module, listener: Listener, group: ProcessGroup) -> Job:
+    def of(
+        cls,
+        run: Run,
+        session: Session,
+        network: nn.Module,
+        listener: Listener,
+        group: ProcessGroup,
+        on_epoch: OnEpoch | None = None,
+    ) -> Job:
         """Return the job that trains a network from its first epoch."""
         settings = loop_settings(session.resolved, session.spec, session.train)
-        return cls(run, session, settings, new_state(network, session.resolved), listener, group)
+        return cls(run, session, settings, new_state(network, session.resolved), listener, group, on_epoch)
 
     @property
     def resolved(self) -> ResolvedRecipe:
@@ -83,11 +95,24 @@ class Job:
             self.listener.notify(line)
             self.run.log(line)
 
+    def warn(self, line: str) -> None:
+        """Pass a warning on to the listener and the log, in the process that writes."""
+        if self.group.first:
+            self.listener.warn(line)
+            self.run.log(line, level="warning")
+
+    def notices(self, notices: Iterable[Notice]) -> None:
+        """Pass on what was found while the training was opened."""
+        for notice in notices:
+            (self.warn if notice.level == "warning" else self.notify)(notice.text)
+
     def write_status(self, state: State, *, reason: str = "") -> None:
         """Write status.json; of several processes the first does."""
         if self.group.first:
-            status = Status(state=state, epoch=self.state.epoch, epochs=self.resolved.epochs, reason=reason)
-            self.run.write_status(status)
+            epoch, epochs = self.state.epoch, self.resolved.epochs
+            self.run.write_status(
+                Status(state=state, epoch=epoch, epochs=epochs, reason=reason, started=round(self.started, 3))
+            )
 
 
 def hash_of(dataset: Dataset) -> str:
@@ -144,8 +169,8 @@ def notify_unreadable(job: Job) -> None:
         return
     job.unreadable_shown += len(found)
     for problem in found:
-        job.run.log(f"{problem.path}: {problem.reason}")
-    job.listener.notify(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
+        job.run.log(f"{problem.path}: {problem.reason}", level="warning")
+    job.listener.warn(f"{plural(len(found), 'image')} can't be read: {in_short(found)}")
 
 
 def write_metrics(job: Job) -> None:
@@ -198,9 +223,9 @@ def restore(job: Job) -> None:
         differing = ", ".join(
             f"{name} {depended.get(name)} -> {here[name]}" for name in here if depended.get(name) != here[name]
         )
-        job.notify(f"the result may differ in its last digits from an unbroken run's: {differing}")
+        job.warn(f"the result may differ in its last digits from an unbroken run's: {differing}")
         if depended.get("processes") != here["processes"]:
-            job.notify(
+            job.warn(
                 "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
                 "is over each one's share of a batch, unless --sync-batchnorm"
             )
@@ -228,7 +253,7 @@ def _kept_best(job: Job, saved: Best) -> Best:
     try:
         return Best(weights=run.read_weights(), **measures)
     except RunError as error:
-        job.notify(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
+        job.warn(f"{error}: the best weights up to epoch {saved.epoch} are taken instead")
         return saved
 
 

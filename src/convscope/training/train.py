@@ -9,7 +9,8 @@ from convscope.public import public
 
 if TYPE_CHECKING:
     from convscope.recipe.recipe import Recipe
-    from convscope.runs.events import Listener
+    from convscope.report.progress import ProgressOption
+    from convscope.runs.events import OnEpoch
     from convscope.training.finish import Outcome
 
 
@@ -21,7 +22,8 @@ def train(
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
-    listener: Listener | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: ProgressOption = False,
 ) -> Outcome:
     """Train a network on labelled images, and write a run directory.
 
@@ -31,7 +33,16 @@ def train(
         name: of the run directory; the next free name is taken where it exists.
         runs_directory: where run directories are made.
         cache_directory: where decoded images are kept.
-        listener: receives messages, progress and epochs; None ignores them.
+        on_epoch: is called with each epoch's measures, an EpochRow, once they are written. In it
+            `raise convscope.StopTraining` ends the training there, with an outcome whose `ending` is "stopped". Any
+            other exception ends it in the same way, and is raised again once the run is written; either run can be
+            resumed.
+        progress: True shows a bar, on a terminal or in a notebook; a function is called as
+            `progress(done, total, what)`. What is done is in any case logged by the logger named "convscope".
+
+    The first Ctrl-C ends the training after the step that it is in: the outcome's `ending` is "interrupted", its
+    `interrupted` is True, and a warning is given. A second one raises KeyboardInterrupt at once. In a thread other than
+    the main one, no signal is received.
 
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or a loss that became NaN.
@@ -45,15 +56,20 @@ def train(
     """
     from convscope.hardware.allocator import prepare_memory
     from convscope.recipe.recipe import Recipe
-    from convscope.runs.events import Silent
 
     prepare_memory()  # before torch takes any
+    from convscope.runs.training_display import listening
+    from convscope.training.interrupt import warn_if_interrupted
     from convscope.training.train_run import train_new
 
-    return train_new(
-        (recipe or Recipe()).changed({"data": str(data)}),
-        listener=listener or Silent(),
-        name=name,
-        runs_directory=Path(runs_directory),
-        cache_directory=None if cache_directory is None else Path(cache_directory),
-    )
+    with listening(progress) as listener:
+        outcome = train_new(
+            (recipe or Recipe()).changed({"data": str(data)}),
+            listener=listener,
+            name=name,
+            runs_directory=Path(runs_directory),
+            cache_directory=None if cache_directory is None else Path(cache_directory),
+            on_epoch=on_epoch,
+        )
+    warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
+    return outcome

@@ -23,7 +23,7 @@ from convscope.report.printable import shell_quote
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
-from convscope.runs.events import Listener, Silent
+from convscope.runs.events import Listener, OnEpoch, Silent, State
 from convscope.runs.run_directory import Run, open_run
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
@@ -52,6 +52,7 @@ def train_new(
     runs_directory: Path,
     cache_directory: Path | None,
     earlier: tuple[str, ...] = (),
+    on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
@@ -62,7 +63,7 @@ def train_new(
     with joined() as group:
         listener = listener if group.first else Silent()
         if at := group.remembered(THE_RUN):
-            return _resume(group, Path(at), {}, listener=listener, cache_directory=cache_directory)
+            return _resume(group, Path(at), {}, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch)
         session = prepare(
             recipe,
             listener=listener,
@@ -74,23 +75,29 @@ def train_new(
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
         with opened as run, own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
             network, of_weights = session.network()
-            job = Job.of(run, session, network, listener, group)
+            job = Job.of(run, session, network, listener, group, on_epoch)
             if group.first:
                 run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
                 run.log(f"memory: {prepare_memory().line}")
                 group.remember(THE_RUN, str(run.path.resolve()))
-            for line in (*(notice.text for notice in session.notices), *of_weights, f"run: {run}"):
+            job.notices(session.notices)
+            for line in (*of_weights, f"run: {run}"):
                 job.notify(line)
             return _train(job, request)
 
 
 def train_on(
-    path: Path, changes: dict[str, SettingValue], *, listener: Listener, cache_directory: Path | None
+    path: Path,
+    changes: dict[str, SettingValue],
+    *,
+    listener: Listener,
+    cache_directory: Path | None,
+    on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
     with joined() as group:
         listener = listener if group.first else Silent()
-        return _resume(group, path, changes, listener=listener, cache_directory=cache_directory)
+        return _resume(group, path, changes, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch)
 
 
 def _resume(
@@ -100,6 +107,7 @@ def _resume(
     *,
     listener: Listener,
     cache_directory: Path | None,
+    on_epoch: OnEpoch | None,
 ) -> Outcome:
     run = open_run(path)
     # At once, so that a run that another process trains is refused before an image is read.
@@ -107,11 +115,11 @@ def _resume(
         recipe = _recipe_to_resume(run, changes)
         session = prepare(recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec())
         with own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
-            job = Job.of(run, session, _network_to_resume(run, session), listener, group)
+            job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
             if damage and job.state.best is not None:
-                job.notify(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
+                job.warn(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
             unfinished = group.decided(lambda: _has_all_epochs_alone(job))
             if not unfinished or "epochs" in changes:
                 _require_epochs_to_go(job, asked="epochs" in changes)
@@ -119,9 +127,7 @@ def _resume(
                 write_file(run.recipe_path, to_toml(session.recipe))
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
-            for notice in session.notices:
-                if notice.topic == "memory":
-                    job.notify(notice.text)
+            job.notices([notice for notice in session.notices if notice.topic == "memory"])
             epochs = session.resolved.epochs
             if unfinished and not damage:
                 job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
@@ -173,7 +179,8 @@ def _train(job: Job, request: StopRequest) -> Outcome:
         status = job.run.status()
         if status is not None and status.state == "training":
             with suppress(WriteError):
-                job.write_status("stopped" if isinstance(error, KeyboardInterrupt) else "failed", reason=str(error))
+                ended: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                job.write_status(ended, reason=str(error))
         raise
 
 
@@ -188,8 +195,13 @@ def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
             return job, _fit(job, request)
 
     job, ending = with_backoff(job, attempt, _with_half_the_batch)
+    if ending == "stopped" and not job.group.total(torch.tensor([float(request.called)])).item():
+        ending = "interrupted"
+    reason = f"on_epoch raised {type(request.error).__name__}: {request.error}" if request.error else ""
     with _keeping_what_fits(job):
-        return finish(job, ending, request)
+        outcome = finish(job, ending, request, reason=reason)
+    request.raise_error(f"the run {job.run} is kept as of epoch {job.state.epoch}, and can be resumed")
+    return outcome
 
 
 @contextmanager
@@ -210,7 +222,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     except RunError as error:
         _log(job, str(error))
         raise
-    job.notify(notice.text)
+    job.notices([notice])
     job.state.optimizer.zero_grad(set_to_none=True)
     job.state.optimizer.state.clear()
     if resolved.device == "cuda":
@@ -218,7 +230,8 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     keep_reached(job)
     session = replace(job.session, resolved=resolved)
     torch.default_generator.manual_seed(resolved.seed)
-    smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group)
+    smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
+    smaller.started = job.started
     restore(smaller)
     write_file(job.run.recipe_path, to_toml(resolved.recipe))
     return smaller
@@ -245,7 +258,7 @@ def _fit(job: Job, request: StopRequest) -> str:
             job.session.train,
             job.dataset.val,
             listener=job.listener,
-            keep=lambda state: keep_epoch(job),
+            keep=lambda state: _keep_and_call(job, request),
             stop=lambda: bool(request),
             group=job.group,
         )
@@ -268,6 +281,13 @@ def _fit(job: Job, request: StopRequest) -> str:
         _log(job, line := "; ".join(filter(None, (reason, advice))))
         finish(job, "diverged", request, reason=reason, advice=advice)
         raise DivergedError(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
+
+
+def _keep_and_call(job: Job, request: StopRequest) -> None:
+    """Write an epoch, then call the caller's function with it; of several processes the first does."""
+    keep_epoch(job)
+    if job.group.first:
+        request.call(job.on_epoch, job.state.rows[-1])
 
 
 def _what_is_kept(job: Job) -> str:

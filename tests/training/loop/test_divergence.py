@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from convscope import evaluate, train
-from convscope.cli.progress import epoch_line, header_line
+from convscope import evaluate
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
+from convscope.runs.training_display import epoch_line, header_line
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.losses import LEAST_PROBABILITY
 from convscope.scoring.measured import measure
 from convscope.scoring.objective import Objective
+from trainings import train_watched
 
 
 class Told(Silent):
@@ -38,7 +39,7 @@ class Told(Silent):
 def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None:
     told = Told()
     wild = Recipe(model="lenet5", epochs=2, batch_size=256, threads=1, autotune="fp32", learning_rate=1e6, flip=False)
-    outcome = train("digits", wild, runs_directory=tmp_path, name="wild", listener=told)
+    outcome = train_watched("digits", wild, runs_directory=tmp_path, name="wild", listener=told)
     assert outcome.ending == "done"
     (remark,) = [line for line in told.lines if "the training diverged" in line]
     assert "train anew, and lower the rate, of at most 1e+06, say to --learning-rate" in remark
@@ -55,7 +56,7 @@ def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None
 
 def test_a_training_that_went_well_does_not(tmp_path: Path) -> None:
     told = Told()
-    train("digits", Recipe(model="lenet5", epochs=1, threads=1), runs_directory=tmp_path, listener=told)
+    train_watched("digits", Recipe(model="lenet5", epochs=1, threads=1), runs_directory=tmp_path, listener=told)
     assert not any("diverged" in line for line in told.lines)
 
 

@@ -24,6 +24,7 @@ from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved
 from convscope.training.resolve.resolve import resolve
 from convscope.training.train import train
 from convscope.training.train_run import train_on
+from trainings import train_watched
 
 RECIPE = Recipe(data="digits", model="lenet5", preset="classic", epochs=2, batch_size=256, threads=1, autotune="rules")
 
@@ -143,7 +144,7 @@ def test_a_run_that_finds_no_memory_goes_on_with_half(
     message = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate"
     _full_from(256, monkeypatch, after=after, message=message)
     heard = _Lines()
-    outcome = train("digits", RECIPE, runs_directory=tmp_path, listener=heard)
+    outcome = train_watched("digits", RECIPE, runs_directory=tmp_path, listener=heard)
     assert (outcome.ending, outcome.epochs, outcome.exit_code) == ("done", 2, 0)
     (line,) = [line for line in heard.lines if "does not hold a step of 256 images" in line]
     assert "batch size 128, learning rate" in line

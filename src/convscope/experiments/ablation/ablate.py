@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,18 +20,22 @@ from convscope.experiments.ablation.plan import (
 )
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import read_results
-from convscope.experiments.ablation.series import AblationListener, OpeningListener, Series, SilentAblation
-from convscope.experiments.ablation.trial import measured_on
+from convscope.experiments.ablation.series import OpeningListener, Series
+from convscope.experiments.ablation.trial import Trial, measured_on
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.hardware.rank import Rank
 from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds
+from convscope.report.progress import ProgressOption
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
+from convscope.runs.events import Listener, Silent
 from convscope.runs.run_directory import Run
+from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.job import hash_of
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.session import Sharing, new_run, prepare
@@ -51,7 +55,8 @@ def ablate(
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
-    listener: AblationListener | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
+    progress: ProgressOption = False,
 ) -> Ablation:
     """Train with everything on, and with one thing removed at a time, each with several seeds.
 
@@ -67,7 +72,9 @@ def ablate(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where the directory is made.
         cache_directory: where decoded images are kept.
-        listener: is notified of its progress; None stays silent.
+        on_trial: is called with each training's result once it is written; `StopTraining` ends the ablation there, and
+            any other exception does and is raised again. What is complete is kept.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
     Raises:
         RunError: something that can't be removed here, which is found before any image is read.
@@ -75,9 +82,36 @@ def ablate(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
+    with listening(progress) as listener:
+        found = begin_ablation(
+            (recipe or Recipe()).changed({"data": str(data)}),
+            without=without,
+            seeds=seeds,
+            jobs=jobs,
+            name=name,
+            runs_directory=Path(runs_directory),
+            cache_directory=None if cache_directory is None else Path(cache_directory),
+            listener=listener,
+            on_trial=on_trial,
+        )
+    warn_if_interrupted(found.run, interrupted=found.interrupted)
+    return found
+
+
+def begin_ablation(
+    recipe: Recipe,
+    *,
+    listener: Listener,
+    without: Sequence[str] | None = None,
+    seeds: int = 3,
+    jobs: int | Auto = AUTO,
+    name: str | None = None,
+    runs_directory: Path,
+    cache_directory: Path | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
+) -> Ablation:
+    """Start an ablation of `recipe.data`; arguments and errors are those of `ablate`."""
     _check_alone()
-    listener = listener or SilentAblation()
-    recipe = (recipe or Recipe()).changed({"data": str(data)})
     if recipe.model == AUTO:
         recipe = recipe.changed({"model": DEFAULT_MODEL})
     _check_count(seeds)
@@ -100,21 +134,31 @@ def ablate(
         threads = resolved.mode.threads if threads == AUTO else threads
         return Sharing(at_once=at_once, threads=threads, surgeries=plan.surgeries)
 
-    cache = None if cache_directory is None else Path(cache_directory)
     session = prepare(
-        recipe, listener=OpeningListener(listener), cache_directory=cache, name=name, check=_check_labels, share=share
+        recipe,
+        listener=OpeningListener(listener),
+        cache_directory=cache_directory,
+        name=name,
+        check=_check_labels,
+        share=share,
     )
     ((plan, at_once),) = chosen
     plan = replace(plan, data_hash=hash_of(session.dataset))
     measured_on(session)
-    opened = new_run(
-        session, runs_directory=Path(runs_directory), default_name="ablate-{}", spec=None, group=ProcessGroup()
-    )
+    opened = new_run(session, runs_directory=runs_directory, default_name="ablate-{}", spec=None, group=ProcessGroup())
     with opened as run:
         write_plan(run, plan)
-        series = Series(run=run, plan=plan, session=session, listener=listener, cache_directory=cache, jobs=at_once)
-        for line in (*(notice.text for notice in session.notices), f"directory: {run}"):
-            series.notify(line)
+        series = Series(
+            run=run,
+            plan=plan,
+            session=session,
+            listener=listener,
+            cache_directory=cache_directory,
+            jobs=at_once,
+            on_trial=on_trial,
+        )
+        series.notices(session.notices)
+        series.notify(f"directory: {run}")
         return series.train([])
 
 
@@ -125,7 +169,8 @@ def ablate_on(
     seeds: int | None = None,
     jobs: int | Auto = AUTO,
     cache_directory: str | Path | None = None,
-    listener: AblationListener | None = None,
+    listener: Listener | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
 ) -> Ablation:
     """Go on with an ablation that was stopped, or add variants or seeds to one; what is done is not trained again.
 
@@ -133,7 +178,7 @@ def ablate_on(
         RunError: not an ablation's directory, or the images have changed since.
     """
     _check_alone()
-    listener = listener or SilentAblation()
+    listener = listener or Silent()
     run = Run(Path(path))
     plan = read_plan(run)
     recipe = run.recipe()
@@ -180,10 +225,18 @@ def ablate_on(
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
         write_file(run.recipe_path, to_toml(session.recipe))
         write_plan(run, plan)
-        series = Series(run=run, plan=plan, session=session, listener=listener, cache_directory=cache, jobs=at_once)
-        of_memory = (notice.text for notice in session.notices if notice.topic == "memory")
+        series = Series(
+            run=run,
+            plan=plan,
+            session=session,
+            listener=listener,
+            cache_directory=cache,
+            jobs=at_once,
+            on_trial=on_trial,
+        )
+        series.notices([notice for notice in session.notices if notice.topic == "memory"])
         of_done = f"resuming {run}: {len(done)} of {len(done) + len(plan.pending(done))} trainings are done"
-        for line in (*of_memory, *results.notes, of_done):
+        for line in (*results.notes, of_done):
             series.notify(line)
         return series.train(done)
 

@@ -205,5 +205,5 @@ def jobs_that_fit(jobs: int, plan: AblationPlan, resolved: ResolvedRecipe) -> tu
         return jobs, ()
     if most:
         message = f"{most} trainings at once, not {jobs}: it holds no more at batch size {batch}"
-        return most, (Notice(topic="memory", message=message),)
+        return most, (Notice(topic="memory", message=message, level="warning"),)
     raise no_memory(resolved, remedy="the complete trainings had this batch; free memory, or start a new ablation")

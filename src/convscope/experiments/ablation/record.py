@@ -49,8 +49,9 @@ FAR = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation(Documented):
-    """What came out: the directory, how it ended ("done" or "stopped"), the plan, every training, what was found.
+    """What came out: the directory, how it ended, the plan, every training, what was found.
 
+    `ending` is "done", "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal).
     `trouble` says why nothing could be found, and what to do; it is empty where something was.
     """
 
@@ -64,6 +65,11 @@ class Ablation(Documented):
     findings: tuple[Finding, ...]
     claims: tuple[Expectation, ...]
     trouble: str = ""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or a signal ended it."""
+        return self.ending == "interrupted"
 
     @property
     def report(self) -> Path:
@@ -157,7 +163,7 @@ class Ablation(Documented):
 
 
 def _remarks(ablation: Ablation) -> Iterator[Callout]:
-    if ablation.ending == "stopped":
+    if ablation.ending != "done":
         left = plural(len(ablation.plan.pending(ablation.trials)), "training")
         go_on = shell_quote("convscope", "ablate", "--resume", ablation.run)
         yield Callout("warning", f"not complete: {left} to go", (f"to go on: {go_on}",))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from convscope.errors import RunError
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
@@ -14,45 +14,27 @@ from convscope.experiments.ablation.plan import AblationPlan, baseline_network
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
+from convscope.experiments.ablation.variants import Variant
 from convscope.experiments.ablation.worker_pool import trials
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError, write_file
-from convscope.runs.events import Silent
+from convscope.runs.events import Listener, Silent, State, Status
 from convscope.runs.run_directory import Run
 from convscope.training.interrupt import StopRequest, handling_interrupts
 from convscope.training.optim.optimizers import against_divergence
 from convscope.training.resolve.memory import halved, with_backoff
+from convscope.training.resolve.resolved_recipe import Notice
 from convscope.training.session import Session
 
 FAILED = 2  # the exit code of an ablation that found nothing
 
 
-class AblationListener(Protocol):
-    """What an ablation calls as it moves on."""
-
-    def notify(self, line: str) -> None:
-        """Show a message."""
-
-    def progressed(self, done: int, total: int, what: str) -> None:
-        """Work other than training, such as decoding, moved on."""
-
-    def moved(self, share: float, seconds_left: float | None) -> None:
-        """Show the share of all trainings that is done, and the estimated time left."""
-
-
-class SilentAblation(Silent):
-    """A listener that shows nothing."""
-
-    def moved(self, share: float, seconds_left: float | None) -> None:
-        """Show nothing."""
-
-
 class OpeningListener(Silent):
     """Passes on the progress of opening the images."""
 
-    def __init__(self, listener: AblationListener) -> None:
+    def __init__(self, listener: Listener) -> None:
         self.progressed = listener.progressed  # type: ignore[method-assign]
 
 
@@ -63,9 +45,12 @@ class Series:
     run: Run
     plan: AblationPlan
     session: Session
-    listener: AblationListener
+    listener: Listener
     cache_directory: Path | None
     jobs: int
+    # The caller's function, which is given each training's result once it is written.
+    on_trial: Callable[[Trial], object] | None = None
+    started: float = field(default_factory=time.time)
 
     def train(self, done: list[Trial]) -> Ablation:
         """Train what the plan still lacks, write each result as it comes, and compare them all.
@@ -82,7 +67,7 @@ class Series:
         if read_results(self.run).trials:
             raise RunError(f"{refused}, and the complete trainings had this batch: free memory")
         resolved, notice = halved(self.session.resolved)
-        self.notify(notice.text)
+        self.notices([notice])
         write_file(self.run.recipe_path, to_toml(resolved.recipe))
         return replace(self, session=replace(self.session, resolved=resolved))
 
@@ -98,6 +83,18 @@ class Series:
                 f"on {resolved.device} with {plural(resolved.mode.threads, 'thread')} each{at_once}; "
                 f"all at learning rate {resolved.learning_rate:g}"
             )
+        self._write_status("training", done)
+        try:
+            return self._train_all(tasks, done)
+        except BaseException as error:
+            ended: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            status = self.run.status()
+            if status is not None and status.state == "training":
+                with suppress(WriteError):
+                    self._write_status(ended, read_results(self.run).trials, reason=str(error))
+            raise
+
+    def _train_all(self, tasks: list[tuple[Variant, int]], done: list[Trial]) -> Ablation:
         clock = _Clock(len(tasks), self.listener)
         everything = list(done)
         stopping = "stopping; trainings that are not complete start over on --resume"
@@ -115,7 +112,11 @@ class Series:
                     everything.append(trial)
                     everything.sort(key=self._place)
                     self._write(everything)
+                    self._write_status("training", everything)
                     self.notify(self._line(trial, len(everything), clock.left))
+                    request.call(self.on_trial, trial)
+                    if request.called:
+                        break
             return self._finish(everything, request)
 
     def _write(self, trials: list[Trial]) -> None:
@@ -139,10 +140,11 @@ class Series:
         notes = is_the_notes_case(self.session.resolved.model, listing, findings)
         complete = not self.plan.pending(done)
         trouble = self._trouble(done)
+        ending: State = "done" if complete else "stopped" if request.called else "interrupted"
         ablation = Ablation(
             run=self.run,
             recipe=self.session.recipe,
-            ending="done" if complete else "stopped",
+            ending=ending,
             exit_code=(FAILED if trouble else 0) if complete else request.exit_code,
             plan=self.plan,
             trials=tuple(done),
@@ -155,7 +157,14 @@ class Series:
             self.run.log(trouble)
         if done:
             write_file(self.run.report, ablation.to_html())
+        self._write_status("failed" if request.error else ending, done, reason=trouble)
+        request.raise_error(f"the ablation {self.run} is kept with {plural(len(done), 'training')}, and can be resumed")
         return ablation
+
+    def _write_status(self, state: State, done: Sequence[Trial], *, reason: str = "") -> None:
+        planned = len(self.plan.variants) * len(self.plan.seeds)
+        started = round(self.started, 3)
+        self.run.write_status(Status(state=state, epoch=len(done), epochs=planned, reason=reason, started=started))
 
     def _trouble(self, done: list[Trial]) -> str:
         """Return the advice if every training diverged."""
@@ -186,11 +195,17 @@ class Series:
         self.listener.notify(line)
         self.run.log(line)
 
+    def notices(self, notices: Iterable[Notice]) -> None:
+        """Pass on what was found while the images were opened."""
+        for notice in notices:
+            (self.listener.warn if notice.level == "warning" else self.listener.notify)(notice.text)
+            self.run.log(notice.text, level=notice.level)
+
 
 class _Clock:
     """How much of all trainings is done, and what that says of the time left."""
 
-    def __init__(self, tasks: int, listener: AblationListener) -> None:
+    def __init__(self, tasks: int, listener: Listener) -> None:
         self._shares = [0.0] * tasks
         self._listener = listener
         self._began = time.monotonic()

@@ -6,10 +6,12 @@ seed-0/  seed-1/ ...   each member's run directory
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from convscope.data.open import Probe
 from convscope.data.records import Dataset
@@ -23,13 +25,17 @@ from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.printable import shell_quote
+from convscope.report.progress import ProgressOption
 from convscope.report.units import percent, plural
-from convscope.runs.atomic_files import write_file
-from convscope.runs.events import Listener, Silent
+from convscope.runs.atomic_files import WriteError, write_file
+from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
 from convscope.runs.model_spec import Members, ModelSpec
 from convscope.runs.run_directory import Run, open_run
+from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.finish import Outcome
+from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.session import held_out, new_run, prepare, spec_of
 from convscope.training.train_run import train_new, train_on
 
@@ -39,16 +45,24 @@ MEMBERS = "members.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleOutcome(Documented):
-    """What came out: the directory, how it ended ("done" or "stopped"), the members there are, the scores if done."""
+    """What came out: the directory, how it ended, the members there are, the scores if done.
+
+    `ending` is "done", "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal).
+    """
 
     run: Run
-    ending: str
+    ending: Literal["done", "stopped", "interrupted"]
     exit_code: int
     members: tuple[Run, ...]
     planned: int
     scores: EnsembleScores | None
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or a signal ended the training."""
+        return self.ending == "interrupted"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON can hold it."""
@@ -64,7 +78,7 @@ class EnsembleOutcome(Documented):
 
     def lines(self) -> list[str]:
         """Return how the training ended and the scores, in a few lines."""
-        if self.ending == "stopped":
+        if self.ending != "done":
             there = plural(len(self.members), "member")
             go_on = shell_quote("convscope", "train", "--resume", self.run)
             return [f"stopped with {there} of {self.planned}; to go on: {go_on}"]
@@ -99,7 +113,8 @@ def train_ensemble(
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
-    listener: Listener | None = None,
+    on_epoch: OnEpoch | None = None,
+    progress: ProgressOption = False,
 ) -> EnsembleOutcome:
     """Train several networks that differ in their seed alone, and measure the average of their probabilities.
 
@@ -113,7 +128,8 @@ def train_ensemble(
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
-        listener: receives messages, progress and epochs; None ignores them.
+        on_epoch: is called with each epoch of each member, as by `convscope.train`; `StopTraining` ends the ensemble.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
@@ -121,20 +137,43 @@ def train_ensemble(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
+    with listening(progress) as listener:
+        outcome = begin_ensemble(
+            (recipe or Recipe()).changed({"data": str(data)}),
+            members=members,
+            name=name,
+            runs_directory=Path(runs_directory),
+            cache_directory=None if cache_directory is None else Path(cache_directory),
+            listener=listener,
+            on_epoch=on_epoch,
+        )
+    warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
+    return outcome
+
+
+def begin_ensemble(
+    recipe: Recipe,
+    *,
+    members: int,
+    listener: Listener,
+    name: str | None = None,
+    runs_directory: Path,
+    cache_directory: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> EnsembleOutcome:
+    """Start an ensemble on `recipe.data`; arguments and errors are those of `train_ensemble`."""
     _check_count(members)
-    listener = listener or Silent()
-    recipe = (recipe or Recipe()).changed({"data": str(data)})
-    cache = None if cache_directory is None else Path(cache_directory)
     following_seeds(recipe.seed, members)
-    session = prepare(recipe, listener=listener, cache_directory=cache, name=name, check=_check_labels)
+    session = prepare(recipe, listener=listener, cache_directory=cache_directory, name=name, check=_check_labels)
     spec = replace(session.spec, members=Members(names=(), planned=members))
     opened = new_run(
-        session, runs_directory=Path(runs_directory), default_name="{}-ensemble", spec=spec, group=ProcessGroup()
+        session, runs_directory=runs_directory, default_name="{}-ensemble", spec=spec, group=ProcessGroup()
     )
     with opened as run:
         for notice in session.notices:
-            _notify(run, listener, notice.text)
-        return _train_members(run, session.recipe, spec, {}, session.dataset, listener, cache)
+            _notify(run, listener, notice.text, level=notice.level)
+        series = _Series(run, session.recipe, session.dataset, listener, cache_directory, on_epoch)
+        return series.train(spec, {})
 
 
 def _check_labels(found: Probe) -> None:
@@ -151,6 +190,7 @@ def train_ensemble_on(
     members: int | None = None,
     cache_directory: str | Path | None = None,
     listener: Listener | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> EnsembleOutcome:
     """Go on with an ensemble that was stopped, or add members to one; what is trained is not trained again.
 
@@ -176,12 +216,12 @@ def train_ensemble_on(
         spec = with_members(spec, trained.names, planned)
         run.write_spec(spec)
         for note in trained.notes:
-            _notify(run, listener, note)
+            _notify(run, listener, note, level="warning")
         cache = None if cache_directory is None else Path(cache_directory)
         session = prepare(recipe, listener=listener, cache_directory=cache, resumed=replace(spec, members=None))
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _train_members(run, recipe, spec, trained.names, session.dataset, listener, cache)
+        return _Series(run, recipe, session.dataset, listener, cache, on_epoch).train(spec, trained.names)
 
 
 def _is_measured(run: Run) -> bool:
@@ -189,66 +229,92 @@ def _is_measured(run: Run) -> bool:
     return run.report.is_file() and (run.path / MEMBERS).is_file()
 
 
-def _notify(run: Run, listener: Listener, line: str) -> None:
-    listener.notify(line)
-    run.log(line)
+def _notify(run: Run, listener: Listener, line: str, *, level: Level = "info") -> None:
+    (listener.warn if level == "warning" else listener.notify)(line)
+    run.log(line, level=level)
 
 
-def _train_members(
-    run: Run,
-    recipe: Recipe,
-    spec: ModelSpec,
-    names: Mapping[int, str],
-    dataset: Dataset,
-    listener: Listener,
-    cache: Path | None,
-) -> EnsembleOutcome:
-    """Train the members that are not among the names by seed, then measure all of them."""
-    assert spec.members is not None
-    planned = spec.members.planned
-    trained = dict(names)
-    for number, seed in enumerate(following_seeds(recipe.seed, planned), 1):
-        if seed in trained:
-            continue
-        _notify(run, listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
-        exit_code, member = _train_member(run, recipe.changed({"seed": seed}), spec, listener, cache)
-        if member is None:
-            go_on = shell_quote("convscope", "train", "--resume", run)
-            _notify(run, listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
-            return EnsembleOutcome(
-                run=run,
-                ending="stopped",
-                exit_code=exit_code,
-                members=tuple(Run(run.path / name) for name in in_order(trained)),
-                planned=planned,
-                scores=None,
-            )
-        trained[seed] = member.path.name
-        spec = with_members(spec, trained, planned)
-        run.write_spec(spec)
-    return _finish(run, recipe, spec, dataset, listener)
+@dataclass(frozen=True)
+class _Series:
+    """The trainings of an ensemble's members in one call."""
 
+    run: Run
+    recipe: Recipe
+    dataset: Dataset
+    listener: Listener
+    cache: Path | None
+    on_epoch: OnEpoch | None
+    started: float = field(default_factory=time.time)
 
-def _train_member(
-    run: Run, recipe: Recipe, spec: ModelSpec, listener: Listener, cache: Path | None
-) -> tuple[int, Run | None]:
-    """Train a member, or go on with it, or find that it is complete; None where it was stopped."""
-    name = f"seed-{recipe.seed}"
-    begun = Run(run.path / name)
-    if begun.path.is_dir():
-        with begun.locked():
-            state, notes = look_at_begun(begun, run, recipe, spec)
-        for note in notes:
-            _notify(run, listener, note)
-        if state == "complete":
-            return 0, begun
-        if state == "begun":
-            outcome = train_on(begun.path, {}, listener=listener, cache_directory=cache)
-            return outcome.exit_code, None if outcome.ending == "stopped" else begun
-    outcome = train_new(
-        recipe, listener=listener, name=name, runs_directory=run.path, cache_directory=cache, earlier=spec.classes
-    )
-    return outcome.exit_code, None if outcome.ending == "stopped" else outcome.run
+    def train(self, spec: ModelSpec, names: Mapping[int, str]) -> EnsembleOutcome:
+        """Train the members that are not among the names by seed, then measure all of them; keep status.json true."""
+        trained = dict(names)
+        assert spec.members is not None
+        planned = spec.members.planned
+        self._write_status("training", trained, planned)
+        try:
+            outcome = self._train(spec, trained, planned)
+        except BaseException as error:
+            with suppress(WriteError):
+                ended: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                self._write_status(ended, trained, planned, reason=str(error))
+            raise
+        self._write_status(outcome.ending, trained, planned)
+        return outcome
+
+    def _write_status(self, state: State, trained: Mapping[int, str], planned: int, *, reason: str = "") -> None:
+        started = round(self.started, 3)
+        self.run.write_status(Status(state=state, epoch=len(trained), epochs=planned, reason=reason, started=started))
+
+    def _train(self, spec: ModelSpec, trained: dict[int, str], planned: int) -> EnsembleOutcome:
+        run = self.run
+        for number, seed in enumerate(following_seeds(self.recipe.seed, planned), 1):
+            if seed in trained:
+                continue
+            _notify(run, self.listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
+            begun, outcome = self._train_member(self.recipe.changed({"seed": seed}), spec)
+            if outcome is not None and outcome.ending in ("stopped", "interrupted"):
+                go_on = shell_quote("convscope", "train", "--resume", run)
+                _notify(run, self.listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
+                return EnsembleOutcome(
+                    run=run,
+                    ending="interrupted" if outcome.interrupted else "stopped",
+                    exit_code=outcome.exit_code,
+                    members=tuple(Run(run.path / name) for name in in_order(trained)),
+                    planned=planned,
+                    scores=None,
+                )
+            trained[seed] = begun.path.name
+            spec = with_members(spec, trained, planned)
+            run.write_spec(spec)
+            self._write_status("training", trained, planned)
+        return _finish(run, self.recipe, spec, self.dataset, self.listener)
+
+    def _train_member(self, recipe: Recipe, spec: ModelSpec) -> tuple[Run, Outcome | None]:
+        """Train a member, or go on with it; the outcome is None where it was complete already."""
+        name = f"seed-{recipe.seed}"
+        begun = Run(self.run.path / name)
+        if begun.path.is_dir():
+            with begun.locked():
+                state, notes = look_at_begun(begun, self.run, recipe, spec)
+            for note in notes:
+                _notify(self.run, self.listener, note, level="warning")
+            if state == "complete":
+                return begun, None
+            if state == "begun":
+                return begun, train_on(
+                    begun.path, {}, listener=self.listener, cache_directory=self.cache, on_epoch=self.on_epoch
+                )
+        outcome = train_new(
+            recipe,
+            listener=self.listener,
+            name=name,
+            runs_directory=self.run.path,
+            cache_directory=self.cache,
+            earlier=spec.classes,
+            on_epoch=self.on_epoch,
+        )
+        return outcome.run, outcome
 
 
 def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listener: Listener) -> EnsembleOutcome:

@@ -145,11 +145,14 @@ def _share(name: str, value: float) -> Fact:
 
 
 def _remarks(report: TrainingReport) -> Iterator[Callout]:
-    if report.ending == "stopped":
+    if report.ending in ("stopped", "interrupted"):
         yield Callout(
             "warning",
             "This run was stopped before its last epoch; the report is on its best weights so far.",
-            (f"To go on: {shell_quote('convscope', 'train', '--resume', report.run)}",),
+            (
+                *((f"It ended because {report.reason}.",) if report.reason else ()),
+                f"To go on: {shell_quote('convscope', 'train', '--resume', report.run)}",
+            ),
         )
     if report.ending == "diverged":
         yield Callout(

@@ -104,7 +104,9 @@ def fit_to_memory(
             f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
         )
     smaller = with_batch(resolved, taken)
-    return smaller, (Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}"),)
+    return smaller, (
+        Notice(topic="memory", message=f"{shown}, and {room}: {followed(smaller, resolved)}", level="warning"),
+    )
 
 
 def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
@@ -162,7 +164,7 @@ def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
         raise no_memory(resolved, remedy="take smaller images or a smaller network")
     smaller = with_batch(resolved, resolved.batch_size // 2)
     message = f"it does not hold a step of {resolved.batch_size} images: {followed(smaller, resolved)}"
-    return smaller, Notice(topic="memory", message=message)
+    return smaller, Notice(topic="memory", message=message, level="warning")
 
 
 def with_backoff(first: Tried, attempt: Callable[[Tried], Result], halve: Callable[[Tried, str], Tried]) -> Result:

@@ -13,6 +13,7 @@ from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue, parse_size
+from convscope.runs.events import Level
 
 T = TypeVar("T")
 Topic = Literal["", "auto", "data", "memory", "network", "plan"]
@@ -48,6 +49,7 @@ class Notice:
 
     message: str
     topic: Topic = ""
+    level: Level = "info"
 
     @property
     def text(self) -> str:
@@ -79,7 +81,7 @@ class Resolution:
 
     def notify(self, message: str) -> None:
         """Record what became of something that the user asked for."""
-        self.notices.append(Notice(message=message))
+        self.notices.append(Notice(message=message, level="warning"))
 
 
 class _Setting(Generic[T]):
