@@ -18,6 +18,10 @@ class ConvscopeError(Exception):
     """Base class of errors in what the user gave; the command line prints one line and exits 2."""
 
 
+class ArgumentError(ConvscopeError):
+    """An argument of a public function that is missing, not known, or of the wrong kind."""
+
+
 class GeometryError(ConvscopeError):
     """Sizes that are inconsistent: a kernel that does not fit, groups that do not divide the channels."""
 

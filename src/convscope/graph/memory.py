@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from convscope.annotations import NotNegative, Positive
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, Value
 from convscope.graph.summary import summarise_layers
+from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
@@ -124,7 +126,8 @@ class TrainingMemory(Documented):
             )
         self._small, self._large = small, large
 
-    def at(self, batch_size: int, *, optimizer: OptimizerKind = "sgd") -> TrainingBytes:
+    @public
+    def at(self, batch_size: Positive, *, optimizer: OptimizerKind = "sgd") -> TrainingBytes:
         """Return the bytes of one training step on this many samples."""
         small, large = self._figures(self._small), self._figures(self._large)
         share = (batch_size - _batch(self._small)) / (_batch(self._large) - _batch(self._small))
@@ -208,7 +211,8 @@ class TrainingMemory(Documented):
         more = _batch(self._large) - _batch(self._small)
         return {node: (kept - small.get(node, 0)) // more for node, kept in large.items()}
 
-    def largest_batch(self, limit_bytes: int, *, optimizer: OptimizerKind = "sgd") -> int:
+    @public
+    def largest_batch(self, limit_bytes: NotNegative, *, optimizer: OptimizerKind = "sgd") -> int:
         """Return the most samples whose training step takes no more than this; 0 when not even one does."""
 
         def fits(batch_size: int) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from convscope.capture.inputs import Inputs
+from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.checked import Json
 from convscope.geometry.axis_names import axis_letters, axis_names, padded_position
@@ -27,10 +28,6 @@ from convscope.report.documented import Documented
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
-
-if TYPE_CHECKING:
-    from convscope.capture.inputs import Inputs
-    from convscope.capture.load import ModelLike
 
 Span = tuple[int, int]
 

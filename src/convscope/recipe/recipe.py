@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
+from convscope.annotations import described
 from convscope.data.layout import Layout
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
@@ -226,6 +227,15 @@ class Recipe:
         AUTO, "CPU threads; auto: one for a small network, else by autotune", "machine", at_least=1, below=1025
     )
 
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *given: object, **settings: object) -> Recipe:
+            """Refuse what is no setting by its nearest name, before `__init__` does without one."""
+            if given:
+                raise RunError(f'{described(given[0])}: settings have names, such as Recipe(model="lenet5", epochs=3)')
+            _require_known(settings)
+            return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for item in fields(self):
             value = checked(item.name, getattr(self, item.name), _KINDS[item.name], item.metadata)
@@ -284,16 +294,20 @@ class Recipe:
         Raises:
             RunError: an unknown name; the message has the nearest one, or the new name of a renamed setting.
         """
-        known = names()
-        for name in values:
-            if name not in known:
-                near = f" It is {_RENAMED[name]} now" if name in _RENAMED else did_you_mean(name, known)
-                raise RunError(f"a recipe has no setting {name!r}.{near}")
+        _require_known(values)
         return cls(**values)
 
     def changed(self, settings: Mapping[str, SettingValue]) -> Recipe:
         """Return the recipe with some settings replaced."""
         return self.from_dict({**self.to_dict(), **settings})
+
+
+def _require_known(values: Mapping[str, Any]) -> None:
+    known = names()
+    for name in values:
+        if name not in known:
+            near = f" It is {_RENAMED[name]} now" if name in _RENAMED else did_you_mean(str(name), known)
+            raise RunError(f"a recipe has no setting {name!r}.{near}")
 
 
 def _refuse_contradictions(recipe: Recipe) -> None:

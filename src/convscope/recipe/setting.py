@@ -7,11 +7,13 @@ The type hint has what it may be: a plain type (float), words (Literal["sgd", "a
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
+from convscope.annotations import as_plain
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
 from convscope.files.regular import UnreadableError
@@ -101,21 +103,22 @@ class Kinds:
 
 
 def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -> SettingValue:
-    """Return the value of a setting, an int as a float where one is needed; `limits` is `setting`'s metadata.
+    """Return the value of a setting in its own type, also of a path or of NumPy's; `limits` is `setting`'s metadata.
 
     Raises:
         RunError: a value of the wrong kind or out of range; the message names the setting and its limits.
     """
+    value = as_plain(value, kinds.type)
     if isinstance(value, str) and value in kinds.words:
-        return value
+        return str(value)
+    if kinds.type is str and not kinds.words and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     needed = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kinds.type]
     if kinds.choices:
         raise RunError(
             f"{name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}"
         )
     or_word = "".join(f", or {word}" for word in kinds.words)
-    if kinds.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     if type(value) is not kinds.type:
         raise RunError(f"{name} is {value!r}: it must be {needed}{or_word}")
     assert isinstance(value, (bool, int, float, str))

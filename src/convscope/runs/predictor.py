@@ -131,6 +131,7 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.spec.name}, {len(self.classes)} classes, {self.device})"
 
+    @public
     def __call__(
         self,
         image: Any,
@@ -146,6 +147,7 @@ class Predictor:
         _ = found[0].label  # raises where there is none
         return found[0]
 
+    @public
     def predict(
         self,
         items: Any,

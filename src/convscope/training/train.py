@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.public import public
+from convscope.recipe.recipe import Recipe
+from convscope.report.progress import ProgressOption
+from convscope.runs.events import OnEpoch
 
 if TYPE_CHECKING:
-    from convscope.recipe.recipe import Recipe
-    from convscope.report.progress import ProgressOption
-    from convscope.runs.events import OnEpoch
     from convscope.training.finish import Outcome
 
 
@@ -55,7 +55,6 @@ def train(
     ('done', 179)
     """
     from convscope.hardware.allocator import prepare_memory
-    from convscope.recipe.recipe import Recipe
 
     prepare_memory()  # before torch takes any
     from convscope.runs.training_display import listening

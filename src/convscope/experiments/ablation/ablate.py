@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from convscope.annotations import Positive
 from convscope.data.open import Probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import (
@@ -51,7 +52,7 @@ def ablate(
     *,
     without: Sequence[str] | None = None,
     seeds: int = 3,
-    jobs: int | Auto = AUTO,
+    jobs: Positive | Auto = AUTO,
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,

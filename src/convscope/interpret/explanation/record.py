@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from convscope.annotations import NotNegative
 from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.graph.layer_names import LayerNames
@@ -20,6 +21,7 @@ from convscope.interpret.explanation.input_box import PixelBox, input_drawing
 from convscope.interpret.explanation.patch_text import ink
 from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
+from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section
 from convscope.report.documented import Documented
@@ -133,7 +135,8 @@ class Explanation(Documented):
         """Return the operation that made these operands."""
         return self.lens.names.of_value(operands.value)
 
-    def contributors(self, limit: int | None = LISTED) -> list[Contributor]:
+    @public
+    def contributors(self, limit: NotNegative | None = LISTED) -> list[Contributor]:
         """Return the numbers that it was made of, by the size of what they add; padding is left out.
 
         Of a choice only the winner, of a softmax the cell's own score first.
@@ -154,7 +157,8 @@ class Explanation(Documented):
         """Return of a window over several channels each channel of the input and what it adds, the largest first."""
         return self.worked.by_channel()
 
-    def down(self, which: int = 0) -> Explanation | None:
+    @public
+    def down(self, which: NotNegative = 0) -> Explanation | None:
         """Explain the `which`-th largest contributor in turn; None where it is a pixel or a parameter.
 
         Raises:
@@ -169,7 +173,8 @@ class Explanation(Documented):
             return None
         return self.lens.number(found[which].value, found[which].position)
 
-    def to_pixels(self, limit: int | None = None) -> list[Explanation]:
+    @public
+    def to_pixels(self, limit: NotNegative | None = None) -> list[Explanation]:
         """Return this cell, its largest contributor, that one's, and so on down to a pixel (or `limit` steps)."""
         chain: list[Explanation] = [self]
         while (limit is None or len(chain) <= limit) and chain[-1].contributors(1):

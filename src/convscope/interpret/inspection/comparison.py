@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from convscope.capture.inputs import Inputs
+from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
 from convscope.graph.figures import Difference, Figures, differences, figures
 from convscope.graph.json_form import number
@@ -20,8 +22,6 @@ from convscope.report.documented import Documented
 from convscope.report.table import Column, Table
 
 if TYPE_CHECKING:
-    from convscope.capture.inputs import Inputs
-    from convscope.capture.load import ModelLike
     from convscope.files.checked import Json
 
 VERSION = 1

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from convscope.annotations import Positive
+from convscope.capture.capture import capture
+from convscope.capture.inputs import Inputs
+from convscope.capture.left_as_found import CaptureMode
+from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
@@ -31,9 +36,6 @@ from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
 if TYPE_CHECKING:
-    from convscope.capture.inputs import Inputs
-    from convscope.capture.left_as_found import CaptureMode
-    from convscope.capture.load import ModelLike
     from convscope.files.checked import Json
 
 NAMED = 6  # this many further layers of a folded warning are named
@@ -94,6 +96,7 @@ class Inspection(Documented):
         """The input against which receptive fields are shown: the first with spatial axes."""
         return next(iter(spatial_inputs(self.graph)), None)
 
+    @public
     def layer(self, name: str) -> Layer:
         """Return the layer of a name that any command prints; a module of several layers means the last of them.
 
@@ -270,10 +273,10 @@ def inspect(
     model: ModelLike,
     input_shape: Inputs | None = None,
     *,
-    batch_size: int = 1,
+    batch_size: Positive = 1,
     name: str = "",
     mode: CaptureMode = "eval",
-    object_size: int | None = None,
+    object_size: Positive | None = None,
 ) -> Inspection:
     """Work out every size, cost and receptive field of a network, without running it on numbers.
 
@@ -302,9 +305,6 @@ def inspect(
     >>> inspect("lenet5").parameters
     61706
     """
-    from convscope.capture.capture import capture
-    from convscope.capture.load import load
-
     loaded = load(model)
     shape = loaded.own_input_shape() if input_shape is None else input_shape
     graph = capture(loaded.model, shape, batch_size=batch_size, name=name or loaded.name, mode=mode)

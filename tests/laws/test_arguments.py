@@ -1,0 +1,176 @@
+"""A wrong argument of a public function is an error in a sentence: every argument with values of every wrong kind."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from torch import nn
+
+import convscope
+from convscope.errors import ConvscopeError
+from convscope.public import Parameters
+
+NOTHING_THERE = "no-such-folder-or-run"
+WRONG: tuple[Any, ...] = (None, object(), "wrong string", -5, math.nan, {"a": 1}, [object()], b"bytes", int, 1 + 2j)
+
+
+@cache
+def inspection() -> Any:
+    return convscope.inspect(network(), (1, 8, 8))
+
+
+@cache
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+
+
+@cache
+def memory() -> Any:
+    return convscope.training_memory(network(), (1, 8, 8))
+
+
+@cache
+def predictor() -> Any:
+    from dataclasses import replace
+
+    from convscope.data.preprocessing import Preprocessing
+    from convscope.runs.model_spec import ModelSpec
+    from convscope.runs.predictor import Predictor
+
+    prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
+    spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
+    return Predictor(spec.build(), spec)
+
+
+IMAGE = np.zeros((1, 8, 8), np.float32)
+PICTURE = np.zeros((8, 8), np.uint8)
+# Arguments that let each function answer at once; nothing is trained, as there are no images.
+RECIPE = convscope.Recipe(data=NOTHING_THERE)
+VALID: dict[str, dict[str, Any]] = {
+    "ablate": {"data": NOTHING_THERE},
+    "audit": {"model": network(), "input_shape": (1, 8, 8)},
+    "compare": {"models": network(), "input_shape": (1, 8, 8)},
+    "evaluate": {"run": NOTHING_THERE},
+    "explain": {"model": network(), "image": IMAGE, "layer": "0", "at": (1, 1)},
+    "field": {"model": inspection(), "layer": "0"},
+    "inspect": {"model": network(), "input_shape": (1, 8, 8)},
+    "load": {"run": NOTHING_THERE},
+    "lr_find": {"recipe": RECIPE},
+    "predict": {"run": NOTHING_THERE, "images": PICTURE},
+    "train": {"data": NOTHING_THERE},
+    "train_ensemble": {"data": NOTHING_THERE, "members": 2},
+    "training_memory": {"model": network(), "input_shape": (1, 8, 8)},
+}
+METHODS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "Predictor.__call__": (predictor, {"image": PICTURE}),
+    "Predictor.predict": (predictor, {"items": PICTURE}),
+    "TrainingMemory.at": (memory, {"batch_size": 2}),
+    "TrainingMemory.largest_batch": (memory, {"limit_bytes": 10**6}),
+    "Inspection.layer": (inspection, {"name": "0"}),
+}
+# Of those values, the ones that are right after all. None is right where the annotation has it; what is no image is an
+# answer with a problem.
+RIGHT: dict[tuple[str, str], Sequence[Any]] = {
+    ("audit", "seed"): [-5],
+    ("explain", "seed"): [-5],
+    ("inspect", "name"): ["wrong string"],
+    ("training_memory", "name"): ["wrong string"],
+    ("inspect", "input_shape"): [{"a": 1}],  # keyword arguments, which the network then refuses: `.error` says so
+    ("Predictor.predict", "items"): WRONG,
+}
+
+
+def functions() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Every public function, and public methods of results, with arguments that they take."""
+    found = {name: getattr(convscope, name) for name in convscope._MODULES}
+    taken = {name: (function, VALID[name]) for name, function in found.items() if inspect.isfunction(function)}
+    return taken | {name: (getattr(owner(), name.split(".")[1]), valid) for name, (owner, valid) in METHODS.items()}
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    for name, (function, _) in functions().items():
+        for parameter in inspect.signature(function).parameters:
+            yield name, parameter
+
+
+def called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    kinds = inspect.signature(function).parameters
+    several = [name for name in arguments if kinds[name].kind is inspect.Parameter.VAR_POSITIONAL]
+    named = {name: value for name, value in arguments.items() if name not in several}
+    first = tuple(arguments[name] for name in several)
+    answer = function(*first, *first, **named)
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
+@pytest.mark.parametrize(("name", "parameter"), list(cases()))
+def test_a_wrong_argument_is_refused_in_a_sentence(
+    name: str, parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    function, valid = functions()[name]
+    accepted = []
+    for value in WRONG:
+        try:
+            called(function, {**valid, parameter: value})
+        except ConvscopeError as error:
+            message = str(error)
+        else:
+            accepted.append(value)
+            continue
+        assert message and "\n" not in message and len(message) < 250
+    right = RIGHT.get((name, parameter), [])
+    optional = type(None) in get_args(Parameters(function).hints.get(parameter, Any))
+    assert [value for value in accepted if value not in right and not (value is None and optional)] == []
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: convscope.inspect(network(), (1, 8, 8), mode="trian"),
+         "inspect: mode is 'trian': give 'eval', 'train' or 'as is'. Did you mean train?"),
+        (lambda: convscope.inspect(network(), (1, 8, 8), object_size=-5),
+         "inspect: object_size is -5: give a whole number of 1 or more"),
+        (lambda: convscope.ablate("digits", jobs="x"),
+         "ablate: jobs is 'x': give a whole number of 1 or more or 'auto'"),
+        (lambda: convscope.train("digits", {"epochs": 3}),
+         "train: recipe is a dict: give convscope.Recipe(**recipe)"),
+        (lambda: convscope.train("digits", "fast"),
+         "train: recipe is 'fast': give convscope.Recipe(preset=\"fast\")"),
+        (lambda: convscope.train(),
+         "train: data is missing: give a path (str or pathlib.Path)"),
+        (lambda: convscope.train("digits", epochs=3),
+         "train: epochs is a setting of the recipe: give recipe=convscope.Recipe(epochs=...)"),
+        (lambda: convscope.train("digits", run_directory="x"),
+         "train: there is no argument run_directory. Did you mean runs_directory?"),
+        (lambda: convscope.compare(), "comparing takes two models or more, got 0"),
+        (lambda: convscope.Recipe(epoch=3),
+         "a recipe has no setting 'epoch'. Did you mean epochs?"),
+    ],
+)  # fmt: skip
+def test_a_message_has_what_was_given_what_is_needed_and_what_to_do(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises(ConvscopeError) as refused:
+        call()
+    assert str(refused.value) == said
+
+
+def test_numpy_scalars_and_arrays_are_taken_as_pythons() -> None:
+    found = convscope.inspect(network(), np.array([1, 8, 8]), batch_size=np.int64(2), object_size=np.int16(3))
+    assert found.batch == 2 and found.graph.shape(found.graph.inputs[0]) == (2, 1, 8, 8)
+    recipe = convscope.Recipe(
+        epochs=np.int64(3),
+        learning_rate=np.float32(0.5),
+        flip=np.bool_(False),
+        model=np.str_("lenet5"),
+        data=Path("b"),
+    )
+    assert (recipe.epochs, recipe.learning_rate, recipe.flip) == (3, 0.5, False)
+    assert (recipe.model, recipe.data) == ("lenet5", "b")
+    assert {type(value) for value in recipe.to_dict().values()} <= {bool, int, float, str}
