@@ -6,7 +6,7 @@ from pathlib import Path
 
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Listener
-from convscope.training.finish import Outcome
+from convscope.training.outcome import Outcome
 from convscope.training.train_run import train_new
 
 

@@ -35,6 +35,29 @@ _MODULES: dict[str, str] = {
     "train": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.capture",
+    # What they return.
+    "Ablation": "convscope.experiments.ablation.record",
+    "Audit": "convscope.interpret.audit",
+    "CellField": "convscope.interpret.receptive_field",
+    "Comparison": "convscope.interpret.inspection.comparison",
+    "EnsembleOutcome": "convscope.experiments.ensemble.train",
+    "EnsembleScores": "convscope.experiments.ensemble.scores",
+    "Evaluation": "convscope.runs.evaluate",
+    "Explanation": "convscope.interpret.explanation.record",
+    "Graph": "convscope.graph.records",
+    "Inspection": "convscope.interpret.inspection.record",
+    "LabelScores": "convscope.scoring.label_scores",
+    "Layer": "convscope.graph.summary",
+    "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
+    "Outcome": "convscope.training.outcome",
+    "Prediction": "convscope.runs.predictions",
+    "Predictions": "convscope.runs.predictions",
+    "Predictor": "convscope.runs.predictor",
+    "ResolvedRecipe": "convscope.training.resolve.resolved_recipe",
+    "Run": "convscope.runs.run_directory",
+    "Scores": "convscope.scoring.scores",
+    "TrainingBytes": "convscope.graph.memory",
+    "TrainingMemory": "convscope.graph.memory",
 }
 
 __all__ = ["__version__", *_MODULES]
@@ -44,21 +67,43 @@ if TYPE_CHECKING:
     from convscope.capture.capture import training_memory as training_memory
     from convscope.errors import ConvscopeError as ConvscopeError
     from convscope.experiments.ablation.ablate import ablate as ablate
+    from convscope.experiments.ablation.record import Ablation as Ablation
+    from convscope.experiments.ensemble.scores import EnsembleScores as EnsembleScores
+    from convscope.experiments.ensemble.train import EnsembleOutcome as EnsembleOutcome
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
+    from convscope.experiments.learning_rate_range import LearningRateRangeTest as LearningRateRangeTest
     from convscope.experiments.learning_rate_range import lr_find as lr_find
+    from convscope.graph.memory import TrainingBytes as TrainingBytes
+    from convscope.graph.memory import TrainingMemory as TrainingMemory
+    from convscope.graph.records import Graph as Graph
+    from convscope.graph.summary import Layer as Layer
+    from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.explanation.explain import explain as explain
+    from convscope.interpret.explanation.record import Explanation as Explanation
+    from convscope.interpret.inspection.comparison import Comparison as Comparison
     from convscope.interpret.inspection.comparison import compare as compare
+    from convscope.interpret.inspection.record import Inspection as Inspection
     from convscope.interpret.inspection.record import inspect as inspect
+    from convscope.interpret.receptive_field import CellField as CellField
     from convscope.interpret.receptive_field import field as field
     from convscope.recipe.recipe import Recipe as Recipe
+    from convscope.runs.evaluate import Evaluation as Evaluation
     from convscope.runs.evaluate import evaluate as evaluate
     from convscope.runs.events import EpochRow as EpochRow
     from convscope.runs.events import Message as Message
     from convscope.runs.events import Status as Status
+    from convscope.runs.predictions import Prediction as Prediction
+    from convscope.runs.predictions import Predictions as Predictions
+    from convscope.runs.predictor import Predictor as Predictor
     from convscope.runs.predictor import load as load
     from convscope.runs.predictor import predict as predict
+    from convscope.runs.run_directory import Run as Run
+    from convscope.scoring.label_scores import LabelScores as LabelScores
+    from convscope.scoring.scores import Scores as Scores
     from convscope.training.interrupt import StopTraining as StopTraining
+    from convscope.training.outcome import Outcome as Outcome
+    from convscope.training.resolve.resolved_recipe import ResolvedRecipe as ResolvedRecipe
     from convscope.training.train import train as train
 else:
 

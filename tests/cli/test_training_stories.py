@@ -25,8 +25,8 @@ from PIL import Image
 
 from commands import told
 from convscope.cli.main import main
-from convscope.runs.score_tables import matrix_table
 from convscope.scoring.metrics import score
+from convscope.scoring.scores import matrix_table
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
 RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt",
@@ -222,7 +222,7 @@ def test_no_image_is_kept_for_validation(work: Path, tmp_path: Path, capsys: pyt
     parts = ("--validation-fraction", "0", "--test-fraction", "0", "--epochs", "1", "--runs", tmp_path)
     code, out, _ = told(capsys, "train", work / "photos", "--model", "lenet5", *parts, "--json")
     found = json.loads(out)
-    assert (code, found["val_accuracy_top1"], found["scores"], found["best_epoch"]) == (0, None, None, 1)
+    assert (code, found["best_validation"], found["scores"], found["best_epoch"]) == (0, None, None, 1)
 
 
 def test_the_demo_says_what_it_reached_and_what_comes_next(

@@ -99,7 +99,7 @@ def test_a_variant_that_failed_does_not_press_the_others_together(
     page = ablation.to_html()
     assert ("Closer: those that end near the baseline" in page) == bool(far)
     assert ("Not shown, so that the others can be distinguished: sigmoid for ReLU." in page) == bool(far)
-    closer = ablation.drawing(without=far).document()
+    closer = ablation.figure(without=far).document()
     assert ("sigmoid for ReLU" in closer) != bool(far) and "no dropout" in closer
 
 

@@ -75,9 +75,9 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
     assert whole.scores is not None
     code, out, _ = told(capsys, "evaluate", whole.run, "--json")
     found = json.loads(out)
-    assert (code, found["accuracy_top1"]) == (0, whole.scores.together.accuracy_top1)
-    assert found["loss"] == pytest.approx(whole.scores.together.loss)
-    for member, accuracy in zip(whole.members, whole.scores.alone, strict=True):
+    assert (code, found["accuracy_top1"]) == (0, whole.scores.ensemble.accuracy_top1)
+    assert found["loss"] == pytest.approx(whole.scores.ensemble.loss)
+    for member, accuracy in zip(whole.members, whole.scores.members, strict=True):
         assert convscope.evaluate(member.path).scores.accuracy_top1 == accuracy
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "a.png")
     answers = [
@@ -92,7 +92,7 @@ def test_the_ensemble_is_measured_as_evaluate_measures_it(tmp_path: Path) -> Non
     found = train_ensemble("digits", recipe, members=2, runs_directory=tmp_path)
     again = convscope.evaluate(found.run.path)
     assert found.scores is not None
-    assert again.scores.to_dict() == found.scores.together.to_dict()
+    assert again.scores.to_dict() == found.scores.ensemble.to_dict()
 
 
 def test_what_is_written_and_told(whole: EnsembleOutcome) -> None:
@@ -128,8 +128,8 @@ def test_agreement_and_growth_by_hand(whole: EnsembleOutcome) -> None:
 
     of_two = replace(spec, preprocessing=replace(spec.preprocessing, classes=("x", "y")), members=None)
     found = compare([np.log(first), np.log(second)], images, spec=of_two, split="test")
-    assert found.alone == (2 / 3, 2 / 3) and found.mean == 2 / 3
-    assert found.first == (2 / 3, 1.0) and found.together.accuracy_top1 == 1.0
+    assert found.members == (2 / 3, 2 / 3) and found.mean == 2 / 3
+    assert found.first_members == (2 / 3, 1.0) and found.ensemble.accuracy_top1 == 1.0
     assert found.agreement.tolist() == [[1, 1 / 3], [1 / 3, 1]] and found.mean_agreement == 1 / 3
 
 
@@ -293,7 +293,7 @@ def test_an_ensemble_that_was_killed_before_it_was_measured_is_measured(whole: E
     (copied / "report.html").unlink()
     assert whole.scores is not None
     outcome = train_ensemble_on(copied)
-    assert outcome.scores is not None and outcome.scores.alone == whole.scores.alone
+    assert outcome.scores is not None and outcome.scores.members == whole.scores.members
     assert outcome.run.report.is_file()
 
 
@@ -309,7 +309,7 @@ def test_every_damaged_combination_comes_out_as_it_was(
             train_ensemble_on(copied)
     else:
         scores = train_ensemble_on(copied).scores
-        assert scores is not None and scores.alone == whole.scores.alone
+        assert scores is not None and scores.members == whole.scores.members
     for member in whole.members:
         assert (copied / member.path.name / "weights.safetensors").read_bytes() == member.weights.read_bytes()
-    assert convscope.evaluate(copied).scores.accuracy_top1 == whole.scores.together.accuracy_top1
+    assert convscope.evaluate(copied).scores.accuracy_top1 == whole.scores.ensemble.accuracy_top1

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from convscope.cli.main import cli
 from convscope.errors import RunError
-from convscope.experiments.learning_rate_range import RateTest, lr_find, range_test
+from convscope.experiments.learning_rate_range import LearningRateRangeTest, lr_find, range_test
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from data_makers import fill
@@ -21,13 +21,13 @@ from data_makers import fill
 RECIPE = Recipe(data="digits", model="lenet5", batch_size=64, threads=1, precision="fp32")
 
 
-def curve(losses: list[float], *, exploded: bool = True) -> RateTest:
+def curve(losses: list[float], *, exploded: bool = True) -> LearningRateRangeTest:
     """Rates 0.001, 0.01, ... with these smoothed losses."""
-    return RateTest(
+    return LearningRateRangeTest(
         model="lenet5",
         optimizer="sgd",
         batch_size=64,
-        taken=0.05,
+        default=0.05,
         rates=tuple(1e-3 * 10 ** (step / 5) for step in range(len(losses))),
         losses=tuple(losses),
         smoothed=tuple(losses),
@@ -40,7 +40,7 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_proposed() -> None:
     assert test.lowest == pytest.approx(1e-3 * 100)
     assert test.proposed == pytest.approx(0.01)
     assert test.steepest == pytest.approx(1e-3 * 10 ** (6 / 5))  # where 2.0 becomes 1.0
-    assert "<svg" in test.drawing().document()
+    assert "<svg" in test.svg
 
 
 def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
     fill(tmp_path, {"cat": 10, "dog": 10})
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
     test = range_test(recipe, steps=20, listener=Told(), cache_directory=None)
-    assert test.batch_size == 16 and test.taken < 0.1
+    assert test.batch_size == 16 and test.default < 0.1
     assert "batch size 16, not 100,000: there are no more images to train on" in lines
     assert "classes: cat, dog" in lines
 
@@ -63,7 +63,7 @@ def test_nothing_is_proposed_where_no_rate_made_the_loss_fall() -> None:
 
 
 @pytest.fixture(scope="module")
-def found() -> RateTest:
+def found() -> LearningRateRangeTest:
     torch.manual_seed(4)
     before = torch.get_rng_state()
     test = lr_find(RECIPE, steps=60)
@@ -71,19 +71,19 @@ def found() -> RateTest:
     return test
 
 
-def test_rates_grow_by_a_constant_factor_until_the_loss_explodes(found: RateTest) -> None:
+def test_rates_grow_by_a_constant_factor_until_the_loss_explodes(found: LearningRateRangeTest) -> None:
     factors = [after / before for before, after in zip(found.rates, found.rates[1:], strict=False)]
     assert factors == pytest.approx([10 ** (6 / 59)] * len(factors))
-    assert found.rates[0] == pytest.approx(found.taken / 1000)
+    assert found.rates[0] == pytest.approx(found.default / 1000)
     assert found.exploded and len(found.rates) < 60
     assert found.losses[0] == pytest.approx(math.log(10), rel=0.15)
     mean = [sum(0.9 ** (len(found.losses[: n + 1]) - 1 - k) * found.losses[k] for k in range(n + 1)) for n in range(5)]
     assert found.smoothed[:5] == pytest.approx([m / sum(0.9**k for k in range(n + 1)) for n, m in enumerate(mean)])
-    assert found.fell and found.taken / 30 < found.proposed < found.taken * 30
+    assert found.fell and found.default / 30 < found.proposed < found.default * 30
     assert found.steepest < found.lowest
 
 
-def test_the_same_seed_gives_the_same_curve(found: RateTest) -> None:
+def test_the_same_seed_gives_the_same_curve(found: LearningRateRangeTest) -> None:
     assert lr_find(RECIPE, steps=60).losses == found.losses
 
 

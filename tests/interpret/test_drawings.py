@@ -27,7 +27,7 @@ def _units(inspection: Inspection) -> list[Unit]:
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_boxes_lie_beside_each_other_and_inside_the_drawing(name: str, inspections: dict[str, Inspection]):
-    drawing = inspections[name].drawing()
+    drawing = inspections[name].figure()
     root = ET.fromstring(drawing.document())
     boxes = []
     for rect in root.iter(f"{SVG}rect"):
@@ -63,11 +63,11 @@ def test_a_u_net_has_its_four_bridges(inspections: dict[str, Inspection]):
 
 
 def test_the_field_is_drawn_where_there_is_one(inspections: dict[str, Inspection]):
-    drawing = inspections["unet"].field_drawing()
+    drawing = inspections["unet"].field_figure()
     assert drawing is not None and "grows to" in drawing.title
     ET.fromstring(drawing.document())
-    assert inspect(nn.Linear(4, 2), (4,)).field_drawing() is None
+    assert inspect(nn.Linear(4, 2), (4,)).field_figure() is None
 
 
 def test_a_network_of_one_layer_can_be_drawn():
-    ET.fromstring(inspect(nn.Linear(4, 2), (4,)).drawing().document())
+    ET.fromstring(inspect(nn.Linear(4, 2), (4,)).figure().document())

@@ -43,7 +43,7 @@ def of_ablation(folder: Path) -> Batch:
 
 def of_range_test(folder: Path) -> Batch:
     found = lr_find(RECIPE, steps=20)
-    return found.batch_size, found.taken
+    return found.batch_size, found.default
 
 
 def of_recipe(recipe: Recipe) -> Batch:

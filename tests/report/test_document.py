@@ -139,6 +139,9 @@ def test_a_screen_shows_what_a_pipe_gets(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_record_shows_its_document() -> None:
     class Found(Documented):
+        def headline(self) -> str:
+            return "one"
+
         def document(self) -> Document:
             return Document("found", (Paragraph("<one>"),))
 

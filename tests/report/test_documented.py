@@ -1,10 +1,17 @@
-"""Every public record of results: JSON's types, a terminal, a notebook and a page form, and no name steers them."""
+"""Every result: a line, a terminal, a notebook and a page form, JSON's types, a picture, and no name steers them."""
 
 from __future__ import annotations
 
+import ast
+import inspect as introspection
 import json
-from collections.abc import Callable
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,32 +19,48 @@ import torch
 from torch import nn
 
 import convscope
-from convscope.data.records import ImageSet
+from convscope.data.preprocessing import Preprocessing
+from convscope.data.records import SEVERAL, ImageSet
+from convscope.errors import ConvscopeError
 from convscope.experiments.ablation.findings import find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.variants import find_variant
+from convscope.experiments.ensemble.scores import EnsembleScores, compare
 from convscope.experiments.ensemble.train import EnsembleOutcome
-from convscope.experiments.learning_rate_range import RateTest
-from convscope.graph.memory import TrainingMemory
-from convscope.interpret.audit import Audit
+from convscope.experiments.learning_rate_range import LearningRateRangeTest
+from convscope.graph.memory import TrainingBytes, TrainingMemory
+from convscope.interpret.audit import Audit, LayerError
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.receptive_field import CellField, field
-from convscope.recipe.recipe import Recipe
-from convscope.report.documented import Documented
+from convscope.recipe.recipe import Recipe, names
+from convscope.report.documented import Documented, Pictured
+from convscope.report.short_repr import LONGEST, ShortRepr
+from convscope.report.svg import Drawing
 from convscope.report.terminal import document_text
 from convscope.runs.evaluate import Evaluation
-from convscope.runs.predictor import ClassProbability, Prediction
+from convscope.runs.events import EpochRow
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictions import ClassProbability, Prediction, Predictions
+from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
+from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.measured import measure
 from convscope.scoring.objective import Objective
-from convscope.training.finish import Outcome
+from convscope.scoring.scores import Scores
+from convscope.training.loop.state import Best
+from convscope.training.outcome import Outcome
+from convscope.training.resolve.resolved_recipe import Choice, ResolvedRecipe
+from resolved_recipes import resolved_with
 
 NASTY = "<b>a\x1b[2J"
 RUN = Run(Path(NASTY))
-CLASSES = (ClassProbability(NASTY, 1.0),)
+CLASSES = (ClassProbability(NASTY, 0.9), ClassProbability("b", 0.1))
+IMAGES = ImageSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), [NASTY, "b"])
+ROW = EpochRow(epoch=1, seconds=1.0, train_loss=float("nan"), train_accuracy=0.5, val_loss=1.0, val_accuracy=0.5,
+               learning_rate=0.1, images_per_second=9.0, data_wait=0.1, best=True)  # fmt: skip
 
 
 def network() -> nn.Module:
@@ -47,21 +70,34 @@ def network() -> nn.Module:
 
 def inspected() -> Inspection:
     """Return it inspected."""
-    found: Inspection = convscope.inspect(network, (1, 6, 6), name=NASTY)
+    return convscope.inspect(network, (1, 6, 6), name=NASTY)
+
+
+def scores() -> Scores:
+    """Return scores of one label for each of two images, one of them wrong."""
+    found = measure(np.array([[1.0, 0], [1, 0]]), IMAGES, classes=(NASTY, "b"), split="test", objective=Objective())
+    assert isinstance(found, Scores)
     return found
 
 
-def explained() -> Explanation:
-    """Return one of its numbers explained."""
-    found: Explanation = convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1))
+def label_scores() -> LabelScores:
+    """Return scores of several labels."""
+    images = replace(IMAGES, labels=np.full(2, SEVERAL), targets=np.array([[1, 0], [0, 0]], np.uint8))
+    objective = Objective(loss="multi-label")
+    found = measure(1 - np.eye(2), images, classes=(NASTY, "b"), split="val", objective=objective)
+    assert isinstance(found, LabelScores)
     return found
 
 
-def evaluated() -> Evaluation:
-    """Return scores on two images."""
-    images = ImageSet(np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), [NASTY, "b"])
-    scores = measure(1 - np.eye(2), images, classes=(NASTY, "b"), split="test", objective=Objective())
-    return Evaluation(run=RUN, data=NASTY, scores=scores, skipped=1, notes=(NASTY,))
+def spec() -> ModelSpec:
+    """Return LeNet-5 for two classes."""
+    prepared = replace(Preprocessing.default((1, 32, 32)), classes=(NASTY, "b"))
+    return ModelSpec(name="lenet5", options={}, preprocessing=prepared)
+
+
+def ensemble_scores() -> EnsembleScores:
+    """Return the scores of two members."""
+    return compare([np.eye(2), 1 - np.eye(2)], IMAGES, spec=spec(), split="test")
 
 
 def ablated() -> Ablation:
@@ -82,48 +118,202 @@ def ablated() -> Ablation:
     )
 
 
+def trained() -> Outcome:
+    """Return a training of one epoch whose loss was NaN."""
+    weights = {"fc.weight": torch.zeros(100, 100)}
+    return Outcome(
+        run=RUN,
+        ending="done",
+        exit_code=0,
+        best=Best(1, 0.5, 1.0, weights),
+        epochs=1,
+        seconds=1.0,
+        scores=scores(),
+        cautions=(NASTY,),
+        rows=(ROW,),
+    )
+
+
 RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Inspection: inspected,
     Comparison: lambda: convscope.compare(inspected(), inspected()),
     TrainingMemory: lambda: convscope.training_memory(network, (1, 6, 6), name=NASTY),
-    Explanation: explained,
+    TrainingBytes: lambda: convscope.training_memory(network, (1, 6, 6)).at(32, optimizer="adam"),
+    Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
-    Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES),
-    Evaluation: evaluated,
-    Outcome: lambda: Outcome(
-        run=RUN, ending="done", exit_code=0, best=None, epochs=1, seconds=1.0, scores=None, cautions=(NASTY,)
+    Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], probabilities=CLASSES),
+    Predictions: lambda: Predictions(
+        (Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1]), Prediction(image="b", problem=NASTY))
     ),
-    RateTest: lambda: RateTest(
+    Predictor: lambda: Predictor(spec().build(), spec()),
+    Scores: scores,
+    LabelScores: label_scores,
+    Evaluation: lambda: Evaluation(run=RUN, data=NASTY, scores=scores(), skipped=1, notes=(NASTY,), one_view=0.5),
+    Outcome: trained,
+    LearningRateRangeTest: lambda: LearningRateRangeTest(
         model=NASTY,
         optimizer="sgd",
         batch_size=1,
-        taken=0.1,
+        default=0.1,
         rates=(0.1, 1.0),
-        losses=(2.0, 1.0),
+        losses=(2.0, float("inf")),
         smoothed=(2.0, 1.0),
         exploded=False,
     ),
     Ablation: ablated,
+    EnsembleScores: ensemble_scores,
     EnsembleOutcome: lambda: EnsembleOutcome(
-        run=RUN, ending="stopped", exit_code=130, members=(), planned=2, scores=None
+        run=RUN, ending="done", exit_code=0, members=(RUN,), planned=2, scores=ensemble_scores()
+    ),
+    Recipe: lambda: Recipe(model="lenet5", data=NASTY, epochs=3),
+    ResolvedRecipe: lambda: replace(
+        resolved_with(data=NASTY), choices=(Choice(setting="epochs", value=1, reason=NASTY),)
     ),
 }
 
 
+class Printer:
+    """IPython's printer, at a depth."""
+
+    def __init__(self, depth: int) -> None:
+        self.stack, self.text = list(range(depth)), self.written
+        self.lines: list[str] = []
+
+    def written(self, text: str) -> None:
+        """Keep the text."""
+        self.lines.append(text)
+
+
 @pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
-def test_a_record_has_all_forms(kind: type[Documented]) -> None:
+def test_a_result_has_all_forms(kind: type[Documented]) -> None:
     record = RECORDS[kind]()
-    assert type(record) is kind
-    json.dumps(dict(record.to_dict()), allow_nan=False)
+    assert type(record) is kind and kind.__repr__ is ShortRepr.__repr__
+    assert repr(record).startswith(f"<{kind.__name__} ") and repr(record).endswith(">") and len(repr(record)) > 12
+    assert repr(record).isprintable() and len(repr(record)) <= LONGEST
     json.dumps(record.document().to_dict(), allow_nan=False)
     assert str(record) == document_text(record.document())
     for text in (str(record), record._repr_html_(), record.to_html()):
         assert "\x1b" not in text and len(text) > 10
     for page in (record._repr_html_(), record.to_html()):
-        assert "<b>a" not in page
+        assert "<b>a" not in page and "<script" not in page
+    for depth, shown in ((1, str(record)), (2, repr(record))):
+        printer = Printer(depth)
+        record._repr_pretty_(printer, cycle=False)
+        assert printer.lines == [shown]
 
 
-def test_every_record_of_results_is_listed() -> None:
-    listed = {kind for kind in Documented.__subclasses__() if kind.__module__.startswith("convscope.")}
-    assert listed == set(RECORDS)
+def documented_keys(kind: type) -> set[str]:
+    """Return the keys that the docstring of a class's to_dict lists."""
+    listed = introspection.getdoc(kind.to_dict) or ""  # type: ignore[attr-defined]
+    return set(re.findall(r"^    (\w+): ", listed.partition("Keys:")[2], re.M))
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_every_key_is_documented_and_every_value_is_one_of_json(kind: type[Documented]) -> None:
+    record = RECORDS[kind]()
+    values = record.to_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    expected = set(names()) if kind is Recipe else documented_keys(kind)
+    if isinstance(record, Evaluation):
+        expected |= documented_keys(type(record.scores))
+    if isinstance(record, EnsembleScores):
+        expected |= documented_keys(Scores)
+    assert set(values) == expected
+
+
+def test_numbers_that_json_lacks_are_texts() -> None:
+    history = RECORDS[Outcome]().to_dict()["history"]
+    assert history[0]["train_loss"] == "nan"
+    error = LayerError("fc", "linear", (1, 2), {m: float("nan") for m in MODES}, {m: float("inf") for m in MODES}, True)
+    found = Audit("net", (1, 2), (error,), float("nan"), ()).to_dict()
+    assert found["layers"][0]["own"]["bf16"] == found["agreement"] == "nan"
+    json.dumps(found, allow_nan=False)
+
+
+MODES = ("fp32", "fp32 channels-last", "bf16")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in RECORDS if issubclass(kind, Pictured)], ids=lambda kind: kind.__name__
+)
+def test_a_figure_is_shown_and_saved(kind: type[Pictured], tmp_path: Path) -> None:
+    record = RECORDS[kind]()
+    assert isinstance(record, Pictured)
+    figure = record.figure()
+    assert isinstance(figure, Drawing) and figure.width > 50 and figure.height > 50
+    assert "\n" not in repr(figure) and len(repr(figure)) <= LONGEST
+    saved = figure.save(tmp_path / "figure.svg").read_text()
+    assert saved == record.svg == figure._repr_svg_()
+    assert ET.fromstring(saved).tag.endswith("svg")
+
+
+def test_a_figure_is_saved_as_svg_only(tmp_path: Path) -> None:
+    figure = scores().figure()
+    with pytest.raises(ConvscopeError, match=r"let the name end in \.svg"):
+        figure.save(tmp_path / "figure.png")
+    with pytest.raises(ConvscopeError, match="can't be written"):
+        figure.save(tmp_path / "none" / "figure.svg")
+
+
+def test_a_notebooks_styles_reach_its_own_results_alone() -> None:
+    found = scores()._repr_html_()
+    name = re.match(r'<div class="(cs-[0-9a-f]{8})">', found)
+    assert name is not None
+    style = re.sub(r"/\*.*?\*/", "", found.split("<style>")[1].split("</style>")[0], flags=re.S)
+    selectors = [
+        part for rule in re.findall(r"([^{}]+)\{", style) for part in re.sub(r"\([^)]*\)", "", rule).split(",")
+    ]
+    stray = [part for part in map(str.strip, selectors) if name[1] not in part and not part.startswith((".cs-", "@"))]
+    assert len(selectors) > 80 and not stray
+
+
+def _inside(value: Any, depth: int) -> Iterator[Any]:
+    """Yield what can be reached from a result by its public attributes and items."""
+    yield value
+    if not depth:
+        return
+    if isinstance(value, Mapping):
+        inner = list(value.values())[:3]
+    elif isinstance(value, (list, tuple)):
+        inner = list(value)[:3]
+    elif type(value).__module__.startswith("convscope.") and not callable(value):
+        properties = [name for name, item in introspection.getmembers(type(value)) if isinstance(item, property)]
+        own = list(getattr(value, "__dataclass_fields__", ())) if is_dataclass(value) else []
+        inner = []
+        for name in (*own, *properties):
+            with suppress(ConvscopeError):  # an image that can't be read has no class
+                inner += [] if name.startswith("_") else [getattr(value, name)]
+    else:
+        return
+    for item in inner:
+        yield from _inside(item, depth - 1)
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_no_record_in_a_result_prints_what_it_holds(kind: type[Documented]) -> None:
+    reached = list(_inside(RECORDS[kind](), 3))
+    ours = [item for item in reached if type(item).__module__.startswith("convscope.") and not isinstance(item, tuple)]
+    long = {type(item).__name__ for item in ours if len(repr(item)) > 160 or "\n" in repr(item)}
+    assert len(ours) and not long
+
+
+def test_every_result_is_listed() -> None:
+    def below(kind: type) -> Iterator[type]:
+        for inner in kind.__subclasses__():
+            yield from (inner, *below(inner))
+
+    listed = {kind.__name__ for kind in below(Documented) if kind.__module__.startswith("convscope.")}
+    assert listed - {"Pictured"} == {kind.__name__ for kind in RECORDS}
+
+
+def test_what_public_functions_return_is_public() -> None:
+    unknown = {}
+    for name in convscope._MODULES:
+        function = getattr(convscope, name)
+        if introspection.isfunction(function):
+            returned = introspection.signature(function).return_annotation
+            words = {item.id for item in ast.walk(ast.parse(returned)) if isinstance(item, ast.Name)}
+            if strange := words - {*convscope._MODULES, "Path", "str", "int", "tuple", "list", "dict", "Iterator"}:
+                unknown[name] = strange
+    assert not unknown and {kind.__name__ for kind in RECORDS} <= set(convscope._MODULES)

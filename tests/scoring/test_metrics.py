@@ -22,7 +22,8 @@ from sklearn.metrics import (
 
 from convscope.errors import DataError
 from convscope.scoring.measured import cautions
-from convscope.scoring.metrics import Scores, calibration_bins, calibration_error, score, top_k
+from convscope.scoring.metrics import calibration_bins, calibration_error, score, top_k
+from convscope.scoring.scores import Scores
 
 _CASES = (st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 12))
 

@@ -20,7 +20,7 @@ from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run, create_run
 from convscope.training import job
-from convscope.training.finish import Outcome
+from convscope.training.outcome import Outcome
 from convscope.training.train import train
 from convscope.training.train_run import train_on
 from trainings import train_watched

@@ -10,7 +10,7 @@ from torch import nn
 import convscope
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ensemble.train import EnsembleOutcome
-from convscope.experiments.learning_rate_range import RateTest
+from convscope.experiments.learning_rate_range import LearningRateRangeTest
 from convscope.graph.memory import TrainingMemory
 from convscope.interpret.audit import Audit
 from convscope.interpret.explanation.record import Explanation
@@ -18,8 +18,9 @@ from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.receptive_field import CellField
 from convscope.runs.evaluate import Evaluation
-from convscope.runs.predictor import Prediction, Predictor
-from convscope.training.finish import Outcome
+from convscope.runs.predictions import Predictions
+from convscope.runs.predictor import Predictor
+from convscope.training.outcome import Outcome
 
 
 def look(network: nn.Module) -> None:
@@ -40,8 +41,8 @@ def learn() -> None:
     assert_type(convscope.train("digits", recipe), Outcome)
     assert_type(convscope.train_ensemble("digits", recipe, members=2), EnsembleOutcome)
     assert_type(convscope.ablate("digits", recipe, seeds=1), Ablation)
-    assert_type(convscope.lr_find(recipe), RateTest)
-    assert_type(convscope.predict("runs/first", "cat.png"), list[Prediction])
+    assert_type(convscope.lr_find(recipe), LearningRateRangeTest)
+    assert_type(convscope.predict("runs/first", "cat.png"), Predictions)
     assert_type(convscope.load("runs/first"), Predictor)
     assert_type(convscope.evaluate("runs/first"), Evaluation)
     assert_type(convscope.__version__, str)

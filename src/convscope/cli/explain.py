@@ -63,7 +63,7 @@ def command(
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
     from convscope.interpret.explanation.explain import explain
-    from convscope.report.document import in_json
+    from convscope.report.json_values import in_json
 
     found = explain(
         model, given, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed

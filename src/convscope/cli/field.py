@@ -59,7 +59,7 @@ def command(
         return
     found = field(inspection, layer, None if at is None else _position(at, "--at"), channel=channel, source=source)
     if svg is not None:
-        write_output(svg, found.drawing().document())
+        write_output(svg, found.svg)
         echo(f"wrote {svg}", err=True)
     click.echo(json.dumps(found.to_dict()) if as_json else str(found))
 

@@ -144,9 +144,9 @@ def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
 
 def _write_drawings(inspection: Inspection, svg_file: Path | None, field_file: Path | None) -> None:
     if svg_file is not None:
-        _write(svg_file, inspection.drawing().document())
+        _write(svg_file, inspection.svg)
     if field_file is not None:
-        drawing = inspection.field_drawing()
+        drawing = inspection.field_figure()
         if drawing is None:
             raise ConvscopeError(f"{inspection.graph.name} has no local receptive field to draw")
         _write(field_file, drawing.document())

@@ -18,7 +18,7 @@ from convscope.report.printable import shell_quote
 from convscope.report.terminal import print_document
 
 if TYPE_CHECKING:
-    from convscope.experiments.learning_rate_range import RateTest
+    from convscope.experiments.learning_rate_range import LearningRateRangeTest
 
 # What says how a rate moves over a run has no meaning in the test.
 WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
@@ -58,7 +58,7 @@ def command(
             recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)
         )
     if svg is not None:
-        write_output(svg, test.drawing().document())
+        write_output(svg, test.svg)
         echo(f"wrote {svg}", err=True)
     if as_json:
         click.echo(json.dumps(test.to_dict(), indent=2))
@@ -68,7 +68,7 @@ def command(
         echo(f"to train with it: {_command(test, data, recipe_file, given)}")
 
 
-def _command(test: RateTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> str:
+def _command(test: LearningRateRangeTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> str:
     """Return the training command with the proposed learning rate."""
     words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
     return shell_quote(*words, "--learning-rate", f"{test.proposed:g}")

@@ -11,11 +11,12 @@ import click
 from convscope.cli.output import echo
 from convscope.report.csv_table import csv_text
 from convscope.report.progress import shown_progress
-from convscope.report.table import Column, Table, print_table
-from convscope.report.units import percent, plural
+from convscope.report.table import print_table
+from convscope.report.units import plural
 
 if TYPE_CHECKING:
-    from convscope.runs.predictor import Prediction, Predictor
+    from convscope.runs.predictions import Prediction
+    from convscope.runs.predictor import Predictor
 
 EXIT_UNREADABLE = 2
 TOP = 3
@@ -52,6 +53,7 @@ def command(
 
     prepare_memory()  # before torch is imported
     from convscope.runs.image_items import image_items
+    from convscope.runs.predictions import Predictions
     from convscope.runs.predictor import load
 
     predictor = load(run, device=device)
@@ -68,25 +70,17 @@ def command(
             progress=lambda done: progress(done, len(items), "predicting"),
         )
         # CSV is written as it comes, so that a million images take no memory; a table needs all rows for its widths.
-        unreadable = _write_csv(stream, predictor) if as_csv else list(stream)
-    if not as_csv:
-        _show(unreadable, as_json=as_json, top=listed, multi_label=predictor.spec.multi_label)
-    problems = [item for item in unreadable if item.problem]
-    if problems:
+        found = Predictions(tuple(_write_csv(stream, predictor) if as_csv else stream))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2))
+    elif found.read:
+        print_table(found.table())
+    if problems := found.problems:
         echo(f"{plural(len(problems), 'image')} can't be read:", err=True)
         for item in problems:
             echo(f"  {item.image}: {item.problem}", err=True)
         return EXIT_UNREADABLE
     return 0
-
-
-def _show(found: list[Prediction], *, as_json: bool, top: int, multi_label: bool) -> None:
-    read = [item for item in found if not item.problem]
-    if as_json:
-        problems = [{"image": item.image, "reason": item.problem} for item in found if item.problem]
-        click.echo(json.dumps({"predictions": [item.to_dict() for item in read], "problems": problems}, indent=2))
-    elif read:
-        print_table(_table_of_labels(read) if multi_label else _table(read, top))
 
 
 def _write_csv(stream: Iterator[Prediction], predictor: Predictor) -> list[Prediction]:
@@ -101,30 +95,8 @@ def _write_csv(stream: Iterator[Prediction], predictor: Predictor) -> list[Predi
             continue
         row: tuple[str, ...] = (item.image, item.label, f"{item.confidence:.6f}")
         if several:
-            shares = dict(item.top)
+            shares = dict(item.probabilities)
             names = "|".join(label.name for label in item.labels)
             row = (item.image, names, *(f"{shares[name]:.6f}" for name in predictor.classes))
         click.echo(csv_text(row, ()), nl=False)
     return unreadable
-
-
-def _table_of_labels(found: list[Prediction]) -> Table:
-    rows = []
-    for item in found:
-        shown = ", ".join(f"{name} {percent(share)}" for name, share in item.labels)
-        nearest = f"none (nearest: {item.label} {percent(item.confidence)})"
-        rows.append((item.image, shown or nearest))
-    return Table.of([Column("image"), Column("labels")], rows)
-
-
-def _table(found: list[Prediction], top: int) -> Table:
-    columns = [Column("image"), Column("class"), Column("confidence", numeric=True)]
-    if top > 1:
-        columns.append(Column("then"))
-    rows = []
-    for item in found:
-        row = [item.image, item.label, percent(item.confidence)]
-        if top > 1:
-            row.append(", ".join(f"{name} {percent(share)}" for name, share in item.top[1:top]))
-        rows.append(row)
-    return Table.of(columns, rows)

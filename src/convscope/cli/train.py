@@ -16,7 +16,7 @@ from convscope.errors import RunError
 
 if TYPE_CHECKING:
     from convscope.recipe.setting import SettingValue
-    from convscope.training.finish import Outcome
+    from convscope.training.outcome import Outcome
 
 
 @click.command(

@@ -23,13 +23,14 @@ from convscope.data.batches import to_device
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
+from convscope.report.short_repr import ShortRepr
 
 # The random stream of the alternating flip's first draws, beside a run's other draws.
 FLIP_STREAM = 2**23 - 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Augmentation(ShortRepr):
     """What is done to training images; the default does nothing.
 
     `flip`: half of the images are mirrored left to right, by a draw for each (`flip_mode` "random") or each in every

@@ -9,6 +9,7 @@ from typing import Any
 from convscope.data.records import Decoding
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
+from convscope.report.short_repr import ShortRepr
 
 # The means and deviations of ImageNet's pixels, which most published weights expect (Krizhevsky et al. 2012 onwards).
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -27,8 +28,8 @@ class Normalization:
         return cls(IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else cls((0.0,) * channels, (1.0,) * channels)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Preprocessing(ShortRepr):
     """Everything between an image file and a network's input, and the names of the network's outputs.
 
     `classes` are in the order of the outputs, and empty where nothing names them. There is no bit depth: a decoded

@@ -25,7 +25,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Document, Figure, Paragraph
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
 from convscope.report.progress import ProgressOption
 from convscope.report.table import Column, Table
 from convscope.runs.events import Listener
@@ -56,17 +57,17 @@ LEAST_FALL = 0.05
 SAFE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
-class RateTest(Documented):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LearningRateRangeTest(Pictured):
     """A rate and a loss for each step; `smoothed` is the running mean of the losses, `exploded` why it ended.
 
-    `taken` is the rate that would be taken by itself.
+    `default` is the rate that a training takes by itself.
     """
 
     model: str
     optimizer: str
     batch_size: int
-    taken: float
+    default: float
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     smoothed: tuple[float, ...]
@@ -100,7 +101,7 @@ class RateTest(Documented):
         """A tenth of the rate with the lowest loss, in two digits; None where no rate made the loss fall."""
         return float(f"{SAFE * self.lowest:.2g}") if self.fell else None
 
-    def drawing(self) -> Drawing:
+    def figure(self) -> Drawing:
         """Draw the loss over the learning rate."""
         powers = [math.log10(rate) for rate in self.rates]
         curves = [Curve("smoothed", powers, self.smoothed), Curve("each step", powers, self.losses)]
@@ -132,30 +133,51 @@ class RateTest(Documented):
             lines.append("no rate made the loss fall: take more --steps, or look at the data with: convscope train")
         else:
             lines.append(
-                f"lowest loss at {self.lowest:.2g}, steepest fall at {self.steepest:.2g}, by itself {self.taken:.2g}"
+                f"lowest loss at {self.lowest:.2g}, steepest fall at {self.steepest:.2g}, default {self.default:.2g}"
             )
             lines.append(f"a tenth of the lowest is proposed: {self.proposed:g}")
         return Document(
             f"Learning-rate range test of {self.model}",
-            (Figure(self.drawing), self.table()),
+            (Figure(self.figure), self.table()),
             summary=tuple(map(Paragraph, lines)),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the test as JSON-able values; a loss that is not a number is None."""
-        return {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "batch_size": self.batch_size,
-            "proposed": self.proposed,
-            "lowest_loss_at": self.lowest,
-            "steepest_at": self.steepest,
-            "taken_by_itself": self.taken,
-            "exploded": self.exploded,
-            "rates": list(self.rates),
-            "losses": [loss if math.isfinite(loss) else None for loss in self.losses],
-            "smoothed": list(self.smoothed),
-        }
+        """Return the test as JSON's types; a loss that is no number is "nan" or "inf".
+
+        Keys:
+            model: the network.
+            optimizer: with which it was trained.
+            batch_size: with which it was trained.
+            proposed: a tenth of the rate with the lowest loss; None where no rate made the loss fall.
+            lowest_loss_at: the rate at which the smoothed loss was lowest.
+            steepest_at: the rate at which it fell fastest.
+            default: the rate that a training takes by itself.
+            exploded: whether the loss exploded at the end.
+            rates: the learning rate of each step.
+            losses: the loss of each step.
+            smoothed: the smoothed loss of each step.
+        """
+        return json_dict(
+            {
+                "model": self.model,
+                "optimizer": self.optimizer,
+                "batch_size": self.batch_size,
+                "proposed": self.proposed,
+                "lowest_loss_at": self.lowest,
+                "steepest_at": self.steepest,
+                "default": self.default,
+                "exploded": self.exploded,
+                "rates": self.rates,
+                "losses": self.losses,
+                "smoothed": self.smoothed,
+            }
+        )
+
+    def headline(self) -> str:
+        """Return the network, and the rate that is proposed."""
+        found = "no rate made the loss fall" if self.proposed is None else f"{self.proposed:g} is proposed"
+        return f"{self.model}, {self.optimizer}, batch size {self.batch_size}: {found}"
 
 
 @public
@@ -165,7 +187,7 @@ def lr_find(
     steps: int = STEPS,
     cache_directory: str | Path | None = None,
     progress: ProgressOption = False,
-) -> RateTest:
+) -> LearningRateRangeTest:
     """Train the recipe's network for some steps at growing rates, and discard it; no run is written.
 
     Augmentation, loss, optimizer and batch size are those of a training, on the same memory. The test ends early where
@@ -185,7 +207,9 @@ def lr_find(
         return range_test(recipe, steps=steps, listener=listener, cache_directory=cache)
 
 
-def range_test(recipe: Recipe, *, steps: int, listener: Listener, cache_directory: Path | None) -> RateTest:
+def range_test(
+    recipe: Recipe, *, steps: int, listener: Listener, cache_directory: Path | None
+) -> LearningRateRangeTest:
     """Run the range test; arguments and errors are those of `lr_find`."""
     if steps < FEWEST_STEPS:
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
@@ -203,7 +227,7 @@ def range_test(recipe: Recipe, *, steps: int, listener: Listener, cache_director
     return with_backoff(session, lambda session: _measure(session, steps, listener), halve)
 
 
-def _measure(session: Session, steps: int, listener: Listener) -> RateTest:
+def _measure(session: Session, steps: int, listener: Listener) -> LearningRateRangeTest:
     """Sweep over the rates with a fresh network."""
     resolved = session.resolved
     with own_torch(resolved):
@@ -212,11 +236,11 @@ def _measure(session: Session, steps: int, listener: Listener) -> RateTest:
         rates, losses, smoothed, exploded = _sweep(settings, network, session.train, steps, listener)
     if not rates:
         raise RunError(f"{session.spec.name} has no finite loss before its first step: no rate would help")
-    return RateTest(
+    return LearningRateRangeTest(
         model=session.spec.name,
         optimizer=resolved.optimizer,
         batch_size=resolved.batch_size,
-        taken=resolved.learning_rate,
+        default=resolved.learning_rate,
         rates=tuple(rates),
         losses=tuple(losses),
         smoothed=tuple(smoothed),

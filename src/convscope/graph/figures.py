@@ -11,12 +11,13 @@ from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.records import Graph, alive_nodes
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS
+from convscope.report.short_repr import ShortRepr
 
 _WEIGHTED = CONVOLUTIONS | {"linear"}
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+@dataclass(frozen=True, slots=True, repr=False)
+class Figures(ShortRepr):
     """What a network is in numbers, costs for one sample.
 
     Args:
@@ -52,8 +53,8 @@ class Figures:
     notes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+@dataclass(frozen=True, slots=True, repr=False)
+class Difference(ShortRepr):
     """A layer that is not the same in two networks; a side without the layer is None."""
 
     name: str

@@ -21,8 +21,10 @@ from convscope.graph.records import Graph, Node, Value
 from convscope.graph.summary import summarise_layers
 from convscope.public import public
 from convscope.report import units
-from convscope.report.document import Document, Fact, Facts
-from convscope.report.documented import Documented
+from convscope.report.charts import bar_chart
+from convscope.report.document import Document, Fact, Facts, Figure
+from convscope.report.documented import Pictured
+from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ OPTIMIZER_STATE: dict[OptimizerKind, int] = {"sgd": 0, "momentum": 1, "adam": 2}
 
 _Bytes = npt.NDArray[np.float64]
 _SHOWN_BATCHES = (1, 8, 32, 128)
+_SHOWN_LAYERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ class ForwardMemory:
     node: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingBytes:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainingBytes(Pictured):
     """One training step's memory, in bytes.
 
     Args:
@@ -74,6 +77,49 @@ class TrainingBytes:
     def total(self) -> int:
         """All of it."""
         return self.weights + self.buffers + self.gradients + self.optimizer + self.saved + self.passing
+
+    def headline(self) -> str:
+        """Return the total and the largest part."""
+        what, largest = max(self.parts, key=lambda part: part[1])
+        return f"{units.byte_size(self.total)}, of it {units.byte_size(largest)} {what}"
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """What takes the memory, and the bytes of each; buffers are among the weights."""
+        return [
+            ("kept for the backward pass", self.saved),
+            ("passing", self.passing),
+            ("weights", self.weights + self.buffers),
+            ("gradients", self.gradients),
+            ("optimizer", self.optimizer),
+        ]
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the bytes as JSON's types.
+
+        Keys:
+            weights: parameters.
+            buffers: running statistics and the like.
+            gradients: one number per trainable weight.
+            optimizer: the optimizer's state.
+            saved: what autograd keeps of the forward pass.
+            passing: what else is alive at the worst moment.
+            total: all of it.
+        """
+        return {**asdict(self), "total": self.total}
+
+    def figure(self) -> Drawing:
+        """Draw the parts as bars."""
+        return bar_chart(
+            [(what, float(size)) for what, size in self.parts],
+            title="Memory of a training step",
+            labels=[units.byte_size(size) for _, size in self.parts],
+        )
+
+    def document(self) -> Document:
+        """Return what is shown: the total and its parts."""
+        facts = [Fact(what, units.byte_size(size), size) for what, size in (*self.parts, ("in all", self.total))]
+        return Document("Memory of a training step", (Facts(tuple(facts)), Figure(self.figure)))
 
 
 def forward_memory(graph: Graph) -> ForwardMemory:
@@ -104,7 +150,7 @@ def saved_bytes(graph: Graph) -> dict[int, int]:
     return kept
 
 
-class TrainingMemory(Documented):
+class TrainingMemory(Pictured):
     """A network's training memory for any batch size, from two captures with gradients that differ in it alone.
 
     Args:
@@ -163,7 +209,7 @@ class TrainingMemory(Documented):
         if batch_size is not None:
             step = self.at(batch_size, optimizer=optimizer)
             samples = f"{units.plural(batch_size, 'sample')} with {optimizer}"
-            parts = ", ".join(f"{units.byte_size(size)} {what}" for what, size in _parts(step) if size)
+            parts = ", ".join(f"{units.byte_size(size)} {what}" for what, size in step.parts if size)
             detail = f"{samples}: {units.byte_size(step.total)}, of it {parts}"
             facts.append(Fact("training", units.byte_size(step.total), step.total, detail))
         if limit_bytes is not None:
@@ -182,28 +228,58 @@ class TrainingMemory(Documented):
     def document(self) -> Document:
         """Return what steps on some batch sizes take, part by part, and what is kept of each sample."""
         steps = [(size, self.at(size)) for size in _SHOWN_BATCHES]
-        columns = [Column("batch", numeric=True), *(Column(what, numeric=True) for what, _ in _parts(steps[0][1]))]
+        columns = [Column("batch", numeric=True), *(Column(what, numeric=True) for what, _ in steps[0][1].parts)]
         rows = [
-            [(units.exact(size), size), *((units.byte_size(part), part) for _, part in _parts(step)),
+            [(units.exact(size), size), *((units.byte_size(part), part) for _, part in step.parts),
              (units.byte_size(step.total), step.total)]
             for size, step in steps
         ]  # fmt: skip
         table = Table.of([*columns, Column("in all", numeric=True)], rows)
         title = f"{self.graph.name}: memory of a training step with plain SGD"
-        return Document(title, (table,), summary=(Facts(tuple(self.facts(None, None, "sgd"))),))
+        blocks = (table, Figure(self.figure)) if self.kept else (table,)
+        return Document(title, blocks, summary=(Facts(tuple(self.facts(None, None, "sgd"))),))
+
+    def headline(self) -> str:
+        """Return the name, and what is kept of each sample."""
+        step = units.byte_size(self.at(1).total)
+        return f"{self.graph.name}: {step} for one sample with plain SGD, each more keeps {self._kept_text}"
+
+    @property
+    def _kept_text(self) -> str:
+        return units.byte_size(sum(self.kept.values()))
+
+    def figure(self) -> Drawing:
+        """Draw what autograd keeps of each sample, by layer, the largest first."""
+        largest = sorted(self.kept.items(), key=lambda item: -item[1])[:_SHOWN_LAYERS]
+        return bar_chart(
+            [(name, float(size)) for name, size in largest],
+            title=f"Kept of each sample for the backward pass, {self._kept_text}",
+            labels=[units.byte_size(size) for _, size in largest],
+        )
 
     def to_dict(
         self, batch_size: int | None = None, limit_bytes: int | None = None, optimizer: OptimizerKind = "sgd"
     ) -> dict[str, Json]:
-        """Return what is kept of each sample, what a batch of this size takes, and the largest that fits, in bytes."""
-        form: dict[str, Json] = {"optimizer": optimizer, "kept_bytes_per_sample": dict(self.kept)}
-        if batch_size is not None:
-            step = self.at(batch_size, optimizer=optimizer)
-            form |= {"batch_size": batch_size, "bytes": {**asdict(step), "total": step.total}}
-        if limit_bytes is not None:
-            largest = self.largest_batch(limit_bytes, optimizer=optimizer)
-            form |= {"limit_bytes": limit_bytes, "largest_batch": largest}
-        return form
+        """Return what is kept of each sample, what a batch of this size takes, and the largest that fits, in bytes.
+
+        Keys:
+            optimizer: whose state is counted.
+            kept_bytes_per_sample: what autograd keeps of each layer, by the layer's name.
+            batch_size: the batch that was asked for; None without one.
+            bytes: what it takes, with the keys of `TrainingBytes.to_dict`; None without one.
+            limit_bytes: the limit that was asked for; None without one.
+            largest_batch: the most samples that fit it; None without one.
+        """
+        step = None if batch_size is None else self.at(batch_size, optimizer=optimizer).to_dict()
+        largest = None if limit_bytes is None else self.largest_batch(limit_bytes, optimizer=optimizer)
+        return {
+            "optimizer": optimizer,
+            "kept_bytes_per_sample": dict(self.kept),
+            "batch_size": batch_size,
+            "bytes": step,
+            "limit_bytes": limit_bytes,
+            "largest_batch": largest,
+        }
 
     def saved_per_sample(self) -> dict[int, int]:
         """Return the bytes that each node of `graph` makes autograd keep for every sample more."""
@@ -237,16 +313,6 @@ class TrainingMemory(Documented):
         forward = _forward_alive(graph, owners, last, kept=first_saver)
         backward = _backward_alive(graph, owners, first_saver, last)
         return np.asarray(saved), np.concatenate([forward, backward])
-
-
-def _parts(step: TrainingBytes) -> list[tuple[str, int]]:
-    return [
-        ("kept for the backward pass", step.saved),
-        ("passing", step.passing),
-        ("weights", step.weights + step.buffers),
-        ("gradients", step.gradients),
-        ("optimizer", step.optimizer),
-    ]
 
 
 def _batch(graph: Graph) -> int:

@@ -11,10 +11,11 @@ import numpy as np
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.intervals import AxisReach
 from convscope.graph.propagate import Reaches, Source
+from convscope.report.short_repr import ShortRepr
 
 
-@dataclass(frozen=True, slots=True)
-class ReceptiveField:
+@dataclass(frozen=True, slots=True, repr=False)
+class ReceptiveField(ShortRepr):
     """The receptive field of a value along one axis of the input.
 
     Args:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
+from convscope.report.short_repr import ShortRepr
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
 
@@ -49,8 +50,8 @@ class TensorSpec:
         return self.elements * BYTES_PER_ELEMENT.get(self.dtype, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+@dataclass(frozen=True, slots=True, repr=False)
+class Value(ShortRepr):
     """One tensor. In-place operations make a new Value with the same `storage`; views share it too.
 
     Args:
@@ -81,8 +82,8 @@ class Ref:
 Argument = None | bool | int | float | str | Ref | tuple["Argument", ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Path:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Path(ShortRepr):
     """How one output of a node depends on one of its inputs.
 
     Args:
@@ -98,8 +99,8 @@ class Path:
     status: ReachStatus = ReachStatus.EXACT
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Node(ShortRepr):
     """One operation as it ran.
 
     Args:
@@ -135,8 +136,8 @@ class Node:
     saved: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModuleRecord(ShortRepr):
     """One module of the tree: its path, its class, and how often it was called."""
 
     path: str
@@ -144,8 +145,8 @@ class ModuleRecord:
     calls: int
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class ParameterRecord(ShortRepr):
     """One parameter or buffer: `names` are all the paths that reach it, the first one first.
 
     Args:
@@ -163,8 +164,8 @@ class ParameterRecord:
     used: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Graph:
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph(ShortRepr):
     """A network as it ran once on inputs of these shapes.
 
     Args:
@@ -190,6 +191,12 @@ class Graph:
     error: str | None = None
     notes: tuple[str, ...] = field(default=())
     constants: Mapping[int, npt.NDArray[np.generic]] = field(default_factory=dict)
+
+    def headline(self) -> str:
+        """Return the name, and how much the graph holds."""
+        inputs = " and ".join("×".join(map(str, self.shape(value))) for value in self.inputs)
+        failed = ", the forward pass failed" if self.error else ""
+        return f"{self.name} on {inputs}: {len(self.nodes):,} nodes, {self.parameter_count:,} parameters{failed}"
 
     def shape(self, value: int) -> tuple[int, ...]:
         """Return the shape of a value."""

@@ -14,10 +14,11 @@ from convscope.graph.layer_names import LayerNodes, layers_of
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph, Node, reached_values
+from convscope.report.short_repr import ShortRepr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Layer(ShortRepr):
     """One layer as it ran.
 
     Args:
@@ -63,6 +64,12 @@ class Layer:
     windows: tuple[Window, ...]
     groups: int
     fields: Mapping[Source, ReceptiveField]
+
+    def headline(self) -> str:
+        """Return the name, the operation, the output's shape and the costs."""
+        shape = "×".join(map(str, self.output_shape))
+        macs = "MACs not known" if self.macs is None else f"{self.macs:,} MACs"
+        return f"{self.name}: {self.op} to {shape}, {self.parameters:,} parameters, {macs}"
 
     def field_along(self, source: int) -> tuple[ReceptiveField, ...]:
         """Return the receptive fields along the spatial axes of one input, in order; empty without one."""

@@ -26,8 +26,12 @@ from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.public import public
-from convscope.report.document import Callout, Document, Paragraph
-from convscope.report.documented import Documented
+from convscope.report.charts import Curve, line_chart
+from convscope.report.document import Callout, Document, Figure, Paragraph
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
+from convscope.report.short_repr import ShortRepr
+from convscope.report.svg import Drawing
 from convscope.report.table import Column, Row, Table
 
 
@@ -52,8 +56,8 @@ _NO_ARITHMETIC = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LayerError:
+@dataclass(frozen=True, repr=False)
+class LayerError(ShortRepr):
     """One layer's errors, by the mode's name.
 
     Args:
@@ -73,8 +77,8 @@ class LayerError:
     numpy: bool
 
 
-@dataclass(frozen=True)
-class Audit(Documented):
+@dataclass(frozen=True, repr=False)
+class Audit(Pictured):
     """The errors of every layer of a network.
 
     Args:
@@ -96,8 +100,17 @@ class Audit(Documented):
         return max(self.layers, key=lambda layer: layer.own[mode])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the audit as JSON can hold it."""
-        return {
+        """Return the audit as JSON's types; an error that is no number is "nan".
+
+        Keys:
+            model: the name.
+            input_shape: of one sample.
+            agreement: the largest relative difference of any layer between NumPy and torch, both in float64.
+            worst: the layer with the largest error of its own, by mode.
+            layers: name, operation, shape and errors of each, by mode.
+            notes: remarks.
+        """
+        return json_dict({
             "model": self.name,
             "input_shape": list(self.input_shape),
             "agreement": self.agreement,
@@ -108,7 +121,23 @@ class Audit(Documented):
                 for one in self.layers
             ],
             "notes": list(self.notes),
-        }  # fmt: skip
+        })  # fmt: skip
+
+    def headline(self) -> str:
+        """Return the name, and the digits left at the output in each mode."""
+        left = ", ".join(f"{mode.name} {kept(self.layers[-1].so_far[mode.name])}" for mode in MODES)
+        return f"{self.name}: digits left at the output: {left}"
+
+    def figure(self) -> Drawing:
+        """Draw the decimal digits left after each layer, a curve a mode."""
+        numbers = range(1, len(self.layers) + 1)
+        digits = {mode.name: [digits_left(layer.so_far[mode.name]) for layer in self.layers] for mode in MODES}
+        return line_chart(
+            [Curve(name, numbers, left) for name, left in digits.items()],
+            title=f"Digits left in {self.name}",
+            x_label="layer, in the order of the table",
+            y_label="decimal digits",
+        )
 
     def table(self) -> Table:
         """Return a line per layer."""
@@ -144,7 +173,7 @@ class Audit(Documented):
         """Return what is shown: the errors of every layer, and the conclusions."""
         return Document(
             f"{self.name}: relative error of each layer against NumPy in float64",
-            (self.table(),),
+            (self.table(), Figure(self.figure)),
             summary=(*map(Paragraph, self.summary()), *(Callout("note", note) for note in self.notes)),
             footer="Made by convscope audit.",
         )
@@ -156,7 +185,13 @@ def kept(error: float) -> str:
     >>> kept(3.2e-7), kept(0.0)
     ('6.5', 'all')
     """
-    return f"{max(0.0, -log10(error)):.1f}" if error > 0 else "all"
+    digits = digits_left(error)
+    return "all" if digits is None else f"{digits:.1f}"
+
+
+def digits_left(error: float) -> float | None:
+    """Return the decimal digits that a relative error leaves, 0 for NaN; None for no error at all."""
+    return None if error == 0 else max(0.0, -log10(error)) if error > 0 else 0.0
 
 
 @public

@@ -24,7 +24,8 @@ from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
 from convscope.report.document import Document, Fact, Facts, Figure
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
 from convscope.report.signals import signal_drawing
 from convscope.report.slices import chosen, slices_drawing
 from convscope.report.svg import Drawing
@@ -36,8 +37,8 @@ SLICES = 3  # of a volume, that a terminal shows
 _PAPER, _INK = np.array([255, 255, 255]), np.array([10, 106, 176])
 
 
-@dataclass(frozen=True, eq=False)
-class CellField(Documented):
+@dataclass(frozen=True, eq=False, repr=False)
+class CellField(Pictured):
     """Which positions of a source one cell depends on.
 
     Args:
@@ -85,28 +86,48 @@ class CellField(Documented):
         ordered = np.sort(self.share.ravel())[::-1]
         return int(np.searchsorted(np.cumsum(ordered), 0.5 * ordered.sum()) + 1) if ordered.sum() > 0 else 0
 
+    def headline(self) -> str:
+        """Return the cell, and the size of what it reads."""
+        read = f"reads {_sizes(self.spans) or 'one number'} of {self.source}" if self.hull else "reads nothing"
+        if self.status is ReachStatus.UNKNOWN:
+            read = "unknown"
+        return f"{self.layer} of {self.network}, {self._where()}: {read}"
+
     def to_dict(self) -> dict[str, Json]:
-        """Return the numbers as JSON: spans per axis, counts, status; the mask as rows of 0 and 1."""
-        spans: list[Json] = [list(span) if span else None for span in self.spans]
-        endless: list[Json] = [list(span) if span else None for span in self.endless]
-        mask: Json = self.mask.astype(int).tolist()
-        return {
+        """Return the numbers as JSON's types.
+
+        Keys:
+            network: its name.
+            layer: the layer that holds the cell.
+            position: of the cell, batch included; None along an axis for all of it.
+            source: what is read: the input, or an earlier layer.
+            source_shape: its shape, batch included.
+            spans: first and last position per axis; None where nothing is read.
+            spans_without_borders: the same as if the source had no borders.
+            positions_read: how many.
+            positions_in_hull: how many there are in the box around them.
+            positions_for_half: the fewest from which half of a plain average comes.
+            channel_blocks: runs of channels whose fields differ: first, last, size.
+            status: exact, or how far to trust it.
+            mask: which positions are read, as rows of 0 and 1.
+        """
+        return json_dict({
             "network": self.network,
             "layer": self.layer,
-            "position": list(self.position),
+            "position": self.position,
             "source": self.source,
-            "source_shape": list(self.source_shape),
-            "spans": spans,
-            "spans_without_borders": endless,
+            "source_shape": self.source_shape,
+            "spans": self.spans,
+            "spans_without_borders": self.endless,
             "positions_read": self.read,
             "positions_in_hull": self.hull,
             "positions_for_half": self.half,
-            "channel_blocks": [list(block) for block in self.blocks],
+            "channel_blocks": self.blocks,
             "status": self.status.label,
-            "mask": mask,
-        }
+            "mask": self.mask.astype(int),
+        })  # fmt: skip
 
-    def drawing(self) -> Drawing:
+    def figure(self) -> Drawing:
         """Draw the source, each position shaded by its share and framed if it is read: axis, image, or slices."""
         title = f"what {self.layer}, {self._where()}, sees of {self.source}"
         are = "is" if self.read == 1 else "are"
@@ -137,7 +158,7 @@ class CellField(Documented):
         """Return what is shown: which positions are read, and how much of the value comes from each."""
         shades = "\n".join(self.shades())
         figure = Figure(
-            self.drawing, "Darker: a larger share of a plain average. Framed: the box of what is read.", shades
+            self.figure, "Darker: a larger share of a plain average. Framed: the box of what is read.", shades
         )
         blocks = (Facts(tuple(self._facts())), *((figure,) if shades else ()))
         return Document(f"{self.layer} of {self.network}, {self._where()}", blocks, footer="Made by convscope field.")

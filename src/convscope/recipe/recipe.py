@@ -20,11 +20,27 @@ from convscope.annotations import described
 from convscope.data.layout import Layout
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
-from convscope.recipe.setting import AUTO, SEEDS, Auto, Kinds, SettingValue, checked, parse_options, parse_size, setting
+from convscope.recipe.setting import (
+    AUTO,
+    SEEDS,
+    Auto,
+    Kinds,
+    SettingValue,
+    checked,
+    parse_options,
+    parse_size,
+    setting,
+    settings_table,
+)
+from convscope.report.documented import Documented
+
+if TYPE_CHECKING:
+    from convscope.report.document import Document
+    from convscope.report.table import Table
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Recipe(Documented):
     """Every setting of a run; "auto" is resolved by `training.resolve`, from images, network and machine.
 
     Raises:
@@ -283,8 +299,31 @@ class Recipe:
         """Return the share of the training images for validation; 0 at auto, before the images are counted."""
         return 0.0 if isinstance(self.validation_fraction, str) else self.validation_fraction
 
+    @property
+    def given(self) -> dict[str, SettingValue]:
+        """The settings that differ from their defaults, by name."""
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) != item.default}
+
+    def headline(self) -> str:
+        """Return the settings that differ from their defaults."""
+        return ", ".join(f"{name} {value}" for name, value in self.given.items()) or "every setting at its default"
+
+    def document(self) -> Document:
+        """Return what is shown: the settings that differ from their defaults, and on a page all of them."""
+        from convscope.report.document import Details, Document, Paragraph
+
+        given = self.table(only_given=True) if self.given else Paragraph("Every setting is at its default.")
+        return Document("Recipe", (given, Details("Every setting", (self.table(),))))
+
+    def table(self, *, only_given: bool = False) -> Table:
+        """Return a row for each setting, or for each that differs from its default: name, value, what it does."""
+        return settings_table(fields(self), self.given if only_given else self.to_dict())
+
     def to_dict(self) -> dict[str, SettingValue]:
-        """Return every setting by name."""
+        """Return every setting by name.
+
+        Keys: the names of the settings, as `convscope.recipe.recipe.names()` returns them.
+        """
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @classmethod

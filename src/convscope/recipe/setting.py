@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from convscope.annotations import as_plain
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
 from convscope.files.regular import UnreadableError
+
+if TYPE_CHECKING:
+    from convscope.report.table import Table
 
 Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
@@ -215,3 +218,17 @@ def following_seeds(first: int, count: int) -> tuple[int, ...]:
             "take a lower one"
         )
     return tuple(range(first, first + count))
+
+
+def settings_table(items: Iterable[Field[Any]], values: Mapping[str, SettingValue]) -> Table:
+    """Return a row for each of the settings that has a value: name, value, what it does."""
+    from convscope.report.table import Column, Table
+
+    rows = [(item.name, _shown(values[item.name]), str(item.metadata["help"])) for item in items if item.name in values]
+    return Table.of([Column("setting"), Column("value"), Column("what it does")], rows)
+
+
+def _shown(value: SettingValue) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if value != "" else "none"

@@ -10,7 +10,6 @@ hold names as they are: each writer (`report.terminal`, `report.html`, `Document
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from convscope.report.json_values import in_json
 from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
@@ -88,12 +88,12 @@ class Figure:
     Args:
         source: the drawing, or a function that makes it: a terminal needs none.
         caption: the line below it.
-        text: what a terminal shows in its place; nothing where it is empty.
+        text: what a terminal shows in its place, text or a table; nothing where it is empty.
     """
 
     source: Drawing | Callable[[], Drawing]
     caption: str = ""
-    text: str = ""
+    text: str | Table = ""
 
     @property
     def drawing(self) -> Drawing:
@@ -197,19 +197,6 @@ def sentence(text: str) -> str:
     'No images of cat.'
     """
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def in_json(value: Json) -> Json:
-    """Return a value with "inf", "-inf" and "nan" in place of the numbers that JSON lacks.
-
-    >>> in_json({"loss": [0.5, float("nan")]})
-    {'loss': [0.5, 'nan']}
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {name: in_json(inner) for name, inner in value.items()}
-    return [in_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _block_to_dict(block: Block) -> dict[str, Json]:

@@ -5,6 +5,8 @@ Text becomes HTML only through `escaped`, and only what is `Html` can be put on 
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -57,6 +59,17 @@ def escaped(text: str) -> Html:
 def document_page(document: Document) -> str:
     """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
     return _page(document.title, *_content(document), lead=document.lead, footer=document.footer)
+
+
+@cache
+def _fragment_style() -> tuple[str, str]:
+    """Return the class of a notebook's results and their style sheet, whose every rule is limited to that class.
+
+    The class names the content of the style sheet, so results that different versions have left in one notebook keep
+    their own looks.
+    """
+    name = f"cs-{zlib.crc32(page_style().encode()):08x}"
+    return name, re.sub(r"\.cs(?=[ {,.>])", f".{name}", page_style())
 
 
 def document_fragment(document: Document) -> str:
@@ -167,7 +180,8 @@ def _page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 
 def _fragment(*blocks: Html) -> str:
     """Return the blocks for a notebook's cell, with the style that they need."""
-    return f'<div class="cs"><style>{page_style()}</style>\n{_join(*blocks)}\n</div>'
+    name, style = _fragment_style()
+    return f'<div class="{name}"><style>{style}</style>\n{_join(*blocks)}\n</div>'
 
 
 def _indented(cell: str) -> str:

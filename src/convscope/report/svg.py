@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Literal
 
+from convscope.errors import ConvscopeError
+from convscope.files.regular import refused_as, write_text
 from convscope.report.printable import printable_lines
+from convscope.report.short_repr import ShortRepr
 
 Colour = Literal[
     "none", "ink", "muted", "faint", "paper", "panel",
@@ -43,9 +47,9 @@ def _variables(palette: Mapping[str, str]) -> str:
 STYLE = (
     f".cs{{color-scheme:light dark;{_variables(LIGHT)}--cs-font:{FONT}}}"
     f"@media screen and (prefers-color-scheme:dark){{.cs{{{_variables(DARK)}}}}}"
-    # A notebook's theme need not be the system's.
-    f"body[data-jp-theme-light='true'] .cs{{{_variables(LIGHT)}}}"
-    f"body[data-jp-theme-light='false'] .cs{{{_variables(DARK)}}}"
+    # A notebook's theme need not be the system's: Jupyter's, Visual Studio Code's, Colab's.
+    f":is(body[data-jp-theme-light='true'],body.vscode-light,html[theme='light']) .cs{{{_variables(LIGHT)}}}"
+    f":is(body[data-jp-theme-light='false'],body.vscode-dark,html[theme='dark']) .cs{{{_variables(DARK)}}}"
     + "".join(f".cs-f-{name}{{fill:var(--cs-{name})}}.cs-s-{name}{{stroke:var(--cs-{name})}}" for name in LIGHT)
     + ".cs text{font-family:var(--cs-font);font-variant-numeric:tabular-nums}"
 )
@@ -54,8 +58,8 @@ STYLE = (
 Attribute = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+@dataclass(frozen=True, slots=True, repr=False)
+class Element(ShortRepr):
     """One SVG element; children that are text are escaped when it is written."""
 
     tag: str
@@ -153,9 +157,12 @@ def text_width(content: str, size: float = 12) -> float:
     return len(content) * size * CHARACTER_WIDTH
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A finished drawing, `width` by `height` units, with its title and a description for screen readers."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Drawing(ShortRepr):
+    """A finished drawing, `width` by `height` units, with its title and a description for screen readers.
+
+    A notebook shows it; `save` writes it as a file.
+    """
 
     width: float
     height: float
@@ -169,6 +176,26 @@ class Drawing:
     ) -> Drawing:
         """Return a drawing of these elements; None among them is left out."""
         return cls(width, height, title, description, tuple(c for c in children if c is not None))
+
+    def headline(self) -> str:
+        """Return the title and the size."""
+        return f"{self.title}: {self.width:.0f}×{self.height:.0f}"
+
+    def _repr_svg_(self) -> str:
+        return self.document()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the drawing as an SVG file, and return its path.
+
+        Raises:
+            ConvscopeError: a name that does not end in .svg, or a file that can't be written.
+        """
+        file = Path(path)
+        if file.suffix.lower() != ".svg":
+            raise ConvscopeError(f"{file}: a figure is saved as SVG, so let the name end in .svg")
+        with refused_as(ConvscopeError, f"{file} can't be written"):
+            write_text(file, self.document())
+        return file
 
     def markup(self) -> str:
         """Return the drawing for a page that has `STYLE`."""
@@ -191,6 +218,30 @@ class Drawing:
         }
         named = (element("title", {}, self.title), element("desc", {}, self.description))
         return element("svg", attributes, *named, *before, *self.children)
+
+
+def below(*drawings: Drawing, title: str, gap: float = 20) -> Drawing:
+    """Return drawings as one, each below the one before."""
+    tops = [sum(d.height + gap for d in drawings[:place]) for place in range(len(drawings))]
+    return Drawing(
+        max(d.width for d in drawings),
+        tops[-1] + drawings[-1].height,
+        title,
+        " ".join(f"{d.title}: {d.description}." for d in drawings),
+        tuple(group(*d.children, y=top) for d, top in zip(drawings, tops, strict=True)),
+    )
+
+
+def beside(*drawings: Drawing, title: str, gap: float = 28) -> Drawing:
+    """Return drawings as one, each to the right of the one before."""
+    lefts = [sum(d.width + gap for d in drawings[:place]) for place in range(len(drawings))]
+    return Drawing(
+        lefts[-1] + drawings[-1].width,
+        max(d.height for d in drawings),
+        title,
+        " ".join(f"{d.title}: {d.description}." for d in drawings),
+        tuple(group(*d.children, x=left) for d, left in zip(drawings, lefts, strict=True)),
+    )
 
 
 def _written(value: str | int | float) -> str:

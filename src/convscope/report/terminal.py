@@ -109,16 +109,16 @@ def _block_parts(block: Block) -> Iterator[_Part]:
             yield from _lines(text, "bold")
         case Paragraph(text):
             yield from _lines(text)
-        case Code(text) | Figure(text=text):
+        case Figure(text=Table() as table) | (Table() as table):
+            if table.rows:
+                yield table.narrow()
+        case Code(text) | Figure(text=str(text)):
             yield from _lines(text, indent=INDENT) if text else []
         case Callout(severity, text, more):
             mark, style = _CALLOUTS[severity]
             yield from _lines(mark + text, style)
             for line in more:
                 yield from _lines(line, "dim", indent=2 * INDENT)
-        case Table():
-            if block.rows:
-                yield block.narrow()
         case Columns(blocks) | Section(blocks=blocks, page_only=False):
             yield from _set(blocks)
 

@@ -23,31 +23,24 @@ from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
 from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
+from convscope.report.short_repr import short_path
+from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor, predictor_of
 from convscope.runs.run_directory import Run, RunLike, short_name
-from convscope.runs.score_tables import (
-    headline,
-    label_headline,
-    label_mistakes_table,
-    label_per_class_table,
-    matrix_table,
-    mistakes_table,
-    per_class_table,
-)
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
-from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 
 SPLITS = ("test", "val", "train")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation(Documented):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Pictured):
     """The scores of a run on some images, with notes on these."""
 
     run: Run
@@ -57,42 +50,54 @@ class Evaluation(Documented):
     notes: tuple[str, ...]
     # The measure when each image is seen once, where the run looks at several views of it.
     one_view: float | None = None
-    # What the scores' loss is: "cross-entropy", "hinge loss".
-    loss_name: str = "loss"
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
 
+    def headline(self) -> str:
+        """Return the run, the data and the score."""
+        return f"{short_path(self.run)} on {short_path(self.data)}, {self.scores.headline()}"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the measures as JSON can hold them."""
-        return {
-            "run": str(self.run),
-            "data": self.data,
-            **self.scores.to_dict(),
-            "loss_name": self.loss_name,
-            "one_view": self.one_view,
-            "images_skipped": self.skipped,
-            "notes": list(self.notes),
-            "cautions": list(self.cautions),
-        }
+        """Return the measures as JSON's types: the keys of `Scores.to_dict` or `LabelScores.to_dict`, and those below.
+
+        Keys:
+            run: the run directory.
+            data: the images that were measured.
+            one_view: the score without test-time augmentation; None where the run has none.
+            images_skipped: how many can't be read.
+            notes: remarks on the images.
+            cautions: what the scores hide, a sentence each.
+        """
+        return json_dict(
+            {
+                "run": str(self.run),
+                "data": self.data,
+                **self.scores.to_dict(),
+                "one_view": self.one_view,
+                "images_skipped": self.skipped,
+                "notes": self.notes,
+                "cautions": self.cautions,
+            }
+        )
+
+    def figure(self) -> Drawing:
+        """Draw the confusion matrix, or of several labels an image the average precision of each class."""
+        return self.scores.figure()
 
     def document(self) -> Document:
         """Return what is shown: notes, the scores, each class's, the confusion matrix and the worst mistakes."""
         scores = self.scores
-        if isinstance(scores, LabelScores):
-            facts = label_headline(scores, self.loss_name)
-            tables = [label_per_class_table(scores), label_mistakes_table(scores)]
-        else:
-            facts = headline(scores, self.loss_name)
-            tables = [per_class_table(scores), matrix_table(scores), mistakes_table(scores)]
+        facts, *blocks = scores.blocks()
         if self.one_view is not None:
-            facts.append(Fact("with one view", percent(self.one_view, decimals=2), self.one_view))
+            one_view = Fact("with one view", percent(self.one_view, decimals=2), self.one_view)
+            facts = Facts((*scores.facts(), one_view))
         notes = [Callout("note", note) for note in (*self.notes, *self.cautions)]
         if self.skipped:
             skipped = f"{plural(self.skipped, 'image')} of {self.data} can't be read: skipped"
             notes.append(Callout("note", skipped))
         return Document(
             f"{self.run} on {self.data}, {scores.split}: {plural(scores.images, 'image')}",
-            (*notes, Facts(tuple(facts)), *(table for table in tables if table is not None)),
+            (*notes, facts, *blocks),
             footer=dated_footer(),
         )
 
@@ -148,7 +153,6 @@ def evaluate(
         data=dataset.source,
         scores=scores,
         skipped=len(dataset.problems),
-        loss_name=spec.objective.measured,
         notes=tuple(notes),
         one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),

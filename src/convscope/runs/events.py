@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
+from convscope.report.short_repr import ShortRepr
 from convscope.runs.atomic_files import write_file
 
 State = Literal["training", "done", "stopped", "interrupted", "diverged", "failed"]
@@ -30,7 +31,7 @@ def this_host() -> str:
     return socket.gethostname()
 
 
-class _Record:
+class _Record(ShortRepr):
     """A record that is a line of events.jsonl."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -38,7 +39,7 @@ class _Record:
         return {"event": EVENTS[type(self)], **asdict(self)}  # type: ignore[index, call-overload]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Status(_Record):
     """The state of a training, or of a series of trainings.
 
@@ -91,8 +92,8 @@ def read_status(path: Path) -> Status | None:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepProgress:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StepProgress(ShortRepr):
     """The progress within an epoch; `epoch` and `batch` count from 1."""
 
     epoch: int
@@ -106,7 +107,7 @@ class StepProgress:
     seconds_left: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EpochRow(_Record):
     """One epoch's measures: a row of metrics.csv. Losses are without label smoothing and class
     weights, so they compare.
@@ -148,7 +149,7 @@ class EpochRow(_Record):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Message(_Record):
     """A sentence for the reader: a choice that was made, a warning, how the training ended."""
 

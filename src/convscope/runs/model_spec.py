@@ -23,6 +23,7 @@ from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
+from convscope.report.short_repr import ShortRepr
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,8 +58,8 @@ class Members:
             raise RunError(f"it names {len(self.names)} members of {self.planned}, or one of them twice")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModelSpec(ShortRepr):
     """What model.json holds.
 
     Args:
@@ -76,6 +77,11 @@ class ModelSpec:
     loss: str = "softmax"
     members: Members | None = None
     tta: str = "one"
+
+    def headline(self) -> str:
+        """Return the network, the number of classes and the input."""
+        channels, (height, width) = self.decoding.channels, self.decoding.size
+        return f"{self.name}: {len(self.classes):,} classes, input {channels}×{height}×{width}, {self.loss}"
 
     @property
     def classes(self) -> tuple[str, ...]:

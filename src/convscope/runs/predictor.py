@@ -6,10 +6,9 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -21,13 +20,15 @@ from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
 from convscope.public import public
-from convscope.report.document import Callout, Document
+from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
+from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, no_progress
-from convscope.report.table import Column, Table
-from convscope.report.units import percent
+from convscope.report.units import exact, few, plural
+from convscope.report.units import shape as shape_text
 from convscope.runs.image_items import image_items
 from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictions import ClassProbability, Prediction, Predictions
 from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
@@ -35,73 +36,10 @@ from convscope.scoring.test_time_augmentation import ONE, require_views
 
 BATCH_SIZE = 64
 MOST_THREADS = 16
+NAMED = 10  # classes that a document names
 
 
-class ClassProbability(NamedTuple):
-    """A class and its probability, 0 to 1."""
-
-    name: str
-    probability: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction(Documented):
-    """One image and its classes, or why it could not be read.
-
-    Args:
-        image: the file's path, or "image 3" for the third of those that have none.
-        top: the most probable classes, the most probable first; as many as were asked for.
-        labels: the classes that the image shows: the most probable one, or where an image may show several those
-            whose probability is at least the threshold.
-        problem: why there is no prediction; empty where there is one.
-    """
-
-    image: str
-    top: tuple[ClassProbability, ...] = ()
-    labels: tuple[ClassProbability, ...] = ()
-    multi_label: bool = False
-    problem: str = ""
-
-    @property
-    def label(self) -> str:
-        """The most probable class; raises DataError where the image could not be read."""
-        return self._first.name
-
-    @property
-    def confidence(self) -> float:
-        """Its probability, 0 to 1; raises DataError where the image could not be read."""
-        return self._first.probability
-
-    def document(self) -> Document:
-        """Return what is shown: the most probable classes, or why the image could not be read."""
-        if self.problem:
-            return Document(self.image, (Callout("error", self.problem),))
-        labels = {item.name for item in self.labels}
-        columns = [Column("class"), Column("probability", numeric=True), Column("")]
-        rows = [
-            (item.name, (percent(item.probability), item.probability), "predicted" if item.name in labels else "")
-            for item in self.top
-        ]
-        return Document(self.image, (Table.of(columns, rows),))
-
-    @property
-    def _first(self) -> ClassProbability:
-        if self.problem:
-            raise DataError(f"{self.image}: {self.problem}")
-        return self.top[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the prediction as JSON can hold it."""
-        if self.problem:
-            return {"image": self.image, "problem": self.problem}
-        if self.multi_label:
-            labels = [item.name for item in self.labels]
-            return {"image": self.image, "labels": labels, "probabilities": dict(self.top)}
-        top = [{"class": item.name, "probability": item.probability} for item in self.top]
-        return {"image": self.image, "class": self.label, "confidence": self.confidence, "top": top}
-
-
-class Predictor:
+class Predictor(Documented):
     """A network with its classes and preprocessing, ready to predict; several threads may share one.
 
     >>> import torch
@@ -128,8 +66,47 @@ class Predictor:
         """The names of the classes, in the order of the network's outputs."""
         return self.spec.classes
 
-    def __repr__(self) -> str:
-        return f"Predictor({self.spec.name}, {len(self.classes)} classes, {self.device})"
+    def headline(self) -> str:
+        """Return the network, its classes and its device."""
+        return f"{self.spec.name}: {plural(len(self.classes), 'class', 'classes')}, {self.device}"
+
+    def document(self) -> Document:
+        """Return what is shown: the network, its input, its classes and its device."""
+        values = self.to_dict()
+        facts = (
+            Fact("network", self.spec.name),
+            Fact("parameters", exact(values["parameters"]), values["parameters"]),
+            Fact("input", shape_text(values["input_shape"]), values["input_shape"]),
+            Fact("classes", few(self.classes, NAMED), list(self.classes)),
+            Fact("labels", "several for an image" if self.spec.multi_label else "one for each image"),
+            Fact("test-time augmentation", self.spec.tta),
+            Fact("device", self.device),
+        )
+        return Document(f"Predictor of {self.spec.name}", (Facts(facts),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the predictor is as JSON's types.
+
+        Keys:
+            network: its name.
+            parameters: how many.
+            input_shape: channels, height and width of what it takes.
+            classes: the names, in the order of the network's outputs.
+            multi_label: whether an image may show several classes.
+            tta: the test-time augmentation by name.
+            device: where it computes.
+        """
+        return json_dict(
+            {
+                "network": self.spec.name,
+                "parameters": sum(weights.numel() for weights in self.network.parameters()),
+                "input_shape": (self.spec.decoding.channels, *self.spec.decoding.size),
+                "classes": self.classes,
+                "multi_label": self.spec.multi_label,
+                "tta": self.spec.tta,
+                "device": self.device,
+            }
+        )
 
     @public
     def __call__(
@@ -263,12 +240,12 @@ class Predictor:
         if not np.isfinite(probabilities).all():
             raise DataError(f"{image}: the network answers NaN, so its weights are not finite numbers")
         order = np.argsort(-probabilities, kind="stable")
-        ranked = [ClassProbability(self.classes[place], float(probabilities[place])) for place in order[:top]]
+        listed = order if threshold is not None else order[:top]
+        ranked = tuple(ClassProbability(self.classes[place], float(probabilities[place])) for place in listed)
         if threshold is None:
-            return Prediction(image=image, top=tuple(ranked), labels=(ranked[0],))
+            return Prediction(image=image, top=ranked, labels=ranked[:1])
         shown = int((probabilities >= threshold).sum())
-        labels = (ClassProbability(self.classes[place], float(probabilities[place])) for place in order[:shown])
-        return Prediction(image=image, top=tuple(ranked), labels=tuple(labels), multi_label=True)
+        return Prediction(image=image, top=ranked[:top], labels=ranked[:shown], probabilities=ranked)
 
 
 @public
@@ -316,7 +293,7 @@ def predict(
     threshold: float | None = None,
     device: str | None = None,
     progress: Progress = no_progress,
-) -> list[Prediction]:
+) -> Predictions:
     """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
     An image that can't be read has a `problem`, and stops nothing. `run` is a directory, what `convscope.train`
@@ -331,7 +308,7 @@ def predict(
     def report(done: int) -> None:
         progress(done, len(items), "predicting")
 
-    return list(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=report))
+    return Predictions(tuple(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=report)))
 
 
 def _decoded(item: ImageItem, decoding: Decoding) -> Pixels | str:

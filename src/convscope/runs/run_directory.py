@@ -29,6 +29,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import printable, shell_quote
+from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
 from convscope.runs.events import (
@@ -55,11 +56,15 @@ FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training write
 LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(ShortRepr):
     """A run directory by its path; every file in it has a property or a method here."""
 
     path: Path
+
+    def headline(self) -> str:
+        """Return the path."""
+        return short_path(self.path, longest=100)
 
     def __str__(self) -> str:
         return str(self.path)

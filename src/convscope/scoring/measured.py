@@ -9,9 +9,11 @@ from convscope.arrays import Floats
 from convscope.data.records import Dataset, ImageSet
 from convscope.recipe.class_weights import ALIKE
 from convscope.report.units import few, percent
-from convscope.scoring.metrics import Scores, score
-from convscope.scoring.multi_label import LabelScores, mean_average_precision, score_labels
+from convscope.scoring.label_scores import LabelScores
+from convscope.scoring.metrics import score
+from convscope.scoring.multi_label import mean_average_precision, score_labels
 from convscope.scoring.objective import Objective
+from convscope.scoring.scores import SPLIT_NAMES, Scores
 
 AnyScores: TypeAlias = Scores | LabelScores
 
@@ -48,8 +50,6 @@ def name_of_measure(*, multi_label: bool) -> str:
     return "mAP" if multi_label else "accuracy"
 
 
-# What the images of a split are called; those of a source without splits are just images.
-IMAGES_OF = {"test": "test images", "val": "validation images", "train": "training images"}
 FEW = 3
 
 
@@ -69,7 +69,8 @@ def cautions(scores: AnyScores, *, class_weights: str) -> tuple[str, ...]:
 
 
 def _cautions(scores: AnyScores, class_weights: str) -> Iterator[str]:
-    images = IMAGES_OF.get(scores.split, "images")
+    # Those of a source without splits are just images.
+    images = f"{SPLIT_NAMES.get(scores.split, '')} images".lstrip()
     if scores.unmeasured:
         of = "it" if len(scores.unmeasured) == 1 else "them"
         yield f"no {images} of {_named(scores.unmeasured)}: nothing is measured of {of}"

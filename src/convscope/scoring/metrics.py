@@ -6,7 +6,6 @@ scikit-learn's definitions are used where it has them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,135 +14,10 @@ import numpy.typing as npt
 from convscope.arrays import Floats, Integers
 from convscope.errors import DataError
 from convscope.scoring.objective import Objective
+from convscope.scoring.scores import CalibrationBin, ClassScore, Mistake, Scores
 
 SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2
-UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """One class: how many images are its own, and how well it was found; None where there is nothing to divide by."""
-
-    name: str
-    images: int
-    predicted: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """The images whose confidence lies in (low, high]: how sure the network was, and how often it was right."""
-
-    low: float
-    high: float
-    images: int
-    confidence: float | None
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong prediction: its row in the split, the true and the predicted class, and the confidence."""
-
-    row: int
-    name: str
-    true: int
-    predicted: int
-    confidence: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """The measures of one split; `confusion[i, j]` counts images of class i that were called j."""
-
-    split: str
-    classes: tuple[str, ...]
-    images: int
-    loss: float
-    accuracy_top1: float
-    accuracy_top5: float | None
-    calibration_error: float
-    confusion: Integers
-    per_class: tuple[ClassScore, ...]
-    calibration: tuple[CalibrationBin, ...]
-    mistakes: tuple[Mistake, ...]
-
-    @property
-    def measure(self) -> float:
-        """The one number that runs are compared by: top-1 accuracy."""
-        return self.accuracy_top1
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """The mean recall of the classes that have images (scikit-learn's balanced_accuracy_score)."""
-        return float(np.mean([item.recall for item in self.per_class if item.recall is not None]))
-
-    @property
-    def macro_f1(self) -> float:
-        """The mean F1 of the classes that have images or are predicted (f1_score, average="macro")."""
-        return float(np.mean([item.f1 for item in self.per_class if item.f1 is not None]))
-
-    @property
-    def largest(self) -> ClassScore:
-        """The class with the most images; its share is the accuracy of always predicting it."""
-        return max(self.per_class, key=lambda item: item.images)
-
-    @property
-    def largest_share(self) -> float:
-        """The share of the images that are of the largest class (DummyClassifier, strategy "most_frequent")."""
-        return self.largest.images / self.images
-
-    @property
-    def unmeasured(self) -> tuple[str, ...]:
-        """The classes without images, which have no metrics."""
-        return tuple(item.name for item in self.per_class if not item.images)
-
-    @property
-    def unequal(self) -> bool:
-        """Whether the largest class has at least UNEQUAL times as many images as the smallest that has any."""
-        counts = [item.images for item in self.per_class if item.images]
-        return max(counts) >= UNEQUAL * min(counts) and max(counts) - min(counts) > 1
-
-    @property
-    def hidden(self) -> tuple[ClassScore, ...]:
-        """The classes that a good accuracy hides: fewer images than the average, and at most half of its recall."""
-        average = self.images / (len(self.per_class) - len(self.unmeasured))
-        return tuple(
-            item
-            for item in self.per_class
-            if item.recall is not None and item.images < average and item.recall <= HIDDEN * self.accuracy_top1
-        )
-
-    def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
-        """Return the metrics as JSON-able values."""
-        return {
-            "split": self.split,
-            "images": self.images,
-            "accuracy_top1": self.accuracy_top1,
-            "accuracy_top5": self.accuracy_top5,
-            "balanced_accuracy": self.balanced_accuracy,
-            "macro_f1": self.macro_f1,
-            "largest_class": self.largest.name,
-            "largest_class_share": self.largest_share,
-            "classes_without_images": list(self.unmeasured),
-            "loss": self.loss,
-            "calibration_error": self.calibration_error,
-            "classes": list(self.classes),
-            "per_class": [vars(score) for score in self.per_class],
-            "confusion_matrix": self.confusion.tolist(),
-            "worst_mistakes": [
-                {
-                    "image": mistake.name,
-                    "true": self.classes[mistake.true],
-                    "predicted": self.classes[mistake.predicted],
-                    "confidence": mistake.confidence,
-                }
-                for mistake in self.mistakes[:mistakes]
-            ],
-        }
 
 
 def score(
@@ -195,6 +69,7 @@ def score(
         per_class=per_class(confusion, classes),
         calibration=bins,
         mistakes=_mistakes(predicted, labels, confidence, names),
+        loss_name=objective.measured,
     )
 
 

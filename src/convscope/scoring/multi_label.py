@@ -7,8 +7,6 @@ class of which there is no image has no average precision: it is left out of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,98 +14,13 @@ import numpy.typing as npt
 from convscope.arrays import Floats
 from convscope.data.records import Targets
 from convscope.errors import DataError
+from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
 from convscope.scoring.objective import Objective
 
 # From this probability on, a class counts as shown.
 THRESHOLD = 0.5
 # Mistakes that are kept, of each class and kind.
 KEPT_MISTAKES = 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelScore:
-    """Metrics of one class; None for a division by 0."""
-
-    name: str
-    images: int
-    predicted: int
-    right: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    average_precision: float | None
-    roc_auc: float | None
-
-
-@dataclass(frozen=True)
-class LabelMistake:
-    """A wrong decision on one class of one image; `shown` is the target, so True is a missed class."""
-
-    row: int
-    name: str
-    label: int
-    shown: bool
-    probability: float
-
-    @property
-    def sureness(self) -> float:
-        """The confidence of the wrong decision, 0.5 to 1 at the default threshold."""
-        return 1 - self.probability if self.shown else self.probability
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelScores:
-    """The metrics of one split; `unmeasured` are the classes without images, which are left out of the means."""
-
-    split: str
-    classes: tuple[str, ...]
-    images: int
-    loss: float
-    threshold: float
-    mean_average_precision: float | None
-    mean_roc_auc: float | None
-    macro_f1: float
-    micro_f1: float
-    exact_match: float
-    unmeasured: tuple[str, ...]
-    per_class: tuple[LabelScore, ...]
-    mistakes: tuple[LabelMistake, ...]
-
-    @property
-    def measure(self) -> float | None:
-        """The metric that runs are compared by: mAP; None if no image has a label."""
-        return self.mean_average_precision
-
-    @property
-    def wrong(self) -> int:
-        """The number of wrong decisions in all."""
-        return sum(score.images + score.predicted - 2 * score.right for score in self.per_class)
-
-    def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
-        """Return the metrics as JSON-able values."""
-        return {
-            "split": self.split,
-            "images": self.images,
-            "mean_average_precision": self.mean_average_precision,
-            "mean_roc_auc": self.mean_roc_auc,
-            "threshold": self.threshold,
-            "macro_f1": self.macro_f1,
-            "micro_f1": self.micro_f1,
-            "exact_match": self.exact_match,
-            "loss": self.loss,
-            "classes": list(self.classes),
-            "classes_without_images": list(self.unmeasured),
-            "per_class": [vars(score) for score in self.per_class],
-            "worst_mistakes": [
-                {
-                    "image": mistake.name,
-                    "class": self.classes[mistake.label],
-                    "shown": mistake.shown,
-                    "probability": mistake.probability,
-                }
-                for mistake in self.mistakes[:mistakes]
-            ],
-        }
 
 
 def score_labels(
@@ -161,6 +74,7 @@ def score_labels(
         unmeasured=tuple(item.name for item in per_class if not item.images),
         per_class=per_class,
         mistakes=_mistakes(probabilities, shown, predicted, names),
+        loss_name=objective.measured,
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,7 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.report.document import Document, Paragraph
-from convscope.report.documented import Documented
 from convscope.report.printable import shell_quote
-from convscope.report.units import percent, plural, seconds
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.events import State
@@ -24,12 +20,12 @@ from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
-from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
 from convscope.training.loop.nonfinite import remark_on
-from convscope.training.loop.state import Best, batches_of
+from convscope.training.loop.state import batches_of
+from convscope.training.outcome import Outcome
 from convscope.training.report.report import UNWRITTEN, TrainingReport, write_report
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
@@ -43,90 +39,6 @@ STATES: Mapping[str, State] = {
     "diverged": "diverged",
     "lost": "failed",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome(Documented):
-    """What a run came to: where it lies, how it ended, its best epoch, its scores.
-
-    `ending` is "done", "early" (early stopping), "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal);
-    after the last two the run can be resumed, and `scores` are those on validation images. `measured` names what the
-    best epoch is best in: accuracy, or mAP where images have several labels.
-    """
-
-    run: Run
-    ending: str
-    exit_code: int
-    best: Best | None
-    epochs: int
-    seconds: float
-    scores: AnyScores | None
-    measured: str = "accuracy"
-    # The same with one view of each image, where the recipe tests with several.
-    one_view: float | None = None
-    # What the scores hide, a sentence each.
-    cautions: tuple[str, ...] = ()
-    # That the training diverged, though it came to its end; empty where it did not.
-    remark: str = ""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C or a signal ended the training: a loop over trainings should end as well."""
-        return self.ending == "interrupted"
-
-    def lines(self) -> list[str]:
-        """Return the result in a few lines, with the run directory."""
-        go_on = shell_quote("convscope", "train", "--resume", self.run)
-        ended = {
-            "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
-            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
-            "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
-            "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
-        }[self.ending]
-        lines = [ended]
-        if self.best and self.best.accuracy is not None:
-            lines.append(
-                f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
-            )
-        if isinstance(self.scores, LabelScores):
-            if self.scores.split == "test":
-                lines.append(
-                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)}, every label right on "
-                    f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
-                )
-        elif self.scores and self.scores.split == "test":
-            right = round(self.scores.accuracy_top1 * self.scores.images)
-            lines.append(
-                f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
-                f"({right:,} of {self.scores.images:,} images), "
-                f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
-                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
-            )
-        if self.one_view is not None and self.scores and self.scores.split == "test":
-            lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
-        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {self.run.report}"]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON's types."""
-        best = self.best
-        measured = "val_mean_average_precision" if self.measured == "mAP" else "val_accuracy_top1"
-        return {
-            "run": str(self.run),
-            "ending": self.ending,
-            "epochs": self.epochs,
-            "seconds": self.seconds,
-            "best_epoch": best.epoch if best else None,
-            measured: best.accuracy if best else None,
-            "scores": self.scores.to_dict(mistakes=0) if self.scores else None,
-            "one_view": self.one_view,
-            "remark": self.remark,
-            "cautions": list(self.cautions),
-            "report": str(self.run.report),
-        }
-
-    def document(self) -> Document:
-        """Return what is shown: how the run ended, and its scores."""
-        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
@@ -171,6 +83,8 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         one_view=one_view,
         cautions=_cautions(job, scores),
         remark=remark or "",
+        rows=tuple(state.rows),
+        loss_name=job.spec.objective.measured,
     )
 
 

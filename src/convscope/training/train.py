@@ -11,7 +11,7 @@ from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch
 
 if TYPE_CHECKING:
-    from convscope.training.finish import Outcome
+    from convscope.training.outcome import Outcome
 
 
 @public

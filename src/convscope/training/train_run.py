@@ -28,11 +28,12 @@ from convscope.runs.run_directory import Run, open_run
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
-from convscope.training.finish import Outcome, finish, finish_unwritten, is_finished
+from convscope.training.finish import finish, finish_unwritten, is_finished
 from convscope.training.interrupt import SAME_REQUEST_SECONDS, StopRequest, handling_interrupts
 from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, restore
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError, advice_for
+from convscope.training.outcome import Outcome
 from convscope.training.resolve.memory import halved, no_memory, with_backoff
 from convscope.training.session import Session, locked, new_run, own_torch, prepare, write_split
 from convscope.training.start import read_start, resumed_network

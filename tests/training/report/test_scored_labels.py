@@ -6,9 +6,8 @@ import numpy as np
 
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.report.html import Html, block_html
-from convscope.runs import score_tables
+from convscope.scoring.label_scores import LabelScores, mistakes_table
 from convscope.scoring.measured import measure, one_measure
-from convscope.scoring.multi_label import LabelScores
 from convscope.scoring.objective import Objective
 from convscope.training.report import scored_labels
 
@@ -48,7 +47,7 @@ def test_both_kinds_of_mistakes_are_shown_with_their_pictures() -> None:
 def test_no_mistakes() -> None:
     page = block_html(scored_labels.mistakes(scores(TARGETS.astype(np.float64)), images()))
     assert "None: every class of every image was predicted correctly" in page
-    assert score_tables.label_mistakes_table(scores(TARGETS.astype(np.float64))) is None
+    assert mistakes_table(scores(TARGETS.astype(np.float64))) is None
 
 
 def test_a_class_without_images_has_no_bar_and_is_named() -> None:
@@ -56,6 +55,6 @@ def test_a_class_without_images_has_no_bar_and_is_named() -> None:
     drawing = page.split("<svg")[1].split("</svg>")[0]
     assert "dog" in drawing and "never" not in drawing
     assert "Not in the means, for no image shows them: never." in page
-    facts = {fact.name: fact.detail or fact.text for fact in score_tables.label_headline(scores(), "multi-label")}
+    facts = {fact.name: fact.detail or fact.text for fact in scores().facts()}
     assert facts["no images of"] == "never"
     assert facts["mAP"].endswith("(mean over 2 classes)")

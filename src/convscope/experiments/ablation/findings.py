@@ -12,6 +12,7 @@ from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.statistics import Estimate, estimate, paired_difference
 from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import BASELINE, Variant
+from convscope.report.short_repr import ShortRepr
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import count, percent, plural, seconds
 
@@ -22,8 +23,8 @@ NOTES_CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog
 NOTES_SIGMOID_CEILING = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Finding(ShortRepr):
     """One variant over its seeds: estimates of accuracy and of its difference from the baseline, as shares of 1."""
 
     variant: Variant
@@ -53,8 +54,8 @@ class Finding:
         }
 
 
-@dataclass(frozen=True)
-class Expectation:
+@dataclass(frozen=True, repr=False)
+class Expectation(ShortRepr):
     """Something that the lecture notes expect, and what was found of it."""
 
     text: str

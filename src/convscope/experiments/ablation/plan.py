@@ -28,6 +28,7 @@ from convscope.files.regular import UnreadableError
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.recipe.setting import AUTO, SEEDS, Auto
 from convscope.report.printable import shell_quote
+from convscope.report.short_repr import ShortRepr
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes
@@ -38,16 +39,16 @@ FORMAT = 2
 PLAN = "ablation.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class VariantCost:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VariantCost(ShortRepr):
     """What a variant's network costs: parameters, and multiply-adds for one image (None where not all are known)."""
 
     parameters: int
     macs: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationPlan:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AblationPlan(ShortRepr):
     """Which variants are trained with which seeds, the baseline first, and what their networks cost."""
 
     variants: tuple[Variant, ...]

@@ -34,21 +34,23 @@ from convscope.report.document import (
     Section,
     dated_footer,
 )
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
 from convscope.report.intervals import IntervalRow, interval_plot
+from convscope.report.json_values import json_dict
 from convscope.report.printable import shell_quote
+from convscope.report.short_repr import short_path
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
 from convscope.runs.run_directory import Run
+from convscope.scoring.scores import SPLIT_NAMES
 
-SPLIT_NAMES = {"test": "test", "val": "validation"}
 # Beside a variant that loses more points of accuracy than these, the others can not be distinguished in one picture.
 FAR = 20.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ablation(Documented):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Ablation(Pictured):
     """What came out: the directory, how it ended, the plan, every training, what was found.
 
     `ending` is "done", "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal).
@@ -82,21 +84,48 @@ class Ablation(Documented):
         return ordered(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the ablation as JSON can hold it."""
-        return {
-            "run": str(self.run),
-            "ending": self.ending,
-            "trouble": self.trouble,
-            "model": self.recipe.model,
-            "data": self.recipe.data,
-            "epochs": self.recipe.epochs,
-            "seeds": list(self.plan.seeds),
-            "measured_on": self.measured_on,
-            "findings": [found.to_dict() for found in self.findings],
-            "order": [found.variant.name for found in self.order],
-            "notes": [{"claim": claim.text, "found": claim.verdict} for claim in self.claims],
-            "report": str(self.report),
-        }
+        """Return the ablation as JSON's types.
+
+        Keys:
+            run: the directory of the ablation.
+            ending: done, stopped (by a callback) or interrupted (by Ctrl-C or a signal).
+            trouble: why nothing could be found, and what to do; empty where something was.
+            model: the baseline's network.
+            data: what is trained on.
+            epochs: of each training.
+            seeds: each variant is trained with each.
+            measured_on: test, or val without a test split.
+            findings: of each variant, the baseline first: accuracies, difference, cost.
+            order: the names of the variants, the most accurate first.
+            notes: what the lecture notes expect, and what was found of it.
+            report: the page.
+        """
+        return json_dict(
+            {
+                "run": str(self.run),
+                "ending": self.ending,
+                "trouble": self.trouble,
+                "model": self.recipe.model,
+                "data": self.recipe.data,
+                "epochs": self.recipe.epochs,
+                "seeds": self.plan.seeds,
+                "measured_on": self.measured_on,
+                "findings": [found.to_dict() for found in self.findings],
+                "order": [found.variant.name for found in self.order],
+                "notes": [{"claim": claim.text, "found": claim.verdict} for claim in self.claims],
+                "report": str(self.report),
+            }
+        )
+
+    def headline(self) -> str:
+        """Return the name, how it ended, and the variant that costs the most accuracy."""
+        plan = f"{len(self.plan.variants)} variants × {plural(len(self.plan.seeds), 'seed')}"
+        lost = [
+            f", {found.variant.label} {100 * found.difference.mean:+.2f} points"
+            for found in self.order
+            if found.difference is not None
+        ]
+        return f"{short_path(self.run.path.name)}: {self.ending}, {plan}{''.join(lost[-1:])}"
 
     def document(self) -> Document:
         """Return what is shown: the accuracies by variant, the order found, the curves, and what was done."""
@@ -119,7 +148,7 @@ class Ablation(Documented):
         """Return the order found and which differences the seeds decide; or why there is none."""
         return [self.trouble] if self.trouble else order_lines(self.findings, planned=len(self.plan.seeds))
 
-    def drawing(self, *, without: Collection[str] = ()) -> Drawing:
+    def figure(self, *, without: Collection[str] = ()) -> Drawing:
         """Draw each variant's accuracies, their mean and its interval, the best on top, against the baseline's mean.
 
         `without` names variants that are left out, so that the axis is made for the others.
@@ -182,12 +211,12 @@ def _blocks(ablation: Ablation) -> Iterator[Block]:
         "Accuracy by variant",
         (
             Figure(
-                ablation.drawing,
+                ablation.figure,
                 "Small dots are single trainings, the large dot is their mean, the bar its 95 % interval by Student's "
                 "t. Trainings of one seed share split, order and initial weights, so the differences in the table are "
                 "more precise than the bars suggest.",
             ),
-            *([Figure(partial(ablation.drawing, without=far))] if far else []),
+            *([Figure(partial(ablation.figure, without=far))] if far else []),
             ablation.table(),
             *(Paragraph(line) for line in ablation.order_lines()),
         ),

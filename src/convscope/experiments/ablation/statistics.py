@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from convscope.report.short_repr import ShortRepr
+
 CONFIDENCE = 0.95
 LEAST_SPREAD = 1e-9  # an interval narrower than this is rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+@dataclass(frozen=True, slots=True, repr=False)
+class Estimate(ShortRepr):
     """A mean of `count` values and the ends of its confidence interval, which are None with one value."""
 
     mean: float

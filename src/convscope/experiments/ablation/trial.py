@@ -17,6 +17,7 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.variants import Variant
 from convscope.nets.layer_groups import scale_free_of
 from convscope.recipe.presets import NAMED
+from convscope.report.short_repr import ShortRepr
 from convscope.runs.events import EpochRow, Listener
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
@@ -35,8 +36,8 @@ DIVERGED = "diverged"
 _NO_MEMORY = "no memory"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Trial(ShortRepr):
     """What one training came to. Accuracies are those of its best weights; None where it diverged.
 
     `train_accuracy` is measured on (at most 5,000) training images without augmentation, in evaluation mode; `seconds`

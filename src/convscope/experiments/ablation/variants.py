@@ -18,6 +18,7 @@ from convscope.errors import RunError, did_you_mean
 from convscope.experiments.ablation import surgery
 from convscope.recipe.recipe import Recipe, choices, settings
 from convscope.recipe.setting import SettingValue
+from convscope.report.short_repr import ShortRepr
 from convscope.scoring.test_time_augmentation import ONE
 
 BASELINE = "baseline"
@@ -39,8 +40,8 @@ def _same_images(images: ImageSet, seed: int) -> ImageSet:
     return images
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variant:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Variant(ShortRepr):
     """One thing to remove.
 
     Args:

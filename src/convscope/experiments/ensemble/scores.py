@@ -12,76 +12,150 @@ import torch
 from convscope.arrays import Floats
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.report.charts import Curve, line_chart
+from convscope.report.document import Columns, Document, Fact, Facts, Figure
+from convscope.report.documented import Pictured
+from convscope.report.intervals import IntervalRow, interval_plot
+from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress
+from convscope.report.svg import Drawing, beside
+from convscope.report.units import percent
 from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
-from convscope.scoring.answer import scores_of_images
 from convscope.scoring.ensemble import averaged
 from convscope.scoring.measured import measure as measured
-from convscope.scoring.metrics import Scores
+from convscope.scoring.measured import one_measure
+from convscope.scoring.scores import SPLIT_NAMES, Scores
 from convscope.scoring.test_time_augmentation import ONE
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnsembleScores:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EnsembleScores(Pictured):
     """Measures on one split.
 
     Args:
-        together: those of the averaged probabilities.
-        alone: the accuracy of each member.
-        first: the accuracy of the first 1, 2, 3, ... members averaged.
+        ensemble: those of the averaged probabilities.
+        members: the accuracy of each member.
+        first_members: the accuracy of the first 1, 2, 3, ... members averaged.
         agreement: share of images on which two members give the same class, (members, members).
     """
 
-    together: Scores
-    alone: tuple[float, ...]
-    first: tuple[float, ...]
+    ensemble: Scores
+    members: tuple[float, ...]
+    first_members: tuple[float, ...]
     agreement: Floats
 
     @property
     def mean(self) -> float:
         """The mean accuracy of the members."""
-        return float(np.mean(self.alone))
+        return float(np.mean(self.members))
+
+    @property
+    def gain(self) -> float:
+        """The accuracy of the ensemble above the mean of its members, in points."""
+        return 100 * (self.ensemble.accuracy_top1 - self.mean)
 
     @property
     def mean_agreement(self) -> float:
         """The mean over all pairs of members."""
-        upper = self.agreement[np.triu_indices(len(self.alone), k=1)]
+        upper = self.agreement[np.triu_indices(len(self.members), k=1)]
         return float(upper.mean())
 
+    def headline(self) -> str:
+        """Return the accuracy of the ensemble and its gain."""
+        return f"{self.ensemble.headline()}, {self.gain:+.2f} points above the mean of {len(self.members)} members"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the measures as JSON can hold them."""
-        return {
-            **self.together.to_dict(mistakes=0),
-            "members": list(self.alone),
-            "mean_of_members": self.mean,
-            "first_members": list(self.first),
-            "mean_agreement": self.mean_agreement,
-            "agreement": self.agreement.tolist(),
-        }
+        """Return the measures as JSON's types: the ensemble's by the keys of `Scores.to_dict`, and those below.
+
+        Keys:
+            members: the accuracy of each.
+            mean_of_members: their mean.
+            first_members: the accuracy of the first 1, 2, 3, ... members averaged.
+            mean_agreement: share of images on which two members give the same class, mean over all pairs.
+            agreement: the same of each pair.
+        """
+        return json_dict(
+            {
+                **self.ensemble.to_dict(mistakes=0),
+                "members": self.members,
+                "mean_of_members": self.mean,
+                "first_members": self.first_members,
+                "mean_agreement": self.mean_agreement,
+                "agreement": self.agreement,
+            }
+        )
+
+    def figure(self) -> Drawing:
+        """Draw the accuracy of the members and the ensemble, and that of the first members averaged."""
+        return beside(self.accuracies_figure(), self.growth_figure(), title="Members and ensemble")
+
+    def accuracies_figure(self) -> Drawing:
+        """Draw the accuracy of each member, their mean, and the ensemble's."""
+        ensemble, mean = 100 * self.ensemble.accuracy_top1, 100 * self.mean
+        split = self.ensemble.split
+        return interval_plot(
+            [
+                IntervalRow("ensemble", [], ensemble, None, None, f"{ensemble:.2f} %", "green"),
+                IntervalRow("members", [100 * value for value in self.members], mean, None, None, f"{mean:.2f} %"),
+            ],
+            title="Each member, their mean, and the ensemble",
+            x_label=f"accuracy on {SPLIT_NAMES.get(split, split)} images, %",
+            width=460,
+        )
+
+    def growth_figure(self) -> Drawing:
+        """Draw the accuracy by number of members."""
+        numbers = range(1, len(self.first_members) + 1)
+        return line_chart(
+            [Curve("the first members, averaged", numbers, [100 * share for share in self.first_members])],
+            title="Accuracy by number of members",
+            x_label="members",
+            y_label="accuracy, %",
+            width=460,
+            height=240,
+        )
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Return what averaging gains, each figure with its name."""
+        return (
+            Fact("Mean of its members", percent(self.mean, decimals=2), self.mean),
+            Fact("Gained by averaging", f"{self.gain:+.2f} points", self.gain),
+            Fact("Two members agree on", percent(self.mean_agreement), self.mean_agreement),
+            Fact("Members", str(len(self.members)), len(self.members)),
+        )
+
+    def document(self) -> Document:
+        """Return what is shown: the members, what averaging gains, and the ensemble's scores."""
+        figures = Columns((Figure(self.accuracies_figure), Figure(self.growth_figure)))
+        return Document(self.headline(), (Facts(self.facts()), figures, *self.ensemble.blocks()))
 
 
 def compare(
-    scores: Sequence[Floats], images: ImageSet, *, spec: ModelSpec, split: str, together: Floats | None = None
+    scores: Sequence[Floats], images: ImageSet, *, spec: ModelSpec, split: str, ensemble: Floats | None = None
 ) -> EnsembleScores:
     """Measure members by their scores, each (N, classes), on images with one label each.
 
-    `together` are the ensemble's own scores; those of the mean of the members' probabilities unless given.
+    `ensemble` are the ensemble's own scores; those of the mean of the members' probabilities unless given.
     """
-    objective, labels = spec.objective, images.labels
-    if together is None:
-        together = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
-    found = measured(together, images, classes=spec.classes, split=split, objective=objective)
+    objective = spec.objective
+    if ensemble is None:
+        ensemble = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
+    found = measured(ensemble, images, classes=spec.classes, split=split, objective=objective)
     assert isinstance(found, Scores)
     probabilities = [objective.probabilities_of(some) for some in scores]
-    sums = np.cumsum(np.stack(probabilities), axis=0)
     predicted = [some.argmax(1) for some in probabilities]
     return EnsembleScores(
-        together=found,
-        alone=tuple(float((own == labels).mean()) for own in predicted),
-        first=tuple(float((some.argmax(1) == labels).mean()) for some in sums),
+        ensemble=found,
+        members=_accuracies(probabilities, images),
+        first_members=_accuracies(list(np.cumsum(np.stack(probabilities), axis=0)), images),
         agreement=np.array([[float((own == other).mean()) for other in predicted] for own in predicted]),
     )
+
+
+def _accuracies(probabilities: Sequence[Floats], images: ImageSet) -> tuple[float, ...]:
+    return tuple(share for some in probabilities if (share := one_measure(some, images)) is not None)
 
 
 def measure(
@@ -94,16 +168,8 @@ def measure(
     """
 
     def answers(of: Run, what: str) -> Floats:
-        network = of.network().to(device)
-        return scores_of_images(
-            network,
-            images,
-            spec.normalization,
-            device=device,
-            views=spec.tta,
-            progress=progress,
-            what=f"measuring {what} on {split}",
-        )[:, 1]
+        predictor = Predictor(of.network(), spec, device=device)
+        return predictor.scores(images, progress=progress, what=f"measuring {what} on {split}")[:, 1]
 
     for member in members:
         own = member.spec()
@@ -111,5 +177,5 @@ def measure(
             raise RunError(f"{member} does not belong to this ensemble: it has other classes or another preprocessing")
     found = [answers(member, f"member {number}") for number, member in enumerate(members, 1)]
     # Views are averaged as scores, members as probabilities: the order matters, so the ensemble is measured by itself.
-    together = None if spec.tta == ONE else answers(run, "the ensemble")
-    return compare(found, images, spec=spec, split=split, together=together)
+    ensemble = None if spec.tta == ONE else answers(run, "the ensemble")
+    return compare(found, images, spec=spec, split=split, ensemble=ensemble)

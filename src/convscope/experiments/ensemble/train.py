@@ -22,10 +22,12 @@ from convscope.hardware.rank import Rank
 from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
-from convscope.report.document import Document, Paragraph
+from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Documented
+from convscope.report.json_values import json_dict
 from convscope.report.printable import shell_quote
 from convscope.report.progress import ProgressOption
+from convscope.report.short_repr import short_path
 from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
@@ -33,9 +35,10 @@ from convscope.runs.model_spec import Members, ModelSpec
 from convscope.runs.run_directory import Run, open_run
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
+from convscope.scoring.scores import SPLIT_NAMES
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.finish import Outcome
 from convscope.training.interrupt import warn_if_interrupted
+from convscope.training.outcome import Outcome
 from convscope.training.session import held_out, new_run, prepare, spec_of
 from convscope.training.train_run import train_new, train_on
 
@@ -43,7 +46,7 @@ FEWEST = 2
 MEMBERS = "members.csv"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EnsembleOutcome(Documented):
     """What came out: the directory, how it ended, the members there are, the scores if done.
 
@@ -65,16 +68,34 @@ class EnsembleOutcome(Documented):
         return self.ending == "interrupted"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the outcome as JSON can hold it."""
-        return {
-            "run": str(self.run),
-            "ending": self.ending,
-            "members": [str(member) for member in self.members],
-            "planned": self.planned,
-            "scores": self.scores.to_dict() if self.scores else None,
-            "cautions": list(self.cautions),
-            "report": str(self.run.report),
-        }
+        """Return the outcome as JSON's types.
+
+        Keys:
+            run: the directory of the ensemble.
+            ending: done, stopped (by a callback) or interrupted (by Ctrl-C or a signal).
+            members: the run directory of each that is trained.
+            planned: how many there are to be.
+            scores: with the keys of `EnsembleScores.to_dict`; None before all are trained, or without images.
+            cautions: what the scores hide, a sentence each.
+            report: the page.
+        """
+        return json_dict(
+            {
+                "run": str(self.run),
+                "ending": self.ending,
+                "members": [str(member) for member in self.members],
+                "planned": self.planned,
+                "scores": self.scores.to_dict() if self.scores else None,
+                "cautions": self.cautions,
+                "report": str(self.run.report),
+            }
+        )
+
+    def headline(self) -> str:
+        """Return the name, how it ended, and the accuracy."""
+        found = f"{self.ending}, {len(self.members)} of {plural(self.planned, 'member')}"
+        scores = "" if self.scores is None else f", {self.scores.ensemble.headline()}, {self.scores.gain:+.2f} points"
+        return f"{short_path(self.run.path.name)}: {found}{scores}"
 
     def lines(self) -> list[str]:
         """Return how the training ended and the scores, in a few lines."""
@@ -85,23 +106,23 @@ class EnsembleOutcome(Documented):
         if self.scores is None:
             return [f"trained {plural(len(self.members), 'member')}; there are no images to measure them on"]
         scores = self.scores
-        split = {"test": "test", "val": "validation"}[scores.together.split]
-        alone = ", ".join(percent(value, decimals=2) for value in scores.alone)
-        gain = 100 * (scores.together.accuracy_top1 - scores.mean)
+        ensemble = scores.ensemble
+        members = ", ".join(percent(value, decimals=2) for value in scores.members)
         return [
-            f"{plural(len(self.members), 'member')}, {split} accuracy of each: {alone}",
+            f"{plural(len(self.members), 'member')}, {SPLIT_NAMES[ensemble.split]} accuracy of each: {members}",
             f"their mean {percent(scores.mean, decimals=2)}, "
-            f"averaged {percent(scores.together.accuracy_top1, decimals=2)} ({gain:+.2f} points); "
+            f"averaged {percent(ensemble.accuracy_top1, decimals=2)} ({scores.gain:+.2f} points); "
             f"two of them agree on {percent(scores.mean_agreement)}",
-            f"averaged, balanced accuracy {percent(scores.together.balanced_accuracy, decimals=2)}, "
-            f"macro F1 {percent(scores.together.macro_f1, decimals=2)}",
+            f"averaged, balanced accuracy {percent(ensemble.balanced_accuracy, decimals=2)}, "
+            f"macro F1 {percent(ensemble.macro_f1, decimals=2)}",
             *(f"note: {caution}" for caution in self.cautions),
             f"report {self.run.report}",
         ]
 
     def document(self) -> Document:
         """Return what is shown: how the training ended, and the scores."""
-        return Document(str(self.run), tuple(map(Paragraph, self.lines())))
+        figures = () if self.scores is None else (Figure(self.scores.figure), Figure(self.scores.ensemble.figure))
+        return Document(str(self.run), (*map(Paragraph, self.lines()), *figures))
 
 
 @public
@@ -333,12 +354,12 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
         )
         header = ("member", "seed", f"{split}/accuracy_top1")
         rows = [
-            (member.path.name, member.recipe().seed, f"{alone:.6g}")
-            for member, alone in zip(members, scores.alone, strict=True)
+            (member.path.name, member.recipe().seed, f"{accuracy:.6g}")
+            for member, accuracy in zip(members, scores.members, strict=True)
         ]
         run.write_table(run.path / MEMBERS, header, rows)
-        run.log(f"{len(members)} members: {percent(scores.together.accuracy_top1, decimals=2)} on {split}")
-        hidden = cautions(scores.together, class_weights=recipe.class_weights)
+        run.log(f"{len(members)} members: {percent(scores.ensemble.accuracy_top1, decimals=2)} on {split}")
+        hidden = cautions(scores.ensemble, class_weights=recipe.class_weights)
         report = ensemble_document(run, recipe, members, scores, images, cautions=hidden)
         write_file(run.report, document_page(report))
     return EnsembleOutcome(

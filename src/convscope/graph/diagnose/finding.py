@@ -13,6 +13,7 @@ from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Argument, Graph, Node, ParameterRecord, Ref, reached_values
 from convscope.graph.summary import Layer, own_windows
+from convscope.report.short_repr import ShortRepr
 
 FindingSeverity = Literal["warning", "note"]
 FindingKind = Literal[
@@ -21,8 +22,8 @@ FindingKind = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class DesignWarning:
+@dataclass(frozen=True, slots=True, repr=False)
+class DesignWarning(ShortRepr):
     """One finding.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,14 +18,18 @@ from convscope.graph.records import Graph, Node
 from convscope.graph.summary import own_windows
 from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.input_box import PixelBox, input_drawing
-from convscope.interpret.explanation.patch_text import ink
+from convscope.interpret.explanation.patch_text import ink, signed
 from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
 from convscope.public import public
 from convscope.report import units
+from convscope.report.charts import bar_chart
 from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
 from convscope.report.html import document_page
+from convscope.report.json_values import json_dict
+from convscope.report.short_repr import ShortRepr
+from convscope.report.svg import Drawing, below
 
 DOWN = 6  # steps down that a page shows unless more are asked for
 
@@ -48,8 +52,8 @@ class ExplainedNetwork(Protocol):
         """Return where in the input a cell of a value came from."""
 
 
-@dataclass(frozen=True)
-class Contributor:
+@dataclass(frozen=True, repr=False)
+class Contributor(ShortRepr):
     """One number that a cell was made of.
 
     Args:
@@ -69,8 +73,8 @@ class Contributor:
     contribution: float
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation(Documented):
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation(Pictured):
     """One number of a network, explained.
 
     Args:
@@ -85,13 +89,13 @@ class Explanation(Documented):
         following: what becomes of the number in the activations right after.
     """
 
-    lens: ExplainedNetwork = field(repr=False)
-    node: Node = field(repr=False)
-    output: int = field(repr=False)
+    lens: ExplainedNetwork
+    node: Node
+    output: int
     layer: str
     position: Coordinates
     shape: tuple[int, ...]
-    worked: Worked = field(repr=False)
+    worked: Worked
     torch_value: float
     following: tuple[WorkedLine, ...]
 
@@ -185,32 +189,82 @@ class Explanation(Documented):
         return chain
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the explanation as JSON can hold it."""
-        return {
-            "model": self.lens.graph.name,
-            "layer": self.layer,
-            "operation": self.node.op,
-            "position": list(self.position),
-            "shape": list(self.shape),
-            "kind": self.kind,
-            "value": self.value,
-            "torch": self.torch_value,
-            "difference": self.difference,
-            "operands": [self._operands(operands) for operands in self.worked.operands],
-            "steps": [{"text": line.text, "number": line.number} for line in self.worked.lines],
-            "winner": None if self.worked.winner is None else list(self.worked.winner),
-            "channels": [{"channel": channel, "adds": added} for channel, added in self.by_channel()],
-            "following": [{"text": line.text, "number": line.number} for line in self.following],
-            "box": None
-            if self.box is None
-            else {
-                "first": list(self.box.first),
-                "last": list(self.box.last),
-                "filled": self.box.filled,
-                "status": self.box.status,
-            },
-            "notes": list(self.lens.notes),
-        }
+        """Return the explanation as JSON's types; a number that is none is "nan", "inf" or "-inf".
+
+        Keys:
+            model: the name.
+            layer: the layer that holds the number.
+            operation: what made it.
+            position: of the number in the layer's output, batch included.
+            shape: of that output.
+            kind: how it was made: products, choice, mean, sum, chain, softmax or move.
+            value: the number as computed here, in float64.
+            torch: the number as torch computed it.
+            difference: the one less the other.
+            operands: the numbers that it was made of, their weights and their positions.
+            steps: the arithmetic from there, a text and a number each.
+            winner: of a choice, which operand; else None.
+            channels: what each channel of the input adds.
+            following: what becomes of the number in the activations right after.
+            box: where in the input it came from: first, last, filled, status; None where it depends on no pixel.
+            notes: remarks.
+        """
+        return json_dict(
+            {
+                "model": self.lens.graph.name,
+                "layer": self.layer,
+                "operation": self.node.op,
+                "position": list(self.position),
+                "shape": list(self.shape),
+                "kind": self.kind,
+                "value": self.value,
+                "torch": self.torch_value,
+                "difference": self.difference,
+                "operands": [self._operands(operands) for operands in self.worked.operands],
+                "steps": [{"text": line.text, "number": line.number} for line in self.worked.lines],
+                "winner": None if self.worked.winner is None else list(self.worked.winner),
+                "channels": [{"channel": channel, "adds": added} for channel, added in self.by_channel()],
+                "following": [{"text": line.text, "number": line.number} for line in self.following],
+                "box": None
+                if self.box is None
+                else {
+                    "first": list(self.box.first),
+                    "last": list(self.box.last),
+                    "filled": self.box.filled,
+                    "status": self.box.status,
+                },
+                "notes": list(self.lens.notes),
+            }
+        )
+
+    def headline(self) -> str:
+        """Return the layer, the position, the number and how it was made."""
+        return (
+            f"{self.lens.graph.name} {self.layer}, {place(self.position)}: {ink(self.torch_value)} by {self.operation}"
+        )
+
+    def figure(self) -> Drawing:
+        """Draw where in the input the number came from, and how it was made of what the layer reads."""
+        drawn = [block.drawing for block in self._worked_blocks() if isinstance(block, Figure)]
+        source = self._input_drawing()
+        drawings = [*([source] if source else []), *(drawn or [self._contributions()])]
+        return below(*drawings, title=f"{self.layer}, {place(self.position)}")
+
+    def _input_drawing(self) -> Drawing | None:
+        if self.box is None:
+            return None
+        return input_drawing(self.box, self.lens.numbers(self.lens.graph.inputs[0])[0], self.lens.pixels)
+
+    def _contributions(self) -> Drawing:
+        """Draw the largest contributions as bars, by their size."""
+        found = [(f"{one.label} {place(one.position)}", one.contribution) for one in self.contributors()]
+        finite = [(name, added) for name, added in found if math.isfinite(added)]
+        return bar_chart(
+            [(name, abs(added)) for name, added in finite],
+            title="The largest contributions",
+            labels=[signed(added) for _, added in finite],
+            colours=["blue" if added >= 0 else "orange" for _, added in finite],
+        )
 
     def _operands(self, operands: Operands) -> dict[str, Any]:
         inside = np.broadcast_to(operands.inside, operands.numbers.shape)
@@ -230,9 +284,8 @@ class Explanation(Documented):
         """
         lens, graph = self.lens, self.lens.graph
         blocks: list[Block] = [Facts(tuple(self._facts())), *(Callout("note", note) for note in lens.notes)]
-        if self.box is not None:
-            drawn = input_drawing(self.box, lens.numbers(graph.inputs[0])[0], lens.pixels)
-            blocks += [Figure(drawn, f"Made from {self.box}.")] if drawn else []
+        drawn = self._input_drawing()
+        blocks += [Figure(drawn, f"Made from {self.box}.")] if drawn else []
         blocks.append(Section("Worked out", tuple(self._worked_blocks())))
         deeper = [*self._commands(), *_way_down(self.to_pixels(depth)[1:])]
         if deeper:

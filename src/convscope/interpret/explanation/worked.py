@@ -10,14 +10,15 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.graph.records import Argument, Node, Ref
+from convscope.report.short_repr import ShortRepr
 
 WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
 Coordinates = tuple[int, ...]
 NumberAt = Callable[[int], Array]
 
 
-@dataclass(frozen=True, eq=False)
-class Operands:
+@dataclass(frozen=True, eq=False, repr=False)
+class Operands(ShortRepr):
     """Numbers of one value that a cell was made of, in the layout of the window that read them.
 
     Args:
@@ -62,8 +63,8 @@ class WorkedLine:
     number: float
 
 
-@dataclass(frozen=True, eq=False)
-class Worked:
+@dataclass(frozen=True, eq=False, repr=False)
+class Worked(ShortRepr):
     """A cell worked out.
 
     Args:

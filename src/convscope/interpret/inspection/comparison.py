@@ -17,8 +17,12 @@ from convscope.interpret.inspection.layer_table import field_size, macs_of, oper
 from convscope.interpret.inspection.record import Inspection, inspected
 from convscope.public import public
 from convscope.report import units
-from convscope.report.document import Block, Document, Heading
-from convscope.report.documented import Documented
+from convscope.report.charts import bar_chart
+from convscope.report.document import Block, Document, Figure, Heading
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
+from convscope.report.short_repr import short_path
+from convscope.report.svg import Drawing, below
 from convscope.report.table import Column, Table
 
 if TYPE_CHECKING:
@@ -29,8 +33,8 @@ _SHOWN = 40  # differing layers that are printed
 _KIN = 0.5  # the share of names that two networks must have in common to be compared layer by layer
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison(Documented):
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Pictured):
     """Inspections side by side; `print(comparison)` shows them, `.to_dict()` gives JSON's types."""
 
     inspections: tuple[Inspection, ...]
@@ -83,8 +87,38 @@ class Comparison(Documented):
         more = len(rows) - _SHOWN
         return Table.of(columns, [*rows[:_SHOWN], *([(f"and {more} more", "", "")] if more > 0 else [])])
 
+    def headline(self) -> str:
+        """Return each network's name and parameters, and how many layers differ."""
+        each = ", ".join(f"{short_path(f.name)} {units.count(f.parameters)}" for f in self.figures)
+        return f"{each} parameters" + f"; {units.plural(len(self.differences), 'layer')} differ" * bool(
+            self.differences
+        )
+
+    def figure(self) -> Drawing:
+        """Draw parameters and MACs of each network as bars."""
+        return below(
+            *(
+                bar_chart(
+                    [(f.name, float(value)) for f, value in zip(self.figures, values, strict=True)],
+                    title=title,
+                    labels=[units.count(value) for value in values],
+                )
+                for title, values in (
+                    ("Parameters", [f.parameters for f in self.figures]),
+                    ("MACs", [f.macs for f in self.figures]),
+                )
+            ),
+            title=" and ".join(f.name for f in self.figures),
+        )
+
     def to_dict(self) -> dict[str, Json]:
-        """JSON's types; docs/inspect.md describes them."""
+        """Return the figures and the differing layers as JSON's types; docs/inspect.md describes each key.
+
+        Keys:
+            version: of this form; within one, keys are only added.
+            models: the figures of each network.
+            differences: the layers that differ, and in which of two networks each is.
+        """
         models: list[Json] = []
         for figure in self.figures:
             form = asdict(figure)
@@ -93,11 +127,11 @@ class Comparison(Documented):
         changed: list[Json] = [
             {"layer": d.name, "first": d.first is not None, "second": d.second is not None} for d in self.differences
         ]
-        return {"version": VERSION, "models": models, "differences": changed}
+        return json_dict({"version": VERSION, "models": models, "differences": changed})
 
     def document(self) -> Document:
         """Return what is shown: the figures, and what differs layer by layer."""
-        blocks: list[Block] = [self.table()]
+        blocks: list[Block] = [self.table(), Figure(self.figure)]
         if self.differences:
             blocks += [Heading("Differences, layer by layer"), self.difference_table()]
         return Document(" and ".join(f.name for f in self.figures), tuple(blocks), footer="Made by convscope compare.")

@@ -31,7 +31,8 @@ from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
 from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
@@ -42,8 +43,8 @@ NAMED = 6  # this many further layers of a folded warning are named
 _BARS = 12
 
 
-@dataclass(frozen=True, eq=False)
-class Inspection(Documented):
+@dataclass(frozen=True, eq=False, repr=False)
+class Inspection(Pictured):
     """A network with its sizes, costs, receptive fields and design warnings.
 
     Args:
@@ -130,20 +131,41 @@ class Inspection(Documented):
             self.lines(depth), source=self.source, batch=self.batch, formulas=formulas, wide=wide, kept=kept
         )
 
-    def to_dict(self) -> dict[str, Json]:
-        """Return the documented JSON form."""
-        return graph_to_dict(self.graph, self.layers, self.warnings)
+    def headline(self) -> str:
+        """Return the name, the input, the totals and the number of warnings."""
+        warnings = sum(one.severity == "warning" for one in self.warnings)
+        totals = f"{units.count(self.parameters)} parameters, {units.count(self.macs)} MACs"
+        found = "the forward pass failed" if self.error else totals
+        return f"{_title(self)}: {found}" + f", {units.plural(warnings, 'warning')}" * bool(warnings)
 
-    def drawing(self) -> Drawing:
+    def to_dict(self) -> dict[str, Json]:
+        """Return the network, its layers and its warnings as JSON's types; docs/inspect.md describes each key.
+
+        Keys:
+            version: of this form; within one, keys are only added.
+            model: the name.
+            inputs: name, shape and element type of each.
+            outputs: shape and element type of each.
+            totals: parameters, MACs, bytes.
+            layers: a record a layer, in the order in which they ran.
+            warnings: findings about the design.
+            uncounted: layers whose MACs are not known.
+            shared_parameters: the names of each parameter that has several.
+            notes: remarks on how it was captured.
+            error: why the forward pass stopped; None where it finished.
+        """
+        return json_dict(graph_to_dict(self.graph, self.layers, self.warnings))
+
+    def figure(self) -> Drawing:
         """Draw the network."""
         return network_drawing(self.graph, self.layers)
 
-    def field_drawing(self) -> Drawing | None:
+    def field_figure(self) -> Drawing | None:
         """Draw the receptive field as it grows from layer to layer; None where no layer has a local one."""
-        return self._field_drawing and self._field_drawing()
+        return self._field_figure and self._field_figure()
 
     @cached_property
-    def _field_drawing(self) -> Callable[[], Drawing] | None:
+    def _field_figure(self) -> Callable[[], Drawing] | None:
         growth = [] if self.source is None else field_growth(self.layers, self.source)
         return partial(field_drawing, self.graph, growth, self.source) if growth and self.source is not None else None
 
@@ -169,8 +191,8 @@ class Inspection(Documented):
         """
         table = self.table(depth, formulas=formulas, wide=True, kept=kept)
         caption = "Boxes are as high as their maps and as wide as their channels. Point at one for its figures."
-        drawings = [Section("Network", (Figure(self.drawing, caption),))]
-        growth = self._field_drawing
+        drawings = [Section("Network", (Figure(self.figure, caption),))]
+        growth = self._field_figure
         if growth is not None:
             caption = "Which pixels the middle position of a map depends on, as if the image had no borders."
             drawings.append(Section("Receptive field", (Figure(growth, caption),)))

@@ -16,6 +16,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
 from convscope.hardware.mode import ForwardPass
+from convscope.report.short_repr import ShortRepr
 from convscope.runs.events import EpochRow, StepProgress
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective, make_objective
@@ -50,8 +51,8 @@ def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) ->
     )
 
 
-@dataclass(frozen=True)
-class Best:
+@dataclass(frozen=True, repr=False)
+class Best(ShortRepr):
     """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
 
     With several labels, mean average precision takes the place of accuracy.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
@@ -12,8 +12,7 @@ from torch import Tensor
 from convscope.data.records import Dataset
 from convscope.data.training_batches import TrainingBatches
 from convscope.nets import catalogue
-from convscope.recipe.recipe import Recipe, settings
-from convscope.report.charts import Curve, line_chart
+from convscope.recipe.recipe import Recipe
 from convscope.report.document import (
     Block,
     Callout,
@@ -40,9 +39,10 @@ from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
+from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.measured import AnyScores
-from convscope.scoring.multi_label import LabelScores
 from convscope.training.report import scored, scored_labels
+from convscope.training.report.curves import accuracy_curves, loss_curves
 from convscope.training.report.pictures import colour_bar, filter_sheet, first_batch, first_filters, largest_weight
 
 FIRST = 18
@@ -180,34 +180,8 @@ def _curves(report: TrainingReport) -> Iterator[Section]:
     rows = report.rows
     if not rows:
         return
-    epochs = [row.epoch for row in rows]
+    loss, accuracy = loss_curves(rows, report.spec.objective.measured), accuracy_curves(rows)
     measured = any(row.val_loss is not None for row in rows)
-
-    several = report.spec.objective.multi_label
-
-    def curves(
-        train: Sequence[float], val: Sequence[float | None], names: Sequence[str] = ("training", "validation")
-    ) -> list[Curve]:
-        return [Curve(names[0], epochs, train), *([Curve(names[1], epochs, val)] if measured else [])]
-
-    loss = line_chart(
-        curves([row.train_loss for row in rows], [row.val_loss for row in rows]),
-        title="Loss",
-        x_label="epoch",
-        y_label=report.spec.objective.measured,
-        width=460,
-    )
-    accuracy = line_chart(
-        curves(
-            [100 * row.train_accuracy for row in rows],
-            [None if row.val_accuracy is None else 100 * row.val_accuracy for row in rows],
-            ("training: exact match", "validation: mAP") if several else ("training", "validation"),
-        ),
-        title="Exact match and mAP" if several else "Accuracy",
-        x_label="epoch",
-        y_label="%" if several else "accuracy, %",
-        width=460,
-    )
     kept = f"The weights of epoch {report.best_epoch} were kept: the best on the validation images. " * measured
     mixed = " Of a mixed image the label with the larger share counts." if report.batches.augmentation.mixing.on else ""
     text = (
@@ -268,11 +242,8 @@ def _images(report: TrainingReport) -> Section:
 
 
 def _settings(report: TrainingReport) -> Section:
-    columns = [Column("setting"), Column("value"), Column("what it does")]
-    values = report.recipe.to_dict()
-    rows = [(item.name, _shown(values[item.name]), str(item.metadata["help"])) for item in settings()]
     chosen = [Paragraph(sentence(reason)) for reason in report.reasons]
-    return Section("Settings", (*chosen, Details("Every setting", (Table.of(columns, rows),))))
+    return Section("Settings", (*chosen, Details("Every setting", (report.recipe.table(),))))
 
 
 def _files(report: TrainingReport) -> Section:
@@ -293,9 +264,3 @@ def _files(report: TrainingReport) -> Section:
         ("report.html", "this page"),
     ]
     return Section("Files", (Paragraph(f"In {report.run}:"), Table.of(columns, rows)))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value) if value != "" else "none"

@@ -8,25 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.data.records import ImageSet
-from convscope.report.charts import Curve, confusion_matrix, line_chart
+from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Code, Columns, Details, Fact, Figure, Gallery, Image, Paragraph, Section
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import exact, percent, plural
-from convscope.scoring.metrics import Scores
+from convscope.scoring.scores import SPLIT_TITLES, Scores
 from convscope.training.report.pictures import plain
 
 WORST = 24
 CONFUSIONS = 12
 CALIBRATION_IMAGES = 5  # bins of fewer are left out
 FEWEST_BINS = 3  # points that a curve needs
-LARGEST_MATRIX = 40  # classes; of more, those with the most mistakes are shown
 SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix, when their names are short
 SHORT_NAME = 14  # characters
 
 
 def headline(scores: Scores) -> Iterator[Fact]:
     """Give the figures that sum the scores up."""
-    yield _share(f"{split_name(scores.split)} accuracy", scores.accuracy_top1)
+    yield _share(f"{SPLIT_TITLES.get(scores.split, scores.split)} accuracy", scores.accuracy_top1)
     right = int(scores.confusion.trace())
     yield Fact("Correct", f"{right:,} of {scores.images:,}", right)
     yield _share("Balanced accuracy", scores.balanced_accuracy)
@@ -46,14 +45,7 @@ def confusion(scores: Scores) -> Section:
     np.fill_diagonal(wrong, 0)
     pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
     pairs.sort(key=lambda pair: (-wrong[pair], pair))
-    blocks: list[Block] = []
-    if len(classes) <= LARGEST_MATRIX:
-        blocks.append(Figure(confusion_matrix(counts, classes, title=f"{split_name(scores.split)} images")))
-    else:
-        worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_MATRIX])
-        some = counts[np.ix_(worst, worst)]
-        title = f"The {LARGEST_MATRIX} classes with the most mistakes, of {len(classes):,}"
-        blocks.append(Figure(confusion_matrix(some, [classes[i] for i in worst], title=title)))
+    blocks: list[Block] = [Figure(scores.figure)]
     beside = len(classes) <= SMALL_MATRIX and max(map(len, classes)) <= SHORT_NAME
     if pairs:
         columns = [
@@ -139,8 +131,3 @@ def _calibration(scores: Scores) -> Block:
         f"Accuracy by confidence (bins of {enough} images or more). {differ} "
         "Above the dashed line the network is underconfident, below it overconfident.",
     )
-
-
-def split_name(split: str) -> str:
-    """Return a split's name as a heading has it."""
-    return {"test": "Test", "val": "Validation"}.get(split, split)

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convscope.data.records import ImageSet
-from convscope.report.charts import bar_chart
 from convscope.report.document import Block, Columns, Fact, Figure, Gallery, Heading, Image, Paragraph, Section
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural
-from convscope.scoring.multi_label import LabelMistake, LabelScore, LabelScores
+from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
+from convscope.scoring.scores import SPLIT_TITLES
 from convscope.training.report.pictures import plain
-from convscope.training.report.scored import split_name
 
 WORST = 12  # pictures of each kind of mistake
-MOST_BARS = 40  # classes; of more, those with the lowest average precision are drawn
 
 
 def headline(scores: LabelScores) -> Iterator[Fact]:
     """Give the figures that sum the scores up."""
     for name, value in (
-        (f"{split_name(scores.split)} mAP", scores.mean_average_precision),
+        (f"{SPLIT_TITLES.get(scores.split, scores.split)} mAP", scores.mean_average_precision),
         ("Exact match", scores.exact_match),
         ("Macro F1", scores.macro_f1),
     ):
@@ -29,15 +27,6 @@ def headline(scores: LabelScores) -> Iterator[Fact]:
 
 def classes(scores: LabelScores) -> Section:
     """Return bars of average precision beside all measures of each class."""
-    measured = [item for item in scores.per_class if item.average_precision is not None]
-    drawn = sorted(measured, key=_precision)[:MOST_BARS] if len(measured) > MOST_BARS else measured
-    chart = bar_chart(
-        [(item.name, _precision(item)) for item in drawn],
-        title="Average precision" + (f", the {MOST_BARS} lowest" if len(drawn) < len(measured) else ""),
-        labels=[percent(_precision(item)) for item in drawn],
-        largest=1.0,
-        width=460,
-    )
     columns = [
         Column("class"),
         Column("images", numeric=True, note="that show it"),
@@ -63,7 +52,9 @@ def classes(scores: LabelScores) -> Section:
         f"Exact match: every class of an image predicted correctly, from a probability of {_from(scores)} on. "
         "Average precision and ROC-AUC depend on the order of the images alone, at any threshold."
     )
-    return Section("Class by class", (Columns((Figure(chart), Table.of(columns, rows))), Paragraph(text), *left_out))
+    return Section(
+        "Class by class", (Columns((Figure(scores.figure), Table.of(columns, rows))), Paragraph(text), *left_out)
+    )
 
 
 def measures(item: LabelScore) -> tuple[str, ...]:
@@ -95,10 +86,6 @@ def _picture(mistake: LabelMistake, scores: LabelScores, images: ImageSet) -> Im
     caption = f"{scores.classes[mistake.label]}: {percent(mistake.probability)}"
     alt = f"{mistake.name}: {caption}, and it {'is' if mistake.shown else 'is not'} there"
     return Image(plain(images.images[mistake.row]), alt, caption, tip=mistake.name)
-
-
-def _precision(item: LabelScore) -> float:
-    return item.average_precision or 0.0
 
 
 def _from(scores: LabelScores) -> str:

@@ -13,6 +13,12 @@ from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue, parse_size
+from convscope.report.document import Block, Details, Document, Paragraph
+from convscope.report.documented import Documented
+from convscope.report.json_values import json_dict
+from convscope.report.short_repr import short_path
+from convscope.report.table import Column, Table
+from convscope.report.units import plural
 from convscope.runs.events import Level
 
 T = TypeVar("T")
@@ -94,8 +100,8 @@ class _Setting(Generic[T]):
         return cast(T, getattr(resolved.recipe, self._name))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResolvedRecipe:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ResolvedRecipe(Documented):
     """A recipe with no setting at "auto", which the loop reads as it is.
 
     Each setting is stored once, in `recipe`; what the loop reads of it has its plain type here, and `decoding`,
@@ -141,6 +147,41 @@ class ResolvedRecipe:
     def __post_init__(self) -> None:
         left = [name for name, value in self.recipe.to_dict().items() if value == AUTO and name != "layout"]
         assert not left, f"{', '.join(left)} left at auto"
+
+    def headline(self) -> str:
+        """Return the network, the data and the size of the training."""
+        return (
+            f"{self.model} on {short_path(self.recipe.data)}: {plural(self.epochs, 'epoch')}, batch size "
+            f"{self.batch_size}, {self.optimizer}, learning rate {self.learning_rate:g}"
+        )
+
+    def document(self) -> Document:
+        """Return what is shown: the choices with their reasons, and on a page every setting."""
+        columns = [Column("setting"), Column("value"), Column("why")]
+        rows = [(choice.setting, str(choice.value), choice.reason) for choice in self.choices]
+        blocks: list[Block] = [Table.of(columns, rows), *(Paragraph(notice.text) for notice in self.notices)]
+        blocks.append(Details("Every setting", (self.recipe.table(),)))
+        return Document(self.headline(), tuple(blocks))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON's types.
+
+        Keys:
+            recipe: every setting by name.
+            classes: how many the data has.
+            parameters: of the network.
+            choices: setting, value and reason of each that was at auto.
+            notices: messages on what was asked for.
+        """
+        return json_dict(
+            {
+                "recipe": self.recipe.to_dict(),
+                "classes": self.classes,
+                "parameters": self.parameters,
+                "choices": [{"setting": c.setting, "value": c.value, "reason": c.reason} for c in self.choices],
+                "notices": [notice.text for notice in self.notices],
+            }
+        )
 
     @property
     def decoding(self) -> Decoding:

@@ -1,0 +1,63 @@
+"""Records whose `repr` is one short line, whatever they hold: weights, arrays and long lists are named, not printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import fields
+from typing import Any
+
+from convscope.report.printable import printable
+
+LONGEST = 120  # characters of a repr
+LONGEST_VALUE = 40  # characters of one field in it
+
+
+class ShortRepr:
+    """A record that is printed as `<Class headline>`; a dataclass must be declared with `repr=False`.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, repr=False)
+    ... class Trained(ShortRepr):
+    ...     name: str
+    ...     epochs: int
+    ...     weights: dict[str, float]
+    >>> Trained("lenet5", 3, {"fc": 0.1})
+    <Trained name lenet5, epochs 3, weights: 1 item>
+    """
+
+    __slots__ = ()
+
+    def headline(self) -> str:
+        """Return what the record is, in a few words; by default its fields in short."""
+        record: Any = self  # a dataclass, where a class has no headline of its own
+        values = ((item.name, getattr(self, item.name)) for item in fields(record) if item.repr)
+        return ", ".join(_field(name.replace("_", " "), value) for name, value in values if value is not None)
+
+    def __repr__(self) -> str:
+        line = f"<{type(self).__name__} {printable(self.headline())}".rstrip()
+        return f"{line}>" if len(line) < LONGEST else f"{line[: LONGEST - 2]}…>"
+
+
+def short_path(path: object, *, longest: int = LONGEST_VALUE) -> str:
+    """Return a path or name without its beginning where it is long.
+
+    >>> short_path("photos/2026/summer/holidays/in/the/mountains/img_0001.jpg")
+    '…/holidays/in/the/mountains/img_0001.jpg'
+    """
+    text = str(path)
+    return text if len(text) <= longest else f"…{text[1 - longest :]}"
+
+
+def _field(name: str, value: Any) -> str:
+    if isinstance(value, str | bool | int | float):
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"{name} {text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + '…'}"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{name}: {'×'.join(map(str, value.shape)) or 'one'} {value.dtype}"
+    if isinstance(value, tuple) and len(value) <= 5 and all(isinstance(item, int) for item in value):
+        return f"{name} {value}"
+    if isinstance(value, Mapping | AbstractSet | list | tuple):
+        return f"{name}: {len(value):,} item{'' if len(value) == 1 else 's'}"
+    inner = value.headline() if isinstance(value, ShortRepr) else str(value)
+    return f"{name} {inner}" if len(inner) <= LONGEST_VALUE else f"{name}: {type(value).__name__}"

@@ -1,0 +1,257 @@
+"""Scores of one label for each image: the record, its figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convscope.arrays import Integers
+from convscope.report.charts import confusion_matrix
+from convscope.report.document import Block, Document, Fact, Facts, Figure
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
+from convscope.report.short_repr import ShortRepr
+from convscope.report.svg import Drawing
+from convscope.report.table import Column, Table
+from convscope.report.units import exact, loss, percent, plural
+
+UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
+# Names of splits as a sentence and as a heading have them.
+SPLIT_NAMES: Mapping[str, str] = {"test": "test", "val": "validation", "train": "training"}
+SPLIT_TITLES: Mapping[str, str] = {split: name.capitalize() for split, name in SPLIT_NAMES.items()}
+WORST = 10
+WIDEST_HEADER = 70  # characters of all class names, up to which each heads its column of the matrix
+LARGEST_MATRIX = 20  # classes up to which the confusion matrix fits a terminal
+LARGEST_DRAWN = 40  # classes; of more, those with the most mistakes are drawn
+
+
+@dataclass(frozen=True, repr=False)
+class ClassScore(ShortRepr):
+    """One class: how many images are its own, and how well it was found; None where there is nothing to divide by."""
+
+    name: str
+    images: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationBin(ShortRepr):
+    """The images whose confidence lies in (low, high]: how sure the network was, and how often it was right."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class Mistake(ShortRepr):
+    """A wrong prediction: its row in the split, the true and the predicted class, and the confidence."""
+
+    row: int
+    name: str
+    true: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Scores(Pictured):
+    """The measures of one split; `confusion[i, j]` counts images of class i that were called j."""
+
+    split: str
+    classes: tuple[str, ...]
+    images: int
+    loss: float
+    accuracy_top1: float
+    accuracy_top5: float | None
+    calibration_error: float
+    confusion: Integers
+    per_class: tuple[ClassScore, ...]
+    calibration: tuple[CalibrationBin, ...]
+    mistakes: tuple[Mistake, ...]
+    # What the loss is: "cross-entropy", "hinge loss".
+    loss_name: str = "loss"
+
+    @property
+    def measure(self) -> float:
+        """The one number that runs are compared by: top-1 accuracy."""
+        return self.accuracy_top1
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have images (scikit-learn's balanced_accuracy_score)."""
+        return float(np.mean([item.recall for item in self.per_class if item.recall is not None]))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that have images or are predicted (f1_score, average="macro")."""
+        return float(np.mean([item.f1 for item in self.per_class if item.f1 is not None]))
+
+    @property
+    def largest(self) -> ClassScore:
+        """The class with the most images; its share is the accuracy of always predicting it."""
+        return max(self.per_class, key=lambda item: item.images)
+
+    @property
+    def largest_share(self) -> float:
+        """The share of the images that are of the largest class (DummyClassifier, strategy "most_frequent")."""
+        return self.largest.images / self.images
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The classes without images, which have no metrics."""
+        return tuple(item.name for item in self.per_class if not item.images)
+
+    @property
+    def unequal(self) -> bool:
+        """Whether the largest class has at least UNEQUAL times as many images as the smallest that has any."""
+        counts = [item.images for item in self.per_class if item.images]
+        return max(counts) >= UNEQUAL * min(counts) and max(counts) - min(counts) > 1
+
+    @property
+    def hidden(self) -> tuple[ClassScore, ...]:
+        """The classes that a good accuracy hides: fewer images than the average, and at most half of its recall."""
+        average = self.images / (len(self.per_class) - len(self.unmeasured))
+        return tuple(
+            item
+            for item in self.per_class
+            if item.recall is not None and item.images < average and item.recall <= HIDDEN * self.accuracy_top1
+        )
+
+    def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
+        """Return the metrics as JSON's types, with this many of the most confident mistakes.
+
+        Keys:
+            split: test, val or train; or images, where there are no splits.
+            images: how many were measured.
+            accuracy_top1: the share of images whose most probable class is right.
+            accuracy_top5: the share whose class is among the five most probable; None with five classes or fewer.
+            balanced_accuracy: the mean recall of the classes that have images.
+            macro_f1: the mean F1 of the classes that have images or are predicted.
+            largest_class: the class with the most images.
+            largest_class_share: the accuracy of always predicting it.
+            classes_without_images: nothing is measured of them.
+            loss: the loss by which the network was trained, without label smoothing and class weights.
+            loss_name: what it is.
+            calibration_error: the expected calibration error over 15 bins.
+            classes: the names, in the order of the network's outputs.
+            per_class: name, images, predicted, precision, recall, f1 of each.
+            confusion_matrix: images by true class (row) and predicted class (column).
+            worst_mistakes: image, true class, predicted class, confidence.
+        """
+        return json_dict(
+            {
+                "split": self.split,
+                "images": self.images,
+                "accuracy_top1": self.accuracy_top1,
+                "accuracy_top5": self.accuracy_top5,
+                "balanced_accuracy": self.balanced_accuracy,
+                "macro_f1": self.macro_f1,
+                "largest_class": self.largest.name,
+                "largest_class_share": self.largest_share,
+                "classes_without_images": self.unmeasured,
+                "loss": self.loss,
+                "loss_name": self.loss_name,
+                "calibration_error": self.calibration_error,
+                "classes": self.classes,
+                "per_class": [vars(score) for score in self.per_class],
+                "confusion_matrix": self.confusion,
+                "worst_mistakes": [
+                    {
+                        "image": mistake.name,
+                        "true": self.classes[mistake.true],
+                        "predicted": self.classes[mistake.predicted],
+                        "confidence": mistake.confidence,
+                    }
+                    for mistake in self.mistakes[:mistakes]
+                ],
+            }
+        )
+
+    def headline(self) -> str:
+        """Return the split and the accuracy."""
+        right = int(self.confusion.trace())
+        return f"{self.split}: accuracy {percent(self.accuracy_top1, decimals=2)}, {right:,} of {self.images:,} images"
+
+    def facts(self) -> list[Fact]:
+        """Return the main scores, each with its name."""
+        right = int(self.confusion.trace())
+        top1 = percent(self.accuracy_top1, decimals=2)
+        facts = [
+            Fact("top-1 accuracy", top1, self.accuracy_top1, f"{top1} ({right:,} of {self.images:,})"),
+            Fact("balanced accuracy", percent(self.balanced_accuracy, decimals=2), self.balanced_accuracy),
+            Fact("macro F1", percent(self.macro_f1, decimals=2), self.macro_f1),
+        ]
+        if self.accuracy_top5 is not None:
+            facts.append(Fact("top-5 accuracy", percent(self.accuracy_top5, decimals=2), self.accuracy_top5))
+        facts.append(Fact(self.loss_name, loss(self.loss), self.loss))
+        facts.append(Fact("calibration error", percent(self.calibration_error), self.calibration_error))
+        return facts
+
+    def figure(self) -> Drawing:
+        """Draw the confusion matrix; of many classes that of those with the most mistakes."""
+        title = f"{SPLIT_TITLES.get(self.split, self.split)} images"
+        if len(self.classes) <= LARGEST_DRAWN:
+            return confusion_matrix(self.confusion, self.classes, title=title)
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_DRAWN])
+        title = f"The {LARGEST_DRAWN} classes with the most mistakes, of {len(self.classes):,}"
+        return confusion_matrix(self.confusion[np.ix_(worst, worst)], [self.classes[i] for i in worst], title=title)
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Return the scores, each class's, the confusion matrix and the worst mistakes."""
+        mistakes = mistakes_table(self)
+        matrix = Figure(self.figure, text=matrix_table(self) or "")
+        return (Facts(tuple(self.facts())), per_class_table(self), matrix, *([mistakes] if mistakes else []))
+
+    def document(self) -> Document:
+        """Return what is shown: the scores, each class's, the confusion matrix and the worst mistakes."""
+        return Document(f"{self.split}: {plural(self.images, 'image')}", self.blocks())
+
+
+def per_class_table(scores: Scores) -> Table:
+    """Return the table of precision, recall and F1 of each class."""
+    columns = [Column("class"), *(Column(name, numeric=True) for name in ("images", "precision", "recall", "F1"))]
+    rows = [
+        (score.name, exact(score.images), percent(score.precision), percent(score.recall), percent(score.f1))
+        for score in scores.per_class
+    ]
+    return Table.of(columns, rows, title="Per class")
+
+
+def matrix_table(scores: Scores) -> Table | None:
+    """Return the confusion matrix (true by row, predicted by column), or None with too many classes for a terminal."""
+    if len(scores.classes) > LARGEST_MATRIX:
+        return None
+    heads, names = list(scores.classes), list(scores.classes)
+    if sum(map(len, heads)) > WIDEST_HEADER:  # columns as wide as their names would not fit: they go by number
+        heads = [str(number) for number, _ in enumerate(names, 1)]
+        names = [f"{number} {name}" for number, name in enumerate(names, 1)]
+    columns = [Column("true \\ predicted"), *(Column(head, numeric=True) for head in heads)]
+    rows = [
+        (name, *(str(count) if count else "." for count in counts))
+        for name, counts in zip(names, scores.confusion.tolist(), strict=True)
+    ]
+    return Table.of(columns, rows, title="Confusion matrix")
+
+
+def mistakes_table(scores: Scores) -> Table | None:
+    """Return the table of the most confident mistakes, or None if there are none."""
+    if not scores.mistakes:
+        return None
+    columns = [Column("image"), Column("true"), Column("predicted"), Column("confidence", numeric=True)]
+    rows = [
+        (mistake.name, scores.classes[mistake.true], scores.classes[mistake.predicted], percent(mistake.confidence))
+        for mistake in scores.mistakes[:WORST]
+    ]
+    shown = f"Worst mistakes ({len(rows)} of {len(scores.mistakes):,})"
+    return Table.of(columns, rows, title=shown)

@@ -1,0 +1,142 @@
+"""What a training came to: its run, its best epoch, its scores and its curves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from convscope.report.document import Document, Figure, Paragraph
+from convscope.report.documented import Pictured
+from convscope.report.json_values import json_dict
+from convscope.report.printable import shell_quote
+from convscope.report.short_repr import short_path
+from convscope.report.svg import Drawing, beside
+from convscope.report.units import percent, plural, seconds
+from convscope.runs.events import EpochRow
+from convscope.runs.run_directory import Run
+from convscope.scoring.label_scores import LabelScores
+from convscope.scoring.measured import AnyScores
+from convscope.training.loop.state import Best
+from convscope.training.report.curves import accuracy_curves, loss_curves
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Outcome(Pictured):
+    """What a run came to: where it lies, how it ended, its best epoch, its scores.
+
+    `ending` is "done", "early" (early stopping), "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal);
+    after the last two the run can be resumed, and `scores` are those on validation images. `measured` names what the
+    best epoch is best in: accuracy, or mAP where images have several labels.
+    """
+
+    run: Run
+    ending: str
+    exit_code: int
+    best: Best | None
+    epochs: int
+    seconds: float
+    scores: AnyScores | None
+    measured: str = "accuracy"
+    # The same with one view of each image, where the recipe tests with several.
+    one_view: float | None = None
+    # What the scores hide, a sentence each.
+    cautions: tuple[str, ...] = ()
+    # That the training diverged, though it came to its end; empty where it did not.
+    remark: str = ""
+    # The measures of each epoch, and what the loss is.
+    rows: tuple[EpochRow, ...] = ()
+    loss_name: str = "loss"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or a signal ended the training: a loop over trainings should end as well."""
+        return self.ending == "interrupted"
+
+    def lines(self) -> list[str]:
+        """Return the result in a few lines, with the run directory."""
+        go_on = shell_quote("convscope", "train", "--resume", self.run)
+        ended = {
+            "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
+            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
+            "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
+            "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
+        }[self.ending]
+        lines = [ended]
+        if self.best and self.best.accuracy is not None:
+            lines.append(
+                f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
+            )
+        if isinstance(self.scores, LabelScores):
+            if self.scores.split == "test":
+                lines.append(
+                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)}, every label right on "
+                    f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
+                )
+        elif self.scores and self.scores.split == "test":
+            right = round(self.scores.accuracy_top1 * self.scores.images)
+            lines.append(
+                f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
+                f"({right:,} of {self.scores.images:,} images), "
+                f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
+                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
+            )
+        if self.one_view is not None and self.scores and self.scores.split == "test":
+            lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
+        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {self.run.report}"]
+
+    def headline(self) -> str:
+        """Return the run's name, how it ended, and the score."""
+        found = f"{plural(self.epochs, 'epoch')}"
+        if self.scores is not None and self.scores.split == "test":
+            found = f"test {self.measured} {percent(self.scores.measure, decimals=2)}"
+        elif self.best is not None and self.best.accuracy is not None:
+            found = f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}"
+        return f"{short_path(self.run.path.name)}: {self.ending}, {found}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON's types.
+
+        Keys:
+            run: the run directory.
+            ending: done, early (early stopping), stopped (by a callback) or interrupted (by Ctrl-C or a signal).
+            epochs: epochs that are complete.
+            seconds: of training.
+            best_epoch: the epoch whose weights are kept; None before the first.
+            best_validation: their validation accuracy, or mAP; None without validation images.
+            measured: which of the two.
+            scores: the keys of `Scores.to_dict` or `LabelScores.to_dict`, without mistakes; None if not measured.
+            one_view: the score without test-time augmentation; None where the recipe has none.
+            remark: that the training diverged; empty where it did not.
+            cautions: what the scores hide, a sentence each.
+            history: the measures of each epoch.
+            report: the page of the run.
+        """
+        best = self.best
+        return json_dict(
+            {
+                "run": str(self.run),
+                "ending": self.ending,
+                "epochs": self.epochs,
+                "seconds": self.seconds,
+                "best_epoch": best.epoch if best else None,
+                "best_validation": best.accuracy if best else None,
+                "measured": self.measured,
+                "scores": self.scores.to_dict(mistakes=0) if self.scores else None,
+                "one_view": self.one_view,
+                "remark": self.remark,
+                "cautions": self.cautions,
+                "history": [asdict(row) for row in self.rows],
+                "report": str(self.run.report),
+            }
+        )
+
+    def figure(self) -> Drawing:
+        """Draw loss and accuracy by epoch."""
+        curves = (loss_curves(self.rows, self.loss_name), accuracy_curves(self.rows))
+        return beside(*curves, title=f"Training of {self.run.path.name}")
+
+    def document(self) -> Document:
+        """Return what is shown: how the run ended, its scores, and the curves of the training."""
+        pictures = [Figure(self.figure)] if self.rows else []
+        pictures += [Figure(self.scores.figure)] if self.scores else []
+        return Document(str(self.run), (*map(Paragraph, self.lines()), *pictures))
