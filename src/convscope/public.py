@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from functools import cached_property, wraps
 from types import SimpleNamespace
@@ -16,9 +15,6 @@ from convscope.torch_state import known_state
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
-
-# Whether this thread is inside a public function, whose state is then that of the ones it calls.
-_inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 def public(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
@@ -42,14 +38,8 @@ def public(function: Callable[Arguments, Returned]) -> Callable[Arguments, Retur
     @wraps(function)
     def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
         given = parameters.checked(args, kwargs)
-        if _inside.get():
+        with known_state():
             return function(*given.args, **given.kwargs)
-        token = _inside.set(True)
-        try:
-            with known_state():
-                return function(*given.args, **given.kwargs)
-        finally:
-            _inside.reset(token)
 
     return called
 

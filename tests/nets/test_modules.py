@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
-from convscope.nets.modules import evaluation_mode, modes_restored, preserved_rng
+from convscope.nets.modules import evaluation_mode, modes_restored
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -26,11 +25,3 @@ def test_each_module_has_its_own_mode_again(fails: bool) -> None:
         except ValueError:
             assert fails
         assert [module.training for module in network.modules()] == before
-
-
-def test_generators_are_restored() -> None:
-    before = torch.get_rng_state()
-    with preserved_rng():
-        torch.manual_seed(1)
-        torch.rand(3)
-    assert torch.equal(torch.get_rng_state(), before)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convscope.capture.left_as_found import random_states_kept
 from convscope.capture.recording.schema import describe
 from convscope.errors import CaptureError
+from convscope.generators import exclusive
 
 # Floating-point tensors of more elements than this get no memory: weights do not, while the little tables and
 # schedules that constructors compute with (stochastic depth, widths per stage) stay real.
@@ -79,7 +79,7 @@ def build_without_memory(factory: Callable[[], Any]) -> nn.Module:
     >>> model.weight.is_meta, model.weight.numel()
     (True, 102760448)
     """
-    with random_states_kept(), _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
+    with exclusive(), _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
         model = factory()
     if not isinstance(model, nn.Module):
         name = getattr(factory, "__name__", type(factory).__name__)

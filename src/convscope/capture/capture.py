@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
-from convscope.capture.left_as_found import CaptureMode, left_as_found, random_states_kept
+from convscope.capture.left_as_found import CaptureMode, left_as_found
 from convscope.capture.load import ModelLike, load
 from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
@@ -22,6 +22,7 @@ from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
+from convscope.generators import exclusive
 from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
 from convscope.public import public
@@ -32,6 +33,7 @@ _LARGEST_REAL = 2_000_000_000
 _BATCHES = (2, 3)
 
 
+@exclusive()
 def capture(
     model: nn.Module | Callable[[], nn.Module],
     inputs: Inputs,
@@ -93,6 +95,7 @@ def capture(
 
 
 @public
+@exclusive()
 def training_memory(
     model: ModelLike,
     input_shape: Inputs | None = None,
@@ -136,7 +139,7 @@ def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], grap
     if any(p.is_meta for p in run.model.parameters()):
         if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
             return graph
-        with random_states_kept():
+        with exclusive():
             real = model()
         run = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":

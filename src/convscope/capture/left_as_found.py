@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gc
-import random
 import sys
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
-from convscope.nets.modules import preserved_rng
+from convscope.generators import exclusive
+from convscope.warning_filters import warnings_ignored
 
 # "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
 CaptureMode = Literal["eval", "train", "as is"]
@@ -31,11 +29,12 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward
     caches; every parameter's `requires_grad` and gradient; the random states of torch, NumPy and Python.
     """
-    remembered = [(module, *_remember(module)) for module in model.modules()]
-    wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     with ExitStack() as surroundings:
-        for surrounding in (random_states_kept(), _quiet(), _uncompiled(), _unhurried()):
+        for surrounding in (exclusive(), warnings_ignored(), _uncompiled(), _unhurried()):
             surroundings.enter_context(surrounding)
+        # Only now: a capture in another thread may have had the model in a mode of its own.
+        remembered = [(module, *_remember(module)) for module in model.modules()]
+        wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
         try:
             if mode != "as is":
                 # A network that was exported in one mode refuses to change it, and runs as it is.
@@ -50,19 +49,6 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
                     parameter.requires_grad_(flag)
                 if parameter.grad is not gradient:
                     parameter.grad = gradient
-
-
-@contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Restore the global random generators of torch, NumPy and Python after."""
-    # NumPy's global state is the one that a user's code would draw from.
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
-    try:
-        with preserved_rng():
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002 - see above
 
 
 def _remember(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,14 +79,6 @@ def _holds(held: Any, content: Any) -> bool:
     if isinstance(held, dict):
         return all(name in held and held[name] is value for name, value in content.items())
     return all(a is b for a, b in zip(held, content, strict=True)) if isinstance(held, list) else held == content
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep a model's own warnings for its real runs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager

@@ -7,11 +7,9 @@ archives, a few batches ahead of training.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
@@ -24,6 +22,7 @@ from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
 from convscope.data.records import Decoding, Labels, Pixels, Problem
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
+from convscope.warning_filters import warnings_ignored
 
 # The window that images are shuffled in: so many of them, or fewer where that many take more than so many bytes.
 WINDOW_IMAGES = 10_000
@@ -49,20 +48,6 @@ def held_bytes(listing: Listing, decoding: Decoding, batch_size: int) -> int:
     """Return the most bytes of decoded images held in an epoch: the shuffle buffer and the batches ahead."""
     window = 0 if listing.archives is None else window_of(decoding)
     return min(window + AHEAD * batch_size, len(listing.labels)) * int(np.prod(decoding.image_shape))
-
-
-@contextmanager
-def _pillow_silenced() -> Iterator[None]:
-    """Silence Pillow's warnings (mostly on metadata) in all threads.
-
-    Only this filter is removed at the end, as other code may have set filters between two batches.
-    """
-    warnings.filterwarnings("ignore", module=r"PIL\b")
-    own = warnings.filters[0]
-    try:
-        yield
-    finally:
-        warnings.filters = [kept for kept in warnings.filters if kept is not own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,22 +141,21 @@ class Streamed:
         stopped = threading.Event()
         tasks: deque[Future[_Read]] = deque()
         asked = there = 0
-        with _pillow_silenced():
-            pool = ThreadPoolExecutor(self._threads, "convscope-stream")
-            try:
-                for number, until in enumerate(needed):
-                    while asked < needed[min(number + AHEAD, len(needed) - 1)]:
-                        rows = sequence[asked : asked + size]
-                        tasks.append(pool.submit(self._decode, rows, stopped))
-                        asked += len(rows)
-                    while there < until:
-                        found = tasks.popleft().result()
-                        waiting.update(found)
-                        there += len(found)
-                    yield
-            finally:
-                stopped.set()
-                pool.shutdown(cancel_futures=True)
+        pool = ThreadPoolExecutor(self._threads, "convscope-stream")
+        try:
+            for number, until in enumerate(needed):
+                while asked < needed[min(number + AHEAD, len(needed) - 1)]:
+                    rows = sequence[asked : asked + size]
+                    tasks.append(pool.submit(self._decode, rows, stopped))
+                    asked += len(rows)
+                while there < until:
+                    found = tasks.popleft().result()
+                    waiting.update(found)
+                    there += len(found)
+                yield
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
 
     @cached_property
     def _threads(self) -> int:
@@ -180,13 +164,14 @@ class Streamed:
     def _decode(self, indices: Labels, stopped: threading.Event) -> _Read:
         """Return the pixels of some images, or for each the reason why it can't be read."""
         found: _Read = []
-        for index, row in zip(indices.tolist(), self.rows[indices].tolist(), strict=True):
-            if stopped.is_set():
-                break
-            try:
-                found.append((index, self.listing.read(row, self.decoding)[0]))
-            except UnreadableError as reason:
-                found.append((index, str(reason)))
+        with warnings_ignored():
+            for index, row in zip(indices.tolist(), self.rows[indices].tolist(), strict=True):
+                if stopped.is_set():
+                    break
+                try:
+                    found.append((index, self.listing.read(row, self.decoding)[0]))
+                except UnreadableError as reason:
+                    found.append((index, str(reason)))
         return found
 
     def _gathered(

@@ -19,6 +19,7 @@ import torch
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
+from convscope.generators import OwnGenerators
 from convscope.nets.layer_groups import train_mode
 from convscope.public import public
 from convscope.recipe.recipe import Recipe
@@ -37,7 +38,7 @@ from convscope.training.loop.state import Settings, batches_of, loop_settings, n
 from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.resolve.memory import halved, with_backoff
-from convscope.training.session import Session, own_torch, prepare
+from convscope.training.session import Session, prepare
 
 if TYPE_CHECKING:
     from convscope.report.svg import Drawing
@@ -230,10 +231,11 @@ def range_test(
 def _measure(session: Session, steps: int, listener: Listener) -> LearningRateRangeTest:
     """Sweep over the rates with a fresh network."""
     resolved = session.resolved
-    with own_torch(resolved):
-        network, _ = session.network()
+    own = session.generators()
+    with session.computing():
+        network, _ = session.network(own)
         settings = loop_settings(resolved, session.spec, session.train)
-        rates, losses, smoothed, exploded = _sweep(settings, network, session.train, steps, listener)
+        rates, losses, smoothed, exploded = _sweep(settings, network, session.train, steps, listener, own)
     if not rates:
         raise RunError(f"{session.spec.name} has no finite loss before its first step: no rate would help")
     return LearningRateRangeTest(
@@ -249,7 +251,7 @@ def _measure(session: Session, steps: int, listener: Listener) -> LearningRateRa
 
 
 def _sweep(
-    settings: Settings, network: torch.nn.Module, train: ImageSet, steps: int, listener: Listener
+    settings: Settings, network: torch.nn.Module, train: ImageSet, steps: int, listener: Listener, own: OwnGenerators
 ) -> tuple[list[float], list[float], list[float], bool]:
     """Rates, losses and smoothed losses of the steps until the last, or until the loss explodes."""
     state = new_state(network, settings.resolved)
@@ -263,7 +265,8 @@ def _sweep(
         for step, batch in zip(range(steps), source, strict=False):
             rate = settings.resolved.learning_rate * REACH ** (2 * step / (steps - 1) - 1)
             set_rate(state.optimizer, _always(rate))
-            loss = differentiate(state, settings.objective, batch).main.item()
+            with own:
+                loss = differentiate(state, settings.objective, batch).main.item()
             if not math.isfinite(loss):
                 return rates, losses, smoothed, True
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -273,7 +276,8 @@ def _sweep(
             smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
             if smoothed[-1] > EXPLODED * min(smoothed):
                 return rates, losses, smoothed, True
-            descend(state, gradient_clip=settings.resolved.gradient_clip)
+            with own:
+                descend(state, gradient_clip=settings.resolved.gradient_clip)
             listener.progressed(step + 1, steps, "trying rates")
     return rates, losses, smoothed, False
 

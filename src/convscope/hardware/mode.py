@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Literal
 
 import torch
@@ -75,20 +76,38 @@ class ComputeMode:
 @contextmanager
 def computing(mode: ComputeMode, device: str) -> Iterator[None]:
     """Set the mode's threads and the GPU's float32 arithmetic inside the block, and restore them after."""
-    threads = torch.get_num_threads()
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
-    torch.set_num_threads(mode.threads)
     try:
         if device == "cuda":
             for backend in backends:
                 backend.allow_tf32 = mode.precision == "tf32"
-        yield
+        with threads_of_this_thread(mode.threads):
+            yield
     finally:
-        torch.set_num_threads(threads)
         if device == "cuda":
             for backend, was_allowed in zip(backends, before, strict=True):
                 backend.allow_tf32 = was_allowed
+
+
+@contextmanager
+def threads_of_this_thread(threads: int) -> Iterator[None]:
+    """Let torch compute on this many threads what this thread asks for; threads that start meanwhile have the caller's.
+
+    torch's number of threads is each thread's own; `torch.set_num_threads` also sets that of threads to come.
+    """
+    before = torch.get_num_threads()
+    if threads == before:
+        yield
+        return
+    torch.set_num_threads(threads)
+    others = Thread(target=torch.set_num_threads, args=(before,))
+    others.start()
+    others.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def require_possible(mode: ComputeMode, device: str) -> None:

@@ -19,6 +19,7 @@ from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
+from convscope.generators import exclusive
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
@@ -195,6 +196,7 @@ def digits_left(error: float) -> float | None:
 
 
 @public
+@exclusive()
 def audit(
     model: ModelLike,
     image: Given | None = None,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -70,11 +69,3 @@ def modes_restored(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-@contextmanager
-def preserved_rng(device: torch.device | str = "cpu") -> Iterator[None]:
-    """Restore torch's random generators after: the CPU's, and of device "cuda" every GPU's."""
-    gpus = torch.cuda.device_count() if torch.device(device).type == "cuda" else 0
-    with torch.random.fork_rng(devices=range(gpus)):
-        yield

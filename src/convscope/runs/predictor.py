@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -33,6 +32,8 @@ from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.test_time_augmentation import ONE, require_views
+from convscope.torch_state import known_steps
+from convscope.warning_filters import warnings_ignored
 
 BATCH_SIZE = 64
 MOST_THREADS = 16
@@ -153,7 +154,7 @@ class Predictor(Documented):
         if top < 1 or batch_size < 1:
             raise RunError(f"top is {top} and batch_size {batch_size}: both must be at least 1")
         views, threshold = self._views(tta), self._threshold(threshold)
-        return self._stream(image_items(items), top, views, threshold, batch_size, progress)
+        return known_steps(self._stream(image_items(items), top, views, threshold, batch_size, progress))
 
     def scores(
         self,
@@ -209,14 +210,14 @@ class Predictor(Documented):
         threshold: float | None,
         batch_size: int,
         progress: Callable[[int], None] | None,
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction]:
         done = 0
         threads = min(MOST_THREADS, batch_size, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
             while batch := list(islice(items, batch_size)):
-                _ignore_pillow_warnings()
                 decode = partial(_decoded, decoding=self.spec.decoding)
-                decoded = list(pool.map(decode, batch)) if len(batch) > 1 else [decode(batch[0])]
+                with warnings_ignored():  # a damaged image is a problem of its own here
+                    decoded = list(pool.map(decode, batch)) if len(batch) > 1 else [decode(batch[0])]
                 pixels = [item for item in decoded if not isinstance(item, str)]
                 rows = iter(self._probabilities(pixels, views) if pixels else ())
                 done += len(batch)
@@ -317,11 +318,3 @@ def _decoded(item: ImageItem, decoding: Decoding) -> Pixels | str:
         return item.decode(decoding)
     except UnreadableError as reason:
         return str(reason)
-
-
-def _ignore_pillow_warnings() -> None:
-    """Ignore what Pillow warns of: a damaged image is a problem of its own here.
-
-    The filters are the process's: putting them back after is not safe among threads, so one stays, for Pillow alone.
-    """
-    warnings.filterwarnings("ignore", module=r"PIL\.|convscope\.data\.pixels")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.regular import UnreadableError, open_regular
-from convscope.nets.modules import preserved_rng
+from convscope.generators import exclusive
 from convscope.nets.weights.digest import sealed
 from convscope.nets.weights.fit import Weights
 from convscope.nets.weights.read import as_tensor, read_weights
@@ -93,7 +93,7 @@ def trained_network(spec: ModelSpec, weights: Mapping[str, Tensor], *, spec_path
     Raises:
         RunError: the network can't be built, or the weights are not its own.
     """
-    with preserved_rng():
+    with exclusive():
         try:
             network = spec.build(check=False)
         except ConvscopeError as error:

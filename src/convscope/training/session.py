@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from convscope.data.batches import measure_normalization
@@ -21,10 +20,10 @@ from convscope.data.pixels.cache_budget import CacheFullError
 from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.errors import DataError, RunError
+from convscope.generators import OwnGenerators, exclusive
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
-from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import first_and_last, quoted_where_blank
@@ -99,14 +98,24 @@ class Session:
         assert self.dataset.train is not None
         return self.dataset.train
 
-    def network(self) -> tuple[nn.Module, list[str]]:
-        """Return the network that training starts with, drawn from the recipe's seed, and lines on its weights.
+    def computing(self) -> AbstractContextManager[None]:
+        """Return the block in which steps have the session's threads and arithmetic."""
+        return computing(self.resolved.mode, self.resolved.device)
+
+    def generators(self) -> OwnGenerators:
+        """Return the generators that initial weights are drawn from, as the recipe's seed makes them."""
+        return OwnGenerators(self.resolved.seed, self.resolved.device)
+
+    def network(self, own: OwnGenerators | None = None) -> tuple[nn.Module, list[str]]:
+        """Return the network that training starts with, and lines on its weights.
+
+        It is drawn from `own`, the session's `generators` unless given, which go on from there.
 
         Raises:
             CaptureError: weights of another network, or timm's that can't be fetched.
         """
-        torch.default_generator.manual_seed(self.resolved.seed)
-        return starting_network(self.spec, self.recipe, self.start, self.train)
+        with exclusive(), own or self.generators():
+            return starting_network(self.spec, self.recipe, self.start, self.train)
 
 
 def prepare(
@@ -294,10 +303,3 @@ def write_split(run: Run, dataset: Dataset) -> None:
     if dataset.made_splits:
         rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
         run.write_table(run.split_path, ("image", "split"), rows)
-
-
-@contextmanager
-def own_torch(resolved: ResolvedRecipe) -> Iterator[None]:
-    """Own generators, thread count and arithmetic inside; the caller's are put back."""
-    with preserved_rng(resolved.device), computing(resolved.mode, resolved.device):
-        yield

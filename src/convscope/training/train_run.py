@@ -14,6 +14,7 @@ from torch import nn
 
 from convscope import __version__
 from convscope.errors import DataError, RunError
+from convscope.generators import OwnGenerators
 from convscope.hardware.allocator import prepare_memory
 from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe
@@ -35,7 +36,7 @@ from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError, advice_for
 from convscope.training.outcome import Outcome
 from convscope.training.resolve.memory import halved, no_memory, with_backoff
-from convscope.training.session import Session, locked, new_run, own_torch, prepare, write_split
+from convscope.training.session import Session, locked, new_run, prepare, write_split
 from convscope.training.start import read_start, resumed_network
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
@@ -74,7 +75,11 @@ def train_new(
             earlier=earlier,
         )
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
-        with opened as run, own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+        with (
+            opened as run,
+            session.computing(),
+            _handling_interrupts(run, listener, group) as request,
+        ):
             network, of_weights = session.network()
             job = Job.of(run, session, network, listener, group, on_epoch)
             if group.first:
@@ -115,7 +120,7 @@ def _resume(
     with locked(run, group):
         recipe = _recipe_to_resume(run, changes)
         session = prepare(recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec())
-        with own_torch(session.resolved), _handling_interrupts(run, listener, group) as request:
+        with session.computing(), _handling_interrupts(run, listener, group) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
@@ -230,7 +235,6 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
         torch.cuda.empty_cache()
     keep_reached(job)
     session = replace(job.session, resolved=resolved)
-    torch.default_generator.manual_seed(resolved.seed)
     smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started = job.started
     restore(smaller)
@@ -241,8 +245,8 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
 def _network_to_resume(run: Run, session: Session) -> nn.Module:
     """Return what the newest checkpoint is loaded into; where there is none yet, what the run began with."""
     if saved_checkpoints(run.checkpoints):
-        torch.default_generator.manual_seed(session.resolved.seed)
-        return resumed_network(session.spec, session.recipe)
+        with OwnGenerators(session.resolved.seed):
+            return resumed_network(session.spec, session.recipe)
     start = read_start(session.recipe, classes=len(session.spec.classes), decoding=session.resolved.decoding)
     network, _ = replace(session, start=start).network()
     return network

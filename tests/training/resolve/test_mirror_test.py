@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from convscope.data.open import probe
 from convscope.data.records import Decoding
+from convscope.hardware.mode import threads_of_this_thread
 from convscope.recipe.recipe import Recipe
 from convscope.training.resolve.mirror_test import (
     FEWEST,
@@ -22,7 +23,6 @@ from convscope.training.resolve.mirror_test import (
     Sample,
     _sign_test,
     find_confusion,
-    one_thread,
     read_sample,
     reduced,
     shape_features,
@@ -116,7 +116,7 @@ def test_photographs_and_figures_that_no_class_mirrors_keep_their_flips() -> Non
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from((1, 3)), st.integers(0, 9))
 def test_features_of_any_size_are_numbers_that_ignore_the_sign_of_contrast(height, width, channels, seed) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (2, height, width, channels), dtype=np.uint8)
-    with one_thread():
+    with threads_of_this_thread(1):
         images = reduced(pixels)
         found, inverted = shape_features(images), shape_features(1 - images)
     assert max(images.shape[2:]) <= 48 and images.shape[:2] == (2, channels)

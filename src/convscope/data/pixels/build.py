@@ -14,7 +14,6 @@ import random
 import statistics
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -39,6 +38,7 @@ from convscope.data.pixels.cache_budget import cache_limit
 from convscope.data.records import Decoding, Labels, Pixels
 from convscope.files.regular import UnreadableError
 from convscope.report.progress import Progress
+from convscope.warning_filters import warnings_ignored
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
 TASK_ROWS = 64
@@ -178,9 +178,8 @@ def _decode_all(
     rows = rows_of_a_task(decoding)
     progress(0, count, what)
     done = 0
-    # Pillow's warnings (odd metadata, mostly) are not for the user. The filter is process-wide: it is set once, here.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # Pillow's warnings (odd metadata, mostly) are not for the user.
+    with warnings_ignored():
         threads = threads_that_pay(listing, decoding)
         pool = ThreadPoolExecutor(threads, "convscope-decode")
         tasks = [pool.submit(decode_block, first, min(first + rows, count)) for first in range(0, count, rows)]
@@ -272,9 +271,7 @@ def read_rows(listing: Listing, rows: Labels, decoding: Decoding) -> tuple[Pixel
             return None
 
     threads = min(SAMPLE_THREADS, os.cpu_count() or 1)
-    # Pillow's warnings are not for the user; the filter is process-wide, and so set outside of the threads.
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads, "convscope-sample") as pool:
-        warnings.simplefilter("ignore")
+    with warnings_ignored(), ThreadPoolExecutor(threads, "convscope-sample") as pool:
         found = list(pool.map(read, rows.tolist()))
     readable = np.array([pixels is not None for pixels in found], bool)
     block = np.empty((int(readable.sum()), *decoding.image_shape), np.uint8)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, open_descriptor, read_whole
+from convscope.warning_filters import warnings_ignored
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -50,8 +50,7 @@ def decode_image(path: str | os.PathLike[str], decoding: Decoding) -> Pixels:
     convscope.errors.DataError: nowhere.jpg: no such file
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings_ignored():
             pixels = decode_file(os.fspath(path), decoding).pixels
     except UnreadableError as reason:
         raise DataError(f"{os.fspath(path)}: {reason}") from None

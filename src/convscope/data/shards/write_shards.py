@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import tarfile
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import byte_size
+from convscope.warning_filters import warnings_ignored
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6
@@ -119,8 +119,7 @@ def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Ite
             return str(reason)
         return content, ending
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:
-        warnings.simplefilter("ignore")  # Pillow's, on odd metadata
+    with warnings_ignored(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:
         for start in range(0, len(rows), AHEAD):
             some = rows[start : start + AHEAD]
             for row, found in zip(some, pool.map(look, some), strict=True):

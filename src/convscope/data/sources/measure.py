@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from convscope.data.pixels.decode import decode_file, open_with_pillow
 from convscope.data.pixels.structure import read_header
 from convscope.data.records import Decoding
 from convscope.files.regular import UnreadableError, read_bytes
+from convscope.warning_filters import warnings_ignored
 
 Measured = TypeVar("Measured")
 
@@ -56,8 +56,7 @@ def typical_image(paths: Sequence[str]) -> tuple[tuple[int, int], int]:
 def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> tuple[tuple[int, int], int]:
     """Return the same of images read by `read`, which returns the bytes of one or raises UnreadableError."""
     heights, widths, all_grey = [], [], True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings_ignored():
         for item in items[:: max(1, len(items) // SAMPLE)]:
             try:
                 height, width, grey = _header_of(read(item))

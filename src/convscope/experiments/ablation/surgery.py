@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from convscope.nets.modules import TorchBatchNorm, modes_restored, preserved_rng, replace_modules
+from convscope.generators import exclusive
+from convscope.nets.modules import TorchBatchNorm, modes_restored, replace_modules
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
@@ -93,7 +94,7 @@ def _statistics(network: nn.Module, batch: Tensor) -> dict[TorchBatchNorm, Stati
 
     hooks = [m.register_forward_pre_hook(look) for m in network.modules() if isinstance(m, TorchBatchNorm)]
     try:
-        with modes_restored(network), preserved_rng(), torch.no_grad():
+        with modes_restored(network), exclusive(), torch.no_grad():
             network.train()
             network(batch)
     finally:

@@ -28,7 +28,7 @@ from convscope.training.loop.state import Settings, TrainingState, loop_settings
 from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.resolve.memory import OutOfMemoryError, is_out_of_memory
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
-from convscope.training.session import Session, held_out, own_torch
+from convscope.training.session import Session, held_out
 
 # Training images on which the finished network is measured, to see how much better it knows them than others.
 TRAINING_SAMPLE = 5_000
@@ -85,11 +85,14 @@ def run_trial(
     resolved = session.resolved
     resolved = replace(resolved, recipe=variant.recipe(resolved.recipe.changed({"seed": seed})))
     images = variant.images(session.train, resolved.recipe.seed_of_split)
-    with own_torch(resolved):
-        network, _ = replace(session, resolved=resolved, dataset=replace(session.dataset, train=images)).network()
+    seeded = replace(session, resolved=resolved, dataset=replace(session.dataset, train=images))
+    own = seeded.generators()
+    with seeded.computing():
+        network, _ = seeded.network(own)
         first = images.images[np.arange(min(len(images), resolved.batch_size))]
         usual = default_learning_rate(resolved.optimizer, resolved.batch_size, network)
-        variant.surgery(network, to_floats(first, session.spec.normalization))
+        with own:
+            variant.surgery(network, to_floats(first, session.spec.normalization))
         resolved = trained_as(resolved, usual, network)
         settings = loop_settings(resolved, session.spec, images)
         state = new_state(network, resolved)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from convscope.generators import exclusive
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
-from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.trial import Work
 from convscope.training.loop.state import new_state
 from convscope.training.loop.step import descend, differentiate
@@ -76,7 +76,7 @@ def kind_of(operation: str) -> str:
 def time_by_kind(work: Work, mode: ComputeMode) -> dict[str, float]:
     """Shares of a training step's time by kind of operation, the largest first; they add up to 1."""
     device = work.settings.resolved.device
-    with preserved_rng(device), computing(mode, device):
+    with exclusive(device), computing(mode, device):
         state = new_state(copy.deepcopy(work.network), work.settings.resolved.changed(**asdict(mode)))
         train_mode(state.network)
         set_rate(state.optimizer, lambda until: work.settings.resolved.learning_rate * START_FACTOR)

@@ -11,15 +11,16 @@ from convscope.capture.capture import capture
 from convscope.capture.input_shapes import smallest_input
 from convscope.capture.load import Loaded, ModelLike, load
 from convscope.errors import CaptureError
+from convscope.generators import exclusive
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
-from convscope.nets.modules import preserved_rng
 from convscope.public import public
 from convscope.report.units import shape as shape_text
 
 
 @public
+@exclusive()
 def explain(
     model: ModelLike,
     image: Given,
@@ -85,7 +86,7 @@ def given_network(loaded: Loaded, input_shape: Sequence[int] | None, seed: int) 
     shape = loaded.input_shape if input_shape is None else tuple(input_shape)
     module = loaded.module
     if module is None:
-        with preserved_rng():
+        with exclusive():
             torch.manual_seed(seed)
             module = loaded.build().eval()
     name = loaded.name or type(module).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from convscope.interpret.explanation.layout import understood
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
+from convscope.warning_filters import warnings_ignored
 
 T = TypeVar("T")
 # An image, a sound or an array in any of the forms that `network_input` names; PIL's classes are not imported for it.
@@ -298,8 +298,7 @@ def _from_image(image: Given, network: GivenNetwork, what: str, name: str = "the
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
     preprocessing = _preprocessing(network)
     item = image_item(image, name)
-    with refused_as(DataError, item.name), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with refused_as(DataError, item.name), warnings_ignored():
         pixels = item.decode(preprocessing.decoding)
     return _normalised(np.asarray(pixels), preprocessing.normalization, ())
 

@@ -13,10 +13,10 @@ from torch import nn
 
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
+from convscope.generators import exclusive
 from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision
-from convscope.nets.modules import preserved_rng
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.runs.model_spec import ModelSpec
@@ -68,7 +68,7 @@ def make_plan(
     if asked.autotune == "rules" or not open_fields:
         return unplanned
     directory = cache_directory or default_cache_directory()
-    with preserved_rng(resolved.device):
+    with exclusive(resolved.device):
         with torch.device("meta"):
             shapes = resumed_network(spec, resolved.recipe)
         key = plan_key(resolved, shapes, open_fields, images=len(train))

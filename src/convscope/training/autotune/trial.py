@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from convscope.data.training_batches import TrainingBatch
+from convscope.generators import exclusive
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
-from convscope.nets.modules import preserved_rng
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.loop.step import descend, differentiate
@@ -50,7 +50,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
     """
     images = len(work.batch.pixels)
     try:
-        with preserved_rng(work.settings.resolved.device), computing(mode, work.settings.resolved.device):
+        with exclusive(work.settings.resolved.device), computing(mode, work.settings.resolved.device):
             taken, losses = _steps(work, mode, seconds)
     except (
         RuntimeError,

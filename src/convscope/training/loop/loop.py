@@ -14,13 +14,13 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from convscope.data.augment import generator_for
 from convscope.data.batches import Batches
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
+from convscope.generators import OwnGenerators
 from convscope.nets.layer_groups import train_mode
 from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
@@ -142,7 +142,7 @@ def _train_epoch(
     steps = len(batches) * settings.resolved.epochs
     rate = settings.resolved.learning_rate
     train_mode(state.network)
-    _seed_network(settings, state.epoch, group.rank)
+    own = _generators(settings, state.epoch, group.rank)
     # Several processes wait for one another at each step in any case.
     deferred = DeferredCheck(state.network) if settings.resolved.device in READ_LATE and group.size == 1 else None
     with closing(batches.epoch(state.epoch)) as source:  # ends the threads that decode, however the epoch ends
@@ -159,7 +159,8 @@ def _train_epoch(
             rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
             rate = rates(1.0)
             set_rate(state.optimizer, rates)
-            measured = [guarded_step(state, settings, StepInput(batch, step, rate), group, deferred)]
+            with own:
+                measured = [guarded_step(state, settings, StepInput(batch, step, rate), group, deferred)]
             if state.average is not None:
                 state.average.add(state.network, step, len(batches))
             if deferred is not None and number + 1 == len(batches):
@@ -193,15 +194,13 @@ def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float
     return rate
 
 
-def _seed_network(settings: Settings, epoch: int, rank: int) -> None:
-    """Seed the generators that dropout draws from; the caller preserves the user's.
+def _generators(settings: Settings, epoch: int, rank: int) -> OwnGenerators:
+    """Return the generators that dropout draws from in an epoch.
 
     Each process of a group has a stream of its own, so that it drops other units than the others.
     """
     seed = generator_for(settings.resolved.seed, epoch, NETWORK_STREAM - rank).initial_seed()
-    torch.default_generator.manual_seed(seed)
-    if settings.resolved.device == "cuda":
-        torch.cuda.manual_seed(seed)
+    return OwnGenerators(seed, settings.resolved.device)
 
 
 def _measure(

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import RunError
+from convscope.generators import exclusive
 from convscope.hardware.mode import ForwardPass
-from convscope.nets.modules import evaluation_mode, preserved_rng
+from convscope.nets.modules import evaluation_mode
 from convscope.report.units import loss as loss_text
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective
@@ -111,7 +112,7 @@ def diagnose(
         return Diagnosis(text=f"the labels of {_rows(targets)} are {found}: the data is at fault", of_data=True)
     if weights := broken_weights(network):
         return weights
-    with preserved_rng(pixels.device), torch.no_grad(), _recorded_outputs(network) as record:
+    with exclusive(pixels.device), torch.no_grad(), _recorded_outputs(network) as record:
         output = objective.of_answer(network, forward(pixels), targets)
     if record.first:
         return Diagnosis(text=f"the first number that is not finite is in {record.first}")

@@ -21,8 +21,7 @@ colour.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -35,6 +34,7 @@ from convscope.arrays import Booleans, Floats
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import read_rows
 from convscope.data.records import Decoding, Labels, Pixels
+from convscope.hardware.mode import threads_of_this_thread
 from convscope.report.units import percent
 
 # Images of each class that are looked at, and classes up to which it is done: of more, names alone decide.
@@ -113,14 +113,14 @@ def read_sample(listing: Listing, rows: Labels, decoding: Decoding, *, seed: int
     if np.bincount(places, minlength=len(classes)).min() < FOLDS:
         return None
     names = tuple(listing.classes[label] for label in classes.tolist())
-    with one_thread():
+    with threads_of_this_thread(1):  # on small arrays several wait for each other, and sums may differ
         return Sample(images=reduced(pixels), labels=places, classes=names)
 
 
 def find_confusion(sample: Sample, change: Callable[[Tensor], Tensor], *, seed: int) -> Confusion | None:
     """Return the two classes that a change of the images (N, C, H, W) confuses most surely; None where it does not."""
     count, labels = len(sample.classes), sample.labels
-    with one_thread():
+    with threads_of_this_thread(1):  # on small arrays several wait for each other, and sums may differ
         plain = shape_features(sample.images)
         changed = shape_features(change(sample.images).contiguous())
         if plain.shape != changed.shape:
@@ -203,17 +203,6 @@ def _discriminants(rest: Tensor, means: Tensor) -> Floats:
     features = len(covariance)
     covariance.diagonal().add_(RIDGE * covariance.trace() / features + 1e-9)
     return np.asarray(torch.linalg.solve(covariance, means.T).numpy())
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: on small arrays several wait for each other, and their sums may differ."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _separated(first: Floats, second: Floats, own: int, other: int) -> Booleans:
