@@ -3,24 +3,31 @@
 Nothing here is executed. A name that is Any for type checkers fails `assert_type`.
 """
 
+from pathlib import Path
 from typing import assert_type
 
 from torch import nn
 
 import convscope
-from convscope.experiments.ablation.record import Ablation
-from convscope.experiments.ensemble.train import EnsembleOutcome
-from convscope.experiments.learning_rate_range import LearningRateRangeTest
-from convscope.graph.memory import TrainingMemory
-from convscope.interpret.audit import Audit
-from convscope.interpret.explanation.record import Explanation
-from convscope.interpret.inspection.comparison import Comparison
-from convscope.interpret.inspection.record import Inspection
-from convscope.interpret.receptive_field import CellField
-from convscope.runs.evaluate import Evaluation
-from convscope.runs.predictions import Predictions
-from convscope.runs.predictor import Predictor
-from convscope.training.outcome import Outcome
+from convscope import (
+    Ablation,
+    Audit,
+    CellField,
+    Comparison,
+    EnsembleOutcome,
+    Evaluation,
+    Explanation,
+    Inspection,
+    Layer,
+    LearningRateRangeTest,
+    Outcome,
+    Prediction,
+    Predictions,
+    Predictor,
+    Run,
+    TrainingBytes,
+    TrainingMemory,
+)
 
 
 def look(network: nn.Module) -> None:
@@ -31,19 +38,32 @@ def look(network: nn.Module) -> None:
     assert_type(convscope.field(inspection, "layer1"), CellField)
     assert_type(convscope.audit("lenet5"), Audit)
     assert_type(convscope.explain(network, "cat.png", layer="conv1"), Explanation)
-    assert_type(convscope.training_memory(network, (3, 32, 32)), TrainingMemory)
+    memory = convscope.training_memory(network, (3, 32, 32))
+    assert_type(memory, TrainingMemory)
+    assert_type(memory.at(32, optimizer="adam"), TrainingBytes)
+    assert_type(inspection.layers[0], Layer)
+    assert_type(inspection.figure().save("network.svg"), Path)
+    assert_type(inspection.svg, str)
 
 
 def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)
     assert_type(recipe, convscope.Recipe)
-    assert_type(convscope.train("digits", recipe), Outcome)
+    outcome = convscope.train("digits", recipe)
+    assert_type(outcome, Outcome)
+    assert_type(outcome.run, Run)
     assert_type(convscope.train_ensemble("digits", recipe, members=2), EnsembleOutcome)
     assert_type(convscope.ablate("digits", recipe, seeds=1), Ablation)
     assert_type(convscope.lr_find(recipe), LearningRateRangeTest)
-    assert_type(convscope.predict("runs/first", "cat.png"), Predictions)
-    assert_type(convscope.load("runs/first"), Predictor)
+    found = convscope.predict(outcome, "cat.png")
+    assert_type(found, Predictions)
+    assert_type(found[0], Prediction)
+    assert_type(found[:2], Predictions)
+    assert_type([prediction.label for prediction in found], list[str])
+    predictor = convscope.load("runs/first")
+    assert_type(predictor, Predictor)
+    assert_type(predictor("cat.png"), Prediction)
     assert_type(convscope.evaluate("runs/first"), Evaluation)
     assert_type(convscope.__version__, str)
 

@@ -120,7 +120,7 @@ def bar_chart(
     """
     shown = list(labels) if labels is not None else [_number(value) for _, value in bars]
     full = largest or max((value for _, value in bars), default=0.0) or 1.0
-    left = 8 + min(max((width_of(name) for name, _ in bars), default=0.0), width * 0.4)
+    left = 14 + min(max((width_of(name) for name, _ in bars), default=0.0), width * 0.4)
     room = width - left - 12 - max((width_of(label) for label in shown), default=0.0)
     step, top = 24, _TITLE_HEIGHT
     parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
@@ -201,6 +201,8 @@ def picture(
             "preserveAspectRatio": "none", "style": "image-rendering:pixelated" if scale >= 1.5 else None,
         })
     ]  # fmt: skip
+    # Without a frame a white picture has no edge on white paper.
+    parts.append(rectangle(0.5, 0.5, width - 1, rows * scale - 1, stroke="faint"))
     for box in boxes:
         x, y = box.left * scale, box.top * scale
         wide, high = (box.right - box.left) * scale, (box.bottom - box.top) * scale

@@ -154,7 +154,7 @@ def group(*children: Element | None, x: float = 0, y: float = 0) -> Element:
 
 def text_width(content: str, size: float = 12) -> float:
     """About how wide a text will be, to leave room for it."""
-    return len(content) * size * CHARACTER_WIDTH
+    return len(printable_lines(content)) * size * CHARACTER_WIDTH
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -72,7 +72,9 @@ class Prediction(Pictured):
 
     def headline(self) -> str:
         """Return the image and its classes, or why it could not be read."""
-        return f"{short_path(self.image)}: {self.text}"
+        if self.problem or not self.labels:
+            return f"{short_path(self.image)}: {self.text}"
+        return f"{short_path(self.image)}: {', '.join(f'{name} ({percent(share)})' for name, share in self.labels)}"
 
     def figure(self) -> Drawing:
         """Draw the probabilities of the most probable classes as bars."""
@@ -129,7 +131,7 @@ class Predictions(Documented, Sequence[Prediction]):
     >>> cat = Prediction(image="a.png", top=(ClassProbability("cat", 0.9),), labels=(ClassProbability("cat", 0.9),))
     >>> found = Predictions((cat, Prediction(image="b.png", problem="no such file")))
     >>> found
-    <Predictions 2 images: 1 cat; 1 can't be read>
+    <Predictions 2 images: cat (1); 1 can't be read>
     >>> [len(found), found[0].label, len(found.problems)]
     [2, 'cat', 1]
     """
@@ -167,7 +169,7 @@ class Predictions(Documented, Sequence[Prediction]):
 
     def headline(self) -> str:
         """Return the number of images, and the most frequent classes."""
-        counted = few([f"{count:,} {name}" for name, count in self.counts.items()], NAMED)
+        counted = few([f"{name} ({count:,})" for name, count in self.counts.items()], NAMED)
         unread = f"{len(self.problems):,} can't be read" if self.problems else ""
         found = "; ".join(part for part in (counted, unread) if part)
         return plural(len(self.items), "image") + (f": {found}" if found else "")

@@ -198,7 +198,7 @@ class Scores(Pictured):
 
     def figure(self) -> Drawing:
         """Draw the confusion matrix; of many classes that of those with the most mistakes."""
-        title = f"{SPLIT_TITLES.get(self.split, self.split)} images"
+        title = f"Confusion matrix, {SPLIT_NAMES.get(self.split, self.split)} images"
         if len(self.classes) <= LARGEST_DRAWN:
             return confusion_matrix(self.confusion, self.classes, title=title)
         wrong = self.confusion.copy()

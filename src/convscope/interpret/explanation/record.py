@@ -239,9 +239,8 @@ class Explanation(Pictured):
 
     def headline(self) -> str:
         """Return the layer, the position, the number and how it was made."""
-        return (
-            f"{self.lens.graph.name} {self.layer}, {place(self.position)}: {ink(self.torch_value)} by {self.operation}"
-        )
+        where = f"{self.layer} of {self.lens.graph.name}, {place(self.position)}"
+        return f"{where}: {ink(self.torch_value)} by {self.operation}"
 
     def figure(self) -> Drawing:
         """Draw where in the input the number came from, and how it was made of what the layer reads."""
