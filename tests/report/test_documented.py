@@ -307,6 +307,13 @@ def test_every_result_is_listed() -> None:
     assert listed - {"Pictured"} == {kind.__name__ for kind in RECORDS}
 
 
+def test_every_result_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    named = {name: "none" not in row[3] for row in rows if len(row) == 5 for name in re.findall(r"`(\w+)`", row[1])}
+    assert named == {kind.__name__: issubclass(kind, Pictured) for kind in RECORDS}
+
+
 def test_what_public_functions_return_is_public() -> None:
     unknown = {}
     for name in convscope._MODULES:

@@ -9,39 +9,21 @@ from typing import assert_type
 from torch import nn
 
 import convscope
-from convscope import (
-    Ablation,
-    Audit,
-    CellField,
-    Comparison,
-    EnsembleOutcome,
-    Evaluation,
-    Explanation,
-    Inspection,
-    Layer,
-    LearningRateRangeTest,
-    Outcome,
-    Prediction,
-    Predictions,
-    Predictor,
-    Run,
-    TrainingBytes,
-    TrainingMemory,
-)
 
 
 def look(network: nn.Module) -> None:
     """Inspect and explain a network."""
     inspection = convscope.inspect(network, (3, 32, 32))
-    assert_type(inspection, Inspection)
-    assert_type(convscope.compare(inspection, inspection), Comparison)
-    assert_type(convscope.field(inspection, "layer1"), CellField)
-    assert_type(convscope.audit("lenet5"), Audit)
-    assert_type(convscope.explain(network, "cat.png", layer="conv1"), Explanation)
+    assert_type(inspection, convscope.Inspection)
+    assert_type(convscope.compare(inspection, inspection), convscope.Comparison)
+    assert_type(convscope.field(inspection, "layer1"), convscope.CellField)
+    assert_type(convscope.audit("lenet5"), convscope.Audit)
+    assert_type(convscope.explain(network, "cat.png", layer="conv1"), convscope.Explanation)
     memory = convscope.training_memory(network, (3, 32, 32))
-    assert_type(memory, TrainingMemory)
-    assert_type(memory.at(32, optimizer="adam"), TrainingBytes)
-    assert_type(inspection.layers[0], Layer)
+    assert_type(memory, convscope.TrainingMemory)
+    assert_type(memory.at(32, optimizer="adam"), convscope.TrainingBytes)
+    assert_type(inspection.graph, convscope.Graph)
+    assert_type(inspection.layers[0], convscope.Layer)
     assert_type(inspection.figure().save("network.svg"), Path)
     assert_type(inspection.svg, str)
 
@@ -50,22 +32,43 @@ def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)
     assert_type(recipe, convscope.Recipe)
-    outcome = convscope.train("digits", recipe)
-    assert_type(outcome, Outcome)
-    assert_type(outcome.run, Run)
-    assert_type(convscope.train_ensemble("digits", recipe, members=2), EnsembleOutcome)
-    assert_type(convscope.ablate("digits", recipe, seeds=1), Ablation)
-    assert_type(convscope.lr_find(recipe), LearningRateRangeTest)
+    outcome = convscope.train("digits", recipe, on_epoch=stop_early)
+    assert_type(outcome, convscope.Outcome)
+    assert_type(outcome.run, convscope.Run)
+    assert_type(outcome.scores, convscope.Scores | convscope.LabelScores | None)
+    assert_type(outcome.rows, tuple[convscope.EpochRow, ...])
+    ensemble = convscope.train_ensemble("digits", recipe, members=2)
+    assert_type(ensemble, convscope.EnsembleOutcome)
+    assert_type(ensemble.scores, convscope.EnsembleScores | None)
+    assert_type(convscope.ablate("digits", recipe, seeds=1), convscope.Ablation)
+    assert_type(convscope.lr_find(recipe), convscope.LearningRateRangeTest)
     found = convscope.predict(outcome, "cat.png")
-    assert_type(found, Predictions)
-    assert_type(found[0], Prediction)
-    assert_type(found[:2], Predictions)
+    assert_type(found, convscope.Predictions)
+    assert_type(found[0], convscope.Prediction)
+    assert_type(found[:2], convscope.Predictions)
     assert_type([prediction.label for prediction in found], list[str])
     predictor = convscope.load("runs/first")
-    assert_type(predictor, Predictor)
-    assert_type(predictor("cat.png"), Prediction)
-    assert_type(convscope.evaluate("runs/first"), Evaluation)
+    assert_type(predictor, convscope.Predictor)
+    assert_type(predictor("cat.png"), convscope.Prediction)
+    assert_type(convscope.evaluate("runs/first"), convscope.Evaluation)
     assert_type(convscope.__version__, str)
+
+
+def stop_early(row: convscope.EpochRow) -> None:
+    """Stop a training from its callback."""
+    if row.val_accuracy is not None and row.val_accuracy > 0.9:
+        raise convscope.StopTraining
+
+
+def told(event: convscope.Message | convscope.EpochRow | convscope.Status) -> str:
+    """Tell events apart by their types."""
+    return event.text if isinstance(event, convscope.Message) else str(event.epoch)
+
+
+def settings_of(resolved: convscope.ResolvedRecipe) -> convscope.Recipe:
+    """Read a recipe with nothing at auto."""
+    assert_type(resolved.learning_rate, float)
+    return resolved.recipe
 
 
 def main() -> int:

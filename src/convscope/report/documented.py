@@ -21,7 +21,7 @@ class Documented(ShortRepr, ABC):
 
     A dataclass must be declared with `repr=False`. The docstring of its `to_dict` lists the keys under "Keys:".
 
-    >>> from convscope.report.document import Paragraph
+    >>> from convscope.report.document import Document, Paragraph
     >>> class Found(Documented):
     ...     def headline(self): return "nothing"
     ...     def document(self): return Document("found", (Paragraph("nothing"),))

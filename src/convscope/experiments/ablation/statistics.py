@@ -36,7 +36,7 @@ def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     """Return the mean and its interval, mean ± t(n - 1) · s / √n (Student 1908); None without values.
 
     >>> estimate([1.0, 2.0, 3.0])
-    Estimate(mean=2.0, low=-0.4841377117..., high=4.4841377117..., count=3)
+    <Estimate mean 2, low -0.4841, high 4.484, count 3>
     """
     n = len(values)
     if not n:
