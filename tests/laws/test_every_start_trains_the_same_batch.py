@@ -59,7 +59,8 @@ STARTS: dict[str, Callable[[Path], Batch]] = {
 
 
 def memory_for_half(monkeypatch: pytest.MonkeyPatch, *, trainings: int = 1) -> None:
-    needed = memory._needed(resolve(RECIPE, probe("digits")), 1)
+    resolved = resolve(RECIPE, probe("digits"))
+    needed = memory._needed(resolved.architecture, [memory.unchanged], optimizer=resolved.optimizer, device="cpu")
     assert needed is not None
     limit = int(trainings * (needed(128) + needed(256)) / 2 / memory.USABLE)
     monkeypatch.setattr(memory, "available_memory", lambda: limit)

@@ -24,7 +24,7 @@ from convscope.reference import loss as reference
 from convscope.runs.run_directory import open_run
 from convscope.scoring.losses import LOSSES
 from convscope.scoring.metrics import score
-from convscope.scoring.objective import Objective, make_objective
+from convscope.scoring.objective import Objective
 from convscope.training.resolve.resolve import resolve
 
 COUNT, CLASSES = 7, 5
@@ -208,8 +208,8 @@ def test_a_loss_must_fit_the_labels_and_weights_their_classes() -> None:
     assert (resolved.loss, resolved.label_smoothing) == ("softmax", 0.1)
     resolved = resolve(Recipe(loss="hinge", class_weights="7=2"), probe("digits")).recipe
     assert (resolved.loss, resolved.label_smoothing) == ("hinge", 0.0)
-    objective = make_objective(resolved, [1] * 10, classes=[str(n) for n in range(10)], images=10)
-    assert objective.class_weights.tolist() == [1.0] * 7 + [2.0, 1.0, 1.0]
+    weights = class_weights(resolved.class_weights, classes=[str(n) for n in range(10)], counts=[1] * 10, images=10)
+    assert weights == (*[1.0] * 7, 2.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("loss", ["hinge", "logistic"])

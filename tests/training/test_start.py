@@ -18,7 +18,6 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import ConvscopeError, RunError
 from convscope.nets.build import build
-from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec, read_spec
 from convscope.runs.run_directory import Run
@@ -26,7 +25,14 @@ from convscope.scoring.objective import Objective
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import Settings, new_state
 from convscope.training.optim.optimizers import RATE_FACTOR, make_optimizer, set_rate
-from convscope.training.start import Start, network_options, read_start, starting_network, starts_trained
+from convscope.training.start import (
+    Start,
+    architecture_of,
+    network_options,
+    read_start,
+    starting_network,
+    starts_trained,
+)
 from resolved_recipes import resolved_with
 from torchvision_oracle import timm_or_skip
 
@@ -84,10 +90,11 @@ def test_earlier_parts_learn_so_many_times_slower():
 
 
 def test_fetched_weights_and_a_file_are_two_starts():
-    recipe = Recipe(model="timm/resnet18", model_options="pretrained=true", weights="weights.pth")
     with pytest.raises(RunError, match="two starts"):
-        starts_trained(recipe)
-    assert network_options(recipe) == {}  # model.json must not make predicting fetch anything
+        starts_trained("timm/resnet18", "pretrained=true", "weights.pth")
+    assert (
+        network_options("timm/resnet18", "pretrained=true") == {}
+    )  # model.json must not make predicting fetch anything
 
 
 def test_a_first_layer_that_the_weights_lack_is_fitted():
@@ -104,12 +111,11 @@ def test_a_first_layer_that_the_weights_lack_is_fitted():
     )
     weights = spec.build().state_dict()
     given = weights.pop("whiten.weight")
-    fresh, _ = starting_network(spec, Recipe(model="cifarnet"), None, train)
-    recipe = Recipe(model="cifarnet", weights="x.pth")
-    lacking, lines = starting_network(spec, recipe, Start(weights=weights, lines=(), freeze=""), train)
+    fresh, _ = starting_network(spec, train, seed=0)
+    lacking, lines = starting_network(spec, train, seed=0, start=Start("x.pth", weights, lines=(), freeze=""))
     assert torch.equal(lacking.whiten.weight, fresh.whiten.weight) and "left fresh: whiten.weight" in lines[1]
-    start = Start(weights={**weights, "whiten.weight": given}, lines=(), freeze="")
-    whole, _ = starting_network(spec, recipe, start, train)
+    start = Start("x.pth", {**weights, "whiten.weight": given}, lines=(), freeze="")
+    whole, _ = starting_network(spec, train, seed=0, start=start)
     assert torch.equal(whole.whiten.weight, given)
 
 
@@ -131,9 +137,9 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
     save_file(learned, tmp_path / "beside.safetensors")
 
     def kept(start: Path, *classes: str) -> tuple[set[str], list[str]]:
-        recipe = Recipe(model="lenet5", weights=str(start))
-        begun = read_start(recipe, classes=2, decoding=spec(*classes).decoding)
-        network, lines = starting_network(spec(*classes), recipe, begun, train)
+        architecture = architecture_of("lenet5", "", classes=2, decoding=spec(*classes).decoding)
+        begun = read_start(str(start), architecture, trained=True)
+        network, lines = starting_network(spec(*classes), train, seed=0, start=begun)
         same = {name for name, value in network.state_dict().items() if torch.equal(value, learned.get(name))}
         return same, lines
 
@@ -190,9 +196,10 @@ def of_large_images(tmp_path_factory) -> Path:
     return path
 
 
-def begun(weights: Path, **settings: str):
-    recipe = Recipe(model="resnet18", weights=str(weights), **settings)
-    return read_start(recipe, classes=10, decoding=Decoding(size=(30, 30), channels=3))
+def begun(weights: Path, *, freeze: str, model_options: str = ""):
+    decoding = Decoding(size=(30, 30), channels=3)
+    architecture = architecture_of("resnet18", model_options, classes=10, decoding=decoding, freeze=freeze)
+    return read_start(str(weights), architecture, trained=True)
 
 
 def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large_images):
@@ -210,8 +217,10 @@ def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large
 def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
     with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet .*, or leave them out"):
         begun(of_large_images, freeze="conv1,layer1")
+    grey = Decoding(size=(28, 28), channels=1)
+    architecture = architecture_of("lenet5", "", classes=2, decoding=grey, freeze="backbone")
     with pytest.raises(RunError, match="without trained weights these parts would stay random: give --weights"):
-        read_start(Recipe(model="lenet5", freeze="backbone"), classes=2, decoding=Decoding(size=(28, 28), channels=1))
+        read_start("", architecture, trained=False)
 
 
 def test_what_is_frozen_stands_in_the_recipe_so_that_a_resumed_run_freezes_the_same(of_three_classes):

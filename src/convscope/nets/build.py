@@ -6,6 +6,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,7 @@ from convscope.errors import CaptureError, GeometryError, did_you_mean
 from convscope.nets import catalogue, from_timm
 from convscope.nets.entry import TIMM, Entry
 from convscope.nets.from_timm import IMAGE_SIZE
+from convscope.nets.layer_groups import freeze
 from convscope.nets.shapes import VanishedError, trace_shapes
 
 Factory = Callable[..., nn.Module]
@@ -62,6 +64,40 @@ def build(
         raise GeometryError(
             f"{name} can't take an input of {_by(sizes)}: {vanished}; {_what_works(entry, sizes, options)}"
         ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network without weights: its name and settings, outputs, input channels and size, and frozen parts."""
+
+    name: str
+    options: Mapping[str, object]
+    classes: int
+    channels: int
+    image_size: tuple[int, int]
+    freeze: str = ""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of one image: channels, height and width."""
+        return self.channels, *self.image_size
+
+    def build(self, **options: object) -> nn.Module:
+        """Return the network with fresh weights; `options` go before its own. Raises as `build` does."""
+        network = build(
+            self.name,
+            num_classes=self.classes,
+            in_channels=self.channels,
+            image_size=self.image_size,
+            options={**self.options, **options},
+        )
+        freeze(network, self.freeze)
+        return network
+
+    def on_meta(self, **options: object) -> nn.Module:
+        """Return the network without memory for its weights."""
+        with torch.device("meta"):
+            return self.build(**options)
 
 
 def is_timms(name: str) -> bool:

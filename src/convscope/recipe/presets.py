@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue
 
 
@@ -135,17 +134,23 @@ def table(name: str, model: str) -> Preset:
     return usual if own is None else Preset(settings={**usual.settings, **own.settings}, budget=own.budget)
 
 
-def completed(recipe: Recipe, model: str, loss: str) -> Recipe:
-    """Return the recipe with the preset's values in place of "auto"; settings without one stay at auto."""
-    given = recipe.to_dict()
-    of_table = table(recipe.preset, model).settings
-    taken = {name: value for name, value in of_table.items() if given[name] == AUTO}
-    if taken.get("optimizer", recipe.optimizer) != "muon" and "weight_decay" in taken:
-        # A table may do without decay only because Muon rescales the filters.
-        taken["weight_decay"] = NAMED[recipe.preset].settings["weight_decay"]
-    if recipe.optimizer not in (AUTO, of_table["optimizer"]):
-        # A rate and a momentum mean something else to another optimizer, which has its own.
-        taken = {name: value for name, value in taken.items() if name not in ("learning_rate", "momentum")}
+def preset_values(name: str, *, model: str, loss: str, optimizer: str = AUTO) -> dict[str, SettingValue]:
+    """Return the values that a preset has for settings at "auto", with a network, a loss and an optimizer, if given.
+
+    >>> preset_values("classic", model="resnet18", loss="softmax")["learning_rate"]
+    0.01
+    >>> "learning_rate" in preset_values("classic", model="resnet18", loss="softmax", optimizer="adamw")
+    False
+    """
+    values = dict(table(name, model).settings)
+    if optimizer not in (AUTO, values["optimizer"]):
+        # A rate and a momentum mean something else to another optimizer, which has its own; and a table may do
+        # without decay only because Muon rescales the filters.
+        values.pop("learning_rate", None)
+        values.pop("momentum", None)
+        values["optimizer"] = optimizer
+    if values["optimizer"] != "muon":
+        values["weight_decay"] = NAMED[name].settings["weight_decay"]
     if loss != "softmax":
-        taken.pop("label_smoothing", None)  # the tables mean cross-entropy's
-    return recipe.changed(taken)
+        values.pop("label_smoothing", None)  # the tables mean cross-entropy's
+    return values

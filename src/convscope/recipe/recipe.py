@@ -278,7 +278,7 @@ class Recipe(Documented):
             raise RunError(str(error)) from error
         parse_options(self.model_options)
         parse_class_weights(self.class_weights)
-        _refuse_contradictions(self)
+        self._refuse_contradictions()
 
     @classmethod
     def from_preset(cls, name: str) -> Recipe:
@@ -298,6 +298,11 @@ class Recipe(Documented):
     def held_back(self) -> float:
         """Return the share of the training images for validation; 0 at auto, before the images are counted."""
         return 0.0 if isinstance(self.validation_fraction, str) else self.validation_fraction
+
+    @property
+    def left_open(self) -> frozenset[str]:
+        """Return the names of the settings at auto."""
+        return frozenset(name for name, value in self.to_dict().items() if value == AUTO)
 
     @property
     def given(self) -> dict[str, SettingValue]:
@@ -340,6 +345,33 @@ class Recipe(Documented):
         """Return the recipe with some settings replaced."""
         return self.from_dict({**self.to_dict(), **settings})
 
+    def filled(self, settings: Mapping[str, SettingValue]) -> Recipe:
+        """Return the recipe with values for settings that are at auto; those that were given stay.
+
+        >>> Recipe(epochs=3).filled({"epochs": 10, "batch_size": 64}).epochs
+        3
+        """
+        return self.changed({name: settings[name] for name in settings.keys() & self.left_open})
+
+    def _refuse_contradictions(self) -> None:
+        """Raise RunError if settings contradict each other; the message says which to change."""
+        if self.held_back + self.test_fraction >= 1:
+            raise RunError(
+                f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
+                "to train on: let their sum be below 1"
+            )
+        if self.autotune == "fp32" and self.precision not in (AUTO, "fp32"):
+            raise RunError(f"autotune fp32 and precision {self.precision} contradict each other: leave one of them out")
+        if self.loss == "hinge" and self.label_smoothing not in (AUTO, 0):
+            raise RunError(
+                f"label_smoothing {self.label_smoothing} with the hinge loss: a margin needs the one right class; "
+                "take 0, or loss softmax"
+            )
+        if self.loss == "hinge" and (self.mixup or self.cutmix):
+            raise RunError(
+                "mixup and cutmix make soft labels, and the hinge loss needs the one right class: take softmax"
+            )
+
 
 def _require_known(values: Mapping[str, Any]) -> None:
     known = names()
@@ -347,24 +379,6 @@ def _require_known(values: Mapping[str, Any]) -> None:
         if name not in known:
             near = f" It is {_RENAMED[name]} now" if name in _RENAMED else did_you_mean(str(name), known)
             raise RunError(f"a recipe has no setting {name!r}.{near}")
-
-
-def _refuse_contradictions(recipe: Recipe) -> None:
-    """Raise RunError if settings contradict each other; the message says which to change."""
-    if recipe.held_back + recipe.test_fraction >= 1:
-        raise RunError(
-            f"validation_fraction {recipe.validation_fraction} and test_fraction {recipe.test_fraction} leave no image "
-            "to train on: let their sum be below 1"
-        )
-    if recipe.autotune == "fp32" and recipe.precision not in (AUTO, "fp32"):
-        raise RunError(f"autotune fp32 and precision {recipe.precision} contradict each other: leave one of them out")
-    if recipe.loss == "hinge" and recipe.label_smoothing not in (AUTO, 0):
-        raise RunError(
-            f"label_smoothing {recipe.label_smoothing} with the hinge loss: a margin needs the one right class; "
-            "take 0, or loss softmax"
-        )
-    if recipe.loss == "hinge" and (recipe.mixup or recipe.cutmix):
-        raise RunError("mixup and cutmix make soft labels, and the hinge loss needs the one right class: take softmax")
 
 
 def settings() -> Iterator[Field[Any]]:

@@ -7,7 +7,6 @@ for every class.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +16,6 @@ from torch.nn import functional
 
 from convscope.arrays import Floats
 from convscope.errors import RunError, did_you_mean
-from convscope.recipe.class_weights import class_weights
-from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO
 from convscope.scoring.losses import LOSSES, Loss, TargetArray
 
 
@@ -146,27 +142,3 @@ class LossOutput:
     scores: Tensor
     main: Tensor
     loss: Tensor
-
-
-def make_objective(
-    recipe: Recipe,
-    class_counts: Sequence[int],
-    *,
-    classes: Sequence[str],
-    images: int,
-    device: torch.device | str = "cpu",
-) -> Objective:
-    """Return the objective of a resolved recipe; `class_counts` are the training `images` of each class."""
-    assert recipe.loss != AUTO and not isinstance(recipe.label_smoothing, str), "a settled recipe"
-    weights = class_weights(
-        recipe.class_weights,
-        classes=classes,
-        counts=class_counts,
-        images=images,
-        multi_label=recipe.loss == "multi-label",
-    )
-    return Objective(
-        loss=recipe.loss,
-        label_smoothing=recipe.label_smoothing,
-        class_weights=None if weights is None else torch.tensor(weights, device=device),
-    )

@@ -37,8 +37,8 @@ from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
-from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe, choice_lines
-from convscope.training.start import Start, lasting_start, network_options, read_start, starting_network
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
+from convscope.training.start import Start, read_start, starting_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,14 @@ class Session:
             CaptureError: weights of another network, or timm's that can't be fetched.
         """
         with exclusive(), own or self.generators():
-            return starting_network(self.spec, self.recipe, self.start, self.train)
+            return starting_network(
+                self.spec,
+                self.train,
+                seed=self.resolved.seed,
+                freeze=self.recipe.freeze,
+                start=self.start,
+                fetched=self.start is None and self.resolved.starts_trained,
+            )
 
 
 def prepare(
@@ -163,8 +170,11 @@ def prepare(
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
     check(found)
 
-    def fitted(recipe: Recipe) -> tuple[ResolvedRecipe, tuple[Notice, ...], int | None]:
-        resolved = resolve(recipe, found, cache_directory)
+    weights = os.path.realpath(recipe.weights) if recipe.weights else ""
+    lasting = recipe.changed({"data": _lasting_source(found), "weights": weights})
+
+    def fitted(freeze: str) -> tuple[ResolvedRecipe, tuple[Notice, ...], int | None]:
+        resolved = resolve(lasting.changed({"freeze": freeze}), found, cache_directory)
         sharing = share(resolved)
         if sharing.threads is not None:
             resolved = resolved.changed(threads=sharing.threads)
@@ -175,14 +185,12 @@ def prepare(
         )
         return resolved, (*sharing.notices, *of_memory), sharing.threads
 
-    lasting = recipe.changed({"data": _lasting_source(found), "weights": lasting_start(recipe)})
-    resolved, of_memory, threads = group.decided(lambda: fitted(lasting))
+    resolved, of_memory, threads = group.decided(lambda: fitted(lasting.freeze))
     start = None
     if resumed is None:
-        start = read_start(resolved.recipe, classes=len(found.classes), decoding=resolved.decoding)
-    if start is not None and start.freeze != resolved.recipe.freeze:
+        start = read_start(weights, resolved.architecture, trained=resolved.starts_trained)
+    if start is not None and (frozen := start.freeze) != lasting.freeze:
         # The weights decide which parts can be frozen, and that changes what a step needs.
-        frozen = lasting.changed({"freeze": start.freeze})
         resolved, of_memory, threads = group.decided(lambda: fitted(frozen))
     dataset = group.in_turn(
         lambda: images(resolved) if images else _open_images(found, resolved, listener, cache_directory)
@@ -194,8 +202,8 @@ def prepare(
         lambda: make_plan(asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory)
     )
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
-    introduction = _introduction(dataset, spec, planned.resolved, group.size)
-    notices = (*introduction, *of_memory, *of_plan)
+    introduction = planned.resolved.introduction(processes=group.size)
+    notices = (*_of_data(dataset), *introduction, *of_memory, *of_plan)
     return replace(session, resolved=planned.resolved, plan=planned.plan, notices=notices)
 
 
@@ -234,7 +242,7 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
     assert dataset.train is not None
     return ModelSpec(
         name=resolved.model,
-        options=network_options(resolved.recipe),
+        options=resolved.architecture.options,
         preprocessing=Preprocessing(
             decoding=resolved.decoding, normalization=measure_normalization(dataset.train), classes=dataset.classes
         ),
@@ -243,8 +251,8 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
     )
 
 
-def _introduction(dataset: Dataset, spec: ModelSpec, resolved: ResolvedRecipe, processes: int) -> Iterator[Notice]:
-    """Yield the data, the network, and what was chosen."""
+def _of_data(dataset: Dataset) -> Iterator[Notice]:
+    """Yield what there is to say of the images."""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield Notice(topic="data", message=f"{dataset.source}: {len(dataset.classes)} classes, images: {counts}")
     yield Notice(message=f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}")
@@ -252,11 +260,6 @@ def _introduction(dataset: Dataset, spec: ModelSpec, resolved: ResolvedRecipe, p
     if dataset.problems:
         skipped = plural(len(dataset.problems), "image")
         yield Notice(message=f"{skipped} skipped: {in_short(dataset.problems)}", level="warning")
-    together = f"{processes} processes, each " if processes > 1 else ""
-    weights = f"{spec.name}, {resolved.parameters:,} weights"
-    yield Notice(topic="network", message=f"{weights}, {together}on {resolved.device}, {resolved.mode}")
-    yield from resolved.notices
-    yield from (Notice(topic="auto", message=line) for line in choice_lines(resolved.choices))
 
 
 def in_short(problems: Sequence[Problem]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +14,13 @@ from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import Decoding, ImageSet
 from convscope.errors import CaptureError, ConvscopeError, RunError
-from convscope.nets.build import build, option_values
+from convscope.nets.build import Architecture, option_values
 from convscope.nets.entry import TIMM
-from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, freeze, part_names, parts_with
-from convscope.nets.weights.fit import Fit, Weights, fit_weights
+from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, part_names, parts_with
+from convscope.nets.layer_groups import freeze as freeze_parts
+from convscope.nets.weights.fit import Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
-from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import parse_options
 from convscope.report.units import plural
 from convscope.runs.model_spec import ModelSpec
@@ -30,8 +28,6 @@ from convscope.runs.run_directory import Run
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"
-# Trained weights are moved gently: this share of the rate that fresh weights learn at.
-FINE_TUNING_RATE = 0.2
 # So many images tell what a first layer should take apart, or fewer of larger ones.
 WHITENING_IMAGES = 5_000
 WHITENING_PIXELS = WHITENING_IMAGES * 32 * 32
@@ -41,20 +37,38 @@ CLASSES_NAMED = 5
 WHITENING_STREAM = 2**23 - 2
 
 
-def network_options(recipe: Recipe) -> dict[str, object]:
-    """Return the network's own settings that make it what it is, whatever weights it starts from."""
-    options = parse_options(recipe.model_options)
-    if recipe.model.startswith(TIMM):
+def network_options(model: str, model_options: str) -> dict[str, object]:
+    """Return the network's own settings that make it what it is, whatever weights it starts from.
+
+    >>> network_options("timm/resnet18", "pretrained=true,output_stride=16")
+    {'output_stride': 16}
+    """
+    options = parse_options(model_options)
+    if model.startswith(TIMM):
         options.pop(PRETRAINED, None)
     return options
 
 
-def starts_trained(recipe: Recipe) -> bool:
-    """Return whether the run starts from weights that were trained before."""
-    fetched = recipe.model.startswith(TIMM) and parse_options(recipe.model_options).get(PRETRAINED) is True
-    if fetched and recipe.weights:
+def architecture_of(
+    model: str, model_options: str, *, classes: int, decoding: Decoding, freeze: str = ""
+) -> Architecture:
+    """Return the network of some settings of a recipe, without its weights."""
+    return Architecture(
+        name=model,
+        options=network_options(model, model_options),
+        classes=classes,
+        channels=decoding.channels,
+        image_size=decoding.size,
+        freeze=freeze,
+    )
+
+
+def starts_trained(model: str, model_options: str, weights: str) -> bool:
+    """Return whether a run starts from weights that were trained before: of a file, or fetched by timm."""
+    fetched = model.startswith(TIMM) and parse_options(model_options).get(PRETRAINED) is True
+    if fetched and weights:
         raise RunError("pretrained=true and weights are two starts: leave one out")
-    return fetched or bool(recipe.weights)
+    return fetched or bool(weights)
 
 
 @dataclass(frozen=True)
@@ -62,87 +76,80 @@ class Start:
     """What a run starts from, where that is a file of weights.
 
     Args:
+        source: the file, or the run.
         weights: under the network's names.
         lines: where they were found, and what does not fit.
         freeze: the parts that stay as they are, as the recipe names them: never one without weights.
     """
 
+    source: str
     weights: Weights
     lines: tuple[str, ...]
     freeze: str
 
 
-def read_start(recipe: Recipe, *, classes: int, decoding: Decoding) -> Start | None:
-    """Return the weights to start from, or None where the recipe names none; before anything slow is done.
+def read_start(weights: str, architecture: Architecture, *, trained: bool) -> Start | None:
+    """Return the weights to start from, or None where there is no file of them; before anything slow is done.
+
+    Args:
+        weights: the file, or a run; "" for none.
+        architecture: the network, with the parts to freeze.
+        trained: whether the network has trained weights, of the file or of timm.
 
     Raises:
         CaptureError: a file that can't be read, or with the weights of another network.
         RunError: parts are frozen that get no weights.
     """
-    if not recipe.weights:
-        if recipe.freeze and not starts_trained(recipe):
+    freeze = architecture.freeze
+    if not weights:
+        if freeze and not trained:
             raise RunError(
-                f"freeze {recipe.freeze}: without trained weights these parts would stay random: give --weights FILE"
+                f"freeze {freeze}: without trained weights these parts would stay random: give --weights FILE"
             )
         return None
-    options = network_options(recipe)
-    network = _on_meta(recipe.model, options, classes, decoding)
-    run = run_of_weights(recipe.weights)
-    file = _weights_of_run(recipe.weights) or read_weights(recipe.weights)
+    network = architecture.on_meta()
+    run = run_of_weights(weights)
+    file = _weights_of_run(weights) or read_weights(weights)
     matched = match_weights(file, network.state_dict())
-    other = "" if run is None or run.name == recipe.model else f"; it is of {run.name}, and --model is {recipe.model}"
+    name = architecture.name
+    other = "" if run is None or run.name == name else f"; it is of {run.name}, and --model is {name}"
     try:
-        fit = fit_weights(network, matched.weights, where=recipe.weights)
+        fit = fit_weights(network, matched.weights, where=weights)
     except CaptureError as error:
         raise CaptureError(f"{error}{other and other + ': leave --model out'}") from error
-    lines = [matched.line, other and f"{recipe.weights} fits{other}"]
+    lines = [matched.line, other and f"{weights} fits{other}"]
     remedy = ""
     if fit.misfits:
-        option = _fitting_option(recipe.model, options, classes, decoding, matched.weights)
+        option = _fitting_option(architecture, matched.weights)
         remedy = f"--model-options {option} takes more of the file" if option else ""
         lines.append(remedy)
-    frozen = _frozen(network, recipe, fit, remedy)
-    left = [part for part in part_names(network, recipe.freeze) if part not in frozen]
-    if left:
-        lines.append(f"not frozen, for they got no weights that fit: {', '.join(left)}")
-    return Start(weights=matched.weights, lines=tuple(filter(None, lines)), freeze=",".join(frozen))
-
-
-def _frozen(network: nn.Module, recipe: Recipe, fit: Fit, remedy: str) -> tuple[str, ...]:
-    """Return the parts to freeze that got all of their weights; those that the user named must have."""
-    named = part_names(network, recipe.freeze)
+    named = part_names(network, freeze)
     frozen = parts_with(network, named, fit.taken)
     without = [part for part in named if part not in frozen]
-    if without and (recipe.freeze != ALL_BUT_LAST or not frozen):
+    # Parts that the user named must have all of their weights.
+    if without and (freeze != ALL_BUT_LAST or not frozen):
         raise RunError(
-            f"freeze: {', '.join(without[:CLASSES_NAMED])} got no weights that fit from {recipe.weights} "
+            f"freeze: {', '.join(without[:CLASSES_NAMED])} got no weights that fit from {weights} "
             f"and would stay random: {remedy + ', or ' if remedy else ''}leave them out"
         )
-    return frozen
+    if without:
+        lines.append(f"not frozen, for they got no weights that fit: {', '.join(without)}")
+    return Start(weights, matched.weights, tuple(filter(None, lines)), ",".join(frozen))
 
 
-def _fitting_option(
-    model: str, options: Mapping[str, object], classes: int, decoding: Decoding, weights: Weights
-) -> str:
+def _fitting_option(architecture: Architecture, weights: Weights) -> str:
     """Return the setting of a network with which most of the weights fit, as "stem=imagenet", or "" if none helps."""
 
-    def fitting(changed: Mapping[str, object]) -> int:
+    def fitting(**changed: object) -> int:
         try:
-            own = _on_meta(model, changed, classes, decoding).state_dict()
+            own = architecture.on_meta(**changed).state_dict()
         except ConvscopeError:
             return 0
         return sum(tensor.numel() for name, tensor in own.items() if name in weights and fits(tensor, weights[name]))
 
-    tried = {f"{name}={value}": fitting({**options, name: value}) for name, value in option_values(model)}
+    tried = {f"{name}={value}": fitting(**{name: value}) for name, value in option_values(architecture.name)}
     best = max(tried, key=tried.__getitem__, default="")
-    return best if best and tried[best] > fitting(options) else ""
-
-
-def _on_meta(model: str, options: Mapping[str, object], classes: int, decoding: Decoding) -> nn.Module:
-    with torch.device("meta"):
-        return build(
-            model, num_classes=classes, in_channels=decoding.channels, image_size=decoding.size, options=options
-        )
+    return best if best and tried[best] > fitting() else ""
 
 
 def run_of_weights(weights: str) -> ModelSpec | None:
@@ -177,15 +184,18 @@ def _weights_of_run(weights: str) -> WeightsFile | None:
     return WeightsFile(where=weights, tensors=run.read_weights())
 
 
-def lasting_start(recipe: Recipe) -> str:
-    """Return the weights' path as it can be found again from another folder."""
-    return os.path.realpath(recipe.weights) if recipe.weights else ""
-
-
 def starting_network(
-    spec: ModelSpec, recipe: Recipe, start: Start | None, train: ImageSet
+    spec: ModelSpec, train: ImageSet, *, seed: int, freeze: str = "", start: Start | None = None, fetched: bool = False
 ) -> tuple[nn.Module, list[str]]:
     """Return the network that a new run trains, and what there is to say of its weights.
+
+    Args:
+        spec: of the network; weights that are not trained yet are drawn from torch's generator.
+        train: the training images, to a sample of which, by the seed, a whitened first layer is fitted.
+        seed: of the run.
+        freeze: the parts that stay as they are; those of `start` go before.
+        start: the weights of a file.
+        fetched: whether the weights are timm's own.
 
     Raises:
         CaptureError: weights of another network, or timm's that can't be fetched.
@@ -194,28 +204,22 @@ def starting_network(
     if start is not None:
         network = spec.build()
         # A first layer that the file does not have is fitted all the same, for training would leave it random.
-        fit_first_layer(network, train, spec.normalization, seed=recipe.seed)
-        of_run = run_of_weights(recipe.weights)
+        fit_first_layer(network, train, spec.normalization, seed=seed)
+        of_run = run_of_weights(start.source)
         learned = None if of_run is None else of_run.classes
         others = learned is not None and len(learned) == len(spec.classes) and learned != spec.classes
         fresh = _classifier(spec) if others else ()
-        fit = fit_weights(network, start.weights, where=recipe.weights, fresh=fresh)
+        fit = fit_weights(network, start.weights, where=start.source, fresh=fresh)
         lines = [f"weights: {line}" for line in (*fit.lines(), *start.lines)]
         if fit.other and learned is not None:
             lines[0] += f", which learned other classes: {_some(learned)}"
-    elif starts_trained(recipe):
-        network = build(
-            spec.name,
-            num_classes=len(spec.classes),
-            in_channels=spec.decoding.channels,
-            image_size=spec.decoding.size,
-            options={**spec.options, PRETRAINED: True},
-        )
+    elif fetched:
+        network = replace(spec, options={**spec.options, PRETRAINED: True}).build()
         lines = ["weights: timm's own, with a fresh classifier"]
     else:
         network = spec.build()
-        lines = fit_first_layer(network, train, spec.normalization, seed=recipe.seed)
-    if names := freeze(network, recipe.freeze if start is None else start.freeze):
+        lines = fit_first_layer(network, train, spec.normalization, seed=seed)
+    if names := freeze_parts(network, freeze if start is None else start.freeze):
         lines.append(f"frozen: {plural(len(names), 'part')}, {', '.join(names)}")
     return network, lines
 
@@ -247,8 +251,8 @@ def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normaliz
     return [f"first layer: fitted to {plural(count, 'training image')}, its filters are not trained"]
 
 
-def resumed_network(spec: ModelSpec, recipe: Recipe) -> nn.Module:
+def resumed_network(spec: ModelSpec, freeze: str) -> nn.Module:
     """Return the network that a resumed run puts its checkpoint into."""
     network = spec.build()
-    freeze(network, recipe.freeze)
+    freeze_parts(network, freeze)
     return network

@@ -246,8 +246,9 @@ def _network_to_resume(run: Run, session: Session) -> nn.Module:
     """Return what the newest checkpoint is loaded into; where there is none yet, what the run began with."""
     if saved_checkpoints(run.checkpoints):
         with OwnGenerators(session.resolved.seed):
-            return resumed_network(session.spec, session.recipe)
-    start = read_start(session.recipe, classes=len(session.spec.classes), decoding=session.resolved.decoding)
+            return resumed_network(session.spec, session.recipe.freeze)
+    resolved = session.resolved
+    start = read_start(session.recipe.weights, resolved.architecture, trained=resolved.starts_trained)
     network, _ = replace(session, start=start).network()
     return network
 

@@ -107,8 +107,8 @@ def test_what_was_said_or_switched_off_is_not_measured(
     monkeypatch.setattr(make, "run_trial", _no_measuring)
     for settings in ({"autotune": "rules"}, said):
         assert make_plan(ASKED.changed(settings), *digits, cache_directory=tmp_path).plan is None
-    assert open_to_plan(ASKED.changed({"threads": 2})) == {"precision", "memory_format", "compile"}
-    assert open_to_plan(ASKED.changed({"autotune": "fp32"})) == {"threads", "memory_format", "compile"}
+    assert open_to_plan(ASKED.changed({"threads": 2}).left_open, "auto") == {"precision", "memory_format", "compile"}
+    assert open_to_plan(ASKED.left_open, "fp32") == {"threads", "memory_format", "compile"}
 
 
 @pytest.mark.usefixtures("eager")
@@ -177,7 +177,7 @@ def test_measuring_takes_its_share_of_the_run(
     work = work_of(resolved, spec, train)
     run_seconds = 100.0 if more == 600 else 6000.0
     left = int(run_seconds * more)
-    assert make._measured(work, resolved, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
+    assert make._measured(work, frozenset({"precision", "memory_format"}), images=left // 2, always=False)
     assert [size for size, seconds in asked if not seconds] == pilots
     each = min(make.MOST_SECONDS, make.SHARE_OF_RUN * run_seconds) / make.MODES_TRIED
     # A mode that is three times as slow has its steps in its share too.

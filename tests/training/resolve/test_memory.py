@@ -62,7 +62,7 @@ def test_the_learning_rate_follows_the_rules_own() -> None:
 def test_a_batch_that_will_not_fit_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
     found = probe("digits")
     resolved = resolve(RECIPE, found)
-    needed = fitting._needed(resolved, 1)
+    needed = fitting._needed(resolved.architecture, [unchanged], optimizer=resolved.optimizer, device="cpu")
     assert needed is not None
     monkeypatch.setattr(fitting, "available_memory", lambda: int((needed(64) + needed(128)) / 2 / fitting.USABLE))
     taken, notices = fit_to_memory(resolved, found)

@@ -12,7 +12,6 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.plan import (
     PLAN,
     AblationPlan,
-    baseline_network,
     jobs_that_fit,
     make_plan,
     read_plan,
@@ -128,7 +127,7 @@ def begin_ablation(
                 "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with "
                 "room in the cache for them all"
             )
-        variants = choose_variants(without, resolved.recipe, lambda: baseline_network(resolved))
+        variants = choose_variants(without, resolved.recipe, resolved.architecture.on_meta)
         plan = make_plan(resolved, variants, all_seeds)
         at_once, threads = shared_out(jobs, recipe.threads, plan, resolved)
         chosen[:] = [(plan, at_once)]
@@ -202,7 +201,7 @@ def ablate_on(
         chosen: list[tuple[AblationPlan, int]] = []
 
         def share(resolved: ResolvedRecipe) -> Sharing:
-            variants = choose_variants(wanted, recipe, lambda: baseline_network(resolved))
+            variants = choose_variants(wanted, recipe, resolved.architecture.on_meta)
             grown = replace(make_plan(resolved, variants, all_seeds), data_hash=plan.data_hash)
             at_once, threads = shared_out(jobs, resolved.mode.threads, grown, resolved)
             assert threads != AUTO

@@ -32,7 +32,6 @@ from convscope.report.short_repr import ShortRepr
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes
-from convscope.training.resolve.resolve import meta_network
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 
 FORMAT = 2
@@ -105,17 +104,11 @@ def make_plan(resolved: ResolvedRecipe, variants: Sequence[Variant], seeds: Sequ
     Raises:
         RunError: a part that surgery can't reach, because the network does not hold it as a module.
     """
-    whole = baseline_network(resolved)
+    architecture = resolved.architecture
+    whole = architecture.on_meta()
     every = (EVERYTHING, *variants)
-    costs = {
-        variant.name: _cost(variant, whole, (resolved.decoding.channels, *resolved.decoding.size)) for variant in every
-    }
+    costs = {variant.name: _cost(variant, whole, architecture.input_shape) for variant in every}
     return AblationPlan(variants=every, seeds=tuple(seeds), costs=costs)
-
-
-def baseline_network(resolved: ResolvedRecipe) -> nn.Module:
-    """Return the network of the recipe, without memory for its weights."""
-    return meta_network(resolved.recipe, classes=resolved.classes, decoding=resolved.decoding)
 
 
 def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> VariantCost:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from convscope.errors import RunError
 from convscope.experiments.ablation.findings import compare_with_notes, find, is_the_notes_case
-from convscope.experiments.ablation.plan import AblationPlan, baseline_network
+from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
@@ -130,7 +130,7 @@ class Series:
 
     def _differing(self) -> list[str]:
         """Describe the variants with settings of their own."""
-        whole = baseline_network(self.session.resolved)
+        whole = self.session.resolved.architecture.on_meta()
         lines = (own_settings(self.session.resolved, variant, whole) for variant in self.plan.variants)
         return [line for line in lines if line]
 
@@ -175,7 +175,7 @@ class Series:
             resolved.learning_rate,
             optimizer=resolved.optimizer,
             batch_size=resolved.batch_size,
-            network=baseline_network(resolved),
+            network=resolved.architecture.on_meta(),
         )
         return f"nothing to compare: {plural(len(done), 'training')} ended, and every one diverged; {advice}"
 

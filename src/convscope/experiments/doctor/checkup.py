@@ -197,7 +197,7 @@ def _reached(session: Session, ceilings: Ceilings, scale: float) -> Reached:
     macs = _training_macs(resolved, session.spec)
     return Reached(
         model=resolved.model,
-        input_shape=(resolved.decoding.channels, *resolved.decoding.size),
+        input_shape=resolved.architecture.input_shape,
         batch_size=resolved.batch_size,
         macs=macs,
         plan=session.plan,
@@ -208,9 +208,10 @@ def _reached(session: Session, ceilings: Ceilings, scale: float) -> Reached:
 
 
 def _training_macs(resolved: ResolvedRecipe, spec: ModelSpec) -> TrainingMacs:
-    network = resumed_network(spec, resolved.recipe)
-    shape = (resolved.decoding.channels, *resolved.decoding.size)
-    return training_macs(capture(network, shape, batch_size=2, name=spec.name, mode="train"))
+    network = resumed_network(spec, resolved.recipe.freeze)
+    return training_macs(
+        capture(network, resolved.architecture.input_shape, batch_size=2, name=spec.name, mode="train")
+    )
 
 
 def _huge_pages_come() -> bool | None:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
@@ -17,8 +16,8 @@ from convscope.generators import exclusive
 from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision
+from convscope.nets.build import Architecture
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.record import ComputePlan, ModeTrial, keep_plan, read_plan
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
@@ -64,58 +63,72 @@ def make_plan(
     leaves the threads to the rules: the others, which wait while it measures, need theirs later.
     """
     unplanned = Planned(resolved=resolved, plan=None, lines=())
-    open_fields = open_to_plan(asked) - (set() if alone else {"threads"})
+    open_fields = open_to_plan(asked.left_open, asked.autotune) - (set() if alone else {"threads"})
     if asked.autotune == "rules" or not open_fields:
         return unplanned
     directory = cache_directory or default_cache_directory()
     with exclusive(resolved.device):
-        with torch.device("meta"):
-            shapes = resumed_network(spec, resolved.recipe)
-        key = plan_key(resolved, shapes, open_fields, images=len(train))
+        key = plan_key(
+            resolved.architecture,
+            resolved.mode,
+            open_fields,
+            device=resolved.device,
+            batch_size=resolved.batch_size,
+            optimizer=resolved.optimizer,
+            images_in_all=len(train) * resolved.epochs,
+        )
         plan = read_plan(directory, key) if asked.autotune != "measure" else None
         known = plan is not None
         if plan is None:
             work = work_of(resolved, spec, train)
-            plan = _measured(work, resolved, open_fields, images=len(train), always=asked.autotune == "measure")
+            plan = _measured(work, open_fields, images=len(train), always=asked.autotune == "measure")
     if plan is None:
         return unplanned
     if not known and not plan.noisy:
         keep_plan(directory, key, plan)
     first, *rest = plan.lines()
     lines = (f"{first}{' (measured before)' if known else ''}", *rest)
-    return Planned(resolved=_with_mode(resolved, plan.mode), plan=plan, lines=lines)
+    return Planned(resolved=resolved.in_mode(plan.mode), plan=plan, lines=lines)
 
 
-def open_to_plan(recipe: Recipe) -> frozenset[str]:
-    """Return the settings that a plan may choose: those of a mode that are auto."""
-    names = {item.name for item in fields(ComputeMode) if getattr(recipe, item.name) == AUTO}
-    return frozenset(names - {"precision"} if recipe.autotune == "fp32" else names)
+def open_to_plan(at_auto: frozenset[str], autotune: str) -> frozenset[str]:
+    """Return the settings that a plan may choose: those of a mode that are at auto.
+
+    >>> sorted(open_to_plan(frozenset({"epochs", "precision", "threads"}), "fp32"))
+    ['threads']
+    """
+    names = at_auto & {item.name for item in fields(ComputeMode)}
+    return names - {"precision"} if autotune == "fp32" else names
 
 
 def plan_key(
-    resolved: ResolvedRecipe, network: nn.Module, open_fields: frozenset[str], *, images: int
+    architecture: Architecture,
+    mode: ComputeMode,
+    open_fields: frozenset[str],
+    *,
+    device: str,
+    batch_size: int,
+    optimizer: str,
+    images_in_all: int,
 ) -> dict[str, object]:
     """Return the key of a plan: the machine, the work, and the settings at auto."""
-    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    recipe = resolved.recipe
-    machine = this_machine()
-    fixed = {name: value for name, value in asdict(resolved.mode).items() if name not in open_fields}
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in architecture.on_meta().state_dict().items()]
     return {
-        "machine": asdict(machine),
+        "machine": asdict(this_machine()),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if resolved.device == "cuda" else resolved.device,
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "most_threads": torch.get_num_threads(),
-        "model": recipe.model,
-        "options": recipe.model_options,
-        "frozen": recipe.freeze,
+        "model": architecture.name,
+        "options": dict(architecture.options),
+        "frozen": architecture.freeze,
         "shapes": hashlib.sha256(json.dumps(shapes).encode()).hexdigest(),
-        "image": [resolved.decoding.channels, *resolved.decoding.size],
-        "batch_size": resolved.batch_size,
-        "optimizer": recipe.optimizer,
+        "image": list(architecture.input_shape),
+        "batch_size": batch_size,
+        "optimizer": optimizer,
         "open": sorted(open_fields),
-        "fixed": fixed,
+        "fixed": {name: value for name, value in asdict(mode).items() if name not in open_fields},
         # A run of twice the length may pay for what a shorter one does not.
-        "length": (images * resolved.epochs).bit_length(),
+        "length": images_in_all.bit_length(),
     }
 
 
@@ -123,13 +136,12 @@ def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
     """Return a fresh network of the run's and the batch of its first step, at full size."""
     settings = loop_settings(resolved, spec, train)
     batches = replace(batches_of(settings, train), progressive_resize_share=0.0)
-    return Work(network=resumed_network(spec, resolved.recipe), settings=settings, batch=batches.first())
+    return Work(network=resumed_network(spec, resolved.recipe.freeze), settings=settings, batch=batches.first())
 
 
-def _measured(
-    work: Work, resolved: ResolvedRecipe, open_fields: frozenset[str], *, images: int, always: bool
-) -> ComputePlan | None:
+def _measured(work: Work, open_fields: frozenset[str], *, images: int, always: bool) -> ComputePlan | None:
     """Return the plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
+    resolved = work.settings.resolved
     pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
@@ -143,7 +155,7 @@ def _measured(
     part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
     began = time.perf_counter()
     return search(
-        what_may_be_chosen(resolved, open_fields, images_left=left, run_seconds=run_seconds),
+        what_may_be_chosen(resolved.mode, open_fields, resolved.device, images_left=left, run_seconds=run_seconds),
         lambda mode: run_trial(part, mode, seconds=each),
         in_time=lambda: time.perf_counter() - began < budget,
     )
@@ -159,27 +171,21 @@ def _pilot(work: Work, mode: ComputeMode) -> ModeTrial:
 
 
 def what_may_be_chosen(
-    resolved: ResolvedRecipe, open_fields: frozenset[str], *, images_left: int, run_seconds: float
+    mode: ComputeMode, open_fields: frozenset[str], device: str, *, images_left: int, run_seconds: float
 ) -> Choices:
     """Return the modes that the device supports, and those to try."""
-    on_gpu = resolved.device == "cuda"
-    arithmetics: list[Precision] = ["tf32"] if has_tf32(resolved.device) else []
-    if has_bf16(resolved.device):
+    on_gpu = device == "cuda"
+    arithmetics: list[Precision] = ["tf32"] if has_tf32(device) else []
+    if has_bf16(device):
         arithmetics.append("bf16")
     # On a CPU compiled convolutions call the same kernels: nothing to gain, and a minute to lose.
     compiles: tuple[Compile, ...] = ("yes", "graphs") if on_gpu and run_seconds >= COMPILE_FROM_SECONDS else ()
-    most = torch.get_num_threads() if resolved.device == "cpu" else 0
+    most = torch.get_num_threads() if device == "cpu" else 0
     return Choices(
-        fixed=replace(resolved.mode, threads=most) if most and "threads" in open_fields else resolved.mode,
+        fixed=replace(mode, threads=most) if most and "threads" in open_fields else mode,
         open=open_fields,
         arithmetics=tuple(arithmetics),
         most_threads=most,
         compiles=compiles,
         images_left=images_left,
     )
-
-
-def _with_mode(resolved: ResolvedRecipe, mode: ComputeMode) -> ResolvedRecipe:
-    # What the rules say of the precision does not hold for a mode that was measured.
-    choices = tuple(choice for choice in resolved.choices if choice.setting != "precision")
-    return replace(resolved.changed(**asdict(mode)), choices=choices)

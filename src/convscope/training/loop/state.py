@@ -16,10 +16,11 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
 from convscope.hardware.mode import ForwardPass
+from convscope.recipe.class_weights import class_weights
 from convscope.report.short_repr import ShortRepr
 from convscope.runs.events import EpochRow, StepProgress
 from convscope.runs.model_spec import ModelSpec
-from convscope.scoring.objective import Objective, make_objective
+from convscope.scoring.objective import Objective
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -39,10 +40,20 @@ class Settings:
 
 def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Settings:
     """Return the resolved recipe with what is fitted to the training images."""
-    recipe = resolved.recipe
     classes = spec.classes
     counts = np.bincount(train.labels, minlength=len(classes)) if train.targets is None else train.targets.sum(0, int)
-    objective = make_objective(recipe, counts.tolist(), classes=classes, images=len(train), device=resolved.device)
+    weights = class_weights(
+        resolved.recipe.class_weights,
+        classes=classes,
+        counts=counts.tolist(),
+        images=len(train),
+        multi_label=resolved.loss == "multi-label",
+    )
+    objective = Objective(
+        loss=resolved.loss,
+        label_smoothing=resolved.label_smoothing,
+        class_weights=None if weights is None else torch.tensor(weights, device=resolved.device),
+    )
     return Settings(
         resolved=resolved,
         objective=objective,

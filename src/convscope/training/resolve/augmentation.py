@@ -1,7 +1,6 @@
-"""Augmentation, progressive resizing and test-time augmentation, where they are left at auto.
+"""Rules of resolve: augmentation, progressive resizing and test-time augmentation.
 
-These rules are part of `training.resolve.resolve`. `asked` is the recipe as the user gave it, `recipe` the same
-completed by its preset: what was asked for and can't be is refused, what a preset brings along gives way.
+What was asked for and can't be is refused; what a preset brings along gives way.
 
 Whether images are flipped is decided by their channels, their classes' names, and their pixels. It is the only rule
 that decodes images: a sample of the training images, the same for one split seed. It is done once, for the resolved
@@ -10,20 +9,20 @@ recipe says yes or no.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
-from convscope.data.open import Probe
-from convscope.data.records import Decoding
+from convscope.data.listing import Listing
+from convscope.data.records import Decoding, Labels
 from convscope.data.training_batches import early_size
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
-from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, SettingValue, plain, value_or
+from convscope.recipe.setting import AUTO, Auto, value_or
 from convscope.scoring.test_time_augmentation import ONE
-from convscope.training.resolve.budget import training_rows
 from convscope.training.resolve.label_names import changed_by_mirror, changed_by_turning
 from convscope.training.resolve.mirror_test import find_confusion, read_sample
-from convscope.training.resolve.resolved_recipe import Resolution
+from convscope.training.resolve.resolved_recipe import Choice
 
 # From this side on images are scenes, in which a part shows the class as well as the whole does.
 SCENE_SIDE = 96
@@ -34,83 +33,87 @@ PADDING = {3: 1 / 8, 1: 1 / 16}
 TURNS = "trivial_augment turns images by up to 135 degrees, which changes labels here"
 
 
-def choose_augmentation(
-    asked: Recipe, recipe: Recipe, found: Probe, decoding: Decoding, resolution: Resolution
-) -> dict[str, SettingValue]:
-    """Return the settings of augmentation that may be auto, by the images' size, channels and classes.
+def _by_images(decoding: Decoding) -> str:
+    kind = "colour" if decoding.channels == 3 else "grey"
+    return f"augmentation for {'x'.join(map(str, decoding.size))} {kind} images"
 
-    Raises:
-        RunError: an augmentation that these images can't take.
+
+def random_resized_crop(asked: bool | Auto, decoding: Decoding) -> Choice[bool]:
+    """Return whether random parts of the images are trained on.
+
+    >>> random_resized_crop("auto", Decoding(size=(224, 224), channels=3)).text
+    'random resized crop: augmentation for 224x224 colour images'
+    """
+    scenes = decoding.channels == 3 and min(decoding.size) >= SCENE_SIDE
+    if asked == AUTO and scenes:
+        return Choice("random_resized_crop", True, _by_images(decoding), "random resized crop")
+    return Choice("random_resized_crop", value_or(asked, False))
+
+
+def random_crop_padding(asked: int | Auto, decoding: Decoding, *, resized: bool) -> Choice[int]:
+    """Return the padding of the random crop, in pixels: none beside the random resized crop.
+
+    >>> random_crop_padding("auto", Decoding(size=(32, 32), channels=3), resized=False).text
+    'random crop (padding 4): augmentation for 32x32 colour images'
     """
     side = min(decoding.size)
-    colour = decoding.channels == 3
-    scenes = colour and side >= SCENE_SIDE
-    random_resized_crop = value_or(recipe.random_resized_crop, scenes)
-    usual_padding = 0 if random_resized_crop else round(side * PADDING[decoding.channels])
-    padding = value_or(recipe.random_crop_padding, usual_padding)
+    padding = value_or(asked, 0 if resized else round(side * PADDING[decoding.channels]))
     if padding >= side:
         raise RunError(
             f"random_crop_padding {padding} is too large for images of {side} pixels: take {side - 1} or less"
         )
-    if recipe.cutout > side:
+    if not padding:
+        return Choice("random_crop_padding", 0)
+    return Choice("random_crop_padding", padding, _by_images(decoding), f"random crop (padding {padding})")
+
+
+def require_within(cutout: int, decoding: Decoding) -> None:
+    """Raise RunError where a masked square is larger than the images."""
+    side = min(decoding.size)
+    if cutout > side:
         raise RunError(
-            f"cutout {recipe.cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
+            f"cutout {cutout} is larger than images of {side} pixels: it would blank them; take {side} or less"
         )
-    lighting = 0.0 if asked.pca_lighting == AUTO and not colour else plain(recipe.pca_lighting)
-    if lighting and not colour:
+
+
+def pca_lighting(asked: float | Auto, of_preset: float, decoding: Decoding) -> Choice[float]:
+    """Return the standard deviation of PCA lighting: 0 for grey images.
+
+    >>> pca_lighting("auto", 0.1, Decoding(size=(28, 28), channels=1)).value
+    0.0
+    """
+    if decoding.channels == 3:
+        lighting = value_or(asked, of_preset)
+        return Choice("pca_lighting", lighting, *((_by_images(decoding), "PCA lighting") if lighting else ()))
+    if value_or(asked, 0.0):
         raise RunError("pca_lighting is for colour images, and these are grey: take 0, or channels 3")
-    # Last of all: images are decoded for it.
-    flip, why_not = _choose_flip(recipe, found, decoding, resolution)
-    if asked.flip_mode == "alternating" and not flip:
-        because = f" ({why_not})" if why_not else ""
-        raise RunError(f"flip_mode alternating needs flips, and there are none{because}: give flip yes")
-    alternating = flip and recipe.flip_mode == "alternating"
-    shown = {
-        "flip": ("alternating flip" if alternating else "horizontal flip") if flip else "",
-        "random_crop_padding": f"random crop (padding {padding})" if padding else "",
-        "random_resized_crop": "random resized crop" if random_resized_crop else "",
-        "pca_lighting": "PCA lighting" if lighting else "",
-    }
-    chosen: dict[str, SettingValue] = {
-        "flip": flip,
-        "flip_mode": "alternating" if alternating else "random",
-        "random_crop_padding": padding,
-        "random_resized_crop": random_resized_crop,
-        "pca_lighting": lighting,
-    }
-    for setting, what in shown.items():
-        if what and getattr(asked, setting) == AUTO:
-            reason = f"augmentation for {'x'.join(map(str, decoding.size))} {'colour' if colour else 'grey'} images"
-            resolution.choose(setting, chosen[setting], reason, shown=what)
-    if why_not:
-        where = "in training or in test views" if asked.tta == AUTO else "in training"
-        resolution.choose("flip", flip, f"{why_not}; --flip yes turns them on", shown=f"no flips {where}")
-    return chosen
+    return Choice("pca_lighting", 0.0)
 
 
-def _choose_flip(recipe: Recipe, found: Probe, decoding: Decoding, resolution: Resolution) -> tuple[bool, str]:
+def flip(
+    asked: bool | Auto, listing: Listing, rows: Labels, decoding: Decoding, *, trivial_augment: bool, seed: int
+) -> Choice[bool]:
     """Return whether images are flipped, and the reason where they are not by default.
 
-    Adds a notice where what was asked for, a flip or TrivialAugment's rotation, changes labels.
+    There is a notice where what was asked for, a flip or TrivialAugment's rotation, changes labels.
     """
-    turning = changed_by_turning(found.classes) if recipe.trivial_augment else None
-    if turning:
-        resolution.notify(f"{TURNS}: {turning}")
-    by_names = changed_by_mirror(found.classes)
-    if isinstance(recipe.flip, bool):
-        if recipe.flip and by_names:
-            resolution.notify(f"flip yes mirrors images whose labels a mirror can change: {by_names}")
-        return recipe.flip, ""
+    turning = changed_by_turning(listing.classes) if trivial_augment else None
+    notices = [f"{TURNS}: {turning}"] if turning else []
+    by_names = changed_by_mirror(listing.classes)
+    if isinstance(asked, bool):
+        if asked and by_names:
+            notices.append(f"flip yes mirrors images whose labels a mirror can change: {by_names}")
+        return Choice("flip", asked, notices=tuple(notices))
     if by_names or decoding.channels != 3:
-        return False, by_names or "grey"
-    seed = recipe.seed_of_split
-    sample = read_sample(found.listing, training_rows(found, recipe), decoding, seed=seed)
+        return Choice("flip", False, by_names or "grey", notices=tuple(notices))
+    sample = read_sample(listing, rows, decoding, seed=seed)
     if sample is None:
-        return True, ""
-    if recipe.trivial_augment and not turning and (turned := find_confusion(sample, _turned, seed=seed)):
-        resolution.notify(f"{TURNS}: {turned.text('turned')}")
+        return Choice("flip", True, notices=tuple(notices))
+    if trivial_augment and not turning and (turned := find_confusion(sample, _turned, seed=seed)):
+        notices.append(f"{TURNS}: {turned.text('turned')}")
     mirrored = find_confusion(sample, _mirrored, seed=seed)
-    return mirrored is None, "" if mirrored is None else mirrored.text("mirrored")
+    why_not = "" if mirrored is None else mirrored.text("mirrored")
+    return Choice("flip", mirrored is None, why_not, notices=tuple(notices))
 
 
 def _mirrored(images: Tensor) -> Tensor:
@@ -121,48 +124,65 @@ def _turned(images: Tensor) -> Tensor:
     return images.rot90(1, (2, 3))
 
 
-def choose_growth(
-    asked: Recipe, recipe: Recipe, network: nn.Module, decoding: Decoding, resolution: Resolution
-) -> float:
+def flip_mode(asked: str, of_preset: str, flip: Choice[bool]) -> str:
+    """Return "random" or "alternating"; raise RunError where alternating flips were asked for, and there are none."""
+    if asked == "alternating" and not flip.value:
+        because = f" ({flip.reason})" if flip.reason else ""
+        raise RunError(f"flip_mode alternating needs flips, and there are none{because}: give flip yes")
+    return (of_preset if asked == AUTO else asked) if flip.value else "random"
+
+
+def shown_flip(flip: Choice[bool], mode: str, decoding: Decoding, *, in_views: bool) -> Choice[bool]:
+    """Return the choice of a flip that was left at auto as it is shown; `in_views`, whether test views follow it."""
+    if flip.value:
+        shown = "alternating flip" if mode == "alternating" else "horizontal flip"
+        return replace(flip, reason=_by_images(decoding), shown=shown)
+    where = "in training or in test views" if in_views else "in training"
+    return replace(flip, reason=f"{flip.reason}; --flip yes turns them on", shown=f"no flips {where}")
+
+
+def progressive_resize_share(
+    share: float, start: float, network: nn.Module, decoding: Decoding, *, share_asked: bool, start_asked: bool
+) -> Choice[float]:
     """Return the share of the steps with smaller images; 0 where they are not smaller.
 
     Raises:
         RunError: the network can't take images as small as was asked for.
     """
-    start, share = plain(recipe.progressive_resize_start), plain(recipe.progressive_resize_share)
+    none = Choice("progressive_resize_share", 0.0)
     small = early_size(decoding.size, start)
     if small == decoding.size:
-        if asked.progressive_resize_share not in (AUTO, 0):
+        if share_asked and share:
             raise RunError("progressive_resize_share needs progressive_resize_start below 1")
-        return 0.0
+        return none
     if not share:
-        return 0.0
-    shown = "x".join(map(str, small))
+        return none
+    size = "x".join(map(str, small))
     try:
         trace_shapes(network, (decoding.channels, *small))
     except VanishedError as error:
-        if asked.progressive_resize_start == AUTO:
-            return 0.0
+        if not start_asked:
+            return none
         raise RunError(
-            f"progressive_resize_start {start} gives {shown} images, too small for the network: {error}; leave it at 1"
+            f"progressive_resize_start {start} gives {size} images, too small for the network: {error}; leave it at 1"
         ) from error
-    if AUTO in (asked.progressive_resize_start, asked.progressive_resize_share):
-        what = f"progressive resizing from {shown} in the first {share:.0%} of the steps"
-        resolution.choose("progressive_resize_share", share, "", shown=what)
-    return share
+    shown = f"progressive resizing from {size} in the first {share:.0%} of the steps"
+    return Choice("progressive_resize_share", share, shown="" if share_asked and start_asked else shown)
 
 
-def choose_views(asked: Recipe, recipe: Recipe, decoding: Decoding, resolution: Resolution, *, flipped: bool) -> str:
+def tta(asked: str, of_preset: str, decoding: Decoding, *, flipped: bool) -> Choice[str]:
     """Return the test-time augmentation; what was not `flipped` in training is not at test time either.
+
+    >>> tta("auto", "flip", Decoding(size=(32, 32), channels=3), flipped=False).value
+    'one'
 
     Raises:
         RunError: views that shift images of one pixel.
     """
-    views = recipe.tta
-    if asked.tta == AUTO and not flipped:
-        return ONE
+    if asked == AUTO and not flipped:
+        return Choice("tta", ONE)
+    views = of_preset if asked == AUTO else asked
     if views in ("flip-shift", "ten-crop") and min(decoding.size) < 2:
         raise RunError(f"tta {views} shifts images, and these have one pixel a side: take flip, or one")
-    if asked.tta == AUTO and views != ONE:
-        resolution.choose("tta", views, "", shown=f"test-time augmentation: {views}")
-    return views
+    shown = asked == AUTO and views != ONE
+    return Choice("tta", views, shown=f"test-time augmentation: {views}" if shown else "")

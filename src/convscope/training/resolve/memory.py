@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import TypeVar
@@ -21,14 +22,15 @@ from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
 from convscope.graph.memory import OptimizerKind
 from convscope.hardware.machine import available_memory
-from convscope.hardware.rank import Rank
-from convscope.nets.build import build
+from convscope.nets.build import Architecture
 from convscope.nets.layer_groups import freeze
+from convscope.nets.modules import has_batch_norm
+from convscope.recipe.presets import preset_values
+from convscope.recipe.setting import AUTO
 from convscope.report.units import byte_size
-from convscope.training.resolve.budget import check_batch, usual_learning_rate
-from convscope.training.resolve.resolve import meta_network
+from convscope.training.optim.optimizers import default_learning_rate
+from convscope.training.resolve.budget import learning_rate, require_batch
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
-from convscope.training.start import network_options
 
 # Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.
 USABLE = 0.85
@@ -80,11 +82,17 @@ def fit_to_memory(
         RunError: not even two images fit.
     """
     limit = _usable(resolved.device)
-    if limit is not None:
-        limit = max(0, limit - _waiting(resolved, found))
-    if limit is None or _surely_fits(resolved, limit // at_once):
+    if limit is None:
         return resolved, ()
-    alone = _needed(resolved, processes, surgeries)
+    if resolved.recipe.stream == "yes" and resolved.device == "cpu":
+        # A stream's decoded images are held by a training on a CPU, for all of its processes.
+        limit = max(0, limit - held_bytes(found.listing, resolved.decoding, resolved.batch_size))
+    shape = resolved.architecture.input_shape
+    if _surely_fits(resolved.batch_size * prod(shape), resolved.parameters, limit // at_once):
+        return resolved, ()
+    alone = _needed(
+        resolved.architecture, surgeries, optimizer=resolved.optimizer, device=resolved.device, processes=processes
+    )
     if alone is None:
         return resolved, ()
 
@@ -111,7 +119,7 @@ def fit_to_memory(
 
 def step_bytes(resolved: ResolvedRecipe, *, surgeries: Sequence[Surgery] = (unchanged,)) -> int | None:
     """Return the memory of one training step, of whichever network needs most; None if unknown."""
-    needed = _needed(resolved, 1, surgeries)
+    needed = _needed(resolved.architecture, surgeries, optimizer=resolved.optimizer, device=resolved.device)
     return None if needed is None else needed(resolved.batch_size)
 
 
@@ -129,11 +137,22 @@ def with_batch(resolved: ResolvedRecipe, batch_size: int) -> ResolvedRecipe:
         RunError: a batch that is too small to train on.
     """
     recipe = resolved.recipe
-    network = meta_network(recipe, classes=resolved.classes, decoding=resolved.decoding)
-    check_batch(recipe, Rank.of(), network, batch_size, resolved.batch_size)
-    factor = usual_learning_rate(recipe, batch_size, network) / usual_learning_rate(
-        recipe, resolved.batch_size, network
+    network = resolved.architecture.on_meta()
+    require_batch(
+        batch_size,
+        resolved.batch_size,
+        model=resolved.model,
+        normalizes=has_batch_norm(network),
+        synchronized=recipe.sync_batchnorm,
     )
+    of_preset = preset_values(recipe.preset, model=resolved.model, loss=resolved.loss, optimizer=resolved.optimizer)
+    given = of_preset.get("learning_rate")
+
+    def rate(images: int) -> float:
+        default = default_learning_rate(resolved.optimizer, images, network)
+        return learning_rate(AUTO if given is None else float(given), default, trained=resolved.starts_trained).value
+
+    factor = rate(batch_size) / rate(resolved.batch_size)
     return resolved.changed(batch_size=batch_size, learning_rate=float(f"{resolved.learning_rate * factor:.3g}"))
 
 
@@ -202,46 +221,30 @@ def _usable(device: str) -> int | None:
     return None if free is None else int(free * USABLE)
 
 
-def _waiting(resolved: ResolvedRecipe, found: Probe) -> int:
-    """Return the bytes of a stream's decoded images held by a training on a CPU, for all of its processes."""
-    if resolved.recipe.stream != "yes" or resolved.device != "cpu":
-        return 0
-    return held_bytes(found.listing, resolved.decoding, resolved.batch_size)
-
-
-def _surely_fits(resolved: ResolvedRecipe, limit: int) -> bool:
-    pixels = resolved.batch_size * resolved.decoding.channels * prod(resolved.decoding.size)
-    return 4 * (pixels * MOST_PER_INPUT_BYTE + resolved.parameters * MOST_PER_WEIGHT) <= limit
+def _surely_fits(pixels: int, weights: int, limit: int) -> bool:
+    return 4 * (pixels * MOST_PER_INPUT_BYTE + weights * MOST_PER_WEIGHT) <= limit
 
 
 def _needed(
-    resolved: ResolvedRecipe, processes: int, surgeries: Sequence[Surgery] = (unchanged,)
+    architecture: Architecture, surgeries: Sequence[Surgery], *, optimizer: str, device: str, processes: int = 1
 ) -> Callable[[int], int] | None:
     """Return the bytes of a training step by the size of the batch; None where a network can't be followed."""
-    recipe, decoding = resolved.recipe, resolved.decoding
 
     def network(surgery: Surgery) -> nn.Module:
-        made = build(
-            str(recipe.model),
-            num_classes=resolved.classes,
-            in_channels=decoding.channels,
-            image_size=decoding.size,
-            options=network_options(recipe),
-        )
+        made = replace(architecture, freeze="").build()
         surgery(made)
-        freeze(made, recipe.freeze)
+        freeze(made, architecture.freeze)
         return made
 
     with suppress(CaptureError):
-        shape = (decoding.channels, *decoding.size)
-        memories = [training_memory(partial(network, surgery), shape) for surgery in surgeries]
-        optimizer = _STATE.get(str(recipe.optimizer), "adam")
+        memories = [training_memory(partial(network, surgery), architecture.input_shape) for surgery in surgeries]
+        state = _STATE.get(optimizer, "adam")
         # The processes of a CPU share its memory; each GPU has its own.
-        together = processes if resolved.device == "cpu" else 1
+        together = processes if device == "cpu" else 1
 
         def needed(images: int) -> int:
             share = -(-images // processes)
-            return together * max(memory.at(share, optimizer=optimizer).total for memory in memories)
+            return together * max(memory.at(share, optimizer=state).total for memory in memories)
 
         return needed
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -11,8 +11,9 @@ from convscope.data.augment import Augmentation
 from convscope.data.augmentation.mixing import Mixing
 from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
+from convscope.nets.build import Architecture
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, SettingValue, parse_size
+from convscope.recipe.setting import AUTO, Auto, SettingValue, parse_size
 from convscope.report.document import Block, Details, Document, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
@@ -20,25 +21,40 @@ from convscope.report.short_repr import short_path
 from convscope.report.table import Column, Table
 from convscope.report.units import plural
 from convscope.runs.events import Level
+from convscope.training.start import architecture_of, starts_trained
 
 T = TypeVar("T")
+Chosen = TypeVar("Chosen", bound=SettingValue)
 Topic = Literal["", "auto", "data", "memory", "network", "plan"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A setting that was left at auto, the value that it got, and why; `shown` names both in the text."""
+@dataclass(frozen=True)
+class Choice(Generic[Chosen]):
+    """The value of a setting, and the reason where it was left at auto; `shown` names both in the text.
+
+    Without a reason and a text of its own it is not shown. `notices` say what became of something that was asked for.
+    """
 
     setting: str
-    value: SettingValue
-    reason: str
+    value: Chosen
+    reason: str = ""
     shown: str = ""
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, setting: str, asked: Chosen | Auto, usual: Chosen, reason: str) -> Choice[Chosen]:
+        """Return what was asked for, or the usual value with its reason in the place of auto.
+
+        >>> Choice.of("epochs", 3, 10, "by preset"), Choice.of("epochs", "auto", 10, "by preset").text
+        (Choice(setting='epochs', value=3, reason='', shown='', notices=()), 'epochs 10: by preset')
+        """
+        return cls(setting, usual, reason) if asked == AUTO else cls(setting, asked)
 
     @property
     def text(self) -> str:
         """The choice as a line.
 
-        >>> Choice(setting="batch_size", value=64, reason="for about 5,000 training images").text
+        >>> Choice("batch_size", 64, "for about 5,000 training images").text
         'batch size 64: for about 5,000 training images'
         """
         return f"{self.what}: {self.reason}" if self.reason else self.what
@@ -63,31 +79,15 @@ class Notice:
         return f"{self.topic}: {self.message}" if self.topic else self.message
 
 
-def choice_lines(choices: Iterable[Choice]) -> tuple[str, ...]:
+def choice_lines(choices: Iterable[Choice[Any]]) -> tuple[str, ...]:
     """Return a line for each reason; neighbours that share one share its line.
 
     >>> reason = "for about 5,000 training images"
-    >>> choice_lines([Choice(setting=name, value=64, reason=reason) for name in ("epochs", "batch_size")])
+    >>> choice_lines([Choice(name, 64, reason) for name in ("epochs", "batch_size")])
     ('epochs 64, batch size 64: for about 5,000 training images',)
     """
     grouped = [list(group) for _, group in groupby(choices, key=lambda choice: choice.reason)]
     return tuple(replace(group[0], shown=", ".join(choice.what for choice in group)).text for group in grouped)
-
-
-class Resolution:
-    """The choices and messages collected while a recipe is resolved."""
-
-    def __init__(self) -> None:
-        self.choices: list[Choice] = []
-        self.notices: list[Notice] = []
-
-    def choose(self, setting: str, value: SettingValue, reason: str, *, shown: str = "") -> None:
-        """Record the value of a setting that was left at auto."""
-        self.choices.append(Choice(setting=setting, value=value, reason=reason, shown=shown))
-
-    def notify(self, message: str) -> None:
-        """Record what became of something that the user asked for."""
-        self.notices.append(Notice(message=message, level="warning"))
 
 
 class _Setting(Generic[T]):
@@ -121,7 +121,7 @@ class ResolvedRecipe(Documented):
     recipe: Recipe
     classes: int
     parameters: int
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[Choice[Any], ...] = ()
     notices: tuple[Notice, ...] = ()
 
     epochs = _Setting[int]()
@@ -141,12 +141,13 @@ class ResolvedRecipe(Documented):
     tta = _Setting[str]()
     model = _Setting[str]()
     loss = _Setting[str]()
+    label_smoothing = _Setting[float]()
     seed = _Setting[int]()
     device = _Setting[str]()
 
     def __post_init__(self) -> None:
-        left = [name for name, value in self.recipe.to_dict().items() if value == AUTO and name != "layout"]
-        assert not left, f"{', '.join(left)} left at auto"
+        left = self.recipe.left_open - {"layout"}
+        assert not left, f"{', '.join(sorted(left))} left at auto"
 
     def headline(self) -> str:
         """Return the network, the data and the size of the training."""
@@ -192,6 +193,23 @@ class ResolvedRecipe(Documented):
         )
 
     @property
+    def architecture(self) -> Architecture:
+        """The network without its weights."""
+        recipe = self.recipe
+        return architecture_of(
+            recipe.model,
+            recipe.model_options,
+            classes=self.classes,
+            decoding=self.decoding,
+            freeze=recipe.freeze,
+        )
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether training starts from weights that were trained before."""
+        return starts_trained(self.recipe.model, self.recipe.model_options, self.recipe.weights)
+
+    @property
     def augmentation(self) -> Augmentation:
         """What is done to training images, before it is fitted to them."""
         recipe = self.recipe
@@ -220,3 +238,16 @@ class ResolvedRecipe(Documented):
     def changed(self, **settings: SettingValue) -> ResolvedRecipe:
         """Return the recipe with some settings replaced by other values, none of them auto."""
         return replace(self, recipe=self.recipe.changed(settings))
+
+    def introduction(self, *, processes: int) -> Iterator[Notice]:
+        """Yield the network, what became of what was asked for, and what was chosen."""
+        together = f"{processes} processes, each " if processes > 1 else ""
+        weights = f"{self.model}, {self.parameters:,} weights"
+        yield Notice(topic="network", message=f"{weights}, {together}on {self.device}, {self.mode}")
+        yield from self.notices
+        yield from (Notice(topic="auto", message=line) for line in choice_lines(self.choices))
+
+    def in_mode(self, mode: ComputeMode) -> ResolvedRecipe:
+        """Return the recipe in another mode of computing a step, which nothing chose by rules."""
+        choices = tuple(choice for choice in self.choices if choice.setting != "precision")
+        return replace(self.changed(**asdict(mode)), choices=choices)

@@ -1,0 +1,96 @@
+"""Rules of resolve: the network, the size of its images, its loss and its optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from convscope.errors import RunError
+from convscope.nets import catalogue
+from convscope.nets.build import nearest_input, own_size, smallest_input
+from convscope.recipe.presets import MODEL_INSTEAD
+from convscope.recipe.setting import AUTO, parse_size
+from convscope.report.units import plural
+from convscope.training.optim.muon import NEEDED, has_muon
+from convscope.training.resolve.resolved_recipe import Choice
+
+# Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
+TINY_SIDE, ENLARGED = 24, 32
+
+
+def model(asked: str, side: int, *, channels: int, preset: str, image_size: str) -> Choice[str]:
+    """Return the network for images with a typical side in pixels, that takes the size that was asked for.
+
+    >>> model("auto", 32, channels=3, preset="fast", image_size="auto").text
+    'model cifarnet: for images of about 32 pixels'
+    """
+    usual = catalogue.choose(side, channels=channels)
+    usual = MODEL_INSTEAD.get((preset, usual), usual)
+    if asked != AUTO or image_size == AUTO:
+        return Choice.of("model", asked, usual, f"for images of about {plural(side, 'pixel')}")
+    size = parse_size(image_size)
+    others = (*(name for _, _, name in catalogue.AUTO), catalogue.AUTO_SMALLEST, catalogue.AUTO_OTHERWISE)
+    found = next((name for name in (usual, *others) if _takes(name, size)), usual)
+    why = "" if found == usual else f", and {usual} does not take {image_size}"
+    return Choice("model", found, f"for images of about {plural(side, 'pixel')}{why}")
+
+
+def _takes(name: str, size: tuple[int, int]) -> bool:
+    return all(least <= side for least, side in zip(smallest_input(name), size, strict=True))
+
+
+def loss(asked: str, *, multi_label: bool, source: str) -> Choice[str]:
+    """Return the loss that fits the labels; raise RunError for one that does not.
+
+    >>> loss("auto", multi_label=True, source="photos").text
+    'loss multi-label: images have several labels, or none'
+    """
+    reason = "images have several labels, or none" if multi_label else ""
+    chosen = Choice.of("loss", asked, "multi-label" if multi_label else "softmax", reason)
+    if (chosen.value == "multi-label") != multi_label:
+        has = "several labels, or none" if multi_label else "one class each"
+        fitting = "multi-label" if multi_label else "softmax, hinge or logistic"
+        raise RunError(f"loss is {asked}, but the images of {source} have {has}: take {fitting}")
+    return chosen
+
+
+def optimizer(asked: str, of_preset: str) -> Choice[str]:
+    """Return the optimizer: as asked, else the preset's, or SGD where this torch has no Muon for it."""
+    if has_muon() or "muon" not in (asked, of_preset if asked == AUTO else ""):
+        return Choice.of("optimizer", asked, of_preset, "")
+    if asked == "muon":
+        raise RunError(f"{NEEDED}: take sgd")
+    return Choice("optimizer", "sgd", NEEDED)
+
+
+def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Mapping[str, object]) -> Choice[str]:
+    """Return the size of the images as "HxW": their typical one within the network's; tiny pictures are enlarged.
+
+    >>> image_size("auto", (8, 8), model="lenet5", options={}).text
+    'images at 32x32 pixels: they are about 8x8, and lenet5 was made for 32x32'
+
+    Raises:
+        RunError: a network that is not for pictures.
+    """
+    entry = catalogue.find(model)
+    own = own_size(entry, options)
+    if entry.per_pixel:
+        raise RunError(f"{model} answers for every pixel, and training needs one answer an image: choose another")
+    if len(own) != 2:
+        raise RunError(
+            f"{model} takes inputs with {len(own)} spatial axes, and pictures have 2: choose another network"
+        )
+    if asked != AUTO:
+        return Choice("image_size", asked)
+    side = min(typical)
+    largest = catalogue.LARGER_INPUTS.get(entry.name, max(own))
+    taken = min(max(own), ENLARGED) if side < TINY_SIDE else min(side, largest)
+    height, width = taken, taken
+    if own != (taken, taken):
+        height, width = nearest_input(model, (taken, taken), options=options) or own
+    size = f"{height}x{width}"
+    if (height, width) == typical:
+        return Choice("image_size", size)
+    usual = f"was made for {own[0]}x{own[1]}" if largest == max(own) else f"gets {largest}x{largest} at most"
+    made = usual if height == taken else "takes no smaller ones"
+    why = f"they are about {typical[0]}x{typical[1]}, and {model} {made}"
+    return Choice("image_size", size, why, shown=f"images at {size} pixels")
