@@ -1,6 +1,7 @@
 """Inspect, explain and train convolutional networks.
 
-The commands of the command line are functions here; the module of each is imported on first use:
+Every command of the command line is a function here, of the same name: `convscope lr-find` is `convscope.lr_find`. The
+module of each is imported on first use, and so are `convscope.nets` and `convscope.reference`:
 
 >>> import convscope
 >>> convscope.__version__
@@ -12,26 +13,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from convscope.lazy import submodule
+
 __version__ = "0.1.0"
 
 # Public name -> the module that defines it; torch is imported only when a name that needs it is used.
 _MODULES: dict[str, str] = {
     "ConvscopeError": "convscope.errors",
-    "EpochRow": "convscope.runs.events",
-    "Message": "convscope.runs.events",
     "Recipe": "convscope.recipe.recipe",
-    "Status": "convscope.runs.events",
     "StopTraining": "convscope.training.interrupt",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.interpret.audit",
-    "field": "convscope.interpret.receptive_field",
     "compare": "convscope.interpret.inspection.comparison",
+    "demo": "convscope.training.demo",
+    "doctor": "convscope.experiments.doctor.checkup",
     "evaluate": "convscope.runs.evaluate",
     "explain": "convscope.interpret.explanation.explain",
-    "lr_find": "convscope.experiments.learning_rate_range",
+    "field": "convscope.interpret.receptive_field",
     "inspect": "convscope.interpret.inspection.record",
     "load": "convscope.runs.predictor",
+    "lr_find": "convscope.experiments.learning_rate_range",
+    "models": "convscope.nets.models",
+    "notes": "convscope.claims.notes",
     "predict": "convscope.runs.predictor",
+    "shard": "convscope.data.shard",
+    "size": "convscope.interpret.layer_size",
     "train": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.capture",
@@ -39,16 +45,22 @@ _MODULES: dict[str, str] = {
     "Ablation": "convscope.experiments.ablation.record",
     "Audit": "convscope.interpret.audit",
     "CellField": "convscope.interpret.receptive_field",
+    "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
     "EnsembleOutcome": "convscope.experiments.ensemble.train",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
+    "EpochRow": "convscope.runs.events",
     "Evaluation": "convscope.runs.evaluate",
     "Explanation": "convscope.interpret.explanation.record",
     "Graph": "convscope.graph.records",
     "Inspection": "convscope.interpret.inspection.record",
     "LabelScores": "convscope.scoring.label_scores",
     "Layer": "convscope.graph.summary",
+    "LayerSize": "convscope.interpret.layer_size",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
+    "Message": "convscope.runs.events",
+    "Models": "convscope.nets.models",
+    "Notes": "convscope.claims.notes",
     "Outcome": "convscope.training.outcome",
     "Prediction": "convscope.runs.predictions",
     "Predictions": "convscope.runs.predictions",
@@ -56,18 +68,30 @@ _MODULES: dict[str, str] = {
     "ResolvedRecipe": "convscope.training.resolve.resolved_recipe",
     "Run": "convscope.runs.run_directory",
     "Scores": "convscope.scoring.scores",
+    "Sharded": "convscope.data.shards.write_shards",
+    "Status": "convscope.runs.events",
     "TrainingBytes": "convscope.graph.memory",
     "TrainingMemory": "convscope.graph.memory",
 }
 
+# Packages that are meant to be used by themselves; all others are found too.
+_PACKAGES = ("nets", "reference")
 __all__ = ["__version__", *_MODULES]
 
 # Type checkers read the names here, and a wrong name is an error for them; the interpreter uses `__getattr__`.
 if TYPE_CHECKING:
+    from convscope import nets as nets
+    from convscope import reference as reference
     from convscope.capture.capture import training_memory as training_memory
+    from convscope.claims.notes import Notes as Notes
+    from convscope.claims.notes import notes as notes
+    from convscope.data.shard import shard as shard
+    from convscope.data.shards.write_shards import Sharded as Sharded
     from convscope.errors import ConvscopeError as ConvscopeError
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ablation.record import Ablation as Ablation
+    from convscope.experiments.doctor.checkup import doctor as doctor
+    from convscope.experiments.doctor.record import Checkup as Checkup
     from convscope.experiments.ensemble.scores import EnsembleScores as EnsembleScores
     from convscope.experiments.ensemble.train import EnsembleOutcome as EnsembleOutcome
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
@@ -85,8 +109,12 @@ if TYPE_CHECKING:
     from convscope.interpret.inspection.comparison import compare as compare
     from convscope.interpret.inspection.record import Inspection as Inspection
     from convscope.interpret.inspection.record import inspect as inspect
+    from convscope.interpret.layer_size import LayerSize as LayerSize
+    from convscope.interpret.layer_size import size as size
     from convscope.interpret.receptive_field import CellField as CellField
     from convscope.interpret.receptive_field import field as field
+    from convscope.nets.models import Models as Models
+    from convscope.nets.models import models as models
     from convscope.recipe.recipe import Recipe as Recipe
     from convscope.runs.evaluate import Evaluation as Evaluation
     from convscope.runs.evaluate import evaluate as evaluate
@@ -101,6 +129,7 @@ if TYPE_CHECKING:
     from convscope.runs.run_directory import Run as Run
     from convscope.scoring.label_scores import LabelScores as LabelScores
     from convscope.scoring.scores import Scores as Scores
+    from convscope.training.demo import demo as demo
     from convscope.training.interrupt import StopTraining as StopTraining
     from convscope.training.outcome import Outcome as Outcome
     from convscope.training.resolve.resolved_recipe import ResolvedRecipe as ResolvedRecipe
@@ -108,11 +137,11 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import a public name on first use (PEP 562)."""
-        if name not in _MODULES:
-            raise AttributeError(f"module 'convscope' has no attribute {name!r}")
-        return getattr(importlib.import_module(_MODULES[name]), name)
+        """Import a public name or a package on first use (PEP 562)."""
+        if name in _MODULES:
+            return getattr(importlib.import_module(_MODULES[name]), name)
+        return submodule(__name__, __path__, name, known=__dir__())
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted([*__all__, *_PACKAGES, "__doc__", "__file__", "__name__", "__path__"])

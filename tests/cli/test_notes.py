@@ -22,9 +22,9 @@ def test_a_claim_by_its_name_is_shown_in_full():
     shown = notes("crops-of-256").output
     assert shown.startswith("crops-of-256: wrong\n")
     for line in (
-        "notes     2,048",
-        "computed  1,089, by Window.output_size",
-        "see       convscope size 256 --kernel 224",
+        "notes       2,048",
+        "computed    1,089, by Window.output_size",
+        "see         convscope size 256 --kernel 224",
     ):
         assert line in shown
     assert "2,178 with flips" in shown and shown.endswith("1 claim: 1 wrong\n")

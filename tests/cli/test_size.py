@@ -58,7 +58,7 @@ def test_three_axes_and_transposed_and_pooling():
         (["64", "-k", "3", "-s", "2", "-p", "same"], "padding 'same' needs stride 1"),
         (["64", "-k", "three"], "--kernel must be a whole number"),
         (["64x64", "-k", "3x3x3"], "3 numbers, but the layer has 2"),
-        (["64", "-k", "3", "-i", "3"], "give --out-channels too"),
+        (["64", "-k", "3", "-i", "3"], "give out_channels too"),
         (["64", "-k", "3", "-i", "3", "-o", "8", "-g", "2"], "groups 2 must divide in_channels 3"),
         (["64", "-k", "3", "--ceil-mode"], "ceil_mode belongs to pooling"),
         (["64", "-k", "3", "--pool", "--transposed"], "not both"),

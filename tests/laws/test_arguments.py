@@ -57,13 +57,19 @@ VALID: dict[str, dict[str, Any]] = {
     "ablate": {"data": NOTHING_THERE},
     "audit": {"model": network(), "input_shape": (1, 8, 8)},
     "compare": {"models": network(), "input_shape": (1, 8, 8)},
+    "demo": {},
+    "doctor": {"model": NOTHING_THERE},
     "evaluate": {"run": NOTHING_THERE},
     "explain": {"model": network(), "image": IMAGE, "layer": "0", "at": (1, 1)},
     "field": {"model": inspection(), "layer": "0"},
     "inspect": {"model": network(), "input_shape": (1, 8, 8)},
     "load": {"run": NOTHING_THERE},
     "lr_find": {"recipe": RECIPE},
+    "models": {},
+    "notes": {"sets": ["edges"]},
     "predict": {"run": NOTHING_THERE, "images": PICTURE},
+    "shard": {"data": NOTHING_THERE, "folder": "out"},
+    "size": {"input_size": 8, "kernel_size": 3},
     "train": {"data": NOTHING_THERE},
     "train_ensemble": {"data": NOTHING_THERE, "members": 2},
     "training_memory": {"model": network(), "input_shape": (1, 8, 8)},
@@ -114,6 +120,7 @@ def test_a_wrong_argument_is_refused_in_a_sentence(
     name: str, parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("convscope.training.demo.RECIPE", RECIPE)
     function, valid = functions()[name]
     accepted = []
     for value in WRONG:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import convscope
+from convscope.cli.main import COMMANDS
 from convscope.training.loop.state import Best
 
 USER = Path(__file__).parents[1] / "typed" / "user.py"
@@ -20,7 +22,7 @@ def test_type_checkers_import_the_names_that_the_interpreter_does() -> None:
         for block in tree.body
         if isinstance(block, ast.If)
         for statement in block.body
-        if isinstance(statement, ast.ImportFrom)
+        if isinstance(statement, ast.ImportFrom) and statement.module != "convscope"  # packages
         for alias in statement.names
         if alias.asname == alias.name  # only these are exported under mypy --strict
     }
@@ -33,13 +35,34 @@ def test_the_program_that_mypy_checks_uses_every_public_name() -> None:
         for node in ast.walk(ast.parse(USER.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "convscope"
     }
-    assert used == set(convscope.__all__)
+    assert used - set(convscope._PACKAGES) == set(convscope.__all__)
 
 
 def test_every_public_name_is_found() -> None:
     for name, module in convscope._MODULES.items():
         assert getattr(convscope, name).__module__ == module, name
     assert set(convscope.__all__) <= set(dir(convscope))
+
+
+def test_every_command_is_a_function_of_the_same_name() -> None:
+    for command in COMMANDS:
+        function = getattr(convscope, command.replace("-", "_"))
+        assert callable(function) and hasattr(function, "__wrapped__"), f"{command} is not decorated with public"
+
+
+def test_packages_are_reached_after_the_import_alone() -> None:
+    code = "import convscope as c; print(c.nets.build.build('lenet5', num_classes=3), c.reference.loss.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "out_features=3" in done.stdout and "convscope.reference.loss" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "near"),
+    [(convscope, "inspct", "inspect"), (convscope, "explian", "explain"), (convscope.nets, "bild", "build")],
+)
+def test_a_misspelt_name_is_met_with_the_nearest(owner: object, name: str, near: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute {name!r}. Did you mean {near}"):
+        getattr(owner, name)
 
 
 def test_importing_convscope_imports_no_library() -> None:

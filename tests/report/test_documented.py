@@ -19,22 +19,32 @@ import torch
 from torch import nn
 
 import convscope
+from convscope.claims.notes import Notes
 from convscope.data.preprocessing import Preprocessing
-from convscope.data.records import SEVERAL, ImageSet
+from convscope.data.records import SEVERAL, ImageSet, Problem
+from convscope.data.shards.write_shards import Sharded, Written
 from convscope.errors import ConvscopeError
 from convscope.experiments.ablation.findings import find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.variants import find_variant
+from convscope.experiments.doctor.ceilings import Ceilings, Rate
+from convscope.experiments.doctor.record import Checkup, Reached
 from convscope.experiments.ensemble.scores import EnsembleScores, compare
 from convscope.experiments.ensemble.train import EnsembleOutcome
 from convscope.experiments.learning_rate_range import LearningRateRangeTest
+from convscope.graph.figures import TrainingMacs
 from convscope.graph.memory import TrainingBytes, TrainingMemory
+from convscope.hardware.allocator import Allocation
+from convscope.hardware.machine import Machine
+from convscope.hardware.mode import ComputeMode
 from convscope.interpret.audit import Audit, LayerError
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
+from convscope.interpret.layer_size import LayerSize
 from convscope.interpret.receptive_field import CellField, field
+from convscope.nets.models import Models
 from convscope.recipe.recipe import Recipe, names
 from convscope.report.documented import Documented, Pictured
 from convscope.report.short_repr import LONGEST, ShortRepr
@@ -50,6 +60,7 @@ from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.measured import measure
 from convscope.scoring.objective import Objective
 from convscope.scoring.scores import Scores
+from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Best
 from convscope.training.outcome import Outcome
 from convscope.training.resolve.resolved_recipe import Choice, ResolvedRecipe
@@ -134,6 +145,25 @@ def trained() -> Outcome:
     )
 
 
+ALLOCATION = Allocation(kept=True, kept_because="", huge=True, huge_because="")
+
+
+def checked() -> Checkup:
+    """Return a check-up of no machine there is."""
+    rate = Rate(per_second=1e9, spread=0.1)
+    rates = {"fp32 contiguous": rate}
+    ceilings = Ceilings(matmul={"fp32": rate}, convolution=rates, copy=rate, decode={NASTY: rate}, disk_write=1e6,
+                        disk_read=None)  # fmt: skip
+    trial = ModeTrial(mode=ComputeMode(precision="fp32", memory_format="contiguous", compile="no", threads=1), images=2,
+                      images_per_second=9.0, spread=0.1, first_step=1.0, losses=(1.0,), dropped="")  # fmt: skip
+    reached = Reached(model=NASTY, input_shape=(1, 8, 8), batch_size=2, macs=TrainingMacs(1, 2, 3, 0), plan=None,
+                      trial=trial, share_of_peak=0.5, time_by_kind={NASTY: 1.0})  # fmt: skip
+    machine = Machine(processor=NASTY, cores=1, memory=None, flags=())
+    return Checkup(machine=machine, available=None, torch="2", gpu=NASTY,
+                   capability="AVX2", backends={}, threads=1, allocation=ALLOCATION, huge_pages=None,
+                   ceilings=ceilings, reached=reached, warnings=(NASTY,))  # fmt: skip
+
+
 RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Inspection: inspected,
     Comparison: lambda: convscope.compare(inspected(), inspected()),
@@ -166,6 +196,16 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     EnsembleOutcome: lambda: EnsembleOutcome(
         run=RUN, ending="done", exit_code=0, members=(RUN,), planned=2, scores=ensemble_scores()
     ),
+    LayerSize: lambda: convscope.size(8, 3, in_channels=1, out_channels=2),
+    Models: convscope.models,
+    Notes: lambda: convscope.notes("crops-of-256"),
+    Sharded: lambda: Sharded(
+        folder=Path(NASTY),
+        splits=(Written(split=NASTY, shards=1, images=2, size=3),),
+        problems=(Problem(NASTY, NASTY),),
+        notes=(NASTY,),
+    ),
+    Checkup: checked,
     Recipe: lambda: Recipe(model="lenet5", data=NASTY, epochs=3),
     ResolvedRecipe: lambda: replace(
         resolved_with(data=NASTY), choices=(Choice(setting="epochs", value=1, reason=NASTY),)

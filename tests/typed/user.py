@@ -71,6 +71,17 @@ def settings_of(resolved: convscope.ResolvedRecipe) -> convscope.Recipe:
     return resolved.recipe
 
 
+def learn_more() -> None:
+    """Work out layers, list networks, check figures, write shards, measure the machine."""
+    assert_type(convscope.demo(), convscope.Outcome)
+    assert_type(convscope.size(224, 7, stride=2, padding=3), convscope.LayerSize)
+    assert_type(convscope.models("resnet50"), convscope.Models)
+    assert_type(convscope.notes("crops-of-256", verdicts=["wrong"]), convscope.Notes)
+    assert_type(convscope.shard("digits", "shards"), convscope.Sharded)
+    assert_type(convscope.doctor(batch_size=32), convscope.Checkup)
+    assert_type(convscope.nets.build.build("lenet5"), nn.Module)
+
+
 def main() -> int:
     """Handle an error as a user does."""
     try:

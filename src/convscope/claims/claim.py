@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from convscope.report.short_repr import ShortRepr
 
 ClaimValue = int | float | str | tuple[object, ...] | list[object]
 Verdict = Literal["right", "answered", "wrong", "transcription noise", "convention", "not decidable"]
+NoteSet = Literal["sizes", "edges", "simple", "functional", "fields", "history", "exercises", "overview"]
 Compare = Literal["equal", "about", "at least"]
 
 VERDICTS: Mapping[Verdict, str] = {
@@ -30,10 +33,11 @@ NOTES: Mapping[str, str] = {
     "exercises": "exercises on convolutional networks",
     "overview": "overview notes on CNN architectures",
 }
+assert tuple(NOTES) == get_args(NoteSet) and tuple(VERDICTS) == get_args(Verdict)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+@dataclass(frozen=True, slots=True, repr=False)
+class Claim(ShortRepr):
     """One statement.
 
     Args:
@@ -64,6 +68,10 @@ class Claim:
     stated_as: str = ""
     see: str = ""
 
+    def headline(self) -> str:
+        """Return its name and the verdict."""
+        return f"{self.id}: {self.verdict}"
+
     def __post_init__(self) -> None:
         assert self.notes in NOTES and self.verdict in VERDICTS
         assert bool(self.why) == (self.verdict not in ("right", "answered")), f"{self.id}: a why, or none"
@@ -88,8 +96,8 @@ class Claim:
         return Proof(self, computed, holds)
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+@dataclass(frozen=True, slots=True, repr=False)
+class Proof(ShortRepr):
     """A claim with its computed value.
 
     Args:
@@ -101,3 +109,7 @@ class Proof:
     claim: Claim
     computed: ClaimValue | None
     holds: bool
+
+    def headline(self) -> str:
+        """Return the claim's name and the verdict."""
+        return self.claim.headline()

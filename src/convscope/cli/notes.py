@@ -10,9 +10,7 @@ from convscope.claims.claim import NOTES, VERDICTS
 from convscope.cli.output import echo, echo_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from convscope.claims.claim import Proof, Verdict
+    from convscope.claims.claim import NoteSet, Verdict
 
 JSON_VERSION = 1
 EXIT_NOT_PROVED = 1
@@ -34,37 +32,15 @@ def command(
     WORD is a claim's name, or a word of its text; of several all must match. With a filter each claim is shown in full.
     A proof that does not hold is listed, and the exit code is 1.
     """
-    from convscope.claims.sets import select
+    from convscope.claims.notes import notes
+    from convscope.report.terminal import print_document
 
     kinds = cast("tuple[Verdict, ...]", (*verdicts, *(["wrong"] if wrong else [])))
-    proofs = [claim.prove() for claim in select(words, notes=sets, verdicts=kinds)]
+    found = notes(*words, verdicts=kinds, sets=cast("tuple[NoteSet, ...]", sets))
     if as_json:
-        _print_json(proofs)
+        echo_json({"version": JSON_VERSION, **found.to_dict()})
     else:
-        _print(proofs, in_full=bool(words or kinds or sets))
-    failed = [proof.claim.id for proof in proofs if not proof.holds]
-    if failed:
-        echo(f"convscope: the verdict does not follow from what is computed: {', '.join(failed)}", err=True)
+        print_document(found.document())
+    if found.failed:
+        echo(f"convscope: the verdict does not follow from what is computed: {', '.join(found.failed)}", err=True)
         click.get_current_context().exit(EXIT_NOT_PROVED)
-
-
-def _print(proofs: Sequence[Proof], *, in_full: bool) -> None:
-    from convscope.claims.text import proof_lines, proof_table, summary
-    from convscope.report.table import print_table
-
-    if not in_full:
-        print_table(proof_table(proofs))
-        echo()
-    else:
-        for proof in proofs:
-            click.echo(click.style(f"{proof.claim.id}: {proof.claim.verdict}", bold=True))
-            for name, text in proof_lines(proof):
-                echo(f"  {name:<10}{text}")
-            echo()
-    echo(summary(proofs))
-
-
-def _print_json(proofs: Sequence[Proof]) -> None:
-    from convscope.claims.text import proof_dict
-
-    echo_json({"version": JSON_VERSION, "claims": [proof_dict(proof) for proof in proofs]})

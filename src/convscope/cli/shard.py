@@ -6,13 +6,7 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.output import echo
-from convscope.report.printable import shell_quote
-from convscope.report.progress import shown_progress
-from convscope.report.table import Column, Table, print_table
-from convscope.report.units import byte_size, exact, parse_byte_size, plural
-
-SHOWN_PROBLEMS = 3
+from convscope.report.terminal import print_document
 
 
 @click.command("shard")
@@ -29,27 +23,7 @@ def command(data: str, out: Path, shard_size: str, layout: str, images: int | No
 
     Image files are copied byte for byte; those that can't be read are skipped and listed.
     """
-    from convscope.data.open import probe
-    from convscope.data.shards.write_shards import write_shards
+    from convscope.data.shard import shard
 
-    shard_bytes = parse_byte_size(shard_size)
-    found = probe(data, layout=layout)
-    for note in found.listing.notes:
-        echo(f"note: {note}", err=True)
-    with shown_progress() as progress:
-        made = write_shards(
-            found.listing, out, shard_bytes=shard_bytes, shard_images=images, seed=seed, progress=progress
-        )
-    for problem in made.problems[:SHOWN_PROBLEMS]:
-        echo(f"left out: {problem.path}: {problem.reason}")
-    if len(made.problems) > SHOWN_PROBLEMS:
-        echo(f"left out: {plural(len(made.problems) - SHOWN_PROBLEMS, 'more image')}")
-    columns = [
-        Column("split"),
-        Column("shards", numeric=True),
-        Column("images", numeric=True),
-        Column("size", numeric=True),
-    ]
-    rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in made.splits]
-    print_table(Table.of(columns, rows))
-    echo(f"\nto train on them: {shell_quote('convscope', 'train', made.folder)}")
+    made = shard(data, out, shard_size=shard_size, layout=layout, images=images, seed=seed, progress=True)
+    print_document(made.document())

@@ -19,7 +19,7 @@ from convscope.geometry.window import Padding, Window
 LayerKind = Literal["convolution", "transposed convolution", "pooling"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AxisArithmetic:
     """One axis of the layer.
 
@@ -43,8 +43,11 @@ class AxisArithmetic:
     uses: tuple[int, int]
     window: Window
 
+    def __repr__(self) -> str:
+        return f"<AxisArithmetic {self.formula}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class LayerArithmetic:
     """A layer worked out; costs are None where the channels were not given.
 
@@ -67,6 +70,9 @@ class LayerArithmetic:
     cost: Cost | None
     units_cost: Cost | None
     dense_cost: Cost | None
+
+    def __repr__(self) -> str:
+        return f"<LayerArithmetic {self.kind} {self.input_shape} to {self.output_shape}>"
 
     @property
     def input_sizes(self) -> tuple[int, ...]:

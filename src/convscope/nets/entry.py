@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convscope.report.short_repr import ShortRepr
+
 # Names that begin so are timm's, where timm is installed.
 TIMM = "timm/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Entry(ShortRepr):
     """One network of the catalogue.
 
     Args:
@@ -43,6 +45,10 @@ class Entry:
     factory: str
     settings: tuple[tuple[str, object], ...] = ()
     per_pixel: bool = False
+
+    def headline(self) -> str:
+        """Return its name, and when it was published."""
+        return f"{self.name}, {self.title} ({self.year})"
 
     @property
     def in_channels(self) -> int:

@@ -21,3 +21,15 @@ arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in 
 | `network.py` | layers in a row, and the four steps that train them; LeNet-5 |
 | `gradient_check.py` | numerical gradients against ours |
 """
+
+from typing import TYPE_CHECKING, Any
+
+from convscope.lazy import submodule
+
+if TYPE_CHECKING:
+    pass
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import a module of the package on first use."""
+        return submodule(__name__, __path__, name)

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from convscope.report.json_values import in_json
 from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from convscope.files.checked import Json
 
 Severity = Literal["note", "warning", "error"]

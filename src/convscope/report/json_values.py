@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 
 def json_dict(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,10 +16,12 @@ def json_dict(values: Mapping[str, Any]) -> dict[str, Any]:
 def in_json(value: Any) -> Any:
     """Return a value as JSON's types: arrays, tuples and NumPy's numbers as lists and numbers, NaN as "nan".
 
+    >>> import numpy as np
     >>> in_json({"loss": (0.5, float("nan")), "counts": np.eye(2, dtype=int), "best": None})
     {'loss': [0.5, 'nan'], 'counts': [[1, 0], [0, 1]], 'best': None}
     """
-    if isinstance(value, np.generic | np.ndarray):
+    numpy = sys.modules.get("numpy")  # not imported before, there is nothing of it
+    if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

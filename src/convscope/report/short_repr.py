@@ -32,7 +32,8 @@ class ShortRepr:
         """Return what the record is, in a few words; by default its fields in short."""
         record: Any = self  # a dataclass, where a class has no headline of its own
         values = ((item.name, getattr(self, item.name)) for item in fields(record) if item.repr)
-        return ", ".join(_field(name.replace("_", " "), value) for name, value in values if value is not None)
+        known = [(name, value) for name, value in values if not (value is None or (type(value) is str and not value))]
+        return ", ".join(_field(name.replace("_", " "), value) for name, value in known)
 
     def __repr__(self) -> str:
         line = f"<{type(self).__name__} {printable(self.headline())}".rstrip()

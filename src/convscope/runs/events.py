@@ -18,7 +18,9 @@ from typing import Any, Literal, Protocol, cast, get_args
 from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
+from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
+from convscope.report.units import percent
 from convscope.runs.atomic_files import write_file
 
 State = Literal["training", "done", "stopped", "interrupted", "diverged", "failed"]
@@ -36,7 +38,7 @@ class _Record(ShortRepr):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as events.jsonl has it, without the time: "event", its kind, and the fields."""
-        return {"event": EVENTS[type(self)], **asdict(self)}  # type: ignore[index, call-overload]
+        return json_dict({"event": EVENTS[type(self)], **asdict(self)})  # type: ignore[index, call-overload]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,6 +66,10 @@ class Status(_Record):
     pid: int = field(default_factory=os.getpid, compare=False)
     host: str = field(default_factory=this_host, compare=False)
     started: float = field(default=0.0, compare=False)
+
+    def headline(self) -> str:
+        """Return the state and the epochs."""
+        return f"{self.state}: {self.epoch} of {self.epochs}" + f", {self.reason}" * bool(self.reason)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Status:
@@ -130,6 +136,14 @@ class EpochRow(_Record):
     best: bool
     multi_label: bool = False
 
+    def headline(self) -> str:
+        """Return the epoch, the losses and the accuracies."""
+        measures = ("exact match", "mAP") if self.multi_label else ("accuracy", "accuracy")
+        train = f"training loss {self.train_loss:.4g}, {measures[0]} {percent(self.train_accuracy)}"
+        if self.val_loss is None or self.val_accuracy is None:
+            return f"{self.epoch}: {train}"
+        return f"{self.epoch}: {train}; validation loss {self.val_loss:.4g}, {measures[1]} {percent(self.val_accuracy)}"
+
     @classmethod
     def from_fields(cls, fields: Fields) -> EpochRow:
         """Return the row that `asdict` made; raises UnreadableError where it is none."""
@@ -155,6 +169,10 @@ class Message(_Record):
 
     text: str
     level: Level = "info"
+
+    def headline(self) -> str:
+        """Return the text."""
+        return self.text
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Message:

@@ -15,12 +15,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from convscope.cli.doctor import SILENT_PROFILER, command, reached_lines
+from convscope.cli.doctor import command
 from convscope.errors import RunError
-from convscope.experiments.doctor import ceilings, checkup
+from convscope.experiments.doctor import SILENT_PROFILER, ceilings, checkup
 from convscope.experiments.doctor.breakdown import _kind, kind_of
 from convscope.experiments.doctor.ceilings import Rate, measure_rate
-from convscope.experiments.doctor.checkup import Checkup, check_up
+from convscope.experiments.doctor.checkup import check_up
+from convscope.experiments.doctor.record import Checkup, reached_lines
 from convscope.hardware.mode import ComputeMode, Precision
 from convscope.training import session
 from convscope.training.autotune.make import Planned

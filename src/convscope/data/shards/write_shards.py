@@ -14,8 +14,9 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +28,19 @@ from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
+from convscope.report.document import Callout, Code, Document
+from convscope.report.documented import Documented
+from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
-from convscope.report.units import byte_size
+from convscope.report.table import Column, Table
+from convscope.report.units import byte_size, exact, plural
 from convscope.warning_filters import warnings_ignored
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6
 SMALLEST_SHARD = tarfile.RECORDSIZE
 LONGEST_STEM = 48
+SHOWN_PROBLEMS = 3
 # Images that are read and looked at together, ahead of being written.
 AHEAD = 256
 # Decoding at any size shows whether an image can be read.
@@ -51,13 +57,48 @@ class Written:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sharded:
-    """The shards written: the folder, its splits, and the images that could not be read and were skipped."""
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Sharded(Documented):
+    """The shards written: the folder, its splits, the images that could not be read and were skipped, and notes."""
 
     folder: Path
     splits: tuple[Written, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        """Return how many shards there are, and where."""
+        return f"{plural(sum(split.shards for split in self.splits), 'shard')} in {self.folder}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was written as JSON's types.
+
+        Keys:
+            folder: the new folder.
+            splits: of each its name, shards, images and bytes.
+            problems: images that were left out, each with the reason.
+            notes: remarks on the source.
+        """
+        return {
+            "folder": str(self.folder),
+            "splits": [asdict(split) for split in self.splits],
+            "problems": [{"image": str(problem.path), "reason": problem.reason} for problem in self.problems],
+            "notes": list(self.notes),
+        }
+
+    def document(self) -> Document:
+        """Return what is shown: shards, images and bytes of each split, and what was left out."""
+        columns = [Column("split"), *(Column(name, numeric=True) for name in ("shards", "images", "size"))]
+        rows = [(split.split, exact(split.shards), exact(split.images), byte_size(split.size)) for split in self.splits]
+        left_out = [f"left out: {problem.path}: {problem.reason}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            left_out.append(f"left out: {plural(len(self.problems) - SHOWN_PROBLEMS, 'more image')}")
+        return Document(
+            f"Shards in {self.folder}",
+            (Table.of(columns, rows), Code(f"convscope train {shell_quote(self.folder)}")),
+            summary=(*(Callout("note", note) for note in self.notes), *(Callout("warning", line) for line in left_out)),
+            footer="Made by convscope shard.",
+        )
 
 
 def write_shards(
@@ -105,7 +146,7 @@ def write_shards(
         raise DataError(f"{folder} can't be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return Sharded(folder=folder, splits=tuple(splits), problems=tuple(problems))
+    return Sharded(folder=folder, splits=tuple(splits), problems=tuple(problems), notes=tuple(listing.notes))
 
 
 def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Iterator[tuple[int, bytes, str]]:

@@ -20,6 +20,7 @@ from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
 from convscope.hardware.device import has_tf32
 from convscope.hardware.mode import ComputeMode, Precision, computing
+from convscope.report.short_repr import ShortRepr
 
 # The least and the most times that each thing is timed.
 LEAST_REPEATS, MOST_REPEATS = 5, 100
@@ -59,8 +60,8 @@ def _wait_for(device: str) -> None:
         torch.cuda.synchronize()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ceilings:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Ceilings(ShortRepr):
     """Measured rates; None where a thing can't be done here.
 
     Args:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
+from convscope.annotations import Within
 from convscope.capture.capture import capture
 from convscope.data.pixels.cache_budget import cache_directory
 from convscope.data.records import LARGEST_SIDE, Dataset, ImageSet
 from convscope.errors import RunError
+from convscope.experiments.doctor import SILENT_PROFILER
 from convscope.experiments.doctor.breakdown import time_by_kind
 from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
+from convscope.experiments.doctor.record import Checkup, Reached
 from convscope.graph.figures import TrainingMacs, training_macs
-from convscope.hardware.allocator import Allocation, huge_pages_taken, prepare_memory
+from convscope.hardware.allocator import huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
-from convscope.hardware.machine import Machine, available_memory, load_of_others, this_machine
+from convscope.hardware.machine import available_memory, load_of_others, this_machine
 from convscope.nets import catalogue
+from convscope.public import public
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.make import work_of
-from convscope.training.autotune.record import ComputePlan, ModeTrial
 from convscope.training.autotune.trial import run_trial
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, prepare
@@ -39,54 +43,34 @@ MANY_IMAGES = 50_000
 # From this difference between runs of one thing, or this load a core, figures are marked as those of a busy machine.
 BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
 TIMED_SECONDS = 3.0
+_log = logging.getLogger("convscope")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reached:
-    """What training a network reaches.
+@public
+def doctor(
+    model: str = MODEL,
+    *,
+    input_shape: Sequence[int] | None = None,
+    batch_size: Annotated[int, Within(2)] | None = None,
+    device: str = "auto",
+) -> Checkup:
+    """Measure this machine: arithmetic, memory, decoding, disk; and the share of it that training reaches.
+
+    It takes less than a minute. Other work on the machine falsifies the figures, and is reported.
 
     Args:
-        model, input_shape, batch_size: what is trained.
-        macs: multiply-adds of one image's training step.
-        plan: what was chosen for it; None where it does not run in fp32.
-        trial: whole batches in the chosen mode.
-        share_of_peak: its floating-point operations a second, as a share of the fastest convolution in its arithmetic.
-        time_by_kind: shares of a step's time.
+        model: name of the network whose training is measured.
+        input_shape: (channels, height, width) of its input; the network's own unless given.
+        batch_size: images per step; as for 50,000 images unless given.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        CaptureError: no such network.
+        RunError: a shape that is not channels, height and width, or a device that is not there.
     """
-
-    model: str
-    input_shape: tuple[int, ...]
-    batch_size: int
-    macs: TrainingMacs
-    plan: ComputePlan | None
-    trial: ModeTrial
-    share_of_peak: float
-    time_by_kind: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkup:
-    """Everything that `convscope doctor` found; `warnings` say what makes it doubtful."""
-
-    machine: Machine
-    available: int | None
-    torch: str
-    capability: str
-    backends: dict[str, bool]
-    threads: int
-    gpu: str | None
-    allocation: Allocation
-    huge_pages: bool | None
-    ceilings: Ceilings
-    reached: Reached
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the check-up as JSON can hold it."""
-        values = asdict(self)
-        macs = self.reached.macs
-        values["reached"]["macs"] |= {"total": macs.total, "training_flops": macs.flops}
-        return values
+    os.environ.setdefault(*SILENT_PROFILER)
+    shape = None if input_shape is None else tuple(input_shape)
+    return check_up(model, input_shape=shape, batch_size=batch_size, device=device, say=_log.info)
 
 
 def check_up(

@@ -18,6 +18,7 @@ from convscope.files.regular import UnreadableError
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
+from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, times
 from convscope.runs.atomic_files import write_file
 
@@ -27,8 +28,8 @@ FOLDER = "plans"
 LARGEST_FILE = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModeTrial:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ModeTrial(ShortRepr):
     """A few training steps in one mode.
 
     Args:

@@ -1,0 +1,53 @@
+"""`shard`: a data set as WebDataset shards, a few large files that are read in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convscope.annotations import NotNegative, Positive
+from convscope.data.open import probe
+from convscope.data.shards.write_shards import Sharded, write_shards
+from convscope.public import public
+from convscope.report.progress import ProgressOption, progress_of
+from convscope.report.units import parse_byte_size
+
+
+@public
+def shard(
+    data: str | Path,
+    folder: str | Path,
+    *,
+    shard_size: str | Positive = "256MB",
+    layout: str = "auto",
+    images: Positive | None = None,
+    seed: NotNegative = 0,
+    progress: ProgressOption = False,
+) -> Sharded:
+    """Write any source that `train` reads as shards into a new folder.
+
+    Image files are copied byte for byte; those that can't be read are skipped and listed.
+
+    Args:
+        data: as `convscope.train` takes it.
+        folder: where to; it must not exist.
+        shard_size: limit of a shard in bytes, or as text such as "256MB".
+        layout: what the folders of data are, as the recipe's setting.
+        images: limit of a shard in images.
+        seed: of the order of the images.
+        progress: True for a bar, or a function that is called as `progress(done, total, what)`.
+
+    Raises:
+        DataError: no images, a folder that exists or can't be written, or shards smaller than any archive.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = shard("digits", f"{folder}/shards")
+    >>> [(split.split, split.images) for split in made.splits]
+    [('train', 1797)]
+    """
+    size = parse_byte_size(shard_size) if isinstance(shard_size, str) else shard_size
+    found = probe(str(data), layout=layout)
+    with progress_of(progress) as reporting:
+        return write_shards(
+            found.listing, Path(folder), shard_bytes=size, shard_images=images, seed=seed, progress=reporting
+        )
