@@ -66,7 +66,7 @@ def test_nothing_is_proposed_where_no_rate_made_the_loss_fall() -> None:
 def found() -> LearningRateRangeTest:
     torch.manual_seed(4)
     before = torch.get_rng_state()
-    test = lr_find(RECIPE, steps=60)
+    test = lr_find("digits", RECIPE, steps=60)
     assert torch.equal(torch.get_rng_state(), before)
     return test
 
@@ -84,7 +84,7 @@ def test_rates_grow_by_a_constant_factor_until_the_loss_explodes(found: Learning
 
 
 def test_the_same_seed_gives_the_same_curve(found: LearningRateRangeTest) -> None:
-    assert lr_find(RECIPE, steps=60).losses == found.losses
+    assert lr_find("digits", RECIPE, steps=60).losses == found.losses
 
 
 def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +104,9 @@ def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypat
 
 def test_too_few_steps_show_nothing() -> None:
     with pytest.raises(RunError, match="take 20 or more"):
-        lr_find(RECIPE, steps=5)
+        lr_find("digits", RECIPE, steps=5)
 
 
 def test_images_are_mirrored_in_turn_here_as_well() -> None:
     recipe = Recipe(data="digits", model="lenet5", flip=True, flip_mode="alternating", threads=1)
-    assert len(lr_find(recipe, steps=20).losses) <= 20
+    assert len(lr_find("digits", recipe, steps=20).losses) <= 20

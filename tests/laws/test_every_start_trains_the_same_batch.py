@@ -42,7 +42,7 @@ def of_ablation(folder: Path) -> Batch:
 
 
 def of_range_test(folder: Path) -> Batch:
-    found = lr_find(RECIPE, steps=20)
+    found = lr_find("digits", RECIPE, steps=20)
     return found.batch_size, found.default
 
 

@@ -96,9 +96,7 @@ def _go_on(
     if ensemble is not None or is_ensemble(run):
         return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
     with training_progress(quiet=as_json or not first) as listener:
-        outcome = train_on(
-            Path(run), settings, listener=listener, cache_directory=None if cache is None else Path(cache)
-        )
+        outcome = train_on(run, settings, listener=listener, cache_directory=None if cache is None else Path(cache))
     return _show(outcome, as_json=as_json, first=first)
 
 

@@ -22,6 +22,20 @@ WHOLE = "all"
 MISSING_SHARE = 0.01
 
 
+# The source of images that a caller holds in memory is this and a digest of them.
+_MEMORY = "memory:"
+
+
+def memory_source(digest: str) -> str:
+    """Return the name of images in memory, by their digest."""
+    return _MEMORY + digest[:16]
+
+
+def is_in_memory(source: str) -> bool:
+    """Return whether a source is the name of images that a caller held in memory: no name finds them again."""
+    return source.startswith(_MEMORY)
+
+
 class ListedFile(NamedTuple):
     """One image file: its path, size in bytes and modification time in nanoseconds."""
 

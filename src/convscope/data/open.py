@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convscope.data.layout import AUTO, NONE, Layout
-from convscope.data.listing import Listing
+from convscope.data.listing import Listing, is_in_memory
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
@@ -54,7 +54,7 @@ class Probe:
 
     @property
     def kind(self) -> str:
-        """folder, shards, idx, cifar10, cifar100, table or digits."""
+        """folder, shards, idx, cifar10, cifar100, table, digits or memory."""
         return self.listing.kind
 
     @property
@@ -106,6 +106,8 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
     >>> found.counts, found.image_size, found.channels
     ({'all': 1797}, (8, 8), 1)
     """
+    if is_in_memory(source):
+        raise DataError("the images were in memory, and no copy of them is kept: give them again, as data, from Python")
     path = Path(source)
     laid_out = Layout.parse(layout)
     by_layout = laid_out.word not in (AUTO, NONE)

@@ -7,7 +7,7 @@ factor a step, not by a constant amount, so that six powers of ten fit into a hu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import count
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from convscope.data.memory.source import InMemory
+from convscope.data.open import Probe
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
@@ -34,6 +36,7 @@ from convscope.runs.events import Listener
 from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import least_batch
+from convscope.training.given_data import recipe_on
 from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
 from convscope.training.loop.step import descend, differentiate
 from convscope.training.optim.optimizers import set_rate
@@ -183,9 +186,11 @@ class LearningRateRangeTest(Pictured):
 
 @public
 def lr_find(
-    recipe: Recipe,
+    data: str | Path | InMemory,
+    recipe: Recipe | None = None,
     *,
     steps: int = STEPS,
+    classes: Sequence[str] | None = None,
     cache_directory: str | Path | None = None,
     progress: ProgressOption = False,
 ) -> LearningRateRangeTest:
@@ -195,8 +200,10 @@ def lr_find(
     the loss explodes.
 
     Args:
-        recipe: as a training has it; `recipe.data` names the images.
-        steps: from the lowest learning rate to the highest.
+        data: as `convscope.train` takes it.
+        recipe: every setting; what is left out follows from the data.
+        steps: from the lowest learning rate to the highest, at least 20.
+        classes: as `convscope.train` takes them.
         cache_directory: where decoded images are kept.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
@@ -205,17 +212,22 @@ def lr_find(
     """
     with listening(progress) as listener:
         cache = None if cache_directory is None else Path(cache_directory)
-        return range_test(recipe, steps=steps, listener=listener, cache_directory=cache)
+        recipe, given = recipe_on(data, recipe, classes)
+        return range_test(recipe, steps=steps, listener=listener, cache_directory=cache, given=given)
 
 
 def range_test(
-    recipe: Recipe, *, steps: int, listener: Listener, cache_directory: Path | None
+    recipe: Recipe, *, steps: int, listener: Listener, cache_directory: Path | None, given: Probe | None = None
 ) -> LearningRateRangeTest:
-    """Run the range test; arguments and errors are those of `lr_find`."""
+    """Run the range test on `recipe.data`, or on images in memory; arguments and errors are those of `lr_find`."""
     if steps < FEWEST_STEPS:
         raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
     session = prepare(
-        recipe.changed({"learning_rate": AUTO}), listener=listener, cache_directory=cache_directory, autotune=False
+        recipe.changed({"learning_rate": AUTO}),
+        listener=listener,
+        cache_directory=cache_directory,
+        autotune=False,
+        given=given,
     )
     for notice in session.notices:
         (listener.warn if notice.level == "warning" else listener.notify)(notice.text)

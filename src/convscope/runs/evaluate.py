@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from convscope.data.layout import AUTO
-from convscope.data.listing import WHOLE
-from convscope.data.open import BUILT_IN, open_dataset, probe
+from convscope.data.listing import WHOLE, is_in_memory
+from convscope.data.memory.source import InMemory, list_memory
+from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
@@ -105,8 +106,9 @@ class Evaluation(Pictured):
 @public
 def evaluate(
     run: RunLike | Predictor,
-    data: str | Path | None = None,
+    data: str | Path | InMemory | None = None,
     *,
+    classes: Sequence[str] | None = None,
     layout: str = AUTO,
     split: str | None = None,
     device: str | None = None,
@@ -117,10 +119,21 @@ def evaluate(
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
     Other images may lie in class folders, all of which are then measured, or in train/, val/ and test/, of which test
-    is taken unless `split` says otherwise; or a CSV table names them. `layout` says what their folders are, as the
-    recipe's setting does for the run's own. Classes go by name; `data` may lack all but one
-    of the run's: of several labels an image, one that is never named counts as absent. With `verify` every file whose
-    image is found decoded is read again, and all are decoded anew where one has changed.
+    is taken unless `split` says otherwise; or a CSV table names them; or they are in memory. Classes go by name; `data`
+    may lack all but one of the run's: of several labels an image, one that is never named counts as absent.
+
+    Args:
+        run: its directory, what `convscope.train` returned, or a predictor of it.
+        data: what `convscope.train` takes; the run's own unless given. Images in memory that the run was trained on are
+            recognised, split as they were then, and measured as its own.
+        classes: the names of the labels of images in memory. Where there are none, labels that are numbers are places
+            among the run's classes if these are names, else names themselves.
+        layout: what the folders of other images are, as the recipe's setting says it for the run's own.
+        split: test, val or train; test, or else val, unless given.
+        device: of a run's network, cpu unless given.
+        cache_directory: where decoded images are kept.
+        progress: is called with the images done, all images, and what is done.
+        verify: read every file again whose image is found decoded, and decode all anew where one has changed.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -133,18 +146,19 @@ def evaluate(
     recipe = opened.recipe()
     spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
-    other = None if data is None else str(data)
-    if other is None and layout != AUTO:
+    found = None if data is None else _given(data, classes, layout, spec)
+    own = found is None or _are_own(found, recipe)
+    if found is None and layout != AUTO:
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
-    dataset = _open(opened, other, layout, recipe, spec, cache, progress, verify)
+    dataset = _open(opened, found, recipe, spec, cache, progress, verify)
     name, images = _choose(dataset, split)
     # Classes without images are named of what is measured, by `cautions`.
     lacking = tuple(f"{each} has no images of " for each in SPLITS)
     notes = [note for note in dataset.notes if not note.startswith(lacking)]
-    if data is None:
+    if own:
         notes += _split_has_moved(opened, dataset, name)
     images = _by_name(images, dataset, spec)
-    if data is not None and split is None and "train" in dataset.made_splits:
+    if not own and split is None and "train" in dataset.made_splits:
         name = WHOLE  # one folder of classes, of which nothing was held back
     both = predictor.scores(images, progress=progress, what=f"measuring on {name}")
     scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
@@ -161,8 +175,7 @@ def evaluate(
 
 def _open(
     run: Run,
-    data: str | None,
-    layout: str,
+    given: Probe | None,
     recipe: Recipe,
     spec: ModelSpec,
     cache: Path | None,
@@ -170,19 +183,20 @@ def _open(
     verify: bool,
 ) -> Dataset:
     """Return the run's own data as it was split for training, or other data, from which nothing is held back."""
-    own = data is None
-    if own and not recipe.data:
+    own = given is None or _are_own(given, recipe)
+    if given is None and not recipe.data:
         raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
-    if own and _is_gone(recipe.data):
+    if given is None and is_in_memory(recipe.data):
+        raise DataError(
+            f"{run} was trained on images in memory, of which no copy is kept: give them, or others: "
+            f"convscope.evaluate({str(run)!r}, (images, labels))"
+        )
+    if given is None and _is_gone(recipe.data):
         raise DataError(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
-    found = (
-        probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
-        if data is None
-        else probe(data, layout=layout, to_learn=False)
-    )
+    found = given or probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
     return open_dataset(
         found,
         decoding=spec.decoding,
@@ -194,6 +208,22 @@ def _open(
         verify=verify,
         stream=own and recipe.stream == "yes",
     )
+
+
+def _given(data: str | Path | InMemory, classes: Sequence[str] | None, layout: str, spec: ModelSpec) -> Probe:
+    """Return images to measure a run on, by their path or from memory."""
+    if isinstance(data, (str, os.PathLike)):
+        if classes is not None:
+            raise DataError(f"classes: they name labels of images in memory, and {data} names its own: leave them out")
+        return probe(os.fsdecode(data), layout=layout, to_learn=False)
+    if layout != AUTO:
+        raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
+    return Probe(list_memory(data, classes=classes, to_learn=False, earlier=spec.classes))
+
+
+def _are_own(given: Probe, recipe: Recipe) -> bool:
+    """Return whether images in memory are those that the run was trained on."""
+    return is_in_memory(given.source) and given.source == recipe.data
 
 
 def _on_others(run: Run) -> str:

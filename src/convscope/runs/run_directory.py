@@ -19,6 +19,7 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
 from convscope.errors import RunError
@@ -372,7 +373,7 @@ def run_name(data: str, model: str) -> str:
     >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
     ('My-photos-resnet18', 'labels-lenet5')
     """
-    path = Path(data)
+    path = Path("memory" if is_in_memory(data) else data)
     stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
     return f"{stem[:60]}-{model}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from convscope.data.batches import measure_normalization
+from convscope.data.listing import is_in_memory
 from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
 from convscope.data.preprocessing import Preprocessing
@@ -134,6 +135,7 @@ def prepare(
     group: ProcessGroup | None = None,
     earlier: tuple[str, ...] = (),
     resumed: ModelSpec | None = None,
+    given: Probe | None = None,
     any_threads: bool = False,
     check: Callable[[Probe], None] = lambda found: None,
     share: Callable[[ResolvedRecipe], Sharing] = lambda resolved: ALONE,
@@ -150,6 +152,7 @@ def prepare(
         group: the processes that train together: the first one decides for all.
         earlier: the classes of a run that this one belongs to, in its order.
         resumed: the spec of the run that is resumed; its weights are in its checkpoint, and its plan is made.
+        given: the images, where they are in memory; else `recipe.data` names them.
         any_threads: the recipe is that of a larger machine, perhaps, and is taken as it is.
         check: is called with the source, and may refuse it before anything is resolved.
         share: is called with the resolved recipe before an image is read, and may refuse it.
@@ -165,7 +168,8 @@ def prepare(
     require_name(name)
     if resumed is None and not any_threads:
         require_threads(recipe.threads)
-    found = probe(recipe.data, layout=recipe.layout, earlier=earlier if resumed is None else resumed.classes)
+    earlier = earlier if resumed is None else resumed.classes
+    found = given or probe(recipe.data, layout=recipe.layout, earlier=earlier)
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
     check(found)
@@ -209,7 +213,7 @@ def prepare(
 
 def _lasting_source(found: Probe) -> str:
     """Return the source as it can be found again from another folder."""
-    return found.source if found.source in BUILT_IN else os.path.realpath(found.source)
+    return found.source if found.source in BUILT_IN or is_in_memory(found.source) else os.path.realpath(found.source)
 
 
 def _open_images(found: Probe, resolved: ResolvedRecipe, listener: Listener, cache_directory: Path | None) -> Dataset:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convscope.data.memory.source import InMemory
 from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch
+from convscope.runs.run_directory import RunLike, run_of
 
 if TYPE_CHECKING:
     from convscope.training.outcome import Outcome
@@ -16,20 +19,28 @@ if TYPE_CHECKING:
 
 @public
 def train(
-    data: str | Path,
+    data: str | Path | InMemory | None = None,
     recipe: Recipe | None = None,
     *,
+    classes: Sequence[str] | None = None,
+    resume: RunLike | None = None,
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
     on_epoch: OnEpoch | None = None,
     progress: ProgressOption = False,
 ) -> Outcome:
-    """Train a network on labelled images, and write a run directory.
+    """Train a network on labelled images, and write a run directory; or resume one.
 
     Args:
-        data: a folder of images, a CSV file, an IDX file, a folder of CIFAR binaries, or "digits".
-        recipe: every setting; what is left out follows from the data.
+        data: a folder of images, a CSV file, a folder of IDX files or of CIFAR binaries, "digits"; or images in memory:
+            (images, labels), a list of (image, label) or of (path, label), a map-style torch Dataset, or a dict of
+            these by "train", "val" and "test". Images are uint8, or floating-point numbers of 0 to 1; labels integers,
+            names, or rows of 0 and 1 for each class. With `resume` it is left out, but for images that were in memory.
+        recipe: every setting; what is left out follows from the data. With `resume`, the settings that change: epochs,
+            patience, threads or device.
+        classes: the names of the classes of images in memory, where labels are numbers from 0 or rows of 0 and 1.
+        resume: a run to go on with from its newest checkpoint, by its path or its outcome.
         name: of the run directory; the next free name is taken where it exists.
         runs_directory: where run directories are made.
         cache_directory: where decoded images are kept.
@@ -48,27 +59,41 @@ def train(
         ConvscopeError: data, a network or a setting that can't be used, or a loss that became NaN.
 
     >>> import convscope, tempfile
-    >>> from convscope.recipe.recipe import Recipe
+    >>> from convscope.data.sources.digits import load_digits
+    >>> images, labels = load_digits()  # uint8 (1797, 8, 8, 1), int64 (1797,)
     >>> with tempfile.TemporaryDirectory() as runs:
-    ...     outcome = convscope.train("digits", Recipe(model="lenet5", epochs=1), runs_directory=runs)
-    >>> outcome.ending, outcome.scores.images
-    ('done', 179)
+    ...     recipe = convscope.Recipe(model="lenet5", epochs=1)
+    ...     outcome = convscope.train((images, labels), recipe, runs_directory=runs)
+    ...     longer = convscope.train((images, labels), convscope.Recipe(epochs=2), resume=outcome)
+    >>> outcome.ending, outcome.scores.images, longer.epochs
+    ('done', 179, 2)
     """
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch takes any
     from convscope.runs.training_display import listening
+    from convscope.training.given_data import changes_of, images_again, recipe_on, require_resumable
     from convscope.training.interrupt import warn_if_interrupted
-    from convscope.training.train_run import train_new
+    from convscope.training.train_run import train_new, train_on
 
+    cache = None if cache_directory is None else Path(cache_directory)
     with listening(progress) as listener:
-        outcome = train_new(
-            (recipe or Recipe()).changed({"data": str(data)}),
-            listener=listener,
-            name=name,
-            runs_directory=Path(runs_directory),
-            cache_directory=None if cache_directory is None else Path(cache_directory),
-            on_epoch=on_epoch,
-        )
+        if resume is not None:
+            require_resumable(name, runs_directory)
+            run = run_of(resume)
+            given = images_again(run, data, classes, run.spec().classes)
+            changes = changes_of(recipe, run)
+            outcome = train_on(run, changes, listener=listener, cache_directory=cache, given=given, on_epoch=on_epoch)
+        else:
+            recipe, given = recipe_on(data, recipe, classes)
+            outcome = train_new(
+                recipe,
+                listener=listener,
+                name=name,
+                runs_directory=Path(runs_directory),
+                cache_directory=cache,
+                given=given,
+                on_epoch=on_epoch,
+            )
     warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
     return outcome

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from convscope import __version__
+from convscope.data.open import Probe
 from convscope.errors import DataError, RunError
 from convscope.generators import OwnGenerators
 from convscope.hardware.allocator import prepare_memory
@@ -25,7 +26,7 @@ from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, OnEpoch, Silent, State
-from convscope.runs.run_directory import Run, open_run
+from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
@@ -54,18 +55,22 @@ def train_new(
     runs_directory: Path,
     cache_directory: Path | None,
     earlier: tuple[str, ...] = (),
+    given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
-    `earlier` are the classes of a run that this one belongs to: they are kept in its order. Processes that torchrun
-    started train together: each is given its share of every batch, and the first one writes. Once torchrun has started
-    them again, they resume the run that they trained.
+    `given` are the images where they are in memory. `earlier` are the classes of a run that this one belongs to: they
+    are kept in its order. Processes that torchrun started train together: each is given its share of every batch, and
+    the first one writes. Once torchrun has started them again, they resume the run that they trained.
     """
     with joined() as group:
         listener = listener if group.first else Silent()
         if at := group.remembered(THE_RUN):
-            return _resume(group, Path(at), {}, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch)
+            again = run_of(at)
+            return _resume(
+                group, again, {}, given, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch
+            )
         session = prepare(
             recipe,
             listener=listener,
@@ -73,6 +78,7 @@ def train_new(
             name=name,
             group=group,
             earlier=earlier,
+            given=given,
         )
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
         with (
@@ -93,33 +99,42 @@ def train_new(
 
 
 def train_on(
-    path: Path,
+    resume: RunLike,
     changes: dict[str, SettingValue],
     *,
     listener: Listener,
     cache_directory: Path | None,
+    given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
-    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs."""
+    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs.
+
+    `given` are its images again, where they were in memory.
+    """
     with joined() as group:
         listener = listener if group.first else Silent()
-        return _resume(group, path, changes, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch)
+        run = run_of(resume)
+        return _resume(
+            group, run, changes, given, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch
+        )
 
 
 def _resume(
     group: ProcessGroup,
-    path: Path,
+    run: Run,
     changes: dict[str, SettingValue],
+    given: Probe | None,
     *,
     listener: Listener,
     cache_directory: Path | None,
     on_epoch: OnEpoch | None,
 ) -> Outcome:
-    run = open_run(path)
     # At once, so that a run that another process trains is refused before an image is read.
     with locked(run, group):
         recipe = _recipe_to_resume(run, changes)
-        session = prepare(recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec())
+        session = prepare(
+            recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec(), given=given
+        )
         with session.computing(), _handling_interrupts(run, listener, group) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
@@ -146,7 +161,7 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
     recipe = run.recipe()
     if run.spec().members is not None:
         raise RunError(
-            f"{run} is an ensemble, which convscope train --resume goes on with: here name one of its members"
+            f"{run} is an ensemble: resume it with convscope.train_ensemble, or name one of its members here"
         )
     if fixed := sorted(name for name in changes if name not in CHANGEABLE):
         raise RunError(

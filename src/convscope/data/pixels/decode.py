@@ -102,8 +102,8 @@ def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, st
         return pixels, None
     image = from_array(pixels)
     del pixels  # as large as the image
-    orientation = _jpeg_orientation(data) if header.has_metadata else 1
-    return fit(_turn(image, orientation), decoding), None
+    turned = _turn(image, _jpeg_orientation(data) if header.has_metadata else 1)
+    return fit(turned, decoding), None
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -113,7 +113,7 @@ def _jpeg_orientation(data: bytes) -> int:
     except Exception:
         return 1
     with image:
-        return _orientation(image)
+        return orientation(image)
 
 
 def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
@@ -131,16 +131,16 @@ def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
 def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
     image, several = _load(data, header)
     with image:
-        orientation = _orientation(image)
+        upright = orientation(image)
         flat, dark = flatten(image, decoding.background, depth=header.depth)
     remark = FIRST_FRAME if several else None
-    return fit(_turn(flat, orientation), decoding), DARK_16_BIT if dark else remark
+    return fit(_turn(flat, upright), decoding), DARK_16_BIT if dark else remark
 
 
 def decode_pillow(image: Pillow.Image, decoding: Decoding) -> Pixels:
     """Return an opened image as uint8 (H, W, C), upright and over the background; raises UnreadableError."""
     flat, _ = flatten(image, decoding.background)
-    return fit(_turn(flat, _orientation(image)), decoding)
+    return fit(_turn(flat, orientation(image)), decoding)
 
 
 def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
@@ -214,7 +214,7 @@ def from_array(pixels: Pixels) -> Pillow.Image:
     return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def _orientation(image: Pillow.Image) -> int:
+def orientation(image: Pillow.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or invalid."""
     try:
         found = image.getexif().get(_ORIENTATION, 1)

@@ -55,9 +55,7 @@ def as_pixels(array: Array) -> Pixels:
     ((8, 6, 3), 128)
     """
     one = array[0] if array.ndim == 4 and len(array) == 1 else array
-    if one.ndim == 2 and one.size:
-        one = one[:, :, None]
-    return as_levels(channels_last(one))
+    return as_levels(one[:, :, None] if one.ndim == 2 and one.size else channels_last(one))
 
 
 def channels_last(array: Array) -> Array:

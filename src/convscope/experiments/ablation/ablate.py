@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convscope.annotations import Positive
+from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import (
@@ -32,9 +33,10 @@ from convscope.report.progress import ProgressOption
 from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import Run
+from convscope.runs.run_directory import HasRun, Run, RunLike
 from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.job import hash_of
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -42,16 +44,19 @@ from convscope.training.session import Sharing, new_run, prepare
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"
+SEEDS = 3
 
 
 @public
 def ablate(
-    data: str | Path,
+    data: str | Path | InMemory | None = None,
     recipe: Recipe | None = None,
     *,
     without: Sequence[str] | None = None,
-    seeds: int = 3,
+    seeds: int | None = None,
     jobs: Positive | Auto = AUTO,
+    classes: Sequence[str] | None = None,
+    resume: RunLike | None = None,
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
@@ -65,10 +70,13 @@ def ablate(
 
     Args:
         data: as `convscope.train` takes it.
-        recipe: the baseline; its seed is the first of the seeds. A model left at auto is alexnet-mini.
+        recipe: the baseline; its seed is the first of the seeds. A model left at auto is alexnet-mini. An ablation that
+            is resumed keeps its own.
         without: what to remove, by name; None removes the usual parts that this training has.
-        seeds: how many seeds.
-        jobs: trainings at once; auto: as many as cores and memory allow.
+        seeds: how many seeds; 3, or those of the ablation that is resumed, unless given.
+        jobs: trainings at once; auto: as many as cores and memory allow, and one for images in memory.
+        classes: as `convscope.train` takes them.
+        resume: an ablation to go on with, or to add variants and seeds to, by its path or its result.
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where the directory is made.
         cache_directory: where decoded images are kept.
@@ -82,18 +90,35 @@ def ablate(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
+    cache = None if cache_directory is None else Path(cache_directory)
     with listening(progress) as listener:
-        found = begin_ablation(
-            (recipe or Recipe()).changed({"data": str(data)}),
-            without=without,
-            seeds=seeds,
-            jobs=jobs,
-            name=name,
-            runs_directory=Path(runs_directory),
-            cache_directory=None if cache_directory is None else Path(cache_directory),
-            listener=listener,
-            on_trial=on_trial,
-        )
+        if resume is not None:
+            require_resumable(name, runs_directory, recipe)
+            found = ablate_on(
+                resume,
+                data,
+                classes=classes,
+                without=without,
+                seeds=seeds,
+                jobs=jobs,
+                cache_directory=cache,
+                listener=listener,
+                on_trial=on_trial,
+            )
+        else:
+            recipe, given = recipe_on(data, recipe, classes)
+            found = begin_ablation(
+                recipe,
+                without=without,
+                seeds=SEEDS if seeds is None else seeds,
+                jobs=jobs,
+                name=name,
+                runs_directory=Path(runs_directory),
+                cache_directory=cache,
+                listener=listener,
+                given=given,
+                on_trial=on_trial,
+            )
     warn_if_interrupted(found.run, interrupted=found.interrupted)
     return found
 
@@ -103,15 +128,17 @@ def begin_ablation(
     *,
     listener: Listener,
     without: Sequence[str] | None = None,
-    seeds: int = 3,
+    seeds: int = SEEDS,
     jobs: int | Auto = AUTO,
     name: str | None = None,
     runs_directory: Path,
     cache_directory: Path | None = None,
+    given: Probe | None = None,
     on_trial: Callable[[Trial], object] | None = None,
 ) -> Ablation:
-    """Start an ablation of `recipe.data`; arguments and errors are those of `ablate`."""
+    """Start an ablation of `recipe.data`, or on images in memory; arguments and errors are those of `ablate`."""
     _check_alone()
+    jobs = _jobs_on(given, jobs)
     if recipe.model == AUTO:
         recipe = recipe.changed({"model": DEFAULT_MODEL})
     _check_count(seeds)
@@ -141,6 +168,7 @@ def begin_ablation(
         name=name,
         check=_check_labels,
         share=share,
+        given=given,
     )
     ((plan, at_once),) = chosen
     plan = replace(plan, data_hash=hash_of(session.dataset))
@@ -162,9 +190,18 @@ def begin_ablation(
         return series.train([])
 
 
+def _jobs_on(given: Probe | None, jobs: int | Auto) -> int | Auto:
+    """Return the trainings at once: one for images in memory, which other processes can't read."""
+    if given is not None and jobs not in (AUTO, 1):
+        raise RunError(f"jobs {jobs}: images in memory are read by one process alone: leave jobs out")
+    return jobs if given is None else 1
+
+
 def ablate_on(
-    path: str | Path,
+    resume: RunLike,
+    data: InMemory | None = None,
     *,
+    classes: Sequence[str] | None = None,
     without: Sequence[str] | None = None,
     seeds: int | None = None,
     jobs: int | Auto = AUTO,
@@ -179,13 +216,15 @@ def ablate_on(
     """
     _check_alone()
     listener = listener or Silent()
-    run = Run(Path(path))
+    run = resume.run if isinstance(resume, HasRun) else resume if isinstance(resume, Run) else Run(Path(resume))
     plan = read_plan(run)
     recipe = run.recipe()
     count = len(plan.seeds) if seeds is None else seeds
     if count < len(plan.seeds):
         raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")
     all_seeds = following_seeds(recipe.seed, count)
+    given = images_again(run, data, classes, ())
+    jobs = _jobs_on(given, jobs)
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
         results = read_results(run)
@@ -218,7 +257,12 @@ def ablate_on(
             )
 
         session = prepare(
-            recipe, listener=OpeningListener(listener), cache_directory=cache, any_threads=True, share=share
+            recipe,
+            listener=OpeningListener(listener),
+            cache_directory=cache,
+            any_threads=True,
+            share=share,
+            given=given,
         )
         ((plan, at_once),) = chosen
         if hash_of(session.dataset) != plan.data_hash:

@@ -7,12 +7,13 @@ seed-0/  seed-1/ ...   each member's run directory
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
@@ -32,11 +33,12 @@ from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
 from convscope.runs.model_spec import Members, ModelSpec
-from convscope.runs.run_directory import Run, open_run
+from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
 from convscope.scoring.scores import SPLIT_NAMES
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.outcome import Outcome
 from convscope.training.session import held_out, new_run, prepare, spec_of
@@ -127,10 +129,12 @@ class EnsembleOutcome(Documented):
 
 @public
 def train_ensemble(
-    data: str | Path,
+    data: str | Path | InMemory | None = None,
     recipe: Recipe | None = None,
     *,
-    members: int,
+    members: int | None = None,
+    classes: Sequence[str] | None = None,
+    resume: RunLike | None = None,
     name: str | None = None,
     runs_directory: str | Path = "runs",
     cache_directory: str | Path | None = None,
@@ -144,8 +148,10 @@ def train_ensemble(
 
     Args:
         data: as `convscope.train` takes it.
-        recipe: every setting; what is left out follows from the data.
-        members: how many, at least 2.
+        recipe: every setting; what is left out follows from the data. An ensemble that is resumed keeps its own.
+        members: how many, at least 2; with `resume`, as many as were planned unless given.
+        classes: as `convscope.train` takes them.
+        resume: an ensemble to go on with, or to add members to, by its path or its outcome.
         name: of the directory; the next free name is taken where it exists.
         runs_directory: where it is made.
         cache_directory: where decoded images are kept.
@@ -158,16 +164,33 @@ def train_ensemble(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
+    cache = None if cache_directory is None else Path(cache_directory)
     with listening(progress) as listener:
-        outcome = begin_ensemble(
-            (recipe or Recipe()).changed({"data": str(data)}),
-            members=members,
-            name=name,
-            runs_directory=Path(runs_directory),
-            cache_directory=None if cache_directory is None else Path(cache_directory),
-            listener=listener,
-            on_epoch=on_epoch,
-        )
+        if resume is not None:
+            require_resumable(name, runs_directory, recipe)
+            outcome = train_ensemble_on(
+                resume,
+                data,
+                classes=classes,
+                members=members,
+                cache_directory=cache,
+                listener=listener,
+                on_epoch=on_epoch,
+            )
+        else:
+            if members is None:
+                raise RunError("members: say how many networks to train, at least 2")
+            recipe, given = recipe_on(data, recipe, classes)
+            outcome = begin_ensemble(
+                recipe,
+                members=members,
+                name=name,
+                runs_directory=Path(runs_directory),
+                cache_directory=cache,
+                listener=listener,
+                given=given,
+                on_epoch=on_epoch,
+            )
     warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
     return outcome
 
@@ -180,12 +203,15 @@ def begin_ensemble(
     name: str | None = None,
     runs_directory: Path,
     cache_directory: Path | None = None,
+    given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> EnsembleOutcome:
-    """Start an ensemble on `recipe.data`; arguments and errors are those of `train_ensemble`."""
+    """Start an ensemble on `recipe.data`, or on `given` images in memory; arguments and errors as `train_ensemble`."""
     _check_count(members)
     following_seeds(recipe.seed, members)
-    session = prepare(recipe, listener=listener, cache_directory=cache_directory, name=name, check=_check_labels)
+    session = prepare(
+        recipe, listener=listener, cache_directory=cache_directory, name=name, check=_check_labels, given=given
+    )
     spec = replace(session.spec, members=Members(names=(), planned=members))
     opened = new_run(
         session, runs_directory=runs_directory, default_name="{}-ensemble", spec=spec, group=ProcessGroup()
@@ -193,7 +219,7 @@ def begin_ensemble(
     with opened as run:
         for notice in session.notices:
             _notify(run, listener, notice.text, level=notice.level)
-        series = _Series(run, session.recipe, session.dataset, listener, cache_directory, on_epoch)
+        series = _Series(run, session.recipe, session.dataset, given, listener, cache_directory, on_epoch)
         return series.train(spec, {})
 
 
@@ -206,8 +232,10 @@ def _check_labels(found: Probe) -> None:
 
 
 def train_ensemble_on(
-    path: str | Path,
+    resume: RunLike,
+    data: InMemory | None = None,
     *,
+    classes: Sequence[str] | None = None,
     members: int | None = None,
     cache_directory: str | Path | None = None,
     listener: Listener | None = None,
@@ -221,7 +249,7 @@ def train_ensemble_on(
         RunError: not an ensemble, fewer members than there are, or one that is complete.
     """
     listener = listener or Silent()
-    run = open_run(Path(path))
+    run = run_of(resume)
     with run.locked():
         recipe, spec = run.recipe(), run.spec()
         if spec.members is None:
@@ -239,10 +267,12 @@ def train_ensemble_on(
         for note in trained.notes:
             _notify(run, listener, note, level="warning")
         cache = None if cache_directory is None else Path(cache_directory)
-        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=replace(spec, members=None))
+        given = images_again(run, data, classes, spec.classes)
+        alone = replace(spec, members=None)
+        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=alone, given=given)
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _Series(run, recipe, session.dataset, listener, cache, on_epoch).train(spec, trained.names)
+        return _Series(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
 
 
 def _is_measured(run: Run) -> bool:
@@ -262,6 +292,7 @@ class _Series:
     run: Run
     recipe: Recipe
     dataset: Dataset
+    given: Probe | None  # the images, where they are in memory
     listener: Listener
     cache: Path | None
     on_epoch: OnEpoch | None
@@ -324,7 +355,12 @@ class _Series:
                 return begun, None
             if state == "begun":
                 return begun, train_on(
-                    begun.path, {}, listener=self.listener, cache_directory=self.cache, on_epoch=self.on_epoch
+                    begun,
+                    {},
+                    listener=self.listener,
+                    cache_directory=self.cache,
+                    given=self.given,
+                    on_epoch=self.on_epoch,
                 )
         outcome = train_new(
             recipe,
@@ -333,6 +369,7 @@ class _Series:
             runs_directory=self.run.path,
             cache_directory=self.cache,
             earlier=spec.classes,
+            given=self.given,
             on_epoch=self.on_epoch,
         )
         return outcome.run, outcome

@@ -1,0 +1,1 @@
+"""Images that a caller holds in memory, as a data source."""
