@@ -44,7 +44,7 @@ _MODULES: dict[str, str] = {
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
     "Audit": "convscope.interpret.audit",
-    "CellField": "convscope.interpret.receptive_field",
+    "CellField": "convscope.interpret.cell_field",
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
     "EnsembleOutcome": "convscope.experiments.ensemble.train",
@@ -70,7 +70,7 @@ _MODULES: dict[str, str] = {
     "Scores": "convscope.scoring.scores",
     "Sharded": "convscope.data.shards.write_shards",
     "Status": "convscope.runs.events",
-    "TrainingBytes": "convscope.graph.memory",
+    "TrainingBytes": "convscope.graph.training_bytes",
     "TrainingMemory": "convscope.graph.memory",
 }
 
@@ -97,12 +97,13 @@ if TYPE_CHECKING:
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
     from convscope.experiments.learning_rate_range import LearningRateRangeTest as LearningRateRangeTest
     from convscope.experiments.learning_rate_range import lr_find as lr_find
-    from convscope.graph.memory import TrainingBytes as TrainingBytes
     from convscope.graph.memory import TrainingMemory as TrainingMemory
     from convscope.graph.records import Graph as Graph
     from convscope.graph.summary import Layer as Layer
+    from convscope.graph.training_bytes import TrainingBytes as TrainingBytes
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
+    from convscope.interpret.cell_field import CellField as CellField
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
     from convscope.interpret.inspection.comparison import Comparison as Comparison
@@ -111,7 +112,6 @@ if TYPE_CHECKING:
     from convscope.interpret.inspection.record import inspect as inspect
     from convscope.interpret.layer_size import LayerSize as LayerSize
     from convscope.interpret.layer_size import size as size
-    from convscope.interpret.receptive_field import CellField as CellField
     from convscope.interpret.receptive_field import field as field
     from convscope.nets.models import Models as Models
     from convscope.nets.models import models as models

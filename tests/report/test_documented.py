@@ -34,16 +34,18 @@ from convscope.experiments.ensemble.scores import EnsembleScores, compare
 from convscope.experiments.ensemble.train import EnsembleOutcome
 from convscope.experiments.learning_rate_range import LearningRateRangeTest
 from convscope.graph.figures import TrainingMacs
-from convscope.graph.memory import TrainingBytes, TrainingMemory
+from convscope.graph.memory import TrainingMemory
+from convscope.graph.training_bytes import TrainingBytes
 from convscope.hardware.allocator import Allocation
 from convscope.hardware.machine import Machine
 from convscope.hardware.mode import ComputeMode
 from convscope.interpret.audit import Audit, LayerError
+from convscope.interpret.cell_field import CellField
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
-from convscope.interpret.receptive_field import CellField, field
+from convscope.interpret.receptive_field import field
 from convscope.nets.models import Models
 from convscope.recipe.recipe import Recipe, names
 from convscope.report.documented import Documented, Pictured

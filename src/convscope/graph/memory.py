@@ -8,7 +8,7 @@ in place; a step that drops them beforehand has them grow while the saved tensor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from convscope.annotations import NotNegative, Positive
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, Value
 from convscope.graph.summary import summarise_layers
+from convscope.graph.training_bytes import TrainingBytes
 from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
@@ -51,75 +52,6 @@ class ForwardMemory:
 
     peak_bytes: int
     node: int | None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TrainingBytes(Pictured):
-    """One training step's memory, in bytes.
-
-    Args:
-        weights: parameters.
-        buffers: running statistics and the like.
-        gradients: one number per trainable weight.
-        optimizer: the optimizer's state.
-        saved: what autograd keeps of the forward pass, the input batch included.
-        passing: what else is alive at the worst moment: results and gradients on their way.
-    """
-
-    weights: int
-    buffers: int
-    gradients: int
-    optimizer: int
-    saved: int
-    passing: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.buffers + self.gradients + self.optimizer + self.saved + self.passing
-
-    def headline(self) -> str:
-        """Return the total and the largest part."""
-        what, largest = max(self.parts, key=lambda part: part[1])
-        return f"{units.byte_size(self.total)}, of it {units.byte_size(largest)} {what}"
-
-    @property
-    def parts(self) -> list[tuple[str, int]]:
-        """What takes the memory, and the bytes of each; buffers are among the weights."""
-        return [
-            ("kept for the backward pass", self.saved),
-            ("passing", self.passing),
-            ("weights", self.weights + self.buffers),
-            ("gradients", self.gradients),
-            ("optimizer", self.optimizer),
-        ]
-
-    def to_dict(self) -> dict[str, Json]:
-        """Return the bytes as JSON's types.
-
-        Keys:
-            weights: parameters.
-            buffers: running statistics and the like.
-            gradients: one number per trainable weight.
-            optimizer: the optimizer's state.
-            saved: what autograd keeps of the forward pass.
-            passing: what else is alive at the worst moment.
-            total: all of it.
-        """
-        return {**asdict(self), "total": self.total}
-
-    def figure(self) -> Drawing:
-        """Draw the parts as bars."""
-        return bar_chart(
-            [(what, float(size)) for what, size in self.parts],
-            title="Memory of a training step",
-            labels=[units.byte_size(size) for _, size in self.parts],
-        )
-
-    def document(self) -> Document:
-        """Return what is shown: the total and its parts."""
-        facts = [Fact(what, units.byte_size(size), size) for what, size in (*self.parts, ("in all", self.total))]
-        return Document("Memory of a training step", (Facts(tuple(facts)), Figure(self.figure)))
 
 
 def forward_memory(graph: Graph) -> ForwardMemory:
