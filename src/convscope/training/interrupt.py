@@ -145,7 +145,7 @@ def handling_interrupts(on_first: Callable[[], None], *, same_request: float = 0
     try:
         yield request
     finally:
-        if request:
+        if first_at:  # a callback may have asked to stop as well, of which nothing is told
             notified.wait(SAME_REQUEST_SECONDS)
         for number, handler in before.items():
             signal.signal(number, handler)

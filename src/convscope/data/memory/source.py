@@ -37,8 +37,8 @@ from convscope.files.regular import UnreadableError, explain_os_error
 KIND = "memory"
 FORMS = "(images, labels), a list of (image, label), a torch Dataset, or a dict of these by train, val and test"
 
-# What `train` takes besides a path; PyTorch's classes are not imported for it.
-InMemory: TypeAlias = tuple[Any, Any] | Sequence[tuple[Any, Any]] | Mapping[str, Any] | Any
+# What `train` takes besides a path: as above. A list and a tuple differ, and PyTorch's classes are not imported for it.
+InMemory: TypeAlias = Any
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class Ablation(Pictured):
 
     def headline(self) -> str:
         """Return the name, how it ended, and the variant that costs the most accuracy."""
-        plan = f"{len(self.plan.variants)} variants × {plural(len(self.plan.seeds), 'seed')}"
+        plan = f"{plural(len(self.plan.variants), 'variant')} × {plural(len(self.plan.seeds), 'seed')}"
         lost = [
             f", {found.variant.label} {100 * found.difference.mean:+.2f} points"
             for found in self.order

@@ -1,0 +1,200 @@
+"""Images in memory: every form of the same pixels is one source, and what can't be used is named in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+from convscope.data.memory.source import list_memory
+from convscope.data.open import Probe, open_dataset, probe
+from convscope.data.records import Decoding
+from convscope.data.sources.digits import load_digits
+from convscope.errors import DataError
+
+PIXELS, LABELS = (array[:60] for array in load_digits())
+COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), np.uint8)
+
+
+class Digits(Dataset[tuple[Image.Image, int]]):
+    def __len__(self) -> int:
+        return len(PIXELS)
+
+    def __getitem__(self, row: int) -> tuple[Image.Image, int]:
+        return Image.fromarray(PIXELS[row, :, :, 0]), int(LABELS[row])
+
+
+class Endless(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        yield 1
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Torn(Digits):
+    def __getitem__(self, row: int) -> tuple[Image.Image, int]:
+        raise OSError("the disk\nis gone")
+
+
+TENSOR = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (PIXELS[..., 0], LABELS),
+        (TENSOR, torch.from_numpy(LABELS)),
+        (TENSOR / 255, LABELS.astype(np.uint8)),
+        ((PIXELS / 255).astype(np.float64), list(LABELS)),
+        (np.float16(PIXELS / 255), tuple(LABELS.tolist())),
+        ([Image.fromarray(one[:, :, 0]) for one in PIXELS], LABELS),
+        (list(PIXELS), [torch.tensor(label) for label in LABELS]),
+        list(zip(PIXELS, LABELS.tolist(), strict=True)),
+        (PIXELS, [str(label) for label in LABELS]),
+        (PIXELS, np.array([str(label) for label in LABELS], object)),
+        Digits(),
+        Subset(Digits(), range(60)),
+        TensorDataset(TENSOR, torch.from_numpy(LABELS)),
+    ],
+)
+def test_every_form_of_the_same_images_is_the_same_source(given: Any) -> None:
+    expected, found = list_memory((PIXELS, LABELS)), list_memory(given)
+    assert found.source == expected.source and found.classes == expected.classes
+    assert (found.image_size, found.channels, found.parts) == ((8, 8), 1, {"all": 60})
+    decoding = Decoding(size=(12, 12), channels=1)
+    for row in (0, 59):
+        assert np.array_equal(found.read(row, decoding).pixels, expected.read(row, decoding).pixels)
+
+
+def test_colours_are_those_of_the_files(tmp_path: Path) -> None:
+    Image.fromarray(COLOUR[0]).save(tmp_path / "x.png")
+    alpha = np.dstack([COLOUR[0], COLOUR[1][..., 0]])
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    labels, decoding = [0, 1], Decoding(size=(5, 6))
+    of_files = list_memory(([tmp_path / "x.png", tmp_path / "alpha.png"], labels))
+    of_images = list_memory(([COLOUR[0].transpose(2, 0, 1), Image.fromarray(alpha)], labels))
+    for row in (0, 1):
+        assert np.array_equal(of_files.read(row, decoding).pixels, of_images.read(row, decoding).pixels)
+    assert of_files.channels == of_images.channels == 3 and of_files.image_size == of_images.image_size
+
+
+def test_labels_name_their_classes() -> None:
+    names = [f"d{number}" for number in range(10)]
+    text = np.array(names)[LABELS]
+    assert list_memory((PIXELS, LABELS + 5)).classes == tuple(map(str, range(5, 15)))
+    assert list_memory((PIXELS, text)).classes == list_memory((PIXELS, LABELS), classes=names).classes == tuple(names)
+    assert list_memory((PIXELS, text), classes=names[::-1]).labels[0] == 9 - LABELS[0]
+    rows = np.eye(10)[LABELS]
+    several = list_memory((PIXELS, rows), classes=names)
+    assert several.targets is not None and np.array_equal(several.targets, rows) and several.classes == tuple(names)
+    # Of a run whose classes were named, numbers are places; of one whose classes are numbers, the names themselves.
+    assert list_memory((PIXELS, LABELS), earlier=tuple(names)).classes == tuple(names)
+    assert list_memory((PIXELS, LABELS), earlier=tuple("9876543210")).labels[0] == 9 - LABELS[0]
+
+
+def test_splits_are_kept_and_equal_content_is_equal_only_with_its_labels() -> None:
+    splits = {"test": (PIXELS[50:], LABELS[50:]), "train": (PIXELS[:50], LABELS[:50])}
+    found = list_memory(splits)
+    assert found.parts == {"train": 50, "test": 10} and found.names[50] == "test/0"
+    dataset = open_dataset(Probe(found), validation_fraction=0.0)
+    assert dataset.counts == {"train": 50, "test": 10} and not dataset.made_splits
+    sources = {
+        list_memory(given).source
+        for given in (splits, (PIXELS, LABELS), (PIXELS, LABELS[::-1]), (PIXELS[::-1], LABELS))
+    }
+    assert len(sources) == 4
+
+
+def test_a_dataset_is_decoded_into_the_cache_and_found_there(tmp_path: Path) -> None:
+    for hit in (False, True):
+        dataset = open_dataset(Probe(list_memory(Digits())), cache_directory=tmp_path)
+        assert dataset.cache_hit is hit and dataset.kind == "memory"
+
+
+def test_a_dataset_of_random_transforms_is_named() -> None:
+    class Changing(Digits):
+        def __getitem__(self, row: int) -> tuple[Any, int]:
+            return np.random.default_rng().integers(0, 256, (8, 8), np.uint8), int(LABELS[row])
+
+    with pytest.raises(DataError, match="without random transforms"):
+        open_dataset(Probe(list_memory(Changing())))
+
+
+WRONG_DATA: list[tuple[Any, str]] = [
+    ((PIXELS, LABELS[:5]), "60 images, but 5 labels"),
+    ((PIXELS,), "a tuple of 1: give (images, labels)"),
+    ((PIXELS[:0], LABELS[:0]), "an empty array (0, 8, 8, 1)"),
+    (([], []), "there are no images"),
+    ((PIXELS.astype(float), LABELS), "floating-point numbers of 0 to 255: an image's are 0 (black) to 1 (white)"),
+    ((PIXELS - 0.5, LABELS), "floating-point numbers of -0.5"),
+    ((PIXELS * np.nan, LABELS), "holds NaN or infinity"),
+    ((PIXELS.astype(object), LABELS), "an array of object (60, 8, 8, 1): give uint8"),
+    ((PIXELS.astype(np.int64), LABELS), "an array of int64 (60, 8, 8, 1): give uint8"),
+    ((PIXELS > 0, LABELS), "an array of bool"),
+    ((PIXELS[..., [0, 0]], LABELS), "(60, 8, 8, 2): give (H, W), (H, W, C) or (C, H, W)"),
+    ((np.zeros((4, 3, 3, 3), np.uint8), [0, 1, 0, 1]), "can be (H, W, C) or (C, H, W)"),
+    ((PIXELS[0, :, :, 0], LABELS), "an array of uint8 (8, 8): give (N, H, W)"),
+    ((PIXELS, np.zeros(60, int)), "one class only, '0'"),
+    ((PIXELS[:2], [10**30, 1]), "labels: an array of object"),
+    ((PIXELS[:2], np.array([2**64 - 1, 1], np.uint64)), "a label is below 2**63"),
+    ((PIXELS[:2], ["a", 1]), "labels: a list that is no array of one kind"),
+    ((PIXELS[:2], [[1, 2], [1]]), "labels: a list that is no array of one kind"),
+    ((PIXELS[:2], [[1, 2], [1, 0]]), "of other numbers than 0 and 1"),
+    ((PIXELS[:2], [0.5, 1]), "labels: an array of float64 (2,): give integers"),
+    ((PIXELS, LABELS[:, None]), "labels: an array of int64 (60, 1)"),
+    ((PIXELS[:2], ["", "a"]), "a label is an empty text"),
+    ((PIXELS[:2], [None, None]), "labels: an array of object"),
+    (([PIXELS[0], "cat.png"], [0, 1]), "image 1 is a str: give a PIL image, an array or a tensor"),
+    (([PIXELS[0], PIXELS[1] * 2.0], [0, 1]), "image 1: floating-point numbers"),
+    (([PIXELS[0], Image.new("L", (0, 5))], [0, 1]), "image 1 is an empty image, 0x5"),
+    (([torch.zeros(8, 8, device="meta"), PIXELS[0]], [0, 1]), "image 0: a tensor whose numbers can't be read"),
+    ((["none.png", "nor.png"], [0, 1]), "none.png: no such file"),
+    ([(PIXELS[0], 1, 2)], "a list whose items are not all (image, label)"),
+    (Endless(), "Endless, which has no length and no order of its own"),
+    (iter([(PIXELS[0], 1)]), "which has no length and no order of its own"),
+    (DataLoader(Digits()), "a DataLoader: give its dataset, loader.dataset"),
+    (Torn(), "item 0 can't be read: OSError: the disk is gone"),
+    (TensorDataset(TENSOR), "item 0 of the dataset is a tuple: it must be (image, label)"),
+    (PIXELS, "a ndarray without labels: give (images, labels)"),
+    ({"images": PIXELS, "target": LABELS}, "a bunch of scikit-learn"),
+    ({"test": (PIXELS, LABELS)}, "a dict of splits has the keys train"),
+    ({"train": (PIXELS, LABELS), "val": (PIXELS, LABELS + 5)}, "no training image shows 10, 11"),
+    ({"train": (PIXELS, LABELS), "val": (PIXELS, LABELS.astype(str))}, "labelled in different ways"),
+    ({"train": (PIXELS, LABELS), "test": (["a.png"], [1])}, "paths of images in one split and images in another"),
+    ({"train": (PIXELS, LABELS), "test": (PIXELS, LABELS[1:])}, "test: 60 images, but 59 labels"),
+    (7, "a int: give a path, or (images, labels)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG_DATA, ids=range(len(WRONG_DATA)))
+def test_what_is_no_data_is_named_in_one_line(given: Any, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        list_memory(given)
+    assert said in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (list("abc"), "labels of 0 to 9, and 3 classes"),
+        ("abc", "is no list of names"),
+        (["a", "a"], "two different names or more"),
+        ([1, 2], "is no list of names"),
+        (list("abcdefghijk"), "no training image shows k"),
+    ],
+)
+def test_classes_that_do_not_fit_are_named(classes: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        list_memory((PIXELS, LABELS), classes=classes)
+
+
+def test_no_name_finds_images_in_memory_again() -> None:
+    with pytest.raises(DataError, match="no copy of them is kept"):
+        probe(list_memory((PIXELS, LABELS)).source)
