@@ -264,6 +264,9 @@ def test_every_key_is_documented_and_every_value_is_one_of_json(kind: type[Docum
     assert set(values) == expected
 
 
+MODES = ("fp32", "fp32 channels-last", "bf16")
+
+
 def test_numbers_that_json_lacks_are_texts() -> None:
     history = RECORDS[Outcome]().to_dict()["history"]
     assert history[0]["train_loss"] == "nan"
@@ -273,7 +276,18 @@ def test_numbers_that_json_lacks_are_texts() -> None:
     json.dumps(found, allow_nan=False)
 
 
-MODES = ("fp32", "fp32 channels-last", "bf16")
+@pytest.mark.parametrize("number", [np.inf, np.nan], ids=str)
+def test_a_network_of_infinities_is_shown(number: float) -> None:
+    net = network()
+    with torch.no_grad():
+        net[0].weight[0, 0, 0, 0] = number
+    found = (
+        convscope.explain(net, torch.ones(1, 6, 6), layer="0", at=(1, 1)),
+        convscope.audit(net, torch.ones(1, 1, 6, 6)),
+    )
+    for record in found:
+        json.dumps(record.to_dict(), allow_nan=False)
+        assert ET.fromstring(record.svg) is not None and str(record) and record._repr_html_()
 
 
 @pytest.mark.parametrize(

@@ -181,18 +181,18 @@ class Audit(Pictured):
 
 
 def kept(error: float) -> str:
-    """Return the decimal digits that a relative error leaves.
+    """Return the decimal digits that a relative error leaves; "?" where it is no number.
 
-    >>> kept(3.2e-7), kept(0.0)
-    ('6.5', 'all')
+    >>> kept(3.2e-7), kept(0.0), kept(float("nan"))
+    ('6.5', 'all', '?')
     """
     digits = digits_left(error)
-    return "all" if digits is None else f"{digits:.1f}"
+    return f"{digits:.1f}" if digits is not None else "all" if error == 0 else "?"
 
 
 def digits_left(error: float) -> float | None:
-    """Return the decimal digits that a relative error leaves, 0 for NaN; None for no error at all."""
-    return None if error == 0 else max(0.0, -log10(error)) if error > 0 else 0.0
+    """Return the decimal digits that a relative error leaves; None for no error at all, and for NaN."""
+    return max(0.0, -log10(error)) if error > 0 else None
 
 
 @public
@@ -238,6 +238,7 @@ def audit(
     return Audit(name, tuple(inputs.shape[1:]), tuple(layers), agreement, notes)
 
 
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")  # of a network with infinities
 def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[list[LayerError], float]:
     """Walk the graph once, with the exact numbers and those of every mode side by side."""
     exact = TorchExecutor(graph, module, [inputs], dtype=torch.float64)

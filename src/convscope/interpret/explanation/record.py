@@ -242,6 +242,7 @@ class Explanation(Pictured):
         where = f"{self.layer} of {self.lens.graph.name}, {place(self.position)}"
         return f"{where}: {ink(self.torch_value)} by {self.operation}"
 
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def figure(self) -> Drawing:
         """Draw where in the input the number came from, and how it was made of what the layer reads."""
         drawn = [block.drawing for block in self._worked_blocks() if isinstance(block, Figure)]
