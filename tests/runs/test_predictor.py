@@ -165,6 +165,7 @@ def test_several_labels_go_by_a_threshold(predictor: Predictor, photos: Path) ->
         found = several(path, threshold=threshold, top=1)
         assert {item.name for item in found.labels} == {name for name, share in shares.items() if share >= threshold}
         assert len(found.top) == 1 and found.to_dict()["labels"] == [item.name for item in found.labels]
+        assert found.to_dict()["probabilities"] == shares
     with pytest.raises(RunError, match="it is for runs that give several labels"):
         predictor.predict(path, threshold=0.5)
     with pytest.raises(RunError, match="a probability is 0 to 1"):

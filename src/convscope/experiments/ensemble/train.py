@@ -24,11 +24,12 @@ from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Figure, Paragraph
-from convscope.report.documented import Documented
+from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.printable import shell_quote
 from convscope.report.progress import ProgressOption
 from convscope.report.short_repr import short_path
+from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
@@ -49,7 +50,7 @@ MEMBERS = "members.csv"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class EnsembleOutcome(Documented):
+class EnsembleOutcome(Pictured):
     """What came out: the directory, how it ended, the members there are, the scores if done.
 
     `ending` is "done", "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal).
@@ -121,9 +122,15 @@ class EnsembleOutcome(Documented):
             f"report {self.run.report}",
         ]
 
+    def figure(self) -> Drawing:
+        """Draw the accuracy of the members and the ensemble; raises RunError where it is not measured."""
+        if self.scores is None:
+            raise RunError(f"{self.run} is not measured, so there is nothing to draw: {self.lines()[0]}")
+        return self.scores.figure()
+
     def document(self) -> Document:
         """Return what is shown: how the training ended, and the scores."""
-        figures = () if self.scores is None else (Figure(self.scores.figure), Figure(self.scores.ensemble.figure))
+        figures = () if self.scores is None else (Figure(self.figure), Figure(self.scores.ensemble.figure))
         return Document(str(self.run), (*map(Paragraph, self.lines()), *figures))
 
 
