@@ -13,6 +13,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from convscope.aliases import name_of_ours
+
 
 class ConvscopeError(Exception):
     """Base class of errors in what the user gave; the command line prints one line and exits 2."""
@@ -49,8 +51,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     ' Did you mean resnet18?'
     >>> did_you_mean("xyz", ["lenet5"])
     ''
+    >>> did_you_mean("lr", ["epochs", "learning_rate"])
+    ' Did you mean learning_rate?'
     """
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    known = list(known)
+    if ours := name_of_ours(name, known):
+        return f" Did you mean {ours}?"
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if not near:
         return ""
     alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]

@@ -51,12 +51,24 @@ def begun(run: Run) -> None:
     run.weights.unlink()
 
 
+def damaged(run: Run) -> None:
+    written = bytearray(run.weights.read_bytes())
+    written[-4] ^= 0xFF
+    run.weights.write_bytes(written)
+
+
+USED = {name: words for name, words in COMMANDS.items() if "--resume" not in name}
+OF_THE_RECIPE = {name: words for name, words in COMMANDS.items() if "--resume" in name or name == "evaluate"}
+
 BAD: dict[str, tuple[Callable[[Run], None], str, dict[str, list[str]]]] = {
     "older": (changed(format=1), "it has format 1, of an older convscope: train again, or use that version", COMMANDS),
     "newer": (changed(format=3), "it has format 3, and this convscope reads 2: update convscope", COMMANDS),
     "half of model.json": (cut, "model.json can't be used: not JSON", COMMANDS),
     "no model.json": (begun, "it has no model.json", {k: v for k, v in COMMANDS.items() if "--weights" not in k}),
     "an ensemble": (changed(ensemble={"names": ["seed-0"], "planned": 2}), "is an ensemble of 2", ONE_NETWORK),
+    "no weights": (lambda run: run.weights.unlink(), "has no weights.safetensors: go on training with", USED),
+    "damaged weights": (damaged, "weights.safetensors is damaged (its SHA-256 digest", USED),
+    "no recipe.toml": (lambda run: run.recipe_path.unlink(), "no such file; put it back from a copy", OF_THE_RECIPE),
 }
 PAIRS = [(bad, command) for bad, (_, _, commands) in BAD.items() for command in commands]
 

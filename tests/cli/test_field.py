@@ -104,6 +104,8 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
         (("resnet18", "--layer", "layer9"), "Did you mean layer4 or"),
         (("vgg16", "--layer", "features.30", "--input", "3x8x8"), "the smallest input that works is 3×32×32"),
         (("lenet5", "--layer", "c9"), "has no layer 'c9'. Did you mean"),
+        (("lenet5", "--layer", "input"), "has no layer 'input'. It is an input"),
+        (("resnet18", "--layer", "conv2"), "Give the whole path: layer1.0.conv2, layer1.1.conv2, layer2.0.conv2, ..."),
         (("lenet5", "--layer", "c3", "--at", "10,0"), "outside c3, whose output is 16×10×10"),
         (("lenet5", "--layer", "c3", "--at", "x"), "whole numbers like 12,30"),
         (("lenet5", "--layer", "c3", "--channel", "16"), "channel 16 is outside c3"),

@@ -19,6 +19,20 @@ from convscope.cli.settings import SettingOption
             "convscope train: No such option '--epcohs'. (Did you mean one of: '--ema-epochs', '--epochs'?) "
             "For all that it takes: convscope train --help",
         ),
+        *(
+            (
+                f"{command} digits --{other} 3",
+                f"convscope {command}: No such option '--{other}'. Did you mean '--{ours}'? "
+                f"For all that it takes: convscope {command} --help",
+            )
+            for command, other, ours in (
+                ("train", "lr", "learning-rate"),
+                ("train", "test-views", "tta"),
+                ("train", "plan", "autotune"),
+                ("train", "num-workers", "threads"),
+                ("ablate", "workers", "jobs"),
+            )
+        ),
         ("size", "convscope size: Missing argument 'INPUT'. For all that it takes: convscope size --help"),
         ("size 224 --kernel", "convscope: Option '--kernel' requires an argument."),
         (

@@ -70,6 +70,7 @@ def test_names_of_every_command_are_accepted_by_every_other() -> None:
         value = find(inspection.graph, name)
         assert explained.names.find(name) == value
         assert field(inspection, name).shape == inspection.graph.shape(value)
+        assert field(inspection, name, source="input").source_shape == (1, 2, 8)
         assert inspection.layer(name).name in names
         shape = explained.graph.shape(value)
         found = explained.cell(name, at=(0,) * (len(shape) - 2))

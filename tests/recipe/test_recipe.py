@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convscope.aliases import ALIASES
+from convscope.cli.main import COMMANDS, cli
 from convscope.data.layout import WORDS as LAYOUTS
 from convscope.errors import RunError
-from convscope.recipe.recipe import _RENAMED, Recipe, choices, names, parse_setting, placeholder, settings
+from convscope.recipe.recipe import Recipe, choices, names, parse_setting, placeholder, settings
 from convscope.recipe.recipe_file import from_toml, load_recipe, to_toml
 from convscope.recipe.setting import AUTO
 
@@ -114,8 +116,8 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
         ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),
-        ({"average": 1.0}, "a recipe has no setting 'average'. It is ema_epochs now"),
-        ({"test_views": "one"}, "a recipe has no setting 'test_views'. It is tta now"),
+        ({"average": 1.0}, "a recipe has no setting 'average'. Did you mean ema_epochs"),
+        ({"test_views": "one"}, "a recipe has no setting 'test_views'. Did you mean tta"),
     ],
 )
 def test_what_can_not_be_meant_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -136,5 +138,8 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         load_recipe(path)
 
 
-def test_a_renamed_setting_is_no_setting_and_its_new_name_is_one() -> None:
-    assert not set(_RENAMED) & set(names()) and set(_RENAMED.values()) <= set(names())
+def test_names_that_are_suggested_are_settings_or_options() -> None:
+    options = {name for item in COMMANDS for option in cli.get_command(None, item).params for name in option.opts}
+    suggested = {ours for several in ALIASES.values() for ours in several}
+    assert suggested <= {*names(), *(option.lstrip("-").replace("-", "_") for option in options)}
+    assert ALIASES.keys() & set(names()) <= {"preset"}

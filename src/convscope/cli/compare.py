@@ -26,6 +26,7 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
     inspections, batch = [], None
     for name in models:
         loaded = load(name)
+        loaded.require_intact_weights()
         shapes = input_shapes(loaded, inputs)
         inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
         if inspection.error:

@@ -43,6 +43,7 @@ def command(
     from convscope.interpret.receptive_field import field, projective_field
 
     loaded = load(model)
+    loaded.require_intact_weights()
     shapes = input_shapes(loaded, inputs)
     inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
     if inspection.error:

@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from convscope import __version__
+from convscope.aliases import name_of_ours
 from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
@@ -101,6 +102,10 @@ def cli() -> None:
 
 def in_one_line(error: click.ClickException) -> str:
     """Return click's usage error in one line, with the command to read on; click itself prints three lines."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        options = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        if ours := name_of_ours(error.option_name, options):
+            error = click.UsageError(f"{error.message} Did you mean '{ours}'?", error.ctx)
     said = error.format_message().strip()
     if not isinstance(error, click.UsageError) or error.ctx is None:
         return f"convscope: {said}"

@@ -98,6 +98,7 @@ class LayerNames:
                 taken.add(name)
                 self._names[node.index] = name
         self._by_name = {name: index for index, name in self._names.items()}
+        self._inputs = {graph.values[value].name: value for value in graph.inputs}
 
     def of_node(self, node: Node) -> str:
         """Return the name of an operation."""
@@ -142,8 +143,13 @@ class LayerNames:
             return inside[-1]
         names = [layer.name for layer in self.layers]
         modules = [module.path for module in self.graph.modules if module.path and module.calls]
-        hint = did_you_mean(name, dict.fromkeys([*modules, *names, *self._by_name]))
-        if not hint:
+        known = dict.fromkeys([*modules, *names, *self._by_name])
+        inner = [path for path in known if path.endswith(f".{name}")]
+        if name in self._inputs:
+            hint = " It is an input, whose receptive field is itself: name a layer."
+        elif inner:
+            hint = f" Give the whole path: {', '.join(inner[:3])}{', ...' if len(inner) > 3 else ''}."
+        elif not (hint := did_you_mean(name, known)):
             hint = f" Its layers: {', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}."
         raise CaptureError(f"{self.graph.name} has no layer {name!r}.{hint}")
 
@@ -159,6 +165,10 @@ class LayerNames:
             if layer is None or layer.name != name:
                 return node.outputs[0]
         return self.find_layer(name).output
+
+    def find_source(self, name: str) -> int:
+        """Return what `find` returns, or the input of that name where no layer has it."""
+        return self._inputs[name] if name in self._inputs and name not in self._by_name else self.find(name)
 
 
 def find(graph: Graph, name: str) -> int:

@@ -10,7 +10,7 @@ from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError, GeometryError
 from convscope.geometry.axis_names import axis_letters, padded_position
 from convscope.graph.field import Position, walk_back, walk_on
-from convscope.graph.layer_names import find
+from convscope.graph.layer_names import LayerNames, find
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.cell_field import CellField, Span
@@ -36,7 +36,7 @@ def field(
         layer: name of a layer, of an operation, or of a module, whose last layer it then is.
         at: the cell's position, (position,), (row, column) or (depth, row, column); the middle one unless given.
         channel: one channel; all of them together unless given.
-        source: name of an earlier layer to ask about instead of the input.
+        source: name of an earlier layer, or of an input, to ask about instead of the first input with positions.
         input_shape: the shape of one sample; the model's own unless given.
 
     Raises:
@@ -110,7 +110,7 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
     if layer is not None:
-        return find(inspection.graph, layer), layer
+        return LayerNames(inspection.graph).find_source(layer), layer
     if inspection.source is None:
         raise CaptureError(f"{inspection.graph.name} has no input with positions to look at: none of 3 axes or more")
     return inspection.source, "the image" if len(inspection.graph.shape(inspection.source)) == 4 else "the input"

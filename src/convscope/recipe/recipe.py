@@ -336,7 +336,7 @@ class Recipe(Documented):
         """Return the recipe of settings by name; what is left out has its default.
 
         Raises:
-            RunError: an unknown name; the message has the nearest one, or the new name of a renamed setting.
+            RunError: an unknown name; the message has the nearest one.
         """
         _require_known(values)
         return cls(**values)
@@ -377,8 +377,7 @@ def _require_known(values: Mapping[str, Any]) -> None:
     known = names()
     for name in values:
         if name not in known:
-            near = f" It is {_RENAMED[name]} now" if name in _RENAMED else did_you_mean(str(name), known)
-            raise RunError(f"a recipe has no setting {name!r}.{near}")
+            raise RunError(f"a recipe has no setting {name!r}.{did_you_mean(str(name), known)}")
 
 
 def settings() -> Iterator[Field[Any]]:
@@ -410,17 +409,5 @@ def parse_setting(name: str, text: str) -> SettingValue:
     return _KINDS[name].read(text)
 
 
-# Settings by the names that earlier versions wrote into recipes.
-_RENAMED = {
-    "recipe": "preset",
-    "average": "ema_epochs",
-    "depth_decay": "layer_lr_decay",
-    "test_views": "tta",
-    "resolution_start": "progressive_resize_start",
-    "resolution_share": "progressive_resize_share",
-    "color_jitter_pca": "pca_lighting",
-    "crop_padding": "random_crop_padding",
-    "plan": "autotune",
-}
 _KINDS = {name: Kinds.of(hint) for name, hint in get_type_hints(Recipe).items()}
 assert all(item.default is not MISSING for item in fields(Recipe)), "every setting has a default"

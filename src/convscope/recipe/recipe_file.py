@@ -9,12 +9,14 @@ from typing import Any
 from convscope.errors import RunError
 from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.fields import Fields
-from convscope.files.regular import refused_as
+from convscope.files.regular import UnreadableError, refused_as
 from convscope.files.text import read_text
 from convscope.recipe.recipe import Recipe, choices, names, settings
 
 # Of the settings' names: raised when one of them changes. A recipe written by hand may leave it out.
 FORMAT = 2
+# Of a run's own recipe, which stands nowhere else.
+LOST = "put it back from a copy, or start a new run"
 OLDER = "if an older convscope wrote it, train again, or use that version"
 
 
@@ -43,25 +45,31 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
     Raises:
         RunError: it is no recipe; or it lacks the last setting, where a `whole` one is needed: half a file is a recipe.
     """
+    mend = f"; {LOST}" if whole else ""
     with refused_as(RunError, where):
-        values = parse_toml(text)
+        try:
+            values = parse_toml(text)
+        except UnreadableError as error:
+            raise UnreadableError(f"{error}{mend}") from None
         if stated := "format" in values:
             Fields(values).require_format(FORMAT, remedy="train again")
             del values["format"]
     last = names()[-1]
     if whole and last not in values:
-        raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting")
+        raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting{mend}")
     try:
         return Recipe.from_dict(values)
     except RunError as error:
         known = stated or not values.keys() - set(names())
-        raise RunError(f"{where}: {error}{'' if known else f'; {OLDER}'}") from error
+        raise RunError(f"{where}: {error}{'' if known else f' ({OLDER})'}") from error
 
 
 def load_recipe(path: Path, *, whole: bool = False) -> Recipe:
     """Return the recipe in a TOML file; raises RunError as `from_toml` does."""
-    with refused_as(RunError, f"the recipe {path} can't be read"):
+    try:
         text = read_text(path, limit=TOML_LIMIT, names=True)
+    except UnreadableError as error:
+        raise RunError(f"the recipe {path} can't be read: {error}{f'; {LOST}' if whole else ''}") from None
     return from_toml(text, where=str(path), whole=whole)
 
 

@@ -231,8 +231,9 @@ class Run(ShortRepr):
         networks = []
         for name in members.names:
             on = shell_quote("convscope", "train", "--resume", self)
-            if (self.path / name).is_dir() and not os.path.lexists(Run(self.path / name).weights):
-                raise RunError(f"member {name} of the ensemble {self} has no weights: {on} trains it again")
+            if not os.path.lexists(Run(self.path / name).weights):
+                lacks = "has no weights" if (self.path / name).is_dir() else "is missing"
+                raise RunError(f"member {name} of the ensemble {self} {lacks}: {on} trains it again")
             try:
                 member = open_run(self.path / name)
                 networks.append(member.network())

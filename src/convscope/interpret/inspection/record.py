@@ -318,7 +318,7 @@ def inspect(
 
     Raises:
         CaptureError: the model can't be found or built, its input shape is unknown, or the inputs can't be made.
-        RunError: a directory that is no run, of another format, or an ensemble.
+        RunError: a directory that is no run, of another format, or an ensemble; or its weights are damaged.
 
     >>> import torch
     >>> inspection = inspect(torch.nn.Conv2d(3, 10, 5, padding=2), (3, 32, 32))
@@ -328,6 +328,7 @@ def inspect(
     61706
     """
     loaded = load(model)
+    loaded.require_intact_weights()
     shape = loaded.own_input_shape() if input_shape is None else input_shape
     graph = capture(loaded.model, shape, batch_size=batch_size, name=name or loaded.name, mode=mode)
     return inspect_graph(graph, object_size=object_size)
