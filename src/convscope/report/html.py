@@ -33,6 +33,9 @@ from convscope.report.printable import printable_lines
 from convscope.report.svg import STYLE
 from convscope.report.table import Table
 
+LARGE_TYPE = 14  # characters of a figure in large type; what is longer is set as text
+_SMALL = ' class="small"'
+
 Html = NewType("Html", str)
 """Markup that is safe to put on a page."""
 
@@ -94,7 +97,8 @@ def block_html(block: Block) -> Html:
             return Html(f"<pre>{escaped(text)}</pre>")
         case Facts(pairs):
             inner = "".join(
-                f"<div{_note(fact.detail)}><dt>{escaped(fact.name)}</dt><dd>{escaped(fact.text)}</dd></div>"
+                f"<div{_note(fact.detail)}><dt>{escaped(fact.name)}</dt>"
+                f"<dd{_SMALL * (len(fact.text) > LARGE_TYPE)}>{escaped(fact.text)}</dd></div>"
                 for fact in pairs
             )
             return Html(f'<dl class="facts">{inner}</dl>')
