@@ -228,7 +228,7 @@ def test_no_image_is_kept_for_validation(work: Path, tmp_path: Path, capsys: pyt
 def test_the_demo_says_what_it_reached_and_what_comes_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convscope.cli import demo
+    from convscope.training import demo
 
     monkeypatch.setattr(demo, "RECIPE", demo.RECIPE.changed({"epochs": 2}))
     code, out, err = told(capsys, "demo", "--runs", tmp_path)

@@ -229,3 +229,14 @@ assert [item.name for item in image_items(["a.png"])] == ["a.png"]
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_run_is_found_after_the_current_directory_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = create_run(Path("runs"), "first")
+    assert str(made) == str(Path("runs", "first")) and made.path == tmp_path / "runs" / "first"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert made.path.is_dir() and str(made) == str(tmp_path / "runs" / "first")

@@ -26,6 +26,7 @@ from convscope.files.text import read_text
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_timm import import_timm, require_name
+from convscope.report.printable import from_here
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
 from convscope.runs.tensor_files import load_weights
@@ -82,7 +83,7 @@ class Loaded:
             return self.module
         model = self.factory()
         if self.run is not None:
-            load_weights(model, self.run.read_weights(), where=str(self.run.weights))
+            load_weights(model, self.run.read_weights(), where=from_here(self.run.weights))
         return model
 
     def own_input_shape(self) -> tuple[int, ...]:
@@ -181,7 +182,7 @@ def _from_run(run: Run) -> Loaded:
         try:
             return spec.build()
         except ConvscopeError as error:
-            raise type(error)(f"{run.spec_path} can't be used: {error}") from None
+            raise type(error)(f"{from_here(run.spec_path)} can't be used: {error}") from None
 
     shape = spec.preprocessing.input_shape
     return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing)

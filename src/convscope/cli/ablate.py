@@ -13,6 +13,7 @@ from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
+from convscope.report.printable import from_here
 
 
 @click.command(
@@ -95,7 +96,7 @@ def command(
                 cache_directory=None if cache is None else Path(cache),
                 listener=listener,
             )
-    lines = [str(found), f"report {found.report}"] if found.trials else []
+    lines = [str(found), f"report {from_here(found.report)}"] if found.trials else []
     log_lines(found.run, "\n".join(lines).splitlines())
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

@@ -5,8 +5,10 @@ A file or class may have any name, escape sequences included.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 # Control and formatting characters, surrogates, line and paragraph separators.
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -81,6 +83,18 @@ def first_and_last(names: Iterable[str], *, first: int = 10, last: int = 3) -> s
     if len(shown) > first + last:
         shown[first:-last] = ["..."]
     return ", ".join(shown)
+
+
+def from_here(path: str | os.PathLike[str]) -> str:
+    """Return a path as it is typed from the current directory: relative where it is inside, else as it is.
+
+    >>> from_here(os.path.abspath("runs/first")), from_here("/elsewhere/runs")
+    ('runs/first', '/elsewhere/runs')
+    """
+    try:
+        return os.fspath(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):  # it lies elsewhere, or the current directory is gone
+        return os.fspath(path)
 
 
 def shell_quote(*words: object) -> str:

@@ -71,7 +71,7 @@ class Evaluation(Pictured):
         """
         return json_dict(
             {
-                "run": str(self.run),
+                "run": str(self.run.path),
                 "data": self.data,
                 **self.scores.to_dict(),
                 "one_view": self.one_view,

@@ -29,7 +29,7 @@ from convscope.files.regular import UnreadableError, append_bytes, read_bytes, r
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
-from convscope.report.printable import printable, shell_quote
+from convscope.report.printable import from_here, printable, shell_quote
 from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
@@ -59,16 +59,19 @@ LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetens
 
 @dataclass(frozen=True, repr=False)
 class Run(ShortRepr):
-    """A run directory by its path; every file in it has a property or a method here."""
+    """A run directory by its path, which is made absolute; every file in it has a property or a method here."""
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
+
     def headline(self) -> str:
         """Return the path."""
-        return short_path(self.path, longest=100)
+        return short_path(self, longest=100)
 
     def __str__(self) -> str:
-        return str(self.path)
+        return from_here(self.path)
 
     @property
     def report(self) -> Path:
@@ -202,7 +205,7 @@ class Run(ShortRepr):
         if spec.members is not None:
             return averaged(self._members(spec, spec.members), spec)
         weights = self.read_weights()
-        return trained_network(spec, weights, spec_path=self.spec_path, where=str(self.weights))
+        return trained_network(spec, weights, spec_path=self.spec_path, where=from_here(self.weights))
 
     def read_weights(self) -> dict[str, Tensor]:
         """Return the best weights, checked against their digest; raises RunError where they are missing or damaged."""
@@ -215,7 +218,8 @@ class Run(ShortRepr):
         """Raise RunError where there are no weights yet; they are not read."""
         if not os.path.lexists(self.weights):
             again = (
-                f"its training diverged in its first epoch: train anew, at a lower rate ({self.log_path} says why)"
+                f"its training diverged in its first epoch: train anew, at a lower rate "
+                f"({from_here(self.log_path)} says why)"
                 if self.has_diverged
                 else f"go on training with {shell_quote('--resume', self)}, which writes them"
             )

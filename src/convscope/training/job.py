@@ -18,6 +18,7 @@ from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
 from convscope.files.regular import refused_as
+from convscope.report.printable import from_here
 from convscope.report.units import plural
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
 from convscope.runs.events import Listener, OnEpoch, State, Status, header, table_row
@@ -208,7 +209,7 @@ def restore(job: Job) -> None:
     if saved is None and job.run.weights.exists() and job.run.metrics_path.exists():
         raise RunError(
             f"{job.run} has weights but no checkpoint to go on from, and starting over would replace them: "
-            f"start a new run with --recipe {job.run.recipe_path}"
+            f"start a new run with --recipe {from_here(job.run.recipe_path)}"
         )
     if saved is None:
         job.notify(f"{job.run} has no checkpoint yet: it starts over")

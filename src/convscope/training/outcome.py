@@ -8,7 +8,7 @@ from typing import Any
 from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
-from convscope.report.printable import shell_quote
+from convscope.report.printable import from_here, shell_quote
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing, beside
 from convscope.report.units import percent, plural, seconds
@@ -82,7 +82,7 @@ class Outcome(Pictured):
             )
         if self.one_view is not None and self.scores and self.scores.split == "test":
             lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
-        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {self.run.report}"]
+        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {from_here(self.run.report)}"]
 
     def headline(self) -> str:
         """Return the run's name, how it ended, and the score."""
@@ -114,7 +114,7 @@ class Outcome(Pictured):
         best = self.best
         return json_dict(
             {
-                "run": str(self.run),
+                "run": str(self.run.path),
                 "ending": self.ending,
                 "epochs": self.epochs,
                 "seconds": self.seconds,

@@ -161,7 +161,7 @@ def run_of_weights(weights: str) -> ModelSpec | None:
     run = _run(weights)
     if run is None:
         return None
-    if Path(weights) in (run.path, run.weights):
+    if Path(weights).absolute() in (run.path, run.weights):
         return run.spec_of_one()
     with suppress(ConvscopeError):
         return run.spec()
@@ -179,7 +179,7 @@ def _run(weights: str) -> Run | None:
 def _weights_of_run(weights: str) -> WeightsFile | None:
     """Return a run's weights, checked against the digest that model.json requires; None for any other file."""
     run = _run(weights)
-    if run is None or Path(weights) not in (run.path, run.weights):
+    if run is None or Path(weights).absolute() not in (run.path, run.weights):
         return None
     return WeightsFile(where=weights, tensors=run.read_weights())
 

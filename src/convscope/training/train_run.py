@@ -21,7 +21,7 @@ from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import SettingValue
-from convscope.report.printable import shell_quote
+from convscope.report.printable import from_here, shell_quote
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
@@ -314,7 +314,11 @@ def _keep_and_call(job: Job, request: StopRequest) -> None:
 def _what_is_kept(job: Job) -> str:
     """Describe the files kept of a run that stopped early."""
     kept = job.state.best
-    return f"the weights of epoch {kept.epoch}, the best, are kept in {job.run.weights}" if kept else NOTHING_KEPT
+    return (
+        f"the weights of epoch {kept.epoch}, the best, are kept in {from_here(job.run.weights)}"
+        if kept
+        else NOTHING_KEPT
+    )
 
 
 def _log(job: Job, line: str) -> None:

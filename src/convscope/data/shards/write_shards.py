@@ -28,7 +28,7 @@ from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
-from convscope.report.document import Callout, Code, Document
+from convscope.report.document import Callout, Document, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
@@ -93,10 +93,15 @@ class Sharded(Documented):
         left_out = [f"left out: {problem.path}: {problem.reason}" for problem in self.problems[:SHOWN_PROBLEMS]]
         if len(self.problems) > SHOWN_PROBLEMS:
             left_out.append(f"left out: {plural(len(self.problems) - SHOWN_PROBLEMS, 'more image')}")
+        go_on = Paragraph(f"to train on them: {shell_quote('convscope', 'train', self.folder)}")
         return Document(
             f"Shards in {self.folder}",
-            (Table.of(columns, rows), Code(f"convscope train {shell_quote(self.folder)}")),
-            summary=(*(Callout("note", note) for note in self.notes), *(Callout("warning", line) for line in left_out)),
+            (Table.of(columns, rows),),
+            summary=(
+                *(Callout("note", note) for note in self.notes),
+                *(Callout("warning", line) for line in left_out),
+                go_on,
+            ),
             footer="Made by convscope shard.",
         )
 

@@ -102,7 +102,7 @@ class Ablation(Pictured):
         """
         return json_dict(
             {
-                "run": str(self.run),
+                "run": str(self.run.path),
                 "ending": self.ending,
                 "trouble": self.trouble,
                 "model": self.recipe.model,

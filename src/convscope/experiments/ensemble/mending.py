@@ -20,6 +20,7 @@ from convscope.files.regular import read_bytes, refused_as
 from convscope.nets.weights.fit import Weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
+from convscope.report.printable import from_here
 from convscope.runs.atomic_files import write_file
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.model_spec import Members, ModelSpec
@@ -65,7 +66,9 @@ def usable_members(run: Run, recipe: Recipe, spec: ModelSpec, seeds: Sequence[in
     for name in spec.members.names:
         seed = _seed_of(run, name, seeds)
         if seed in names:
-            raise RunError(f"{run.spec_path} lists two members of seed {seed}, {names[seed]} and {name}: remove one")
+            raise RunError(
+                f"{from_here(run.spec_path)} lists two members of seed {seed}, {names[seed]} and {name}: remove one"
+            )
         member = Run(run.path / name)
         if not member.path.is_dir():
             notes.append(f"member {name} is missing: it is trained again")
@@ -147,7 +150,7 @@ def _require_fit(member: Run, weights: Weights) -> None:
     with torch.device("meta"):
         network = member.spec().build()
     empty = {name: tensor.to("meta") for name, tensor in weights.items()}
-    load_weights(network, empty, where=str(member.weights))
+    load_weights(network, empty, where=from_here(member.weights))
 
 
 def _trouble(path: Path, read: Callable[[], object]) -> str:
@@ -166,8 +169,8 @@ def _seed_of(run: Run, name: str, seeds: Sequence[int]) -> int:
     found = re.fullmatch(r"seed-(\d{1,19})(-\d+)?", name)
     if found is None or int(found[1]) not in seeds:
         raise RunError(
-            f"{run.spec_path} lists a member {name!r}, and the members of this ensemble are seed-{seeds[0]} to "
-            f"seed-{seeds[-1]}: remove it from the list"
+            f"{from_here(run.spec_path)} lists a member {name!r}, and the members of this ensemble are "
+            f"seed-{seeds[0]} to seed-{seeds[-1]}: remove it from the list"
         )
     return int(found[1])
 

@@ -26,7 +26,7 @@ from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
-from convscope.report.printable import shell_quote
+from convscope.report.printable import from_here, shell_quote
 from convscope.report.progress import ProgressOption
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
@@ -84,9 +84,9 @@ class EnsembleOutcome(Pictured):
         """
         return json_dict(
             {
-                "run": str(self.run),
+                "run": str(self.run.path),
                 "ending": self.ending,
-                "members": [str(member) for member in self.members],
+                "members": [str(member.path) for member in self.members],
                 "planned": self.planned,
                 "scores": self.scores.to_dict() if self.scores else None,
                 "cautions": self.cautions,
@@ -119,7 +119,7 @@ class EnsembleOutcome(Pictured):
             f"averaged, balanced accuracy {percent(ensemble.balanced_accuracy, decimals=2)}, "
             f"macro F1 {percent(ensemble.macro_f1, decimals=2)}",
             *(f"note: {caution}" for caution in self.cautions),
-            f"report {self.run.report}",
+            f"report {from_here(self.run.report)}",
         ]
 
     def figure(self) -> Drawing:
