@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from convscope.errors import ConvscopeError
 from convscope.warning_filters import warnings_tolerated
 
-Made = TypeVar("Made")
+Produced = TypeVar("Produced")
 
 # Variables that libraries set for themselves when they are first used; only names like these are restored.
 _LIBRARIES = ("TORCH", "PYTORCH", "TRITON", "THP_", "KINETO", "OMP_", "MKL_", "KMP_", "CUDA", "CUBLAS", "NCCL")
@@ -61,7 +61,7 @@ def known_state() -> Iterator[None]:
         _process.leave()
 
 
-def known_steps(steps: Generator[Made]) -> Generator[Made]:
+def known_steps(steps: Generator[Produced]) -> Generator[Produced]:
     """Yield the items of a generator, each made in the known state; the caller's state is in force between them."""
     with closing(steps):
         while True:

@@ -24,7 +24,7 @@ SAME_REQUEST_SECONDS = 5.0
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 
 
-Argument = TypeVar("Argument")
+CallbackArgument = TypeVar("CallbackArgument")
 
 
 class StopTraining(Exception):  # noqa: N818 - as StopIteration: no error, but a decision
@@ -54,7 +54,7 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.called or self.signal_number is not None
 
-    def call(self, callback: Callable[[Argument], object] | None, argument: Argument) -> None:
+    def call(self, callback: Callable[[CallbackArgument], object] | None, argument: CallbackArgument) -> None:
         """Call the caller's function; what it raises is a request to stop."""
         if callback is None:
             return

@@ -226,7 +226,7 @@ def begin_ensemble(
     with opened as run:
         for notice in session.notices:
             _notify(run, listener, notice.text, level=notice.level)
-        series = _Series(run, session.recipe, session.dataset, given, listener, cache_directory, on_epoch)
+        series = _MemberSeries(run, session.recipe, session.dataset, given, listener, cache_directory, on_epoch)
         return series.train(spec, {})
 
 
@@ -279,7 +279,7 @@ def train_ensemble_on(
         session = prepare(recipe, listener=listener, cache_directory=cache, resumed=alone, given=given)
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _Series(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
+        return _MemberSeries(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
 
 
 def _is_measured(run: Run) -> bool:
@@ -293,7 +293,7 @@ def _notify(run: Run, listener: Listener, line: str, *, level: Level = "info") -
 
 
 @dataclass(frozen=True)
-class _Series:
+class _MemberSeries:
     """The trainings of an ensemble's members in one call."""
 
     run: Run
