@@ -32,6 +32,8 @@ from kit.results import RESULTS, read_rows, where_and_when
 
 PAGE = Path(__file__).with_name("benchmarks.md")
 README = Path(__file__).parents[1] / "README.md"
+# Before a block of commands: tests/docs/test_pages_run.py runs every other block.
+NOT_RUN = "<!-- not run: a measurement of hours, or on data that is not here -->\n"
 # What stands between these in the README is written here.
 BEGIN, END = "<!-- from docs/benchmarks/train.csv -->\n", "<!-- end -->\n"
 MEASURED = (
@@ -89,7 +91,7 @@ def measured(results: Path) -> Iterator[str]:
             plot = [f"![{title}](benchmarks/{name}.svg)\n"] if (results / f"{name}.svg").is_file() else []
             where = "; ".join(dict.fromkeys(f"{row['machine']}; torch {row['torch']}; {row['date']}" for row in rows))
             yield "\n".join([
-                f"## {title}\n", f"```\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
+                f"## {title}\n", f"{NOT_RUN}```bash\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
                 markdown(bench.table(rows)), *plot, f"*{where}*\n",
             ])  # fmt: skip
 
@@ -98,7 +100,7 @@ def recorded(results: Path) -> Iterator[str]:
     """Yield a section for each output that was kept."""
     for file in sorted(results.glob("*.txt")):
         where, _, output = file.read_text(encoding="utf-8").partition("\n")
-        yield f"## {file.stem}\n\n```console\n{output}```\n\n*{where}*\n"
+        yield f"## {file.stem}\n\n{NOT_RUN}```console\n{output}```\n\n*{where}*\n"
 
 
 def with_figures(readme: str, results: Path) -> str:

@@ -133,7 +133,8 @@ they are. So do the checkpoints of other trainers: a prefix (`module.`, `model.`
 (`state_dict`, `model_ema`), and both in one another are found by the names and shapes that fit best, and the run says
 where. Where two places fit alike, averaged weights are taken (`state_dict_ema`, DINO's teacher).
 
-```
+<!-- not run: the weights are files that you downloaded -->
+```bash
 convscope train DATA --model resnet50 --weights resnet50.pth                    # a fresh classifier for DATA's classes
 convscope train DATA --model resnet50 --weights resnet50.pth --freeze backbone  # train the classifier alone
 convscope train DATA --model resnet50 --weights resnet50.pth --layer-lr-decay 0.7  # earlier parts learn more slowly

@@ -1,6 +1,5 @@
-"""docs/inspect.md tells the truth: every command's output, every program, and the tables of kinds and keys."""
+"""The tables of docs/inspect.md: every kind of warning, every key of the JSON form."""
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import get_args
@@ -9,24 +8,7 @@ from convscope.graph.diagnose.finding import FindingKind
 from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "inspect.md").read_text(encoding="utf-8")
-
-
-def test_every_command_says_what_the_page_says(tmp_path: Path):
-    spec = importlib.util.spec_from_file_location("generate_inspect", DOCS / "generate_inspect.py")
-    assert spec is not None and spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    assert PAGE.count("```console") >= 5
-    assert generate.refreshed(PAGE, tmp_path) == PAGE, "run `python docs/generate_inspect.py`"
-
-
-def test_every_program_runs():
-    programs = [p for p in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if not p.startswith("# ")]
-    for program in programs:
-        exec(program, {})
-    assert programs
+PAGE = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text(encoding="utf-8")
 
 
 def test_every_kind_of_warning_is_explained():
