@@ -159,7 +159,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_members(
     assert code == 0 and "2 members, test accuracy of each" in out
     for mine, other in zip(whole.members, (stopped.run.path / "seed-0", stopped.run.path / "seed-1"), strict=True):
         assert mine.weights.read_bytes() == Run(other).weights.read_bytes()
-    with pytest.raises(RunError, match=r"has all of its 2 members: add some with --ensemble 3"):
+    with pytest.raises(RunError, match=r"has all of its 2 members: add some, --ensemble 3"):
         train_ensemble_on(stopped.run.path)
 
 

@@ -148,10 +148,14 @@ def test_numbers_that_are_no_image_are_named_alike(predictor: Predictor) -> None
         (7, "give a path, bytes"),
         (None, "give a path, bytes"),
         (b"no image", "."),
+        (PIXELS[:2], "several images"),
+        (torch.zeros(1, 8, 8, device="meta"), "can't be read"),
+        (torch.zeros(1, 8, 8).to_sparse(), "can't be read"),
     ):
-        for call in (predictor, lambda image: convscope.explain(predictor, image, layer="c3", at=(1, 1))):
+        models = (predictor, predictor.network) if isinstance(given, torch.Tensor) else (predictor,)
+        for model in (None, *models):
             with pytest.raises(DataError, match=said) as refused:
-                call(given)
+                predictor(given) if model is None else convscope.explain(model, given, layer="c3", at=(1, 1))
             assert "\n" not in str(refused.value)
 
 

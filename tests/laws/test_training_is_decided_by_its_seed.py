@@ -214,7 +214,7 @@ def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: P
     more = train_on(run.path, {"epochs": 2}, listener=Silent(), cache_directory=None)
     assert (more.epochs, len(_columns(run))) == (2, 2)
     for epochs in (1, 2):
-        with pytest.raises(RunError, match=rf"--epochs {epochs}: .* has 2 epochs trained already, give more than 2"):
+        with pytest.raises(RunError, match=rf"epochs {epochs}: .* has 2 epochs trained already, give more than 2"):
             train_on(run.path, {"epochs": epochs}, listener=Silent(), cache_directory=None)
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from convscope.data.pixels.decode import decode_content, decode_file, decode_pil
 from convscope.data.pixels.numbers import as_pixels, is_numbers, numbers_of
 from convscope.data.records import Decoding, Pixels
 from convscope.files.regular import FILE_LIMIT, UnreadableError, explain_os_error, size_in_words
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMS = "a path, bytes, a file object, a PIL image, an array or a tensor"
 _DIGIT = re.compile(r"digits/(\d{1,9})")
@@ -130,12 +133,14 @@ def _of_numbers(given: Any, name: str) -> ImageItem:
 
 def fit_pixels(pixels: Pixels, decoding: Decoding) -> Pixels:
     """Return pixels (H, W, C), C 1, 3 or 4 (with alpha), as the decoding states."""
+    return pixels if pixels.shape == decoding.image_shape else decode_pillow(as_pillow(pixels), decoding)
+
+
+def as_pillow(pixels: Pixels) -> Image.Image:
+    """Return pixels (H, W, C) as a PIL image: grey, colour, or colour with alpha."""
     from PIL import Image
 
-    if pixels.shape == decoding.image_shape:
-        return pixels
-    return decode_pillow(Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)),
-                         decoding)  # fmt: skip
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
 
 
 def _of_pillow(image: Any, name: str) -> ImageItem:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convscope.data.layout import AUTO, NONE, Layout
 from convscope.data.listing import Listing, is_in_memory
+from convscope.data.memory.source import InMemory, list_memory
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
@@ -149,6 +152,28 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
         names = ", ".join(table.name for table in tables)
         listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
     return Probe(listing)
+
+
+def probe_given(
+    data: str | os.PathLike[str] | InMemory,
+    *,
+    layout: str = AUTO,
+    classes: Sequence[str] | None = None,
+    to_learn: bool = True,
+    earlier: tuple[str, ...] = (),
+) -> Probe:
+    """Return the probe of a path or of images in memory; arguments as for `probe` and `list_memory`.
+
+    Raises:
+        DataError: as these; or classes beside a path, or a layout beside images in memory, which have none.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        if classes is not None:
+            raise DataError(f"classes: they name labels of images in memory, and {data} names its own: leave them out")
+        return probe(os.fsdecode(data), layout=layout, to_learn=to_learn, earlier=earlier)
+    if layout != AUTO:
+        raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
+    return Probe(list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier))
 
 
 def _only_table(source: str, tables: list[Path]) -> str:

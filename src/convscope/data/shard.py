@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from convscope.annotations import NotNegative, Positive
-from convscope.data.open import probe
+from convscope.data.memory.source import InMemory
+from convscope.data.open import probe_given
 from convscope.data.shards.write_shards import Sharded, write_shards
 from convscope.public import public
 from convscope.report.progress import ProgressOption, progress_of
@@ -14,11 +16,12 @@ from convscope.report.units import parse_byte_size
 
 @public
 def shard(
-    data: str | Path,
+    data: str | Path | InMemory,
     folder: str | Path,
     *,
     shard_size: str | Positive = "256MB",
     layout: str = "auto",
+    classes: Sequence[str] | None = None,
     images: Positive | None = None,
     seed: NotNegative = 0,
     progress: ProgressOption = False,
@@ -32,6 +35,7 @@ def shard(
         folder: where to; it must not exist.
         shard_size: limit of a shard in bytes, or as text such as "256MB".
         layout: what the folders of data are, as the recipe's setting.
+        classes: as `convscope.train` takes them.
         images: limit of a shard in images.
         seed: of the order of the images.
         progress: True for a bar, or a function that is called as `progress(done, total, what)`.
@@ -46,7 +50,7 @@ def shard(
     [('train', 1797)]
     """
     size = parse_byte_size(shard_size) if isinstance(shard_size, str) else shard_size
-    found = probe(str(data), layout=layout)
+    found = probe_given(data, layout=layout, classes=classes)
     with progress_of(progress) as reporting:
         return write_shards(
             found.listing, Path(folder), shard_bytes=size, shard_images=images, seed=seed, progress=reporting

@@ -12,8 +12,8 @@ import numpy as np
 
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE, is_in_memory
-from convscope.data.memory.source import InMemory, list_memory
-from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
+from convscope.data.memory.source import InMemory
+from convscope.data.open import BUILT_IN, Probe, open_dataset, probe, probe_given
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
@@ -146,7 +146,9 @@ def evaluate(
     recipe = opened.recipe()
     spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
-    found = None if data is None else _given(data, classes, layout, spec)
+    found = None
+    if data is not None:
+        found = probe_given(data, layout=layout, classes=classes, to_learn=False, earlier=spec.classes)
     own = found is None or _are_own(found, recipe)
     if found is None and layout != AUTO:
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
@@ -208,17 +210,6 @@ def _open(
         verify=verify,
         stream=own and recipe.stream == "yes",
     )
-
-
-def _given(data: str | Path | InMemory, classes: Sequence[str] | None, layout: str, spec: ModelSpec) -> Probe:
-    """Return images to measure a run on, by their path or from memory."""
-    if isinstance(data, (str, os.PathLike)):
-        if classes is not None:
-            raise DataError(f"classes: they name labels of images in memory, and {data} names its own: leave them out")
-        return probe(os.fsdecode(data), layout=layout, to_learn=False)
-    if layout != AUTO:
-        raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
-    return Probe(list_memory(data, classes=classes, to_learn=False, earlier=spec.classes))
 
 
 def _are_own(given: Probe, recipe: Recipe) -> bool:

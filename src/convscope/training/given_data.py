@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convscope.data.listing import is_in_memory
-from convscope.data.memory.source import InMemory, list_memory
-from convscope.data.open import Probe
-from convscope.errors import DataError, RunError
+from convscope.data.memory.source import InMemory
+from convscope.data.open import Probe, probe_given
+from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, SettingValue
+from convscope.recipe.setting import SettingValue
 from convscope.runs.run_directory import Run
 
 RUNS = "runs"  # where run directories are made, unless it is said
@@ -29,13 +29,9 @@ def recipe_on(
     recipe = recipe or Recipe()
     if data is None:
         raise RunError("there is nothing to train on: give a path, or images in memory with their labels")
-    if isinstance(data, (str, os.PathLike)):
-        if classes is not None:
-            raise DataError(f"classes: they name labels of images in memory, and {data} names its own: leave them out")
+    if isinstance(data, (str, os.PathLike)) and classes is None:
         return recipe.changed({"data": os.fsdecode(data)}), None
-    if recipe.layout != AUTO:
-        raise DataError(f"layout {recipe.layout}: images in memory lie in no folders: leave it out")
-    found = Probe(list_memory(data, classes=classes))
+    found = probe_given(data, layout=recipe.layout, classes=classes)
     return recipe.changed({"data": found.source}), found
 
 
@@ -59,7 +55,7 @@ def images_again(
         raise RunError(f"{run} was trained on images in memory, of which no copy is kept: {again}, from Python")
     if isinstance(data, (str, os.PathLike)):
         raise RunError(f"{run} was trained on images in memory, and not on {data}: {again}")
-    found = Probe(list_memory(data, classes=classes, earlier=earlier))
+    found = probe_given(data, classes=classes, earlier=earlier)
     if found.source != source:
         raise RunError(f"these are not the images, labels and classes that {run} was trained on: {again}")
     return found

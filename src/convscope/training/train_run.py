@@ -186,9 +186,12 @@ def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
         return
     if asked:
         raise RunError(
-            f"--epochs {wanted}: {job.run} has {plural(trained, 'epoch')} trained already, give more than {trained}"
+            f"epochs {wanted}: {job.run} has {plural(trained, 'epoch')} trained already, give more than {trained}"
         )
-    raise RunError(f"{job.run} has all of its {plural(wanted, 'epoch')}: add some with --epochs {wanted + 10}")
+    raise RunError(
+        f"{job.run} has all of its {plural(wanted, 'epoch')}: "
+        f"add some with --epochs {wanted + 10}, in Python Recipe(epochs={wanted + 10})"
+    )
 
 
 def _train(job: Job, request: StopRequest) -> Outcome:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, open_dataset, probe
 from convscope.data.records import Decoding
+from convscope.data.shard import shard
 from convscope.data.sources.digits import load_digits
 from convscope.errors import DataError
 
@@ -151,25 +152,25 @@ WRONG_DATA: list[tuple[Any, str]] = [
     ((PIXELS, LABELS[:, None]), "labels: an array of int64 (60, 1)"),
     ((PIXELS[:2], ["", "a"]), "a label is an empty text"),
     ((PIXELS[:2], [None, None]), "labels: an array of object"),
-    (([PIXELS[0], "cat.png"], [0, 1]), "image 1 is a str: give a PIL image, an array or a tensor"),
+    (([PIXELS[0], "cat.png"], [0, 1]), "image 1 is of type str: give a PIL image, an array or a tensor"),
     (([PIXELS[0], PIXELS[1] * 2.0], [0, 1]), "image 1: floating-point numbers"),
     (([PIXELS[0], Image.new("L", (0, 5))], [0, 1]), "image 1 is an empty image, 0x5"),
-    (([torch.zeros(8, 8, device="meta"), PIXELS[0]], [0, 1]), "image 0: a tensor whose numbers can't be read"),
+    (([torch.zeros(8, 8, device="meta"), PIXELS[0]], [0, 1]), "image 0: its numbers can't be read"),
     ((["none.png", "nor.png"], [0, 1]), "none.png: no such file"),
     ([(PIXELS[0], 1, 2)], "a list whose items are not all (image, label)"),
-    (Endless(), "Endless, which has no length and no order of its own"),
+    (Endless(), "data of type Endless, which has no length and no order of its own"),
     (iter([(PIXELS[0], 1)]), "which has no length and no order of its own"),
-    (DataLoader(Digits()), "a DataLoader: give its dataset, loader.dataset"),
+    (DataLoader(Digits()), "data of type DataLoader: give its dataset, loader.dataset"),
     (Torn(), "item 0 can't be read: OSError: the disk is gone"),
     (TensorDataset(TENSOR), "item 0 of the dataset is a tuple: it must be (image, label)"),
-    (PIXELS, "a ndarray without labels: give (images, labels)"),
+    (PIXELS, "data of type ndarray without labels: give (images, labels)"),
     ({"images": PIXELS, "target": LABELS}, "a bunch of scikit-learn"),
     ({"test": (PIXELS, LABELS)}, "a dict of splits has the keys train"),
     ({"train": (PIXELS, LABELS), "val": (PIXELS, LABELS + 5)}, "no training image shows 10, 11"),
     ({"train": (PIXELS, LABELS), "val": (PIXELS, LABELS.astype(str))}, "labelled in different ways"),
     ({"train": (PIXELS, LABELS), "test": (["a.png"], [1])}, "paths of images in one split and images in another"),
     ({"train": (PIXELS, LABELS), "test": (PIXELS, LABELS[1:])}, "test: 60 images, but 59 labels"),
-    (7, "a int: give a path, or (images, labels)"),
+    (7, "data of type int: give a path, or (images, labels)"),
 ]  # fmt: skip
 
 
@@ -198,3 +199,14 @@ def test_classes_that_do_not_fit_are_named(classes: Any, said: str) -> None:
 def test_no_name_finds_images_in_memory_again() -> None:
     with pytest.raises(DataError, match="no copy of them is kept"):
         probe(list_memory((PIXELS, LABELS)).source)
+
+
+def test_images_in_memory_are_written_as_shards(tmp_path: Path) -> None:
+    cmyk = Image.new("CMYK", (9, 9), (200, 10, 10, 0))
+    given = {"train": ([PIXELS[0], COLOUR[0], cmyk], ["a", "b", "a"]), "test": ([COLOUR[1]], ["b"])}
+    made = shard(given, tmp_path / "shards")
+    assert [(split.split, split.images) for split in made.splits] == [("train", 3), ("test", 1)] and not made.problems
+    found = probe(str(tmp_path / "shards"))
+    assert found.classes == ("a", "b") and found.counts == {"train": 3, "test": 1}
+    row = found.listing.rows_of("test")[0]
+    assert np.array_equal(found.listing.read(int(row), Decoding(size=(9, 7))).pixels, COLOUR[1])

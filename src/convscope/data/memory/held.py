@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from convscope.data.image_item import fit_pixels, is_pillow
+from convscope.data.image_item import as_pillow, fit_pixels, is_pillow
 from convscope.data.listing import DecodedImage, content_digest
-from convscope.data.pixels.decode import decode_pillow, from_array, orientation
+from convscope.data.pixels.decode import decode_pillow, orientation
 from convscope.data.pixels.numbers import as_pixels, is_numbers, numbers_of
 from convscope.data.records import Decoding, Pixels
 from convscope.data.sources.measure import GREY_MODES
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # uint8 (H, W, C), or an image in a mode that is flattened when it is decoded.
 Held: TypeAlias = "Pixels | Image.Image"
+
+
+_MODES_OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
 
 class Seen(NamedTuple):
@@ -48,7 +51,7 @@ def as_held(given: Any, where: str) -> Held:
         except UnreadableError as reason:
             raise DataError(f"{where}: {reason}") from None
     if not is_pillow(given):
-        raise DataError(f"{where} is a {type(given).__name__}: give a PIL image, an array or a tensor")
+        raise DataError(f"{where} is of type {type(given).__name__}: give a PIL image, an array or a tensor")
     if not all(given.size):
         raise DataError(f"{where} is an empty image, {given.width}x{given.height}: it has no pixels")
     plain = given.mode in ("L", "RGB") and "transparency" not in given.info and orientation(given) == 1
@@ -118,7 +121,11 @@ class HeldReader:
     def original(self, row: int) -> tuple[bytes, str]:
         """Return one image as a PNG file, which is lossless, and its suffix."""
         image, content = self._image(row), io.BytesIO()
-        (from_array(image) if isinstance(image, np.ndarray) else image).save(content, "PNG")
+        if isinstance(image, np.ndarray):
+            whole = as_pillow(image)
+        else:
+            whole = image if image.mode in _MODES_OF_PNG else image.convert("RGB")
+        whole.save(content, "PNG")
         return content.getvalue(), "png"
 
     def _image(self, row: int) -> Held:

@@ -186,7 +186,7 @@ def _part(given: Any, name: str) -> _GivenSplit:
         return _of_pair([image for image, _ in given], [label for _, label in given], name)
     if _is_map_style(given):
         return _of_dataset(given, name)
-    raise DataError(f"{_of(name)}a {type(given).__name__}{_instead(given)}")
+    raise DataError(f"{_of(name)}data of type {type(given).__name__}{_instead(given)}")
 
 
 def _is_map_style(given: Any) -> bool:
@@ -202,7 +202,7 @@ def _instead(given: Any) -> str:
     """Return what to give in place of something that is no data."""
     if hasattr(given, "dataset"):  # a DataLoader
         return ": give its dataset, loader.dataset; batches are made here"
-    if hasattr(given, "__iter__") and not hasattr(given, "shape"):
+    if hasattr(given, "__iter__") and not hasattr(given, "shape") and not isinstance(given, (bytes, bytearray, set)):
         return ", which has no length and no order of its own: give a list of its items, or write shards of them"
     if is_numbers(given):
         return " without labels: give (images, labels)"
@@ -219,7 +219,9 @@ def _of_pair(images: Any, labels: Any, name: str) -> _GivenSplit:
         pixels = _levels(images, name)
         return _GivenSplit(len(pixels), lambda row: pixels[row], labels)
     if isinstance(images, (str, bytes, os.PathLike)) or is_pillow(images) or not hasattr(images, "__len__"):
-        raise DataError(f"{_of(name)}images as a {type(images).__name__}: give an array (N, H, W, C) or a list of them")
+        raise DataError(
+            f"{_of(name)}images of type {type(images).__name__}: give an array (N, H, W, C) or a list of them"
+        )
     items = list(images)
     if items and all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = tuple(os.fsdecode(item) for item in items)

@@ -41,7 +41,7 @@ def numbers_of(given: Any) -> Array:
         found: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
     except (RuntimeError, TypeError) as error:  # meta, sparse, quantized
         reason = " ".join(str(error).split()).partition(".")[0]
-        raise UnreadableError(f"a tensor whose numbers can't be read: {reason}") from None
+        raise UnreadableError(f"its numbers can't be read: {reason}") from None
     return found
 
 
@@ -55,6 +55,9 @@ def as_pixels(array: Array) -> Pixels:
     ((8, 6, 3), 128)
     """
     one = array[0] if array.ndim == 4 and len(array) == 1 else array
+    if one.ndim not in (2, 3):
+        several = ", which is several images" if one.ndim == 4 else ""
+        raise UnreadableError(f"an array of {array.dtype} {array.shape}{several}: give {SHAPES}")
     return as_levels(one[:, :, None] if one.ndim == 2 and one.size else channels_last(one))
 
 

@@ -260,7 +260,7 @@ def train_ensemble_on(
     with run.locked():
         recipe, spec = run.recipe(), run.spec()
         if spec.members is None:
-            raise RunError(f"{run} is one network's run, not an ensemble: leave --ensemble out")
+            raise RunError(f"{run} is one network's run, not an ensemble: resume it as one network, by train")
         listed = spec.members.names
         planned = spec.members.planned if members is None else members
         _check_count(planned)
@@ -268,7 +268,9 @@ def train_ensemble_on(
             raise RunError(f"{run} has {len(listed)} members already: give more, not {planned}")
         trained = usable_members(run, recipe, spec, following_seeds(recipe.seed, planned))
         if planned == len(trained.names) and not trained.notes and _is_measured(run):
-            raise RunError(f"{run} has all of its {planned} members: add some with --ensemble {planned + 1}")
+            raise RunError(
+                f"{run} has all of its {planned} members: add some, --ensemble {planned + 1} (members={planned + 1})"
+            )
         spec = with_members(spec, trained.names, planned)
         run.write_spec(spec)
         for note in trained.notes:

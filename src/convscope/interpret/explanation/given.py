@@ -130,10 +130,10 @@ def _from_numbers(given: Array | torch.Tensor, network: GivenNetwork) -> Network
     _require_sample(given.shape, network, name)
     if network.takes_images:
         return _from_image(given, network, name, name)
-    if isinstance(given, torch.Tensor) and given.dtype != torch.uint8:
-        return _from_tensor(given, network)
     with refused_as(DataError, name):
         array = numbers_of(given)
+    if isinstance(given, torch.Tensor) and given.dtype != torch.uint8:
+        return _from_tensor(given, network)
     return _from_array(array, network, name)
 
 
