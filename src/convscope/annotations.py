@@ -185,6 +185,9 @@ def _needed(hint: Any) -> Iterator[str]:
         count = len(within[0]) if within and isinstance(within[0], list) else 0
         yield f"a function of {count} arguments" if count > 1 else "a function"
     elif wanted in (Sequence, tuple, list):
+        if within and get_origin(within[0]) is Literal:
+            yield f"a list of {needed(within[0])}"
+            return
         yield _SEQUENCES.get(within[0] if within else Any, "a tuple" if wanted is tuple else "a list")
     elif getattr(wanted, "_is_protocol", False) and wanted.__name__ not in _CLASSES:
         yield f"an object with {', '.join(f'{name}()' for name in _methods(wanted))}"

@@ -93,7 +93,11 @@ class Parameters:
                 if owner := next((own for own in self.hints if name in self._fields(own)), None):
                     return f"{name} is a setting of the {owner}: give {owner}=convscope.{owner.title()}({name}=...)"
                 return f"there is no argument {name}.{did_you_mean(name, known) or ' It takes ' + ', '.join(known)}"
-        if len(args) <= len(known):
+        by_place = [name for name, one in known.items() if one.kind is not one.KEYWORD_ONLY]
+        if len(args) > len(by_place):
+            named = " and ".join(name for name in by_place if name in self.hints)
+            return f"only {named} can be given without a name" if named else "give its arguments by their names"
+        if not set(by_place[: len(args)]) & set(kwargs):
             there = self._signature.bind_partial(*args, **kwargs).arguments
             for name, parameter in known.items():
                 if name in self.hints and name not in there and parameter.default is parameter.empty:

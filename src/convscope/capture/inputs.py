@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend
 from convscope.errors import CaptureError
 from convscope.graph.records import TensorSpec
+
+# Elements of a tensor are below this: torch counts its bytes in 63 bits.
+LARGEST = 2**59
 
 # One tensor: the shape of one sample, a full specification, or a tensor whose shape counts.
 OneInput = Sequence[int] | TensorSpec | torch.Tensor
@@ -54,6 +58,8 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
             shape = tuple(value) if batch_size is None else (batch_size, *value)
             if any(size < 0 for size in shape):
                 raise CaptureError(f"{_called(name)} has shape {tuple(value)}: sizes must be at least 0")
+            if math.prod(shape) >= LARGEST:
+                raise CaptureError(f"{_called(name)} has shape {tuple(value)}, which no memory holds: lower it")
             tensor = _made(shape, dtype, backend)
         elif isinstance(value, TensorSpec):
             tensor = _made(value.shape, _dtype(value.dtype), backend)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
-from convscope.annotations import as_plain
+from convscope.annotations import as_plain, described
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
 from convscope.files.regular import UnreadableError
@@ -118,15 +118,16 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
         value = os.fspath(value)
     needed = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kinds.type]
     if kinds.choices:
-        raise RunError(
-            f"{name} is {value!r}: it is one of {', '.join(kinds.words)}.{did_you_mean(str(value), kinds.words)}"
-        )
+        near = did_you_mean(value, kinds.words) if isinstance(value, str) else ""
+        raise RunError(f"{name} is {described(value)}: it is one of {', '.join(kinds.words)}.{near}")
     or_word = "".join(f", or {word}" for word in kinds.words)
     if type(value) is not kinds.type:
-        raise RunError(f"{name} is {value!r}: it must be {needed}{or_word}")
+        raise RunError(f"{name} is {described(value)}: it must be {needed}{or_word}")
     assert isinstance(value, (bool, int, float, str))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = limits["at_least"], limits["below"]
+        if isinstance(value, int) and abs(value) >= SEEDS:
+            raise RunError(f"{name} is {described(value)}: no computer takes as large a number{or_word}")
         if isinstance(value, float) and not math.isfinite(value):
             raise RunError(f"{name} is {value}: it must be a finite number{or_word}")
         if low is not None and value < low:
