@@ -97,8 +97,11 @@ class EnsembleOutcome(Pictured):
     def headline(self) -> str:
         """Return the name, how it ended, and the accuracy."""
         found = f"{self.ending}, {len(self.members)} of {plural(self.planned, 'member')}"
-        scores = "" if self.scores is None else f", {self.scores.ensemble.headline()}, {self.scores.gain:+.2f} points"
-        return f"{short_path(self.run.path.name)}: {found}{scores}"
+        if self.scores is not None:
+            ensemble = self.scores.ensemble
+            accuracy = percent(ensemble.accuracy_top1, decimals=2)
+            found += f", {ensemble.split} accuracy {accuracy} ({self.scores.gain:+.2f} points)"
+        return f"{short_path(self.run.path.name)}: {found}"
 
     def lines(self) -> list[str]:
         """Return how the training ended and the scores, in a few lines."""
