@@ -39,6 +39,7 @@ _MODULES: dict[str, str] = {
     "shard": "convscope.data.shard",
     "size": "convscope.interpret.layer_size",
     "train": "convscope.training.train",
+    "training_events": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.capture",
     # What they return.
@@ -71,6 +72,7 @@ _MODULES: dict[str, str] = {
     "Sharded": "convscope.data.shards.write_shards",
     "Status": "convscope.runs.events",
     "TrainingBytes": "convscope.graph.training_bytes",
+    "TrainingEvents": "convscope.training.training_events",
     "TrainingMemory": "convscope.graph.memory",
 }
 
@@ -134,6 +136,8 @@ if TYPE_CHECKING:
     from convscope.training.outcome import Outcome as Outcome
     from convscope.training.resolve.resolved_recipe import ResolvedRecipe as ResolvedRecipe
     from convscope.training.train import train as train
+    from convscope.training.train import training_events as training_events
+    from convscope.training.training_events import TrainingEvents as TrainingEvents
 else:
 
     def __getattr__(name: str) -> Any:

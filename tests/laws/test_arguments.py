@@ -72,6 +72,7 @@ VALID: dict[str, dict[str, Any]] = {
     "size": {"input_size": 8, "kernel_size": 3},
     "train": {"data": NOTHING_THERE},
     "train_ensemble": {"data": NOTHING_THERE, "members": 2},
+    "training_events": {"data": NOTHING_THERE},
     "training_memory": {"model": network(), "input_shape": (1, 8, 8)},
 }
 METHODS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {

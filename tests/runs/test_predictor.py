@@ -200,7 +200,7 @@ def test_the_verb_lists_every_prediction(predictor: Predictor, photos: Path, tmp
     run = untrained_run(tmp_path / "run", "digits", tuple("abc")).path
     done: list[tuple[int, int]] = []
     found = convscope.predict(run, [photos, b"?"], top=2, progress=lambda n, total, what: done.append((n, total)))
-    assert done == [(5, 5)] and all(isinstance(item, Prediction) for item in found)
+    assert done[-1] == (5, 5) and all(isinstance(item, Prediction) for item in found)
     assert [bool(item.problem) for item in found] == [False] * 4 + [True] and len(found[0].top) == 2
 
 

@@ -67,7 +67,7 @@ def command(
             top=listed,
             tta=False if no_tta else None,
             threshold=threshold,
-            progress=lambda done: progress(done, len(items), "predicting"),
+            progress=progress,
         )
         # CSV is written as it comes, so that a million images take no memory; a table needs all rows for its widths.
         found = Predictions(tuple(_write_csv(stream, predictor) if as_csv else stream))

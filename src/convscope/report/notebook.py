@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import sys
 import time
 from typing import Any
@@ -51,8 +52,7 @@ class NotebookBars:
 
     def draw(self) -> None:
         """Send the output cell's content, as HTML and as text."""
-        from IPython.display import display
-
+        display: Any = importlib.import_module("IPython.display").display  # which has no types
         self._drawn = time.monotonic()
         lines = [_line(name, note) for name, (_, _, note) in self._bars.items()]
         bars = (

@@ -27,7 +27,7 @@ from convscope.report.document import Callout, Document, Fact, Facts, dated_foot
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.printable import shell_quote
-from convscope.report.progress import Progress, no_progress
+from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
@@ -113,7 +113,7 @@ def evaluate(
     split: str | None = None,
     device: str | None = None,
     cache_directory: str | Path | None = None,
-    progress: Progress = no_progress,
+    progress: ProgressOption = False,
     verify: bool = False,
 ) -> Evaluation:
     """Measure a run on a split of its own data (test, or else val), or on other images.
@@ -132,7 +132,7 @@ def evaluate(
         split: test, val or train; test, or else val, unless given.
         device: of a run's network, cpu unless given.
         cache_directory: where decoded images are kept.
-        progress: is called with the images done, all images, and what is done.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
         verify: read every file again whose image is found decoded, and decode all anew where one has changed.
 
     Raises:
@@ -152,17 +152,18 @@ def evaluate(
     own = found is None or _are_own(found, recipe)
     if found is None and layout != AUTO:
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
-    dataset = _open(opened, found, recipe, spec, cache, progress, verify)
-    name, images = _choose(dataset, split)
-    # Classes without images are named of what is measured, by `cautions`.
-    lacking = tuple(f"{each} has no images of " for each in SPLITS)
-    notes = [note for note in dataset.notes if not note.startswith(lacking)]
-    if own:
-        notes += _split_has_moved(opened, dataset, name)
-    images = _by_name(images, dataset, spec)
-    if not own and split is None and "train" in dataset.made_splits:
-        name = WHOLE  # one folder of classes, of which nothing was held back
-    both = predictor.scores(images, progress=progress, what=f"measuring on {name}")
+    with progress_of(progress) as report:
+        dataset = _open(opened, found, recipe, spec, cache, report, verify)
+        name, images = _choose(dataset, split)
+        # Classes without images are named of what is measured, by `cautions`.
+        lacking = tuple(f"{each} has no images of " for each in SPLITS)
+        notes = [note for note in dataset.notes if not note.startswith(lacking)]
+        if own:
+            notes += _split_has_moved(opened, dataset, name)
+        images = _by_name(images, dataset, spec)
+        if not own and split is None and "train" in dataset.made_splits:
+            name = WHOLE  # one folder of classes, of which nothing was held back
+        both = predictor.scores(images, progress=report, what=f"measuring on {name}")
     scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
     return Evaluation(
         run=opened,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -22,7 +23,7 @@ from convscope.public import public
 from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
-from convscope.report.progress import Progress, no_progress
+from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
 from convscope.report.units import exact, few, plural
 from convscope.report.units import shape as shape_text
 from convscope.runs.image_items import image_items
@@ -43,17 +44,18 @@ NAMED = 10  # classes that a document names
 class Predictor(Documented):
     """A network with its classes and preprocessing, ready to predict; several threads may share one.
 
-    >>> import torch
-    >>> from convscope.data.preprocessing import Preprocessing
-    >>> from dataclasses import replace
-    >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
-    >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
-    >>> predictor = Predictor(spec.build(), spec)
-    >>> black = np.zeros((40, 60), np.uint8)
-    >>> predictor(black).label in ("cat", "dog")
-    True
-    >>> [bool(found.problem) for found in predictor.predict([black, b"no image", black])]
-    [False, True, False]
+        >>> import torch
+        >>> from convscope.data.preprocessing import Preprocessing
+        >>> from contextlib import closing
+    from dataclasses import replace
+        >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
+        >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
+        >>> predictor = Predictor(spec.build(), spec)
+        >>> black = np.zeros((40, 60), np.uint8)
+        >>> predictor(black).label in ("cat", "dog")
+        True
+        >>> [bool(found.problem) for found in predictor.predict([black, b"no image", black])]
+        [False, True, False]
     """
 
     def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu", run: Run | None = None) -> None:
@@ -134,7 +136,7 @@ class Predictor(Documented):
         tta: str | bool | None = None,
         threshold: float | None = None,
         batch_size: int = BATCH_SIZE,
-        progress: Callable[[int], None] | None = None,
+        progress: ProgressOption = False,
     ) -> Iterator[Prediction]:
         """Return the predictions of images, in order, as they are asked for; a batch is in memory at a time.
 
@@ -146,7 +148,8 @@ class Predictor(Documented):
             tta: the test-time augmentation by name; the run's own unless given, and none for False.
             threshold: of several labels an image, list those with this probability (0.5) and more.
             batch_size: images that are decoded and computed together; 1 takes no item before it is needed.
-            progress: called with the number of images done, after each batch.
+            progress: True shows a bar; a function is called as `progress(done, total, what)` for each image, with a
+                total of 0 where `items` is not a list.
 
         Raises:
             RunError: arguments that do not fit the run; at once. What can't be read is a prediction with a `problem`.
@@ -154,7 +157,9 @@ class Predictor(Documented):
         if top < 1 or batch_size < 1:
             raise RunError(f"top is {top} and batch_size {batch_size}: both must be at least 1")
         views, threshold = self._views(tta), self._threshold(threshold)
-        return known_steps(self._stream(image_items(items), top, views, threshold, batch_size, progress))
+        total = len(items) if isinstance(items, (list, tuple)) else 0
+        found = self._stream(image_items(items), top, views, threshold, batch_size)
+        return known_steps(_counted(found, total, progress) if progress else found)
 
     def scores(
         self,
@@ -209,9 +214,7 @@ class Predictor(Documented):
         views: str,
         threshold: float | None,
         batch_size: int,
-        progress: Callable[[int], None] | None,
     ) -> Generator[Prediction]:
-        done = 0
         threads = min(MOST_THREADS, batch_size, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
             while batch := list(islice(items, batch_size)):
@@ -220,9 +223,6 @@ class Predictor(Documented):
                     decoded = list(pool.map(decode, batch)) if len(batch) > 1 else [decode(batch[0])]
                 pixels = [item for item in decoded if not isinstance(item, str)]
                 rows = iter(self._probabilities(pixels, views) if pixels else ())
-                done += len(batch)
-                if progress is not None:
-                    progress(done)
                 found = [
                     Prediction(image=item.name, problem=what)
                     if isinstance(what, str)
@@ -293,7 +293,7 @@ def predict(
     tta: str | bool | None = None,
     threshold: float | None = None,
     device: str | None = None,
-    progress: Progress = no_progress,
+    progress: ProgressOption = False,
 ) -> Predictions:
     """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
@@ -306,10 +306,15 @@ def predict(
     items = list(image_items(images))
     predictor = predictor_of(run, device)
 
-    def report(done: int) -> None:
-        progress(done, len(items), "predicting")
+    return Predictions(tuple(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=progress)))
 
-    return Predictions(tuple(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=report)))
+
+def _counted(found: Generator[Prediction], total: int, progress: ProgressOption) -> Generator[Prediction]:
+    """Yield the predictions, and report how many there are."""
+    with progress_of(progress) as report, closing(found):
+        for done, prediction in enumerate(found, 1):
+            report(done, total, "predicting")
+            yield prediction
 
 
 def _decoded(item: ImageItem, decoding: Decoding) -> Pixels | str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SHOWN = 5  # runs that an error names
+_RECORDING = threading.Lock()
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
 LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
@@ -283,7 +285,8 @@ class Run(ShortRepr):
 
     def record(self, event: Event) -> None:
         """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""
-        self._append(self.events_path, event_line(event, time=time.time()))
+        with _RECORDING:  # a message may come from another thread, and the times are in order
+            self._append(self.events_path, event_line(event, time=time.time()))
 
     def _append(self, path: Path, line: str) -> None:
         with refused_as(WriteError, f"{path} can't be written"):

@@ -200,7 +200,6 @@ class Logging:
 
     def __init__(self, display: Listener) -> None:
         self._display = display
-        self._epochs = 0
 
     def notify(self, line: str) -> None:
         """Log a message."""
@@ -216,12 +215,11 @@ class Logging:
 
     def stepped(self, step: StepProgress) -> None:
         """Show it."""
-        self._epochs = step.epochs
         self._display.stepped(step)
 
     def epoch_ended(self, row: EpochRow) -> None:
         """Log the epoch as a line, and show it."""
-        _log.info("epoch %s", epoch_line(row, self._epochs).strip())
+        _log.info("%s", _sentence(row))
         self._display.epoch_ended(row)
 
     def moved(self, share: float, seconds_left: float | None) -> None:
@@ -239,6 +237,15 @@ def _note(step: StepProgress) -> str:
         f"epoch {step.epoch}/{step.epochs}  {step.images_per_second:,.0f} images/s  loss {loss(step.loss)}  "
         f"accuracy {percent(step.accuracy)}  {_left(step.seconds_left)} left"
     )
+
+
+def _sentence(row: EpochRow) -> str:
+    """Return an epoch as a line of a log, where no headings are near."""
+    trained, measured = ("all right", "mAP") if row.multi_label else ("accuracy", "accuracy")
+    text = f"epoch {row.epoch}: train loss {loss(row.train_loss)}, {trained} {percent(row.train_accuracy)}"
+    if row.val_loss is not None and row.val_accuracy is not None:
+        text += f"; validation loss {loss(row.val_loss)}, {measured} {percent(row.val_accuracy)}"
+    return text + (", the best so far" if row.best else "")
 
 
 def _left(duration: float) -> str:

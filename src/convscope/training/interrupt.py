@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TypeVar
 
-from convscope.errors import ConvscopeError
+from convscope.errors import ConvscopeError, RunError
 
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
@@ -61,7 +61,7 @@ class StopRequest:
         try:
             returned = callback(argument)
             if isinstance(returned, bool):
-                raise TypeError(
+                raise RunError(
                     f"the callback returned {returned}, and what it returns is not read: raise convscope.StopTraining "
                     "to stop, return None to go on"
                 )
@@ -102,7 +102,9 @@ def heeded() -> tuple[int, ...]:
 
 
 @contextmanager
-def handling_interrupts(on_first: Callable[[], None], *, same_request: float = 0.0) -> Iterator[StopRequest]:
+def handling_interrupts(
+    on_first: Callable[[], None], *, same_request: float = 0.0, request: StopRequest | None = None
+) -> Iterator[StopRequest]:
     """While inside, a first SIGINT, SIGTERM or SIGHUP fills the request and calls `on_first`; a second raises.
 
     `on_first` runs in a thread of its own, which has ended when the block is left: a signal handler interrupts whatever
@@ -111,9 +113,10 @@ def handling_interrupts(on_first: Callable[[], None], *, same_request: float = 0
     What comes within `same_request` seconds of the first counts as the first; of SIGHUP, within 5 seconds. SIGHUP
     itself is never a second.
 
-    Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back.
+    Only the main thread may take signals over; elsewhere the request just stays empty. What was there is put back. A
+    `request` that is given may be filled from elsewhere as well.
     """
-    request = StopRequest()
+    request = StopRequest() if request is None else request  # an empty one is false
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -260,7 +260,7 @@ def _of_data(dataset: Dataset) -> Iterator[Notice]:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     yield Notice(topic="data", message=f"{dataset.source}: {len(dataset.classes)} classes, images: {counts}")
     yield Notice(message=f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}")
-    yield from (Notice(message=line, level="warning") for line in (*dataset.notes, *dataset.notes_on_training))
+    yield from (Notice(message=line) for line in (*dataset.notes, *dataset.notes_on_training))
     if dataset.problems:
         skipped = plural(len(dataset.problems), "image")
         yield Notice(message=f"{skipped} skipped: {in_short(dataset.problems)}", level="warning")

@@ -14,7 +14,10 @@ from convscope.runs.events import OnEpoch
 from convscope.runs.run_directory import RunLike, run_of
 
 if TYPE_CHECKING:
+    from convscope.runs.events import Listener
+    from convscope.training.interrupt import StopRequest
     from convscope.training.outcome import Outcome
+    from convscope.training.training_events import TrainingEvents
 
 
 @public
@@ -72,28 +75,99 @@ def train(
 
     prepare_memory()  # before torch takes any
     from convscope.runs.training_display import listening
-    from convscope.training.given_data import changes_of, images_again, recipe_on, require_resumable
     from convscope.training.interrupt import warn_if_interrupted
+
+    with listening(progress) as listener:
+        outcome = _train(
+            data, recipe, classes, resume, name, runs_directory, cache_directory, listener=listener, on_epoch=on_epoch
+        )
+    warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
+    return outcome
+
+
+@public
+def training_events(
+    data: str | Path | InMemory | None = None,
+    recipe: Recipe | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    resume: RunLike | None = None,
+    name: str | None = None,
+    runs_directory: str | Path = "runs",
+    cache_directory: str | Path | None = None,
+    progress: ProgressOption = False,
+) -> TrainingEvents:
+    """Return the events of a training, to go through: Message and EpochRow records, and a Status as the last.
+
+    Arguments and errors are those of `train`. It trains in a thread of its own from the first event on, and waits while
+    the caller looks at an epoch: leaving the loop ends the training there, and its run is kept and can be resumed.
+    `outcome` is what it came to; `with` and `close()` end it where the loop's end does not. Ctrl-C while an event is
+    waited for ends the loop with a Status "interrupted".
+
+    >>> import convscope, tempfile
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     recipe = convscope.Recipe(model="lenet5", epochs=2)
+    ...     with convscope.training_events("digits", recipe, runs_directory=runs) as events:
+    ...         epochs = [event.epoch for event in events if isinstance(event, convscope.EpochRow)]
+    >>> epochs, events.outcome.ending
+    ([1, 2], 'done')
+    """
+    from convscope.hardware.allocator import prepare_memory
+
+    prepare_memory()
+    from convscope.training.training_events import Channel, TrainingEvents
+
+    def train_in_thread(channel: Channel) -> Outcome:
+        return _train(
+            data,
+            recipe,
+            classes,
+            resume,
+            name,
+            runs_directory,
+            cache_directory,
+            listener=channel,
+            on_epoch=channel.on_epoch,
+            request=channel.request,
+        )
+
+    return TrainingEvents(train_in_thread, progress=progress)
+
+
+def _train(
+    data: str | Path | InMemory | None,
+    recipe: Recipe | None,
+    classes: Sequence[str] | None,
+    resume: RunLike | None,
+    name: str | None,
+    runs_directory: str | Path,
+    cache_directory: str | Path | None,
+    *,
+    listener: Listener,
+    on_epoch: OnEpoch | None,
+    request: StopRequest | None = None,
+) -> Outcome:
+    """Train or resume a run; the arguments are those of `train`, beside a listener and a request to stop."""
+    from convscope.training.given_data import changes_of, images_again, recipe_on, require_resumable
     from convscope.training.train_run import train_new, train_on
 
     cache = None if cache_directory is None else Path(cache_directory)
-    with listening(progress) as listener:
-        if resume is not None:
-            require_resumable(name, runs_directory)
-            run = run_of(resume)
-            given = images_again(run, data, classes, run.spec().classes)
-            changes = changes_of(recipe, run)
-            outcome = train_on(run, changes, listener=listener, cache_directory=cache, given=given, on_epoch=on_epoch)
-        else:
-            recipe, given = recipe_on(data, recipe, classes)
-            outcome = train_new(
-                recipe,
-                listener=listener,
-                name=name,
-                runs_directory=Path(runs_directory),
-                cache_directory=cache,
-                given=given,
-                on_epoch=on_epoch,
-            )
-    warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
-    return outcome
+    if resume is not None:
+        require_resumable(name, runs_directory)
+        run = run_of(resume)
+        given = images_again(run, data, classes, run.spec().classes)
+        changes = changes_of(recipe, run)
+        return train_on(
+            run, changes, listener=listener, cache_directory=cache, given=given, on_epoch=on_epoch, request=request
+        )
+    recipe, given = recipe_on(data, recipe, classes)
+    return train_new(
+        recipe,
+        listener=listener,
+        name=name,
+        runs_directory=Path(runs_directory),
+        cache_directory=cache,
+        given=given,
+        on_epoch=on_epoch,
+        request=request,
+    )

@@ -57,12 +57,14 @@ def train_new(
     earlier: tuple[str, ...] = (),
     given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
+    request: StopRequest | None = None,
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
     `given` are the images where they are in memory. `earlier` are the classes of a run that this one belongs to: they
     are kept in its order. Processes that torchrun started train together: each is given its share of every batch, and
-    the first one writes. Once torchrun has started them again, they resume the run that they trained.
+    the first one writes. Once torchrun has started them again, they resume the run that they trained. A
+    `request` may be filled from another thread.
     """
     with joined() as group:
         listener = listener if group.first else Silent()
@@ -84,7 +86,7 @@ def train_new(
         with (
             opened as run,
             session.computing(),
-            _handling_interrupts(run, listener, group) as request,
+            _handling_interrupts(run, listener, group, request) as request,
         ):
             network, of_weights = session.network()
             job = Job.of(run, session, network, listener, group, on_epoch)
@@ -106,6 +108,7 @@ def train_on(
     cache_directory: Path | None,
     given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
+    request: StopRequest | None = None,
 ) -> Outcome:
     """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs.
 
@@ -115,7 +118,14 @@ def train_on(
         listener = listener if group.first else Silent()
         run = run_of(resume)
         return _resume(
-            group, run, changes, given, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch
+            group,
+            run,
+            changes,
+            given,
+            listener=listener,
+            cache_directory=cache_directory,
+            on_epoch=on_epoch,
+            request=request,
         )
 
 
@@ -128,6 +138,7 @@ def _resume(
     listener: Listener,
     cache_directory: Path | None,
     on_epoch: OnEpoch | None,
+    request: StopRequest | None = None,
 ) -> Outcome:
     # At once, so that a run that another process trains is refused before an image is read.
     with locked(run, group):
@@ -135,7 +146,7 @@ def _resume(
         session = prepare(
             recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec(), given=given
         )
-        with session.computing(), _handling_interrupts(run, listener, group) as request:
+        with session.computing(), _handling_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
@@ -342,7 +353,9 @@ def _synchronize(job: Job) -> None:
 
 
 @contextmanager
-def _handling_interrupts(run: Run, listener: Listener, group: ProcessGroup) -> Iterator[StopRequest]:
+def _handling_interrupts(
+    run: Run, listener: Listener, group: ProcessGroup, request: StopRequest | None = None
+) -> Iterator[StopRequest]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into a request to stop, as soon as there is a run directory."""
 
     def warn() -> None:
@@ -351,5 +364,6 @@ def _handling_interrupts(run: Run, listener: Listener, group: ProcessGroup) -> I
         if group.first:
             run.log(line)
 
-    with handling_interrupts(warn, same_request=SAME_REQUEST_SECONDS if group.place.launched else 0.0) as request:
+    seconds = SAME_REQUEST_SECONDS if group.place.launched else 0.0
+    with handling_interrupts(warn, same_request=seconds, request=request) as request:
         yield request

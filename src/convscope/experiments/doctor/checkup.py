@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Annotated, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from convscope.nets import catalogue
 from convscope.public import public
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
+from convscope.report.progress import ProgressOption, progress_of
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.make import work_of
@@ -43,6 +45,7 @@ MANY_IMAGES = 50_000
 # From this difference between runs of one thing, or this load a core, figures are marked as those of a busy machine.
 BUSY_SPREAD, BUSY_LOAD = 0.3, 0.3
 TIMED_SECONDS = 3.0
+STAGES = 2  # the machine, then a training
 _log = logging.getLogger("convscope")
 
 
@@ -53,6 +56,7 @@ def doctor(
     input_shape: Sequence[int] | None = None,
     batch_size: Annotated[int, Within(2)] | None = None,
     device: str = "auto",
+    progress: ProgressOption = False,
 ) -> Checkup:
     """Measure this machine: arithmetic, memory, decoding, disk; and the share of it that training reaches.
 
@@ -63,6 +67,7 @@ def doctor(
         input_shape: (channels, height, width) of its input; the network's own unless given.
         batch_size: images per step; as for 50,000 images unless given.
         device: "auto", "cpu" or "cuda".
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
     Raises:
         CaptureError: no such network.
@@ -70,7 +75,16 @@ def doctor(
     """
     os.environ.setdefault(*SILENT_PROFILER)
     shape = None if input_shape is None else tuple(input_shape)
-    return check_up(model, input_shape=shape, batch_size=batch_size, device=device, say=_log.info)
+    said = count()
+    with progress_of(progress) as report:
+
+        def say(line: str) -> None:
+            _log.info(line)
+            report(min(next(said), STAGES), STAGES, "checking the machine")
+
+        found = check_up(model, input_shape=shape, batch_size=batch_size, device=device, say=say)
+        report(STAGES, STAGES, "checking the machine")
+        return found
 
 
 def check_up(
