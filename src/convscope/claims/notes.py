@@ -75,7 +75,7 @@ def notes(*words: str, verdicts: Sequence[Verdict] = (), sets: Sequence[NoteSet]
         ConvscopeError: no claim matches.
 
     >>> notes("crops-of-256").proofs[0].computed
-    2048
+    1089
     """
     from convscope.claims.sets import select
 

@@ -47,7 +47,7 @@ def shard(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     made = shard("digits", f"{folder}/shards")
     >>> [(split.split, split.images) for split in made.splits]
-    [('train', 1797)]
+    [('all', 1797)]
     """
     size = parse_byte_size(shard_size) if isinstance(shard_size, str) else shard_size
     found = probe_given(data, layout=layout, classes=classes)

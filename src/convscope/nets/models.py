@@ -20,7 +20,7 @@ class Models(Documented):
     """Networks of the catalogue, oldest first; one by itself is shown in full.
 
     >>> [entry.name for entry in models()][:2]
-    ['lenet1', 'lenet5']
+    ['lenet5', 'lenet5-1998']
     """
 
     entries: tuple[Entry, ...]
