@@ -106,16 +106,28 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
         (("lenet5", "--layer", "c9"), "has no layer 'c9'. Did you mean"),
         (("lenet5", "--layer", "input"), "has no layer 'input'. It is an input"),
         (("resnet18", "--layer", "conv2"), "Give the whole path: layer1.0.conv2, layer1.1.conv2, layer2.0.conv2, ..."),
-        (("lenet5", "--layer", "c3", "--at", "10,0"), "outside c3, whose output is 16×10×10"),
+        (("lenet5", "--layer", "c3", "--at", "10,0"), "c3's map is 10×10: 10,0 is outside; the last cell is 9,9"),
         (("lenet5", "--layer", "c3", "--at", "x"), "whole numbers like 12,30"),
-        (("lenet5", "--layer", "c3", "--channel", "16"), "channel 16 is outside c3"),
-        (("lenet5", "--layer", "c3", "--at", "1"), "c3's output is 16×10×10: give 2 numbers, Y,X; got 1"),
-        (("m5", "--layer", "pool1", "--at", "3,4"), "pool1's output is 128×2000: give 1 number, X; got 3,4"),
-        (("m5", "--layer", "pool1", "--at", "2000"), "whose output is 128×2000: the last is 1999"),
-        (("m5", "--layer", "pool1", "--pixel", "1,2"), "the input is 32000: give 1 number, X; got 1,2"),
-        (("m5", "--layer", "fc", "--at", "1"), "fc's output is 10: it has no positions, so leave --at out; got 1"),
+        (("lenet5", "--layer", "c3", "--channel", "16"), "c3 has 16 channels, 0 to 15: channel 16 is outside"),
+        (
+            ("lenet5", "--layer", "c3", "--at", "1"),
+            "c3's map is 10×10: say where with 2 numbers, Y,X, from 0,0 to",
+        ),
+        (
+            ("m5", "--layer", "pool1", "--at", "3,4"),
+            "pool1's map is 2000: say where with 1 number, X, from",
+        ),
+        (("m5", "--layer", "pool1", "--at", "2000"), "pool1's map is 2000: 2000 is outside; the last cell is 1999"),
+        (
+            ("m5", "--layer", "pool1", "--pixel", "1,2"),
+            "the input's map is 32000: say where with 1 number, X, from",
+        ),
+        (("m5", "--layer", "fc", "--at", "1"), "fc has 10 units and no map: leave the place out"),
         (("m5", "--layer", "pool1", "--pixel", "1", "--at", "1"), "--at is about what a cell sees"),
-        (("lenet5", "--layer", "c3", "--pixel", "32,0"), "pixel 32,0 is outside the image of 32×32: the last is 31,31"),
+        (
+            ("lenet5", "--layer", "c3", "--pixel", "32,0"),
+            "the image's map is 32×32: 32,0 is outside; the last",
+        ),
     ],
 )
 def test_what_does_not_exist_is_said(

@@ -11,7 +11,7 @@ import click
 
 from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
-from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
+from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 from convscope.report.printable import from_here
 
@@ -29,12 +29,7 @@ from convscope.report.printable import from_here
 )
 @click.option("--seeds", type=click.IntRange(1), help="Trainings of each variant, each with a seed of its own  [3]")
 @click.option("--jobs", metavar="N", default="auto", help="Trainings in parallel  [auto: by cores and memory]")
-@click.option(
-    "--recipe",
-    "recipe_file",
-    metavar="fast|classic|finetune|FILE",
-    help="The recipe to start from: a preset, or a TOML file  [fast]",
-)
+@from_recipe
 @click.option("--resume", metavar="FOLDER", help="Resume an ablation; --without and --seeds may add to it.")
 @click.option("--name", metavar="NAME", help="Name of the directory  [ablate-DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of the directory  [runs]")

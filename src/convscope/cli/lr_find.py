@@ -11,7 +11,7 @@ import click
 
 from convscope.cli.output import echo, write_output
 from convscope.cli.progress import training_progress
-from convscope.cli.settings import RecipeCommand, given_settings, option_name, recipe_for, recipe_options
+from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, option_name, recipe_for, recipe_options
 from convscope.recipe.recipe import settings
 from convscope.recipe.setting import SettingValue
 from convscope.report.printable import shell_quote
@@ -26,7 +26,7 @@ WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
 
 @click.command("lr-find", cls=RecipeCommand)
 @click.argument("data")
-@click.option("--recipe", "recipe_file", metavar="fast|classic|finetune|FILE", help="As for train  [fast]")
+@from_recipe
 @click.option("--steps", type=int, default=100, help="Steps from the lowest learning rate to the highest  [100]")
 @click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the loss over the learning rate.")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")

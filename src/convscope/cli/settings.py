@@ -15,6 +15,13 @@ from convscope.recipe.recipe_file import load_recipe
 from convscope.recipe.setting import AUTO, SettingValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# The recipe to start from, an option of every command that trains.
+from_recipe = click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="fast|classic|finetune|FILE",
+    help="The recipe to start from: a preset, or a TOML file  [fast]",
+)
 _GIVEN = "convscope.settings"
 _ALL_HELP = "convscope.all_help"
 

@@ -11,7 +11,7 @@ import click
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
-from convscope.cli.settings import RecipeCommand, given_settings, recipe_for, recipe_options
+from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     epilog="Ctrl-C once: the best weights and the report are written (--resume RUN goes on); twice: stop at once.",
 )
 @click.argument("data", required=False)
-@click.option(
-    "--recipe",
-    "recipe_file",
-    metavar="fast|classic|finetune|FILE",
-    help="The recipe to start from: a preset, or a TOML file  [fast]",
-)
+@from_recipe
 @click.option("--resume", metavar="RUN", help="Resume a run from its last checkpoint; --epochs may add epochs.")
 @click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")

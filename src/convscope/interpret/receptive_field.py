@@ -7,16 +7,15 @@ import numpy.typing as npt
 
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
-from convscope.errors import CaptureError, GeometryError
-from convscope.geometry.axis_names import axis_letters, padded_position
-from convscope.graph.field import Position, walk_back, walk_on
+from convscope.errors import CaptureError
+from convscope.graph.field import walk_back, walk_on
 from convscope.graph.layer_names import LayerNames, find
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.cell_field import CellField, Span
+from convscope.interpret.cell_position import cell_position
 from convscope.interpret.inspection.record import Inspection, inspected
 from convscope.public import public
-from convscope.report import units
 
 
 @public
@@ -54,7 +53,8 @@ def field(
     output = find(graph, layer)
     value, name = _source(inspection, source)
     shape = graph.shape(output)
-    position = _position(layer, shape, at, channel)
+    middle = tuple(size // 2 for size in shape[2:])
+    position = cell_position(shape, channel, middle if at is None else at, layer=layer)
     reads = walk_back(graph, output, position)
     share = walk_back(graph, output, position, measure="share").map(value)
     axes: list[Source] = [(value, axis) for axis in range(2, len(graph.shape(value)))]
@@ -94,17 +94,8 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
         GeometryError: the position is outside the input.
     """
     value, source = _source(inspection, None)
-    sizes = inspection.graph.shape(value)[2:]
-    if len(pixel) != len(sizes):
-        raise GeometryError(
-            f"{source} is {units.shape(sizes)}: give {_numbers(len(sizes))}; got {','.join(map(str, pixel))}"
-        )
-    if any(not 0 <= p < size for p, size in zip(pixel, sizes, strict=True)):
-        last = ",".join(str(size - 1) for size in sizes)
-        raise GeometryError(
-            f"pixel {','.join(map(str, pixel))} is outside {source} of {units.shape(sizes)}: the last is {last}"
-        )
-    walk = walk_on(inspection.graph, value, (0, None, *pixel))
+    position = cell_position(inspection.graph.shape(value), None, pixel, layer=source)
+    walk = walk_on(inspection.graph, value, position)
     return walk.mask(find(inspection.graph, layer))
 
 
@@ -114,29 +105,6 @@ def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:
     if inspection.source is None:
         raise CaptureError(f"{inspection.graph.name} has no input with positions to look at: none of 3 axes or more")
     return inspection.source, "the image" if len(inspection.graph.shape(inspection.source)) == 4 else "the input"
-
-
-def _position(layer: str, shape: tuple[int, ...], at: tuple[int, ...] | None, channel: int | None) -> Position:
-    spatial = shape[2:]
-    if at is None:
-        at = tuple(size // 2 for size in spatial)
-    size = units.shape(shape[1:])
-    at = padded_position(at, spatial)
-    if len(at) != len(spatial):
-        needed = f"give {_numbers(len(spatial))}" if spatial else "it has no positions, so leave --at out"
-        raise GeometryError(f"{layer}'s output is {size}: {needed}; got {','.join(map(str, at))}")
-    if any(not 0 <= p < limit for p, limit in zip(at, spatial, strict=True)):
-        last = ",".join(str(limit - 1) for limit in spatial)
-        raise GeometryError(
-            f"cell {','.join(map(str, at))} is outside {layer}, whose output is {size}: the last is {last}"
-        )
-    if channel is not None and not 0 <= channel < shape[1]:
-        raise GeometryError(f"channel {channel} is outside {layer}, whose output is {size}: 0 to {shape[1] - 1}")
-    return (0, channel, *at)
-
-
-def _numbers(dimensions: int) -> str:
-    return f"{units.plural(dimensions, 'number')}, {axis_letters(dimensions)}"
 
 
 def _hull(mask: npt.NDArray[np.bool_], axis: int) -> Span | None:

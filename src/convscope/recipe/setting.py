@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from convscope.annotations import as_plain, described
+from convscope.data.records import LARGEST_SIDE
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
 from convscope.files.regular import UnreadableError
@@ -25,7 +26,6 @@ Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 SettingValue: TypeAlias = bool | int | float | str
 Plain = TypeVar("Plain", bool, int, float)
-LARGEST_SIDE = 8192
 # Seeds are below this: torch takes no larger ones.
 SEEDS = 2**63
 # More trainings than this are a typing mistake.

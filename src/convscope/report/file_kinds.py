@@ -4,17 +4,21 @@ from __future__ import annotations
 
 # Bytes that are enough to look at.
 HEAD = 512
-# (offset, bytes, what to call it); longer signatures first.
-_IMAGES_READ = (
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (8, b"WEBP", "a WebP image"),
-    (0, b"GIF87a", "a GIF image"),
-    (0, b"GIF89a", "a GIF image"),
-    (0, b"BM", "a BMP image"),
-    (0, b"II*\x00", "a TIFF image"),
-    (0, b"MM\x00*", "a TIFF image"),
+# (offset, bytes, Pillow's name) of the images that are read.
+READ = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"GIF87a", "GIF"),
+    (0, b"GIF89a", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    # BigTIFF: its offsets have 64 bits.
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
 )
+# (offset, bytes, what to call it) of other files; longer signatures first.
 _OTHERS = (
     (0, b"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched"),
     (4, b"ftypheic", "a HEIC image"),
@@ -42,6 +46,15 @@ _OTHERS = (
 )
 
 
+def read_format(data: bytes) -> str | None:
+    """Return Pillow's name of an image's format, where it is one that is read and has a signature; else None.
+
+    >>> read_format(b"GIF89a and so on")
+    'GIF'
+    """
+    return next((name for offset, signature, name in READ if data.startswith(signature, offset)), None)
+
+
 def kind_by_start(data: bytes) -> str | None:
     r"""Return the kind of a file by its first bytes, with an article, or None for an unknown format.
 
@@ -50,7 +63,9 @@ def kind_by_start(data: bytes) -> str | None:
     """
     if not data:
         return "empty"
-    for offset, signature, name in (*_IMAGES_READ, *_OTHERS):
+    if (image := read_format(data)) is not None:
+        return f"a {image.replace('WEBP', 'WebP')} image"
+    for offset, signature, name in _OTHERS:
         if data.startswith(signature, offset):
             return name
     start = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()

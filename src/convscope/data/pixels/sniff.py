@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from convscope.files.regular import UnreadableError
-from convscope.report.file_kinds import kind_by_start
+from convscope.report.file_kinds import kind_by_start, read_format
 
 PIXEL_LIMIT = 50_000_000
 READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
@@ -33,20 +33,6 @@ class Header(NamedTuple):
 
 
 JPEG_START = b"\xff\xd8\xff"
-# (offset, bytes, Pillow's name)
-_SIGNATURES = (
-    (0, JPEG_START, "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (8, b"WEBP", "WEBP"),
-    (0, b"GIF87a", "GIF"),
-    (0, b"GIF89a", "GIF"),
-    (0, b"BM", "BMP"),
-    (0, b"II*\x00", "TIFF"),
-    (0, b"MM\x00*", "TIFF"),
-    # BigTIFF: its offsets have 64 bits.
-    (0, b"II+\x00", "TIFF"),
-    (0, b"MM\x00+", "TIFF"),
-)
 _PPM = re.compile(rb"P[1-6][\s#]")
 
 
@@ -58,11 +44,8 @@ def format_of(data: bytes) -> str:
     """
     if not data:
         raise UnreadableError("empty file (0 bytes)")
-    for offset, signature, name in _SIGNATURES:
-        if data.startswith(signature, offset):
-            return name
-    if _PPM.match(data):
-        return "PPM"
+    if name := read_format(data) or ("PPM" if _PPM.match(data) else None):
+        return name
     raise UnreadableError(f"{_name_stranger(data)}; what is read is {READ_FORMATS}")
 
 

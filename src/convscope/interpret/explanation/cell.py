@@ -8,16 +8,13 @@ move (the number came from elsewhere unchanged). `worked` finds the way by the o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 
-from convscope.errors import CaptureError, GeometryError
-from convscope.geometry.axis_names import axis_letters, padded_position
+from convscope.errors import CaptureError
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name
 from convscope.interpret.explanation import by_place, by_row, by_window
 from convscope.interpret.explanation.worked import Coordinates, NumberAt, Way, Worked
-from convscope.report import units
 
 
 def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *, which: int = 0) -> Worked:
@@ -82,42 +79,3 @@ WAYS: Mapping[str, Way] = {
     "upsample_trilinear3d": by_window.resized("linear"),
 }
 """ATen's name -> how a cell of it is explained; the others are elementwise, moves, or not known."""
-
-
-def cell_position(shape: tuple[int, ...], channel: int, at: tuple[int, ...], *, layer: str) -> tuple[int, ...]:
-    """Return the whole position of a cell in a value `(N, C, *S)`, of the first sample.
-
-    Raises:
-        GeometryError: the cell is outside the map, or has another number of coordinates; the message has the size.
-
-    >>> cell_position((1, 64, 112, 112), 3, (10, 20), layer="conv1")
-    (0, 3, 10, 20)
-    >>> cell_position((1, 128, 8000), 3, (10, 20), layer="conv1")
-    Traceback (most recent call last):
-    ...
-    convscope.errors.GeometryError: conv1's map is 8000: say where with 1 number, X, from 0 to 7999; got 2
-    """
-    if len(shape) < 2:
-        raise GeometryError(f"{layer} gives {shape}: there is no channel to choose")
-    if not 0 <= channel < shape[1]:
-        known = "0" if shape[1] == 1 else f"0 to {shape[1] - 1}"
-        raise GeometryError(f"{layer} has {units.plural(shape[1], 'channel')}, {known}: channel {channel} is outside")
-    sizes = shape[2:]
-    at = padded_position(at, sizes)
-    if len(at) != len(sizes):
-        if not sizes:
-            raise GeometryError(f"{layer} has {units.plural(shape[1], 'unit')} and no map: leave the place out")
-        if at or prod(sizes) != 1:
-            last = ",".join(str(size - 1) for size in sizes)
-            first = ",".join("0" for _ in sizes)
-            raise GeometryError(
-                f"{layer}'s map is {units.shape(sizes)}: say where with {units.plural(len(sizes), 'number')}, "
-                f"{axis_letters(len(sizes))}, from {first} to {last}; got {len(at)}"
-            )
-        at = (0,) * len(sizes)
-    if any(not 0 <= place < size for place, size in zip(at, sizes, strict=True)):
-        last = ",".join(str(size - 1) for size in sizes)
-        raise GeometryError(
-            f"{layer}'s map is {units.shape(sizes)}: {','.join(map(str, at))} is outside; the last cell is {last}"
-        )
-    return (0, channel, *at)

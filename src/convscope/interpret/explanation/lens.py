@@ -15,8 +15,9 @@ from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
+from convscope.interpret.cell_position import cell_position
 from convscope.interpret.execution.torch_executor import TorchExecutor
-from convscope.interpret.explanation.cell import cell_position, worked
+from convscope.interpret.explanation.cell import worked
 from convscope.interpret.explanation.input_box import PixelBox
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
