@@ -74,6 +74,7 @@ def settings_of(resolved: convscope.ResolvedRecipe) -> convscope.Recipe:
 def learn_more() -> None:
     """Work out layers, list networks, check figures, write shards, measure the machine."""
     assert_type(convscope.demo(), convscope.Outcome)
+    assert_type(convscope.training_events("digits"), convscope.TrainingEvents)
     assert_type(convscope.size(224, 7, stride=2, padding=3), convscope.LayerSize)
     assert_type(convscope.models("resnet50"), convscope.Models)
     assert_type(convscope.notes("crops-of-256", verdicts=["wrong"]), convscope.Notes)

@@ -22,6 +22,8 @@ from convscope.errors import CaptureError
 from convscope.generators import exclusive
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
+from convscope.hardware.machine import this_machine
+from convscope.hardware.mode import threads_of_this_thread
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network
@@ -234,7 +236,9 @@ def audit(
     graph = capture(module, [inputs], name=name)
     if graph.error is not None:
         raise CaptureError(f"{name} does not run on this input: {graph.error}")
-    layers, agreement = _measure(graph, module, inputs)
+    # Threads split sums, so their number decides how these are rounded.
+    with threads_of_this_thread(this_machine().cores):
+        layers, agreement = _measure(graph, module, inputs)
     return Audit(name, tuple(inputs.shape[1:]), tuple(layers), agreement, notes)
 
 

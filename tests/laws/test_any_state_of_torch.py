@@ -1,0 +1,231 @@
+"""A public function finds the same in any state of torch that its caller is in, and leaves that state as it was."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.generators import OwnGenerators, exclusive
+from convscope.torch_state import known_state
+from convscope.warning_filters import warnings_ignored
+from public_verbs import STATES, TRAINING, UNTRIED, Call, found_by, network, state_now, state_of, verbs
+
+# States in which nothing can be computed: these are refused.
+TRANSFORMED: Mapping[str, Any] = {
+    "vmap": lambda call: torch.func.vmap(lambda x: [call(), x][1])(torch.ones(2)),
+    "grad": lambda call: torch.func.grad(lambda x: [call(), x.sum()][1])(torch.ones(2)),
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    torch.manual_seed(3)
+    return network().train()
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory, model: nn.Module) -> dict[str, Call]:
+    return verbs(tmp_path_factory.mktemp("states"), model)
+
+
+def test_every_public_function_is_tried(calls: dict[str, Call]) -> None:
+    functions = {name for name in convscope._MODULES if inspect.isfunction(getattr(convscope, name))}
+    assert set(calls) | set(UNTRIED) == functions
+
+
+def _differences(calls: dict[str, Call], model: nn.Module, states: Mapping[str, Any]) -> list[str]:
+    wrong = []
+    for verb, call in calls.items():
+        expected = found_by(call)
+        for name, enter in states.items():
+            with enter():
+                before, of_model = state_now(), state_of(model)
+                found = found_by(call)
+                changed = [what for what, value in state_now().items() if value != before[what]]
+                if state_of(model) != of_model:
+                    changed.append("the model")
+            if found != expected:
+                wrong.append(f"{verb} under {name} finds something else")
+            if changed:
+                wrong.append(f"{verb} under {name} leaves changed: {', '.join(changed)}")
+    return wrong
+
+
+def test_a_result_is_the_same_in_any_state(calls: dict[str, Call], model: nn.Module) -> None:
+    quick = {verb: call for verb, call in calls.items() if verb not in TRAINING}
+    assert not _differences(quick, model, STATES)
+
+
+def test_a_training_is_the_same_in_all_states_at_once(calls: dict[str, Call], model: nn.Module) -> None:
+    def all_at_once() -> ExitStack:
+        together = ExitStack()
+        for name, enter in STATES.items():
+            if "set_default_device" not in name and "bfloat16" not in name and "1 thread" not in name:
+                together.enter_context(enter())
+        return together
+
+    assert not _differences({"train": calls["train"]}, model, {"all states at once": all_at_once})
+
+
+@pytest.mark.long
+def test_every_verb_is_the_same_in_every_state(calls: dict[str, Call], model: nn.Module) -> None:
+    """`python bench/torch_states.py` prints the table."""
+    assert not _differences(calls, model, STATES)
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_a_call_in_a_transformed_function_is_refused(name: str, calls: dict[str, Call]) -> None:
+    for verb, call in calls.items():
+        with pytest.raises(convscope.ConvscopeError, match="call it outside of it"):
+            TRANSFORMED[name](call)
+        assert state_now()["modes"] == (0, 0), verb
+
+
+def test_a_model_made_in_inference_mode_is_read_or_refused(model: nn.Module) -> None:
+    torch.manual_seed(3)
+    with torch.inference_mode():
+        made = network().train()
+        found = convscope.inspect(made, (1, 8, 8)).to_dict()
+        explained = convscope.explain(made, np.zeros((8, 8), np.uint8), layer="4", at=(1, 1)).to_dict()
+        memory = convscope.training_memory(made, (1, 8, 8)).at(4).total
+    assert found == convscope.inspect(model, (1, 8, 8)).to_dict()
+    assert explained == convscope.explain(model, np.zeros((8, 8), np.uint8), layer="4", at=(1, 1)).to_dict()
+    assert memory == convscope.training_memory(model, (1, 8, 8)).at(4).total
+
+
+def test_a_stream_of_predictions_leaves_the_state_between_its_steps(calls: dict[str, Call], tmp_path: Path) -> None:
+    from public_verbs import trained
+
+    predictor = convscope.load(trained(tmp_path).run.path)
+    images = [np.full((8, 8), 40 * shade, np.uint8) for shade in range(3)]
+    expected = [item.to_dict() for item in predictor.predict(images, batch_size=1)]
+    found = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        before = state_now()
+        for item in predictor.predict(images, batch_size=1):
+            assert state_now() == before
+            found.append(item.to_dict())
+        stopped = predictor.predict(images, batch_size=1)
+        next(stopped)
+        stopped.close()  # type: ignore[attr-defined]  # a generator
+        assert state_now() == before
+    assert found == expected
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_state_is_restored_when_a_call_ends_early(error: type[BaseException]) -> None:
+    class Fails(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            torch.manual_seed(1)
+            raise error
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            before = state_now()
+            try:
+                convscope.inspect(Fails(), (1, 8, 8))
+            except KeyboardInterrupt:
+                assert error is KeyboardInterrupt
+            assert state_now() == before
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_overlapping_calls_restore_what_the_first_found() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def long_call() -> None:
+        with known_state(), warnings_ignored():
+            inside.set()
+            leave.wait(10)
+
+    before = state_now()
+    torch.set_default_dtype(torch.float64)
+    try:
+        thread = threading.Thread(target=long_call)
+        thread.start()
+        inside.wait(10)
+        with known_state():
+            leave.set()
+            thread.join()
+            assert torch.get_default_dtype() == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert state_now() == before
+
+
+def test_a_filter_list_kept_by_another_thread_ends_as_the_callers() -> None:
+    before = list(warnings.filters)
+    with warnings_ignored():
+        kept = warnings.filters
+        assert kept[0][0] == "ignore"
+    assert list(kept) == before
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_can_call_while_another_thread_of_the_first_is_inside() -> None:
+    code = """
+import os, sys, threading, torch, convscope
+from convscope.generators import exclusive
+from convscope.torch_state import known_state
+inside, leave = threading.Event(), threading.Event()
+def hold():
+    with known_state(), exclusive():
+        inside.set(); leave.wait(20)
+torch.set_default_dtype(torch.float64)
+thread = threading.Thread(target=hold); thread.start(); inside.wait(10)
+child = os.fork()
+if not child:
+    ok = torch.get_default_dtype() == torch.float64
+    convscope.inspect(torch.nn.Conv2d(1, 2, 3, dtype=torch.float32), (1, 8, 8))
+    os._exit(0 if ok and torch.get_default_dtype() == torch.float64 else 1)
+_, status = os.waitpid(child, 0); leave.set(); thread.join()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    assert not subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
+
+
+def test_the_first_training_of_a_process_leaves_it_as_it_was(tmp_path: Path) -> None:
+    code = f"""
+import os, random, warnings
+import numpy, convscope  # NumPy sets filters of its own when it is imported
+convscope.train
+before = dict(os.environ), random.getstate(), list(warnings.filters)
+recipe = convscope.Recipe(model="lenet5", epochs=1)
+convscope.train("digits", recipe, runs_directory={str(tmp_path)!r}, cache_directory={str(tmp_path)!r})
+assert dict(os.environ) == before[0], set(os.environ) ^ set(before[0])
+assert random.getstate() == before[1]
+assert warnings.filters == before[2], warnings.filters
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+
+
+def test_generators_are_restored_and_a_trainings_own_go_on() -> None:
+    before = state_now()
+    own = OwnGenerators(5)
+    drawn = []
+    for _ in range(2):
+        with exclusive():
+            torch.manual_seed(1)
+            with own:
+                drawn.append(torch.rand(3))
+            torch.rand(2)
+    assert torch.equal(torch.cat(drawn), torch.rand(6, generator=torch.Generator().manual_seed(5)))
+    assert state_now() == before

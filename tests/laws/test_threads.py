@@ -1,0 +1,108 @@
+"""Threads that call public functions at once find what one thread finds, and leave models and the process as found."""
+
+from __future__ import annotations
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.generators import OwnGenerators, exclusive
+from public_verbs import Call, found_by, network, state_now, state_of, trained, verbs, weights
+
+THREADS = 8
+# A capture or more each, and a predictor that takes no part in their turns.
+MIXED = ("inspect", "field", "compare", "explain", "audit", "training_memory", "load")
+
+
+def _calls(folder: Path, models: list[nn.Module]) -> list[tuple[str, Call]]:
+    made = [verbs(folder, model) for model in models]
+    return [(f"{verb} of model {number}", calls[verb]) for number, calls in enumerate(made) for verb in MIXED]
+
+
+def _differences(folder: Path, captures: int) -> list[str]:
+    """Call mixed verbs on three shared models in 8 threads, a training beside them; return what differs."""
+    torch.manual_seed(0)
+    models = [network(width).train(width != 5) for width in (4, 5, 6)]
+    calls = _calls(folder, models)
+    expected = {name: found_by(call) for name, call in calls}
+    alone = weights(trained(folder).run.path)
+    before, of_models = state_now(), [state_of(model) for model in models]
+    wrong: list[str] = []
+
+    def call(number: int) -> None:
+        name, one = calls[number]
+        if found_by(one) != expected[name]:
+            wrong.append(f"{name} finds something else")
+
+    draw = random.Random(0)
+    order = [draw.randrange(len(calls)) for _ in range(captures)]
+    ended = threading.Event()
+
+    def train() -> None:
+        while not ended.is_set():
+            if weights(trained(folder).run.path) != alone:
+                wrong.append("a training has other weights")
+
+    beside = threading.Thread(target=train)
+    beside.start()
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(call, order))
+    finally:
+        ended.set()
+        beside.join()
+    wrong += [f"{what} is left changed" for what, value in state_now().items() if value != before[what]]
+    found = [state_of(model) for model in models]
+    wrong += [f"model {number} is left changed" for number, model in enumerate(found) if model != of_models[number]]
+    return wrong
+
+
+def test_mixed_verbs_in_threads_find_what_one_thread_finds(tmp_path: Path) -> None:
+    assert not _differences(tmp_path, 40)
+
+
+@pytest.mark.long
+def test_a_thousand_mixed_verbs_in_threads_find_what_one_thread_finds(tmp_path: Path) -> None:
+    assert not _differences(tmp_path, 1_000)
+
+
+@pytest.mark.long
+def test_trainings_in_two_threads_have_the_weights_that_each_has_alone(tmp_path: Path) -> None:
+    # It drops units, so that each step draws from the global generator.
+    def train(seed: int, name: str) -> list[str]:
+        recipe = convscope.Recipe(model="alexnet-mini", epochs=1, seed=seed, autotune="rules")
+        outcome = convscope.train("digits", recipe, name=name, runs_directory=tmp_path, cache_directory=tmp_path / "c")
+        return weights(outcome.run.path)
+
+    alone = [train(seed, "alone") for seed in range(2)]
+    before = state_now()
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(train, range(2), ["first", "second"]))
+    assert together == alone
+    assert state_now() == before
+
+
+def test_a_waiting_thread_gets_its_turn_between_the_steps_of_a_training() -> None:
+    own, ended, turns = OwnGenerators(0), threading.Event(), 0
+
+    def steps() -> None:
+        while not ended.is_set():
+            with own:
+                torch.rand(1000)
+
+    training = threading.Thread(target=steps)
+    training.start()
+    try:
+        for _ in range(50):
+            with exclusive():
+                turns += 1
+    finally:
+        ended.set()
+        training.join()
+    assert turns == 50

@@ -1,0 +1,208 @@
+"""Every public function as one call on small data, with what it found in a form that is compared to the bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+import convscope
+
+SHAPE = (1, 8, 8)
+# These train: seconds each, where the others take milliseconds.
+TRAINING = ("train", "train_ensemble", "lr_find", "ablate")
+# These list or measure, write files, or train at length: they have no number that the state of torch could change
+# (size, models, shard), or one that differs from run to run (doctor), or are made of other verbs (demo, notes).
+UNTRIED = ("demo", "doctor", "models", "notes", "shard", "size")
+
+Call = Callable[[], Any]
+
+
+def network(width: int = 4) -> nn.Sequential:
+    """Return a network of (1, 8, 8) images with everything that a verb may change: modes, statistics, draws."""
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Conv2d(width, 6, 3),
+        nn.Flatten(),
+        nn.Linear(6 * 36, 5),
+    )
+
+
+def trained(folder: Path, name: str = "run") -> convscope.Outcome:
+    """Train lenet5 for an epoch on the built-in digits."""
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules")
+    return convscope.train("digits", recipe, name=name, runs_directory=folder, cache_directory=folder / "cache")
+
+
+def verbs(folder: Path, model: nn.Module) -> dict[str, Call]:
+    """Return a call of every public function, by its name; they share the run that is trained in `folder`."""
+    run = trained(folder).run.path
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    images = [pixels, pixels.T.copy()]
+    inspection, wider = (convscope.inspect(each, SHAPE) for each in (model, network(5)))
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules")
+    cache = folder / "cache"
+    predictor = convscope.load(run)
+    return {
+        "inspect": lambda: convscope.inspect(model, SHAPE).to_dict(),
+        "field": lambda: convscope.field(inspection, "4", (2, 2)).to_dict(),
+        "compare": lambda: convscope.compare(inspection, wider).to_dict(),
+        "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
+        "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),
+        "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,
+        "load": lambda: [item.to_dict() for item in predictor.predict(images)],
+        "predict": lambda: convscope.predict(run, images).to_dict(),
+        "evaluate": lambda: convscope.evaluate(run, cache_directory=cache).scores.to_dict(),
+        "train": lambda: weights(trained(folder, "again").run.path),
+        "train_ensemble": lambda: weights(
+            convscope.train_ensemble("digits", recipe, members=2, runs_directory=folder, cache_directory=cache).run.path
+        ),
+        "lr_find": lambda: (
+            convscope.lr_find(recipe.changed({"data": "digits"}), steps=20, cache_directory=cache).losses
+        ),
+        "ablate": lambda: [
+            row["accuracies"]
+            for row in convscope.ablate(
+                "digits", recipe, without=["flips"], seeds=1, runs_directory=folder, cache_directory=cache
+            ).to_dict()["variants"]
+        ],
+    }
+
+
+def weights(run: Path) -> list[str]:
+    """Return digests of the files of weights of a run, or of an ensemble's members."""
+    found = sorted(run.rglob("weights.safetensors"))
+    assert found, f"{run} has no weights"
+    return [sha256(path.read_bytes()).hexdigest() for path in found]
+
+
+def found_by(call: Call) -> str:
+    """Return what a call found, in a form that is equal only where every bit is."""
+    return json.dumps(call(), sort_keys=True, default=repr)
+
+
+# The states that a caller may be in.
+
+
+@contextmanager
+def put(read: Callable[[], Any], write: Callable[[Any], object], value: Any) -> Iterator[None]:
+    """Set something inside."""
+    before = read()
+    write(value)
+    try:
+        yield
+    finally:
+        write(before)
+
+
+class _Callers(TorchFunctionMode):
+    """A mode of the caller that changes what functions of torch return."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        return result + 1 if function in (torch.relu, nn.functional.relu, torch.nn.functional.linear) else result
+
+
+@contextmanager
+def _warnings_as_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@contextmanager
+def _other_draws() -> Iterator[None]:
+    torch.rand(7), np.random.rand(3), random.random()  # noqa: NPY002 - the global state is what is tested
+    yield
+
+
+@contextmanager
+def _flushed() -> Iterator[None]:
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+STATES: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
+    "inference_mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "default dtype float64": lambda: put(torch.get_default_dtype, torch.set_default_dtype, torch.float64),
+    "default dtype bfloat16": lambda: put(torch.get_default_dtype, torch.set_default_dtype, torch.bfloat16),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default device meta": lambda: torch.device("meta"),
+    "set_default_device": lambda: put(lambda: None, torch.set_default_device, "meta"),
+    "deterministic algorithms": lambda: put(
+        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms, True
+    ),
+    "1 thread": lambda: put(torch.get_num_threads, torch.set_num_threads, 1),
+    "2 threads": lambda: put(torch.get_num_threads, torch.set_num_threads, 2),
+    "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "warnings as errors": _warnings_as_errors,
+    "matmul precision medium": lambda: put(
+        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
+    ),
+    "TorchFunctionMode": _Callers,
+    "TorchDispatchMode": lambda: FlopCounterMode(display=False),
+    "saved tensors on the CPU": torch.autograd.graph.save_on_cpu,
+    "other random states": _other_draws,
+    "denormals flushed": _flushed,
+    "NumPy errors raised": lambda: np.errstate(all="raise"),
+}
+
+
+def state_now() -> dict[str, Any]:
+    """Return everything that belongs to the caller, as it is now."""
+    import os
+
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "NumPy": repr(np.random.get_state()),  # noqa: NPY002 - the global state is what is tested
+        "random": random.getstate(),
+        "grad": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "dtype": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "autocast": (torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()),
+        "modes": (torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack()),
+        "deterministic": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        "anomaly": torch.is_anomaly_enabled(),
+        "threads": torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+        "denormals": float(np.float64(2.0**-1022)) * 0.5,
+        "errors": np.geterr(),
+        "filters": (id(warnings.filters), list(warnings.filters)),
+        "environment": dict(os.environ),
+        "module call": nn.Module.__call__,
+    }
+
+
+def state_of(model: nn.Module) -> list[Any]:
+    """Return everything of a model that a verb might change."""
+    return [
+        (
+            module.training,
+            len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks),
+            sorted(module.__dict__),
+            [(name, p.requires_grad, p.grad is None, id(p)) for name, p in module.named_parameters(recurse=False)],
+            [(name, id(b), b.sum().item()) for name, b in module.named_buffers(recurse=False)],
+        )
+        for module in model.modules()
+    ]
