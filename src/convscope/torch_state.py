@@ -83,7 +83,7 @@ class _Process:
         self.lock = threading.Lock()
         self._calls = 0
         self._environment: dict[str, str] = {}
-        self._settings: list[tuple[Callable[[Any], object], Any]] | None = None
+        self._settings: list[tuple[Callable[[], Any], Callable[[Any], object], Any]] | None = None
 
     def enter(self) -> None:
         """Count a call; the first keeps the caller's settings, and the first after torch's import sets torch's."""
@@ -92,11 +92,9 @@ class _Process:
                 self._environment = os.environ.copy()
                 self._settings = None
             if self._settings is None and "torch" in sys.modules:
-                found = [(write, read(), known) for read, write, known in _settings()]
-                self._settings = [(write, value) for write, value, _ in found]
-                for write, value, known in found:
-                    if value != known:
-                        write(known)
+                settings = _settings()
+                self._settings = [(read, write, read()) for read, write, _ in settings]
+                _set(settings)
             self._calls += 1
 
     def leave(self) -> None:
@@ -105,8 +103,7 @@ class _Process:
             self._calls -= 1
             if self._calls:
                 return
-            for write, found in self._settings or ():
-                write(found)
+            _set(self._settings or [])
             for name in {name for name, _ in self._environment.items() ^ os.environ.items()}:
                 if name.startswith(_LIBRARIES):
                     _restore_variable(name, self._environment.get(name))
@@ -123,6 +120,13 @@ class _Process:
 _process = _Process()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.after_fork)
+
+
+def _set(settings: list[tuple[Callable[[], Any], Callable[[Any], object], Any]]) -> None:
+    """Write the settings that are not as they should be: some writers import torch's compiler, in a second."""
+    for read, write, value in settings:
+        if read() != value:
+            write(value)
 
 
 def _restore_variable(name: str, value: str | None) -> None:
