@@ -9,12 +9,12 @@ from convscope.errors import GeometryError
 from convscope.geometry.axis_names import axis_letters, padded_position
 from convscope.report import units
 
-Channel = TypeVar("Channel", int, int | None)
+ChannelOrAll = TypeVar("ChannelOrAll", int, int | None)
 
 
 def cell_position(
-    shape: tuple[int, ...], channel: Channel, at: tuple[int, ...], *, layer: str
-) -> tuple[int | Channel, ...]:
+    shape: tuple[int, ...], channel: ChannelOrAll, at: tuple[int, ...], *, layer: str
+) -> tuple[int | ChannelOrAll, ...]:
     """Return the whole position of a cell of the first sample in a value `(N, C, *S)`; channel None is all.
 
     Raises:
