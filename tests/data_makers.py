@@ -16,7 +16,7 @@ def image(seed: int, size: int = 16) -> Image.Image:
 
 
 def fill(folder: Path, counts: dict[str, int], *, first_seed: int = 0, ending: str = "png") -> int:
-    """A folder for each class with so many images; returns the next unused seed."""
+    """Make a folder for each class with its count of images; returns the next unused seed."""
     seed = first_seed
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
@@ -88,7 +88,7 @@ def shapes_table(folder: Path, count: int, *, seed: int = 0, name: str = "labels
 
 
 def folders(root: Path, *paths: str, images: int = 3, size: int = 8) -> Path:
-    """Folders below `root` with so many images in each; one whose path ends with / holds none. Returns `root`."""
+    """Make folders below `root` with `images` images in each; one whose path ends with / holds none. Returns `root`."""
     seed = 0
     for path in paths:
         (root / path).mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
     which = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
     return replace(
         listing,
-        # Not a place that is read: it tells its entry from those of other parts of the same source.
+        # Not a place that is read: it distinguishes its entry from those of other parts of the same source.
         source=f"{listing.source}#{which}",
         identity=None if listing.identity is None else f"{listing.identity}#{which}",
         parts={name: len(found) for name, found in held.items()},

@@ -24,12 +24,12 @@ from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 from convscope.warning_filters import warnings_ignored
 
-# The window that images are shuffled in: so many of them, or fewer where that many take more than so many bytes.
+# The window that images are shuffled in: a number of images, or fewer where those exceed a number of bytes.
 WINDOW_IMAGES = 10_000
 WINDOW_BYTES = 2**30
 # Batches that are decoded before they are asked for.
 AHEAD = 3
-# Where no image of a batch can be read, more than so many in a row, those of batches before included, are no accident.
+# Unreadable images in a row, across batches, beyond which a batch without any readable image is an error.
 MOST_LOST = 4
 
 _Read = list[tuple[int, Pixels | str]]

@@ -17,7 +17,7 @@ from convscope.errors import ConvscopeError, RunError
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
 # One wish to stop may reach a process several times. Under torchrun: from the terminal and from the launcher, or, where
-# Linux tells that the launcher is gone, from each of its threads. When a terminal is closed: SIGHUP from the kernel and
+# Linux signals that the launcher ended, from each of its threads. When a terminal is closed: SIGHUP from the kernel and
 # from the shell, SIGTERM from the service that ends the session.
 SAME_REQUEST_SECONDS = 5.0
 # The terminal is gone; None on systems that have no such signal.

@@ -28,7 +28,7 @@ from convscope.runs.run_directory import Run
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"
-# So many images tell what a first layer should take apart, or fewer of larger ones.
+# Images that a first layer is fitted to; fewer where they are larger.
 WHITENING_IMAGES = 5_000
 WHITENING_PIXELS = WHITENING_IMAGES * 32 * 32
 # Number of other classes that a message names.

@@ -53,7 +53,7 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
     for name in LABEL_FIELDS:
         stated = described.get(name)
         if isinstance(stated, list) and name == "labels" and all(isinstance(word, (str, int)) for word in stated):
-            # A mark tells several labels, even where there is one or none, from one.
+            # A mark distinguishes several labels, even where there is one or none, from one.
             return (SEVERAL_LABELS, *dict.fromkeys(stated))
         if isinstance(stated, (str, int)) and not isinstance(stated, bool) and stated != "":
             return (stated,)

@@ -52,7 +52,7 @@ def zip_records(content: memoryview) -> dict[str, memoryview]:
         if record is None:
             raise CaptureError(f"its record {name} is compressed or encrypted, and torch stores records as they are")
         records[name] = record
-    # torch can be told to leave checksums out: all of them are 0 then.
+    # torch can leave checksums out: all of them are 0 then.
     if any(checksum for _, checksum in found.values()):
         for name, record in records.items():
             if zlib.crc32(record) != found[name][1]:
