@@ -22,9 +22,8 @@ import convscope
 SHAPE = (1, 8, 8)
 # These train: seconds each, where the others take milliseconds.
 TRAINING = ("train", "train_ensemble", "lr_find", "ablate")
-# These list or measure, write files, or train at length: they have no number that the state of torch could change
-# (size, models, shard), or one that differs from run to run (doctor), or are made of other verbs (demo, notes).
-UNTRIED = ("demo", "doctor", "models", "notes", "shard", "size")
+# These list (models, size), measure the machine (doctor), write files (shard) or are made of other verbs (the rest).
+UNTRIED = ("demo", "doctor", "models", "notes", "shard", "size", "training_events")
 
 Call = Callable[[], Any]
 
@@ -71,9 +70,7 @@ def verbs(folder: Path, model: nn.Module) -> dict[str, Call]:
         "train_ensemble": lambda: weights(
             convscope.train_ensemble("digits", recipe, members=2, runs_directory=folder, cache_directory=cache).run.path
         ),
-        "lr_find": lambda: (
-            convscope.lr_find(recipe.changed({"data": "digits"}), steps=20, cache_directory=cache).losses
-        ),
+        "lr_find": lambda: convscope.lr_find("digits", recipe, steps=20, cache_directory=cache).losses,
         "ablate": lambda: [
             row["accuracies"]
             for row in convscope.ablate(
