@@ -153,6 +153,23 @@ def test_the_same_picture_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     assert any("in another split" in note for note in dataset.notes)
 
 
+def test_equal_pictures_are_said_with_what_they_show(tmp_path: Path) -> None:
+    seed = made.fill(tmp_path / "train", {"cat": 4, "dog": 4})
+    made.fill(tmp_path / "test", {"cat": 1, "dog": 1}, first_seed=seed)
+    white = Image.new("L", (16, 16), 255)
+    for name in ("train/cat/w1.png", "train/cat/w2.png", "train/dog/w3.png", "test/dog/w4.png"):
+        white.save(tmp_path / name)
+    Image.open(tmp_path / "train/dog/001.png").save(tmp_path / "test/cat/copy.bmp")
+    notes = open_dataset(str(tmp_path), decoding=SMALL, validation_fraction=0).notes
+    (blank,) = (note for note in notes if "all white" in note)
+    assert blank.startswith("4 images are all white, for example ") and blank.endswith("w1.png")
+    (across,) = (note for note in notes if "another split" in note)
+    # Of the two, the one that is a picture is named.
+    assert across.startswith("2 images (1 of them blank) have the same pixels") and "copy.bmp" in across
+    (classes,) = (note for note in notes if "another class" in note)
+    assert classes.startswith("3 images (2 of them blank) have the same pixels") and "copy.bmp" in classes
+
+
 def test_copies_stay_together_where_the_split_is_made_here(tmp_path: Path) -> None:
     made.fill(tmp_path, {"a": 30, "b": 30})
     for number in range(30):

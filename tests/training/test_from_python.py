@@ -68,6 +68,7 @@ def test_a_callback_that_stops_leaves_a_run_that_resumes(unbroken: tuple[Run, An
     assert same_weights_once_resumed(outcome.run, unbroken[0])
 
 
+@pytest.mark.long
 def test_a_callback_that_stops_at_the_last_epoch_has_let_the_training_end(tmp_path: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1})
     assert convscope.train("digits", recipe, runs_directory=tmp_path, on_epoch=stop_after(1)).ending == "done"
@@ -149,6 +150,7 @@ def test_the_events_of_a_training_are_those_of_its_run(unbroken: tuple[Run, list
     assert run.weights.read_bytes() == unbroken[0].weights.read_bytes()
 
 
+@pytest.mark.long
 def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tmp_path: Path) -> None:
     for event in convscope.training_events("digits", RECIPE, runs_directory=tmp_path, name="left"):
         if isinstance(event, EpochRow):
@@ -160,6 +162,7 @@ def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tm
     assert same_weights_once_resumed(run, unbroken[0])
 
 
+@pytest.mark.long
 def test_a_block_of_events_that_fails_stops_the_training(tmp_path: Path) -> None:
     def look(events: Iterator[object]) -> None:
         for event in events:
@@ -203,6 +206,7 @@ def test_ctrl_c_while_an_event_is_waited_for_ends_the_loop(tmp_path: Path, monke
     assert isinstance(last, Status) and last.state == "interrupted" and events.outcome.interrupted
 
 
+@pytest.mark.long
 def test_a_run_is_followed_while_another_thread_trains_it(tmp_path: Path) -> None:
     followed: list[list[str]] = []
 
@@ -300,6 +304,7 @@ def test_a_notebook_shows_a_bar_in_one_output_cell(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_an_ensemble_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1})
     left = [2]
@@ -317,6 +322,7 @@ def test_an_ensemble_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: P
     assert states == ["training", "failed"]
 
 
+@pytest.mark.long
 def test_an_ablation_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1, "model": "alexnet-mini", "image_size": "8", "batch_size": 512})
     seen: list[str] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from convscope.data.equal_pictures import notes_on_equal
 from convscope.data.listing import Listing
-from convscope.data.partition import find_conflicts
 from convscope.data.pixels.build import Decoded
-from convscope.data.records import Decoding, ImageSet, Labels, Pixels, Problem, Rows
+from convscope.data.records import Decoding, ImageSet, Labels, Leak, Pixels, Problem, Rows
 from convscope.errors import DataError
 from convscope.report.units import plural
 
@@ -22,8 +22,8 @@ def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
     return ImageSet(images, listing.labels[rows], names, targets)
 
 
-def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: int) -> Iterator[str]:
-    """Return notes on decoded images: remarks, duplicates across splits, duplicates with different classes."""
+def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: Sequence[Leak]) -> Iterator[str]:
+    """Return notes on decoded images: files that changed, remarks, equal pictures."""
     if decoded.changed:
         looked_at = f"{len(decoded.changed):,} of {plural(decoded.compared, 'file')} read again"
         yield (
@@ -32,16 +32,7 @@ def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leak
         )
     for remark, count in decoded.outcome.remarks.items():
         yield f"{plural(count, 'image')}: {remark}"
-    size = f"{decoding.size[0]}x{decoding.size[1]}"
-    if leaks:
-        yield f"{_images_have(leaks)} the same pixels (at {size}) as an image in another split: scores on them flatter"
-    conflicts = find_conflicts(listing, decoded.outcome)
-    if conflicts:
-        first, second = conflicts[0]
-        other = "an image of another class" if listing.targets is None else "an image with other labels"
-        yield (
-            f"{_images_have(len(conflicts))} the same pixels (at {size}) as {other}, for example {first} and {second}"
-        )
+    yield from notes_on_equal(listing, decoded.pixels, decoded.outcome, decoding, leaks)
 
 
 def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
@@ -50,7 +41,3 @@ def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
         first = problems[0]
         count = plural(len(problems), "image") if len(problems) > 1 else "an image"
         raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
-
-
-def _images_have(count: int) -> str:
-    return "1 image has" if count == 1 else f"{count:,} images have"

@@ -59,7 +59,7 @@ def open_cached(
         test=sets.get("test"),
         problems=problems,
         leaks=leaks,
-        notes=(*listing.notes, *split.notes, *notes_on_pixels(listing, decoded, decoding, len(leaks))),
+        notes=(*listing.notes, *split.notes, *notes_on_pixels(listing, decoded, decoding, leaks)),
         made_splits=split.made,
         cache_hit=decoded.hit,
         cache_path=None if decoded.path is None else str(decoded.path),

@@ -85,7 +85,7 @@ def open_streamed(
         rows = {name: found for name, found in rows.items() if len(found)}
         sets |= {name: image_set(part, decoded.pixels, found) for name, found in rows.items()}
         leaks = find_leaks(rows, decoded.outcome, part.names)
-        notes += notes_on_pixels(part, decoded, decoding, len(leaks))
+        notes += notes_on_pixels(part, decoded, decoding, leaks)
     return Dataset(
         source=listing.source,
         kind=listing.kind,
