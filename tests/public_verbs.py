@@ -72,10 +72,10 @@ def verbs(folder: Path, model: nn.Module) -> dict[str, Call]:
         ),
         "lr_find": lambda: convscope.lr_find("digits", recipe, steps=20, cache_directory=cache).losses,
         "ablate": lambda: [
-            row["accuracies"]
-            for row in convscope.ablate(
-                "digits", recipe, without=["flips"], seeds=1, runs_directory=folder, cache_directory=cache
-            ).to_dict()["variants"]
+            [(row.train_loss, row.val_loss) for row in trial.rows]
+            for trial in convscope.ablate(
+                "digits", recipe, without=["momentum"], seeds=1, runs_directory=folder, cache_directory=cache
+            ).trials
         ],
     }
 

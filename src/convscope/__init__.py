@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from convscope.lazy import submodule
+from convscope.api.lazy import submodule
 
 __version__ = "0.1.0"
 

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 import convscope
-from convscope.generators import OwnGenerators, exclusive
-from convscope.torch_state import known_state
-from convscope.warning_filters import warnings_ignored
+from convscope.api.generators import OwnGenerators, exclusive
+from convscope.api.torch_state import known_state
+from convscope.api.warning_filters import warnings_ignored
 from public_verbs import STATES, TRAINING, UNTRIED, Call, found_by, network, state_now, state_of, verbs
 
 # States in which nothing can be computed: these are refused.
@@ -183,8 +183,8 @@ def test_a_filter_list_kept_by_another_thread_ends_as_the_callers() -> None:
 def test_a_forked_process_can_call_while_another_thread_of_the_first_is_inside() -> None:
     code = """
 import os, sys, threading, torch, convscope
-from convscope.generators import exclusive
-from convscope.torch_state import known_state
+from convscope.api.generators import exclusive
+from convscope.api.torch_state import known_state
 inside, leave = threading.Event(), threading.Event()
 def hold():
     with known_state(), exclusive():

@@ -14,8 +14,8 @@ import pytest
 from torch import nn
 
 import convscope
+from convscope.api.public import Parameters
 from convscope.errors import ConvscopeError
-from convscope.public import Parameters
 
 NOTHING_THERE = "no-such-folder-or-run"
 WRONG: tuple[Any, ...] = (None, object(), "wrong string", -5, math.nan, {"a": 1}, [object()], b"bytes", int, 1 + 2j)

@@ -17,6 +17,7 @@ from PIL import Image
 import hostile_images as made
 from convscope.data.pixels import jpeg
 from convscope.data.pixels.decode import decode_bytes
+from convscope.data.pixels.reduced import reduction
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size, matching_side
 from convscope.data.records import Decoding, ResizeMode
 
@@ -121,13 +122,16 @@ def check_decodes(
     for shape in shapes:
         image = whole.crop((0, 0, *shape))
         data = made.encode(image, "JPEG", quality=90)
-        pixels = Image.open(io.BytesIO(data)).convert("RGB")
         for target in targets:
             both = decoded_both_ways(data, Decoding(size=(target, target), resize_mode=mode), monkeypatch)
             assert np.array_equal(*both)
             if mode == "crop":
-                box = crop_box(shape, (target, target))
-                expected = pixels.resize((target, target), Image.Resampling.BILINEAR, box=box)
+                factor = reduction(shape, (target, target), mode)
+                pixels = Image.open(io.BytesIO(data))
+                pixels.draft(None, (shape[0] // factor, shape[1] // factor))
+                left, top, right, bottom = (edge / factor for edge in crop_box(shape, (target, target)))
+                box = left, top, right, bottom
+                expected = pixels.convert("RGB").resize((target, target), Image.Resampling.BILINEAR, box=box)
                 assert np.array_equal(both[0], np.asarray(expected))
 
 

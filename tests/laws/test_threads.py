@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import convscope
-from convscope.generators import OwnGenerators, exclusive
+from convscope.api.generators import OwnGenerators, exclusive
 from public_verbs import Call, found_by, network, state_now, state_of, trained, verbs, weights
 
 THREADS = 8

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convscope.api.generators import exclusive
 from convscope.capture.recording.schema import describe
 from convscope.errors import CaptureError
-from convscope.generators import exclusive
 
 # Floating-point tensors of more elements than this get no memory: weights do not, while the little tables and
 # schedules that constructors compute with (stochastic depth, widths per stage) stay real.

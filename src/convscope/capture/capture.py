@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from convscope.api.generators import exclusive
+from convscope.api.public import public
 from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
@@ -22,10 +24,8 @@ from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
-from convscope.generators import exclusive
 from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
-from convscope.public import public
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000

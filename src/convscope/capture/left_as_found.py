@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from convscope.generators import exclusive
-from convscope.warning_filters import warnings_ignored
+from convscope.api.generators import exclusive
+from convscope.api.warning_filters import warnings_ignored
 
 # "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
 CaptureMode = Literal["eval", "train", "as is"]

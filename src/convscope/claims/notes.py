@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from convscope.api.public import public
 from convscope.claims.claim import NoteSet, Proof, Verdict
 from convscope.claims.text import proof_dict, proof_lines, proof_table, summary
-from convscope.public import public
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Heading, Paragraph
 from convscope.report.documented import Documented
 

@@ -24,6 +24,10 @@ ResizeMode: TypeAlias = Literal["crop", "letterbox", "squash"]
 
 WHITE = (255, 255, 255)
 LARGEST_SIDE = 8192
+# Megapixels of an image: the usual limit, and the largest, at which Pillow itself refuses an image.
+MEGAPIXELS, MOST_MEGAPIXELS = 50, 178
+# The rule by which a large JPEG is decoded at a reduced size (`pixels/resize.reduction`); 0: at its full size, always.
+JPEG_REDUCTION = 1
 # Stands for the label of an image that has a row of targets instead: as an index it fits no class.
 SEVERAL = -1
 
@@ -34,16 +38,20 @@ class Decoding:
 
     `size` is (height, width). `resize_mode`: "crop" scales the image to cover the size and crops the centre;
     "letterbox" scales it to fit and fills the rest with `background`; "squash" ignores its aspect ratio. Transparent
-    pixels are blended with `background` (red, green, blue).
+    pixels are blended with `background` (red, green, blue). An image of more than `max_megapixels` is refused.
+    `jpeg_reduction` is the version of the rule for large JPEGs: 0, for runs made before there was one, decodes them at
+    their full size.
 
-    >>> Decoding(size=(32, 32), channels=1).to_dict()
-    {'size': [32, 32], 'channels': 1, 'resize_mode': 'crop', 'background': [255, 255, 255]}
+    >>> Decoding(size=(32, 32), channels=1).image_shape
+    (32, 32, 1)
     """
 
     size: tuple[int, int]
     channels: int = 3
     resize_mode: ResizeMode = "crop"
     background: tuple[int, int, int] = WHITE
+    max_megapixels: int = MEGAPIXELS
+    jpeg_reduction: int = JPEG_REDUCTION
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in self.size):
@@ -56,11 +64,20 @@ class Decoding:
             raise DataError(f"resize mode {self.resize_mode!r} is not one of {', '.join(modes)}.{near}")
         if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"background {self.background} is not three levels (red, green, blue) of 0 to 255")
+        if not 1 <= self.max_megapixels <= MOST_MEGAPIXELS:
+            raise DataError(f"max_megapixels is {self.max_megapixels}: it is 1 to {MOST_MEGAPIXELS}")
+        if self.jpeg_reduction not in range(JPEG_REDUCTION + 1):
+            raise DataError(f"jpeg_reduction is {self.jpeg_reduction}: this version knows 0 to {JPEG_REDUCTION}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """The shape of one decoded image: (H, W, C)."""
         return (*self.size, self.channels)
+
+    @property
+    def pixel_limit(self) -> int:
+        """The most pixels of an image that is decoded."""
+        return self.max_megapixels * 10**6
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able values."""
@@ -69,11 +86,16 @@ class Decoding:
             "channels": self.channels,
             "resize_mode": self.resize_mode,
             "background": list(self.background),
+            "max_megapixels": self.max_megapixels,
+            "jpeg_reduction": self.jpeg_reduction,
         }
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Decoding:
-        """Return the settings that `to_dict` wrote; raises UnreadableError where one is missing or out of range."""
+        """Return the settings that `to_dict` wrote; raises UnreadableError where one is missing or out of range.
+
+        What runs did not keep once has the value of that time.
+        """
         size = fields.integers("size", at_least=1, at_most=LARGEST_SIDE)
         background = fields.integers("background", at_least=0, at_most=255)
         try:
@@ -82,6 +104,8 @@ class Decoding:
                 channels=fields.integer("channels"),
                 resize_mode=cast(ResizeMode, fields.text("resize_mode", one_of=get_args(ResizeMode))),
                 background=cast(tuple[int, int, int], background),
+                max_megapixels=fields.integer("max_megapixels") if "max_megapixels" in fields else MEGAPIXELS,
+                jpeg_reduction=fields.integer("jpeg_reduction") if "jpeg_reduction" in fields else 0,
             )
         except DataError as error:
             raise UnreadableError(f"{fields.place}{error}") from None

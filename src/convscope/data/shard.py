@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from convscope.annotations import NotNegative, Positive
+from convscope.api.annotations import NotNegative, Positive
+from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import probe_given
 from convscope.data.shards.write_shards import Sharded, write_shards
-from convscope.public import public
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.units import parse_byte_size
 

@@ -17,12 +17,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import rows_of_a_task, threads_that_pay
 from convscope.data.records import Decoding, Labels, Pixels, Problem
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
-from convscope.warning_filters import warnings_ignored
 
 # The window that images are shuffled in: a number of images, or fewer where those exceed a number of bytes.
 WINDOW_IMAGES = 10_000

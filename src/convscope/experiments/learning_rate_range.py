@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from convscope.api.generators import OwnGenerators
+from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, TrainingBatches
 from convscope.errors import RunError
-from convscope.generators import OwnGenerators
 from convscope.nets.layer_groups import train_mode
-from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.charts import Curve, line_chart

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from convscope.annotations import NotNegative, Positive
+from convscope.api.annotations import NotNegative, Positive
+from convscope.api.public import public
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, Value
 from convscope.graph.summary import summarise_layers
 from convscope.graph.training_bytes import TrainingBytes
-from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Document, Fact, Facts, Figure

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.api.generators import exclusive
+from convscope.api.public import public
 from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
-from convscope.generators import exclusive
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.hardware.machine import this_machine
@@ -28,7 +29,6 @@ from convscope.interpret.execution.numpy_executor import operator_of, reads_left
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
-from convscope.public import public
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Callout, Document, Figure, Paragraph
 from convscope.report.documented import Pictured

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
-from convscope.annotations import Positive
+from convscope.api.annotations import Positive
+from convscope.api.public import public
 from convscope.errors import GeometryError
 from convscope.geometry.axis_names import axis_names
 from convscope.geometry.cost import Cost
 from convscope.geometry.layer import AxisArithmetic, LayerArithmetic, LayerKind, require_whole, work_out
-from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Block, Document, Fact, Facts, Paragraph
 from convscope.report.documented import Documented

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
@@ -15,7 +16,6 @@ from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.cell_field import CellField, Span
 from convscope.interpret.cell_position import cell_position
 from convscope.interpret.inspection.record import Inspection, inspected
-from convscope.public import public
 
 
 @public

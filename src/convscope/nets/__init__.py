@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from convscope.lazy import submodule
+from convscope.api.lazy import submodule
 
 if TYPE_CHECKING:
     from convscope.nets import build as build

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from convscope.api.public import public
 from convscope.nets import catalogue
 from convscope.nets.entry import Entry
-from convscope.public import public
 from convscope.report import units
 from convscope.report.document import Block, Code, Document, Fact, Facts
 from convscope.report.documented import Documented

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from convscope.annotations import described
+from convscope.api.annotations import described
 from convscope.data.layout import Layout
+from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
 from convscope.recipe.setting import (
@@ -64,6 +65,14 @@ class Recipe(Documented):
     )
     resize_mode: Literal["crop", "letterbox", "squash"] = setting(
         "crop", "how a picture of another shape is made to fit", "images"
+    )
+    max_megapixels: int = setting(
+        MEGAPIXELS,
+        "the largest image that is read; decoding one takes some 16 MB a megapixel",
+        "images",
+        at_least=1,
+        below=MOST_MEGAPIXELS + 1,
+        advanced=True,
     )
     validation_fraction: float | Auto = setting(
         AUTO,

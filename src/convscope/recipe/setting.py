@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
-from convscope.annotations import as_plain, described
+from convscope.api.annotations import as_plain, described
 from convscope.data.records import LARGEST_SIDE
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml

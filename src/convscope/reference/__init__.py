@@ -24,7 +24,7 @@ arrays are `(N, C, *spatial)` with one, two or three spatial axes; what goes in 
 
 from typing import TYPE_CHECKING, Any
 
-from convscope.lazy import submodule
+from convscope.api.lazy import submodule
 
 if TYPE_CHECKING:
     pass

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.api.public import public
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE, is_in_memory
 from convscope.data.memory.source import InMemory
@@ -20,7 +21,6 @@ from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.files.regular import FILE_LIMIT, refused_as
 from convscope.files.text import read_text
-from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer

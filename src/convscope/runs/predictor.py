@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from convscope.api.public import public
+from convscope.api.torch_state import known_steps
+from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Floats
 from convscope.data.image_item import ImageItem
 from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
-from convscope.public import public
 from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
@@ -33,8 +35,6 @@ from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.test_time_augmentation import ONE, require_views
-from convscope.torch_state import known_steps
-from convscope.warning_filters import warnings_ignored
 
 BATCH_SIZE = 64
 MOST_THREADS = 16

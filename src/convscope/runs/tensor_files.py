@@ -10,9 +10,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from convscope.api.generators import exclusive
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.files.regular import UnreadableError, open_regular
-from convscope.generators import exclusive
 from convscope.nets.weights.digest import sealed
 from convscope.nets.weights.fit import Weights
 from convscope.nets.weights.read import as_tensor, read_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope.public import public
+from convscope.api.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from torch import nn
 
+from convscope.api.generators import OwnGenerators, exclusive
 from convscope.data.batches import measure_normalization
 from convscope.data.listing import is_in_memory
 from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
 from convscope.data.preprocessing import Preprocessing
-from convscope.data.records import Dataset, ImageSet, Problem
+from convscope.data.records import Dataset, Decoding, ImageSet, Problem
 from convscope.errors import DataError, RunError
-from convscope.generators import OwnGenerators, exclusive
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
@@ -196,8 +196,10 @@ def prepare(
     if start is not None and (frozen := start.freeze) != lasting.freeze:
         # The weights decide which parts can be frozen, and that changes what a step needs.
         resolved, of_memory, threads = group.decided(lambda: fitted(frozen))
+    # By the rules of the time, where the run is older than one of them.
+    decoding = resolved.decoding if resumed is None else resumed.decoding
     dataset = group.in_turn(
-        lambda: images(resolved) if images else _open_images(found, resolved, listener, cache_directory)
+        lambda: images(resolved) if images else _open_images(found, resolved, decoding, listener, cache_directory)
     )
     spec = resumed or spec_of(resolved, dataset)
     session = Session(resolved=resolved, found=found, dataset=dataset, spec=spec, start=start, name=name)
@@ -216,13 +218,15 @@ def _lasting_source(found: Probe) -> str:
     return found.source if found.source in BUILT_IN or is_in_memory(found.source) else os.path.realpath(found.source)
 
 
-def _open_images(found: Probe, resolved: ResolvedRecipe, listener: Listener, cache_directory: Path | None) -> Dataset:
+def _open_images(
+    found: Probe, resolved: ResolvedRecipe, decoding: Decoding, listener: Listener, cache_directory: Path | None
+) -> Dataset:
     recipe = resolved.recipe
     streamed = recipe.stream == "yes"
     try:
         dataset = open_dataset(
             found,
-            decoding=resolved.decoding,
+            decoding=decoding,
             validation_fraction=recipe.held_back,
             test_fraction=recipe.test_fraction,
             seed=recipe.seed_of_split,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convscope.api.public import public
 from convscope.data.memory.source import InMemory
-from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from convscope import __version__
+from convscope.api.generators import OwnGenerators
 from convscope.data.open import Probe
 from convscope.errors import DataError, RunError
-from convscope.generators import OwnGenerators
 from convscope.hardware.allocator import prepare_memory
 from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe

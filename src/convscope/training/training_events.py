@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from types import TracebackType
 
+from convscope.api.torch_state import known_state
 from convscope.errors import RunError
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import EpochRow, Event, Listener, Message, Silent, StepProgress
 from convscope.runs.training_display import listening
-from convscope.torch_state import known_state
 from convscope.training.interrupt import StopRequest, StopTraining
 from convscope.training.outcome import Outcome
 

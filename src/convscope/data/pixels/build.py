@@ -24,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.cache import (
     CacheEntry,
@@ -38,7 +39,6 @@ from convscope.data.pixels.cache_budget import cache_limit
 from convscope.data.records import Decoding, Labels, Pixels
 from convscope.files.regular import UnreadableError
 from convscope.report.progress import Progress
-from convscope.warning_filters import warnings_ignored
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
 TASK_ROWS = 64

@@ -1,9 +1,9 @@
 """Decode an image file to pixels, uint8 (H, W, C), as the model's decoding states.
 
 A JPEG goes through simplejpeg where that is installed, everything else through Pillow; the pixels are the same, since
-both use libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A large photograph is
-decoded whole and then resized: libjpeg's scaled decoding is faster for photographs of twice the size and more, and
-differs by up to 50 levels.
+both use libjpeg-turbo and neither its fast transform nor its fast upsampling is ever used. A photograph of six times
+the sides that it is resized to is decoded by libjpeg at a half, a quarter or an eighth of them (`reduced`),
+and what is cut out of it is the same to a fraction of a pixel.
 Colour profiles are not applied. Of several frames or pages the first is taken.
 """
 
@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.budget import FILE_BYTES, PIXELS
 from convscope.data.pixels.flatten import flatten
 from convscope.data.pixels.jpeg import decode_jpeg
 from convscope.data.pixels.libtiff import complaints, listens
 from convscope.data.pixels.png import check_rows, is_interlaced, without_texts
+from convscope.data.pixels.reduced import Reduced, reduction_of
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
-from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, format_of
+from convscope.data.pixels.sniff import Header, format_of
 from convscope.data.pixels.structure import read_header
 from convscope.data.pixels.tiff import check_strips
-from convscope.data.records import Decoding, Pixels
+from convscope.data.records import MOST_MEGAPIXELS, Decoding, Pixels
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, open_descriptor, read_whole
-from convscope.warning_filters import warnings_ignored
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -86,7 +87,7 @@ def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
 
     Only the steps that read the bytes (`read_header`, `decode_jpeg`, `_load`) convert exceptions to UnreadableError.
     """
-    header = read_header(data)
+    header = read_header(data, pixel_limit=decoding.pixel_limit)
     pixels = header.width * header.height
     if pixels < PIXELS.small:
         return _decode(data, header, decoding)
@@ -95,15 +96,19 @@ def decode_bytes(data: bytes, decoding: Decoding) -> tuple[Pixels, str | None]:
 
 
 def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
-    pixels = decode_jpeg(data, header.components) if header.format == "JPEG" else None
+    if header.format != "JPEG":
+        return _decode_with_pillow(data, header, decoding, 1)
+    upright = _jpeg_orientation(data) if header.has_metadata else 1
+    factor = reduction_of((header.width, header.height), upright, decoding)
+    least = (-(-header.height // factor), -(-header.width // factor)) if factor > 1 else (0, 0)
+    pixels = decode_jpeg(data, header.components, least=least)
     if pixels is None:
-        return _decode_with_pillow(data, header, decoding)
-    if pixels.shape == decoding.image_shape and not header.has_metadata:
+        return _decode_with_pillow(data, header, decoding, factor)
+    if pixels.shape == decoding.image_shape and upright == 1:
         return pixels, None
     image = from_array(pixels)
     del pixels  # as large as the image
-    turned = _turn(image, _jpeg_orientation(data) if header.has_metadata else 1)
-    return fit(turned, decoding), None
+    return fit(_turn(image, upright), decoding, Reduced.of((header.width, header.height), upright, factor)), None
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -128,13 +133,14 @@ def open_with_pillow(data: bytes, name: str) -> Pillow.Image:
     return Image.open(io.BytesIO(data), formats=(name,))
 
 
-def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, str | None]:
-    image, several = _load(data, header)
+def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding, factor: int) -> tuple[Pixels, str | None]:
+    image, several = _load(data, header, decoding.pixel_limit, factor)
     with image:
         upright = orientation(image)
         flat, dark = flatten(image, decoding.background, depth=header.depth)
     remark = FIRST_FRAME if several else None
-    return fit(_turn(flat, upright), decoding), DARK_16_BIT if dark else remark
+    reduced = Reduced.of((header.width, header.height), upright, factor)
+    return fit(_turn(flat, upright), decoding, reduced), DARK_16_BIT if dark else remark
 
 
 def decode_pillow(image: Pillow.Image, decoding: Decoding) -> Pixels:
@@ -143,25 +149,26 @@ def decode_pillow(image: Pillow.Image, decoding: Decoding) -> Pixels:
     return fit(_turn(flat, orientation(image)), decoding)
 
 
-def _load(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
+def _load(data: bytes, header: Header, pixel_limit: int, factor: int) -> tuple[Pillow.Image, bool]:
     """Decode an image with Pillow, and return whether it is the first of several; raises UnreadableError.
 
-    Pillow refuses a PNG with a large colour profile or text, which are not used here: it is decoded without them.
+    A JPEG is decoded at 1/factor of its sides. Pillow refuses a PNG with a large colour profile or text, which are not
+    used here: it is decoded without them.
     """
     try:
-        return _load_as_it_is(data, header)
+        return _load_as_it_is(data, header, pixel_limit, factor)
     except UnreadableError:
         bare = without_texts(data) if header.format == "PNG" else data
         if len(bare) == len(data):
             raise
-    return _load_as_it_is(bare, header)
+    return _load_as_it_is(bare, header, pixel_limit, factor)
 
 
-def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
+def _load_as_it_is(data: bytes, header: Header, pixel_limit: int, factor: int) -> tuple[Pillow.Image, bool]:
     if header.unchecked and not listens():
         raise UnreadableError("a TIFF whose compression can't be checked for damage here: save it with deflate or LZW")
     if header.format == "TIFF":
-        check_strips(data)
+        check_strips(data, pixel_limit=pixel_limit)
     with complaints() as said:
         try:
             image = open_with_pillow(data, header.format)
@@ -171,6 +178,8 @@ def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             in_order = header.format == "PNG" and not is_interlaced(data)
             mark = _mark_last_row(image) if in_order else None
             several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+            if factor > 1:
+                image.draft(None, (header.width // factor, header.height // factor))
             image.load()
         except UnreadableError:
             raise
@@ -180,7 +189,7 @@ def _load_as_it_is(data: bytes, header: Header) -> tuple[Pillow.Image, bool]:
             if "cannot identify" in reason:
                 reason = "damaged: its header can't be read"
             if type(error).__name__ == "DecompressionBombError":
-                reason = f"it claims more than {PIXEL_LIMIT // 10**6} megapixels, the limit"
+                reason = f"it claims more than {MOST_MEGAPIXELS} megapixels, the limit"
             raise UnreadableError(reason[:200]) from None
     if said:
         raise UnreadableError(f"{header.format} damaged: {said[0]}")
@@ -240,24 +249,27 @@ def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def fit(image: Pillow.Image, decoding: Decoding) -> Pixels:
-    """Resize an image of mode L or RGB (bilinear, antialiased) as the decoding states: uint8 (H, W, C)."""
+def fit(image: Pillow.Image, decoding: Decoding, reduced: Reduced | None = None) -> Pixels:
+    """Resize an image of mode L or RGB (bilinear, antialiased) as the decoding states: uint8 (H, W, C).
+
+    Of an image that was decoded at a reduced size, what is cut out is computed in the pixels of its full size.
+    """
     from PIL import Image
 
     height, width = decoding.size
     mode = "L" if decoding.channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
-    if image.size != (width, height):
+    size = image.size if reduced is None else reduced.size
+    if size != (width, height):
         bilinear = Image.Resampling.BILINEAR
-        match decoding.resize_mode:
-            case "squash":
-                image = image.resize((width, height), bilinear)
-            case "crop":
-                image = image.resize((width, height), bilinear, box=crop_box(image.size, (width, height)))
-            case "letterbox":
-                inner = letterbox_size(image.size, (width, height))
-                frame = Image.new("RGB", (width, height), decoding.background).convert(image.mode)
-                frame.paste(image.resize(inner, bilinear), centred_box(inner, (width, height)))
-                image = frame
+        box = crop_box(size, (width, height)) if decoding.resize_mode == "crop" else (0, 0, *size)
+        here = box if reduced is None else reduced.box(box)
+        if decoding.resize_mode == "letterbox":
+            inner = letterbox_size(size, (width, height))
+            frame = Image.new("RGB", (width, height), decoding.background).convert(image.mode)
+            frame.paste(image.resize(inner, bilinear, box=here), centred_box(inner, (width, height)))
+            image = frame
+        else:
+            image = image.resize((width, height), bilinear, box=here)
     return np.array(image, dtype=np.uint8).reshape(decoding.image_shape)

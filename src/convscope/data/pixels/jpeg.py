@@ -11,13 +11,13 @@ import functools
 import re
 from typing import Any, NamedTuple
 
-from convscope.data.pixels.sniff import Header, check_size
+from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, check_size
 from convscope.data.records import Pixels
 from convscope.files.regular import UnreadableError
 
 SCAN_LIMIT = 200
-# Each scan visits all pixels, however few bytes it has. Photographs have up to 12: the limit is 12 scans of 50 MP.
-SCAN_PIXEL_LIMIT = 600_000_000
+# Each scan visits all pixels, however few bytes it has. Photographs have up to 12: of the largest image, no more.
+FULL_SCANS = 12
 SEGMENT_LIMIT = 20_000
 # Fewer bytes than any table or scan has. More of them between segments, unless they are zeros, are a lost segment.
 HARMLESS_GAP = 16
@@ -59,11 +59,12 @@ class _Segment(NamedTuple):
     scan_end: int
 
 
-def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
+def walk_jpeg(data: bytes, segments: list[_Segment] | None = None, *, pixel_limit: int = PIXEL_LIMIT) -> Header:
     """Walk the markers from the first to the end-of-image; bytes after it (a second picture, garbage) are ignored.
 
     The segments are appended to `segments`. Raises UnreadableError for a file that is cut short, of a kind that is not
-    read, or larger, or of more scans, than its bytes can hold.
+    read, or larger, or of more scans, than its bytes can hold. The limit of pixels is checked where segments are not
+    asked for: they are asked for of a JPEG that was checked before.
     """
     position = 2
     width = height = components = scans = 0
@@ -112,7 +113,7 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
                 height = data[start + 1] << 8 | data[start + 2]
                 width = data[start + 3] << 8 | data[start + 4]
                 components = data[start + 5]
-                check_size(width, height)
+                check_size(width, height, pixel_limit if segments is None else width * height)
             if segments is not None:
                 segments.append(_Segment(marker, first, position, scan_end))
             position = scan_end
@@ -125,9 +126,10 @@ def walk_jpeg(data: bytes, segments: list[_Segment] | None = None) -> Header:
     # Huffman coding spends a bit or more on each 8x8 block of the first scan.
     if 8 * len(data) < -(-width // 8) * -(-height // 8):
         raise UnreadableError(f"JPEG damaged: {len(data)} bytes can't hold {width}x{height} pixels")
-    if scans * width * height > SCAN_PIXEL_LIMIT:
+    most = FULL_SCANS * pixel_limit
+    if segments is None and scans * width * height > most:
         raise UnreadableError(
-            f"{scans} scans of {width}x{height} pixels; the limit of all is {SCAN_PIXEL_LIMIT // 10**6} megapixels"
+            f"{scans} scans of {width}x{height} pixels; the limit of all is {most // 10**6} megapixels"
         )
     return Header("JPEG", width, height, components, has_metadata)
 
@@ -149,11 +151,12 @@ def _fast_jpeg() -> Any:
     return simplejpeg
 
 
-def decode_jpeg(data: bytes, components: int) -> Pixels | None:
+def decode_jpeg(data: bytes, components: int, *, least: tuple[int, int] = (0, 0)) -> Pixels | None:
     """Decode a JPEG strictly: uint8 (H, W, components) as stored, a CMYK JPEG's inverted or not as Adobe left it.
 
-    Returns None if Pillow must decode it: simplejpeg is missing, or does not support the sampling factors. Raises
-    UnreadableError if libjpeg reports damaged scans.
+    It is decoded at the smallest of libjpeg's sizes, eighths of the full one, that has the `least` (height, width),
+    where that is not 0. Returns None if Pillow must decode it: simplejpeg is missing, or does not support the sampling
+    factors. Raises UnreadableError if libjpeg reports damaged scans.
     """
     fast = _fast_jpeg()
     if fast is None or components not in _SPACES:
@@ -161,13 +164,13 @@ def decode_jpeg(data: bytes, components: int) -> Pixels | None:
     space = _SPACES[components]
     pixels: Pixels | None
     try:
-        pixels = fast.decode_jpeg(data, space)
+        pixels = fast.decode_jpeg(data, space, min_height=least[0], min_width=least[1])
         return pixels
     except ValueError as error:
         complaint = _complaint(error)
     pixels = None
     if complaint != _UNKNOWN_SAMPLING:
-        pixels, complaint = _try_mended(fast, data, space, components, complaint)
+        pixels, complaint = _try_mended(fast, data, space, components, complaint, least)
     if pixels is None and complaint != _UNKNOWN_SAMPLING:
         raise UnreadableError(f"JPEG damaged: {complaint}")
     return pixels
@@ -176,10 +179,10 @@ def decode_jpeg(data: bytes, components: int) -> Pixels | None:
 _UNKNOWN_SAMPLING = "unknown sampling factors"
 
 
-def _try_strictly(fast: Any, data: bytes, space: str) -> tuple[Pixels | None, str]:
+def _try_strictly(fast: Any, data: bytes, space: str, least: tuple[int, int]) -> tuple[Pixels | None, str]:
     """Return the pixels, or None and the complaint of libjpeg."""
     try:
-        pixels: Pixels = fast.decode_jpeg(data, space)
+        pixels: Pixels = fast.decode_jpeg(data, space, min_height=least[0], min_width=least[1])
     except ValueError as error:
         return None, _complaint(error)
     return pixels, ""
@@ -191,14 +194,16 @@ def _complaint(error: ValueError) -> str:
     return _UNKNOWN_SAMPLING if "determine subsampling" in said else said
 
 
-def _try_mended(fast: Any, data: bytes, space: str, components: int, complaint: str) -> tuple[Pixels | None, str]:
+def _try_mended(
+    fast: Any, data: bytes, space: str, components: int, complaint: str, least: tuple[int, int]
+) -> tuple[Pixels | None, str]:
     """Decode again without what is harmless, and without the zero bytes that libjpeg finds behind a scan's end."""
     mended = _without_padding(_without_harmless(data, components), complaint)
     for _ in range(_PADDED_SCANS):
         if mended == data:
             break
         data = mended
-        pixels, complaint = _try_strictly(fast, data, space)
+        pixels, complaint = _try_strictly(fast, data, space, least)
         if pixels is not None:
             return pixels, ""
         mended = _without_padding(data, complaint)

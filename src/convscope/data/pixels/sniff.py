@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from convscope.data.records import MEGAPIXELS
 from convscope.files.regular import UnreadableError
 from convscope.report.file_kinds import kind_by_start, read_format
 
-PIXEL_LIMIT = 50_000_000
+PIXEL_LIMIT = MEGAPIXELS * 10**6
 READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
 
 
@@ -57,11 +58,11 @@ def _name_stranger(data: bytes) -> str:
     return f"not an image that is read: it is {kind}"
 
 
-def check_size(width: int, height: int) -> None:
-    """Raise UnreadableError for an image without pixels or beyond the limit of 50 megapixels."""
+def check_size(width: int, height: int, limit: int) -> None:
+    """Raise UnreadableError for an image without pixels, or with more than the limit."""
     if width < 1 or height < 1:
         raise UnreadableError(f"an image of {width}x{height} pixels")
-    if width * height > PIXEL_LIMIT:
+    if width * height > limit:
         raise UnreadableError(
-            f"{width}x{height} is {width * height / 1e6:.0f} megapixels; the limit is {PIXEL_LIMIT // 10**6}"
+            f"{width}x{height} is {width * height / 1e6:.0f} megapixels; the limit is {limit // 10**6}"
         )

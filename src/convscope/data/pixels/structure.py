@@ -10,7 +10,7 @@ import re
 
 from convscope.data.pixels.jpeg import walk_jpeg
 from convscope.data.pixels.png import walk_png
-from convscope.data.pixels.sniff import JPEG_START, Header, check_size, format_of
+from convscope.data.pixels.sniff import JPEG_START, PIXEL_LIMIT, Header, check_size, format_of
 from convscope.data.pixels.tiff import walk_tiff
 from convscope.files.regular import UnreadableError
 
@@ -21,10 +21,14 @@ _RLE = (1, 2)
 _PPM = re.compile(rb"P([1-6])(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?=[\s#])")
 
 
-def read_header(data: bytes) -> Header:
-    """Return the format and size of an image file's bytes after checking its structure; raises UnreadableError."""
+def read_header(data: bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Header:
+    """Return the format and size of an image file's bytes after checking its structure.
+
+    Raises:
+        UnreadableError: a damaged structure, or more pixels than the limit.
+    """
     if data.startswith(JPEG_START):
-        return walk_jpeg(data)
+        return walk_jpeg(data, pixel_limit=pixel_limit)
     match format_of(data):
         case "PNG":
             header = walk_png(data)
@@ -33,12 +37,12 @@ def read_header(data: bytes) -> Header:
         case "GIF":
             header = _walk_gif(data)
         case "TIFF":
-            header = walk_tiff(data)
+            header = walk_tiff(data, pixel_limit=pixel_limit)
         case "BMP":
             header = _walk_bmp(data)
         case _:
             header = _walk_ppm(data)
-    check_size(header.width, header.height)
+    check_size(header.width, header.height, pixel_limit)
     return header
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from convscope.data.pixels.jpeg import decode_jpeg, walk_jpeg
 from convscope.data.pixels.lzw import decoded_length, is_old_style
-from convscope.data.pixels.sniff import PIXEL_LIMIT, Header, check_size
+from convscope.data.pixels.sniff import Header, check_size
 from convscope.files.regular import UnreadableError
 
 PART_LIMIT = 200_000
@@ -56,19 +56,19 @@ class _TiffPart(NamedTuple):
         return row * self.rows, row * self.full_rows
 
 
-def walk_tiff(data: bytes) -> Header:
+def walk_tiff(data: bytes, *, pixel_limit: int) -> Header:
     """Read the size in the first directory; raises UnreadableError if it is cut short or exceeds the bytes."""
     tags = _first_directory(data)
     width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
-    check_size(width, height)
+    check_size(width, height, pixel_limit)
     return Header("TIFF", width, height, unchecked=_number(tags, _COMPRESSION, _RAW) not in _CHECKED)
 
 
-def check_strips(data: bytes) -> None:
-    """Raise UnreadableError if a strip or tile is missing or damaged, as far as its compression can detect it."""
+def check_strips(data: bytes, *, pixel_limit: int) -> None:
+    """Raise UnreadableError if a strip or tile is missing, damaged (as far as can be seen), or beyond the limit."""
     tags = _first_directory(data)
-    for part in _parts(data, tags, _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)):
-        _check_part(part, tags, _number(tags, _COMPRESSION, _RAW))
+    for part in _parts(data, tags, pixel_limit):
+        _check_part(part, tags, pixel_limit)
 
 
 def _first_directory(data: bytes) -> _Tags:
@@ -106,8 +106,9 @@ def _number(tags: _Tags, tag: int, default: int) -> int:
     return int(tags[tag][0]) if tag in tags and len(tags[tag]) else default
 
 
-def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_TiffPart]:
+def _parts(data: bytes, tags: _Tags, pixel_limit: int) -> Iterator[_TiffPart]:
     """Return all strips or tiles, in order; raises UnreadableError if one is missing from the file."""
+    width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
     samples, tiled = _number(tags, _SAMPLES, 1), _TILES in tags
     bits = [int(number) for number in tags.get(_BITS, [1])][:samples]
     # One number stands for all samples too.
@@ -117,7 +118,7 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_TiffP
         across, down = _number(tags, _TILE_WIDTH, 0), _number(tags, _TILE_HEIGHT, 0)
     else:
         across, down = width, min(_number(tags, _ROWS, height), height)
-    if not 1 <= samples <= 64 or not bits or across < 1 or down < 1 or across * down > PIXEL_LIMIT:
+    if not 1 <= samples <= 64 or not bits or across < 1 or down < 1 or across * down > pixel_limit:
         raise UnreadableError("TIFF damaged: its directory has no pixels, or too many of a kind")
     columns, rows = -(-width // across), -(-height // down)
     count = columns * rows * planes
@@ -144,8 +145,9 @@ def _parts(data: bytes, tags: _Tags, width: int, height: int) -> Iterator[_TiffP
         yield part._replace(data=view[start : start + size])
 
 
-def _check_part(part: _TiffPart, tags: _Tags, compression: int) -> None:
+def _check_part(part: _TiffPart, tags: _Tags, pixel_limit: int) -> None:
     """Raise UnreadableError if a strip or tile is not whole, as far as its compression can detect it."""
+    compression = _number(tags, _COMPRESSION, _RAW)
     if compression == _RAW:
         return
     if not part.data:
@@ -156,7 +158,7 @@ def _check_part(part: _TiffPart, tags: _Tags, compression: int) -> None:
     if compression not in _CHECKED:
         return
     if compression == _JPEG:
-        _check_jpeg(part, tags)
+        _check_jpeg(part, tags, pixel_limit)
         return
     if compression == _LZW and is_old_style(part.data):
         return
@@ -233,7 +235,7 @@ def _packbits_length(data: memoryview) -> int:
     return length
 
 
-def _check_jpeg(part: _TiffPart, tags: _Tags) -> None:
+def _check_jpeg(part: _TiffPart, tags: _Tags, pixel_limit: int) -> None:
     """Decode a JPEG strip strictly, with the tables of the directory."""
     content = bytes(part.data)
     if not content.startswith(b"\xff\xd8\xff"):
@@ -242,7 +244,7 @@ def _check_jpeg(part: _TiffPart, tags: _Tags) -> None:
     if tables.startswith(b"\xff\xd8") and tables.endswith(b"\xff\xd9"):
         content = tables[:-2] + content[2:]
     try:
-        header = walk_jpeg(content)
+        header = walk_jpeg(content, pixel_limit=pixel_limit)
         decode_jpeg(content, header.components)
     except UnreadableError as reason:
         raise UnreadableError(f"TIFF damaged: strip {part.number + 1}: {reason}") from None

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding, Problem
@@ -34,7 +35,6 @@ from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
 from convscope.report.table import Column, Table
 from convscope.report.units import byte_size, exact, plural
-from convscope.warning_filters import warnings_ignored
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6

@@ -6,17 +6,17 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.decode import decode_file, open_with_pillow
 from convscope.data.pixels.structure import read_header
-from convscope.data.records import Decoding
+from convscope.data.records import MOST_MEGAPIXELS, Decoding
 from convscope.files.regular import UnreadableError, read_bytes
-from convscope.warning_filters import warnings_ignored
 
 Measured = TypeVar("Measured")
 
 SAMPLE = 48
-GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I"})
+GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"})
 # Where no header could be read; opening the data will then say why.
 UNKNOWN = ((224, 224), 3)
 
@@ -72,7 +72,7 @@ def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> 
 
 def _header_of(data: bytes) -> tuple[int, int, bool]:
     """Return height, width, and whether it is grey; raises UnreadableError."""
-    header = read_header(data)
+    header = read_header(data, pixel_limit=MOST_MEGAPIXELS * 10**6)
     if header.format == "WEBP":
         # It has no grey, and opening it would take memory for all of its pixels.
         return header.height, header.width, False

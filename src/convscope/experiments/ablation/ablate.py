@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convscope.annotations import Positive
+from convscope.api.annotations import Positive
+from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.errors import RunError
@@ -25,7 +26,6 @@ from convscope.experiments.ablation.series import OpeningListener, Series
 from convscope.experiments.ablation.trial import Trial, measured_on
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.hardware.rank import Rank
-from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from convscope.generators import exclusive
+from convscope.api.generators import exclusive
 from convscope.nets.modules import TorchBatchNorm, modes_restored, replace_modules
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from convscope.generators import exclusive
+from convscope.api.generators import exclusive
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
 from convscope.training.autotune.trial import Work

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
-from convscope.annotations import Within
+from convscope.api.annotations import Within
+from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.data.pixels.cache_budget import cache_directory
 from convscope.data.records import LARGEST_SIDE, Dataset, ImageSet
@@ -25,7 +26,6 @@ from convscope.hardware.allocator import huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import available_memory, load_of_others, this_machine
 from convscope.nets import catalogue
-from convscope.public import public
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption, progress_of

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.data.records import Dataset
@@ -20,7 +21,6 @@ from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.scores import EnsembleScores, measure
 from convscope.hardware.rank import Rank
-from convscope.public import public
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Figure, Paragraph

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import torch
 
+from convscope.api.generators import exclusive
+from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.capture.input_shapes import smallest_input
 from convscope.capture.load import Loaded, ModelLike, load
 from convscope.errors import CaptureError
-from convscope.generators import exclusive
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
-from convscope.public import public
 from convscope.report.units import shape as shape_text
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Array
 from convscope.data.batches import to_floats
 from convscope.data.image_item import FORMS, image_item, is_digit, is_pillow, name_of_object, read_object
@@ -26,7 +27,6 @@ from convscope.interpret.explanation.layout import understood
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
-from convscope.warning_filters import warnings_ignored
 
 T = TypeVar("T")
 # An image, a sound or an array in any of the forms that `network_input` names; PIL's classes are not imported for it.

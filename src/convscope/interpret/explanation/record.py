@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from convscope.annotations import NotNegative
+from convscope.api.annotations import NotNegative
+from convscope.api.public import public
 from convscope.arrays import Array
 from convscope.errors import GeometryError
 from convscope.graph.layer_names import LayerNames
@@ -21,7 +22,6 @@ from convscope.interpret.explanation.input_box import PixelBox, input_drawing
 from convscope.interpret.explanation.patch_text import ink, signed
 from convscope.interpret.explanation.worked import Coordinates, Operands, Worked, WorkedLine
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
-from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
@@ -15,7 +16,6 @@ from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
 from convscope.interpret.inspection.record import Inspection, inspected
-from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Block, Document, Figure, Heading

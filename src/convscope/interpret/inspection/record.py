@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from convscope.annotations import Positive
+from convscope.api.annotations import Positive
+from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.capture.inputs import Inputs
 from convscope.capture.left_as_found import CaptureMode
@@ -27,7 +28,6 @@ from convscope.graph.summary import Layer, summarise_layers
 from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
 from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, field_size, field_stride, layer_table
 from convscope.interpret.inspection.network_drawing import network_drawing
-from convscope.public import public
 from convscope.report import units
 from convscope.report.charts import bar_chart
 from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from convscope.api.generators import exclusive
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
-from convscope.generators import exclusive
 from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision

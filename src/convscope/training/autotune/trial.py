@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import nn
 
+from convscope.api.generators import exclusive
 from convscope.data.training_batches import TrainingBatch
-from convscope.generators import exclusive
 from convscope.hardware.mode import ComputeMode, computing
 from convscope.nets.layer_groups import train_mode
 from convscope.training.autotune.record import ModeTrial

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from convscope.api.generators import OwnGenerators
 from convscope.data.augment import generator_for
 from convscope.data.batches import Batches
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
-from convscope.generators import OwnGenerators
 from convscope.nets.layer_groups import train_mode
 from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images

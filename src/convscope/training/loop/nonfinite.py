@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convscope.api.generators import exclusive
 from convscope.errors import RunError
-from convscope.generators import exclusive
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.units import loss as loss_text

@@ -22,11 +22,11 @@ from convscope.nets.modules import has_batch_norm
 from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import preset_values, table
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, options_text, parse_size, plain, value_or
+from convscope.recipe.setting import AUTO, options_text, plain, value_or
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.training.resolve import augmentation, budget, machine, network
-from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe
+from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe, decoding_of
 from convscope.training.start import architecture_of, network_options, run_of_weights, starts_trained
 
 
@@ -40,9 +40,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     """
     asked, listing = recipe, found.listing
     recipe, choices = _with_network(asked, found)
-    decoding = Decoding(
-        size=parse_size(recipe.image_size), channels=plain(recipe.channels), resize_mode=recipe.resize_mode
-    )
+    decoding = decoding_of(recipe)
     architecture = architecture_of(
         recipe.model, recipe.model_options, classes=len(found.classes), decoding=decoding, freeze=recipe.freeze
     )

@@ -13,7 +13,7 @@ from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.nets.build import Architecture
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, Auto, SettingValue, parse_size
+from convscope.recipe.setting import AUTO, Auto, SettingValue, parse_size, plain
 from convscope.report.document import Block, Details, Document, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
@@ -88,6 +88,16 @@ def choice_lines(choices: Iterable[Choice[Any]]) -> tuple[str, ...]:
     """
     grouped = [list(group) for _, group in groupby(choices, key=lambda choice: choice.reason)]
     return tuple(replace(group[0], shown=", ".join(choice.what for choice in group)).text for group in grouped)
+
+
+def decoding_of(recipe: Recipe) -> Decoding:
+    """Return how images are decoded by a recipe whose size and channels are not at auto."""
+    return Decoding(
+        size=parse_size(recipe.image_size),
+        channels=plain(recipe.channels),
+        resize_mode=recipe.resize_mode,
+        max_megapixels=recipe.max_megapixels,
+    )
 
 
 class _Setting(Generic[T]):
@@ -187,10 +197,7 @@ class ResolvedRecipe(Documented):
     @property
     def decoding(self) -> Decoding:
         """The size, channels and resizing of every image."""
-        recipe = self.recipe
-        return Decoding(
-            size=parse_size(recipe.image_size), channels=int(recipe.channels), resize_mode=recipe.resize_mode
-        )
+        return decoding_of(self.recipe)
 
     @property
     def architecture(self) -> Architecture:

@@ -9,9 +9,9 @@ from functools import cached_property, wraps
 from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
-from convscope.annotations import REFUSED, described, needed, remedy, taken, words_of
+from convscope.api.annotations import REFUSED, described, needed, remedy, taken, words_of
+from convscope.api.torch_state import known_state
 from convscope.errors import ArgumentError, did_you_mean
-from convscope.torch_state import known_state
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")

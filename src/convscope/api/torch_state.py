@@ -6,7 +6,7 @@ the first call that enters keeps the caller's and the last one that leaves resto
 overlap. While any call runs, other threads of the process see the known values of these.
 
 The number of threads stays the caller's: it decides how fast, and how a sum is split. Global generators are
-`convscope.generators`'.
+`convscope.api.generators`'.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
+from convscope.api.warning_filters import warnings_tolerated
 from convscope.errors import ConvscopeError
-from convscope.warning_filters import warnings_tolerated
 
 Produced = TypeVar("Produced")
 
