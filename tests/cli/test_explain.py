@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -37,7 +38,7 @@ def test_a_number_is_explained_down_to_the_pixels(capsys: pytest.CaptureFixture[
     assert "lenet5 · s2 · avg pool 2×2, stride 2" in said
     assert "channel 2 at (3, 4), of 6×14×14" in said
     assert "torch has" in said and "patch" in said and "· the weights are random (seed 0)" in said
-    assert "--layer act1 --channel 2 --at" in said
+    assert re.search(r"^act1 +2  \d+,\d+ +\+0\.", said.partition("Further down")[2], re.MULTILINE)
     text = page.read_text(encoding="utf-8")
     assert "data:image/png;base64," in text and "Further down" in text and "<script" not in text
     assert "Here the pixels are reached" in text

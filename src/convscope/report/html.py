@@ -77,9 +77,8 @@ def _fragment_style() -> tuple[str, str]:
 
 def document_fragment(document: Document) -> str:
     """Return a document for a notebook's cell, with the style that it needs."""
-    lead = f" {document.lead}" if document.lead else ""
-    title = Html(f"<p><b>{escaped(document.title)}</b>{escaped(lead)}</p>")
-    return _fragment(title, *_content(document))
+    lead = [Html(f'<p class="lead">{escaped(document.lead)}</p>')] if document.lead else []
+    return _fragment(Html(f"<p><b>{escaped(document.title)}</b></p>"), *lead, *_content(document))
 
 
 def _content(document: Document) -> list[Html]:

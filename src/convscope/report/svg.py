@@ -182,7 +182,8 @@ class Drawing(ShortRepr):
         return f"{self.title}: {self.width:.0f}×{self.height:.0f}"
 
     def _repr_svg_(self) -> str:
-        return self.document()
+        # A notebook cuts off what is wider than its cell.
+        return self.document().replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
 
     def save(self, path: str | Path) -> Path:
         """Write the drawing as an SVG file, and return its path.

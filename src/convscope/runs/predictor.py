@@ -44,18 +44,17 @@ NAMED = 10  # classes that a document names
 class Predictor(Documented):
     """A network with its classes and preprocessing, ready to predict; several threads may share one.
 
-        >>> import torch
-        >>> from convscope.data.preprocessing import Preprocessing
-        >>> from contextlib import closing
-    from dataclasses import replace
-        >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
-        >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
-        >>> predictor = Predictor(spec.build(), spec)
-        >>> black = np.zeros((40, 60), np.uint8)
-        >>> predictor(black).label in ("cat", "dog")
-        True
-        >>> [bool(found.problem) for found in predictor.predict([black, b"no image", black])]
-        [False, True, False]
+    >>> import torch
+    >>> from convscope.data.preprocessing import Preprocessing
+    >>> from dataclasses import replace
+    >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
+    >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
+    >>> predictor = Predictor(spec.build(), spec)
+    >>> black = np.zeros((40, 60), np.uint8)
+    >>> predictor(black).label in ("cat", "dog")
+    True
+    >>> [bool(found.problem) for found in predictor.predict([black, b"no image", black])]
+    [False, True, False]
     """
 
     def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu", run: Run | None = None) -> None:

@@ -167,9 +167,11 @@ class _Notebook(Silent):
         self._bars.show("training", *_place(step), _note(step))
 
     def epoch_ended(self, row: EpochRow) -> None:
-        # A series of trainings numbers its epochs anew.
-        self._lines = [*(self._lines if row.epoch > 1 else [header_line(row)]), epoch_line(row, self._epochs)]
-        self._bars.below = f"<pre>{html.escape(chr(10).join(self._lines))}</pre>"
+        # A series of trainings numbers its epochs anew; one that is resumed begins later.
+        before = self._lines if row.epoch > 1 and self._lines else [header_line(row)]
+        self._lines = [*before, epoch_line(row, self._epochs)]
+        # The columns need a face that a notebook's style for `pre` would not give.
+        self._bars.below = f'<pre style="font-family:monospace">{html.escape(chr(10).join(self._lines))}</pre>'
         self._bars.draw()
 
     def moved(self, share: float, seconds_left: float | None) -> None:

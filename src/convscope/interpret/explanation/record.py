@@ -24,12 +24,13 @@ from convscope.interpret.explanation.worked import Coordinates, Operands, Worked
 from convscope.interpret.explanation.worked_blocks import LISTED, place, steps_table, worked_blocks
 from convscope.report import units
 from convscope.report.charts import bar_chart
-from convscope.report.document import Block, Callout, Code, Details, Document, Fact, Facts, Figure, Paragraph, Section
+from convscope.report.document import Block, Callout, Details, Document, Fact, Facts, Figure, Paragraph, Section
 from convscope.report.documented import Pictured
 from convscope.report.html import document_page
 from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing, below
+from convscope.report.table import Column, Table
 
 DOWN = 6  # steps down that a page shows unless more are asked for
 
@@ -287,7 +288,7 @@ class Explanation(Pictured):
         drawn = self._input_drawing()
         blocks += [Figure(drawn, f"Made from {self.box}.")] if drawn else []
         blocks.append(Section("Worked out", tuple(self._worked_blocks())))
-        deeper = [*self._commands(), *_way_down(self.to_pixels(depth)[1:])]
+        deeper = [*self._next_cells(), *_way_down(self.to_pixels(depth)[1:])]
         if deeper:
             blocks.append(Section("Further down", tuple(deeper)))
         return Document(
@@ -314,16 +315,17 @@ class Explanation(Pictured):
     def _worked_blocks(self) -> list[Block]:
         return [*worked_blocks(self.worked, self.label_of), steps_table(self.worked, self.torch_value, self.following)]
 
-    def _commands(self) -> Iterator[Code]:
+    def _next_cells(self) -> Iterator[Table]:
         """Return the cells to explain next: those that contributed the most."""
-        lines = []
-        for one in self.contributors(3):
+        rows = [
+            (one.label, str(one.position[1]), ",".join(map(str, one.position[2:])), signed(one.contribution))
+            for one in self.contributors(3)
             # The input is made by no operation, and one number for the whole network has no channel to ask for.
-            if self.lens.graph.values[one.value].producer is not None and len(one.position) > 1:
-                at = f" --at {','.join(map(str, one.position[2:]))}" if one.position[2:] else ""
-                lines.append(f"--layer {one.label} --channel {one.position[1]}{at}")
-        if lines:
-            yield Code("\n".join(lines))
+            if self.lens.graph.values[one.value].producer is not None and len(one.position) > 1
+        ]
+        if rows:
+            columns = (Column("layer"), Column("channel", numeric=True), Column("at"), Column("adds", numeric=True))
+            yield Table.of(columns, rows)
 
 
 def _way_down(chain: list[Explanation]) -> list[Block]:

@@ -1,0 +1,85 @@
+"""The notebooks: each runs as it is in a kernel, shows what is committed, and satisfies mypy --strict."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CELLS = 12  # of code, at most
+BYTES = 1_500_000  # of all notebooks, outputs included
+# What it prints is computed from shapes alone, so it is the same on every machine.
+EXACT = "2_read_a_network"
+
+
+def generate() -> Any:
+    """The script that writes the outputs."""
+    spec = importlib.util.spec_from_file_location("generate_notebooks", ROOT / "docs" / "generate_notebooks.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code_of(path: Path) -> list[str]:
+    return [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def kinds(cell: Any) -> list[tuple[str, list[str]]]:
+    """What a cell shows: the kinds of its outputs and the forms of each."""
+    return [(output.output_type, sorted(output.get("data", {}))) for output in cell.outputs]
+
+
+def texts(cell: Any) -> list[str]:
+    """What a cell shows, as text."""
+    return [output.get("text") or output.get("data", {}).get("text/plain") for output in cell.outputs]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_shows_what_is_committed(path: Path) -> None:
+    script = generate()
+    committed = script.code_cells(read(path))
+    executed = script.code_cells(script.executed(read(path)))
+    assert [cell.source for cell in executed] == [cell.source for cell in committed]
+    for number, (now, before) in enumerate(zip(executed, committed, strict=True), 1):
+        wrong = [o for o in now.outputs if o.output_type == "error" or o.get("name") == "stderr"]
+        assert not wrong, f"cell {number}: {wrong}"
+        again = f"cell {number} shows something else than is committed: run `python docs/generate_notebooks.py`"
+        assert kinds(now) == kinds(before) and before.execution_count == number, again
+        if path.stem == EXACT:
+            assert texts(now) == texts(before), again
+
+
+def test_notebooks_are_short_and_listed() -> None:
+    assert len(NOTEBOOKS) == 5
+    assert all(len(code_of(path)) <= CELLS for path in NOTEBOOKS)
+    assert sum(path.stat().st_size for path in NOTEBOOKS) < BYTES
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in NOTEBOOKS if f"(notebooks/{path.name})" not in readme]
+
+
+def test_notebooks_hold_no_path_of_a_machine() -> None:
+    found = [(path.name, re.search(r"(?:/tmp|/home|/root|/Users|/var|/work)/", path.read_text())) for path in NOTEBOOKS]
+    assert not [(name, match[0]) for name, match in found if match]
+
+
+def test_notebooks_have_no_error_under_mypy_strict(tmp_path: Path) -> None:
+    modules = []
+    for path in NOTEBOOKS:
+        modules.append(tmp_path / f"notebook_{path.stem}.py")
+        modules[-1].write_text("\n\n".join(code_of(path)), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *map(str, modules)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
