@@ -19,6 +19,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "TIFF 7000x7000, group 4": lambda: encoded("1", "TIFF", compression="group4"),
     "TIFF 7000x7000, xz": lambda: encoded("RGB", "TIFF", compression="lzma"),
     "TIFF 7000x7000, 16 bits": lambda: encoded("I;16", "TIFF", compression="tiff_adobe_deflate"),
+    "TIFF 7000x7000, float, by percentile": lambda: encoded("F", "TIFF", compression="tiff_adobe_deflate"),
+    "PNG 7000x7000, 16 bits, by percentile": lambda: png(SIDE, SIDE, 16, 0, data=zeros(SIDE * (1 + 2 * SIDE))),
     "TIFF, 1 GiB too much data": lambda: tiff(64, 64, compression=8, data=zeros(2**30)),
     "TIFF, 16 million LZW clear codes": lambda: tiff(SIDE, SIDE, compression=5, data=clear_codes(16 * 10**6)),
     "TIFF, a tile of 60000x60000": lambda: tiff(
@@ -212,12 +215,13 @@ def measure(kind: str, at_once: int) -> tuple[int, float, float, str]:
     """Return the file's bytes, MB over the baseline at the peak, the longest CPU time of a thread, and the outcome."""
     warnings.simplefilter("ignore")  # Pillow's, on the sizes
     seconds: list[float] = []
+    decoding = replace(DECODING, value_range="percentile") if kind.endswith("by percentile") else DECODING
     outcomes: set[str] = set()
 
     def decode(path: str) -> None:
         began = time.thread_time()
         try:
-            decode_file(path, DECODING)
+            decode_file(path, decoding)
         except UnreadableError as reason:
             outcomes.add(f"refused: {reason}")
         else:

@@ -27,6 +27,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "channels": st.sampled_from([AUTO, 1, 3]),
     "layout": st.sampled_from([*LAYOUTS, "train=a,b,train=a b=c/d,test=ünïcode"]),
     "resize_mode": st.sampled_from(choices("resize_mode")),
+    "value_range": st.sampled_from([AUTO, "minmax", "percentile", "7000:9000", "-0.5:1e-05"]),
     "max_megapixels": st.integers(1, 178),
     "validation_fraction": st.floats(0, 0.49),
     "test_fraction": st.floats(0, 0.49),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from convscope.data.equal_pictures import notes_on_equal
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import Decoded
+from convscope.data.pixels.flatten import NARROW
 from convscope.data.records import Decoding, ImageSet, Labels, Leak, Pixels, Problem, Rows
 from convscope.errors import DataError
 from convscope.report.units import plural
+
+# Images that are looked at for their levels, and a tenth of these.
+SAMPLE, NARROW_LEVELS = 64, 26
 
 
 def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
@@ -32,7 +38,21 @@ def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leak
         )
     for remark, count in decoded.outcome.remarks.items():
         yield f"{plural(count, 'image')}: {remark}"
+    if NARROW not in decoded.outcome.remarks:
+        yield from _narrow(decoded)
     yield from notes_on_equal(listing, decoded.pixels, decoded.outcome, decoding, leaks)
+
+
+def _narrow(decoded: Decoded) -> Iterator[str]:
+    """Yield a note if a sample of the images together uses under a tenth of the levels."""
+    rows = np.delete(np.arange(len(decoded.pixels)), list(decoded.outcome.bad))
+    sample = [decoded.pixels[row] for row in rows[:: max(1, len(rows) // SAMPLE)]]
+    least, greatest = (min(map(np.min, sample), default=0), max(map(np.max, sample), default=0))
+    if 0 < greatest - least < NARROW_LEVELS:
+        yield (
+            f"a sample of {plural(len(sample), 'image')} has levels of {least} to {greatest} alone, of 0 to 255: "
+            "little contrast is left"
+        )
 
 
 def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:

@@ -125,15 +125,15 @@ def _of_file_object(file: Any, name: str) -> ImageItem:
 def _of_numbers(given: Any, name: str) -> ImageItem:
     try:
         # A copy: a camera's buffer holds another picture by the time that the batch is full.
-        pixels = as_pixels(numbers_of(given)).copy()
+        numbers = numbers_of(given).copy()
     except UnreadableError as reason:
         return unusable(name, str(reason))
-    return ImageItem(name, lambda decoding: fit_pixels(pixels, decoding))
+    return ImageItem(name, lambda decoding: fit_pixels(as_pixels(numbers, decoding.value_range), decoding))
 
 
 def fit_pixels(pixels: Pixels, decoding: Decoding) -> Pixels:
     """Return pixels (H, W, C), C 1, 3 or 4 (with alpha), as the decoding states."""
-    return pixels if pixels.shape == decoding.image_shape else decode_pillow(as_pillow(pixels), decoding)
+    return pixels if pixels.shape == decoding.image_shape else decode_pillow(as_pillow(pixels), decoding)[0]
 
 
 def as_pillow(pixels: Pixels) -> Image.Image:
@@ -152,7 +152,7 @@ def _of_pillow(image: Any, name: str) -> ImageItem:
     except Exception as error:  # whatever a decoder raises, its meaning is that the image can't be read
         return unusable(name, _in_words(error))
     copied.format = image.format  # says what its modes mean
-    return ImageItem(name, lambda decoding: decode_pillow(copied, decoding))
+    return ImageItem(name, lambda decoding: decode_pillow(copied, decoding)[0])
 
 
 def _in_words(error: Exception) -> str:

@@ -24,6 +24,7 @@ from convscope.data.sources.reading import LAYOUT
 from convscope.data.sources.recognize import has_class_folders
 from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
+from convscope.data.value_range import AUTO as ANY_VALUES
 from convscope.errors import DataError, did_you_mean
 from convscope.report.progress import Progress, no_progress
 
@@ -161,6 +162,7 @@ def probe_given(
     classes: Sequence[str] | None = None,
     to_learn: bool = True,
     earlier: tuple[str, ...] = (),
+    value_range: str = ANY_VALUES,
 ) -> Probe:
     """Return the probe of a path or of images in memory; arguments as for `probe` and `list_memory`.
 
@@ -173,7 +175,7 @@ def probe_given(
         return probe(os.fsdecode(data), layout=layout, to_learn=to_learn, earlier=earlier)
     if layout != AUTO:
         raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
-    return Probe(list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier))
+    return Probe(list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier, value_range=value_range))
 
 
 def _only_table(source: str, tables: list[Path]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
+from convscope.data.value_range import AUTO, ValueRange
 from convscope.errors import DataError, did_you_mean
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
@@ -38,9 +39,10 @@ class Decoding:
 
     `size` is (height, width). `resize_mode`: "crop" scales the image to cover the size and crops the centre;
     "letterbox" scales it to fit and fills the rest with `background`; "squash" ignores its aspect ratio. Transparent
-    pixels are blended with `background` (red, green, blue). An image of more than `max_megapixels` is refused.
-    `jpeg_reduction` is the version of the rule for large JPEGs: 0, for runs made before there was one, decodes them at
-    their full size.
+    pixels are blended with `background` (red, green, blue). `value_range` says which values of a 16-bit or
+    floating-point image are black and white, as `value_range.ValueRange` reads it. An image of more than
+    `max_megapixels` is refused. `jpeg_reduction` is the version of the rule for large JPEGs: 0, for runs made before
+    there was one, decodes them at their full size.
 
     >>> Decoding(size=(32, 32), channels=1).image_shape
     (32, 32, 1)
@@ -50,6 +52,7 @@ class Decoding:
     channels: int = 3
     resize_mode: ResizeMode = "crop"
     background: tuple[int, int, int] = WHITE
+    value_range: str = AUTO
     max_megapixels: int = MEGAPIXELS
     jpeg_reduction: int = JPEG_REDUCTION
 
@@ -64,6 +67,7 @@ class Decoding:
             raise DataError(f"resize mode {self.resize_mode!r} is not one of {', '.join(modes)}.{near}")
         if len(self.background) != 3 or not all(0 <= level <= 255 for level in self.background):
             raise DataError(f"background {self.background} is not three levels (red, green, blue) of 0 to 255")
+        object.__setattr__(self, "value_range", str(ValueRange.parse(self.value_range)))
         if not 1 <= self.max_megapixels <= MOST_MEGAPIXELS:
             raise DataError(f"max_megapixels is {self.max_megapixels}: it is 1 to {MOST_MEGAPIXELS}")
         if self.jpeg_reduction not in range(JPEG_REDUCTION + 1):
@@ -86,6 +90,7 @@ class Decoding:
             "channels": self.channels,
             "resize_mode": self.resize_mode,
             "background": list(self.background),
+            "value_range": self.value_range,
             "max_megapixels": self.max_megapixels,
             "jpeg_reduction": self.jpeg_reduction,
         }
@@ -104,6 +109,7 @@ class Decoding:
                 channels=fields.integer("channels"),
                 resize_mode=cast(ResizeMode, fields.text("resize_mode", one_of=get_args(ResizeMode))),
                 background=cast(tuple[int, int, int], background),
+                value_range=fields.text("value_range", default=AUTO),
                 max_megapixels=fields.integer("max_megapixels") if "max_megapixels" in fields else MEGAPIXELS,
                 jpeg_reduction=fields.integer("jpeg_reduction") if "jpeg_reduction" in fields else 0,
             )

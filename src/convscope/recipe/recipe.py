@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from convscope.api.annotations import described
 from convscope.data.layout import Layout
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
+from convscope.data.value_range import ValueRange
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
 from convscope.recipe.setting import (
@@ -65,6 +66,12 @@ class Recipe(Documented):
     )
     resize_mode: Literal["crop", "letterbox", "squash"] = setting(
         "crop", "how a picture of another shape is made to fit", "images"
+    )
+    value_range: str = setting(
+        AUTO,
+        "which values of 16-bit and floating-point images are black and white: LOW:HIGH (7000:9000), minmax or "
+        "percentile of each image, or auto: 0 and 65,535; of arrays 0 and 1",
+        "images",
     )
     max_megapixels: int = setting(
         MEGAPIXELS,
@@ -283,6 +290,7 @@ class Recipe(Documented):
             )
         try:
             object.__setattr__(self, "layout", str(Layout.parse(self.layout)))
+            object.__setattr__(self, "value_range", str(ValueRange.parse(self.value_range)))
         except DataError as error:
             raise RunError(str(error)) from error
         parse_options(self.model_options)

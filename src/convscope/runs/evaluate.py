@@ -148,7 +148,14 @@ def evaluate(
     cache = None if cache_directory is None else Path(cache_directory)
     found = None
     if data is not None:
-        found = probe_given(data, layout=layout, classes=classes, to_learn=False, earlier=spec.classes)
+        found = probe_given(
+            data,
+            layout=layout,
+            classes=classes,
+            to_learn=False,
+            earlier=spec.classes,
+            value_range=spec.decoding.value_range,
+        )
     own = found is None or _are_own(found, recipe)
     if found is None and layout != AUTO:
         raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")

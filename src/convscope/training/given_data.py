@@ -31,7 +31,7 @@ def recipe_on(
         raise RunError("there is nothing to train on: give a path, or images in memory with their labels")
     if isinstance(data, (str, os.PathLike)) and classes is None:
         return recipe.changed({"data": os.fsdecode(data)}), None
-    found = probe_given(data, layout=recipe.layout, classes=classes)
+    found = probe_given(data, layout=recipe.layout, classes=classes, value_range=recipe.value_range)
     return recipe.changed({"data": found.source}), found
 
 
@@ -43,7 +43,8 @@ def images_again(
     Raises:
         RunError: they are not given, or others are; or data for a run that has a path of its own.
     """
-    source = run.recipe().data
+    recipe = run.recipe()
+    source = recipe.data
     if data is None and classes is not None:
         raise RunError("classes: they name the labels of images in memory, and data is not given: leave it out")
     if not is_in_memory(source):
@@ -55,7 +56,7 @@ def images_again(
         raise RunError(f"{run} was trained on images in memory, of which no copy is kept: {again}, from Python")
     if isinstance(data, (str, os.PathLike)):
         raise RunError(f"{run} was trained on images in memory, and not on {data}: {again}")
-    found = probe_given(data, classes=classes, earlier=earlier)
+    found = probe_given(data, classes=classes, earlier=earlier, value_range=recipe.value_range)
     if found.source != source:
         raise RunError(f"these are not the images, labels and classes that {run} was trained on: {again}")
     return found

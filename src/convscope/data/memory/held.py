@@ -18,6 +18,7 @@ from convscope.data.pixels.decode import decode_pillow, orientation
 from convscope.data.pixels.numbers import as_pixels, is_numbers, numbers_of
 from convscope.data.records import Decoding, Pixels
 from convscope.data.sources.measure import GREY_MODES
+from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 
@@ -40,14 +41,14 @@ class Seen(NamedTuple):
     grey: bool
 
 
-def as_held(given: Any, where: str) -> Held:
+def as_held(given: Any, where: str, value_range: str = AUTO) -> Held:
     """Return a PIL image, an array or a tensor as it is held; raises DataError with its place.
 
     A PIL image of grey or colour becomes pixels, so that its digest is that of an equal array.
     """
     if is_numbers(given):
         try:
-            return as_pixels(numbers_of(given))
+            return as_pixels(numbers_of(given), value_range)
         except UnreadableError as reason:
             raise DataError(f"{where}: {reason}") from None
     if not is_pillow(given):
@@ -112,7 +113,8 @@ class HeldReader:
         image = self._image(row)
         if isinstance(image, np.ndarray):
             return DecodedImage(fit_pixels(image, decoding), None, self._seen[row].digest)
-        return DecodedImage(decode_pillow(image, decoding), None, self._seen[row].digest)
+        pixels, remark = decode_pillow(image, decoding)
+        return DecodedImage(pixels, remark, self._seen[row].digest)
 
     def digest(self, row: int) -> int:
         """Return the digest of one image's content."""

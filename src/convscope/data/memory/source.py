@@ -31,6 +31,7 @@ from convscope.data.pixels.numbers import as_levels, channels_last, is_numbers, 
 from convscope.data.records import Pixels
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import FileReader, typical_image
+from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, explain_os_error
 
@@ -61,7 +62,12 @@ class _GivenSplit:
 
 
 def list_memory(
-    given: InMemory, *, classes: Sequence[str] | None = None, to_learn: bool = True, earlier: tuple[str, ...] = ()
+    given: InMemory,
+    *,
+    classes: Sequence[str] | None = None,
+    to_learn: bool = True,
+    earlier: tuple[str, ...] = (),
+    value_range: str = AUTO,
 ) -> Listing:
     """Return the listing of images that the caller holds; each is read once, for its digest.
 
@@ -71,11 +77,12 @@ def list_memory(
             label names its class by itself.
         to_learn: whether it must hold what a training needs.
         earlier: the classes of a run: where it was trained with names, labels that are numbers are places among them.
+        value_range: which values of arrays are black and white, where they are not uint8.
 
     Raises:
         DataError: another form; images or labels that can't be used or don't fit together.
     """
-    parts = {name: _part(one, name) for name, one in _by_split(given, to_learn=to_learn).items()}
+    parts = {name: _part(one, name, value_range) for name, one in _by_split(given, to_learn=to_learn).items()}
     digest = hashlib.sha256()
     seen: list[Seen] = []
     raw = {}
@@ -174,18 +181,18 @@ def _by_split(given: InMemory, *, to_learn: bool) -> Mapping[str, Any]:
     return {name: given[name] for name in SPLITS if name in given}
 
 
-def _part(given: Any, name: str) -> _GivenSplit:
+def _part(given: Any, name: str, value_range: str) -> _GivenSplit:
     """Return the images of a split with their labels; raises DataError."""
     if isinstance(given, tuple):
         if len(given) != 2:
             raise DataError(f"{_of(name)}a tuple of {len(given)}: give (images, labels)")
-        return _of_pair(*given, name)
+        return _of_pair(*given, name, value_range)
     if isinstance(given, list):
         if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in given):
             raise DataError(f"{_of(name)}a list whose items are not all (image, label)")
-        return _of_pair([image for image, _ in given], [label for _, label in given], name)
+        return _of_pair([image for image, _ in given], [label for _, label in given], name, value_range)
     if _is_map_style(given):
-        return _of_dataset(given, name)
+        return _of_dataset(given, name, value_range)
     raise DataError(f"{_of(name)}data of type {type(given).__name__}{_instead(given)}")
 
 
@@ -213,10 +220,10 @@ def _of(name: str) -> str:
     return "" if name == WHOLE else f"{name}: "
 
 
-def _of_pair(images: Any, labels: Any, name: str) -> _GivenSplit:
+def _of_pair(images: Any, labels: Any, name: str, value_range: str) -> _GivenSplit:
     """Return images with their labels, as an array or one by one."""
     if is_numbers(images):
-        pixels = _levels(images, name)
+        pixels = _levels(images, name, value_range)
         return _GivenSplit(len(pixels), lambda row: pixels[row], labels)
     if isinstance(images, (str, bytes, os.PathLike)) or is_pillow(images) or not hasattr(images, "__len__"):
         raise DataError(
@@ -226,14 +233,14 @@ def _of_pair(images: Any, labels: Any, name: str) -> _GivenSplit:
     if items and all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = tuple(os.fsdecode(item) for item in items)
         return _GivenSplit(len(items), lambda row: _no_pixels(), labels, paths)
-    return _GivenSplit(len(items), lambda row: as_held(items[row], f"{_of(name)}image {row}"), labels)
+    return _GivenSplit(len(items), lambda row: as_held(items[row], f"{_of(name)}image {row}", value_range), labels)
 
 
 def _no_pixels() -> Held:
     raise AssertionError("the images of paths are read as files")
 
 
-def _levels(images: Any, name: str) -> Pixels:
+def _levels(images: Any, name: str, value_range: str) -> Pixels:
     """Return an array of images as uint8 (N, H, W, C); raises DataError."""
     try:
         array = numbers_of(images)
@@ -241,17 +248,26 @@ def _levels(images: Any, name: str) -> Pixels:
             raise UnreadableError(
                 f"an array of {array.dtype} {array.shape}: give (N, H, W), (N, H, W, C) or (N, C, H, W)"
             )
-        return as_levels(array[:, :, :, None] if array.ndim == 3 and array.size else channels_last(array))
+        many = array[:, :, :, None] if array.ndim == 3 and array.size else channels_last(array)
+        if value_range == AUTO or many.dtype == np.uint8:
+            return as_levels(many)
+        levels = np.empty(many.shape, np.uint8)
+        for row, one in enumerate(many):  # each image has its own least and greatest
+            try:
+                levels[row] = as_levels(one, value_range)
+            except UnreadableError as reason:
+                raise DataError(f"{_of(name)}image {row}: {reason}") from None
+        return levels
     except UnreadableError as reason:
         raise DataError(f"{_of(name)}images: {reason}") from None
 
 
-def _of_dataset(dataset: Any, name: str) -> _GivenSplit:
+def _of_dataset(dataset: Any, name: str, value_range: str) -> _GivenSplit:
     """Return the items of a map-style Dataset, each with its label."""
 
     def item(row: int) -> tuple[Held, Any]:
         image, label = _item(dataset, row, name)
-        return as_held(image, f"{_of(name)}the image of item {row}"), label
+        return as_held(image, f"{_of(name)}the image of item {row}", value_range), label
 
     return _GivenSplit(_length(dataset, name), lambda row: item(row)[0], item=item)
 

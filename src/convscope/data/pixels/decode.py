@@ -18,7 +18,7 @@ import numpy as np
 from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import DecodedImage, content_digest
 from convscope.data.pixels.budget import FILE_BYTES, PIXELS
-from convscope.data.pixels.flatten import flatten
+from convscope.data.pixels.flatten import EIGHT_BITS, flatten
 from convscope.data.pixels.jpeg import decode_jpeg
 from convscope.data.pixels.libtiff import complaints, listens
 from convscope.data.pixels.png import check_rows, is_interlaced, without_texts
@@ -28,6 +28,7 @@ from convscope.data.pixels.sniff import Header, format_of
 from convscope.data.pixels.structure import read_header
 from convscope.data.pixels.tiff import check_strips
 from convscope.data.records import MOST_MEGAPIXELS, Decoding, Pixels
+from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, open_descriptor, read_whole
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 HEAD_BYTES = 4096
 # What is worth saying of an image that was read all the same; counted over a dataset.
 FIRST_FRAME = "several frames or pages, of which the first was read"
-DARK_16_BIT = "16-bit with only the lowest sixteenth of the range in use (12-bit data?), which comes out dark"
 
 _ORIENTATION = 0x0112
 
@@ -104,11 +104,12 @@ def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, st
     pixels = decode_jpeg(data, header.components, least=least)
     if pixels is None:
         return _decode_with_pillow(data, header, decoding, factor)
+    remark = None if decoding.value_range == AUTO else EIGHT_BITS
     if pixels.shape == decoding.image_shape and upright == 1:
-        return pixels, None
+        return pixels, remark
     image = from_array(pixels)
     del pixels  # as large as the image
-    return fit(_turn(image, upright), decoding, Reduced.of((header.width, header.height), upright, factor)), None
+    return fit(_turn(image, upright), decoding, Reduced.of((header.width, header.height), upright, factor)), remark
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -137,16 +138,16 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding, factor:
     image, several = _load(data, header, decoding.pixel_limit, factor)
     with image:
         upright = orientation(image)
-        flat, dark = flatten(image, decoding.background, depth=header.depth)
-    remark = FIRST_FRAME if several else None
+        flat, remark = flatten(image, decoding, depth=header.depth, white=header.white)
+    remark = remark or (FIRST_FRAME if several else None)
     reduced = Reduced.of((header.width, header.height), upright, factor)
-    return fit(_turn(flat, upright), decoding, reduced), DARK_16_BIT if dark else remark
+    return fit(_turn(flat, upright), decoding, reduced), remark
 
 
-def decode_pillow(image: Pillow.Image, decoding: Decoding) -> Pixels:
-    """Return an opened image as uint8 (H, W, C), upright and over the background; raises UnreadableError."""
-    flat, _ = flatten(image, decoding.background)
-    return fit(_turn(flat, orientation(image)), decoding)
+def decode_pillow(image: Pillow.Image, decoding: Decoding) -> tuple[Pixels, str | None]:
+    """Return an opened image as uint8 (H, W, C), upright, and a remark or None; raises UnreadableError."""
+    flat, remark = flatten(image, decoding)
+    return fit(_turn(flat, orientation(image)), decoding), remark
 
 
 def _load(data: bytes, header: Header, pixel_limit: int, factor: int) -> tuple[Pillow.Image, bool]:

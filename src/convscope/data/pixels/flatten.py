@@ -1,20 +1,28 @@
-"""Convert any mode of Pillow to grey or colour of 8 bits: transparency over a background, 16 bits divided by 257."""
+"""Convert any mode of Pillow to grey or colour of 8 bits: transparency over a background, more bits by their range."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from convscope.arrays import Array
+from convscope.data.records import Decoding
+from convscope.data.value_range import AUTO, FORMS, ValueRange, to_levels
 from convscope.files.regular import UnreadableError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Background = tuple[int, int, int]
+
+# What is worth saying of an image that was read all the same; counted over a dataset.
+NARROW_RANGE = 6_554
+NARROW = f"16-bit with under a tenth of 0 to 65,535 in use, so little contrast is left: give --value-range {FORMS}"
+EIGHT_BITS = "8 bits a channel, to which value_range does not apply"
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 # Modes without transparency that Pillow turns into RGB as they are.
@@ -24,50 +32,77 @@ _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _BAND_PIXELS = 2**20
 
 
-def flatten(image: Image.Image, background: Background, *, depth: int = 8) -> tuple[Image.Image, bool]:
-    """Return a decoded image as L or RGB, and whether it is 16-bit and dark.
+def flatten(
+    image: Image.Image, decoding: Decoding, *, depth: int = 8, white: int = 65_535
+) -> tuple[Image.Image, str | None]:
+    """Return a decoded image as L or RGB, and a remark or None.
 
-    Transparency is laid over the background. 16-bit grey is divided by 257, so that 65,535 becomes 255. `depth` is
-    the number of bits per sample in the file, in which a transparent colour is written. Raises UnreadableError for
-    modes of unknown range, and for a pixel whose index is not in the palette.
+    Transparency is laid over the decoding's background. More than 8 bits of grey become 8 by its `value_range`; at
+    auto, 16 bits are divided by 257, so that 65,535 becomes 255. `depth` is the number of bits per sample in the file,
+    in which a transparent colour is written, and `white` the value of white in a PPM.
+
+    Raises:
+        UnreadableError: a range that the image does not have, that of 32 bits at auto, or a pixel whose index is not in
+            the palette.
     """
-    mode = image.mode
-    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
-        return _from_16_bits(image, background)
-    if mode in ("I", "F"):
-        numbers = "32-bit integers" if mode == "I" else "floating-point numbers"
-        raise UnreadableError(f"its pixels are {numbers}, whose range is not known: convert it to 8 or 16 bits")
+    mode, background = image.mode, decoding.background
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        return _from_numbers(image, decoding, white)
+    remark = None
+    if decoding.value_range != AUTO:
+        if depth > 8:
+            raise UnreadableError(
+                "16-bit colour is read with 8 bits, so value_range does not apply: convert it to grey"
+            )
+        remark = EIGHT_BITS
     if mode == "P":
-        return _from_palette(image, background), False
+        return _from_palette(image, background), remark
     if mode in _WITH_ALPHA:
-        return _over_background(image, background), False
+        return _over_background(image, background), remark
     if mode in ("1", "L"):
         grey = image if mode == "L" else image.convert("L")
-        return _without_key(grey, _grey_key(image, depth), background), False
+        return _without_key(grey, _grey_key(image, depth), background), remark
     if mode == "RGB":
-        return _without_key(image, _colour_key(image, depth), background), False
+        return _without_key(image, _colour_key(image, depth), background), remark
     if mode in _COLOUR:
-        return image.convert("RGB"), False
+        return image.convert("RGB"), remark
     raise UnreadableError(f"its pixels are of the kind {mode}, which is not read: convert it to RGB")
 
 
-def _from_16_bits(image: Image.Image, background: Background) -> tuple[Image.Image, bool]:
+def _from_numbers(image: Image.Image, decoding: Decoding, white: int) -> tuple[Image.Image, str | None]:
+    """Return grey of 16 bits, of 32-bit integers or of floating-point numbers as grey of 8 bits."""
     from PIL import Image
 
+    by_range = ValueRange.parse(decoding.value_range)
+    wide = image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM"))
+    if wide and by_range.is_auto:
+        numbers = "floating-point numbers" if image.mode == "F" else "32-bit integers"
+        raise UnreadableError(f"its pixels are {numbers}, whose range is not known: give --value-range {FORMS}")
     white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     key = image.info.get("transparency")
-    brightest = 0
+    least, greatest = 65_535, 0
+
+    def values(rows: Image.Image) -> Array:
+        numbers = np.asarray(rows)
+        # Pillow has multiplied a PPM's numbers up to 65,535.
+        scaled = image.format == "PPM" and white != 65_535 and not by_range.is_auto
+        return (numbers.astype(np.int64) * white + 32_767) // 65_535 if scaled else numbers
+
+    ends = None if by_range.is_auto else by_range.ends(map(values, _bands(image)), image.width * image.height)
 
     def render(rows: Image.Image) -> Image.Image:
-        nonlocal brightest
-        values = np.asarray(rows).astype(np.uint32)
-        brightest = max(brightest, int(values.max()))
-        levels = ((values + 128) // 257).astype(np.uint8)
+        nonlocal least, greatest
+        numbers = values(rows)
+        if ends is None:
+            least, greatest = min(least, int(numbers.min())), max(greatest, int(numbers.max()))
+            levels = ((numbers.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        else:
+            levels = to_levels(numbers, ends)
         grey = Image.fromarray(255 - levels if white_is_zero else levels)
-        return grey if not isinstance(key, int) else _painted(grey, values == key, background)
+        return grey if not isinstance(key, int) else _painted(grey, np.asarray(rows) == key, decoding.background)
 
     flat = _by_bands(image, render, "RGB" if isinstance(key, int) else "L")
-    return flat, 255 < brightest < 4096
+    return flat, NARROW if ends is None and 0 < greatest - least < NARROW_RANGE else None
 
 
 def _from_palette(image: Image.Image, background: Background) -> Image.Image:
@@ -110,11 +145,18 @@ def _by_bands(image: Image.Image, render: Callable[[Image.Image], Image.Image], 
     from PIL import Image
 
     flat = Image.new(mode, image.size)
+    top = 0
+    for rows in _bands(image):
+        flat.paste(render(rows), (0, top))
+        top += rows.height
+    return flat
+
+
+def _bands(image: Image.Image) -> Iterator[Image.Image]:
+    """Yield an image some rows at a time, from the top."""
     band = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, band):
-        rows = image.crop((0, top, image.width, min(top + band, image.height)))
-        flat.paste(render(rows), (0, top))
-    return flat
+        yield image.crop((0, top, image.width, min(top + band, image.height)))
 
 
 def _grey_key(image: Image.Image, depth: int) -> tuple[int, ...] | None:

@@ -1,8 +1,9 @@
 """An image as numbers in memory, a NumPy array or a tensor, as pixels: uint8 (H, W, C).
 
 One rule for all: uint8 are levels of 0 to 255, floating-point numbers intensities of 0 to 1, rounded to the nearest of
-256 levels; any other type, and a number beyond, is refused. (H, W) is grey; of three axes the one of 1 or 3 channels is
-the last or the first, and an array where both could be is refused; 4 channels, the last of them alpha, stand last.
+256 levels; any other type, and a number beyond, is refused, unless a `value_range` says what is black and white.
+(H, W) is grey; of three axes the one of 1 or 3 channels is the last or the first, and an array where both could be is
+refused; 4 channels, the last of them alpha, stand last.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.data.records import Pixels
+from convscope.data.value_range import AUTO, ValueRange, to_levels
 from convscope.files.regular import UnreadableError
 
 FIRST, LAST = (1, 3), (1, 3, 4)
@@ -45,7 +47,7 @@ def numbers_of(given: Any) -> Array:
     return found
 
 
-def as_pixels(array: Array) -> Pixels:
+def as_pixels(array: Array, value_range: str = AUTO) -> Pixels:
     """Return the pixels of one image, uint8 (H, W, C); (1, H, W, C) and (1, C, H, W) are one image too.
 
     Raises:
@@ -58,7 +60,7 @@ def as_pixels(array: Array) -> Pixels:
     if one.ndim not in (2, 3):
         several = ", which is several images" if one.ndim == 4 else ""
         raise UnreadableError(f"an array of {array.dtype} {array.shape}{several}: give {SHAPES}")
-    return as_levels(one[:, :, None] if one.ndim == 2 and one.size else channels_last(one))
+    return as_levels(one[:, :, None] if one.ndim == 2 and one.size else channels_last(one), value_range)
 
 
 def channels_last(array: Array) -> Array:
@@ -80,13 +82,22 @@ def channels_last(array: Array) -> Array:
     return array
 
 
-def as_levels(array: Array) -> Pixels:
-    """Return numbers as uint8 of the same shape: uint8 as it is, 0 to 1 as 0 to 255; raises UnreadableError."""
+def as_levels(array: Array, value_range: str = AUTO) -> Pixels:
+    """Return the numbers of one image as uint8 of the same shape; raises UnreadableError.
+
+    uint8 stay as they are; 0 to 1 become 0 to 255, or with a value range its ends, or each image's own.
+    """
     if array.dtype == np.uint8:
         return array
+    by_range = ValueRange.parse(value_range)
+    if not by_range.is_auto and array.dtype.kind in "iuf":
+        if array.shape[-1] == 4:
+            raise UnreadableError(f"an array of {array.dtype} {array.shape}: value_range does not apply to alpha")
+        return to_levels(array, by_range.ends([array], array.size))
     if array.dtype.kind != "f":
         raise UnreadableError(
-            f"an array of {array.dtype} {array.shape}: give uint8 (0 to 255), or floating-point numbers of 0 to 1"
+            f"an array of {array.dtype} {array.shape}: give uint8 (0 to 255), floating-point numbers of 0 to 1, "
+            "or a value_range"
         )
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
@@ -94,7 +105,7 @@ def as_levels(array: Array) -> Pixels:
     if low < 0 or high > 1:
         raise UnreadableError(
             f"floating-point numbers of {low:.4g} to {high:.4g}: an image's are 0 (black) to 1 (white): "
-            "scale them to that, or give uint8"
+            "scale them to that, or give a value_range"
         )
     levels: Pixels = np.rint(array * (array.dtype.type(255) if array.dtype.itemsize > 2 else np.float32(255))).astype(
         np.uint8

@@ -27,8 +27,10 @@ class Header(NamedTuple):
     components: int = 0
     # EXIF or XMP stands in the file, so it may hold an orientation.
     has_metadata: bool = True
-    # Bits per sample of a PNG.
+    # Bits per sample of a PNG, TIFF or PPM.
     depth: int = 8
+    # The value of white in a PPM.
+    white: int = 255
     # Each strip, tile or row is decoded by libtiff without a check of ours before: of a TIFF alone.
     unchecked: bool = False
 

@@ -17,8 +17,9 @@ from convscope.files.regular import UnreadableError
 # Pillow decodes these row by row, or number by number, in Python: 0.1 s a megabyte and more.
 SLOW_BYTES = 8 * 2**20
 _RLE = (1, 2)
-# The kind of a PPM, its width and its height, with comments between.
-_PPM = re.compile(rb"P([1-6])(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?=[\s#])")
+# The kind of a PPM, its width, its height and, but for bitmaps, the value of white, with comments between.
+_BLANKS = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_PPM = re.compile(rb"P([1-6])" + 2 * (_BLANKS + rb"(\d{1,9})") + rb"(?=[\s#])(?:" + _BLANKS + rb"(\d{1,5})(?=\s))?")
 
 
 def read_header(data: bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Header:
@@ -95,4 +96,5 @@ def _walk_ppm(data: bytes) -> Header:
         raise UnreadableError("PPM damaged: its header can't be read")
     if found[1] in b"123" and len(data) > SLOW_BYTES:
         raise UnreadableError(f"a PPM of {len(data) / 2**20:.0f} MiB of text; the limit is {SLOW_BYTES // 2**20}")
-    return Header("PPM", int(found[2]), int(found[3]))
+    white = 255 if found[1] in b"14" or found[4] is None else int(found[4])
+    return Header("PPM", int(found[2]), int(found[3]), depth=8 if white < 256 else 16, white=white)

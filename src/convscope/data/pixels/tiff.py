@@ -61,7 +61,8 @@ def walk_tiff(data: bytes, *, pixel_limit: int) -> Header:
     tags = _first_directory(data)
     width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
     check_size(width, height, pixel_limit)
-    return Header("TIFF", width, height, unchecked=_number(tags, _COMPRESSION, _RAW) not in _CHECKED)
+    unchecked = _number(tags, _COMPRESSION, _RAW) not in _CHECKED
+    return Header("TIFF", width, height, depth=_number(tags, _BITS, 1), unchecked=unchecked)
 
 
 def check_strips(data: bytes, *, pixel_limit: int) -> None:

@@ -96,6 +96,7 @@ def decoding_of(recipe: Recipe) -> Decoding:
         size=parse_size(recipe.image_size),
         channels=plain(recipe.channels),
         resize_mode=recipe.resize_mode,
+        value_range=recipe.value_range,
         max_megapixels=recipe.max_megapixels,
     )
 
@@ -156,7 +157,7 @@ class ResolvedRecipe(Documented):
     device = _Setting[str]()
 
     def __post_init__(self) -> None:
-        left = self.recipe.left_open - {"layout"}
+        left = self.recipe.left_open - {"layout", "value_range"}
         assert not left, f"{', '.join(sorted(left))} left at auto"
 
     def headline(self) -> str:
