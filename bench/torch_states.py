@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import torch
@@ -15,28 +16,31 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from convscope.report.table import Column, Table, print_table
-from public_verbs import STATES, found_by, network, state_now, state_of, verbs
+from public_verbs import STATES, all_at_once, found_by, network, state_now, state_of, trained, verbs
 
 
 def main() -> None:
-    """Print a row for each state, with what differs by function."""
+    """Print a row for each state: what is the same, what differs, and what is left changed."""
     torch.manual_seed(3)
     model = network().train()
     with tempfile.TemporaryDirectory() as folder:
-        calls = verbs(Path(folder), model)
+        calls = verbs(Path(folder), model, trained(Path(folder)).run.path)
         calls = {verb: calls[verb] for verb in sys.argv[1:] or calls}
         expected = {verb: found_by(call) for verb, call in calls.items()}
         rows = []
-        for name, enter in STATES.items():
-            row = [name]
+        for name, enter in {**STATES, "all at once": all_at_once}.items():
+            other, left = [], []
             for verb, call in calls.items():
                 with enter():
                     before = state_now(), state_of(model)
-                    same = found_by(call) == expected[verb]
-                    left = (state_now(), state_of(model)) == before
-                row.append("same" if same and left else "left changed" if same else "other result")
-            rows.append(row)
-    print_table(Table.of([Column("state"), *map(Column, calls)], rows))
+                    other += [verb] if found_by(call) != expected[verb] else []
+                    left += [verb] if (state_now(), state_of(model)) != before else []
+            same = f"{len(calls) - len(other)} of {len(calls)}"
+            rows.append([name, same, ", ".join(other) or "-", ", ".join(left) or "-"])
+            print(name, file=sys.stderr, flush=True)
+    print(textwrap.fill(f"called: {', '.join(calls)}", 110), end="\n\n")
+    columns = ("state of the caller", "same to the bit", "another result", "state left changed")
+    print_table(Table.of(map(Column, columns), rows))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import json
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import convscope
+from convscope.data.records import ImageSet
 
 SHAPE = (1, 8, 8)
-# These train: seconds each, where the others take milliseconds.
-TRAINING = ("train", "train_ensemble", "lr_find", "ablate")
-# These list (models, size), measure the machine (doctor), write files (shard) or are made of other verbs (the rest).
-UNTRIED = ("demo", "doctor", "models", "notes", "shard", "size", "training_events")
+# These train or read many images: seconds each, where the others take milliseconds.
+SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate")
+# It measures how fast the machine is: never the same twice.
+UNTRIED = ("doctor",)
 
 Call = Callable[[], Any]
 
@@ -47,26 +49,35 @@ def trained(folder: Path, name: str = "run") -> convscope.Outcome:
     return convscope.train("digits", recipe, name=name, runs_directory=folder, cache_directory=folder / "cache")
 
 
-def verbs(folder: Path, model: nn.Module) -> dict[str, Call]:
-    """Return a call of every public function, by its name; they share the run that is trained in `folder`."""
-    run = trained(folder).run.path
+def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
+    """Return a call of every public function and of methods that compute, by name, on a run that `trained` returned."""
     pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
     images = [pixels, pixels.T.copy()]
-    inspection, wider = (convscope.inspect(each, SHAPE) for each in (model, network(5)))
+    wider = network(5)
     recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules")
     cache = folder / "cache"
     predictor = convscope.load(run)
+    decoded = ImageSet(np.stack([np.kron(each, np.ones((4, 4), np.uint8)) for each in images])[..., None], *_unnamed(2))
+    explanation = convscope.explain(model, pixels, layer="4", at=(2, 2))
     return {
         "inspect": lambda: convscope.inspect(model, SHAPE).to_dict(),
-        "field": lambda: convscope.field(inspection, "4", (2, 2)).to_dict(),
-        "compare": lambda: convscope.compare(inspection, wider).to_dict(),
+        "field": lambda: convscope.field(model, "4", (2, 2), input_shape=SHAPE).to_dict(),
+        "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),
         "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,
+        "models": lambda: convscope.models("lenet5").to_dict(),
+        "size": lambda: convscope.size((8, 8), 3, in_channels=1, out_channels=4).to_dict(),
+        "notes": lambda: convscope.notes("LeNet-5").to_dict(),
+        "shard": lambda: _sharded(folder / "shards"),
+        "Explanation.to_pixels": lambda: [each.to_dict() for each in explanation.to_pixels()],
+        "Predictor.scores": lambda: predictor.scores(decoded, tta="flip").tolist(),
         "load": lambda: [item.to_dict() for item in predictor.predict(images)],
         "predict": lambda: convscope.predict(run, images).to_dict(),
         "evaluate": lambda: convscope.evaluate(run, cache_directory=cache).scores.to_dict(),
         "train": lambda: weights(trained(folder, "again").run.path),
+        "training_events": lambda: _gone_through(recipe, folder),
+        "demo": lambda: weights(convscope.demo(runs_directory=folder, on_epoch=_stop).run.path),
         "train_ensemble": lambda: weights(
             convscope.train_ensemble("digits", recipe, members=2, runs_directory=folder, cache_directory=cache).run.path
         ),
@@ -78,6 +89,31 @@ def verbs(folder: Path, model: nn.Module) -> dict[str, Call]:
             ).trials
         ],
     }
+
+
+def _unnamed(count: int) -> tuple[Any, list[str]]:
+    return np.zeros(count, np.int64), [""] * count
+
+
+def _sharded(folder: Path) -> list[str]:
+    rmtree(folder, ignore_errors=True)
+    convscope.shard("digits", folder)
+    return [sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())]
+
+
+def _stop(row: convscope.EpochRow) -> None:
+    raise convscope.StopTraining
+
+
+def _gone_through(recipe: convscope.Recipe, folder: Path) -> list[Any]:
+    """Train in a loop whose body has the caller's state; return the losses and the weights."""
+    events = convscope.training_events("digits", recipe, runs_directory=folder, cache_directory=folder / "cache")
+    before, losses = state_now(), []
+    for event in events:
+        assert state_now() == before, event
+        if isinstance(event, convscope.EpochRow):
+            losses.append((event.train_loss, event.val_loss))
+    return [losses, weights(events.outcome.run.path)]
 
 
 def weights(run: Path) -> list[str]:
@@ -161,6 +197,15 @@ STATES: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "denormals flushed": _flushed,
     "NumPy errors raised": lambda: np.errstate(all="raise"),
 }
+
+
+def all_at_once() -> ExitStack:
+    """Enter all states but those that another one of them hides or undoes."""
+    together = ExitStack()
+    for name, enter in STATES.items():
+        if name not in ("set_default_device", "default dtype bfloat16", "1 thread"):
+            together.enter_context(enter())
+    return together
 
 
 def state_now() -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,20 @@ import convscope
 from convscope.api.generators import OwnGenerators, exclusive
 from convscope.api.torch_state import known_state
 from convscope.api.warning_filters import warnings_ignored
-from public_verbs import STATES, TRAINING, UNTRIED, Call, found_by, network, state_now, state_of, verbs
+from public_verbs import (
+    SLOW,
+    STATES,
+    UNTRIED,
+    Call,
+    all_at_once,
+    found_by,
+    network,
+    state_now,
+    state_of,
+    trained,
+    verbs,
+    weights,
+)
 
 # States in which nothing can be computed: these are refused.
 TRANSFORMED: Mapping[str, Any] = {
@@ -38,13 +51,18 @@ def model() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory, model: nn.Module) -> dict[str, Call]:
-    return verbs(tmp_path_factory.mktemp("states"), model)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("states")).run.path
+
+
+@pytest.fixture(scope="module")
+def calls(run: Path, model: nn.Module) -> dict[str, Call]:
+    return verbs(run.parent, model, run)
 
 
 def test_every_public_function_is_tried(calls: dict[str, Call]) -> None:
     functions = {name for name in convscope._MODULES if inspect.isfunction(getattr(convscope, name))}
-    assert set(calls) | set(UNTRIED) == functions
+    assert {name for name in calls if "." not in name} | set(UNTRIED) == functions
 
 
 def _differences(calls: dict[str, Call], model: nn.Module, states: Mapping[str, Any]) -> list[str]:
@@ -66,25 +84,47 @@ def _differences(calls: dict[str, Call], model: nn.Module, states: Mapping[str, 
 
 
 def test_a_result_is_the_same_in_any_state(calls: dict[str, Call], model: nn.Module) -> None:
-    quick = {verb: call for verb, call in calls.items() if verb not in TRAINING}
+    quick = {verb: call for verb, call in calls.items() if verb not in SLOW}
     assert not _differences(quick, model, STATES)
 
 
-def test_a_training_is_the_same_in_all_states_at_once(calls: dict[str, Call], model: nn.Module) -> None:
-    def all_at_once() -> ExitStack:
-        together = ExitStack()
-        for name, enter in STATES.items():
-            if "set_default_device" not in name and "bfloat16" not in name and "1 thread" not in name:
-                together.enter_context(enter())
-        return together
-
-    assert not _differences({"train": calls["train"]}, model, {"all states at once": all_at_once})
+def test_a_training_is_the_same_in_all_states_at_once(calls: dict[str, Call], run: Path) -> None:
+    expected, of_evaluation = weights(run), found_by(calls["evaluate"])
+    with all_at_once():
+        before = state_now()
+        assert calls["train"]() == expected
+        assert calls["training_events"]()[1] == expected
+        assert found_by(calls["evaluate"]) == of_evaluation
+        assert state_now() == before
 
 
 @pytest.mark.long
 def test_every_verb_is_the_same_in_every_state(calls: dict[str, Call], model: nn.Module) -> None:
     """`python bench/torch_states.py` prints the table."""
-    assert not _differences(calls, model, STATES)
+    assert not _differences(calls, model, {**STATES, "all states at once": all_at_once})
+
+
+@pytest.mark.long
+def test_an_ablation_in_processes_of_its_own_is_the_same_in_any_state(tmp_path: Path) -> None:
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules")
+
+    def losses(jobs: int) -> list[Any]:
+        found = convscope.ablate("digits", recipe, without=["momentum"], seeds=2, jobs=jobs, runs_directory=tmp_path)
+        return [(trial.variant, trial.seed, [row.train_loss for row in trial.rows]) for trial in found.trials]
+
+    expected = losses(1)
+    assert losses(2) == expected
+    with all_at_once():
+        assert losses(1) == losses(2) == expected
+
+
+@pytest.mark.long
+def test_a_machine_is_measured_in_all_states_at_once() -> None:
+    with all_at_once():
+        before = state_now()
+        found = convscope.doctor("lenet5").to_dict()
+        assert state_now() == before
+    assert found.keys() == convscope.doctor("lenet5").to_dict().keys()
 
 
 @pytest.mark.parametrize("name", TRANSFORMED)
@@ -107,10 +147,8 @@ def test_a_model_made_in_inference_mode_is_read_or_refused(model: nn.Module) -> 
     assert memory == convscope.training_memory(model, (1, 8, 8)).at(4).total
 
 
-def test_a_stream_of_predictions_leaves_the_state_between_its_steps(calls: dict[str, Call], tmp_path: Path) -> None:
-    from public_verbs import trained
-
-    predictor = convscope.load(trained(tmp_path).run.path)
+def test_a_stream_of_predictions_leaves_the_state_between_its_steps(run: Path) -> None:
+    predictor = convscope.load(run)
     images = [np.full((8, 8), 40 * shade, np.uint8) for shade in range(3)]
     expected = [item.to_dict() for item in predictor.predict(images, batch_size=1)]
     found = []
@@ -202,19 +240,28 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert not subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
 
 
-def test_the_first_training_of_a_process_leaves_it_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("first", ["autotune='rules'", "autotune='measure'", "compile='yes', autotune='rules'"])
+def test_the_first_training_of_a_process_leaves_it_as_it_was(first: str, tmp_path: Path) -> None:
+    if "compile='yes'" in first and not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("torch.compile needs a C++ compiler")
     code = f"""
 import os, random, warnings
 import numpy, convscope  # NumPy sets filters of its own when it is imported
 convscope.train
-before = dict(os.environ), random.getstate(), list(warnings.filters)
-recipe = convscope.Recipe(model="lenet5", epochs=1)
+def now():
+    name, keys, *place = numpy.random.get_state()
+    return (random.getstate(), name, keys.tolist(), place), list(warnings.filters), dict(os.environ)
+random.seed(5), numpy.random.seed(5)
+before = now()
+recipe = convscope.Recipe(model="lenet5", epochs=1, {first})
 convscope.train("digits", recipe, runs_directory={str(tmp_path)!r}, cache_directory={str(tmp_path)!r})
-assert dict(os.environ) == before[0], set(os.environ) ^ set(before[0])
-assert random.getstate() == before[1]
-assert warnings.filters == before[2], warnings.filters
+generators, filters, environment = zip(before, now())
+assert generators[0] == generators[1]
+assert filters[0] == filters[1], filters
+assert environment[0] == environment[1], set(environment[0].items()) ^ set(environment[1].items())
 """
-    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=600, check=True)
 
 
 def test_generators_are_restored_and_a_trainings_own_go_on() -> None:

@@ -5,33 +5,31 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import convscope
 from convscope.api.generators import OwnGenerators, exclusive
-from public_verbs import Call, found_by, network, state_now, state_of, trained, verbs, weights
+from convscope.data.preprocessing import Preprocessing
+from convscope.runs.model_spec import ModelSpec
+from public_verbs import SHAPE, Call, found_by, network, state_now, state_of, trained, verbs, weights
 
 THREADS = 8
 # A capture or more each, and a predictor that takes no part in their turns.
 MIXED = ("inspect", "field", "compare", "explain", "audit", "training_memory", "load")
 
 
-def _calls(folder: Path, models: list[nn.Module]) -> list[tuple[str, Call]]:
-    made = [verbs(folder, model) for model in models]
-    return [(f"{verb} of model {number}", calls[verb]) for number, calls in enumerate(made) for verb in MIXED]
-
-
-def _differences(folder: Path, captures: int) -> list[str]:
-    """Call mixed verbs on three shared models in 8 threads, a training beside them; return what differs."""
-    torch.manual_seed(0)
-    models = [network(width).train(width != 5) for width in (4, 5, 6)]
-    calls = _calls(folder, models)
-    expected = {name: found_by(call) for name, call in calls}
-    alone = weights(trained(folder).run.path)
+def _differences(folder: Path, models: list[nn.Module], captures: int) -> list[str]:
+    """Call mixed verbs on shared models in 8 threads, a training beside them; return what differs."""
+    run = trained(folder).run.path
+    made = [verbs(folder, model, run) for model in models]
+    calls = [(f"{verb} of model {number}", calls[verb]) for number, calls in enumerate(made) for verb in MIXED]
+    expected, alone = {name: found_by(call) for name, call in calls}, weights(run)
     before, of_models = state_now(), [state_of(model) for model in models]
     wrong: list[str] = []
 
@@ -64,12 +62,33 @@ def _differences(folder: Path, captures: int) -> list[str]:
 
 
 def test_mixed_verbs_in_threads_find_what_one_thread_finds(tmp_path: Path) -> None:
-    assert not _differences(tmp_path, 40)
+    assert not _differences(tmp_path, [network(4).train(), network(5).eval()], 40)
 
 
 @pytest.mark.long
-def test_a_thousand_mixed_verbs_in_threads_find_what_one_thread_finds(tmp_path: Path) -> None:
-    assert not _differences(tmp_path, 1_000)
+@pytest.mark.parametrize(
+    "widths", [(4, 5, 6), (4,), (5,)], ids=["three models", "one in training", "one in evaluation"]
+)
+def test_a_thousand_mixed_verbs_in_threads_find_what_one_thread_finds(widths: tuple[int, ...], tmp_path: Path) -> None:
+    assert not _differences(tmp_path, [network(width).train(width != 5) for width in widths], 1_000)
+
+
+def test_a_predictor_predicts_while_other_threads_inspect_it() -> None:
+    preprocessing = replace(Preprocessing.default(SHAPE), classes=tuple("abcde"))
+    predictor = convscope.Predictor(network(), ModelSpec(name="lenet5", options={}, preprocessing=preprocessing))
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    calls: list[Call] = [
+        lambda: predictor(image).to_dict(),
+        lambda: convscope.inspect(predictor, mode="train").to_dict(),
+        lambda: convscope.training_memory(predictor).at(8).total,
+        lambda: convscope.audit(predictor).to_dict(),
+        lambda: convscope.explain(predictor, image, layer="4", at=(2, 2)).to_dict(),
+    ]
+    expected, before = [found_by(call) for call in calls], state_of(predictor.network)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(6):
+            assert list(pool.map(found_by, calls * 4)) == expected * 4
+    assert state_of(predictor.network) == before
 
 
 @pytest.mark.long

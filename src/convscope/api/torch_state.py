@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
-from convscope.api.warning_filters import warnings_tolerated
+from convscope.api.warning_filters import warnings_tolerated, warnings_untolerated
 from convscope.errors import ConvscopeError
 
 Produced = TypeVar("Produced")
@@ -73,6 +73,17 @@ def known_steps(steps: Generator[Produced]) -> Generator[Produced]:
             yield item
 
 
+@contextmanager
+def callers_state() -> Iterator[None]:
+    """Restore what the process had before this thread's `known_state`, for as long as the thread only waits inside."""
+    _process.leave()
+    try:
+        with warnings_untolerated():
+            yield
+    finally:
+        _process.enter()
+
+
 _thread = threading.local()
 
 
@@ -105,7 +116,7 @@ class _Process:
                 return
             _set(self._settings or [])
             for name in {name for name, _ in self._environment.items() ^ os.environ.items()}:
-                if name.startswith(_LIBRARIES):
+                if name.lstrip("_").startswith(_LIBRARIES):
                     _restore_variable(name, self._environment.get(name))
 
     def after_fork(self) -> None:

@@ -81,5 +81,15 @@ def warnings_tolerated() -> Iterator[None]:
         _filters.change(tolerating=-1)
 
 
+@contextmanager
+def warnings_untolerated() -> Iterator[None]:
+    """Leave one block of `warnings_tolerated` inside, and enter it again after."""
+    _filters.change(tolerating=-1)
+    try:
+        yield
+    finally:
+        _filters.change(tolerating=1)
+
+
 def _tolerant(item: tuple[Any, ...]) -> tuple[Any, ...]:
     return ("default", *item[1:]) if item[0] == "error" else item

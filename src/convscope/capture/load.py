@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib
 import importlib.util
 import inspect
@@ -117,7 +118,9 @@ def load(model: ModelLike) -> Loaded:
     if isinstance(model, nn.Module):
         return Loaded(type(model).__name__, lambda: model, module=model)
     if isinstance(model, Predictor):
-        of_network, spec = model.network, model.spec
+        # A capture changes modes and buffers, while other threads may predict with the network.
+        of_network = copy.deepcopy(model.network, {id(weights): weights for weights in model.network.parameters()})
+        spec = model.spec
         shape = spec.preprocessing.input_shape
         return Loaded(spec.name, lambda: of_network, shape, None, spec.preprocessing, of_network)
     if isinstance(model, (Run, HasRun)):

@@ -44,9 +44,8 @@ NAMED = 10  # classes that a document names
 class Predictor(Documented):
     """A network with its classes and preprocessing, ready to predict; several threads may share one.
 
-    >>> import torch
-    >>> from convscope.data.preprocessing import Preprocessing
     >>> from dataclasses import replace
+    >>> from convscope.data.preprocessing import Preprocessing
     >>> prepared = replace(Preprocessing.default((1, 32, 32)), classes=("cat", "dog"))
     >>> spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared)
     >>> predictor = Predictor(spec.build(), spec)
@@ -160,6 +159,7 @@ class Predictor(Documented):
         found = self._stream(image_items(items), top, views, threshold, batch_size)
         return known_steps(_counted(found, total, progress) if progress else found)
 
+    @public
     def scores(
         self,
         images: ImageSet,

@@ -100,7 +100,8 @@ def training_events(
     """Return the events of a training, to go through: Message and EpochRow records, and a Status as the last.
 
     Arguments and errors are those of `train`. It trains in a thread of its own from the first event on, and waits while
-    the caller looks at an epoch: leaving the loop ends the training there, and its run is kept and can be resumed.
+    the caller looks at an event, with torch's settings as the caller has them. Leaving the loop ends the training
+    there, and its run is kept and can be resumed.
     `outcome` is what it came to; `with` and `close()` end it where the loop's end does not. Ctrl-C while an event is
     waited for ends the loop with a Status "interrupted".
 

@@ -1,4 +1,4 @@
-"""The events of a training as an iterator: it trains in a thread, which waits while the caller looks at an epoch."""
+"""The events of a training as an iterator: it trains in a thread, which waits while the caller looks at an event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from types import TracebackType
 
-from convscope.api.torch_state import known_state
+from convscope.api.torch_state import callers_state, known_state
 from convscope.errors import RunError
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import EpochRow, Event, Listener, Message, Silent, StepProgress
@@ -31,7 +31,7 @@ class Channel:
     def __init__(self, progress: ProgressOption) -> None:
         self.queue = SimpleQueue[Event | Ended]()
         self.request = StopRequest()
-        # Set once the caller is done with the epoch that was handed over last.
+        # Set once the caller is done with the event that was handed over last.
         self.looked_at = threading.Event()
         self.thread: threading.Thread | None = None
         self._progress = progress
@@ -40,12 +40,12 @@ class Channel:
     def notify(self, line: str) -> None:
         """Hand a message over."""
         self._display.notify(line)
-        self.queue.put(Message(text=line))
+        self._hand_over(Message(text=line))
 
     def warn(self, line: str) -> None:
         """Hand a warning over."""
         self._display.warn(line)
-        self.queue.put(Message(text=line, level="warning"))
+        self._hand_over(Message(text=line, level="warning"))
 
     def progressed(self, done: int, total: int, what: str) -> None:
         """Show it."""
@@ -64,12 +64,18 @@ class Channel:
         self._display.moved(share, seconds_left)
 
     def on_epoch(self, row: EpochRow) -> None:
-        """Hand an epoch over, and wait until the caller asks for the next event or leaves."""
-        self.looked_at.clear()
-        self.queue.put(row)
-        self.looked_at.wait()
+        """Hand an epoch over; a caller that leaves the loop there stops the training."""
+        self._hand_over(row)
         if self.request.called:
             raise StopTraining
+
+    def _hand_over(self, event: Event) -> None:
+        """Hand an event over, and wait until the caller, whose own state is in force, asks for the next or leaves."""
+        self.looked_at.clear()
+        with callers_state():
+            self.queue.put(event)
+            if not self.request.called:  # set before the last `looked_at`
+                self.looked_at.wait()
 
     def start(self, train: Callable[[Channel], Outcome]) -> None:
         """Train in a thread of its own, in the known state of torch."""
@@ -103,8 +109,6 @@ class TrainingEvents(Iterator[Event]):
         self._train = train
         self._channel = Channel(progress)
         self._ended: Ended | None = None
-        # Whether the training waits at the epoch that was returned last.
-        self._waits = False
         # Also where the loop was left, and at the interpreter's exit.
         self._close = weakref.finalize(self, self._channel.close)
 
@@ -112,10 +116,9 @@ class TrainingEvents(Iterator[Event]):
         channel = self._channel
         if self._ended is not None:
             raise StopIteration
+        channel.looked_at.set()
         if channel.thread is None:
             channel.start(self._train)
-        if self._waits:
-            channel.looked_at.set()
         try:
             event = channel.queue.get()
         except KeyboardInterrupt:
@@ -123,7 +126,6 @@ class TrainingEvents(Iterator[Event]):
                 raise  # the second Ctrl-C
             channel.request.signal_number = signal.SIGINT
             event = channel.queue.get()
-        self._waits = isinstance(event, EpochRow)
         if not isinstance(event, Ended):
             return event
         self._ended = event

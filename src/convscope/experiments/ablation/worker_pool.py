@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+from convscope.api.torch_state import known_state
 from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.ablation.trial import Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
@@ -256,7 +257,8 @@ def main() -> None:
         os._exit(0)  # the pool is gone, even by kill -9: no result of this training is read
 
     threading.Thread(target=listen, daemon=True).start()
-    serve(tasks, replies)
+    with known_state():  # the caller's environment may raise warnings as errors
+        serve(tasks, replies)
 
 
 if __name__ == "__main__":
