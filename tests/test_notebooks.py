@@ -1,9 +1,10 @@
-"""The notebooks: each runs as it is in a kernel, shows what is committed, and satisfies mypy --strict."""
+"""The notebooks: each runs as it is in a kernel, shows what is committed, and satisfies mypy --strict and pyright."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +76,24 @@ def test_notebooks_hold_no_path_of_a_machine() -> None:
     assert not [(name, match[0]) for name, match in found if match]
 
 
-def test_notebooks_have_no_error_under_mypy_strict(tmp_path: Path) -> None:
-    modules = []
-    for path in NOTEBOOKS:
-        modules.append(tmp_path / f"notebook_{path.stem}.py")
-        modules[-1].write_text("\n\n".join(code_of(path)), encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *map(str, modules)]
+@pytest.fixture
+def modules(tmp_path: Path) -> list[str]:
+    """The code of each notebook as a module of its own."""
+    files = [tmp_path / f"notebook_{path.stem}.py" for path in NOTEBOOKS]
+    for file, path in zip(files, NOTEBOOKS, strict=True):
+        # What a cell ends with is shown, and would be an expression without use in a module.
+        file.write_text("# pyright: reportUnusedExpression=false\n" + "\n\n".join(code_of(path)), encoding="utf-8")
+    return [str(file) for file in files]
+
+
+def test_notebooks_have_no_error_under_mypy_strict(modules: list[str]) -> None:
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *modules]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_notebooks_have_no_error_under_pyright(modules: list[str]) -> None:
+    if (pyright := shutil.which("pyright")) is None:
+        pytest.skip("needs pyright on the path: npm install -g pyright")
+    done = subprocess.run([pyright, "--pythonpath", sys.executable, *modules], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
