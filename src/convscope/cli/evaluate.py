@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.settings import OF_TABLES, source_options
 from convscope.report.progress import shown_progress
 from convscope.report.terminal import print_document
 
@@ -16,6 +17,7 @@ from convscope.report.terminal import print_document
 @click.argument("data", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), help="Split to measure  [test, else val]")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
+@source_options(*OF_TABLES)
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
 @click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
@@ -25,6 +27,11 @@ def command(
     data: str | None,
     split: str | None,
     layout: str,
+    image_column: str,
+    image_folder: str,
+    image_ending: str,
+    label_column: str,
+    label_separator: str,
     device: str,
     cache: str | None,
     verify: bool,
@@ -45,6 +52,11 @@ def command(
             Path(run),
             data,
             layout=layout,
+            image_column=image_column,
+            image_folder=image_folder,
+            image_ending=image_ending,
+            label_column=label_column,
+            label_separator=label_separator,
             split=split,
             device=device,
             cache_directory=cache,

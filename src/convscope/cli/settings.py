@@ -22,6 +22,8 @@ from_recipe = click.option(
     metavar="fast|classic|finetune|FILE",
     help="The recipe to start from: a preset, or a TOML file  [fast]",
 )
+# The settings that say how a table is read.
+OF_TABLES = ("image_column", "image_folder", "image_ending", "label_column", "label_separator")
 _GIVEN = "convscope.settings"
 _ALL_HELP = "convscope.all_help"
 
@@ -128,6 +130,20 @@ def read_recipe(name_or_file: str | None) -> Recipe:
         near = did_you_mean(name_or_file, names)
         raise RunError(f"there is no recipe {name_or_file!r}: it is {', '.join(names)}, or a file.{near}")
     return load_recipe(path)
+
+
+def source_options(*names: str) -> Callable[[Command], Command]:
+    """Add the settings of these names to a command that trains nothing, as arguments of its function."""
+
+    def add(command: Command) -> Command:
+        for item in reversed([item for item in settings() if item.name in names]):
+            help = str(item.metadata["help"])
+            command = click.option(
+                option_name(item.name), item.name, default="", metavar=placeholder(item.name), help=f"{help}  [none]"
+            )(command)
+        return command
+
+    return add
 
 
 class RecipeCommand(click.Command):

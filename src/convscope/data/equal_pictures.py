@@ -12,7 +12,7 @@ from convscope.data.partition import find_conflicts
 from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Decoding, Leak, Pixels
 
-# Groups of blank pictures that are named, the largest ones.
+# ImageGroups of blank pictures that are named, the largest ones.
 MOST_NAMED = 3
 
 

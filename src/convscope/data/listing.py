@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple, Protocol
@@ -42,6 +42,32 @@ class ListedFile(NamedTuple):
     path: str
     size: int
     time: int
+
+
+@dataclass(frozen=True)
+class ImageGroups:
+    """The group of each row, of which no split parts one.
+
+    `numbers` (rows,) counts them from 0; `by` is what says so, a column's name or a pattern like {group}_*.
+    """
+
+    numbers: Labels
+    by: str
+
+    @classmethod
+    def of(cls, names: Sequence[str], by: str) -> ImageGroups:
+        """Return the groups of rows by the name of each row's group.
+
+        >>> ImageGroups.of(["p1", "p2", "p1"], "patient_id").numbers.tolist()
+        [0, 1, 0]
+        """
+        numbers: dict[str, int] = {}
+        return cls(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64), by)
+
+    @property
+    def count(self) -> int:
+        """The number of groups."""
+        return int(self.numbers.max()) + 1 if len(self.numbers) else 0
 
 
 class DecodedImage(NamedTuple):
@@ -81,7 +107,7 @@ class Listing:
     any file's name, size or time does: it is what the cache is keyed by; None means that no cache is needed.
     `layout` is the setting that reads the same class folders again, "none" where there are none.
     `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone,
-    `archives` (rows,), which archive each row lies in, for shards alone.
+    `archives` (rows,), which archive each row lies in, for shards alone; `groups` where some are asked for.
     """
 
     source: str
@@ -99,6 +125,12 @@ class Listing:
     targets: Targets | None = None
     archives: Labels | None = None
     layout: str = NONE
+    groups: ImageGroups | None = None
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the source has a validation split of its own, so that nothing is cut from its training images."""
+        return bool(self.parts.get("val"))
 
     def class_counts(self, rows: Labels) -> Labels:
         """Return the number of these rows that show each class, int64 (classes,)."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from convscope.data.groups import grouped
 from convscope.data.layout import AUTO, NONE, Layout
 from convscope.data.listing import Listing, is_in_memory
 from convscope.data.memory.source import InMemory, list_memory
@@ -16,12 +17,14 @@ from convscope.data.pixels.cache_budget import cache_directory as default_cache_
 from convscope.data.records import Dataset, Decoding
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards
+from convscope.data.source_options import AS_FOUND, SourceOptions
 from convscope.data.sources.cifar import find_cifar, list_cifar
 from convscope.data.sources.digits import list_digits
 from convscope.data.sources.folder import list_folder
 from convscope.data.sources.idx import find_idx, list_idx
 from convscope.data.sources.reading import LAYOUT
 from convscope.data.sources.recognize import has_class_folders
+from convscope.data.sources.table import KIND as TABLE
 from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
 from convscope.data.value_range import AUTO as ANY_VALUES
@@ -97,12 +100,20 @@ class Probe:
         return Decoding(size=(height, width), channels=self.channels)
 
 
-def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Probe:
+def probe(
+    source: str,
+    *,
+    layout: str = AUTO,
+    options: SourceOptions = AS_FOUND,
+    to_learn: bool = True,
+    earlier: tuple[str, ...] = (),
+) -> Probe:
     """Return the kind, classes, counts, typical size and channels of a source, without decoding it.
 
     `source` is a folder of images, of WebDataset shards, of IDX files or of CIFAR's binary files, a CSV table or a
     folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. `layout` says what the
-    folders of a folder of images are, as `Layout.parse` reads it. Where nothing is to be learned from it, one class
+    folders of a folder of images are, as `Layout.parse` reads it, `options` what a table's columns are, and which
+    images no split parts. Where nothing is to be learned from it, one class
     alone will do. `earlier` are the classes of a run, in whose order they are listed where they are the same. Raises
     DataError with what was found, what is needed and what to do.
 
@@ -112,53 +123,75 @@ def probe(source: str, *, layout: str = AUTO, to_learn: bool = True, earlier: tu
     """
     if is_in_memory(source):
         raise DataError("the images were in memory, and no copy of them is kept: give them again, as data, from Python")
-    path = Path(source)
     laid_out = Layout.parse(layout)
+    listing = _listed(source, laid_out, options, to_learn=to_learn, earlier=earlier)
+    if listing.kind != TABLE:
+        options.require_no_table(source)
+    return Probe(grouped(listing, options))
+
+
+def _listed(
+    source: str, laid_out: Layout, options: SourceOptions, *, to_learn: bool, earlier: tuple[str, ...]
+) -> Listing:
+    """Return the listing of a source, which its name and then what it holds decide; raises DataError."""
+    path = Path(source)
     by_layout = laid_out.word not in (AUTO, NONE)
     if by_layout and not path.is_dir() and (path.exists() or source in BUILT_IN or names_shards(source)):
-        raise DataError(f"layout {layout}: {source} is no folder, and only folders of images have a layout")
+        raise DataError(f"layout {laid_out}: {source} is no folder, and only folders of images have a layout")
+    if by_layout and (given := options.of_table()):
+        raise DataError(f"layout {laid_out} and {given}: a table has no layout: leave one of them out")
     if source in BUILT_IN and not path.is_dir():
-        return Probe(list_digits())
+        return list_digits()
     if is_table(path) and path.exists():
-        return Probe(list_table(source, to_learn=to_learn, earlier=earlier))
+        return list_table(source, options=options, to_learn=to_learn, earlier=earlier)
     if names_shards(source) and not path.is_dir():
-        return Probe(list_shards(source, find_shards(source), to_learn=to_learn, earlier=earlier))
+        return list_shards(source, find_shards(source), to_learn=to_learn, earlier=earlier)
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
     source = str(path)
     if by_layout:
-        return Probe(list_folder(Branch(source), layout=laid_out, to_learn=to_learn, earlier=earlier))
-    root = Branch(source)
+        return list_folder(Branch(source), layout=laid_out, to_learn=to_learn, earlier=earlier)
+    return _of_folder(source, laid_out, options, to_learn=to_learn, earlier=earlier)
+
+
+def _of_folder(
+    source: str, laid_out: Layout, options: SourceOptions, *, to_learn: bool, earlier: tuple[str, ...]
+) -> Listing:
+    """Return the listing of a folder by what lies in it; raises DataError."""
+    path, root = Path(source), Branch(source)
     try:
         idx = find_idx(path)
         cifar = find_cifar(path)
         tables = [] if idx or cifar is not None else find_tables(path)
-        by_folders = laid_out.word == AUTO and not idx and cifar is None and has_class_folders(root)
+        # Who names a column means the table.
+        of_table = bool(tables and options.of_table())
+        by_folders = laid_out.word == AUTO and not idx and cifar is None and not of_table and has_class_folders(root)
         # An archive that lies beside class folders is a backup of them.
-        shards = [] if idx or cifar is not None or by_folders else find_shards(source)
+        shards = [] if idx or cifar is not None or by_folders or of_table else find_shards(source)
     except OSError as error:
         raise DataError(f"{source} can't be read: {error.strerror}") from None
     if idx:
-        return Probe(list_idx(source, idx, to_learn=to_learn))
+        return list_idx(source, idx, to_learn=to_learn)
     if cifar is not None:
-        return Probe(list_cifar(source, cifar))
+        return list_cifar(source, cifar)
     if shards:
-        return Probe(list_shards(source, shards, to_learn=to_learn, earlier=earlier))
+        return list_shards(source, shards, to_learn=to_learn, earlier=earlier)
     if tables and not by_folders:
-        return Probe(list_table(_only_table(source, tables), to_learn=to_learn, earlier=earlier))
+        return list_table(_only_table(source, tables), options=options, to_learn=to_learn, earlier=earlier)
     if laid_out.word == NONE:
         raise DataError(f"layout none: {source} holds no table and no shards: leave the layout at auto")
     listing = list_folder(root, to_learn=to_learn, earlier=earlier)
     if tables:
         names = ", ".join(table.name for table in tables)
-        listing = replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
-    return Probe(listing)
+        return replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
+    return listing
 
 
 def probe_given(
     data: str | os.PathLike[str] | InMemory,
     *,
     layout: str = AUTO,
+    options: SourceOptions = AS_FOUND,
     classes: Sequence[str] | None = None,
     to_learn: bool = True,
     earlier: tuple[str, ...] = (),
@@ -172,14 +205,17 @@ def probe_given(
     if isinstance(data, (str, os.PathLike)):
         if classes is not None:
             raise DataError(f"classes: they name labels of images in memory, and {data} names its own: leave them out")
-        return probe(os.fsdecode(data), layout=layout, to_learn=to_learn, earlier=earlier)
+        return probe(os.fsdecode(data), layout=layout, options=options, to_learn=to_learn, earlier=earlier)
     if layout != AUTO:
         raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
+    options.require_none("images in memory")
     return Probe(list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier, value_range=value_range))
 
 
 def _only_table(source: str, tables: list[Path]) -> str:
     """Return the only table of a folder without class folders; raises DataError if there are several."""
+    # Kaggle's form for answers.
+    tables = [table for table in tables if not table.stem.casefold().startswith("sample")] or tables
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables[:5])
         raise DataError(f"{source} holds {len(tables)} tables ({names}) and no class folders: name the one")

@@ -124,6 +124,7 @@ def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
         names=[listing.names[row] for row in rows.tolist()],
         targets=None if listing.targets is None else listing.targets[rows],
         archives=None,
+        groups=None,
         read=_Some(listing.read, rows),
         problems=(),
         notes=(),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.data.listing import WHOLE, Listing
+from convscope.data.group_split import group_split
+from convscope.data.listing import WHOLE, ImageGroups, Listing
 from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
-from convscope.report.units import few
+from convscope.errors import DataError
+from convscope.report.units import few, percent
 
 # Classes that a note names.
 MOST_NAMED = 5
+# A part that is smaller or larger than asked by this factor is said.
+FAR_OFF = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,26 +34,27 @@ def partition(
     listing: Listing, outcome: DecodeOutcome, *, validation_fraction: float, test_fraction: float, seed: int
 ) -> Partition:
     """Return the splits of the rows that could be read; made ones are stratified. Val is never cut from test."""
-    groups = np.arange(len(listing.labels))
-    for row, first in outcome.same:
-        groups[row] = first
-    good = np.ones(len(groups), bool)
+    good = np.ones(len(listing.labels), bool)
     good[list(outcome.bad)] = False
     rows = {name: found[good[found]] for name, found in ((part, listing.rows_of(part)) for part in listing.parts)}
     if WHOLE in rows:
-        train, val, test = _cut(listing, rows[WHOLE], groups, (validation_fraction, test_fraction), seed)
+        asked = {"val": validation_fraction, "test": test_fraction}
+        train, val, test = split_rows(listing, rows[WHOLE], tuple(asked.values()), seed=seed, same=outcome.same)
         notes = [f"split in memory (seed {seed}): train {len(train)}, val {len(val)}, test {len(test)}"]
         if not len(val) and not len(test):
             wanted = validation_fraction > 0 or test_fraction > 0
             notes = ["no class has an image to spare: none is held back to validate or to test"] if wanted else []
         made = {"train": train, "val": val, "test": test}
         notes += _lacking(listing, {"val": val, "test": test})
+        notes += _far_off(listing.groups, made, asked)
         return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), tuple(notes))
     if not len(rows.get("val", ())) and validation_fraction > 0:
-        train, val = _cut(listing, rows["train"], groups, (validation_fraction,), seed)
+        train, val = split_rows(listing, rows["train"], (validation_fraction,), seed=seed, same=outcome.same)
         note = f"val: {len(val)} images taken out of train (seed {seed})"
         ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
-        notes = [note, *_lacking(listing, {"val": val})]
+        made = {"train": train, "val": val}
+        far_off = _far_off(listing.groups, made, {"val": validation_fraction})
+        notes = [note, *_lacking(listing, {"val": val}), *far_off]
         return Partition({name: found for name, found in ordered.items() if len(found)}, ("val",), tuple(notes))
     return Partition({name: found for name, found in rows.items() if len(found)}, (), ())
 
@@ -63,21 +68,84 @@ def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
                 yield f"{name} has no images of {few(missing, MOST_NAMED)}"
 
 
-def split_rows(listing: Listing, rows: Labels, fractions: tuple[float, ...], *, seed: int) -> tuple[Labels, ...]:
-    """Return the positions in `rows` of each part: the rest, then one for each fraction; stratified if possible."""
+def _far_off(groups: ImageGroups | None, made: dict[str, Labels], asked: dict[str, float]) -> Iterator[str]:
+    """Return notes on the parts that groups leave far smaller or larger than asked."""
+    images = sum(len(rows) for rows in made.values())
+    for name, fraction in asked.items() if groups else ():
+        share = len(made[name]) / images
+        if fraction > 0 and abs(share - fraction) * images > 1 and not fraction / FAR_OFF < share < fraction * FAR_OFF:
+            yield f"{name} has {percent(share)} of the images, not {percent(fraction)}: groups are not parted"
+
+
+def split_rows(
+    listing: Listing,
+    rows: Labels,
+    fractions: tuple[float, ...],
+    *,
+    seed: int,
+    same: Sequence[tuple[int, int]] = (),
+) -> tuple[Labels, ...]:
+    """Return those of `rows` in each part: the rest, then one for each fraction; stratified as well as can be.
+
+    Rows of one of the listing's groups get into one part, and so do the pairs of rows in `same`, of equal images.
+
+    Raises:
+        DataError: every class lies in one group alone, so that none can be held back.
+    """
+    if listing.groups is not None:
+        together = _joined(listing.groups.numbers, same)[rows]
+        _, group_of = np.unique(together, return_inverse=True)
+        if sum(fractions) > 0:
+            _require_spare(listing, listing.groups.by, rows, group_of)
+        labels = listing.labels[rows] if listing.targets is None else listing.targets[rows]
+        part_of = group_split(group_of, labels, len(listing.classes), fractions, seed=seed)[group_of]
+        return tuple(rows[part_of == part] for part in range(len(fractions) + 1))
+    leader_of = np.arange(len(listing.labels))
+    for row, first in same:
+        leader_of[row] = first
+    _, leaders, member_of = np.unique(leader_of[rows], return_index=True, return_inverse=True)
+    leading = rows[leaders]
     if listing.targets is not None:
-        return iterative_split(listing.targets[rows], fractions, seed=seed)
-    return stratified_split(listing.labels[rows], fractions, seed=seed)
-
-
-def _cut(listing: Listing, rows: Labels, groups: Labels, fractions: tuple[float, ...], seed: int) -> tuple[Labels, ...]:
-    """Split rows so that all rows of one group land in one part."""
-    _, leaders, member_of = np.unique(groups[rows], return_index=True, return_inverse=True)
-    parts = split_rows(listing, rows[leaders], fractions, seed=seed)
+        parts = iterative_split(listing.targets[leading], fractions, seed=seed)
+    else:
+        parts = stratified_split(listing.labels[leading], fractions, seed=seed)
     place = np.empty(len(leaders), np.int64)
     for number, part in enumerate(parts):
         place[part] = number
     return tuple(rows[place[member_of] == number] for number in range(len(parts)))
+
+
+def _joined(numbers: Labels, same: Sequence[tuple[int, int]]) -> Labels:
+    """Return the groups of rows, one group where equal images are in two.
+
+    >>> _joined(np.array([0, 1, 1, 2]), [(2, 0)]).tolist()
+    [1, 1, 1, 2]
+    """
+    into = list(range(int(numbers.max(initial=-1)) + 1))
+
+    def root(group: int) -> int:
+        while into[group] != group:
+            into[group] = group = into[into[group]]
+        return group
+
+    for row, first in same:
+        into[root(int(numbers[first]))] = root(int(numbers[row]))
+    return np.array([root(group) for group in range(len(into))], np.int64)[numbers]
+
+
+def _require_spare(listing: Listing, by: str, rows: Labels, group_of: Labels) -> None:
+    """Raise DataError if each class lies in one group, which can't be learned and held back at once."""
+    if listing.targets is None:
+        pairs = np.unique(group_of * len(listing.classes) + listing.labels[rows]) % len(listing.classes)
+    else:
+        which, shown = np.nonzero(listing.targets[rows])
+        pairs = np.unique(group_of[which] * len(listing.classes) + shown) % len(listing.classes)
+    if np.bincount(pairs).max(initial=0) > 1:
+        return
+    raise DataError(
+        f"{listing.source}: each class lies in one group of {by} alone, so none can be both learned and held back: "
+        "name another group, or give val and test of their own"
+    )
 
 
 def find_leaks(splits: dict[str, Labels], outcome: DecodeOutcome, names: list[str]) -> tuple[Leak, ...]:

@@ -20,7 +20,7 @@ def stratified_split(labels: Labels, fractions: tuple[float, ...], *, seed: int)
     >>> len(rest), len(part)
     (8, 2)
     """
-    _check(fractions)
+    check_fractions(fractions)
     if not len(labels):
         return tuple(np.empty(0, np.int64) for _ in range(len(fractions) + 1))
     parts: list[list[Labels]] = [[] for _ in range(len(fractions) + 1)]
@@ -50,11 +50,11 @@ def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int
     >>> len(rest), len(part)
     (16, 4)
     """
-    _check(fractions)
+    check_fractions(fractions)
     count = len(targets)
     shares = np.array([1 - sum(fractions), *fractions])
     shows = targets > 0
-    owed = _owed(shows.sum(0), fractions)
+    owed = owed_by_part(shows.sum(0), fractions)
     room = shares * count
     order = np.random.default_rng(seed).permutation(count)
     part_of = np.full(count, -1)
@@ -71,7 +71,7 @@ def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int
     return tuple(np.flatnonzero(part_of == part) for part in range(len(shares)))
 
 
-def _owed(counts: Labels, fractions: tuple[float, ...]) -> npt.NDArray[np.float64]:
+def owed_by_part(counts: Labels, fractions: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """Return the number of images of each class for each part, (parts, classes)."""
     owed = np.zeros((len(fractions) + 1, len(counts)))
     left = counts.astype(np.float64)
@@ -102,7 +102,8 @@ def _keep_one_in_the_rest(shows: npt.NDArray[np.bool_], part_of: Labels) -> None
         part_of[np.flatnonzero(shows[:, name])[0]] = 0
 
 
-def _check(fractions: tuple[float, ...]) -> None:
+def check_fractions(fractions: tuple[float, ...]) -> None:
+    """Raise DataError for fractions that don't work out."""
     if any(not 0 <= fraction < 1 for fraction in fractions) or sum(fractions) >= 1:
         shown = " + ".join(f"{fraction:g}" for fraction in fractions)
         raise DataError(f"split fractions {shown} must each be at least 0 and sum to less than 1")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from convscope.api.annotations import described
 from convscope.data.layout import Layout
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
+from convscope.data.source_options import SourceOptions
 from convscope.data.value_range import ValueRange
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
@@ -62,6 +63,31 @@ class Recipe(Documented):
         AUTO,
         "what the folders of data are: splits (train/CLASS), classes (CLASS), class-first (CLASS/train), groups "
         "(ANY/CLASS, read together), folders by name (train=FOLDER,test=FOLDER), none (no class folders), or auto",
+        "images",
+    )
+    image_column: str = setting(
+        "", "a table's column of images, by name or by number from 1; none: the one that names files", "images"
+    )
+    image_folder: str = setting(
+        "", "the folder that a table's names of images begin at; none: beside the table", "images", advanced=True
+    )
+    image_ending: str = setting("", "what is added to a table's names of images, like .jpg; none: found", "images")
+    label_column: str = setting(
+        "", "a table's column of labels, or several: cat,dog; none: the one that can be meant", "images"
+    )
+    label_separator: str = setting(
+        "",
+        "what separates several labels in a table's cell: bar, semicolon, comma or blank; none: a cell is one class",
+        "images",
+        advanced=True,
+    )
+    group_column: str = setting(
+        "", "a table's column of groups, like patient_id: no split parts the images of one", "images"
+    )
+    group_by: str = setting(
+        "",
+        "the part of files' names that is their group: {group}_* (up to the first _), {group}/* (a folder): no split "
+        "parts the images of one",
         "images",
     )
     resize_mode: Literal["crop", "letterbox", "squash"] = setting(
@@ -290,6 +316,7 @@ class Recipe(Documented):
             )
         try:
             object.__setattr__(self, "layout", str(Layout.parse(self.layout)))
+            object.__setattr__(self, "image_ending", self.source_options.image_ending)
             object.__setattr__(self, "value_range", str(ValueRange.parse(self.value_range)))
         except DataError as error:
             raise RunError(str(error)) from error
@@ -305,6 +332,11 @@ class Recipe(Documented):
         'classic'
         """
         return cls.from_dict({"preset": name})
+
+    @property
+    def source_options(self) -> SourceOptions:
+        """Return the columns of a table and the groups of images."""
+        return SourceOptions(**{item.name: getattr(self, item.name) for item in fields(SourceOptions)})
 
     @property
     def seed_of_split(self) -> int:

@@ -17,6 +17,7 @@ from convscope.data.memory.source import InMemory
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe, probe_given
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
+from convscope.data.source_options import SourceOptions
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.files.regular import FILE_LIMIT, refused_as
@@ -110,6 +111,11 @@ def evaluate(
     *,
     classes: Sequence[str] | None = None,
     layout: str = AUTO,
+    image_column: str = "",
+    image_folder: str = "",
+    image_ending: str = "",
+    label_column: str = "",
+    label_separator: str = "",
     split: str | None = None,
     device: str | None = None,
     cache_directory: str | Path | None = None,
@@ -129,6 +135,11 @@ def evaluate(
         classes: the names of the labels of images in memory. Where there are none, labels that are numbers are places
             among the run's classes if these are names, else names themselves.
         layout: what the folders of other images are, as the recipe's setting says it for the run's own.
+        image_column: of a table of other images, as the recipe's setting; found unless given, as are the next four.
+        image_folder: as the recipe's setting.
+        image_ending: as the recipe's setting.
+        label_column: as the recipe's setting.
+        label_separator: as the recipe's setting.
         split: test, val or train; test, or else val, unless given.
         device: of a run's network, cpu unless given.
         cache_directory: where decoded images are kept.
@@ -146,19 +157,28 @@ def evaluate(
     recipe = opened.recipe()
     spec = predictor.spec
     cache = None if cache_directory is None else Path(cache_directory)
+    options = SourceOptions(
+        image_column=image_column,
+        image_folder=image_folder,
+        image_ending=image_ending,
+        label_column=label_column,
+        label_separator=label_separator,
+    )
     found = None
     if data is not None:
         found = probe_given(
             data,
             layout=layout,
+            options=options,
             classes=classes,
             to_learn=False,
             earlier=spec.classes,
             value_range=spec.decoding.value_range,
         )
     own = found is None or _are_own(found, recipe)
-    if found is None and layout != AUTO:
-        raise RunError(f"layout {layout}: the run's own images are read as for its training; name others to say theirs")
+    said = options.of_table() if layout == AUTO else f"layout {layout}"
+    if found is None and said:
+        raise RunError(f"{said}: the run's own images are read as for its training; name others to say theirs")
     with progress_of(progress) as report:
         dataset = _open(opened, found, recipe, spec, cache, report, verify)
         name, images = _choose(dataset, split)
@@ -206,7 +226,7 @@ def _open(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
-    found = given or probe(recipe.data, layout=recipe.layout, earlier=spec.classes)
+    found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
     return open_dataset(
         found,
         decoding=spec.decoding,
@@ -247,6 +267,9 @@ def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
 def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
     """Return the images with labels that index the run's classes, which may be numbered otherwise in the data."""
     classes = spec.classes
+    if images.targets is not None and not spec.objective.multi_label and (images.targets.sum(1) == 1).all():
+        # A table whose columns might hold several labels, and hold one in each row.
+        images = replace(images, labels=images.targets.argmax(1), targets=None)
     if (images.targets is not None) != spec.objective.multi_label:
         has = ("one class an image", "several labels, or none, an image")
         one, other = has if spec.objective.multi_label else has[::-1]

@@ -31,7 +31,13 @@ def recipe_on(
         raise RunError("there is nothing to train on: give a path, or images in memory with their labels")
     if isinstance(data, (str, os.PathLike)) and classes is None:
         return recipe.changed({"data": os.fsdecode(data)}), None
-    found = probe_given(data, layout=recipe.layout, classes=classes, value_range=recipe.value_range)
+    found = probe_given(
+        data,
+        layout=recipe.layout,
+        options=recipe.source_options,
+        classes=classes,
+        value_range=recipe.value_range,
+    )
     return recipe.changed({"data": found.source}), found
 
 

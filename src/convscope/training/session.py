@@ -169,7 +169,7 @@ def prepare(
     if resumed is None and not any_threads:
         require_threads(recipe.threads)
     earlier = earlier if resumed is None else resumed.classes
-    found = given or probe(recipe.data, layout=recipe.layout, earlier=earlier)
+    found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=earlier)
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
     check(found)

@@ -203,10 +203,16 @@ def test_an_image_that_is_not_there_is_kept_out_and_too_many_stop(tmp_path: Path
 BAD = [
     ("", "labels.csv is empty: what is needed is a header"),
     ("image,label\n", "has a header and no row"),
-    ("name,age\na.png,3\n", r"no column of images \(found: name, age\): what is needed is a header with image"),
-    ("images/00.png,cat\na.png,dog\n", r"no column of images \(found: images/00.png, cat\)"),
+    (
+        "name,age\na.png,3\n",
+        r"no column of images \(found: name, age\): what is needed is a column that names the images",
+    ),
+    ("cat,3\ndog,4\n", r"no column of images \(found: cat, 3\)"),
     ("image,age\nimages/00.png,30\n", r"no column of labels \(found: image, age\): what is needed"),
-    (rows(["cat,a"], head="image,label,labels"), "has both label and labels: keep one"),
+    (
+        rows(["cat,a"], head="image,label,labels"),
+        r"label \(cat\) and labels \(a\) both can be the labels: --label-column label or --label-column labels",
+    ),
     (rows(["cat,dog"], head="image,label,Label"), "two columns 'Label'"),
     (rows(["cat", "", "dog", ""]), r"row 3 has no label \(and 1 more row\): write one"),
     (rows(["cat", "cat"]), "one class only, 'cat'"),

@@ -4,154 +4,176 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 from convscope.data.listing import class_order
+from convscope.data.source_options import NO_SEPARATOR, SEPARATORS, SourceOptions
+from convscope.data.sources.columns import MANY_LABELS, ONE_LABEL, YES, SheetColumns
 from convscope.data.sources.sheet import Sheet, SheetRow, plain_name
 from convscope.errors import DataError
+from convscope.report.printable import few
 from convscope.report.units import plural
 
-IMAGE = ("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path")
-ONE_LABEL = ("label", "class")
-MANY_LABELS = ("labels", "tags")
-SPLIT = ("split", "set")
-NEEDED = (
-    "what is needed is a header with image (or path, file, filename) and label (one class), labels (several: a|b), "
-    "or a column of 0 and 1 for each class"
-)
-
-# The first of these that stands in any cell separates the labels; blanks do where there is none.
-SEPARATORS = ("|", ";", ",")
-_YES, _NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
-
-
-@dataclass(frozen=True)
-class SheetColumns:
-    """The columns of a table; `classes` are those of 0 and 1, if there is no column of labels."""
-
-    image: int
-    split: int | None
-    label: int | None
-    labels: int | None
-    classes: tuple[int, ...]
-    unread: tuple[str, ...]
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether an image may have several labels, or none."""
-        return self.label is None
+# What programs write in place of an empty cell.
+EMPTY = frozenset({"", "nan", "n/a", "#n/a", "null"})
+# Of numbers and words in one column, what is less than this share of the rows is a mistake.
+MISTAKES = 0.05
 
 
 @dataclass(frozen=True)
 class Labelling:
-    """The classes, those of each row, and notes for the user."""
+    """The classes, those of each row, whether a row may have several or none, and notes for the user."""
 
     classes: tuple[str, ...]
     shown: tuple[frozenset[str], ...]
+    several: bool
     notes: tuple[str, ...]
 
 
-def find_columns(sheet: Sheet) -> SheetColumns:
-    """Return the columns by their names; raises DataError if there is none of images, or none of labels."""
-    names = [plain_name(name) for name in sheet.header]
-    for place, name in enumerate(names):
-        if name and name in names[:place]:
-            raise DataError(f"{sheet.path} has two columns {sheet.header[place]!r}: keep one")
-    there = ", ".join(name or "(no name)" for name in sheet.header[:12])
-    there += ", ..." if len(sheet.header) > 12 else ""
-    image = _place(names, IMAGE)
-    if image is None:
-        raise DataError(f"{sheet.path} has no column of images (found: {there}): {NEEDED}")
-    said = [place for name in (*ONE_LABEL, *MANY_LABELS) for place in (_place(names, (name,)),) if place is not None]
-    if len(said) > 1:
-        both = " and ".join(sheet.header[place] for place in said[:2])
-        raise DataError(f"{sheet.path} has both {both}: keep one, label for one class, labels for several")
-    label, labels, split = _place(names, ONE_LABEL), _place(names, MANY_LABELS), _place(names, SPLIT)
-    taken = {image, split, label, labels}
-    others = [place for place, name in enumerate(names) if name and place not in taken]
-    classes = () if said else tuple(place for place in others if names[place] not in IMAGE and _is_class(sheet, place))
-    if not said and not classes:
-        raise DataError(f"{sheet.path} has no column of labels (found: {there}): {NEEDED}")
-    unread = tuple(sheet.header[place] for place in others if place not in classes)
-    return SheetColumns(image, split, label, labels, classes, unread)
-
-
-def _place(names: list[str], wanted: tuple[str, ...]) -> int | None:
-    return next((names.index(name) for name in wanted if name in names), None)
-
-
-def _is_class(sheet: Sheet, place: int) -> bool:
-    """Return whether a column holds 0 and 1 only; raises DataError for one that nearly does, as that is a mistake."""
-    if re.fullmatch(r"unnamed:_\d+", plain_name(sheet.header[place])):  # the row numbers that pandas writes
-        return False
-    strange = [row for row in sheet.rows if row.cells[place].casefold() not in _YES | _NO]
-    if not strange:
-        return True
-    if len(strange) > len(sheet.rows) / 2:
-        return False
-    raise DataError(
-        f"{sheet.path}: column {sheet.header[place]!r} is 0 or 1, but row {strange[0].number} "
-        f"has {strange[0].cells[place]!r}{_of(len(strange))}: write 0 or 1"
-    )
-
-
 def read_labels(
-    sheet: Sheet, columns: SheetColumns, *, to_learn: bool = True, earlier: tuple[str, ...] = ()
+    sheet: Sheet,
+    columns: SheetColumns,
+    options: SourceOptions,
+    *,
+    to_learn: bool = True,
+    earlier: tuple[str, ...] = (),
 ) -> Labelling:
     """Return the classes of each row, at least two of them if they are to be learned, in the order of `class_order`.
 
-    Raises DataError for labels that are empty, or that look alike.
+    Where each row has exactly one class in columns that might hold several, an image has one class; if nothing is to be
+    learned, that is left open.
+
+    Raises:
+        DataError: labels that are empty, of two kinds, or that look alike; or two ways to read them.
     """
     notes: list[str] = []
-    if columns.label is not None:
-        shown = _one_each(sheet, columns.label, notes)
-        order = list(class_order(frozenset().union(*shown), earlier=earlier))
-    elif columns.labels is not None:
-        shown = _several(sheet, columns.labels, notes)
-        order = list(class_order(frozenset().union(*shown), earlier=earlier))
-    else:
+    if columns.classes:
         heads = {place: _class_name(sheet.header[place]) for place in columns.classes}
+        several = True
         shown = [
-            frozenset(heads[place] for place in columns.classes if row.cells[place].casefold() in _YES)
+            frozenset(heads[place] for place in columns.classes if row.cells[place].casefold() in YES)
             for row in sheet.rows
         ]
-        present = set().union(*shown)
+        present = frozenset[str]().union(*shown)
         order = [name for name in heads.values() if name in present]
         if absent := [name for name in heads.values() if name not in present]:
-            notes.append(f"no image shows {', '.join(absent[:5])}: what is 0 everywhere is no class")
+            notes.append(f"no image shows {few(absent)}: what is 0 everywhere is no class")
+    else:
+        shown, several = _of_texts(sheet, columns, options, notes, earlier)
+        order = list(class_order(frozenset().union(*shown), earlier=earlier))
+    left_open = to_learn and len(order) > 1 and options.label_separator in ("", NO_SEPARATOR)
+    if several and left_open and all(len(names) == 1 for names in shown):
+        several = False
+        notes.append("each image has one label: one class an image")
     _check_names(sheet, order)
     if not order:
         raise DataError(f"{sheet.path}: no image has a label")
     if to_learn:
-        _check_enough(sheet, order, shown, several=columns.multi_label)
+        _check_enough(sheet, order, shown, several=several)
     if columns.unread:
-        notes.append(f"columns that were not read: {', '.join(columns.unread[:8])}")
-    return Labelling(tuple(order), tuple(shown), tuple(notes))
+        notes.append(f"columns that were not read: {few(columns.unread, most=8)}")
+    return Labelling(tuple(order), tuple(shown), several, tuple(notes))
 
 
-def _one_each(sheet: Sheet, place: int, notes: list[str]) -> list[frozenset[str]]:
-    empty = [row for row in sheet.rows if not row.cells[place]]
+def _of_texts(
+    sheet: Sheet, columns: SheetColumns, options: SourceOptions, notes: list[str], earlier: tuple[str, ...]
+) -> tuple[list[frozenset[str]], bool]:
+    """Return the names of classes in each row, and whether a row may have several or none."""
+    if len(columns.labels) > 1:
+        notes.append(f"several labels of an image stand in {few(sheet.header[place] for place in columns.labels)}")
+        cells = [[row.cells[place] for place in columns.labels] for row in sheet.rows]
+        return [frozenset(_class_name(cell) for cell in row if cell.casefold() not in EMPTY) for row in cells], True
+    (place,) = columns.labels
+    word = options.label_separator
+    several = plain_name(sheet.header[place]) in MANY_LABELS
+    if word == NO_SEPARATOR:
+        return _one_each(sheet, columns, notes), False
+    if not word:
+        sign = _separator(sheet, place, several=several, earlier=earlier)
+    else:
+        sign = SEPARATORS[word]
+    if sign is None and not several:
+        return _one_each(sheet, columns, notes), False
+    if sign is not None:
+        shown = "blanks (for names of two words, write a b|c)" if sign == " " else sign
+        notes.append(f"several labels of an image are separated by {shown}")
+    cells_ = sheet.column(place)
+    parts = [cell.split() if sign == " " else [cell] if sign is None else cell.split(sign) for cell in cells_]
+    return [frozenset(name for name in map(_class_name, part) if name.casefold() not in EMPTY) for part in parts], True
+
+
+def _separator(sheet: Sheet, place: int, *, several: bool, earlier: tuple[str, ...]) -> str | None:
+    """Return what separates several labels in a column's cells, or None; raises DataError where both can be meant.
+
+    A column `labels` may hold any of SEPARATORS, another column | alone, which no class's name has. Blanks separate
+    labels if there are fewer words than different cells, and belong to names if there are more; but `earlier` classes
+    decide.
+    """
+    cells = set(sheet.column(place))
+    if not several:
+        by_name = plain_name(sheet.header[place]) in ONE_LABEL
+        return "|" if not by_name and any("|" in cell for cell in cells) else None
+    for sign in SEPARATORS.values():
+        if sign != " " and any(sign in cell for cell in cells):
+            return sign
+    wholes = {" ".join(cell.split()) for cell in cells} - {""}
+    words = {word for whole in wholes for word in whole.split()}
+    if all(" " not in whole for whole in wholes):
+        return None
+    if wholes <= set(earlier):
+        return None
+    if words <= set(earlier) or "" in cells or len(words) < len(wholes):
+        return " "
+    if len(words) > len(wholes):
+        return None
+    name = sheet.header[place]
+    raise DataError(
+        f"{sheet.path}: {name} is one class an image ({few(sorted(wholes), most=3)}), or several with blanks between "
+        f"({few(sorted(words), most=3)}): --label-separator none or --label-separator blank"
+    )
+
+
+def _one_each(sheet: Sheet, columns: SheetColumns, notes: list[str]) -> list[frozenset[str]]:
+    """Return the one class of each row; raises DataError for a row without one, or with one of another kind."""
+    (place,) = columns.labels
+    empty = [row for row in sheet.rows if row.cells[place].casefold() in EMPTY]
     if empty:
         raise DataError(
             f"{sheet.path}: row {empty[0].number} has no label{_of(len(empty))}: write one, or take the row out "
             "(in a column named labels an image may have none)"
         )
     if any("|" in cell for cell in sheet.column(place)):
-        notes.append("some labels hold |: where it separates several labels of an image, name the column labels")
+        notes.append("some labels hold |: where it separates several labels of an image, give --label-separator bar")
+    if not columns.stated:
+        _check_kinds(sheet, place)
     return [frozenset({_class_name(row.cells[place])}) for row in sheet.rows]
 
 
-def _several(sheet: Sheet, place: int, notes: list[str]) -> list[frozenset[str]]:
-    cells = sheet.column(place)
-    sign = next((sign for sign in SEPARATORS if any(sign in cell for cell in cells)), None)
-    if sign is not None:
-        notes.append(f"several labels of an image are separated by {sign}")
-        parts = [cell.split(sign) for cell in cells]
-    else:
-        parts = [cell.split() for cell in cells]
-        if any(len(part) > 1 for part in parts):
-            notes.append("several labels of an image are separated by blanks (for names of two words, write a b|c)")
-    return [frozenset(name for name in map(_class_name, part) if name) for part in parts]
+def _check_kinds(sheet: Sheet, place: int) -> None:
+    """Raise DataError for a few words among numbers, numbers among words, or 1.0 among 1."""
+    counts = Counter(sheet.column(place))
+    kinds: dict[str, Counter[str]] = {}
+    for cell, count in counts.items():
+        kinds.setdefault(_kind(cell), Counter())[cell] = count
+    alike = sorted(kinds.items(), key=lambda item: item[1].total())
+    if len(alike) < 2:
+        return
+    (few_kind, strange), (most_kind, usual) = alike[0], alike[-1]
+    mixed = {few_kind, most_kind} == {"a whole number", "a number with a point"}
+    if not mixed and (strange.total() > max(1, MISTAKES * len(sheet.rows)) or len(usual) < 2):
+        return
+    first = next(row for row in sheet.rows if row.cells[place] in strange)
+    raise DataError(
+        f"{sheet.path}: row {first.number} has the label {first.cells[place]!r}, {few_kind}{_of(strange.total())}, "
+        f"where others have {most_kind}: mend it, or give --label-column {sheet.header[place]} if both are meant"
+    )
+
+
+def _kind(cell: str) -> str:
+    if re.fullmatch(r"[+-]?\d{1,40}", cell):
+        return "a whole number"
+    return "a number with a point" if re.fullmatch(r"[+-]?\d{1,40}\.\d{1,40}", cell) else "a name"
 
 
 def _class_name(text: str) -> str:

@@ -16,6 +16,8 @@ from convscope.files.text import read_text
 # Excel writes semicolons where the comma is the decimal sign.
 DELIMITERS = (",", ";", "\t")
 ENDINGS = (".csv", ".tsv")
+# What the delimiter is judged by.
+FIRST_LINES, FIRST_CHARACTERS = 20, 2**16
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,23 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text, and its path."""
+    """A table of text, and its path; columns without a header are called 1, 2, ..."""
 
     path: str
     header: tuple[str, ...]
     rows: tuple[SheetRow, ...]
+    header_number: int = 1
+    has_header: bool = True
 
     def column(self, place: int) -> list[str]:
         """Return the cells of one column."""
         return [row.cells[place] for row in self.rows]
+
+    def without_header(self) -> Sheet:
+        """Return the table with its header as the first row."""
+        first = SheetRow(self.header_number, self.header)
+        numbers = tuple(str(number) for number in range(1, len(self.header) + 1))
+        return Sheet(self.path, numbers, (first, *self.rows), has_header=False)
 
 
 def plain_name(text: str) -> str:
@@ -48,8 +58,8 @@ def plain_name(text: str) -> str:
     return text.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
-def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
-    """Read a table; the delimiter is the one whose header has a `needed` column and the most columns.
+def read_sheet(path: str) -> Sheet:
+    """Read a table; the delimiter is the one that makes the most columns of its first lines, alike in each.
 
     Raises DataError if the file is no table of text, or a row does not match its header.
     """
@@ -60,7 +70,7 @@ def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
     if first.strip().casefold() in {f"sep={sign}" for sign in DELIMITERS}:
         delimiter, text, start = first.strip()[4:], after, 2
     else:
-        delimiter, start = _delimiter(text, needed), 1
+        delimiter, start = _delimiter(text), 1
     found = _parsed(text, delimiter, path, start)
     if not found:
         raise DataError(f"{path} is empty: what is needed is a header, and a row for each image")
@@ -68,13 +78,23 @@ def read_sheet(path: str, *, needed: frozenset[str]) -> Sheet:
     rows = tuple(_fitted(row, len(header), path) for row in found[1:])
     if not rows:
         raise DataError(f"{path} has a header and no row: what is needed is a row for each image")
-    return Sheet(path, header, rows)
+    return Sheet(path, header, rows, header_number=found[0].number)
 
 
-def _delimiter(text: str, needed: frozenset[str]) -> str:
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    headers = {sign: [plain_name(name) for name in next(csv.reader([line], delimiter=sign))] for sign in DELIMITERS}
-    return max(DELIMITERS, key=lambda sign: (not needed.isdisjoint(headers[sign]), len(headers[sign])))
+def _delimiter(text: str) -> str:
+    """Return the sign that makes the most columns of the header, and as many of the lines after it."""
+    lines = [line for line in text[:FIRST_CHARACTERS].splitlines() if line.strip()][:FIRST_LINES]
+
+    def columns(sign: str) -> tuple[bool, int]:
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True)]
+        except csv.Error:
+            return False, 0
+        # The last row may be cut in the middle.
+        alike = len(set(counts[:-1])) <= 1 or len(counts) < 3
+        return alike and counts[0] > 1, counts[0]
+
+    return max(DELIMITERS, key=columns) if lines else DELIMITERS[0]
 
 
 def _parsed(text: str, delimiter: str, path: str, start: int) -> list[SheetRow]:
@@ -98,4 +118,4 @@ def _fitted(row: SheetRow, columns: int, path: str) -> SheetRow:
             f"{path}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
             "a comma inside a cell needs quotes around the cell"
         )
-    return SheetRow(row.number, row.cells[:columns])
+    return row if len(row.cells) == columns else SheetRow(row.number, row.cells[:columns])

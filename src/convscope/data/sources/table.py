@@ -15,15 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from convscope.data.groups import likely_column
 from convscope.data.layout import SPLIT_NAMES, SPLITS
-from convscope.data.listing import MISSING_SHARE, WHOLE, ListedFile, Listing, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile, Listing, identity_of
 from convscope.data.records import SEVERAL, Problem, Targets
-from convscope.data.sources.labelling import IMAGE, Labelling, SheetColumns, conflict, find_columns, read_labels
+from convscope.data.source_options import AS_FOUND, SourceOptions
+from convscope.data.sources.columns import IMAGE, MANY_LABELS, ONE_LABEL, SheetColumns, find_columns
+from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined
+from convscope.data.sources.labelling import EMPTY, Labelling, conflict, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
-from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, read_sheet
+from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, plain_name, read_sheet
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.files.regular import explain_os_error, kind_of_file
+from convscope.report.printable import few
 from convscope.report.units import plural
 
 KIND = "table"
@@ -49,18 +54,19 @@ def find_tables(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_table(path) and not is_hidden(path.name))
 
 
-def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] = ()) -> Listing:
+def list_table(
+    source: str, *, options: SourceOptions = AS_FOUND, to_learn: bool = True, earlier: tuple[str, ...] = ()
+) -> Listing:
     """Return the listing of a table, split after split; raises DataError if it can't be trained on.
 
     Without `to_learn` there may be only one class. `earlier` are the classes of a run, in whose
     order they are listed where they are the same.
     """
-    sheet = read_sheet(source, needed=frozenset(IMAGE))
-    columns = find_columns(sheet)
-    labelling = read_labels(sheet, columns, to_learn=to_learn, earlier=earlier)
-    notes = list(labelling.notes)
+    sheet, columns, finder = find_columns(read_sheet(source), options)
+    labelling = read_labels(sheet, columns, options, to_learn=to_learn, earlier=earlier)
+    notes = [*_understood(sheet, columns, finder, Path(source).parent), *labelling.notes]
     problems: list[Problem] = []
-    entries = _entries(sheet, columns, labelling, Path(source).parent, problems, notes)
+    entries = _entries(sheet, columns, labelling, finder, problems, notes)
     parts = [WHOLE] if columns.split is None else [split for split in SPLITS if any(e.split == split for e in entries)]
     if "train" not in (WHOLE, *parts) and WHOLE not in parts:
         raise DataError(f"{sheet.path}: no row has the split train: what is learned from is named so")
@@ -69,8 +75,9 @@ def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] =
     notes += _missing_classes(labelling, ordered, parts)
     paths = [entry.file.path for entry in ordered]
     # Images may lie anywhere: their whole paths count.
-    files = [entry.file._replace(path=str(Path(entry.file.path).absolute())) for entry in ordered]
-    several = columns.multi_label
+    here = str(Path().absolute())
+    files = [entry.file._replace(path=joined(here, entry.file.path)) for entry in ordered]
+    several = labelling.several
     label_of = {name: label for label, name in enumerate(labelling.classes)}
     size, channels = typical_image(paths)
     return Listing(
@@ -87,7 +94,40 @@ def list_table(source: str, *, to_learn: bool = True, earlier: tuple[str, ...] =
         problems=tuple(problems),
         notes=tuple(notes),
         targets=_targets(ordered, label_of) if several else None,
+        groups=_groups(sheet, columns, ordered),
     )
+
+
+def _understood(sheet: Sheet, columns: SheetColumns, finder: ImageFinder, folder: Path) -> Iterator[str]:
+    """Yield a note on what was found out of a table that is not as its columns' names say, and on likely groups."""
+    image = sheet.header[columns.image]
+    labels = [sheet.header[place] for place in columns.labels or columns.classes]
+    usual = {*ONE_LABEL, *MANY_LABELS}
+    by_name = columns.classes or all(plain_name(name) in usual for name in labels)
+    elsewhere = [each for each in finder.folders if Path(each) != folder]
+    bare = finder.ending or not has_image_ending(sheet.rows[0].cells[columns.image])
+    if not (sheet.has_header and plain_name(image) in IMAGE and by_name and not elsewhere and not bare):
+        said = f"images by {image}" if sheet.has_header else f"no header, images by column {image}"
+        if elsewhere:
+            said += f" in {few((os.path.relpath(each, folder) for each in elsewhere), most=3)}"
+        if bare:
+            said += f", with {finder.ending}" if finder.ending else ", with their ending"
+        yield f"table: {said}; {'a class for each of' if columns.classes else 'labels by'} {few(labels)}"
+    if columns.group is None and columns.split is None:
+        notes = (likely_column(name, sheet.column(sheet.header.index(name))) for name in columns.unread)
+        yield from (note for note in notes if note)
+
+
+def _groups(sheet: Sheet, columns: SheetColumns, entries: list[_TableEntry]) -> ImageGroups | None:
+    """Return the groups of the images; raises DataError for a row without one."""
+    if columns.group is None:
+        return None
+    name = sheet.header[columns.group]
+    empty = [entry.row.number for entry in entries if entry.row.cells[columns.group].casefold() in EMPTY]
+    if empty:
+        more = f" (and {plural(len(empty) - 1, 'more row')})" if len(empty) > 1 else ""
+        raise DataError(f"{sheet.path}: row {empty[0]} has no {name}{more}: write one, so that no group is parted")
+    return ImageGroups.of([entry.row.cells[columns.group] for entry in entries], name)
 
 
 def _targets(entries: list[_TableEntry], label_of: dict[str, int]) -> Targets:
@@ -99,7 +139,12 @@ def _targets(entries: list[_TableEntry], label_of: dict[str, int]) -> Targets:
 
 
 def _entries(
-    sheet: Sheet, columns: SheetColumns, labelling: Labelling, folder: Path, problems: list[Problem], notes: list[str]
+    sheet: Sheet,
+    columns: SheetColumns,
+    labelling: Labelling,
+    finder: ImageFinder,
+    problems: list[Problem],
+    notes: list[str],
 ) -> list[_TableEntry]:
     """Return every image once, in the table's order; missing files are added to the problems."""
     known: dict[tuple[int, int], _TableEntry] = {}
@@ -109,16 +154,14 @@ def _entries(
     for row, shown, split in zip(sheet.rows, labelling.shown, splits, strict=True):
         if not row.cells[columns.image]:
             raise DataError(f"{sheet.path}: row {row.number} names no image")
-        path = _path(folder, row.cells[columns.image])
-        try:
-            status = path.stat()
-        except OSError as error:
-            lost.append((row, str(path), explain_os_error(error)))
+        path, status = finder.find(row.cells[columns.image])
+        if isinstance(status, OSError):
+            lost.append((row, path, explain_os_error(status)))
             continue
         if not stat.S_ISREG(status.st_mode):
-            lost.append((row, str(path), f"not a regular file but {kind_of_file(status.st_mode)}"))
+            lost.append((row, path, f"not a regular file but {kind_of_file(status.st_mode)}"))
             continue
-        entry = _TableEntry(row, ListedFile(str(path), status.st_size, status.st_mtime_ns), shown, split)
+        entry = _TableEntry(row, ListedFile(path, status.st_size, status.st_mtime_ns), shown, split)
         # By the file itself: a link to an image is that image.
         first = known.setdefault((status.st_dev, status.st_ino), entry)
         if first is not entry:
@@ -129,20 +172,13 @@ def _entries(
         row, lost_path, reason = lost[0]
         raise DataError(
             f"{sheet.path}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
-            f"{row.number}, {lost_path}: {reason} (paths begin at the table's folder, or at /)"
+            f"{row.number}, {lost_path}: {reason} (names begin at the table's folder, at --image-folder or at /, and "
+            "end as they stand or with --image-ending)"
         )
     problems += [Problem(path, f"row {row.number}: {reason}") for row, path, reason in lost]
     if again:
         notes.append(f"an image named a second time, with the same labels, counts once: {plural(again, 'row')}")
     return list(known.values())
-
-
-def _path(folder: Path, cell: str) -> Path:
-    """Return the path in a cell; backslashes separate folders if no file has that name."""
-    path = folder / cell
-    if "\\" in cell and not os.path.lexists(path):
-        return folder / cell.replace("\\", "/")
-    return path
 
 
 def _splits(sheet: Sheet, columns: SheetColumns) -> list[str]:

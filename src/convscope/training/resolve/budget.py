@@ -34,7 +34,7 @@ def training_rows(listing: Listing, *, held_back: float, test_fraction: float, s
     if part != WHOLE and (listing.parts.get("val") or not held_back):
         return rows
     fractions = (held_back, test_fraction) if part == WHOLE else (held_back,)
-    return rows[split_rows(listing, rows, fractions, seed=seed)[0]]
+    return split_rows(listing, rows, fractions, seed=seed)[0]
 
 
 def _part_to_learn(listing: Listing) -> str:

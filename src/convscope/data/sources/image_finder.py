@@ -1,0 +1,192 @@
+"""Find the files that the cells of a table name: in which folder they lie, and with which ending."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convscope.data.layout import split_in_name
+from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
+from convscope.errors import DataError, did_you_mean
+from convscope.report.printable import few
+
+# Folders beside a table that are looked into.
+MOST_FOLDERS = 200
+
+
+@dataclass
+class ImageFinder:
+    """Files by their names in a table, looked for in `folders` in order.
+
+    `ending` is added to the names; where it is "", and a name does not end as images do, the image of that name with
+    any ending is taken, if there is one.
+    """
+
+    folders: tuple[str, ...]
+    ending: str = ""
+    # The images of folders that were listed, by name without ending.
+    listed: dict[str, dict[str, list[str]]] = field(default_factory=dict, repr=False)
+
+    def find(self, cell: str) -> tuple[str, os.stat_result | OSError]:
+        """Return the path that a cell names, and its status, or why it can't be opened.
+
+        Raises:
+            DataError: two images fit a name without an ending.
+        """
+        first: tuple[str, os.stat_result | OSError] | None = None
+        for folder in self.folders:
+            found = self._in(folder, cell)
+            if not isinstance(found[1], OSError):
+                return found
+            first = first or found
+        assert first is not None
+        return first
+
+    def names(self, cell: str) -> bool:
+        """Return whether a cell names something that is no folder."""
+        if not cell or "\0" in cell:
+            return False
+        status = self.find(cell)[1]
+        return not isinstance(status, OSError) and not stat.S_ISDIR(status.st_mode)
+
+    def _in(self, folder: str, cell: str) -> tuple[str, os.stat_result | OSError]:
+        path = joined(folder, cell + self.ending)
+        if not self.ending and not has_image_ending(cell) and (alike := self._alike(path)):
+            path = path[: path.rfind(os.sep) + 1] + alike
+        found = _status(path)
+        if isinstance(found, OSError) and "\\" in cell:
+            # Backslashes separate folders if no file has that name.
+            return self._in(folder, cell.replace("\\", "/"))
+        return path, found
+
+    def _alike(self, path: str) -> str:
+        """Return the image of a path's folder that has its name and an ending; "" if there is none."""
+        folder, _, name = path.rpartition(os.sep)
+        if folder not in self.listed:
+            self.listed[folder] = _by_stem(folder or (os.sep if path.startswith(os.sep) else os.curdir))
+        there = self.listed[folder].get(name, [])
+        if len(there) > 1:
+            first, second = (each[len(name) :] for each in there[:2])
+            raise DataError(f"{path} is {' and '.join(there)}: --image-ending {first} or --image-ending {second}")
+        return there[0] if there else ""
+
+
+def joined(folder: str, name: str) -> str:
+    """Return `str(Path(folder, name))`, in a tenth of the time: tables have 100,000 rows."""
+    path = name if name[:1] == "/" or folder == "." else f"{folder}/{name}"
+    unusual = "./" in path or "//" in path or path.endswith(("/", "/."))
+    return str(Path(folder, name)) if unusual or os.sep != "/" else path
+
+
+def has_image_ending(name: str) -> bool:
+    """Return whether a name ends as image files do.
+
+    >>> has_image_ending("a/001.JPG"), has_image_ending("scan.v2"), has_image_ending("jpg")
+    (True, False, False)
+    """
+    _, dot, ending = name.rpartition(".")
+    return bool(dot) and ending.lower() in IMAGE_ENDINGS
+
+
+def _status(path: str) -> os.stat_result | OSError:
+    try:
+        return os.stat(path)  # noqa: PTH116 - a Path takes longer than the call
+    except OSError as error:
+        return error
+
+
+def _by_stem(folder: str) -> dict[str, list[str]]:
+    """Return the images of a folder by their names without ending."""
+    found: dict[str, list[str]] = {}
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - of 100,000 files the names alone
+    except OSError:
+        return found
+    for name in names:
+        if has_image_ending(name) and not is_hidden(name):
+            found.setdefault(name.rpartition(".")[0], []).append(name)
+    return found
+
+
+def find_folders(table: Path, cells: Sequence[str], *, folder: str, ending: str) -> tuple[ImageFinder, int]:
+    """Return what finds the images that some cells name, and how many of the cells it finds.
+
+    The table's own folder comes first; if most are not there, the folders beside the table, of which one only may fit,
+    or several that hold none of the images twice.
+
+    Args:
+        table: the table's path.
+        cells: a few names, from all over a column.
+        folder: where they begin, if that was said.
+        ending: what is added to them, if that was said.
+
+    Raises:
+        DataError: a folder that is not there; or two that fit.
+    """
+    here = table.parent
+    if folder:
+        path = here / folder
+        if not path.is_dir():
+            near = did_you_mean(folder, [Path(each).name for each in _beside(here)])
+            raise DataError(f"image_folder {folder}: there is no folder {path}.{near}")
+        own = ImageFinder((str(path),), ending)
+        return own, _count(own, cells)
+    own = ImageFinder((str(here),), ending)
+    count = _count(own, cells)
+    if 2 * count > len(cells):
+        return own, count
+    found: dict[str, frozenset[int]] = {}
+    for path_ in _beside(here):
+        finder = ImageFinder((path_,), ending, own.listed)
+        if there := frozenset(place for place, cell in enumerate(cells) if finder.names(cell)):
+            found[path_] = there
+    chosen = _only(table, found, len(cells))
+    if not chosen:
+        return own, count
+    return ImageFinder(chosen, ending, own.listed), len(frozenset[int]().union(*(found[each] for each in chosen)))
+
+
+def _count(finder: ImageFinder, cells: Sequence[str]) -> int:
+    return sum(finder.names(cell) for cell in cells)
+
+
+def _beside(here: Path) -> list[str]:
+    """Return the folders that a table's images may lie in: those beside it, those in them, and the one around it."""
+    found: list[str] = []
+    nearest = _folders_in(here)
+    for folder in nearest:
+        found += [folder, *_folders_in(Path(folder))]
+    return [*found[:MOST_FOLDERS], str(here / os.pardir)]
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            there = sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+    except OSError:
+        return []
+    return [str(folder / name) for name in there]
+
+
+def _only(table: Path, found: dict[str, frozenset[int]], cells: int) -> tuple[str, ...]:
+    """Return the folders that hold the images; raises DataError where two hold the same ones."""
+    fitting = {path: there for path, there in found.items() if 2 * len(there) > cells}
+    if len(fitting) > 1:
+        # train.csv beside train_images/ and test_images/ with the same names.
+        split = split_in_name(table.stem)
+        named = [path for path in fitting if split is not None and split_in_name(Path(path).name) == split]
+        if len(named) == 1:
+            return (named[0],)
+        shown = [os.path.relpath(path, table.parent) for path in fitting]
+        raise DataError(
+            f"{table}: {few(shown)} hold images of these names: --image-folder {shown[0]} or --image-folder {shown[1]}"
+        )
+    if fitting:
+        return tuple(fitting)
+    # Parts of one set: every image lies in one of them.
+    whole = frozenset[int]().union(*found.values()) if found else frozenset()
+    apart = len(whole) == sum(len(there) for there in found.values())
+    return tuple(found) if apart and 2 * len(whole) > cells else ()

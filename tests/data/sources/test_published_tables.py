@@ -1,0 +1,352 @@
+"""Tables as they are published: read as they are where one reading fits, else refused with the options to give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import data_makers as made
+from convscope.data.open import open_dataset, probe
+from convscope.data.source_options import AS_FOUND, SourceOptions
+from convscope.errors import DataError
+from convscope.training.resolve.budget import training_rows
+
+ROWS = 24
+PICTURE = made.image(0, size=8)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A table as one is published: where its images lie, its first lines, a line a row, and what must be read."""
+
+    images: Callable[[int], str]
+    head: str
+    row: Callable[[int], str]
+    classes: Sequence[str]
+    labels: Callable[[int], int]
+    name: str = "train.csv"
+    options: SourceOptions = AS_FOUND
+
+
+WORDS = ("AFRICAN FIREFINCH", "ALBATROSS", "AMERICAN PIPIT")
+PUBLISHED = {
+    "image_id,label in train_images": Shape(
+        lambda n: f"train_images/{n}.jpg", "image_id,label", lambda n: f"{n}.jpg,{n % 5}", "01234", lambda n: n % 5
+    ),
+    "id,breed without endings in train": Shape(
+        lambda n: f"train/{n:08x}.jpg",
+        "id,breed",
+        lambda n: f"{n:08x},{'ab'[n % 2]}oxer",
+        ("aoxer", "boxer"),
+        lambda n: n % 2,
+    ),
+    "id_code,diagnosis mostly 0 and 1": Shape(
+        lambda n: f"train_images/c{n}.png",
+        "id_code,diagnosis",
+        lambda n: f"c{n},{(0, 0, 0, 0, 1, 4)[n % 6]}",
+        "014",
+        lambda n: (0, 0, 0, 0, 1, 2)[n % 6],
+    ),
+    "id,has_cactus": Shape(
+        lambda n: f"train/train/{n}.jpg", "id,has_cactus", lambda n: f"{n}.jpg,{n % 2}", "01", lambda n: n % 2
+    ),
+    "filepaths,labels with names of two words": Shape(
+        lambda n: f"train/{WORDS[n % 3]}/{n:03d}.jpg",
+        "class id,filepaths,labels,scientific name",
+        lambda n: f"{n % 3}.0,train/{WORDS[n % 3]}/{n:03d}.jpg,{WORDS[n % 3]},x",
+        WORDS,
+        lambda n: n % 3,
+    ),
+    "no header": Shape(
+        lambda n: f"images/{n}.png", "", lambda n: f"images/{n}.png,{'ab'[n % 2]}", "ab", lambda n: n % 2
+    ),
+    "no header and no endings": Shape(
+        lambda n: f"images/s{n}.png", "", lambda n: f"s{n}\t{'ab'[n % 2]}", "ab", lambda n: n % 2, name="labels.tsv"
+    ),
+    "one-hot columns of floats": Shape(
+        lambda n: f"ISIC_Training_Input/I_{n}.jpg",
+        "image,MEL,NV,BCC",
+        lambda n: f"I_{n}," + ",".join(str(float(n % 3 == k)) for k in range(3)),
+        ("MEL", "NV", "BCC"),
+        lambda n: n % 3,
+        name="ground_truth.csv",
+    ),
+    "metadata with images in two parts": Shape(
+        lambda n: f"part_{1 + n % 2}/I_{n}.jpg",
+        "lesion_id,image_id,dx,dx_type,age,sex",
+        lambda n: f"L{n // 2},I_{n},{('nv', 'mel')[n // 2 % 2]},{('histo', 'follow')[n % 2]},{n % 7}.0,{'mf'[n % 2]}",
+        ("mel", "nv"),
+        lambda n: 1 - n // 2 % 2,
+        name="metadata.csv",
+    ),
+    "semicolons, a mark at the start, quotes, Windows's line ends": Shape(
+        lambda n: f"Bilder/{n}.tif",
+        '\ufeff"Datei";"Befund"\r',
+        lambda n: f'"{n}.tif";"{("gut", "Riss, klein")[n % 2]}"\r',
+        ("Riss, klein", "gut"),
+        lambda n: 1 - n % 2,
+    ),
+    "a path that begins above the table": Shape(
+        lambda n: f"p{n // 2}/view{n % 2}.jpg",
+        "Path,Sex,Frontal/Lateral,Finding",
+        lambda n: f"set/p{n // 2}/view{n % 2}.jpg,{'mf'[n % 2]},F,{'ab'[n // 4 % 2]}",
+        "ab",
+        lambda n: n // 4 % 2,
+        options=SourceOptions(label_column="finding"),
+    ),
+    "numbers beside names of the classes": Shape(
+        lambda n: f"img/{n}.jpg",
+        "id,category_id,category_name,split",
+        lambda n: f"{n},{n % 2},{('cat', 'ant')[n % 2]},train",
+        ("ant", "cat"),
+        lambda n: 1 - n % 2,
+    ),
+}
+
+
+def published(folder: Path, shape: Shape, rows: int = ROWS) -> Path:
+    """Write a table of a shape and its images, all of which are the same picture."""
+    for number in range(rows):
+        path = folder / shape.images(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PICTURE.save(path)
+    table = folder / shape.name
+    lines = ([shape.head] if shape.head else []) + [shape.row(number) for number in range(rows)]
+    table.write_bytes("\n".join([*lines, ""]).encode())
+    return table
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_table_is_read_without_a_rewrite(tmp_path: Path, name: str) -> None:
+    shape = PUBLISHED[name]
+    (tmp_path / "set" / "labels").mkdir(parents=True)
+    table = published(tmp_path / "set", shape)
+    found = probe(str(table), options=shape.options)
+    assert found.classes == tuple(shape.classes) and not found.multi_label
+    assert found.listing.labels.tolist() == [shape.labels(number) for number in range(ROWS)]
+    written = [Path(path).resolve() for path in found.listing.names]
+    assert written == [(tmp_path / "set" / shape.images(number)).resolve() for number in range(ROWS)]
+    assert not found.listing.problems
+
+
+SEVERAL = {
+    "columns of 0 and 1": ("id,cat,dog", lambda n: f"{n},{n % 2},{n // 2 % 2}"),
+    "words with blanks between": ("id,labels", lambda n: f"{n},{('cat dog', 'dog', '', 'cat')[n % 4]}"),
+    "another name and bars": (
+        "Image Index,Finding Labels",
+        lambda n: f"{n},{('cat|dog', 'dog', 'cat', 'dog|cat')[n % 4]}",
+    ),
+    "columns label_1 and label_2": (
+        "id,label_1,label_2",
+        lambda n: f"{n},{('cat', 'dog')[n % 2]},{('', 'dog')[n // 2 % 2]}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_labels_an_image(tmp_path: Path, name: str) -> None:
+    head, row = SEVERAL[name]
+    shape = Shape(lambda n: f"images/{n}.png", head, row, (), lambda n: 0)
+    found = probe(str(published(tmp_path, shape)))
+    assert found.multi_label and found.classes == ("cat", "dog")
+    assert found.listing.targets is not None
+    line = row(0).split(",", 1)[1]
+    assert found.listing.targets[0].tolist() == [int("cat" in line), int("dog" in line)]
+
+
+def test_columns_of_text_become_several_labels_by_option(tmp_path: Path) -> None:
+    shape = Shape(
+        lambda n: f"{n}.png",
+        "file,color,form,note",
+        lambda n: f"{n}.png,{'rg'[n % 2]},{'oxv'[n % 3]},",
+        (),
+        lambda n: 0,
+    )
+    table = str(published(tmp_path, shape))
+    found = probe(table, options=SourceOptions(label_column="form, COLOR"))
+    assert found.multi_label and found.classes == ("g", "o", "r", "v", "x")
+    with pytest.raises(
+        DataError, match=r"color \(g, r\) and form \(o, v, x\) both can be the labels: --label-column color or"
+    ):
+        probe(table)
+
+
+def png(number: int) -> str:
+    """The place of a row's image."""
+    return f"images/{number}.png"
+
+
+def breeds(number: int) -> str:
+    """A row of a table id,breed."""
+    return f"{number},b{number % 2}"
+
+
+UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
+    (
+        "id,breed",
+        breeds,
+        {"label_column": "bred"},
+        r"no column 'bred' \(label_column\), only id, breed. Did you mean b",
+    ),
+    ("id,breed", breeds, {"image_column": "idd"}, r"no column 'idd' \(image_column\).* Did you mean id\?"),
+    ("id,breed", breeds, {"group_column": "patient"}, "no column 'patient'"),
+    ("id,breed", breeds, {"image_folder": "image"}, "image: there is no folder .*. Did you mean images"),
+    ("id,breed", breeds, {"image_ending": "jpg"}, r"24 of 24 images can't be opened; the first is in row 2, .*0.jpg"),
+    (
+        "id,breed",
+        lambda n: f"x{n},b{n % 2}",
+        {},
+        "24 of 24 images can't be opened; the first is in row 2, .*x0: no such file.*--image-folder",
+    ),
+    (
+        "id,other,breed",
+        lambda n: f"{n},{23 - n},b{n % 2}",
+        {},
+        r"id \(0, \.\.\.\) and other \(23, \.\.\.\) both name files: --image-column id or --image-column other",
+    ),
+    (
+        "id,labels",
+        lambda n: f"{n},{('no tumor', 'tumor')[n % 2]}",
+        {},
+        r"one class an image \(no tumor, tumor\), or several .*: --label-separator none or --label-separator blank",
+    ),
+    ("id,label", lambda n: f"{n},{'' if n == 3 else n % 2}", {}, "row 5 has no label"),
+    ("id,label", lambda n: f"{n},{'nan' if n == 3 else n % 2}", {}, "row 5 has no label"),
+    (
+        "id,label",
+        lambda n: f"{n},{'bad' if n == 3 else n % 3}",
+        {},
+        "row 5 has the label 'bad', a name, where others have a whole number: .* --label-column label",
+    ),
+    ("id,label", lambda n: f"{n},{'1.0' if n % 2 else n % 3}", {}, "others have a .*number"),
+    (
+        "id,breed,patient",
+        lambda n: f"{n},b{n % 2},{'' if n == 4 else n // 3}",
+        {"group_column": "patient"},
+        "row 6 has no patient: write one",
+    ),
+    ("id,breed,patient", lambda n: f"{n},b{n % 2},1", {"group_column": "3"}, "patient gives all images one group"),
+    (
+        "id,label,patient",
+        lambda n: f"{n},b{n % 2},p{n % 2}",
+        {"group_column": "patient"},
+        "each class lies in one group of patient alone",
+    ),
+    (
+        "id,label,split,patient",
+        lambda n: f"{n},b{n // 4 % 2},{('train', 'test')[n // 12]},{n // 8}",
+        {"group_column": "patient"},
+        "patient has 1 group in both train and test",
+    ),
+]
+
+
+@pytest.mark.parametrize(("head", "row", "options", "message"), UNDECIDED)
+def test_what_can_not_be_decided_is_one_line(
+    tmp_path: Path, head: str, row: Callable[[int], str], options: dict[str, str], message: str
+) -> None:
+    table = published(tmp_path, Shape(png, head, row, (), lambda n: 0))
+    with pytest.raises(DataError, match=message) as caught:
+        training_rows(
+            probe(str(table), options=SourceOptions(**options)).listing, held_back=0.1, test_fraction=0, seed=0
+        )
+    assert "\n" not in str(caught.value)
+
+
+def test_two_kinds_are_read_where_the_column_is_named(tmp_path: Path) -> None:
+    shape = Shape(png, "id,label", lambda n: f"{n},{'bad' if n == 3 else n % 3}", (), lambda n: 0)
+    table = str(published(tmp_path, shape))
+    assert probe(table, options=SourceOptions(label_column="label")).classes == ("0", "1", "2", "bad")
+
+
+def test_folders_that_hold_the_same_names_are_both_shown(tmp_path: Path) -> None:
+    shape = Shape(lambda n: f"small/{n}.png", "id,breed", lambda n: f"{n},b{n % 2}", (), lambda n: 0, name="labels.csv")
+    table = published(tmp_path, shape)
+    for number in range(ROWS):
+        (tmp_path / "large").mkdir(exist_ok=True)
+        PICTURE.save(tmp_path / "large" / f"{number}.png")
+    with pytest.raises(
+        DataError, match="large, small hold images of these names: --image-folder large or --image-folder"
+    ):
+        probe(str(table))
+    found = probe(str(table), options=SourceOptions(image_folder="small"))
+    assert Path(found.listing.names[0]) == tmp_path / "small" / "0.png"
+    (tmp_path / "large").rename(tmp_path / "test_images")
+    (tmp_path / "small").rename(tmp_path / "train_images")
+    found = probe(str(table.rename(tmp_path / "train.csv")))
+    assert Path(found.listing.names[0]) == tmp_path / "train_images" / "0.png"
+
+
+def test_names_that_fit_two_endings_are_both_shown(tmp_path: Path) -> None:
+    table = str(published(tmp_path, Shape(png, "id,breed", lambda n: f"{n},b{n % 2}", (), lambda n: 0)))
+    PICTURE.save(tmp_path / "images" / "7.jpg")
+    with pytest.raises(DataError, match=r"7 is 7.jpg and 7.png: --image-ending .jpg or --image-ending .png"):
+        probe(table)
+    assert len(probe(table, options=SourceOptions(image_ending="png")).listing.names) == ROWS
+
+
+def test_groups_are_kept_in_one_split_and_equal_images_too(tmp_path: Path) -> None:
+    rows = 80
+    shape = Shape(png, "id,label,patient_id", lambda n: f"{n},b{n // 8 % 2},p{n // 4}", (), lambda n: 0)
+    table = published(tmp_path, shape, rows)
+    for number in range(1, rows):  # images 0 and 79 are equal: their patients belong together
+        made.image(number if number < rows - 1 else 0, size=8).save(tmp_path / png(number))
+    made.image(0, size=8).save(tmp_path / png(0))
+    found = probe(str(table))
+    assert any("--group-column patient_id keeps each in one split" in note for note in found.listing.notes)
+    found = probe(str(table), options=SourceOptions(group_column="Patient ID"))
+    for seed in range(8):
+        data = open_dataset(found, cache_directory=tmp_path / "cache", seed=seed)
+        of = {name: split for split, images in data.splits.items() for name in images.names}
+        for number in range(rows):
+            assert of[str(tmp_path / png(number))] == of[str(tmp_path / png(number // 4 * 4))]
+        assert of[str(tmp_path / png(0))] == of[str(tmp_path / png(79))]
+        assert data.counts == pytest.approx({"train": 64, "val": 8, "test": 8}, abs=4)
+    assert "groups: 20 by patient_id for 80 images; none is parted by a split" in data.notes
+
+
+def test_groups_by_a_part_of_the_names_of_class_folders(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / "ab"[number // 2 % 2]).mkdir(exist_ok=True)
+        made.image(number, size=8).save(tmp_path / "ab"[number // 2 % 2] / f"p{number // 4}_{number}.png")
+    found = probe(str(tmp_path))
+    assert "--group-by '{group}_*' keeps each in one split" in found.listing.notes[-1]
+    found = probe(str(tmp_path), options=SourceOptions(group_by="{group}_*"))
+    assert found.listing.groups is not None and found.listing.groups.count == 10
+    data = open_dataset(found, cache_directory=tmp_path.with_name("cache"))
+    patients = {
+        split: {Path(name).name.split("_")[0] for name in images.names} for split, images in data.splits.items()
+    }
+    assert sum(map(len, patients.values())) == len(frozenset().union(*patients.values())) == 10
+    made.image(99, size=8).save(tmp_path / "a" / "overview.png")
+    with pytest.raises(DataError, match=r"group_by {group}_\* does not fit 1 of 41 names; the first is overview.png"):
+        probe(str(tmp_path), options=SourceOptions(group_by="{group}_*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group_by": "_"}, r"group_by is '_': mark the part"),
+        ({"group_by": "{group}*"}, "there must be a sign between"),
+        ({"group_by": "{group}"}, "makes every name a group of its own"),
+        ({"group_by": "{group}_*", "group_column": "p"}, "leave one out"),
+        ({"image_ending": "/"}, "it is the end of files' names"),
+        ({"label_separator": "bars"}, r"one of bar, semicolon, comma, blank, none. Did you mean bar\?"),
+    ],
+)
+def test_options_that_can_not_be_meant(options: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        SourceOptions(**options)
+
+
+def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"a": 2, "b": 2})
+    with pytest.raises(
+        DataError, match=r"label_column breed: .* is read without a table: name the .csv file, or leave it out"
+    ):
+        probe(str(tmp_path), options=SourceOptions(label_column="breed"))
+    assert np.array_equal(probe(str(tmp_path)).listing.labels, [0, 0, 1, 1])
