@@ -20,6 +20,7 @@ PLAIN: dict[str, SettingValue] = {
     "pca_lighting": 0.0,
     "ema_epochs": 0.0,
     "progressive_resize_start": 1.0,
+    "normalization": "data",
     "progressive_resize_share": 0.0,
     "tta": "one",
     "epochs": 1,

@@ -19,6 +19,8 @@ from convscope.nets.entry import TIMM, Entry
 IMAGE_SIZE = "img_size"
 # What convscope itself says of a network: options beside it are timm's own.
 _GIVEN = {"self", "num_classes", "in_chans", "device", "dtype"}
+# Where timm says nothing.
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _SCALARS = (bool, int, float, str, type(None))
 
 
@@ -83,6 +85,13 @@ def require_name(name: str) -> str:
         near = [TIMM + model for model in timm.list_models()]
         raise CaptureError(f"timm has no network {known!r}.{did_you_mean(name, near)}")
     return known
+
+
+def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation, by channel, of the images that timm trained "timm/NAME" on."""
+    facts = _on_meta(require_name(name)).pretrained_cfg
+    mean, std = (tuple(map(float, facts.get(part) or usual)) for part, usual in _IMAGENET.items())
+    return mean, std
 
 
 @cache

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from convscope.api.annotations import described
 from convscope.data.layout import Layout
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.data.source_options import SourceOptions
 from convscope.data.value_range import ValueRange
@@ -99,6 +100,14 @@ class Recipe(Documented):
         "percentile of each image, or auto: 0 and 65,535; of arrays 0 and 1",
         "images",
     )
+    normalization: Literal["auto", "imagenet", "data", "given"] = setting(
+        AUTO,
+        "mean and standard deviation of the pixels: ImageNet's, the training images' (data), or mean and std; auto: "
+        "what published weights expect where training starts from them, else data",
+        "images",
+    )
+    mean: str = setting("", "the mean of each channel, where 255 is 1: 0.485,0.456,0.406, or one for all", "images")
+    std: str = setting("", "the standard deviation of each channel: 0.229,0.224,0.225, or one for all", "images")
     max_megapixels: int = setting(
         MEGAPIXELS,
         "the largest image that is read; decoding one takes some 16 MB a megapixel",
@@ -316,6 +325,8 @@ class Recipe(Documented):
             )
         try:
             object.__setattr__(self, "layout", str(Layout.parse(self.layout)))
+            if self.mean and self.std:
+                Normalization.parse(self.mean, self.std)
             object.__setattr__(self, "image_ending", self.source_options.image_ending)
             object.__setattr__(self, "value_range", str(ValueRange.parse(self.value_range)))
         except DataError as error:
@@ -409,6 +420,14 @@ class Recipe(Documented):
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
             )
+        if bool(self.mean) != bool(self.std):
+            raise RunError(f"{'mean' if self.mean else 'std'} is given alone: give mean and std")
+        if self.mean and self.normalization not in (AUTO, "given"):
+            raise RunError(
+                f"normalization {self.normalization} and a mean contradict each other: leave one of them out"
+            )
+        if self.normalization == "given" and not self.mean:
+            raise RunError("normalization given: give mean and std")
         if self.autotune == "fp32" and self.precision not in (AUTO, "fp32"):
             raise RunError(f"autotune fp32 and precision {self.precision} contradict each other: leave one of them out")
         if self.loss == "hinge" and self.label_smoothing not in (AUTO, 0):

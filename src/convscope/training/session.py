@@ -252,7 +252,9 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
         name=resolved.model,
         options=resolved.architecture.options,
         preprocessing=Preprocessing(
-            decoding=resolved.decoding, normalization=measure_normalization(dataset.train), classes=dataset.classes
+            decoding=resolved.decoding,
+            normalization=resolved.normalization or measure_normalization(dataset.train),
+            classes=dataset.classes,
         ),
         loss=resolved.loss,
         tta=resolved.tta,

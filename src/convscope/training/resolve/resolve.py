@@ -26,6 +26,7 @@ from convscope.recipe.setting import AUTO, options_text, plain, value_or
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.training.resolve import augmentation, budget, machine, network
+from convscope.training.resolve.normalization import normalization
 from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe, decoding_of
 from convscope.training.start import architecture_of, network_options, run_of_weights, starts_trained
 
@@ -41,6 +42,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     asked, listing = recipe, found.listing
     recipe, choices = _with_network(asked, found)
     decoding = decoding_of(recipe)
+    of_pixels = normalization(recipe, channels=decoding.channels)
     architecture = architecture_of(
         recipe.model, recipe.model_options, classes=len(found.classes), decoding=decoding, freeze=recipe.freeze
     )
@@ -55,7 +57,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     budget.require_batch(
         batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
     )
-    choices += [budget.epochs(recipe.epochs, images, usual), batch_size]
+    choices += [*of_pixels, budget.epochs(recipe.epochs, images, usual), batch_size]
     default = default_learning_rate(recipe.optimizer, batch_size.value, made)
     trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
     choices.append(budget.learning_rate(recipe.learning_rate, default, trained=trained))

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from convscope.data.augment import Augmentation
 from convscope.data.augmentation.mixing import Mixing
+from convscope.data.preprocessing import Normalization
 from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.nets.build import Architecture
@@ -199,6 +200,16 @@ class ResolvedRecipe(Documented):
     def decoding(self) -> Decoding:
         """The size, channels and resizing of every image."""
         return decoding_of(self.recipe)
+
+    @property
+    def normalization(self) -> Normalization | None:
+        """The mean and standard deviation of each channel; None where they are measured on the training images."""
+        recipe, channels = self.recipe, self.decoding.channels
+        if recipe.normalization == "data":
+            return None
+        if recipe.normalization == "imagenet":
+            return Normalization.default(3).averaged(channels)
+        return Normalization.parse(recipe.mean, recipe.std).of_channels(channels)
 
     @property
     def architecture(self) -> Architecture:
