@@ -24,6 +24,7 @@ from_recipe = click.option(
 )
 # The settings that say how a table is read.
 OF_TABLES = ("image_column", "image_folder", "image_ending", "label_column", "label_separator")
+OF_GROUPS = ("group_column", "group_by")
 _GIVEN = "convscope.settings"
 _ALL_HELP = "convscope.all_help"
 

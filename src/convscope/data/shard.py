@@ -10,6 +10,7 @@ from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import probe_given
 from convscope.data.shards.write_shards import Sharded, write_shards
+from convscope.data.source_options import SourceOptions
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.units import parse_byte_size
 
@@ -21,6 +22,13 @@ def shard(
     *,
     shard_size: str | Positive = "256MB",
     layout: str = "auto",
+    image_column: str = "",
+    image_folder: str = "",
+    image_ending: str = "",
+    label_column: str = "",
+    label_separator: str = "",
+    group_column: str = "",
+    group_by: str = "",
     classes: Sequence[str] | None = None,
     images: Positive | None = None,
     seed: NotNegative = 0,
@@ -35,6 +43,13 @@ def shard(
         folder: where to; it must not exist.
         shard_size: limit of a shard in bytes, or as text such as "256MB".
         layout: what the folders of data are, as the recipe's setting.
+        image_column: of a table, as the recipe's setting; found unless given, as are the next four.
+        image_folder: as the recipe's setting.
+        image_ending: as the recipe's setting.
+        label_column: as the recipe's setting.
+        label_separator: as the recipe's setting.
+        group_column: of a table, as the recipe's setting: the shards keep the group of each image.
+        group_by: the part of the files' names that is their group, as the recipe's setting.
         classes: as `convscope.train` takes them.
         images: limit of a shard in images.
         seed: of the order of the images.
@@ -50,7 +65,16 @@ def shard(
     [('all', 1797)]
     """
     size = parse_byte_size(shard_size) if isinstance(shard_size, str) else shard_size
-    found = probe_given(data, layout=layout, classes=classes)
+    options = SourceOptions(
+        image_column=image_column,
+        image_folder=image_folder,
+        image_ending=image_ending,
+        label_column=label_column,
+        label_separator=label_separator,
+        group_column=group_column,
+        group_by=group_by,
+    )
+    found = probe_given(data, layout=layout, options=options, classes=classes)
     with progress_of(progress) as reporting:
         return write_shards(
             found.listing, Path(folder), shard_bytes=size, shard_images=images, seed=seed, progress=reporting

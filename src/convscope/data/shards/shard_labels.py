@@ -12,6 +12,8 @@ from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.files.text import decode_text
 
 CARD = "dataset.json"
+# KEY.group holds what the image belongs to, so that no split parts it from others of the same group.
+GROUP = "group"
 CLASS_FILES = ("classes.json", "classes.txt")
 LABEL_FIELDS = ("label", "labels", "cls", "class", "class_name")
 # Bytes of one image's label, and of the list of all classes.
@@ -58,6 +60,13 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
         if isinstance(stated, (str, int)) and not isinstance(stated, bool) and stated != "":
             return (stated,)
     raise UnreadableError(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
+
+
+def group_of(shard: str, parts: dict[str, Member]) -> str | None:
+    """Return the group of one image, if one is stated; raises UnreadableError."""
+    if (member := parts.get(GROUP)) is None:
+        return None
+    return _small(shard, member).decode("utf-8", "replace").strip() or None
 
 
 def _small(shard: str, member: Member) -> bytes:

@@ -4,7 +4,8 @@
     train-000000.tar:  00000000_rose.jpg  00000000_rose.cls  00000001_tulip.jpg  00000001_tulip.cls  ...
 
 A key is a member's path up to the first dot of its name. KEY.cls holds a class's number or name, KEY.json an object
-with `label` (or `labels`, for several). Archives are indexed and never unpacked: each image is read where it lies.
+with `label` (or `labels`, for several). KEY.group, where there is one, is what the image belongs to: no split parts the
+images of one group. Archives are indexed and never unpacked: each image is read where it lies.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from convscope.data.layout import SPLITS
-from convscope.data.listing import MISSING_SHARE, WHOLE, ListedFile, Listing, class_order, identity_of
+from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
 from convscope.data.shards.shard_labels import (
     CARD,
+    GROUP,
     LARGEST_CARD,
     SEVERAL_LABELS,
+    group_of,
     label_of,
     number_of,
     split_name,
@@ -51,6 +54,7 @@ class _ShardSample:
     shard: str
     member: Member
     stated: tuple[str | int, ...]
+    group: str | None
 
 
 @dataclass
@@ -97,6 +101,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
     places: list[tuple[str, Member]] = []
     rows_stated: list[list[int]] = []
+    groups: list[str | None] = []
     counts: dict[str, int] = {}
     problems = [problem for part in found.values() for problem in part.problems]
     numbers = {name: number for number, name in enumerate(classes)}
@@ -112,6 +117,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
                 continue
             places.append((sample.shard, sample.member))
             rows_stated.append(known)
+            groups.append(sample.group)
         counts[split] = len(places) - start
     problems += unlabelled
     if not places:
@@ -150,8 +156,20 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         problems=tuple(problems),
         notes=tuple(notes),
         targets=targets,
+        groups=_groups(source, groups),
         archives=np.array([number_of_shard[shard] for shard, _ in places], np.int64),
     )
+
+
+def _groups(source: str, groups: list[str | None]) -> ImageGroups | None:
+    """Return the groups of the images; raises DataError if some alone have one."""
+    stated = [group for group in groups if group is not None]
+    if not stated:
+        return None
+    if len(stated) < len(groups):
+        without = plural(len(groups) - len(stated), "image")
+        raise DataError(f"{source}: {without} of {len(groups):,} have no KEY.{GROUP}, and the others do")
+    return ImageGroups.of(stated, f"KEY.{GROUP}")
 
 
 def _index(shard: Shard, found: _SplitContent) -> None:
@@ -187,12 +205,12 @@ def _index(shard: Shard, found: _SplitContent) -> None:
             found.problems.append(Problem(shown, "its key is there already, in this split: the first counts"))
         else:
             try:
-                stated = label_of(shard.path, parts)
+                stated, group = label_of(shard.path, parts), group_of(shard.path, parts)
             except UnreadableError as reason:
                 found.unlabelled.append(Problem(shown, str(reason)))
                 continue
             found.keys.add(key)
-            found.samples.append(_ShardSample(shard.path, first, stated))
+            found.samples.append(_ShardSample(shard.path, first, stated, group))
 
 
 def _is_image(ending: str) -> bool:
@@ -225,7 +243,7 @@ def _classes(
     learned = found[next(iter(found))]
     if several:
         for part in found.values():
-            part.samples = [_ShardSample(s.shard, s.member, s.stated[1:]) for s in part.samples]
+            part.samples = [replace(sample, stated=sample.stated[1:]) for sample in part.samples]
     if from_file is not None:
         classes = tuple(from_file)
     else:

@@ -24,7 +24,7 @@ from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding, Problem
-from convscope.data.shards.shard_labels import CARD
+from convscope.data.shards.shard_labels import CARD, GROUP
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
 from convscope.errors import DataError
@@ -189,16 +189,18 @@ class _Writer:
         self._images = 0
 
     def add(self, listing: Listing, row: int, content: bytes, ending: str) -> None:
-        """Add one image with its label."""
-        label_ending, label = _label(listing, row)
-        size = sum(BLOCK + -(-len(part) // BLOCK) * BLOCK for part in (content, label))
+        """Add one image with its label, and its group if it has one."""
+        parts = [(ending or "img", content), _label(listing, row)]
+        if listing.groups is not None:
+            parts.append((GROUP, str(int(listing.groups.numbers[row])).encode()))
+        size = sum(BLOCK + -(-len(part) // BLOCK) * BLOCK for _, part in parts)
         full = self._sizes and _archive_size(self._sizes[-1] + size) > self._most_bytes
         if self._archive is None or full or self._in_shard == self._most_images:
             self._next()
         assert self._archive is not None
         key = f"{self._images:08d}_{_stem(listing.names[row])}"
-        for name, part in ((f"{key}.{ending or 'img'}", content), (f"{key}.{label_ending}", label)):
-            entry = tarfile.TarInfo(name)
+        for suffix, part in parts:
+            entry = tarfile.TarInfo(f"{key}.{suffix}")
             entry.size, entry.mode = len(part), 0o644
             self._archive.addfile(entry, io.BytesIO(part))
         self._sizes[-1] += size
