@@ -21,8 +21,9 @@ from convscope.runs.events import EpochRow, Message, Silent, Status, read_event
 from convscope.runs.lock import locked
 from convscope.runs.run_directory import Run
 from convscope.training.train_run import train_on
+from data_makers import mnist_folder
 
-RECIPE = convscope.Recipe(model="lenet5", epochs=3, batch_size=256, learning_rate=0.01, autotune="rules", threads=1)
+RECIPE = convscope.Recipe(model="lenet5", epochs=3, batch_size=32, learning_rate=0.01, autotune="rules", threads=1)
 
 
 def stop_after(epoch: int) -> Callable[[EpochRow], None]:
@@ -39,9 +40,17 @@ def press_ctrl_c(row: EpochRow) -> None:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[EpochRow]]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 60 training and 20 test images: each training takes a tenth of a second."""
+    folder = tmp_path_factory.mktemp("images")
+    mnist_folder(folder, zipped=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, data: Path) -> tuple[Run, list[EpochRow]]:
     rows: list[EpochRow] = []
-    outcome = convscope.train("digits", RECIPE, runs_directory=tmp_path_factory.mktemp("runs"), on_epoch=rows.append)
+    outcome = convscope.train(data, RECIPE, runs_directory=tmp_path_factory.mktemp("runs"), on_epoch=rows.append)
     assert (outcome.ending, outcome.interrupted) == ("done", False)
     return outcome.run, rows
 
@@ -60,28 +69,27 @@ def test_a_callback_is_given_each_epoch_as_it_is_written(unbroken: tuple[Run, li
     assert [row.epoch for row in rows] == [1, 2, 3]
 
 
-def test_a_callback_that_stops_leaves_a_run_that_resumes(unbroken: tuple[Run, Any], tmp_path: Path) -> None:
-    outcome = convscope.train("digits", RECIPE, runs_directory=tmp_path, on_epoch=stop_after(2))
+def test_a_callback_that_stops_leaves_a_run_that_resumes(unbroken: tuple[Run, Any], tmp_path: Path, data: Path) -> None:
+    outcome = convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=stop_after(2))
     assert (outcome.ending, outcome.interrupted, outcome.exit_code, outcome.epochs) == ("stopped", False, 0, 2)
     assert outcome.run.status() == Status(state="stopped", epoch=2, epochs=3)
     assert outcome.scores is not None and outcome.scores.split == "val"
     assert same_weights_once_resumed(outcome.run, unbroken[0])
 
 
-@pytest.mark.long
-def test_a_callback_that_stops_at_the_last_epoch_has_let_the_training_end(tmp_path: Path) -> None:
+def test_a_callback_that_stops_at_the_last_epoch_has_let_the_training_end(tmp_path: Path, data: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1})
-    assert convscope.train("digits", recipe, runs_directory=tmp_path, on_epoch=stop_after(1)).ending == "done"
+    assert convscope.train(data, recipe, runs_directory=tmp_path, on_epoch=stop_after(1)).ending == "done"
 
 
 def test_what_a_callback_raises_is_raised_again_once_the_run_is_written(
-    unbroken: tuple[Run, Any], tmp_path: Path
+    unbroken: tuple[Run, Any], tmp_path: Path, data: Path
 ) -> None:
     def fails(row: EpochRow) -> None:
         raise KeyError("no such column")
 
     with pytest.raises(KeyError, match="no such column") as caught:
-        convscope.train("digits", RECIPE, runs_directory=tmp_path, name="run", on_epoch=fails)
+        convscope.train(data, RECIPE, runs_directory=tmp_path, name="run", on_epoch=fails)
     assert "run is kept as of epoch 1, and can be resumed" in caught.value.__notes__[0]
     run = Run(tmp_path / "run")
     reason = "on_epoch raised KeyError: 'no such column'"
@@ -91,15 +99,17 @@ def test_what_a_callback_raises_is_raised_again_once_the_run_is_written(
 
 
 @pytest.mark.parametrize("returned", [True])
-def test_a_callback_that_returns_a_bool_learns_how_to_stop(returned: bool, tmp_path: Path) -> None:
+def test_a_callback_that_returns_a_bool_learns_how_to_stop(returned: bool, tmp_path: Path, data: Path) -> None:
     with pytest.raises(RunError, match=rf"returned {returned}, .* raise convscope.StopTraining to stop"):
-        convscope.train("digits", RECIPE, runs_directory=tmp_path, on_epoch=lambda row: returned)
+        convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=lambda row: returned)
 
 
-def test_ctrl_c_ends_a_training_with_an_outcome_that_says_so(unbroken: tuple[Run, Any], tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_training_with_an_outcome_that_says_so(
+    unbroken: tuple[Run, Any], tmp_path: Path, data: Path
+) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with pytest.warns(RuntimeWarning, match="interrupted: .* can be resumed; .* `interrupted`") as warned:
-        outcome = convscope.train("digits", RECIPE, runs_directory=tmp_path, on_epoch=press_ctrl_c)
+        outcome = convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=press_ctrl_c)
     assert warned[0].filename == __file__
     assert (outcome.ending, outcome.interrupted, outcome.epochs) == ("interrupted", True, 1)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
@@ -107,19 +117,19 @@ def test_ctrl_c_ends_a_training_with_an_outcome_that_says_so(unbroken: tuple[Run
     assert same_weights_once_resumed(outcome.run, unbroken[0])
 
 
-def test_a_second_ctrl_c_raises_keyboard_interrupt(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_raises_keyboard_interrupt(tmp_path: Path, data: Path) -> None:
     def twice(row: EpochRow) -> None:
         press_ctrl_c(row)
         press_ctrl_c(row)
 
     with pytest.raises(KeyboardInterrupt):
-        convscope.train("digits", RECIPE, runs_directory=tmp_path, name="run", on_epoch=twice)
+        convscope.train(data, RECIPE, runs_directory=tmp_path, name="run", on_epoch=twice)
     status = Run(tmp_path / "run").status()
     assert status is not None and (status.state, status.epoch) == ("interrupted", 1)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_thread_that_is_not_the_main_one_trains_and_leaves_signals_alone(tmp_path: Path) -> None:
+def test_a_thread_that_is_not_the_main_one_trains_and_leaves_signals_alone(tmp_path: Path, data: Path) -> None:
     handlers: list[Any] = []
     ended: list[str] = []
 
@@ -128,7 +138,7 @@ def test_a_thread_that_is_not_the_main_one_trains_and_leaves_signals_alone(tmp_p
         raise convscope.StopTraining
 
     def work() -> None:
-        ended.append(convscope.train("digits", RECIPE, runs_directory=tmp_path, on_epoch=on_epoch).ending)
+        ended.append(convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=on_epoch).ending)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -136,8 +146,10 @@ def test_a_thread_that_is_not_the_main_one_trains_and_leaves_signals_alone(tmp_p
     assert (ended, handlers) == (["stopped"], [signal.default_int_handler])
 
 
-def test_the_events_of_a_training_are_those_of_its_run(unbroken: tuple[Run, list[EpochRow]], tmp_path: Path) -> None:
-    events = convscope.training_events("digits", RECIPE, runs_directory=tmp_path)
+def test_the_events_of_a_training_are_those_of_its_run(
+    unbroken: tuple[Run, list[EpochRow]], tmp_path: Path, data: Path
+) -> None:
+    events = convscope.training_events(data, RECIPE, runs_directory=tmp_path)
     with pytest.raises(RunError, match="has not ended"):
         _ = events.outcome
     seen = list(events)
@@ -150,9 +162,8 @@ def test_the_events_of_a_training_are_those_of_its_run(unbroken: tuple[Run, list
     assert run.weights.read_bytes() == unbroken[0].weights.read_bytes()
 
 
-@pytest.mark.long
-def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tmp_path: Path) -> None:
-    for event in convscope.training_events("digits", RECIPE, runs_directory=tmp_path, name="left"):
+def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tmp_path: Path, data: Path) -> None:
+    for event in convscope.training_events(data, RECIPE, runs_directory=tmp_path, name="left"):
         if isinstance(event, EpochRow):
             assert Run(tmp_path / "left").status() == Status(state="training", epoch=1, epochs=3)
             assert convscope.load(tmp_path / "left").classes == tuple("0123456789")
@@ -162,14 +173,13 @@ def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tm
     assert same_weights_once_resumed(run, unbroken[0])
 
 
-@pytest.mark.long
-def test_a_block_of_events_that_fails_stops_the_training(tmp_path: Path) -> None:
+def test_a_block_of_events_that_fails_stops_the_training(tmp_path: Path, data: Path) -> None:
     def look(events: Iterator[object]) -> None:
         for event in events:
             if isinstance(event, EpochRow):
                 raise ZeroDivisionError
 
-    events = convscope.training_events("digits", RECIPE, runs_directory=tmp_path)
+    events = convscope.training_events(data, RECIPE, runs_directory=tmp_path)
     with pytest.raises(ZeroDivisionError), events:
         look(events)
     assert (events.outcome.ending, events.outcome.epochs) == ("stopped", 1)
@@ -198,16 +208,17 @@ class _PressedOnce:
         return self._queue.get()
 
 
-def test_ctrl_c_while_an_event_is_waited_for_ends_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = convscope.training_events("digits", RECIPE.changed({"epochs": 999}), runs_directory=tmp_path)
+def test_ctrl_c_while_an_event_is_waited_for_ends_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    events = convscope.training_events(data, RECIPE.changed({"epochs": 999}), runs_directory=tmp_path)
     assert isinstance(next(events), Message)
     monkeypatch.setattr(events._channel, "queue", _PressedOnce(events._channel.queue))
     *_, last = events
     assert isinstance(last, Status) and last.state == "interrupted" and events.outcome.interrupted
 
 
-@pytest.mark.long
-def test_a_run_is_followed_while_another_thread_trains_it(tmp_path: Path) -> None:
+def test_a_run_is_followed_while_another_thread_trains_it(tmp_path: Path, data: Path) -> None:
     followed: list[list[str]] = []
 
     def follow(row: EpochRow) -> None:
@@ -220,7 +231,7 @@ def test_a_run_is_followed_while_another_thread_trains_it(tmp_path: Path) -> Non
         followed.append([type(event).__name__ for event in Run(tmp_path / "run").events(follow=True)])
 
     thread = threading.Thread(target=work)
-    convscope.train("digits", RECIPE, runs_directory=tmp_path, name="run", on_epoch=follow)
+    convscope.train(data, RECIPE, runs_directory=tmp_path, name="run", on_epoch=follow)
     thread.join()
     assert followed[0].count("EpochRow") == 3 and followed[0][-1] == "Status"
 
@@ -230,8 +241,8 @@ def test_lines_that_are_no_events_are_left_out() -> None:
         assert read_event(line) is None
 
 
-def test_a_process_that_is_gone_is_not_training(tmp_path: Path, unbroken: tuple[Run, Any]) -> None:
-    outcome = convscope.train("digits", RECIPE, runs_directory=tmp_path, on_epoch=stop_after(1))
+def test_a_process_that_is_gone_is_not_training(tmp_path: Path, unbroken: tuple[Run, Any], data: Path) -> None:
+    outcome = convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=stop_after(1))
     run = outcome.run
     written = json.loads(run.status_path.read_text())
     assert written["pid"] > 0 and written["started"] > 1e9 and written["host"]
@@ -249,31 +260,31 @@ def test_a_process_that_is_gone_is_not_training(tmp_path: Path, unbroken: tuple[
 
 
 def test_a_call_prints_nothing_and_logs_everything(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, data: Path
 ) -> None:
     with caplog.at_level(logging.INFO, logger="convscope"):
-        convscope.train("digits", RECIPE.changed({"batch_size": 10**5}), runs_directory=tmp_path)
+        convscope.train(data, RECIPE.changed({"batch_size": 10**5}), runs_directory=tmp_path)
     assert capfd.readouterr() == ("", "")
     levels = {record.getMessage(): record.levelname for record in caplog.records if record.name == "convscope"}
-    assert levels["data: digits: 10 classes, images: 1,439 train, 179 val, 179 test"] == "INFO"
-    assert levels["batch size 1,439, not 100,000: there are no more images to train on"] == "WARNING"
+    assert levels[f"data: {data}: 10 classes, images: 50 train, 10 val, 20 test"] == "INFO"
+    assert levels["batch size 50, not 100,000: there are no more images to train on"] == "WARNING"
     assert sum(message.startswith("epoch ") for message in levels) == 3
 
 
 def test_progress_is_shown_on_stderr_or_passed_to_a_function(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], unbroken: tuple[Run, Any]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], unbroken: tuple[Run, Any], data: Path
 ) -> None:
     seen: list[tuple[int, int, str]] = []
     recipe = RECIPE.changed({"epochs": 1})
-    convscope.train("digits", recipe, runs_directory=tmp_path, progress=lambda *given: seen.append(given))
-    convscope.lr_find("digits", recipe, steps=20, progress=lambda *given: seen.append(given))
+    convscope.train(data, recipe, runs_directory=tmp_path, progress=lambda *given: seen.append(given))
+    convscope.lr_find(data, recipe, steps=20, progress=lambda *given: seen.append(given))
     run = unbroken[0].path
     convscope.evaluate(run, progress=lambda *given: seen.append(given))
     image = [[0] * 8] * 8
     convscope.predict(run, [_grey(image)], progress=lambda *given: seen.append(given))
     assert {what for _, _, what in seen} >= {"training", "measuring on test", "trying rates", "predicting"}
     assert all(0 <= done <= total for done, total, _ in seen)
-    convscope.train("digits", recipe, runs_directory=tmp_path, progress=True)
+    convscope.train(data, recipe, runs_directory=tmp_path, progress=True)
     out, err = capfd.readouterr()
     assert out == "" and "train loss" in err and "1/1" in err
 
@@ -285,7 +296,7 @@ def _grey(rows: list[list[int]]) -> Any:
 
 
 def test_a_notebook_shows_a_bar_in_one_output_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], data: Path
 ) -> None:
     shown: list[dict[str, str]] = []
     handle = SimpleNamespace(update=lambda content, raw: shown.append(content))
@@ -298,14 +309,13 @@ def test_a_notebook_shows_a_bar_in_one_output_cell(
     shell = SimpleNamespace(kernel=object())
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
-    convscope.train("digits", RECIPE, runs_directory=tmp_path, progress=True)
+    convscope.train(data, RECIPE, runs_directory=tmp_path, progress=True)
     assert any("<progress" in content["text/html"] for content in shown)
     assert "<progress" not in shown[-1]["text/html"] and "3/3" in shown[-1]["text/html"]
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.long
-def test_an_ensemble_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path) -> None:
+def test_an_ensemble_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path, data: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1})
     left = [2]
 
@@ -315,15 +325,14 @@ def test_an_ensemble_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: P
             raise KeyError("later")
 
     with pytest.raises(KeyError):
-        convscope.train_ensemble("digits", recipe, members=2, runs_directory=tmp_path, name="e", on_epoch=on_epoch)
+        convscope.train_ensemble(data, recipe, members=2, runs_directory=tmp_path, name="e", on_epoch=on_epoch)
     run = Run(tmp_path / "e")
     assert run.status() == Status(state="failed", epoch=1, epochs=2, reason="'later'")
     states = [event.state for event in run.events() if isinstance(event, Status)]
     assert states == ["training", "failed"]
 
 
-@pytest.mark.long
-def test_an_ablation_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path) -> None:
+def test_an_ablation_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: Path, data: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1, "model": "alexnet-mini", "image_size": "8", "batch_size": 512})
     seen: list[str] = []
 
@@ -332,7 +341,7 @@ def test_an_ablation_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: P
         raise convscope.StopTraining
 
     given: dict[str, Any] = {"without": ["dropout"], "seeds": 1, "jobs": 1}
-    found = ablate("digits", recipe, **given, runs_directory=tmp_path, on_trial=on_trial)
+    found = ablate(data, recipe, **given, runs_directory=tmp_path, on_trial=on_trial)
     assert (found.ending, found.interrupted, seen) == ("stopped", False, ["baseline"])
     assert found.run.status() == Status(state="stopped", epoch=1, epochs=2)
     assert ablate_on(found.run.path, jobs=1).ending == "done"
