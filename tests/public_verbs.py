@@ -65,6 +65,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),
+        "check": lambda: convscope.check("digits", cache_directory=cache).to_dict(),
         "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,
         "models": lambda: convscope.models("lenet5").to_dict(),
         "size": lambda: convscope.size((8, 8), 3, in_channels=1, out_channels=4).to_dict(),

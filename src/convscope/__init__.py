@@ -24,6 +24,7 @@ _MODULES: dict[str, str] = {
     "StopTraining": "convscope.training.interrupt",
     "ablate": "convscope.experiments.ablation.ablate",
     "audit": "convscope.interpret.audit",
+    "check": "convscope.experiments.check.check",
     "compare": "convscope.interpret.inspection.comparison",
     "demo": "convscope.training.demo",
     "doctor": "convscope.experiments.doctor.checkup",
@@ -48,6 +49,7 @@ _MODULES: dict[str, str] = {
     "CellField": "convscope.interpret.cell_field",
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
+    "DataCheck": "convscope.experiments.check.record",
     "EnsembleOutcome": "convscope.experiments.ensemble.train",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
     "EpochRow": "convscope.runs.events",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from convscope.errors import ConvscopeError as ConvscopeError
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ablation.record import Ablation as Ablation
+    from convscope.experiments.check.check import check as check
+    from convscope.experiments.check.record import DataCheck as DataCheck
     from convscope.experiments.doctor.checkup import doctor as doctor
     from convscope.experiments.doctor.record import Checkup as Checkup
     from convscope.experiments.ensemble.scores import EnsembleScores as EnsembleScores

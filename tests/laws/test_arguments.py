@@ -56,6 +56,7 @@ RECIPE = convscope.Recipe(data=NOTHING_THERE)
 VALID: dict[str, dict[str, Any]] = {
     "ablate": {"data": NOTHING_THERE},
     "audit": {"model": network(), "input_shape": (1, 8, 8)},
+    "check": {"data": NOTHING_THERE},
     "compare": {"models": network(), "input_shape": (1, 8, 8)},
     "demo": {},
     "doctor": {"model": NOTHING_THERE},

@@ -28,6 +28,7 @@ from convscope.experiments.ablation.findings import find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.variants import find_variant
+from convscope.experiments.check.record import DataCheck
 from convscope.experiments.doctor.ceilings import Ceilings, Rate
 from convscope.experiments.doctor.record import Checkup, Reached
 from convscope.experiments.ensemble.scores import EnsembleScores, compare
@@ -166,8 +167,15 @@ def checked() -> Checkup:
                    ceilings=ceilings, reached=reached, warnings=(NASTY,))  # fmt: skip
 
 
+def looked_at() -> DataCheck:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    images[1:4] = images[0]
+    return convscope.check((images, np.arange(40) % 2), classes=[NASTY, "b"], near_duplicates=True)
+
+
 RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Inspection: inspected,
+    DataCheck: looked_at,
     Comparison: lambda: convscope.compare(inspected(), inspected()),
     TrainingMemory: lambda: convscope.training_memory(network, (1, 6, 6), name=NASTY),
     TrainingBytes: lambda: convscope.training_memory(network, (1, 6, 6)).at(32, optimizer="adam"),

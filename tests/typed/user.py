@@ -41,6 +41,7 @@ def learn() -> None:
     assert_type(ensemble, convscope.EnsembleOutcome)
     assert_type(ensemble.scores, convscope.EnsembleScores | None)
     assert_type(convscope.ablate("digits", recipe, seeds=1), convscope.Ablation)
+    assert_type(convscope.check("digits", recipe), convscope.DataCheck)
     assert_type(convscope.lr_find("digits", recipe), convscope.LearningRateRangeTest)
     found = convscope.predict(outcome, "cat.png")
     assert_type(found, convscope.Predictions)

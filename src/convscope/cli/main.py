@@ -24,6 +24,7 @@ from convscope.report.printable import printable
 # group -> command -> (its module in convscope.cli, the line that `--help` shows).
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Train": {
+        "check": ("check", "Look at a data set: what train would find in it, and what is wrong."),
         "train": ("train", "Train a network on a folder of images, or on a data set by name."),
         "evaluate": ("evaluate", "Measure a run: accuracy, per class, confusion matrix, calibration."),
         "predict": ("predict", "Predict the classes of images with a run."),

@@ -36,15 +36,17 @@ def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leak
             f"{looked_at} had changed with size and time kept, the first {listing.names[decoded.changed[0]]}: "
             "all images were decoded anew"
         )
+    yield from notes_on_levels(decoded)
+    for equal in notes_on_equal(listing, decoded.pixels, decoded.outcome, decoding, leaks):
+        yield equal.text
+
+
+def notes_on_levels(decoded: Decoded) -> Iterator[str]:
+    """Yield the remarks of decoding, and a note if a sample of the images together uses under a tenth of the levels."""
     for remark, count in decoded.outcome.remarks.items():
         yield f"{plural(count, 'image')}: {remark}"
-    if NARROW not in decoded.outcome.remarks:
-        yield from _narrow(decoded)
-    yield from notes_on_equal(listing, decoded.pixels, decoded.outcome, decoding, leaks)
-
-
-def _narrow(decoded: Decoded) -> Iterator[str]:
-    """Yield a note if a sample of the images together uses under a tenth of the levels."""
+    if NARROW in decoded.outcome.remarks:
+        return
     rows = np.delete(np.arange(len(decoded.pixels)), list(decoded.outcome.bad))
     sample = [decoded.pixels[row] for row in rows[:: max(1, len(rows) // SAMPLE)]]
     least, greatest = (min(map(np.min, sample), default=0), max(map(np.max, sample), default=0))

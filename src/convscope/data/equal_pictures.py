@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,21 @@ from convscope.data.partition import find_conflicts
 from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Decoding, Leak, Pixels
 
-# ImageGroups of blank pictures that are named, the largest ones.
+Where = Literal["blank", "splits", "classes"]
+
+
+class EqualPictures(NamedTuple):
+    """What there is to say of equal pictures: they are blank, or lie in several splits or classes.
+
+    `images` is their number, `text` a line that names one.
+    """
+
+    where: Where
+    images: int
+    text: str
+
+
+# Groups of blank pictures that are named, the largest ones.
 MOST_NAMED = 3
 
 
@@ -33,13 +48,14 @@ def blank_level(picture: Pixels) -> str | None:
 
 def notes_on_equal(
     listing: Listing, pixels: Pixels, outcome: DecodeOutcome, decoding: Decoding, leaks: Sequence[Leak]
-) -> Iterator[str]:
-    """Yield lines on equal pictures: blank ones, those in several splits, those of several classes; each names one."""
+) -> Iterator[EqualPictures]:
+    """Yield a line for blank pictures, for equal ones in several splits, and for those of several classes."""
     blank = {first: blank_level(pixels[first]) for first in {first for _, first in outcome.same}}
     blank_names = {listing.names[row] for row, first in outcome.same if blank[first]}
     sizes = Counter(first for _, first in outcome.same if blank[first])
     for first, others in sizes.most_common(MOST_NAMED):
-        yield f"{others + 1:,} images are all {blank[first]}, for example {listing.names[first]}"
+        text = f"{others + 1:,} images are all {blank[first]}, for example {listing.names[first]}"
+        yield EqualPictures("blank", others + 1, text)
 
     size = f"{decoding.size[0]}x{decoding.size[1]}"
 
@@ -52,6 +68,8 @@ def notes_on_equal(
 
     if leaks:
         across = [(leak.first, leak.second) for leak in leaks]
-        yield f"{line('an image in another split', across)}: scores on them flatter"
+        text = f"{line('an image in another split', across)}: scores on them flatter"
+        yield EqualPictures("splits", len(leaks), text)
     if conflicts := find_conflicts(listing, outcome):
-        yield line("an image of another class" if listing.targets is None else "an image with other labels", conflicts)
+        other = "an image of another class" if listing.targets is None else "an image with other labels"
+        yield EqualPictures("classes", len(conflicts), line(other, conflicts))

@@ -111,6 +111,7 @@ class Image:
         caption: the line below it.
         width: on the page, in CSS pixels; the picture's own unless given.
         tip: what a pointer over it shows.
+        lossy: whether a page may hold it as a JPEG, a quarter of the size: for many photographs.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -118,6 +119,7 @@ class Image:
     caption: str = ""
     width: int | None = None
     tip: str = ""
+    lossy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

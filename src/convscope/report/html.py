@@ -28,12 +28,14 @@ from convscope.report.document import (
     Paragraph,
     Section,
 )
-from convscope.report.png import png_data_uri
+from convscope.report.png import jpeg_data_uri, png_data_uri
 from convscope.report.printable import printable_lines
 from convscope.report.svg import STYLE
 from convscope.report.table import Table
 
 LARGE_TYPE = 14  # characters of a figure in large type; what is longer is set as text
+# Below it the tables of a JPEG take more bytes than a PNG.
+SMALL_SIDE = 40
 _SMALL = ' class="small"'
 
 Html = NewType("Html", str)
@@ -129,7 +131,10 @@ def _image(block: Image) -> Html:
     css = ' class="sharp"' if max(height, across) < 160 else ""
     size = f' width="{block.width}"' if block.width is not None else ""
     attributes = f'alt="{escaped(block.alt)}"{css}{size}{_note(block.tip)}'
-    return Html(f'<figure><img src="{png_data_uri(block.pixels)}" {attributes}>{_caption(block.caption)}</figure>')
+    source = jpeg_data_uri(block.pixels) if block.lossy and min(height, across) >= SMALL_SIDE else None
+    return Html(
+        f'<figure><img src="{source or png_data_uri(block.pixels)}" {attributes}>{_caption(block.caption)}</figure>'
+    )
 
 
 def _join(*blocks: Html) -> Html:

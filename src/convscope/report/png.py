@@ -1,4 +1,4 @@
-"""PNG from a numpy array, for pictures inside a page: no imaging library needed.
+"""PNG from a numpy array, for pictures inside a page, with no imaging library; and JPEG, with Pillow.
 
 Source: the PNG specification (W3C, third edition), sections 5 and 7 to 11.
 """
@@ -6,6 +6,7 @@ Source: the PNG specification (W3C, third edition), sections 5 and 7 to 11.
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 
@@ -38,6 +39,15 @@ def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
 def png_data_uri(image: npt.NDArray[np.uint8]) -> str:
     """Return an image as a `data:` URI, to embed in a page or drawing."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
+
+
+def jpeg_data_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Return an image, grey or in colour, as the `data:` URI of a JPEG: a quarter of a PNG's bytes for a photograph."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "JPEG", quality=82, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

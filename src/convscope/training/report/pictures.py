@@ -95,17 +95,17 @@ def sheet(images: list[Pixels], *, columns: int) -> Pixels:
     return whole
 
 
-def plain(image: Pixels) -> Pixels:
+def plain(image: Pixels, *, side: int = LARGEST_SIDE) -> Pixels:
     """Return an image (H, W, 1 or 3) as the page shows it: grey without its axis, large ones scaled down."""
-    if max(image.shape[:2]) > LARGEST_SIDE:
-        image = _scaled_down(image)
+    if max(image.shape[:2]) > side:
+        image = _scaled_down(image, side)
     return image[:, :, 0] if image.shape[2] == 1 else image
 
 
-def _scaled_down(image: Pixels) -> Pixels:
+def _scaled_down(image: Pixels, side: int) -> Pixels:
     from PIL import Image
 
     made = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    made.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    made.thumbnail((side, side))
     pixels = np.asarray(made)
     return pixels if pixels.ndim == 3 else pixels[:, :, None]

@@ -1,0 +1,133 @@
+"""A data set is looked at as a training would: what is planted is found, and nothing else is said to be wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convscope
+import data_makers as made
+from commands import told
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(folder))
+    return folder
+
+
+def said(found: convscope.DataCheck, severity: str) -> str:
+    return "\n".join("\n".join((f.text, *f.more)) for f in found.findings if f.severity == severity)
+
+
+def test_a_clean_data_set_has_no_error(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"cat": 30, "dog": 30})
+    found = convscope.check(tmp_path, near_duplicates=True)
+    assert found.errors == 0 and not said(found, "warning") and "split in memory" in said(found, "note")
+    assert found.images == {"train": 48, "val": 6, "test": 6} and found.counts["train"] == {"cat": 24, "dog": 24}
+    values = found.to_dict()
+    assert values["formats"] == {"PNG, colour": 60} and values["sizes"]["median"] == "16x16"
+    assert values["near_duplicates"] == [] and values["label_errors"] is None
+
+
+def test_what_is_wrong_is_found_and_counts_when_strict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seed = made.fill(tmp_path / "train", {"cat": 40, "dog": 12})
+    seed = made.fill(tmp_path / "test", {"cat": 4, "dog": 4}, first_seed=seed)
+    made.fill(tmp_path / "val", {"cat": 2, "dog": 2}, first_seed=seed)
+    (tmp_path / "train/cat/torn.png").write_bytes((tmp_path / "train/cat/000.png").read_bytes()[:200])
+    (tmp_path / "train/dog/text.jpg").write_text("not an image")
+    Image.open(tmp_path / "train/cat/001.png").save(tmp_path / "test/cat/same.bmp")
+    large = Image.open(tmp_path / "train/cat/002.png").resize((64, 64), Image.Resampling.BICUBIC)
+    large.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "test/dog/mirrored.png")
+    found = convscope.check(tmp_path, near_duplicates=True)
+    errors = said(found, "error")
+    assert "2 images can't be read" in errors and "torn.png" in errors and "text.jpg" in errors
+    assert "1 image has the same pixels" in errors and "same.bmp" in errors
+    assert "1 pair of near-duplicates (1 mirrored) between train and test" in errors
+    assert "1 pair of near-duplicates (1 mirrored) of two classes" in errors and "mirrored.png" in errors
+    assert "'cat' has 40 training images and 'dog' 12" in said(found, "note")
+    assert found.errors == 4 and len(found.to_dict()["not_readable"]) == 2
+
+    page = tmp_path / "page.html"
+    code, out, _ = told(capsys, "check", tmp_path, "--near-duplicates", "--page", page, "--json")
+    assert code == 0 and json.loads(out) == json.loads(json.dumps(found.to_dict()))
+    code, out, _ = told(capsys, "check", tmp_path, "--strict")
+    assert code == 1 and "error: 2 images can't be read" in out
+    html = page.read_text()
+    assert html.count("<img") == 24 + 12 + 2 + 1 and "Contact sheets" in html and "mirrored" in html
+    # One file, without a script or a link to anything.
+    assert not re.search(r"<script|https?://|src=\"(?!data:)", html)
+
+
+def test_files_and_headers_are_read_once(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"a": 10, "b": 10}, ending="jpg")
+    first = convscope.check(tmp_path).to_dict()
+    whats: list[str] = []
+    again = convscope.check(tmp_path, progress=lambda done, total, what: whats.append(what)).to_dict()
+    assert again == first and not whats
+    # A training finds them decoded, too.
+    trained = convscope.Recipe(epochs=1, model="alexnet-mini", image_size="16")
+    assert convscope.check(tmp_path, trained).images == convscope.check(tmp_path).images
+
+
+def test_a_folder_without_classes_and_one_of_one_class_are_looked_at(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"only": 12})
+    Image.new("RGB", (16, 16)).save(tmp_path / "only/black1.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "only/black2.png")
+    found = convscope.check(tmp_path)
+    assert "one class only" in said(found, "error") and "2 images are all black" in said(found, "warning")
+    loose = convscope.check(tmp_path / "only")
+    assert loose.classes == () and loose.images == {"all": 14} and "no class folders" in said(loose, "error")
+    assert "Contact sheets" in loose.to_html() and "black1" in str(loose)
+    with pytest.raises(convscope.ConvscopeError, match="there is no folder"):
+        convscope.check(tmp_path / "nowhere")
+
+
+def test_several_labels_and_shards_are_looked_at(tmp_path: Path) -> None:
+    table, targets = made.shapes_table(tmp_path, 60)
+    found = convscope.check(table)
+    assert found.errors == 0 and sum(found.counts["train"].values()) <= targets.sum()
+    assert found.to_html().count("<h3>") >= 3
+    convscope.shard(table, tmp_path / "shards")
+    sharded = convscope.check(tmp_path / "shards")
+    assert sharded.images == found.images and sharded.to_dict()["formats"] == found.to_dict()["formats"]
+
+
+def test_labels_that_a_mirror_changes_and_dark_images_are_noted(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for name in ("arrow_left", "arrow_right"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            pixels = draw.integers(0, 24, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.{'png' if 'left' in name else 'bmp'}")
+    found = convscope.check(tmp_path)
+    assert "a mirror turns 'arrow_left' into 'arrow_right'" in said(found, "note")
+    assert "has levels of 0 to 23 alone, of 0 to 255" in said(found, "warning")
+    assert "the format and the kind of pixels alone tell the class of 100 %" in said(found, "warning")
+
+
+def test_planted_label_errors_come_first(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    labels = np.arange(160) % 2
+    # Bright above, or bright below.
+    images = draw.integers(0, 80, (160, 16, 16, 1), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:8] += np.uint8(120 * (label == 0))
+        image[8:] += np.uint8(120 * (label == 1))
+    wrong = draw.choice(160, 8, replace=False)
+    labels[wrong] = 1 - labels[wrong]
+    found = convscope.check((images, labels), classes=["above", "below"], label_errors=True)
+    assert found.label_errors is not None and found.label_errors.accuracy > 0.9
+    assert set(found.label_errors.ranked[:8].tolist()) == set(wrong.tolist())
+    likely = {error.row for error in found.label_errors.likely}
+    assert likely and likely <= set(wrong.tolist())
+    assert "likely wrong" in said(found, "warning") and "→" in found.to_html()
+    few = convscope.check((images[:12], np.arange(12) % 2), label_errors=True)
+    assert few.label_errors is None and "and 10 are needed" in said(few, "note")
