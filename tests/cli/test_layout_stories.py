@@ -49,7 +49,7 @@ def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
     (photos / "papers" / "list.csv").write_text("x")
     monkeypatch.chdir(tmp_path)
     command = shlex.split(re.findall(r"^\$ convscope (.+)$", README, re.MULTILINE)[0])
-    assert command == ["train", "photos"]
+    assert command == ["train", "photos", "--name", "flowers"]
     code, _, err = told(capsys, *command, *QUICK.split())
     assert code == 0, err
     assert "classes: daisy, rose\n" in err
@@ -143,4 +143,4 @@ def test_shards_can_not_be_smaller_than_an_archive(tmp_path: Path, capsys: pytes
         assert (code, out, err.count("\n")) == (2, "", 1 if size == "0" else err.count("\n")) and said in err
         assert not (tmp_path / "shards").exists()
     code, out, err = told(capsys, "shard", data, tmp_path / "shards")
-    assert code == 0 and re.search(r"^train +1 +6", out, re.MULTILINE) and "layout: class-first" in err
+    assert code == 0 and re.search(r"^train +1 +6", out, re.MULTILINE) and "layout: class-first" in out

@@ -64,7 +64,7 @@ def test_a_run_directory_holds_what_it_promises(work: Path) -> None:
     assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
     recipe = tomllib.loads((run / "recipe.toml").read_text())
     assert (recipe["epochs"], recipe["model"], recipe["flip"]) == (4, "alexnet-mini", True)
-    assert "auto" not in recipe.values()
+    assert [name for name, value in recipe.items() if value == "auto"] == ["value_range"]  # by each image's own kind
     spec = json.loads((run / "model.json").read_text())
     assert spec["classes"] == sorted(COLOURS)
     assert spec["preprocessing"]["channels"] == len(spec["preprocessing"]["mean"]) == 3
@@ -314,6 +314,7 @@ def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: p
     assert "has no weights.safetensors" in told(capsys, "predict", run, "a.png")[2]
     (run / "weights.safetensors").write_bytes(b"not weights")
     assert "is no file of weights: it is text" in told(capsys, "predict", run, "a.png")[2]
+    (run / "weights.safetensors").write_bytes((work / "runs" / "colours" / "weights.safetensors").read_bytes())
     assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
 
 

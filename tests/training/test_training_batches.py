@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from convscope.api.generators import OwnGenerators
 from convscope.data.batches import measure_normalization
 from convscope.data.open import probe
 from convscope.data.preprocessing import Preprocessing
@@ -95,7 +96,7 @@ def test_loop_range_test_trials_and_report_see_the_same_batches(
     assert len(of_loop) == 3 * EPOCHS
 
     rates = recorder.watch(spec.build())
-    learning_rate_range._sweep(loop, rates, TRAIN, 3 * EPOCHS, Silent())
+    learning_rate_range._sweep(loop, rates, TRAIN, 3 * EPOCHS, Silent(), OwnGenerators(loop.resolved.seed))
     of_range_test = list(zip(recorder.pixels, recorder.targets, strict=True))
     assert len(of_range_test) > 3
     for one, other in zip(of_loop, of_range_test, strict=False):

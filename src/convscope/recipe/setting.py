@@ -126,14 +126,14 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
     assert isinstance(value, (bool, int, float, str))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = limits["at_least"], limits["below"]
-        if isinstance(value, int) and abs(value) >= SEEDS:
-            raise RunError(f"{name} is {described(value)}: no computer takes as large a number{or_word}")
         if isinstance(value, float) and not math.isfinite(value):
             raise RunError(f"{name} is {value}: it must be a finite number{or_word}")
         if low is not None and value < low:
-            raise RunError(f"{name} is {value}: it must be at least {low}{or_word}")
+            raise RunError(f"{name} is {described(value)}: it must be at least {low}{or_word}")
         if high is not None and value >= high:
-            raise RunError(f"{name} is {value}: it must be below {high}{or_word}")
+            raise RunError(f"{name} is {described(value)}: it must be below {high}{or_word}")
+        if isinstance(value, int) and abs(value) >= SEEDS:
+            raise RunError(f"{name} is {described(value)}: it must be below {SEEDS}{or_word}")
     return value
 
 
