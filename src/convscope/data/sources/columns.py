@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,8 @@ ALSO_SPLIT = ("data_set", "dataset", "subset", "partition", "fold")
 YES, NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
 # Cells of a column that are looked at to see whether they name files.
 SAMPLE = 48
+# Columns that are looked at for images, and for labels, where no name says which they are.
+MOST_COLUMNS = 24
 # In a column of 0 and 1, other values than in this share of the rows, or in one, are no mistake.
 MISTAKES = 0.05
 NEEDED = (
@@ -63,9 +67,11 @@ def find_columns(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, SheetColu
     if sheet.has_header and finder.names(sheet.header[image]):
         sheet = sheet.without_header()
     names = [plain_name(name) for name in sheet.header]
-    for place, name in enumerate(names):
-        if name and name in names[:place]:
-            raise DataError(f"{sheet.path} has two columns {sheet.header[place]!r}: keep one")
+    if len(set(names)) < len(names):
+        counts = Counter(filter(None, names))
+        again = next((place for place, name in reversed(list(enumerate(names))) if counts[name] > 1), None)
+        if again is not None:
+            raise DataError(f"{sheet.path} has two columns {sheet.header[again]!r}: keep one")
     split = _split_column(sheet, names, image)
     group = _stated(sheet, "group_column", options.group_column)[0] if options.group_column else None
     taken = {image, split, group}
@@ -143,8 +149,8 @@ def _image_column(sheet: Sheet, options: SourceOptions) -> tuple[int, ImageFinde
         return place, finding(place)[0]
     names = [plain_name(name) for name in sheet.header]
     by_name = [names.index(name) for name in IMAGE if name in names]
-    others = [place for place in range(len(names)) if place not in by_name and _is_distinct(sheet, place)]
-    for places in (by_name, others):
+    others = (place for place in range(len(names)) if place not in by_name and _is_distinct(sheet, place))
+    for places in (by_name, itertools.islice(others, MOST_COLUMNS)):
         found = {place: finding(place) for place in places}
         fitting = {place: finder for place, (finder, fits) in found.items() if fits}
         if fitting:
@@ -161,8 +167,14 @@ def _some(sheet: Sheet) -> tuple[SheetRow, ...]:
 
 
 def _is_distinct(sheet: Sheet, place: int) -> bool:
-    """Return whether most cells of a column differ, as names of images do."""
+    """Return whether most cells of a column differ, as names of images do, and are not measurements."""
+    if all(_has_point(row.cells[place]) for row in _some(sheet)):
+        return False
     return 2 * len(set(sheet.column(place))) > len(sheet.rows)
+
+
+def _has_point(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?\d*\.\d+(e[+-]?\d+)?", cell.casefold()) is not None
 
 
 def _one_reading(sheet: Sheet, fitting: dict[int, ImageFinder]) -> tuple[int, ImageFinder]:
@@ -212,6 +224,7 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
     if len(hot) > 1:
         return (), tuple(hot)
     others = [place for place in others if not is_group_name(sheet.header[place])]
+    others = others[:MOST_COLUMNS]
     usual = [place for place in others if names[place] in ALSO_LABEL and _can_be_labels(sheet, place)]
     fitting = _without_twins(sheet, usual or [place for place in others if _can_be_labels(sheet, place)])
     if len(fitting) > 1:
