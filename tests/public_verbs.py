@@ -68,6 +68,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "check": lambda: convscope.check("digits", cache_directory=cache).to_dict(),
         "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,
         "models": lambda: convscope.models("lenet5").to_dict(),
+        "load_recipe": lambda: convscope.load_recipe(run / "recipe.toml").to_dict(),
         "size": lambda: convscope.size((8, 8), 3, in_channels=1, out_channels=4).to_dict(),
         "notes": lambda: convscope.notes("LeNet-5").to_dict(),
         "shard": lambda: _sharded(folder / "shards"),

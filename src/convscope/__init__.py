@@ -33,6 +33,7 @@ _MODULES: dict[str, str] = {
     "field": "convscope.interpret.receptive_field",
     "inspect": "convscope.interpret.inspection.record",
     "load": "convscope.runs.predictor",
+    "load_recipe": "convscope.recipe.recipe_file",
     "lr_find": "convscope.experiments.learning_rate_range",
     "models": "convscope.nets.models",
     "notes": "convscope.claims.notes",
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from convscope.nets.models import Models as Models
     from convscope.nets.models import models as models
     from convscope.recipe.recipe import Recipe as Recipe
+    from convscope.recipe.recipe_file import load_recipe as load_recipe
     from convscope.runs.evaluate import Evaluation as Evaluation
     from convscope.runs.evaluate import evaluate as evaluate
     from convscope.runs.events import EpochRow as EpochRow

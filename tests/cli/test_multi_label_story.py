@@ -108,7 +108,7 @@ def test_evaluate_on_another_table_goes_by_class_name(
 MISTAKES = [
     ("train {shapes} --loss softmax", "loss is softmax, but the images of"),
     ("train digits --loss multi-label", "have one class each: take softmax, hinge or logistic"),
-    ("train {shapes} --ensemble 2", "by the one class they predict; train one network, without --ensemble"),
+    ("train {shapes} --ensemble 2", "by the one class they predict; train one network instead"),
     ("ablate {shapes} --model no-such", "compares accuracies of one; train it with and without a part"),
     ("evaluate {run} {folders}", "has one class an image, and the run learned several labels"),
     ("predict {run} {shapes}/images --threshold 1.5", "threshold is 1.5: a probability is 0 to 1"),

@@ -123,7 +123,7 @@ def test_images_that_a_range_does_not_fit() -> None:
     holed[2, 3] = np.nan
     for data in (encoded(holed, "TIFF"), holed):
         assert reason(data, "minmax") == "its numbers hold NaN or infinity"
-    assert "give --value-range" in reason(FILES["float TIFF"], "auto")
+    assert "set value_range to" in reason(FILES["float TIFF"], "auto")
     assert "or a value_range" in reason(VALUES, "auto")
     assert "does not apply to alpha" in reason(np.zeros((4, 4, 4), np.float32), "minmax")
     colour = io.BytesIO(b"P6 2 2 65535\n" + bytes(24))

@@ -189,7 +189,7 @@ def test_whoever_wants_one_network_is_told_to_name_a_member(
     ("change", "message"),
     [
         ({"ensemble": {"names": ["seed-0", "../elsewhere"], "planned": 2}}, "is not the name of a folder in it"),
-        ({"ensemble": {"names": ["seed-9"], "planned": 2}}, "is missing: convscope train --resume"),
+        ({"ensemble": {"names": ["seed-9"], "planned": 2}}, "is missing: convscope.train.resume="),
         ({"ensemble": {"names": [], "planned": 2}}, "none of the 2 members"),
         ({"ensemble": {"planned": 2}}, "it has no ensemble.names"),
         ({"classes": [str(n) for n in range(9)] + ["ten"]}, "does not belong to the ensemble"),

@@ -94,7 +94,11 @@ def test_the_axes_that_are_understood(shape: tuple[int, ...], wanted: tuple[int,
     [
         ((3, 3, 3), (3, 3, 3), "which can be C×H×W or H×W×C: save it as 1×C×H×W, channels first"),
         ((3, 5, 3), (3, 9, 9), "which can be C×H×W or H×W×C"),
-        ((1, 100), (1, 500), "has the shape 1×100, and net takes 1×500: cut or pad it to that, or give --input 1x100"),
+        (
+            (1, 100),
+            (1, 500),
+            "has the shape 1×100, and net takes 1×500: cut or pad it to that, or give input_shape=(1, 100)",
+        ),
         ((2, 500), (1, 500), "has the shape 2×500, and net takes 1×500, with or without a batch axis of 1"),
         ((500, 1), (1, 500), "its channels come first: transpose it"),
         ((4, 1, 500), (1, 500), "save one sample, without others beside it"),

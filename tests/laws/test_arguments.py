@@ -49,39 +49,55 @@ def predictor() -> Any:
     return Predictor(spec.build(), spec)
 
 
+@cache
+def explanation() -> Any:
+    return convscope.explain(network(), np.zeros((1, 8, 8), np.float32), layer="0", at=(1, 1))
+
+
+def decoded() -> Any:
+    from convscope.data.records import ImageSet
+
+    return ImageSet(np.zeros((1, 32, 32, 1), np.uint8), np.zeros(1, np.int64), [""])
+
+
 IMAGE = np.zeros((1, 8, 8), np.float32)
 PICTURE = np.zeros((8, 8), np.uint8)
-# Arguments that let each function answer at once; nothing is trained, as there are no images.
 RECIPE = convscope.Recipe(data=NOTHING_THERE)
-VALID: dict[str, dict[str, Any]] = {
-    "ablate": {"data": NOTHING_THERE},
-    "audit": {"model": network(), "input_shape": (1, 8, 8)},
-    "check": {"data": NOTHING_THERE},
-    "compare": {"models": network(), "input_shape": (1, 8, 8)},
-    "demo": {},
-    "doctor": {"model": NOTHING_THERE},
-    "evaluate": {"run": NOTHING_THERE},
-    "explain": {"model": network(), "image": IMAGE, "layer": "0", "at": (1, 1)},
-    "field": {"model": inspection(), "layer": "0"},
-    "inspect": {"model": network(), "input_shape": (1, 8, 8)},
-    "load": {"run": NOTHING_THERE},
-    "lr_find": {"data": NOTHING_THERE},
-    "models": {},
-    "notes": {"sets": ["edges"]},
-    "predict": {"run": NOTHING_THERE, "images": PICTURE},
-    "shard": {"data": NOTHING_THERE, "folder": "out"},
-    "size": {"input_size": 8, "kernel_size": 3},
-    "train": {"data": NOTHING_THERE},
-    "train_ensemble": {"data": NOTHING_THERE, "members": 2},
-    "training_events": {"data": NOTHING_THERE},
-    "training_memory": {"model": network(), "input_shape": (1, 8, 8)},
+# What each argument is given so that a function answers at once; nothing is trained, as there are no images.
+EXAMPLES: dict[str, Any] = {
+    "batch_size": 2,
+    "data": NOTHING_THERE,
+    "folder": "out",
+    "image": IMAGE,
+    "images": PICTURE,
+    "input_shape": (1, 8, 8),
+    "input_size": 8,
+    "items": PICTURE,
+    "kernel_size": 3,
+    "layer": "0",
+    "limit_bytes": 10**6,
+    "members": 2,
+    "model": network(),
+    "models": network(),
+    "name": "0",
+    "path": NOTHING_THERE,
+    "run": NOTHING_THERE,
 }
-METHODS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
-    "Predictor.__call__": (predictor, {"image": PICTURE}),
-    "Predictor.predict": (predictor, {"items": PICTURE}),
-    "TrainingMemory.at": (memory, {"batch_size": 2}),
-    "TrainingMemory.largest_batch": (memory, {"limit_bytes": 10**6}),
-    "Inspection.layer": (inspection, {"name": "0"}),
+# Arguments that are given although they have a default, and what one function takes otherwise.
+ALSO = ("data", "input_shape", "members", "models")
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "Predictor.__call__": {"image": PICTURE},
+    "Predictor.scores": {"images": decoded()},
+    "doctor": {"model": NOTHING_THERE},
+    "explain": {"at": (1, 1)},
+    "field": {"model": inspection(), "input_shape": None},
+    "notes": {"sets": ["edges"]},
+}
+RESULTS: dict[str, Callable[[], Any]] = {
+    "Explanation": explanation,
+    "Inspection": inspection,
+    "Predictor": predictor,
+    "TrainingMemory": memory,
 }
 # Of those values, the ones that are right after all. None is right where the annotation has it; what is no image is an
 # answer with a problem.
@@ -92,14 +108,39 @@ RIGHT: dict[tuple[str, str], Sequence[Any]] = {
     ("training_memory", "name"): ["wrong string"],
     ("inspect", "input_shape"): [{"a": 1}],  # keyword arguments, which the network then refuses: `.error` says so
     ("Predictor.predict", "items"): WRONG,
+    ("Predictor.scores", "what"): ["wrong string"],
 }
 
 
+def is_public(found: object) -> bool:
+    """Whether a function or method is decorated with `public`."""
+    return inspect.isfunction(found) and found.__code__ is convscope.inspect.__code__
+
+
+@cache
 def functions() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
-    """Every public function, and public methods of results, with arguments that they take."""
-    found = {name: getattr(convscope, name) for name in convscope._MODULES}
-    taken = {name: (function, VALID[name]) for name, function in found.items() if inspect.isfunction(function)}
-    return taken | {name: (getattr(owner(), name.split(".")[1]), valid) for name, (owner, valid) in METHODS.items()}
+    """Every public function, and every public method of a result, with arguments that they take."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in convscope._MODULES:
+        named = getattr(convscope, name)
+        if is_public(named):
+            found[name] = named
+        if inspect.isclass(named) and (methods := [key for key, value in vars(named).items() if is_public(value)]):
+            assert name in RESULTS, f"{name} has public methods: say in RESULTS how one is made"
+            found |= {f"{name}.{method}": getattr(RESULTS[name](), method) for method in methods}
+    return {name: (function, valid(name, function)) for name, function in found.items()}
+
+
+def valid(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """Arguments with which a function answers: of what it needs, and of some that it may be given."""
+    given = dict(OTHERWISE.get(name, {}))
+    for parameter in inspect.signature(function).parameters.values():
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        if parameter.name in given or not (required or parameter.name in ALSO):
+            continue
+        assert parameter.name in EXAMPLES, f"{name}: say in EXAMPLES what {parameter.name} may be"
+        given[parameter.name] = EXAMPLES[parameter.name]
+    return given
 
 
 def cases() -> Iterator[tuple[str, str]]:

@@ -207,7 +207,7 @@ def test_the_users_seed_has_no_say(unbroken: Run, tmp_path: Path) -> None:
 
 def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: Path) -> None:
     run = _trained(tmp_path, epochs=1)
-    with pytest.raises(RunError, match="has all of its 1 epoch: add some with --epochs 11"):
+    with pytest.raises(RunError, match=r"has all of its 1 epoch: add some with recipe=convscope.Recipe.epochs=11"):
         train_on(run.path, {}, listener=Silent(), cache_directory=None)
     with pytest.raises(RunError, match="batch_size can't change"):
         train_on(run.path, {"batch_size": 7}, listener=Silent(), cache_directory=None)

@@ -71,7 +71,7 @@ def test_the_sizes_that_timms_networks_take_are_known(name, asked, works):
     timm_or_skip()
     with pytest.raises(GeometryError) as caught:
         build(f"timm/{name}", image_size=asked)
-    fixed = f"it takes {works}x{works} only: leave the image size out, or give --model-options img_size="
+    fixed = f"it takes {works}x{works} only: leave the image size out, or give model_options='img_size="
     nearest = f"the nearest that works is {works}x{works}"
     assert (fixed if works == 224 else nearest) in str(caught.value)
     found = nearest_input(f"timm/{name}", (asked, asked))

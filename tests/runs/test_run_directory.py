@@ -57,7 +57,8 @@ def test_a_flipped_bit_is_not_loaded(tmp_path: Path, name: str) -> None:
     assert found is not None and found.values["step"] == 1
     (older / name).unlink()
     with pytest.raises(
-        RunError, match=r"no checkpoint in .* can be used.*; start a new run with --recipe .*recipe.toml$"
+        RunError,
+        match=r"no checkpoint in .* can be used.*; start a new run with recipe=convscope.load_recipe..*recipe.toml'.$",
     ):
         load_checkpoint(tmp_path)
 

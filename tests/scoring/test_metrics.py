@@ -116,9 +116,9 @@ def test_what_an_accuracy_hides_is_said() -> None:
     assert lines == (
         "no test images of 'none\\x1b[2J': nothing is measured of it",
         "90.0 % of the test images are of class 'big': predicting it always has that accuracy",
-        "hardly found: 'rare' (0 of 6): to weigh rare classes more, train with --class-weights balanced",
+        "hardly found: 'rare' (0 of 6): to weigh rare classes more, train with class_weights='balanced'",
     )
-    assert not any("--class-weights" in line for line in cautions(found, class_weights="balanced"))
+    assert not any("class_weights" in line for line in cautions(found, class_weights="balanced"))
     values = found.to_dict()
     assert (values["largest_class"], values["largest_class_share"]) == ("big", 0.9)
     assert values["classes_without_images"] == ["none\x1b[2J"]

@@ -207,7 +207,7 @@ def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large
     assert start.freeze == "layer1,layer2,layer3,layer4"
     assert start.lines == (
         "conv1.weight is state_dict.module.conv1.weight in the file, and so on",
-        "--model-options stem=imagenet takes more of the file",
+        "model_options='stem=imagenet' takes more of the file",
         "not frozen, for they got no weights that fit: conv1, bn1",
     )
     fitting = begun(of_large_images, freeze="backbone", model_options="stem=imagenet")
@@ -219,7 +219,7 @@ def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
         begun(of_large_images, freeze="conv1,layer1")
     grey = Decoding(size=(28, 28), channels=1)
     architecture = architecture_of("lenet5", "", classes=2, decoding=grey, freeze="backbone")
-    with pytest.raises(RunError, match="without trained weights these parts would stay random: give --weights"):
+    with pytest.raises(RunError, match="without trained weights these parts would stay random: give weights=FILE"):
         read_start("", architecture, trained=False)
 
 

@@ -73,7 +73,7 @@ class _FullAfter(Silent):
             True,
         ),
         (2, 0.0, "kept: the weights of epoch 1, the checkpoint of epoch 1; make room, and go on with convscope", True),
-        (1, 0.0, "kept: nothing; make room, and go on with convscope train --resume", True),
+        (1, 0.0, "kept: nothing; make room, and go on with convscope.train(resume=", True),
     ],
 )
 def test_a_full_disk_keeps_what_fits_and_says_what(
@@ -109,7 +109,7 @@ def test_a_run_that_was_killed_before_its_last_files_gets_them(whole: Outcome, t
         train_on(copied, {}, listener=Silent(), cache_directory=None)
         return copied
 
-    with pytest.raises(RunError, match=r"has all of its 3 epochs: add some with --epochs 13"):
+    with pytest.raises(RunError, match=r"has all of its 3 epochs: add some with recipe=convscope.Recipe.epochs=13"):
         resumed()
     copied = resumed("weights.safetensors", "report.html", "split.csv")
     for name in ("weights.safetensors", "split.csv"):

@@ -32,6 +32,7 @@ def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)
     assert_type(recipe, convscope.Recipe)
+    assert_type(convscope.load_recipe("runs/first/recipe.toml"), convscope.Recipe)
     outcome = convscope.train("digits", recipe, on_epoch=stop_early)
     assert_type(outcome, convscope.Outcome)
     assert_type(outcome.run, convscope.Run)
@@ -61,7 +62,7 @@ def stop_early(row: convscope.EpochRow) -> None:
         raise convscope.StopTraining
 
 
-def told(event: convscope.Message | convscope.EpochRow | convscope.Status) -> str:
+def text_of(event: convscope.Message | convscope.EpochRow | convscope.Status) -> str:
     """Tell events apart by their types."""
     return event.text if isinstance(event, convscope.Message) else str(event.epoch)
 

@@ -28,12 +28,12 @@ from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_timm import import_timm, require_name
 from convscope.report.printable import from_here
+from convscope.report.usage import call_text
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
 from convscope.runs.tensor_files import load_weights
 
 LARGEST_SOURCE = 2**24  # bytes of Python
-_FORMS = "give a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME"
 
 # A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.
 ModelLike: TypeAlias = RunLike | Predictor | nn.Module | Callable[[], nn.Module]
@@ -132,7 +132,7 @@ def load(model: ModelLike) -> Loaded:
         return Loaded("", lambda: _made(name, model))
     raise CaptureError(
         f"{reprlib.repr(model)} is a {type(model).__name__}, and no model: give a torch.nn.Module, a function that "
-        "makes one, a name from `convscope models`, a run, or what convscope.train returned"
+        "makes one, a name of a network, a run, or what convscope.train returned"
     )
 
 
@@ -172,7 +172,7 @@ def _from_catalogue(name: str) -> Loaded:
         entry = catalogue.find(name)
     except CaptureError as unknown:
         if "/" in name or "\\" in name or "." in name:
-            raise CaptureError(f"there is no run directory at {name!r}: {_FORMS}") from None
+            raise CaptureError(f"there is no run directory at {name!r}: {_forms()}") from None
         raise CaptureError(str(unknown)) from None
     return Loaded(entry.name, lambda: build(entry.name), tuple(entry.input_shape))
 
@@ -207,7 +207,7 @@ def _from_timm(name: str) -> Loaded:
 
 def _from_import(text: str, place: str, attribute: str) -> Loaded:
     if not place or not attribute:
-        raise CaptureError(f"{text!r} is not a model: {_FORMS}")
+        raise CaptureError(f"{text!r} is not a model: {_forms()}")
     path = Path(place)
     folder = Path(os.path.realpath(path)).parent if place.endswith(".py") else Path.cwd()
     with _importable_from(folder):
@@ -303,3 +303,8 @@ def _in_one_line(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
+
+
+def _forms() -> str:
+    listed = call_text("models")
+    return f"give a name that {listed} lists, file.py:factory, package.module:factory, a run directory, or timm/NAME"

@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
-from convscope.report.printable import shell_quote
+from convscope.report.usage import call_text
 
 
 @click.command("demo")
@@ -36,7 +36,7 @@ def command(open_page: bool | None, runs_directory: str) -> int:
         return outcome.exit_code
     echo("\nNext:")
     for line, what in (
-        (shell_quote("convscope", "evaluate", outcome.run), "how good it is, class by class"),
+        (call_text("evaluate", outcome.run), "how good it is, class by class"),
         ("convscope inspect lenet5", "every layer's size, weights, operations and receptive field"),
         ("convscope train FOLDER", "your own images: a folder for each class"),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,10 @@ import click
 
 from convscope.cli.output import echo, write_output
 from convscope.cli.progress import training_progress
-from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, option_name, recipe_for, recipe_options
-from convscope.recipe.recipe import settings
+from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.recipe.setting import SettingValue
-from convscope.report.printable import shell_quote
 from convscope.report.terminal import print_document
+from convscope.report.usage import call_text
 
 if TYPE_CHECKING:
     from convscope.experiments.learning_rate_range import LearningRateRangeTest
@@ -70,16 +69,5 @@ def command(
 
 def _command(test: LearningRateRangeTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> str:
     """Return the training command with the proposed learning rate."""
-    words = ["convscope", "train", data, *(["--recipe", recipe_file] if recipe_file else []), *_as_options(given)]
-    return shell_quote(*words, "--learning-rate", f"{test.proposed:g}")
-
-
-def _as_options(given: Mapping[str, SettingValue]) -> Iterator[str]:
-    """Return settings as command-line options."""
-    switches = {item.name for item in settings() if isinstance(item.default, bool)}
-    for name, value in given.items():
-        option = option_name(name)
-        if name in switches:
-            yield option if value else f"--no-{option[2:]}"
-        else:
-            yield from (option, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value))
+    recipe = {"recipe": recipe_file} if recipe_file else {}
+    return call_text("train", data, **recipe, **{**given, "learning_rate": float(f"{test.proposed:g}")})

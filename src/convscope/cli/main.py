@@ -20,6 +20,7 @@ from convscope.aliases import name_of_ours
 from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
+from convscope.report.usage import as_options
 
 # group -> command -> (its module in convscope.cli, the line that `--help` shows).
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
@@ -99,6 +100,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="convscope")
 def cli() -> None:
     """See through convolutional networks: exact sizes, costs and receptive fields; training on any machine."""
+    click.get_current_context().with_resource(as_options())
 
 
 def in_one_line(error: click.ClickException) -> str:

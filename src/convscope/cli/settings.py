@@ -13,6 +13,7 @@ from convscope.errors import RunError, did_you_mean
 from convscope.recipe.recipe import Recipe, choices, parse_setting, placeholder, settings
 from convscope.recipe.recipe_file import load_recipe
 from convscope.recipe.setting import AUTO, SettingValue
+from convscope.report.usage import option_name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # The recipe to start from, an option of every command that trains.
@@ -27,15 +28,6 @@ OF_TABLES = ("image_column", "image_folder", "image_ending", "label_column", "la
 OF_GROUPS = ("group_column", "group_by")
 _GIVEN = "convscope.settings"
 _ALL_HELP = "convscope.all_help"
-
-
-def option_name(setting: str) -> str:
-    """Return the option of a setting.
-
-    >>> option_name("batch_size")
-    '--batch-size'
-    """
-    return "--" + setting.replace("_", "-")
 
 
 def recipe_options(*, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:

@@ -15,6 +15,7 @@ from convscope.data.name_pattern import NamePattern
 from convscope.data.source_options import SourceOptions
 from convscope.errors import DataError
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 
 # What a column of groups is called, by words of its name.
 _KEPT = (
@@ -109,8 +110,8 @@ def likely_column(name: str, cells: Sequence[str]) -> str:
     if not is_group_name(name) or not 2 <= values < len(cells):
         return ""
     return (
-        f"{name} looks like a group ({values:,} values in {plural(len(cells), 'row')}): --group-column "
-        f"{_quoted(name)} keeps each in one split"
+        f"{name} looks like a group ({values:,} values in {plural(len(cells), 'row')}): "
+        f"{settings_text(group_column=name)} keeps each in one split"
     )
 
 
@@ -128,9 +129,6 @@ def _likely_in_names(listing: Listing) -> str:
     sign = names[0][len(str(found[0]))]
     beginnings = f"{len(prefixes):,} beginnings such as {found[0]}{sign} in {plural(len(names), 'image')}"
     return (
-        f"names look like groups ({beginnings}): --group-by {_quoted('{group}' + sign + '*')} keeps each in one split"
+        f"names look like groups ({beginnings}): {settings_text(group_by='{group}' + sign + '*')} "
+        "keeps each in one split"
     )
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w.-]+", text) else f"'{text}'"

@@ -32,6 +32,7 @@ from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.progress import ProgressOption
 from convscope.report.table import Column, Table
+from convscope.report.usage import call_text, setting_name
 from convscope.runs.events import Listener
 from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
@@ -134,7 +135,10 @@ class LearningRateRangeTest(Pictured):
         ended = "the loss exploded there" if self.exploded else "the loss never exploded"
         lines = [f"{self.model}, {self.optimizer}, batch size {self.batch_size}: up to {self.rates[-1]:.2g}, {ended}"]
         if self.proposed is None:
-            lines.append("no rate made the loss fall: take more --steps, or look at the data with: convscope train")
+            lines.append(
+                f"no rate made the loss fall: take more {setting_name('steps')}, "
+                f"or look at the data with: {call_text('train')}"
+            )
         else:
             lines.append(
                 f"lowest loss at {self.lowest:.2g}, steepest fall at {self.steepest:.2g}, default {self.default:.2g}"

@@ -10,6 +10,7 @@ from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO, Auto
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 
 
 def usable_device(name: str) -> str:
@@ -51,9 +52,11 @@ def require_one_each(place: Rank, device: str) -> None:
     if place.size == 1:
         return
     if device == "mps":
-        raise RunError("device mps: several processes train on cuda or cpu; start one, or take --device cpu")
+        raise RunError(
+            f"device mps: several processes train on cuda or cpu; start one, or take {settings_text(device='cpu')}"
+        )
     if device == "cuda" and place.local_size > (devices := torch.cuda.device_count()):
         raise RunError(
             f"{place.local_size} processes on a machine with {devices} CUDA devices: start {devices}, "
-            "or take --device cpu"
+            f"or take {settings_text(device='cpu')}"
         )

@@ -19,6 +19,7 @@ from convscope.nets.entry import TIMM, Entry
 from convscope.nets.from_timm import IMAGE_SIZE
 from convscope.nets.layer_groups import freeze
 from convscope.nets.shapes import VanishedError, trace_shapes
+from convscope.report.usage import settings_text
 
 Factory = Callable[..., nn.Module]
 
@@ -197,7 +198,11 @@ def _other_size(entry: Entry, sizes: tuple[int, ...], options: Mapping[str, obje
         works = _trial(entry, given)((max(sizes),) * len(sizes))
     except CaptureError:
         works = False
-    return f": leave the image size out, or give --model-options {IMAGE_SIZE}={max(sizes)}" if works else ""
+    return (
+        f": leave the image size out, or give {settings_text(model_options=f'{IMAGE_SIZE}={max(sizes)}')}"
+        if works
+        else ""
+    )
 
 
 def _least(works: Callable[[int], bool], known: int) -> int:

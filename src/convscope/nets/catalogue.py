@@ -15,6 +15,7 @@ from importlib import resources
 from convscope.errors import CaptureError, did_you_mean
 from convscope.nets.entry import TIMM, Entry
 from convscope.nets.history import beyond, imagenet, pioneers, residual
+from convscope.report.usage import call_text
 
 ENTRIES: tuple[Entry, ...] = tuple(
     sorted((*pioneers.ENTRIES, *imagenet.ENTRIES, *residual.ENTRIES, *beyond.ENTRIES), key=lambda entry: entry.year)
@@ -57,7 +58,7 @@ def find(name: str) -> Entry:
     plain = {known.replace("-", "").replace("_", ""): known for known in _BY_NAME}
     wanted = name.lower().replace("-", "").replace("_", "")
     hint = f" Did you mean {plain[wanted]}?" if wanted in plain else did_you_mean(name.lower(), _BY_NAME)
-    raise CaptureError(f"there is no network {name!r}.{hint} `convscope models` lists them all")
+    raise CaptureError(f"there is no network {name!r}.{hint} `{call_text('models')}` lists them all")
 
 
 def choose(image_size: int, *, channels: int = 3) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 from convscope.errors import CaptureError, did_you_mean
 from convscope.nets.entry import TIMM, Entry
+from convscope.report.usage import setting_name
 
 # The option of networks that are built for one size of image, in pixels.
 IMAGE_SIZE = "img_size"
@@ -138,7 +139,7 @@ def create(
             raise
         raise CaptureError(
             f"timm can't fetch the weights of {name} ({said}): they need a connection; "
-            "or give a file you have with --weights"
+            f"or give a file you have as {setting_name('weights')}"
         ) from error
 
 

@@ -13,6 +13,7 @@ from convscope.report import units
 from convscope.report.document import Block, Code, Document, Fact, Facts
 from convscope.report.documented import Documented
 from convscope.report.table import Column, Table
+from convscope.report.usage import Placeholder, call_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +109,8 @@ def _one(entry: Entry) -> Document:
     if stages := catalogue.stages(entry):
         rows = [(module, units.shape(shape)) for module, shape in stages]
         blocks.append(Table.of([Column("stage"), Column("output")], rows))
-    commands = [f"convscope inspect {entry.name}"]
+    commands = [call_text("inspect", entry.name)]
     if len(entry.image_size) == 2 and not entry.per_pixel:
-        commands.append(f"convscope train DATA --model {entry.name}")
+        commands.append(call_text("train", Placeholder("DATA"), recipe={"model": entry.name}))
     title = f"{entry.title}{f' ({entry.year})' if entry.year else ''}: {entry.idea}"
     return Document(title, (*blocks, Code("\n".join(commands))), footer="Made by convscope models.")

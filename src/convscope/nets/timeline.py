@@ -159,9 +159,7 @@ def error_of(top5_error: float) -> tuple[Entrant, str]:
         for figure in (QuotedError(entrant.top5_error, entrant.measured), *entrant.others):
             if figure.top5_error == top5_error:
                 return entrant, figure.measured
-    raise ConvscopeError(
-        f"no error of {top5_error:g} % is quoted for the ImageNet years: see convscope models --timeline"
-    )
+    raise ConvscopeError(f"no error of {top5_error:g} % is quoted for the ImageNet years: ENTRANTS lists them")
 
 
 def other_figures() -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ from convscope.recipe.setting import (
     settings_table,
 )
 from convscope.report.documented import Documented
+from convscope.report.usage import settings_text
 
 if TYPE_CHECKING:
     from convscope.report.document import Document
@@ -317,7 +318,7 @@ class Recipe(Documented):
         if self.layer_lr_decay == 0:
             raise RunError(
                 "layer_lr_decay is 0.0: only the last part would learn; give a number above 0 (1: all alike), or "
-                "--freeze backbone"
+                f"{settings_text(freeze='backbone')}"
             )
         if self.progressive_resize_start != AUTO and self.progressive_resize_start > 1:
             raise RunError(

@@ -6,6 +6,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
+from convscope.api.public import public
 from convscope.errors import RunError
 from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.fields import Fields
@@ -64,8 +65,13 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
         raise RunError(f"{where}: {error}{'' if known else f' ({OLDER})'}") from error
 
 
-def load_recipe(path: Path, *, whole: bool = False) -> Recipe:
-    """Return the recipe in a TOML file; raises RunError as `from_toml` does."""
+@public
+def load_recipe(path: str | Path, *, whole: bool = False) -> Recipe:
+    """Return the recipe in a TOML file, such as a run's recipe.toml: `train(data, load_recipe(path))` repeats the run.
+
+    Raises RunError as `from_toml` does; with `whole`, also where the file is cut off.
+    """
+    path = Path(path)
     try:
         text = read_text(path, limit=TOML_LIMIT, names=True)
     except UnreadableError as error:

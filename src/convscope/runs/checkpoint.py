@@ -25,6 +25,7 @@ from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
 from convscope.nets.weights.fit import Weights
+from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
 from convscope.runs.tensor_files import read_tensors, tensor_bytes
 
@@ -120,7 +121,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     if reasons:
         raise RunError(
             f"no checkpoint in {folder} can be used: {'; '.join(reasons)}; start a new run with "
-            f"--recipe {folder.parent / 'recipe.toml'}"
+            f"{settings_text(recipe=folder.parent / 'recipe.toml')}"
         )
     return None
 

@@ -27,11 +27,11 @@ from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
-from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
+from convscope.report.usage import Placeholder, call_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor, predictor_of
 from convscope.runs.run_directory import Run, RunLike, short_name
@@ -246,7 +246,7 @@ def _are_own(given: Probe, recipe: Recipe) -> bool:
 
 
 def _on_others(run: Run) -> str:
-    return f"{shell_quote('convscope', 'evaluate', run)} DATA"
+    return call_text("evaluate", run, Placeholder("DATA"))
 
 
 def _is_gone(source: str) -> bool:

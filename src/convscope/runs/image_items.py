@@ -17,7 +17,7 @@ from convscope.data.image_item import ImageItem, image_item, is_digit, is_pillow
 from convscope.data.pixels.numbers import is_numbers
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.sources.walk import Walk
-from convscope.report.printable import shell_quote
+from convscope.report.usage import Placeholder, call_text
 
 
 def image_items(given: Any) -> Iterator[ImageItem]:
@@ -73,7 +73,7 @@ def _files(text: str) -> Iterator[ImageItem]:
 
 
 def _of_shards(text: str) -> ImageItem:
-    measure = shell_quote("convscope", "evaluate", "RUN", text)
+    measure = call_text("evaluate", Placeholder("RUN"), text)
     return unusable(
         text,
         "it holds its images in shards (.tar), and predict takes image files or folders of them; "

@@ -30,9 +30,10 @@ from convscope.files.regular import UnreadableError, append_bytes, read_bytes, r
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe
 from convscope.report.csv_table import csv_text
-from convscope.report.printable import from_here, printable, shell_quote
+from convscope.report.printable import from_here, printable
 from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.units import plural
+from convscope.report.usage import call_text, setting_name
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
 from convscope.runs.events import (
     Event,
@@ -223,7 +224,7 @@ class Run(ShortRepr):
                 f"its training diverged in its first epoch: train anew, at a lower rate "
                 f"({from_here(self.log_path)} says why)"
                 if self.has_diverged
-                else f"go on training with {shell_quote('--resume', self)}, which writes them"
+                else f"go on training with {call_text('train', resume=self)}, which writes them"
             )
             raise RunError(f"{self} has no weights.safetensors: {again}")
 
@@ -232,11 +233,11 @@ class Run(ShortRepr):
         if not members.names:
             raise RunError(
                 f"none of the {members.planned} members of the ensemble {self} is trained yet: "
-                f"go on with {shell_quote('--resume', self)}"
+                f"go on with {call_text('train', resume=self)}"
             )
         networks = []
         for name in members.names:
-            on = shell_quote("convscope", "train", "--resume", self)
+            on = call_text("train", resume=self)
             if not os.path.lexists(Run(self.path / name).weights):
                 lacks = "has no weights" if (self.path / name).is_dir() else "is missing"
                 raise RunError(f"member {name} of the ensemble {self} {lacks}: {on} trains it again")
@@ -342,7 +343,8 @@ def run_of(given: RunLike) -> Run:
 def require_name(name: str | None) -> None:
     """Raise RunError if a run can't have this name; None lets the run be named for its data and network."""
     if name is not None and (not name.strip() or name != Path(name).name or name == ".." or not name.isprintable()):
-        raise RunError(f"{name!r} can't be the name of a run: give the name of one folder; --runs says where it goes")
+        where = setting_name("runs_directory")
+        raise RunError(f"{name!r} can't be the name of a run: give the name of one folder; {where} says where it goes")
 
 
 def create_run(parent: Path, name: str) -> Run:

@@ -9,6 +9,7 @@ from convscope.arrays import Floats
 from convscope.data.records import Dataset, ImageSet
 from convscope.recipe.class_weights import ALIKE
 from convscope.report.units import few, percent
+from convscope.report.usage import settings_text
 from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.metrics import score
 from convscope.scoring.multi_label import mean_average_precision, score_labels
@@ -81,7 +82,8 @@ def _cautions(scores: AnyScores, class_weights: str) -> Iterator[str]:
     if scores.hidden:
         found = [(item, round(item.images * (item.recall or 0.0))) for item in scores.hidden]
         counts = few([f"{item.name!r} ({right:,} of {item.images:,})" for item, right in found], FEW)
-        remedy = ": to weigh rare classes more, train with --class-weights balanced" * (class_weights == ALIKE)
+        balanced = settings_text(class_weights="balanced")
+        remedy = f": to weigh rare classes more, train with {balanced}" * (class_weights == ALIKE)
         yield f"hardly found: {counts}{remedy}"
 
 

@@ -12,7 +12,7 @@ import torch
 
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
-from convscope.report.printable import shell_quote
+from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.events import State
@@ -122,9 +122,9 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
     if job.saved_epoch:
         kept.append(f"the checkpoint of epoch {job.saved_epoch}")
     if not saved_checkpoints(run.checkpoints) and run.weights.exists():
-        on = f"start a new run with {shell_quote('--recipe', run.recipe_path)}"
+        on = f"start a new run with {settings_text(recipe=run.recipe_path)}"
     else:
-        on = f"go on with {shell_quote('convscope', 'train', '--resume', run)}"
+        on = f"go on with {call_text('train', resume=run)}"
     line = f"{error}; kept: {', '.join(kept) or 'nothing'}; make room, and {on}"
     _fits(lambda: run.log(line))
     _fits(lambda: job.write_status("failed", reason=str(error)))

@@ -20,6 +20,7 @@ from convscope.errors import RunError
 from convscope.files.regular import refused_as
 from convscope.report.printable import from_here
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
 from convscope.runs.events import Listener, OnEpoch, State, Status, header, table_row
 from convscope.runs.model_spec import ModelSpec
@@ -209,7 +210,7 @@ def restore(job: Job) -> None:
     if saved is None and job.run.weights.exists() and job.run.metrics_path.exists():
         raise RunError(
             f"{job.run} has weights but no checkpoint to go on from, and starting over would replace them: "
-            f"start a new run with --recipe {from_here(job.run.recipe_path)}"
+            f"start a new run with {settings_text(recipe=from_here(job.run.recipe_path))}"
         )
     if saved is None:
         job.notify(f"{job.run} has no checkpoint yet: it starts over")
@@ -228,7 +229,7 @@ def restore(job: Job) -> None:
         if depended.get("processes") != here["processes"]:
             job.warn(
                 "the batches stay the same; dropout draws anew for the processes there are, and batch normalization "
-                "is over each one's share of a batch, unless --sync-batchnorm"
+                f"is over each one's share of a batch, unless {settings_text(sync_batchnorm=True)}"
             )
     load_weights(state.network, saved.model, where=where)
     if state.average is not None:

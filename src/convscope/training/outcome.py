@@ -8,10 +8,11 @@ from typing import Any
 from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
-from convscope.report.printable import from_here, shell_quote
+from convscope.report.printable import from_here
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing, beside
 from convscope.report.units import percent, plural, seconds
+from convscope.report.usage import call_text
 from convscope.runs.events import EpochRow
 from convscope.runs.run_directory import Run
 from convscope.scoring.label_scores import LabelScores
@@ -54,7 +55,7 @@ class Outcome(Pictured):
 
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
-        go_on = shell_quote("convscope", "train", "--resume", self.run)
+        go_on = call_text("train", resume=self.run)
         ended = {
             "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
             "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",

@@ -29,6 +29,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
@@ -238,7 +239,11 @@ def _open_images(
             processes=Rank.of().local_size,
         )
     except CacheFullError as error:
-        kept = "hold back fewer" if streamed else "train with --stream yes, which keeps no training image decoded"
+        kept = (
+            "hold back fewer"
+            if streamed
+            else f"train with {settings_text(stream='yes')}, which keeps no training image decoded"
+        )
         raise DataError(f"{error}, or {kept}") from None
     if dataset.train is None or not len(dataset.train):
         raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")

@@ -23,6 +23,7 @@ from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
 from convscope.recipe.setting import parse_options
 from convscope.report.units import plural
+from convscope.report.usage import Placeholder, setting_name, settings_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 
@@ -104,24 +105,25 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool) -> St
     if not weights:
         if freeze and not trained:
             raise RunError(
-                f"freeze {freeze}: without trained weights these parts would stay random: give --weights FILE"
+                f"freeze {freeze}: without trained weights these parts would stay random: "
+                f"give {settings_text(weights=Placeholder('FILE'))}"
             )
         return None
     network = architecture.on_meta()
     run = run_of_weights(weights)
     file = _weights_of_run(weights) or read_weights(weights)
     matched = match_weights(file, network.state_dict())
-    name = architecture.name
-    other = "" if run is None or run.name == name else f"; it is of {run.name}, and --model is {name}"
+    name, model = architecture.name, setting_name("model")
+    other = "" if run is None or run.name == name else f"; it is of {run.name}, and {model} is {name}"
     try:
         fit = fit_weights(network, matched.weights, where=weights)
     except CaptureError as error:
-        raise CaptureError(f"{error}{other and other + ': leave --model out'}") from error
+        raise CaptureError(f"{error}{other and f'{other}: leave {model} out'}") from error
     lines = [matched.line, other and f"{weights} fits{other}"]
     remedy = ""
     if fit.misfits:
         option = _fitting_option(architecture, matched.weights)
-        remedy = f"--model-options {option} takes more of the file" if option else ""
+        remedy = f"{settings_text(model_options=option)} takes more of the file" if option else ""
         lines.append(remedy)
     named = part_names(network, freeze)
     frozen = parts_with(network, named, fit.taken)

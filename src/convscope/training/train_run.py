@@ -21,8 +21,9 @@ from convscope.hardware.device import require_threads
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import SettingValue
-from convscope.report.printable import from_here, shell_quote
+from convscope.report.printable import from_here
 from convscope.report.units import plural
+from convscope.report.usage import call_text, setting_name, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, OnEpoch, Silent, State
@@ -201,7 +202,7 @@ def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
         )
     raise RunError(
         f"{job.run} has all of its {plural(wanted, 'epoch')}: "
-        f"add some with --epochs {wanted + 10}, in Python Recipe(epochs={wanted + 10})"
+        f"add some with {settings_text(recipe={'epochs': wanted + 10})}"
     )
 
 
@@ -252,7 +253,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     """Return the job with half the batch, from its newest checkpoint or from the start."""
     try:
         if job.group.size > 1:
-            raise no_memory(job.resolved, remedy="lower --batch-size")
+            raise no_memory(job.resolved, remedy=f"lower {setting_name('batch_size')}")
         resolved, notice = halved(job.resolved)
     except RunError as error:
         _log(job, str(error))
@@ -298,7 +299,7 @@ def _fit(job: Job, request: StopRequest) -> str:
             group=job.group,
         )
     except PeersLostError as error:
-        _log(job, line := f"{error}: go on with {shell_quote('--resume', job.run)}")
+        _log(job, line := f"{error}: go on with {call_text('train', resume=job.run)}")
         finish(job, "lost", request)
         raise PeersLostError(line) from error
     except DataError as error:

@@ -227,9 +227,7 @@ def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeyp
         free = 1000
 
     monkeypatch.setattr(room_module.shutil, "disk_usage", lambda _: Full)
-    said = (
-        r"10 images .* 7.680 kB decoded, which needs 16.79 MB .* has 1.000 kB: make room, .* --cache or CONVSCOPE_CACHE"
-    )
+    said = r"10 images .* 7.680 kB decoded, which needs 16.79 MB .*: make room, .* cache_directory or CONVSCOPE_CACHE"
     with pytest.raises(CacheFullError, match=said):
         opened(data, store)
     assert not store.exists()
@@ -264,7 +262,9 @@ def test_a_limit_that_is_no_number_is_said_where_all_is_decoded_too(
 
 def test_a_cache_that_can_not_be_written_is_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"can't be kept in .*: give a folder that can be written by --cache or CONV"):
+    with pytest.raises(
+        DataError, match=r"can't be kept in .*: give a folder that can be written by cache_directory or CONV"
+    ):
         opened(data, tmp_path / "file" / "cache")
 
 

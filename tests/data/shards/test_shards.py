@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
-import shlex
 import tarfile
 from pathlib import Path
 
@@ -332,7 +332,9 @@ def test_shards_that_are_lost_are_missed(tmp_path: Path) -> None:
         refused.value
     )
     # What is proposed, for those who mean what is there, does it.
-    pattern = shlex.split(str(refused.value).rpartition(": ")[2])[-1]
+    call = ast.parse(str(refused.value).rpartition(": ")[2], mode="eval").body
+    assert isinstance(call, ast.Call)
+    pattern = ast.literal_eval(call.args[0])
     assert probe(pattern).counts == {"all": 48} and probe(pattern).classes == ("a", "b")
 
 

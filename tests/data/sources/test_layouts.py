@@ -82,19 +82,19 @@ UNDERSTOOD = {
 REFUSED = {
     "folds": (
         made.each("fold1 fold2 fold3", "cat dog"),
-        "two ways: as 3 parts of the classes cat, dog .*--layout groups.*train=fold1,train=fold2,test=fold3.*"
-        "as the classes fold1, fold2, fold3 .add --layout classes",
+        "two ways: as 3 parts of the classes cat, dog .*layout='groups'.*train=fold1,train=fold2,test=fold3.*"
+        "as the classes fold1, fold2, fold3 .add layout='classes'",
     ),
-    "many folds": (made.each("1 2 3 4 5 6 7", "cat dog"), "as 7 parts .*train=...,train=...,test=... to test on some"),
-    "mytrain": (made.each("mytrain mytest", "cat dog"), "--layout train=mytrain,test=mytest"),
+    "many folds": (made.each("1 2 3 4 5 6 7", "cat dog"), "as 7 parts .*train=...,train=...,test=...' to test on some"),
+    "mytrain": (made.each("mytrain mytest", "cat dog"), "layout='train=mytrain,test=mytest'"),
     "no train in a name": (
         made.each("rps/rps rps-test-set/rps-test-set", "rock paper"),
-        "as splits of the classes paper, rock .add --layout train=rps/rps,test=rps-test-set/rps-test-set",
+        "as splits of the classes paper, rock .add layout='train=rps/rps,test=rps-test-set/rps-test-set",
     ),
     "no train among several": (made.each("a b test", "cat dog"), "no train/: say which .*train=FOLDER,test=test.*"),
     "a class called train with folders": (
         made.each("train plane", "steam jet"),
-        "as splits .train in train/. of the classes jet, steam .*--layout splits.*as the classes plane, train",
+        "as splits .train in train/. of the classes jet, steam .*layout='splits'.*as the classes plane, train",
     ),
     "classes with words of splits": (["train_car/a", "train_car/b", "test_tube/c", "test_tube/d"], "in two ways"),
     "splits without classes": (["train", "test"], "no class folders in test/ and train/: .*if test, train are the cl"),
@@ -107,7 +107,7 @@ REFUSED = {
     "one class with splits": (["cat/train", "cat/test", "dog"], "cat holds test/ and train/, and no train/ is in dog"),
     "splits in the classes of a lone train": (
         made.each("train/cat train/dog", "train val"),
-        "train/cat holds train/ and val/: give .*/train to read these as splits, or add --layout splits",
+        "train/cat holds train/ and val/: give .*/train to read these as splits, or add layout='splits'",
     ),
     "splits without train in a class": (made.each("cat dog", "val test"), "no train/ is in cat, dog"),
     "several sets": (
@@ -238,7 +238,7 @@ def test_layouts_that_can_not_be(tmp_path: Path) -> None:
         "train=a,val=a/cat": "'a' and 'a/cat' hold the same images",
         "test=a": "has no train=FOLDER",
         "train=c": "there is no folder .*/c",
-        "splits": "has no folder named train/.*--layout train=FOLDER",
+        "splits": "has no folder named train/.*layout='train=FOLDER'",
         "class-first": "a has no train/ in it",
         "groups": "differ in case or accents only",
         "none": "holds no table and no shards",

@@ -170,7 +170,7 @@ def test_columns_of_text_become_several_labels_by_option(tmp_path: Path) -> None
     found = probe(table, options=SourceOptions(label_column="form, COLOR"))
     assert found.multi_label and found.classes == ("g", "o", "r", "v", "x")
     with pytest.raises(
-        DataError, match=r"color \(g, r\) and form \(o, v, x\) both can be the labels: --label-column color or"
+        DataError, match=r"color \(g, r\) and form \(o, v, x\) both can be the labels: label_column='color' or"
     ):
         probe(table)
 
@@ -200,19 +200,19 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         "id,breed",
         lambda n: f"x{n},b{n % 2}",
         {},
-        "24 of 24 images can't be opened; the first is in row 2, .*x0: no such file.*--image-folder",
+        "24 of 24 images can't be opened; the first is in row 2, .*x0: no such file.*image_folder",
     ),
     (
         "id,other,breed",
         lambda n: f"{n},{23 - n},b{n % 2}",
         {},
-        r"id \(0, \.\.\.\) and other \(23, \.\.\.\) both name files: --image-column id or --image-column other",
+        r"id \(0, \.\.\.\) and other \(23, \.\.\.\) both name files: image_column='id' or image_column='other'",
     ),
     (
         "id,labels",
         lambda n: f"{n},{('no tumor', 'tumor')[n % 2]}",
         {},
-        r"one class an image \(no tumor, tumor\), or several .*: --label-separator none or --label-separator blank",
+        r"one class an image \(no tumor, tumor\), or several .*: label_separator='none' or label_separator='blank'",
     ),
     ("id,label", lambda n: f"{n},{'' if n == 3 else n % 2}", {}, "row 5 has no label"),
     ("id,label", lambda n: f"{n},{'nan' if n == 3 else n % 2}", {}, "row 5 has no label"),
@@ -220,7 +220,7 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         "id,label",
         lambda n: f"{n},{'bad' if n == 3 else n % 3}",
         {},
-        "row 5 has the label 'bad', a name, where others have a whole number: .* --label-column label",
+        "row 5 has the label 'bad', a name, where others have a whole number: .* label_column='label'",
     ),
     ("id,label", lambda n: f"{n},{'1.0' if n % 2 else n % 3}", {}, "others have a .*number"),
     (
@@ -270,7 +270,7 @@ def test_folders_that_hold_the_same_names_are_both_shown(tmp_path: Path) -> None
         (tmp_path / "large").mkdir(exist_ok=True)
         PICTURE.save(tmp_path / "large" / f"{number}.png")
     with pytest.raises(
-        DataError, match="large, small hold images of these names: --image-folder large or --image-folder"
+        DataError, match="large, small hold images of these names: image_folder='large' or image_folder="
     ):
         probe(str(table))
     found = probe(str(table), options=SourceOptions(image_folder="small"))
@@ -284,7 +284,7 @@ def test_folders_that_hold_the_same_names_are_both_shown(tmp_path: Path) -> None
 def test_names_that_fit_two_endings_are_both_shown(tmp_path: Path) -> None:
     table = str(published(tmp_path, Shape(png, "id,breed", lambda n: f"{n},b{n % 2}", (), lambda n: 0)))
     PICTURE.save(tmp_path / "images" / "7.jpg")
-    with pytest.raises(DataError, match=r"7 is 7.jpg and 7.png: --image-ending .jpg or --image-ending .png"):
+    with pytest.raises(DataError, match=r"7 is 7.jpg and 7.png: image_ending='.jpg' or image_ending='.png'"):
         probe(table)
     assert len(probe(table, options=SourceOptions(image_ending="png")).listing.names) == ROWS
 
@@ -297,7 +297,7 @@ def test_groups_are_kept_in_one_split_and_equal_images_too(tmp_path: Path) -> No
         made.image(number if number < rows - 1 else 0, size=8).save(tmp_path / png(number))
     made.image(0, size=8).save(tmp_path / png(0))
     found = probe(str(table))
-    assert any("--group-column patient_id keeps each in one split" in note for note in found.listing.notes)
+    assert any("group_column='patient_id' keeps each in one split" in note for note in found.listing.notes)
     found = probe(str(table), options=SourceOptions(group_column="Patient ID"))
     for seed in range(8):
         data = open_dataset(found, cache_directory=tmp_path / "cache", seed=seed)
@@ -314,7 +314,7 @@ def test_groups_by_a_part_of_the_names_of_class_folders(tmp_path: Path) -> None:
         (tmp_path / "ab"[number // 2 % 2]).mkdir(exist_ok=True)
         made.image(number, size=8).save(tmp_path / "ab"[number // 2 % 2] / f"p{number // 4}_{number}.png")
     found = probe(str(tmp_path))
-    assert "--group-by '{group}_*' keeps each in one split" in found.listing.notes[-1]
+    assert "group_by='{group}_*' keeps each in one split" in found.listing.notes[-1]
     found = probe(str(tmp_path), options=SourceOptions(group_by="{group}_*"))
     assert found.listing.groups is not None and found.listing.groups.count == 10
     data = open_dataset(found, cache_directory=tmp_path.with_name("cache"))

@@ -211,7 +211,7 @@ BAD = [
     ("image,age\nimages/00.png,30\n", r"no column of labels \(found: image, age\): what is needed"),
     (
         rows(["cat,a"], head="image,label,labels"),
-        r"label \(cat\) and labels \(a\) both can be the labels: --label-column label or --label-column labels",
+        r"label \(cat\) and labels \(a\) both can be the labels: label_column='label' or label_column='labels'",
     ),
     (rows(["cat,dog"], head="image,label,Label"), "two columns 'Label'"),
     (rows(["cat", "", "dog", ""]), r"row 3 has no label \(and 1 more row\): write one"),

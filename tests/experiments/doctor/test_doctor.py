@@ -117,8 +117,12 @@ def test_a_shape_that_is_none_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("model", "shape", "message"),
     [
-        ("lenet5", (5, 32, 32), "--input is 5x32x32, so 5 channels: images have 1 (grey) or 3 (colour); give another"),
-        ("lenet5", (3, 0, 32), "--input is 3x0x32: a side is outside 1 to 8192 pixels; give another"),
+        (
+            "lenet5",
+            (5, 32, 32),
+            "input_shape is 5x32x32, so 5 channels: images have 1 (grey) or 3 (colour); give another",
+        ),
+        ("lenet5", (3, 0, 32), "input_shape is 3x0x32: a side is outside 1 to 8192 pixels; give another"),
         ("c3d", None, "the input of c3d is 3x16x112x112: training is measured on channels, height and width"),
         ("unet", None, "unet answers for every pixel, and training needs one answer an image: choose another"),
         ("resnet18", (3, 8192, 8192), "halving does not help"),

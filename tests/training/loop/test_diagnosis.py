@@ -155,7 +155,7 @@ def test_class_weights_that_make_the_loss_infinite_are_told_from_a_rate(settings
 
 def test_advice_says_which_rate_it_means_and_names_extreme_class_weights(settings: Settings) -> None:
     advice = advice_for(replace(settings, resolved=settings.resolved.changed(learning_rate=0.005)), network())
-    assert advice == "lower the rate, of at most 0.005, say to --learning-rate 0.001, or set --gradient-clip 1"
+    assert advice == "lower the rate, of at most 0.005, say to learning_rate=0.001, or set gradient_clip=1"
     clipped = replace(
         settings,
         resolved=settings.resolved.changed(learning_rate=0.005, gradient_clip=1.0),
@@ -163,7 +163,7 @@ def test_advice_says_which_rate_it_means_and_names_extreme_class_weights(setting
     )
     assert advice_for(clipped, network()) == (
         "bring the class weights closer together (they differ by a factor of 1e+06), "
-        "or lower the rate, of at most 0.005, say to --learning-rate 0.001"
+        "or lower the rate, of at most 0.005, say to learning_rate=0.001"
     )
 
 
@@ -247,7 +247,7 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
         model="lenet5", epochs=2, batch_size=256, threads=1, autotune="fp32",
         learning_rate=1e30, schedule="constant", warmup=0.0,
     )  # fmt: skip
-    with pytest.raises(RunError, match=r"to keep; lower the rate, of at most 1e\+30, say to --learning-rate") as caught:
+    with pytest.raises(RunError, match=r"to keep; lower the rate, of at most 1e\+30, say to learning_rate") as caught:
         train("digits", wild, runs_directory=tmp_path, name="wild")
     assert "at epoch 1, step" in str(caught.value) and not (tmp_path / "wild" / "weights.safetensors").exists()
     assert str(caught.value) in (tmp_path / "wild" / "log.txt").read_text()
@@ -257,5 +257,5 @@ def test_a_run_that_diverges_says_what_it_kept(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no weights.safetensors: its training diverged .* train anew, at a lower rate"):
         evaluate(tmp_path / "wild")
     (tmp_path / "wild" / "status.json").unlink()
-    with pytest.raises(RunError, match="go on training with --resume"):
+    with pytest.raises(RunError, match=r"go on training with convscope.train.resume="):
         evaluate(tmp_path / "wild")

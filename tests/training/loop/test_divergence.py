@@ -42,8 +42,8 @@ def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None
     outcome = train_watched("digits", wild, runs_directory=tmp_path, name="wild", listener=told)
     assert outcome.ending == "done"
     (remark,) = [line for line in told.lines if "the training diverged" in line]
-    assert "train anew, and lower the rate, of at most 1e+06, say to --learning-rate" in remark
-    assert "convscope lr-find" in remark and "\n" not in remark
+    assert "train anew, and lower the rate, of at most 1e+06, say to learning_rate=" in remark
+    assert "convscope.lr_find" in remark and "\n" not in remark
     assert remark in (tmp_path / "wild" / "log.txt").read_text()
     assert "The training diverged" in (tmp_path / "wild" / "report.html").read_text()
     # What is validated grows with what is trained: nothing hides it.

@@ -153,7 +153,7 @@ def test_the_choice_is_said_with_its_reason_and_is_the_same_every_time(tmp_path:
     assert (resolved.recipe.flip, resolved.recipe.tta) == (False, "one")
     (reason,) = (line for line in choice_lines(resolved.choices) if line.startswith("no flips"))
     assert reason.startswith("no flips in training or in test views: mirrored images of 'a7' look like 'b7' (")
-    assert reason.endswith("; --flip yes turns them on")
+    assert reason.endswith("; flip=True turns them on")
     assert choice_lines(settled_on(source).choices) == choice_lines(resolved.choices)
     # What is settled is not decided again; what was said is not decided at all.
     assert choice_lines(resolve(resolved.recipe, probe(source)).choices) == ()

@@ -104,7 +104,7 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
     said = choice_lines(resolve(Recipe(flip=True, flip_mode="random", random_crop_padding=3), found).choices)
     assert not any("augmentation for" in reason for reason in said)
     grey = choice_lines(resolve(Recipe(channels=1, random_crop_padding=0), found).choices)
-    assert "no flips in training or in test views: grey; --flip yes turns them on" in grey
+    assert "no flips in training or in test views: grey; flip=True turns them on" in grey
     growing = Recipe(progressive_resize_start=0.5, progressive_resize_share=0.5)
     assert any("progressive resizing" in reason for reason in plain)
     assert not any("progressive resizing" in reason for reason in choice_lines(resolve(growing, found).choices))
@@ -121,7 +121,7 @@ def test_what_was_asked_for_is_not_said_to_be_chosen(tmp_path: Path) -> None:
         (Recipe(model="alexnet-mini", progressive_resize_start=0.5), RunError, "too small for the network"),
         (Recipe(model="cifarnet", weight_decay=0.1), RunError, "weight_decay 0.1 does nothing to what cifarnet"),
         (Recipe(progressive_resize_share=0.3), RunError, "progressive_resize_share needs progressive_resize_start"),
-        (Recipe(preset="finetune"), RunError, "moves trained weights: give --weights"),
+        (Recipe(preset="finetune"), RunError, "moves trained weights: give weights=FILE"),
         (Recipe(preset="classic", validation_fraction=0.0), RunError, "plateau follows the validation"),
     ],
 )

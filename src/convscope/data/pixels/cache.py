@@ -35,6 +35,7 @@ from convscope.errors import DataError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, read_bytes, require_regular
+from convscope.report.usage import setting_name
 
 # Raise it whenever the same file and decoding would give other pixels than before.
 FORMAT = 2
@@ -239,7 +240,7 @@ class NewEntry:
     def _cannot_write(self, error: OSError) -> DataError:
         return DataError(
             f"decoded images can't be kept in {self.directory} ({(error.strerror or str(error)).lower()}): "
-            "give a folder that can be written by --cache or CONVSCOPE_CACHE"
+            f"give a folder that can be written by {setting_name('cache_directory')} or CONVSCOPE_CACHE"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from convscope.errors import DataError
 from convscope.report.units import byte_size, plural
+from convscope.report.usage import setting_name
 
 LIMIT_GIB = 50.0
 LIMIT_SAID = "CONVSCOPE_CACHE_GIB"
@@ -70,7 +71,7 @@ def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
     free = shutil.disk_usage(there).free
     if free < (needed := _with_overhead(size)):
         why = f"{byte_size(size)} decoded, which needs {byte_size(needed)} of a disk, and {there} has {byte_size(free)}"
-        return why, "make room, give a folder with room by --cache or CONVSCOPE_CACHE"
+        return why, f"make room, give a folder with room by {setting_name('cache_directory')} or CONVSCOPE_CACHE"
     return None
 
 

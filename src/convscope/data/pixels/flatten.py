@@ -21,7 +21,7 @@ Background = tuple[int, int, int]
 
 # What is worth saying of an image that was read all the same; counted over a dataset.
 NARROW_RANGE = 6_554
-NARROW = f"16-bit with under a tenth of 0 to 65,535 in use, so little contrast is left: give --value-range {FORMS}"
+NARROW = f"16-bit with under a tenth of 0 to 65,535 in use, so little contrast is left: set value_range to {FORMS}"
 EIGHT_BITS = "8 bits a channel, to which value_range does not apply"
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
@@ -77,7 +77,7 @@ def _from_numbers(image: Image.Image, decoding: Decoding, white: int) -> tuple[I
     wide = image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM"))
     if wide and by_range.is_auto:
         numbers = "floating-point numbers" if image.mode == "F" else "32-bit integers"
-        raise UnreadableError(f"its pixels are {numbers}, whose range is not known: give --value-range {FORMS}")
+        raise UnreadableError(f"its pixels are {numbers}, whose range is not known: set value_range to {FORMS}")
     white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     key = image.info.get("transparency")
     least, greatest = 65_535, 0

@@ -41,8 +41,8 @@ from convscope.errors import DataError, did_you_mean
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
-from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural
+from convscope.report.usage import call_text
 
 KIND = "shards"
 
@@ -290,7 +290,7 @@ def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, 
         f"here are {plural(there, 'image')} in {plural(len(shards), 'shard')}"
     )
     if missing > MISSING_SHARE * whole:
-        pattern = shell_quote("convscope", "train", str(Path(source) / f"*{ENDING}"))
+        pattern = call_text("train", str(Path(source) / f"*{ENDING}"))
         raise DataError(
             f"{source}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
             f"shards, to take what there is: {pattern}"

@@ -31,10 +31,10 @@ from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 from convscope.report.document import Callout, Document, Paragraph
 from convscope.report.documented import Documented
-from convscope.report.printable import shell_quote
 from convscope.report.progress import Progress, no_progress
 from convscope.report.table import Column, Table
 from convscope.report.units import byte_size, exact, plural
+from convscope.report.usage import call_text
 
 FORMAT = 1
 SHARD_BYTES = 256 * 10**6
@@ -93,7 +93,7 @@ class Sharded(Documented):
         left_out = [f"left out: {problem.path}: {problem.reason}" for problem in self.problems[:SHOWN_PROBLEMS]]
         if len(self.problems) > SHOWN_PROBLEMS:
             left_out.append(f"left out: {plural(len(self.problems) - SHOWN_PROBLEMS, 'more image')}")
-        go_on = Paragraph(f"to train on them: {shell_quote('convscope', 'train', self.folder)}")
+        go_on = Paragraph(f"to train on them: {call_text('train', self.folder)}")
         return Document(
             f"Shards in {self.folder}",
             (Table.of(columns, rows),),

@@ -17,6 +17,7 @@ from convscope.data.sources.sheet import Sheet, SheetRow, plain_name
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import few
 from convscope.report.units import plural
+from convscope.report.usage import setting_name, settings_text
 
 IMAGE = ("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path")
 # These are what is meant where no column names a file.
@@ -187,7 +188,7 @@ def _one_reading(sheet: Sheet, fitting: dict[int, ImageFinder]) -> tuple[int, Im
             files = [rows[0].cells[first], rows[0].cells[place]]
             raise DataError(
                 f"{sheet.path}: {both[0]} ({files[0]}, ...) and {both[1]} ({files[1]}, ...) both name files: "
-                f"--image-column {_word(both[0])} or --image-column {_word(both[1])}"
+                f"{settings_text(image_column=both[0])} or {settings_text(image_column=both[1])}"
             )
     return first, finder
 
@@ -234,7 +235,8 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
     if hot:
         return (), tuple(hot)
     raise DataError(
-        f"{sheet.path} has no column of labels (found: {found_columns(sheet)}): {NEEDED}, or --label-column"
+        f"{sheet.path} has no column of labels (found: {found_columns(sheet)}): {NEEDED}, "
+        f"or {setting_name('label_column')}"
     )
 
 
@@ -265,7 +267,7 @@ def _is_number(text: str) -> bool:
 def _several(sheet: Sheet, places: Sequence[int]) -> DataError:
     """Return the error for several columns that can be the labels: two of them, with what they hold."""
     shown = [f"{sheet.header[place]} ({_values(sheet.column(place))})" for place in places[:2]]
-    options = " or ".join(f"--label-column {_word(sheet.header[place])}" for place in places[:2])
+    options = " or ".join(settings_text(label_column=sheet.header[place]) for place in places[:2])
     more = "both" if len(places) == 2 else f"and {plural(len(places) - 2, 'more column')}"
     return DataError(f"{sheet.path}: {shown[0]} and {shown[1]} {more} can be the labels: {options}")
 
@@ -273,10 +275,6 @@ def _several(sheet: Sheet, places: Sequence[int]) -> DataError:
 def _values(cells: Iterable[str]) -> str:
     values = sorted(set(cells))
     return f"{len(values):,} values: {few(values, most=3)}" if len(values) > 3 else ", ".join(values)
-
-
-def _word(text: str) -> str:
-    return text if re.fullmatch(r"[\w.-]+", text) else f"'{text}'"
 
 
 def _is_hot(sheet: Sheet, place: int) -> bool:

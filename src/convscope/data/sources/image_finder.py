@@ -12,6 +12,7 @@ from convscope.data.layout import split_in_name
 from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.report.printable import few
+from convscope.report.usage import settings_text
 
 # Folders beside a table that are looked into.
 MOST_FOLDERS = 200
@@ -70,7 +71,8 @@ class ImageFinder:
         there = self.listed[folder].get(name, [])
         if len(there) > 1:
             first, second = (each[len(name) :] for each in there[:2])
-            raise DataError(f"{path} is {' and '.join(there)}: --image-ending {first} or --image-ending {second}")
+            choice = f"{settings_text(image_ending=first)} or {settings_text(image_ending=second)}"
+            raise DataError(f"{path} is {' and '.join(there)}: {choice}")
         return there[0] if there else ""
 
 
@@ -181,9 +183,8 @@ def _only(table: Path, found: dict[str, frozenset[int]], cells: int) -> tuple[st
         if len(named) == 1:
             return (named[0],)
         shown = [os.path.relpath(path, table.parent) for path in fitting]
-        raise DataError(
-            f"{table}: {few(shown)} hold images of these names: --image-folder {shown[0]} or --image-folder {shown[1]}"
-        )
+        choice = " or ".join(settings_text(image_folder=folder) for folder in shown[:2])
+        raise DataError(f"{table}: {few(shown)} hold images of these names: {choice}")
     if fitting:
         return tuple(fitting)
     # Parts of one set: every image lies in one of them.

@@ -14,6 +14,7 @@ from convscope.data.sources.sheet import Sheet, SheetRow, plain_name
 from convscope.errors import DataError
 from convscope.report.printable import few
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 
 # What programs write in place of an empty cell.
 EMPTY = frozenset({"", "nan", "n/a", "#n/a", "null"})
@@ -130,7 +131,8 @@ def _separator(sheet: Sheet, place: int, *, several: bool, earlier: tuple[str, .
     name = sheet.header[place]
     raise DataError(
         f"{sheet.path}: {name} is one class an image ({few(sorted(wholes), most=3)}), or several with blanks between "
-        f"({few(sorted(words), most=3)}): --label-separator none or --label-separator blank"
+        f"({few(sorted(words), most=3)}): {settings_text(label_separator='none')} or "
+        f"{settings_text(label_separator='blank')}"
     )
 
 
@@ -144,7 +146,8 @@ def _one_each(sheet: Sheet, columns: SheetColumns, notes: list[str]) -> list[fro
             "(in a column named labels an image may have none)"
         )
     if any("|" in cell for cell in sheet.column(place)):
-        notes.append("some labels hold |: where it separates several labels of an image, give --label-separator bar")
+        bar = settings_text(label_separator="bar")
+        notes.append(f"some labels hold |: where it separates several labels of an image, give {bar}")
     if not columns.stated:
         _check_kinds(sheet, place)
     return [frozenset({_class_name(row.cells[place])}) for row in sheet.rows]
@@ -166,7 +169,8 @@ def _check_kinds(sheet: Sheet, place: int) -> None:
     first = next(row for row in sheet.rows if row.cells[place] in strange)
     raise DataError(
         f"{sheet.path}: row {first.number} has the label {first.cells[place]!r}, {few_kind}{_of(strange.total())}, "
-        f"where others have {most_kind}: mend it, or give --label-column {sheet.header[place]} if both are meant"
+        f"where others have {most_kind}: mend it, "
+        f"or give {settings_text(label_column=sheet.header[place])} if both are meant"
     )
 
 

@@ -14,6 +14,7 @@ from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few
 from convscope.report.units import plural
+from convscope.report.usage import call_text, settings_text
 
 LAYOUT = "a folder for each class, or train/, val/ and test/ with a folder for each class"
 
@@ -73,7 +74,7 @@ def by_splits(root: Branch) -> Reading:
             else f"has {lack}"
         )
         do = "name the folder of training images train" if lack == "no train/" else "put the training images there"
-        raise DataError(f"{root.path} {has}: {do}, or --layout train=FOLDER")
+        raise DataError(f"{root.path} {has}: {do}, or {settings_text(layout='train=FOLDER')}")
     holders: dict[str, list[Branch]] = {}
     notes: list[str] = []
     for split, branch in chosen.items():
@@ -83,11 +84,11 @@ def by_splits(root: Branch) -> Reading:
         else:
             notes.append(
                 f"{split}: {plural(without_class.images, 'image')} in {without_class.path} not read: they "
-                "lie in no class folder, so nothing can be measured on them (convscope predict takes them)"
+                f"lie in no class folder, so nothing can be measured on them ({call_text('predict')} takes them)"
             )
     if any(branch.name != split for split, branch in chosen.items()) or _stepped(chosen, holders):
         said = ", ".join(f"{split} in {_below(root, held[0])}/" for split, held in holders.items())
-        notes.insert(0, f"layout: splits, {said} (to read the folders as classes: --layout classes)")
+        notes.insert(0, f"layout: splits, {said} (to read the folders as classes: {settings_text(layout='classes')})")
     beside = [branch.name for branch in root.below if branch not in chosen.values()]
     if beside:
         notes.append(f"beside {_below(root, chosen['train'])}/, these folders were not read: {few(beside)}")
@@ -111,7 +112,9 @@ def by_class_first(root: Branch) -> Reading:
         raise DataError(no_classes(root))
     _refuse_look_alikes(there["train"], root)
     said = ", ".join(f"{split}/" for split in there)
-    notes = [f"layout: class-first, a folder for each class with {said} in it (otherwise: --layout classes)"]
+    notes = [
+        f"layout: class-first, a folder for each class with {said} in it (otherwise: {settings_text(layout='classes')})"
+    ]
     if beside:
         notes.append(f"beside the splits of a class, these folders were not read: {few(beside)}")
     notes += _loose([root, *root.below])

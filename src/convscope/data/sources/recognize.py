@@ -22,6 +22,7 @@ from convscope.data.sources.split_folders import (
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
 from convscope.report.printable import few, shell_quote
+from convscope.report.usage import settings_text
 
 
 def recognized(root: Branch) -> Reading:
@@ -79,8 +80,8 @@ def _recognized(root: Branch) -> Reading:
     if alike := named_alike(root.below):
         raise _two_ways(
             root,
-            f"as {len(root.below)} parts of the classes {few(sorted(alike))} (add --layout groups to read them "
-            f"together, or {_option_of_parts(root.below)})",
+            f"as {len(root.below)} parts of the classes {few(sorted(alike))} "
+            f"(add {settings_text(layout='groups')} to read them together, or {_option_of_parts(root.below)})",
             _as_classes(root),
         )
     _refuse_splits_in_classes(root)
@@ -111,8 +112,8 @@ def _refuse_splits_below_classes(train: Branch) -> None:
     if 2 * len(signed) > len(train.below):
         there = " and ".join(f"{inner.name}/" for inner in signed[0].below if split_in_name(inner.name))
         raise DataError(
-            f"{signed[0].path} holds {there}: give {shell_quote(train.path)} to read these as splits, or add --layout "
-            "splits to read all images below each class folder as training images"
+            f"{signed[0].path} holds {there}: give {shell_quote(train.path)} to read these as splits, or add "
+            f"{settings_text(layout='splits')} to read all images below each class folder as training images"
         )
 
 
@@ -124,7 +125,9 @@ def _class_names(branch: Branch) -> frozenset[str]:
 def _refuse_splits(root: Branch, chosen: dict[str, Branch], learned: frozenset[str]) -> None:
     said = ", ".join(f"{split} in {branch.name}/" for split, branch in chosen.items())
     raise _two_ways(
-        root, f"as splits ({said}) of the classes {few(sorted(learned))} (add --layout splits)", _as_classes(root)
+        root,
+        f"as splits ({said}) of the classes {few(sorted(learned))} (add {settings_text(layout='splits')})",
+        _as_classes(root),
     )
 
 
@@ -161,7 +164,7 @@ def _refuse_splits_without_classes(root: Branch) -> None:
         held = " and ".join(f"{branch.name}/" for branch in named[:3])
         raise DataError(
             f"{root.path}: no class folders in {held}: put the images into a folder for each class, or give "
-            f"a CSV file with their labels; if {_names_of(root)} are the classes: --layout classes"
+            f"a CSV file with their labels; if {_names_of(root)} are the classes: {settings_text(layout='classes')}"
         )
 
 
@@ -220,7 +223,8 @@ def _is_class_first(root: Branch) -> bool:
         raise DataError(f"{here}, and no train/ is in {few(without)}: {alone}, or read all {_as_classes(root)}")
     if first is not signed[0] or all(_class_names(find_splits(branch)["train"]) for branch in root.below):
         raise DataError(
-            f"{here} with class folders in them: {alone}, or --layout class-first to read {_names_of(root)} as classes"
+            f"{here} with class folders in them: {alone}, or {settings_text(layout='class-first')} to read "
+            f"{_names_of(root)} as classes"
         )
     return True
 
@@ -230,13 +234,13 @@ def _names_of(root: Branch) -> str:
 
 
 def _as_classes(root: Branch) -> str:
-    return f"as the classes {_names_of(root)} (add --layout classes)"
+    return f"as the classes {_names_of(root)} (add {settings_text(layout='classes')})"
 
 
 def _option_of_parts(parts: Sequence[Branch]) -> str:
     """Return the layout that assigns each part by the split in its name, or else the last part to test."""
     if len(parts) > 5:
-        return "--layout train=...,train=...,test=... to test on some of them"
+        return f"{settings_text(layout='train=...,train=...,test=...')} to test on some of them"
     named = [(_split_at_an_end(part.name) or "train", part.name) for part in parts]
     if len(dict(named)) == 1:
         named[-1] = ("test", parts[-1].name)

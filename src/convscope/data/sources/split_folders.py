@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from convscope.data.layout import SPLIT_NAMES, SPLITS, is_evaluation, is_split_name, split_in_name, words_of
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
-from convscope.report.printable import shell_quote
+from convscope.report.usage import settings_text
 
 # Words of folders that lie beside splits or classes and are neither.
 _BESIDE = re.compile(r"(un|non)label+ed|(extra|pred|prediction|mask|annotation|label|sample|output|result|run|log)s?")
@@ -59,13 +59,13 @@ def lack_of_train(root: Branch) -> str:
 
 
 def option_of(named: Iterable[tuple[str, str]]) -> str:
-    """Return the command-line option for (split, folder) pairs; training images come first.
+    """Return the layout that takes (split, folder) pairs, as it is given; training images come first.
 
     >>> option_of([("test", "b"), ("train", "set a")])
-    "--layout 'train=set a,test=b'"
+    "layout='train=set a,test=b'"
     """
     ordered = sorted(named, key=lambda pair: SPLITS.index(pair[0]))
-    return shell_quote("--layout", ",".join(f"{split}={folder}" for split, folder in ordered))
+    return settings_text(layout=",".join(f"{split}={folder}" for split, folder in ordered))
 
 
 def unwrapped(branch: Branch) -> Branch:

@@ -30,6 +30,7 @@ from convscope.errors import DataError, did_you_mean
 from convscope.files.regular import explain_os_error, kind_of_file
 from convscope.report.printable import few
 from convscope.report.units import plural
+from convscope.report.usage import setting_name
 
 KIND = "table"
 
@@ -172,8 +173,8 @@ def _entries(
         row, lost_path, reason = lost[0]
         raise DataError(
             f"{sheet.path}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
-            f"{row.number}, {lost_path}: {reason} (names begin at the table's folder, at --image-folder or at /, and "
-            "end as they stand or with --image-ending)"
+            f"{row.number}, {lost_path}: {reason} (names begin at the table's folder, at "
+            f"{setting_name('image_folder')} or at /, and end as they stand or with {setting_name('image_ending')})"
         )
     problems += [Problem(path, f"row {row.number}: {reason}") for row, path, reason in lost]
     if again:

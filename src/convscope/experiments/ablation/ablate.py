@@ -31,6 +31,7 @@ from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds
 from convscope.report.progress import ProgressOption
 from convscope.report.units import plural
+from convscope.report.usage import call_text, setting_name, settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.run_directory import HasRun, Run, RunLike
@@ -151,8 +152,8 @@ def begin_ablation(
     def share(resolved: ResolvedRecipe) -> Sharing:
         if resolved.recipe.stream == "yes":
             raise RunError(
-                "stream: an ablation reads its images again and again, and keeps them decoded: take --stream no, with "
-                "room in the cache for them all"
+                "stream: an ablation reads its images again and again, and keeps them decoded: take "
+                f"{settings_text(stream='no')}, with room in the cache for them all"
             )
         variants = choose_variants(without, resolved.recipe, resolved.architecture.on_meta)
         plan = make_plan(resolved, variants, all_seeds)
@@ -233,7 +234,7 @@ def ablate_on(
         if other := next(((t.variant, t.seed) for t in done if (t.variant, t.seed) not in planned), None):
             raise RunError(
                 f"{run} has a result of {other[0]} with seed {other[1]}, which {PLAN} does not plan: add it by "
-                "--without or --seeds, or remove its row"
+                f"{setting_name('without')} or {setting_name('seeds')}, or remove its row"
             )
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]
@@ -289,13 +290,15 @@ def _check_labels(found: Probe) -> None:
     if found.multi_label:
         raise RunError(
             f"{found.source} has several labels an image: an ablation compares accuracies of one; train it with and "
-            "without a part by convscope train, and compare the mAP"
+            f"without a part by {call_text('train')}, and compare the mAP"
         )
 
 
 def _check_alone() -> None:
     if Rank.of().size > 1:
-        raise RunError("an ablation shares the cores out itself (--jobs), not under torchrun: start it plainly")
+        raise RunError(
+            f"an ablation shares the cores out itself ({setting_name('jobs')}), not under torchrun: start it plainly"
+        )
 
 
 def _check_count(seeds: int) -> None:

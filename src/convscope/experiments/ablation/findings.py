@@ -15,6 +15,7 @@ from convscope.experiments.ablation.variants import BASELINE, Variant
 from convscope.report.short_repr import ShortRepr
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import count, percent, plural, seconds
+from convscope.report.usage import setting_name
 
 # The order that the lecture notes expect of MiniAlexNet on CIFAR-10 after 10 epochs, the best first.
 NOTES_ORDER = (BASELINE, "augmentation", "dropout", "relu")
@@ -229,7 +230,7 @@ def order_lines(findings: Sequence[Finding], *, planned: int) -> list[str]:
     for pairs in sorted({f.difference.count for f in open_ones if f.difference}, reverse=True):
         names = ", ".join(f.variant.label for f in open_ones if f.difference and f.difference.count == pairs)
         why = f"{plural(pairs, 'seed')} {'do' if pairs > 1 else 'does'} not decide"
-        lines.append(f"{why}: {names}" + ("; take --seeds 3 or more" if planned == 1 else ""))
+        lines.append(f"{why}: {names}" + (f"; take {setting_name('seeds')} 3 or more" if planned == 1 else ""))
     return lines
 
 

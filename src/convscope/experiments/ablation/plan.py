@@ -27,8 +27,8 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.recipe.setting import AUTO, SEEDS, Auto
-from convscope.report.printable import shell_quote
 from convscope.report.short_repr import ShortRepr
+from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
 from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes
@@ -141,7 +141,7 @@ def read_plan(run: Run) -> AblationPlan:
         return AblationPlan.of(read_json(path))
     except (UnreadableError, RunError) as error:
         raise RunError(
-            f"{path} can't be used: {error}; start a new ablation with {shell_quote('--recipe', run.recipe_path)}"
+            f"{path} can't be used: {error}; start a new ablation with {settings_text(recipe=run.recipe_path)}"
         ) from None
 
 

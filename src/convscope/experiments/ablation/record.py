@@ -37,11 +37,11 @@ from convscope.report.document import (
 from convscope.report.documented import Pictured
 from convscope.report.intervals import IntervalRow, interval_plot
 from convscope.report.json_values import json_dict
-from convscope.report.printable import shell_quote
 from convscope.report.short_repr import short_path
 from convscope.report.svg import SERIES, Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural, seconds
+from convscope.report.usage import call_text, setting_name
 from convscope.runs.run_directory import Run
 from convscope.scoring.scores import SPLIT_NAMES
 
@@ -194,7 +194,7 @@ class Ablation(Pictured):
 def _remarks(ablation: Ablation) -> Iterator[Callout]:
     if ablation.ending != "done":
         left = plural(len(ablation.plan.pending(ablation.trials)), "training")
-        go_on = shell_quote("convscope", "ablate", "--resume", ablation.run)
+        go_on = call_text("ablate", resume=ablation.run)
         yield Callout("warning", f"not complete: {left} to go", (f"to go on: {go_on}",))
     for found in ablation.findings:
         if found.diverged:
@@ -266,7 +266,7 @@ def _what_was_done(ablation: Ablation) -> Section:
     labels = {v.name: v.label for v in ablation.plan.variants}
     rows = [(v.label, v.name if v.name != BASELINE else "", v.how) for v in ablation.plan.variants]
     total = sum(trial.seconds for trial in ablation.trials)
-    columns = [Column("variant"), Column("--without"), Column("what is done")]
+    columns = [Column("variant"), Column(setting_name("without")), Column("what is done")]
     single = [
         (
             labels[trial.variant],

@@ -17,8 +17,8 @@ from convscope.experiments.ablation.trial import Trial, measured_on, own_setting
 from convscope.experiments.ablation.variants import Variant
 from convscope.experiments.ablation.worker_pool import trials
 from convscope.recipe.recipe_file import to_toml
-from convscope.report.printable import shell_quote
 from convscope.report.units import percent, plural, seconds
+from convscope.report.usage import call_text, setting_name
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Listener, Silent, State, Status
 from convscope.runs.run_directory import Run
@@ -97,7 +97,7 @@ class Series:
     def _train_all(self, tasks: list[tuple[Variant, int]], done: list[Trial]) -> Ablation:
         clock = _Clock(len(tasks), self.listener)
         everything = list(done)
-        stopping = "stopping; trainings that are not complete start over on --resume"
+        stopping = f"stopping; trainings that are not complete start over on {setting_name('resume')}"
         with handling_interrupts(lambda: self.notify(stopping)) as request:
             coming = trials(
                 tasks,
@@ -125,7 +125,7 @@ class Series:
             write_results(self.run, trials)
         except WriteError as error:
             kept = f"{plural(len(read_results(self.run).trials), 'training')} in {self.run.path / RESULTS}"
-            on = shell_quote("convscope", "ablate", "--resume", self.run)
+            on = call_text("ablate", resume=self.run)
             raise WriteError(f"{error}; kept: {kept}; make room, and go on with {on}") from error
 
     def _differing(self) -> list[str]:

@@ -22,6 +22,7 @@ from convscope.api.torch_state import known_state
 from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.ablation.trial import Trial, run_trial
 from convscope.experiments.ablation.variants import Variant
+from convscope.report.usage import are_options, setting_name, write_as_options
 from convscope.runs.events import Silent, StepProgress
 from convscope.training.resolve.memory import OutOfMemoryError
 from convscope.training.session import Session
@@ -88,6 +89,7 @@ def _at_once(
             "recipe": session.recipe.to_dict(),
             "classes": list(session.spec.classes),
             "cache": None if cache_directory is None else str(cache_directory),
+            "options": are_options(),
         }
         workers = [
             stack.enter_context(_Worker(number, messages, setup, session.resolved.mode.threads))
@@ -106,7 +108,7 @@ def _at_once(
             if message is None:
                 raise RunError(
                     f"a training process ended ({worker.last_error_line()}): what is complete is kept; go on with "
-                    "--resume, and with fewer --jobs where the memory ran out"
+                    f"{setting_name('resume')}, and with fewer {setting_name('jobs')} where the memory ran out"
                 )
             if "refused" in message:
                 raise (OutOfMemoryError if message["of_memory"] else RunError)(message["refused"])
@@ -214,6 +216,7 @@ def work(tasks: SimpleQueue[dict[str, Any]], replies: IO[str]) -> None:
     from convscope.training.session import Sharing, prepare
 
     setup = tasks.get()
+    write_as_options(setup["options"])
     cache = None if setup["cache"] is None else Path(setup["cache"])
     recipe = Recipe.from_dict(setup["recipe"])
     session = prepare(

@@ -15,6 +15,7 @@ from convscope.experiments.check.label_errors import LabelErrors
 from convscope.experiments.check.survey import Survey
 from convscope.report.document import Severity
 from convscope.report.units import percent, plural
+from convscope.report.usage import settings_text
 
 # Times that the largest class has the images of the smallest: to be noted, to be warned of.
 UNEQUAL, VERY_UNEQUAL = 3, 20
@@ -177,7 +178,7 @@ def _of_classes(survey: Survey) -> Iterator[Finding]:
             "classes",
             "warning" if ratio >= VERY_UNEQUAL else "note",
             f"{classes[most]!r} has {counts[most]:,} training images and {classes[least]!r} {counts[least]:,}: "
-            "look at balanced accuracy, or train with --class-weights balanced",
+            f"look at balanced accuracy, or train with {settings_text(class_weights='balanced')}",
         )
 
 
@@ -202,8 +203,8 @@ def _of_sizes(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             "sizes",
             "note",
-            f"more than a quarter of {plural(cut, 'image')} is cut off to fit {size}: --resize-mode letterbox keeps "
-            "them whole",
+            f"more than a quarter of {plural(cut, 'image')} is cut off to fit {size}: "
+            f"{settings_text(resize_mode='letterbox')} keeps them whole",
         )
     enlarged = int((np.maximum(height / heights, width / widths) >= ENLARGED).sum())
     if enlarged:

@@ -29,6 +29,7 @@ from convscope.nets import catalogue
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption, progress_of
+from convscope.report.usage import setting_name
 from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.make import work_of
@@ -175,7 +176,11 @@ def _noise(resolved: ResolvedRecipe) -> Dataset:
 def _require_image(model: str, shape: tuple[int, ...], *, given: bool) -> None:
     """Raise RunError unless the shape is that of an image that a network can be trained on."""
     shown = "x".join(map(str, shape))
-    whose, remedy = ("--input is", "give another") if given else (f"the input of {model} is", "choose another network")
+    whose, remedy = (
+        (f"{setting_name('input_shape')} is", "give another")
+        if given
+        else (f"the input of {model} is", "choose another network")
+    )
     if len(shape) != 3:
         raise RunError(f"{whose} {shown}: training is measured on channels, height and width, like 3x224x224; {remedy}")
     if shape[0] not in CHANNELS:
@@ -190,7 +195,8 @@ def _reached(session: Session, ceilings: Ceilings, scale: float) -> Reached:
     trial = run_trial(work, resolved.mode, seconds=TIMED_SECONDS * scale)
     if trial.dropped:
         raise RunError(
-            f"{resolved.model} at batch size {resolved.batch_size} {trial.dropped}: take a smaller --batch-size"
+            f"{resolved.model} at batch size {resolved.batch_size} {trial.dropped}: "
+            f"take a smaller {setting_name('batch_size')}"
         )
     macs = _training_macs(resolved, session.spec)
     return Reached(

@@ -20,9 +20,9 @@ from convscope.report.document import (
     dated_footer,
     sentence,
 )
-from convscope.report.printable import shell_quote
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import percent, plural
+from convscope.report.usage import call_text
 from convscope.runs.run_directory import Run
 from convscope.training.report import scored
 
@@ -76,7 +76,7 @@ def _members(members: Sequence[Run], scores: EnsembleScores) -> Section:
 
 
 def _use(run: Run, member: Run) -> Section:
-    lines = [shell_quote("convscope", "evaluate", run), f"{shell_quote('convscope', 'predict', run)} new/*.jpg"]
+    lines = [call_text("evaluate", run), call_text("predict", run, "new/")]
     text = (
         "evaluate and predict take the ensemble as one network. Commands that show a network's layers take a member, "
         f"such as {member}."

@@ -26,11 +26,12 @@ from convscope.recipe.setting import following_seeds
 from convscope.report.document import Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
-from convscope.report.printable import from_here, shell_quote
+from convscope.report.printable import from_here
 from convscope.report.progress import ProgressOption
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
+from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
 from convscope.runs.model_spec import Members, ModelSpec
@@ -107,7 +108,7 @@ class EnsembleOutcome(Pictured):
         """Return how the training ended and the scores, in a few lines."""
         if self.ending != "done":
             there = plural(len(self.members), "member")
-            go_on = shell_quote("convscope", "train", "--resume", self.run)
+            go_on = call_text("train", resume=self.run)
             return [f"stopped with {there} of {self.planned}; to go on: {go_on}"]
         if self.scores is None:
             return [f"trained {plural(len(self.members), 'member')}; there are no images to measure them on"]
@@ -237,7 +238,7 @@ def _check_labels(found: Probe) -> None:
     if found.multi_label:
         raise RunError(
             f"{found.source} has several labels an image: members are compared by the one class they predict; "
-            "train one network, without --ensemble"
+            "train one network instead"
         )
 
 
@@ -271,9 +272,7 @@ def train_ensemble_on(
             raise RunError(f"{run} has {len(listed)} members already: give more, not {planned}")
         trained = usable_members(run, recipe, spec, following_seeds(recipe.seed, planned))
         if planned == len(trained.names) and not trained.notes and _is_measured(run):
-            raise RunError(
-                f"{run} has all of its {planned} members: add some, --ensemble {planned + 1} (members={planned + 1})"
-            )
+            raise RunError(f"{run} has all of its {planned} members: add some, {settings_text(members=planned + 1)}")
         spec = with_members(spec, trained.names, planned)
         run.write_spec(spec)
         for note in trained.notes:
@@ -338,7 +337,7 @@ class _MemberSeries:
             _notify(run, self.listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
             begun, outcome = self._train_member(self.recipe.changed({"seed": seed}), spec)
             if outcome is not None and outcome.ending in ("stopped", "interrupted"):
-                go_on = shell_quote("convscope", "train", "--resume", run)
+                go_on = call_text("train", resume=run)
                 _notify(run, self.listener, f"{len(trained)} of {planned} members are trained; to go on: {go_on}")
                 return EnsembleOutcome(
                     run=run,
@@ -425,7 +424,7 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
 def _check_count(members: int) -> None:
     if members < FEWEST:
         raise RunError(
-            f"an ensemble of {members}: averaging takes at least {FEWEST} members; without --ensemble one is trained"
+            f"an ensemble of {members}: averaging takes at least {FEWEST} members; {call_text('train')} trains one"
         )
     if Rank.of().size > 1:
         raise RunError(

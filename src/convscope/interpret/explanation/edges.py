@@ -91,7 +91,7 @@ def edges_document() -> Document:
         ),
         lead="A convolution compares one small pattern with every place of an image. Here are the patterns that find "
         "edges, first drawn by hand, then learned.",
-        footer="Made by convscope: convscope explain --demo edges --html edges.html",
+        footer="Made by convscope explain.",
     )
 
 

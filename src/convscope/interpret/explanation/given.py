@@ -27,6 +27,7 @@ from convscope.interpret.explanation.layout import understood
 from convscope.report.file_kinds import kind_by_start
 from convscope.report.units import plural
 from convscope.report.units import shape as sizes_text
+from convscope.report.usage import settings_text
 
 T = TypeVar("T")
 # An image, a sound or an array in any of the forms that `network_input` names; PIL's classes are not imported for it.
@@ -279,7 +280,7 @@ def _from_sound(sound: Sound, network: GivenNetwork, name: str) -> NetworkInput:
         samples = np.pad(samples, ((0, 0), (0, zeros)))
         notes.append(f"padded with {plural(zeros, 'zero')} to the {length:,} samples that {network.name} takes")
     if sound.length != length:
-        notes[-1] += f"; --input {channels}x{sound.length} takes it as it is"
+        notes[-1] += f"; {settings_text(input_shape=(channels, sound.length))} takes it as it is"
     return NetworkInput(torch.from_numpy(samples[None]), notes=tuple(notes))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from convscope.arrays import Array
 from convscope.errors import DataError
 from convscope.report.units import shape as sizes_text
+from convscope.report.usage import settings_text
 
 _MAPS = {1: "L", 2: "H×W", 3: "D×H×W"}
 
@@ -62,8 +63,8 @@ def understood(array: Array, wanted: tuple[int, ...], *, name: str, network: str
         return found[0]
     needed = f"{network} takes {sizes_text(wanted)}"
     if found:
-        shown = "x".join(map(str, found[0].sample.shape))
-        raise DataError(f"{given}, and {needed}: cut or pad it to that, or give --input {shown}")
+        shown = settings_text(input_shape=tuple(map(int, found[0].sample.shape)))
+        raise DataError(f"{given}, and {needed}: cut or pad it to that, or give {shown}")
     if array.ndim and array.shape[0] > 1 and array.shape[1:] == wanted:
         raise DataError(f"{given}, and {needed}: save one sample, without others beside it")
     swapped = " (its channels come first: transpose it)" if sorted(array.shape) == sorted(wanted) else ""

@@ -24,7 +24,7 @@ from convscope.nets.weights.stored import Stored
 from convscope.nets.weights.torch_file import read_archive, read_older
 from convscope.nets.weights.zip_records import TorchScriptError
 from convscope.report.file_kinds import HEAD, kind_by_start
-from convscope.report.printable import shell_quote
+from convscope.report.usage import call_text
 
 WEIGHTS = "weights.safetensors"
 PICKLED = b"\x80"  # begins every pickle since protocol 2, which torch has always written
@@ -107,7 +107,7 @@ _SAVE = "save network.state_dict() alone, or download it again"
 
 def _remedy(path: Path) -> str:
     if (path.parent / "checkpoint").is_dir():
-        return f"{shell_quote('convscope', 'train', '--resume', path.parent)} writes it anew from its checkpoint"
+        return f"{call_text('train', resume=path.parent)} writes it anew from its checkpoint"
     return "download it again, or take a copy"
 
 

@@ -18,6 +18,7 @@ from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.units import loss as loss_text
+from convscope.report.usage import call_text
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective
 from convscope.training.loop.state import Settings
@@ -159,7 +160,7 @@ def remark_on(rows: Sequence[EpochRow], settings: Settings, network: nn.Module, 
     return (
         f"the training diverged: the training loss is {loss_text(rows[-1].train_loss)}{before} and is "
         f"{loss_text(chance)} at chance level: train anew, and {advice_for(settings, network)}, "
-        "or let convscope lr-find find one"
+        f"or let {call_text('lr_find')} find one"
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from convscope.errors import RunError, did_you_mean
 from convscope.nets.layer_groups import param_groups_of, rate_factors, scale_free_of
+from convscope.report.usage import settings_text
 from convscope.training.optim.muon import FILTERS, SCALE_FREE, MuonWithSGD
 
 # Keys of a parameter group: a factor of the schedule's learning rate, and the share of the run in which its parameters
@@ -172,5 +173,6 @@ def against_divergence(
     `learning_rate` is the schedule's peak; with `clipped`, gradients are clipped already.
     """
     rate = GENTLER * min(learning_rate, default_learning_rate(optimizer, batch_size, network))
-    clip = "" if clipped else ", or set --gradient-clip 1"
-    return f"lower the rate, of at most {learning_rate:.3g}, say to --learning-rate {rate:.2g}{clip}"
+    clip = "" if clipped else f", or set {settings_text(gradient_clip=1)}"
+    lower = settings_text(learning_rate=float(f"{rate:.2g}"))
+    return f"lower the rate, of at most {learning_rate:.3g}, say to {lower}{clip}"

@@ -32,9 +32,9 @@ from convscope.report.document import (
     sentence,
 )
 from convscope.report.html import document_page
-from convscope.report.printable import shell_quote
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, percent, plural, seconds
+from convscope.report.usage import call_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
 from convscope.runs.model_spec import ModelSpec
@@ -151,7 +151,7 @@ def _remarks(report: TrainingReport) -> Iterator[Callout]:
             "This run was stopped before its last epoch; the report is on its best weights so far.",
             (
                 *((f"It ended because {report.reason}.",) if report.reason else ()),
-                f"To go on: {shell_quote('convscope', 'train', '--resume', report.run)}",
+                f"To go on: {call_text('train', resume=report.run)}",
             ),
         )
     if report.ending == "diverged":
@@ -254,8 +254,8 @@ def _files(report: TrainingReport) -> Section:
             "model.json",
             "the architecture, the classes and how images are prepared: with the weights, all that predict needs",
         ),
-        ("recipe.toml", "every setting: convscope train --recipe recipe.toml repeats the run"),
-        ("checkpoint/", "the state to resume from: convscope train --resume"),
+        ("recipe.toml", f"every setting: {call_text('train', recipe='recipe.toml')} repeats the run"),
+        ("checkpoint/", f"the state that {call_text('train', resume=report.run)} goes on from"),
         ("metrics.csv", "a row an epoch"),
         ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),

@@ -19,6 +19,7 @@ from convscope.data.training_batches import early_size
 from convscope.errors import RunError
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.recipe.setting import AUTO, Auto, value_or
+from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.resolve.label_names import changed_by_mirror, changed_by_turning
 from convscope.training.resolve.mirror_test import find_confusion, read_sample
@@ -138,7 +139,7 @@ def shown_flip(flip: Choice[bool], mode: str, decoding: Decoding, *, in_views: b
         shown = "alternating flip" if mode == "alternating" else "horizontal flip"
         return replace(flip, reason=_by_images(decoding), shown=shown)
     where = "in training or in test views" if in_views else "in training"
-    return replace(flip, reason=f"{flip.reason}; --flip yes turns them on", shown=f"no flips {where}")
+    return replace(flip, reason=f"{flip.reason}; {settings_text(flip=True)} turns them on", shown=f"no flips {where}")
 
 
 def progressive_resize_share(

@@ -9,6 +9,7 @@ from convscope.errors import RunError
 from convscope.hardware.rank import Rank
 from convscope.recipe.presets import TrainingBudget
 from convscope.recipe.setting import AUTO, Auto, value_or
+from convscope.report.usage import Placeholder, settings_text
 from convscope.training.resolve.resolved_recipe import Choice
 
 # Held back to choose the best weights by: a tenth, and no more than tell an accuracy to about half a percent.
@@ -45,8 +46,8 @@ def require_means(preset: str, schedule: str, patience: int, *, trained: bool, v
     """Raise RunError where there are no trained weights to fine-tune, or no validation to follow."""
     if preset == "finetune" and not trained:
         raise RunError(
-            "the recipe finetune moves trained weights: give --weights FILE, or a timm network with "
-            "--model-options pretrained=true"
+            f"the recipe finetune moves trained weights: give {settings_text(weights=Placeholder('FILE'))}, "
+            f"or a timm network with {settings_text(model_options='pretrained=true')}"
         )
     if validated:
         return
@@ -104,7 +105,9 @@ def require_batch(batch_size: int, images: int, *, model: str, normalizes: bool,
     alone = normalizes and not synchronized and processes > 1
     least = processes * (2 if alone else 1)
     if batch_size < min(least, images):
-        why = ", and each normalises over its own share (or take --sync-batchnorm)" if alone else ""
+        why = (
+            f", and each normalises over its own share (or take {settings_text(sync_batchnorm=True)})" if alone else ""
+        )
         raise RunError(f"batch_size is {batch_size} for {processes} processes{why}: take {least} or more")
 
 

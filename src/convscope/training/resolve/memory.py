@@ -28,6 +28,7 @@ from convscope.nets.modules import has_batch_norm
 from convscope.recipe.presets import preset_values
 from convscope.recipe.setting import AUTO
 from convscope.report.units import byte_size
+from convscope.report.usage import setting_name
 from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.resolve.budget import learning_rate, require_batch
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -107,7 +108,7 @@ def fit_to_memory(
         shown += f" in {at_once} trainings at once"
     room = f"{byte_size(limit)} can be taken"
     if not taken:
-        fewer = "fewer --jobs, " if at_once > 1 else ""
+        fewer = f"fewer {setting_name('jobs')}, " if at_once > 1 else ""
         raise RunError(
             f"{shown}, {room}, and halving does not help: take {fewer}smaller images, a smaller network, or free memory"
         )

@@ -10,6 +10,7 @@ from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
+from convscope.report.usage import settings_text
 from convscope.training.resolve.resolved_recipe import Choice
 from convscope.training.start import run_of_weights, starts_trained
 
@@ -59,7 +60,8 @@ def _of_weights(recipe: Recipe) -> tuple[Normalization, str] | None:
     if entry.num_classes != IMAGENET_CLASSES or entry.in_channels != 3:
         return None
     expected = HALVES if recipe.model in _BY_HALVES else Normalization.default(3)
-    return expected, f"what published weights of {recipe.model} expect; --normalization data measures the images'"
+    measured = f"{settings_text(normalization='data')} measures the images'"
+    return expected, f"what published weights of {recipe.model} expect; {measured}"
 
 
 def _chosen(word: str, numbers: Normalization, reason: str = "") -> list[Choice[Any]]:
