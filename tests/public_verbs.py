@@ -23,7 +23,7 @@ from convscope.data.records import ImageSet
 
 SHAPE = (1, 8, 8)
 # These train or read many images: seconds each, where the others take milliseconds.
-SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate")
+SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate", "check")
 # It measures how fast the machine is: never the same twice.
 UNTRIED = ("doctor",)
 
@@ -87,7 +87,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "ablate": lambda: [
             [(row.train_loss, row.val_loss) for row in trial.rows]
             for trial in convscope.ablate(
-                "digits", recipe, without=["momentum"], seeds=1, runs_directory=folder, cache_directory=cache
+                "digits", recipe, without=["momentum"], seeds=1, jobs=1, runs_directory=folder, cache_directory=cache
             ).trials
         ],
     }

@@ -23,6 +23,7 @@ from convscope.api.generators import OwnGenerators, exclusive
 from convscope.api.torch_state import known_state
 from convscope.api.warning_filters import warnings_ignored
 from public_verbs import (
+    SHAPE,
     SLOW,
     STATES,
     UNTRIED,
@@ -88,13 +89,22 @@ def test_a_result_is_the_same_in_any_state(calls: dict[str, Call], model: nn.Mod
     assert not _differences(quick, model, STATES)
 
 
+def test_a_result_is_shown_the_same_in_all_states_at_once(model: nn.Module, run: Path) -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    explanation = convscope.explain(model, image, layer="4", at=(2, 2))
+    results = [explanation, convscope.inspect(model, SHAPE), convscope.load(run), convscope.predict(run, [image])]
+    expected = [(repr(each), str(each), each._repr_html_(), each.to_dict()) for each in results]
+    with all_at_once():
+        assert [(repr(each), str(each), each._repr_html_(), each.to_dict()) for each in results] == expected
+
+
 def test_a_training_is_the_same_in_all_states_at_once(calls: dict[str, Call], run: Path) -> None:
-    expected, of_evaluation = weights(run), found_by(calls["evaluate"])
+    expected, others = weights(run), {verb: found_by(calls[verb]) for verb in ("evaluate", "check")}
     with all_at_once():
         before = state_now()
         assert calls["train"]() == expected
         assert calls["training_events"]()[1] == expected
-        assert found_by(calls["evaluate"]) == of_evaluation
+        assert {verb: found_by(calls[verb]) for verb in others} == others
         assert state_now() == before
 
 

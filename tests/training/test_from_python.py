@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import convscope
 from convscope.errors import DataError, RunError
@@ -160,6 +161,19 @@ def test_the_events_of_a_training_are_those_of_its_run(
     of_log = {event.text for event in kept if isinstance(event, Message)}
     assert {event.text for event in seen if isinstance(event, Message)} <= of_log
     assert run.weights.read_bytes() == unbroken[0].weights.read_bytes()
+
+
+def test_what_the_loop_sets_in_torch_stays_and_changes_no_weight(
+    unbroken: tuple[Run, Any], tmp_path: Path, data: Path
+) -> None:
+    events = convscope.training_events(data, RECIPE, runs_directory=tmp_path)
+    next(events)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert all(torch.get_default_dtype() == torch.float64 for _ in events)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert events.outcome.run.weights.read_bytes() == unbroken[0].weights.read_bytes()
 
 
 def test_leaving_the_loop_stops_the_training_there(unbroken: tuple[Run, Any], tmp_path: Path, data: Path) -> None:

@@ -85,7 +85,7 @@ class Survey:
 
     @cached_property
     def split_of(self) -> npt.NDArray[np.int64]:
-        """The place of each row's split among `split.rows`, -1 for a row that can't be read."""
+        """The place of each row's split among the splits, -1 for a row that can't be read."""
         places = np.full(len(self.listing.labels), -1)
         for place, rows in enumerate(self.split.rows.values()):
             places[rows] = place
