@@ -111,7 +111,7 @@ class Image:
         caption: the line below it.
         width: on the page, in CSS pixels; the picture's own unless given.
         tip: what a pointer over it shows.
-        lossy: whether a page may hold it as a JPEG, a quarter of the size: for many photographs.
+        lossy: for many photographs: a page holds it as a JPEG, a quarter of the size, and draws it when it is in view.
     """
 
     pixels: npt.NDArray[np.uint8]

@@ -130,7 +130,8 @@ def _image(block: Image) -> Html:
     height, across = block.pixels.shape[:2]
     css = ' class="sharp"' if max(height, across) < 160 else ""
     size = f' width="{block.width}"' if block.width is not None else ""
-    attributes = f'alt="{escaped(block.alt)}"{css}{size}{_note(block.tip)}'
+    lazy = ' loading="lazy" decoding="async"' * block.lossy
+    attributes = f'alt="{escaped(block.alt)}"{css}{size}{lazy}{_note(block.tip)}'
     source = jpeg_data_uri(block.pixels) if block.lossy and min(height, across) >= SMALL_SIDE else None
     return Html(
         f'<figure><img src="{source or png_data_uri(block.pixels)}" {attributes}>{_caption(block.caption)}</figure>'

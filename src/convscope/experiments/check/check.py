@@ -64,7 +64,7 @@ def check(
             copies = [row for row, _ in looked.decoded.outcome.same]
             near = tuple(find_near_duplicates(looked.decoded.pixels, np.setdiff1d(looked.rows, copies), progress=show))
         errors, why_not = _label_errors(looked, recipe or Recipe(), cache, show) if label_errors else (None, ())
-        findings = (*why_not, *find(looked, near or (), errors))
+        findings = find(looked, near or (), errors, why_not)
         return DataCheck(findings=findings, _survey=looked, near_duplicates=near, label_errors=errors)
 
 

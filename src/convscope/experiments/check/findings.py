@@ -48,9 +48,12 @@ class Finding(NamedTuple):
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-def find(survey: Survey, near: Sequence[NearDuplicate], errors: LabelErrors | None) -> tuple[Finding, ...]:
-    """Return everything that there is to say, errors first."""
+def find(
+    survey: Survey, near: Sequence[NearDuplicate], errors: LabelErrors | None, others: Sequence[Finding] = ()
+) -> tuple[Finding, ...]:
+    """Return everything that there is to say, `others` included, errors first."""
     found = [
+        *others,
         *_of_training(survey),
         *_of_files(survey),
         *_of_equal(survey),

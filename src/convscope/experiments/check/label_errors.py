@@ -29,7 +29,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
 from convscope.report.progress import Progress
 from convscope.report.short_repr import ShortRepr
-from convscope.report.units import plural
+from convscope.report.units import percent, plural
 from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.scoring.answer import answer
 from convscope.training.loop.loop import fit
@@ -42,6 +42,8 @@ FOLDS = 2
 WHAT = "looking for label errors"
 # Of a class with fewer images nothing can be learned that another fold confirms.
 FEWEST = 10
+# How far its accuracy must lie above that of the most frequent answer, on the way to 1.
+LEARNED = 0.2
 # Images that a fold is trained on in all, and the limits of its epochs.
 IMAGES_IN_ALL, EPOCHS = 90_000, (3, 16)
 # Pictures larger than LARGEST are reduced to SIDE, and trained on with this network.
@@ -130,6 +132,8 @@ def find_label_errors(
         )
     given = images.labels if images.targets is None else images.targets
     margins, other = _margins(probabilities, given)
+    accuracy = float((margins > 0).all(1).mean())
+    _require_learned(accuracy, given)
     flagged = _confidently_other(probabilities, given)
     ranked = np.argsort(margins.min(1), kind="stable")
     likely = [
@@ -137,10 +141,7 @@ def find_label_errors(
         for row in ranked.tolist()
         if flagged[row]
     ]
-    right = (margins > 0).all(1)
-    return LabelErrors(
-        ranked=ranked, likely=tuple(likely), accuracy=float(right.mean()), seconds=time.perf_counter() - began
-    )
+    return LabelErrors(ranked=ranked, likely=tuple(likely), accuracy=accuracy, seconds=time.perf_counter() - began)
 
 
 def require_enough(images: ImageSet, classes: Sequence[str]) -> None:
@@ -151,6 +152,24 @@ def require_enough(images: ImageSet, classes: Sequence[str]) -> None:
         raise RunError(
             f"label errors: {classes[least]!r} has {plural(int(counts[least]), 'image')}, and {FEWEST} are needed: "
             "a network learns from half of them and judges the others"
+        )
+
+
+def _require_learned(accuracy: float, given: Labels | Targets) -> None:
+    """Raise RunError where the networks are hardly better than one that always gives the most frequent answer.
+
+    >>> _require_learned(0.5, np.array([0, 0, 1, 1]))
+    Traceback (most recent call last):
+    ...
+    convscope.errors.RunError: label errors: a network that was trained on half of the images is right on 50.0 % of \
+the others, and always giving the most frequent answer on 50.0 %: it can't judge labels
+    """
+    _, counts = np.unique(given, axis=0, return_counts=True)
+    usual = float(counts.max() / counts.sum())
+    if accuracy < usual + LEARNED * (1 - usual):
+        raise RunError(
+            f"label errors: a network that was trained on half of the images is right on {percent(accuracy)} of the "
+            f"others, and always giving the most frequent answer on {percent(usual)}: it can't judge labels"
         )
 
 

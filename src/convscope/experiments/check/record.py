@@ -18,6 +18,7 @@ from convscope.experiments.check.survey import Survey
 from convscope.report.document import Callout, Document, Fact, Facts, Section, dated_footer, sentence
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
+from convscope.report.printable import printable
 from convscope.report.short_repr import short_path
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import percent, plural
@@ -89,7 +90,7 @@ class DataCheck(Documented):
             + (f", layout {survey.listing.layout}." if survey.listing.layout != "none" else "."),
             summary=(
                 Facts(tuple(self._facts())),
-                *(Callout(finding.severity, sentence(finding.text), finding.more) for finding in self.findings),
+                *(_callout(finding) for finding in self.findings),
             ),
             footer=dated_footer(),
         )
@@ -223,3 +224,8 @@ class DataCheck(Documented):
                 ],
             }
         )
+
+
+def _callout(finding: Finding) -> Callout:
+    """Return a finding as it is shown: a line each, whatever is in the names."""
+    return Callout(finding.severity, sentence(printable(finding.text)), tuple(map(printable, finding.more)))
