@@ -209,7 +209,7 @@ def test_a_wrong_argument_is_refused_in_a_sentence(
         (lambda: convscope.inspect("lenet5", (1, 10**12, 10**12)),
          "the input has shape (1, 1000000000000, 1000000000000), which no memory holds: lower it"),
         (lambda: convscope.Recipe(epochs=10**5000),
-         "epochs is an int: no computer takes as large a number, or auto"),
+         "epochs is an int: it must be below 9223372036854775808, or auto"),
         (lambda: convscope.Recipe(epoch=3),
          "a recipe has no setting 'epoch'. Did you mean epochs?"),
     ],

@@ -158,7 +158,7 @@ def _can_be_called(value: Any, parameters: Any) -> bool:
 
 
 def needed(hint: Any) -> str:
-    """Return what an annotation asks for, in words.
+    """Return what an annotation asks for, in words; "" where it takes anything.
 
     >>> needed(Positive | None), needed(str | Path), needed(Literal["crop", "squash"])
     ('a whole number of 1 or more', 'a path (str or pathlib.Path)', "'crop' or 'squash'")
@@ -166,12 +166,14 @@ def needed(hint: Any) -> str:
     texts = [text for text in dict.fromkeys(_needed(hint)) if text != "None"]
     if _PLAIN[str] in texts and _PLAIN[Path] in texts:
         texts.remove(_PLAIN[str])
-    return ", ".join(texts[:-1]) + " or " * (len(texts) > 1) + texts[-1]
+    return " or ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
 
 
 def _needed(hint: Any) -> Iterator[str]:
     origin, within = get_origin(hint), get_args(hint)
     wanted = origin or hint
+    if hint is Any:
+        return
     if origin is Annotated:
         yield " ".join([needed(within[0]), *map(str, within[1:])])
     elif origin in (Union, UnionType):

@@ -101,7 +101,8 @@ class Parameters:
             there = self._signature.bind_partial(*args, **kwargs).arguments
             for name, parameter in known.items():
                 if name in self.hints and name not in there and parameter.default is parameter.empty:
-                    return f"{name} is missing: give {needed(self.hints[name])}"
+                    what = needed(self.hints[name])
+                    return f"{name} is missing: give {what}" if what else f"{name} is missing"
         return ""
 
     def _fields(self, name: str) -> list[str]:

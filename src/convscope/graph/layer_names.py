@@ -148,9 +148,9 @@ class LayerNames:
         if name in self._inputs:
             hint = " It is an input, whose receptive field is itself: name a layer."
         elif inner:
-            hint = f" Give the whole path: {', '.join(inner[:3])}{', ...' if len(inner) > 3 else ''}."
+            hint = f" Give the whole path: {', '.join(inner[:3])}{', ...' if len(inner) > 3 else '.'}"
         elif not (hint := did_you_mean(name, known)):
-            hint = f" Its layers: {', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}."
+            hint = f" Its layers: {', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else '.'}"
         raise CaptureError(f"{self.graph.name} has no layer {name!r}.{hint}")
 
     def find(self, name: str) -> int:
