@@ -5,6 +5,8 @@ Images are uint8, shape (N, H, W, C), C being 1 (grey) or 3 (red, green, blue).
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
@@ -29,6 +31,8 @@ LARGEST_SIDE = 8192
 MEGAPIXELS, MOST_MEGAPIXELS = 50, 178
 # The rule by which a large JPEG is decoded at a reduced size (`pixels/resize.reduction`); 0: at its full size, always.
 JPEG_REDUCTION = 1
+# It never is to less than so many times the sides that it is then resized to.
+SIDES_KEPT = 3
 # Stands for the label of an image that has a row of targets instead: as an index it fits no class.
 SEVERAL = -1
 
@@ -78,7 +82,12 @@ class Decoding:
         """The shape of one decoded image: (H, W, C)."""
         return (*self.size, self.channels)
 
-    @property
+    @functools.cached_property
+    def reduced_from(self) -> float:
+        """The longer side from which on a JPEG may be decoded at a reduced size; most images are shorter."""
+        return 2 * SIDES_KEPT * min(self.size) if self.jpeg_reduction else math.inf
+
+    @functools.cached_property
     def pixel_limit(self) -> int:
         """The most pixels of an image that is decoded."""
         return self.max_megapixels * 10**6

@@ -99,9 +99,10 @@ def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, st
     if header.format != "JPEG":
         return _decode_with_pillow(data, header, decoding, 1)
     upright = _jpeg_orientation(data) if header.has_metadata else 1
-    factor = reduction_of((header.width, header.height), upright, decoding)
-    least = (-(-header.height // factor), -(-header.width // factor)) if factor > 1 else (0, 0)
-    pixels = decode_jpeg(data, header.components, least=least)
+    short = header.width < decoding.reduced_from > header.height
+    factor = 1 if short else reduction_of((header.width, header.height), upright, decoding)
+    least = None if factor == 1 else (-(-header.height // factor), -(-header.width // factor))
+    pixels = decode_jpeg(data, header.components, least)
     if pixels is None:
         return _decode_with_pillow(data, header, decoding, factor)
     remark = None if decoding.value_range == AUTO else EIGHT_BITS

@@ -151,11 +151,11 @@ def _fast_jpeg() -> Any:
     return simplejpeg
 
 
-def decode_jpeg(data: bytes, components: int, *, least: tuple[int, int] = (0, 0)) -> Pixels | None:
+def decode_jpeg(data: bytes, components: int, least: tuple[int, int] | None = None) -> Pixels | None:
     """Decode a JPEG strictly: uint8 (H, W, components) as stored, a CMYK JPEG's inverted or not as Adobe left it.
 
-    It is decoded at the smallest of libjpeg's sizes, eighths of the full one, that has the `least` (height, width),
-    where that is not 0. Returns None if Pillow must decode it: simplejpeg is missing, or does not support the sampling
+    It is decoded at its full size, or at the smallest of libjpeg's sizes, eighths of it, that has the `least` (height,
+    width). Returns None if Pillow must decode it: simplejpeg is missing, or does not support the sampling
     factors. Raises UnreadableError if libjpeg reports damaged scans.
     """
     fast = _fast_jpeg()
@@ -164,7 +164,8 @@ def decode_jpeg(data: bytes, components: int, *, least: tuple[int, int] = (0, 0)
     space = _SPACES[components]
     pixels: Pixels | None
     try:
-        pixels = fast.decode_jpeg(data, space, min_height=least[0], min_width=least[1])
+        # Names of arguments are a tenth of the time of a small image.
+        pixels = fast.decode_jpeg(data, space) if least is None else _decode_reduced(fast, data, space, least)
         return pixels
     except ValueError as error:
         complaint = _complaint(error)
@@ -176,13 +177,18 @@ def decode_jpeg(data: bytes, components: int, *, least: tuple[int, int] = (0, 0)
     return pixels
 
 
+def _decode_reduced(fast: Any, data: bytes, space: str, least: tuple[int, int]) -> Pixels:
+    pixels: Pixels = fast.decode_jpeg(data, space, min_height=least[0], min_width=least[1])
+    return pixels
+
+
 _UNKNOWN_SAMPLING = "unknown sampling factors"
 
 
-def _try_strictly(fast: Any, data: bytes, space: str, least: tuple[int, int]) -> tuple[Pixels | None, str]:
+def _try_strictly(fast: Any, data: bytes, space: str, least: tuple[int, int] | None) -> tuple[Pixels | None, str]:
     """Return the pixels, or None and the complaint of libjpeg."""
     try:
-        pixels: Pixels = fast.decode_jpeg(data, space, min_height=least[0], min_width=least[1])
+        pixels: Pixels = _decode_reduced(fast, data, space, least or (0, 0))
     except ValueError as error:
         return None, _complaint(error)
     return pixels, ""
@@ -195,7 +201,7 @@ def _complaint(error: ValueError) -> str:
 
 
 def _try_mended(
-    fast: Any, data: bytes, space: str, components: int, complaint: str, least: tuple[int, int]
+    fast: Any, data: bytes, space: str, components: int, complaint: str, least: tuple[int, int] | None
 ) -> tuple[Pixels | None, str]:
     """Decode again without what is harmless, and without the zero bytes that libjpeg finds behind a scan's end."""
     mended = _without_padding(_without_harmless(data, components), complaint)

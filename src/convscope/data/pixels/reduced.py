@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from convscope.data.pixels.resize import crop_box, letterbox_size
-from convscope.data.records import Decoding, ResizeMode
+from convscope.data.records import SIDES_KEPT, Decoding, ResizeMode
 
-# A JPEG is never decoded to less than so many times the sides that it is then resized to.
-SIDES_KEPT = 3
 # EXIF orientations that turn an image on its side.
 _ON_ITS_SIDE = 5
 # Whether the upright image begins at the file's end, across and down.
@@ -48,11 +46,9 @@ def reduction(image_size: tuple[int, int], target_size: tuple[int, int], mode: R
 
 def reduction_of(size: tuple[int, int], orientation: int, decoding: Decoding) -> int:
     """Return the same for a JPEG of this size (width, height) as stored, by the decoding's rule."""
-    height, width = decoding.size
-    # Most images are far from large enough, which their longer side alone shows.
-    if not decoding.jpeg_reduction or max(size) < 2 * SIDES_KEPT * min(height, width):
+    if max(size) < decoding.reduced_from:
         return 1
-    return reduction(_upright(size, orientation), (width, height), decoding.resize_mode)
+    return reduction(_upright(size, orientation), decoding.size[::-1], decoding.resize_mode)
 
 
 def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
