@@ -19,7 +19,12 @@ __version__ = "0.1.0"
 
 # Public name -> the module that defines it; torch is imported only when a name that needs it is used.
 _MODULES: dict[str, str] = {
+    "ArgumentError": "convscope.errors",
+    "CaptureError": "convscope.errors",
     "ConvscopeError": "convscope.errors",
+    "DataError": "convscope.errors",
+    "GeometryError": "convscope.errors",
+    "RunError": "convscope.errors",
     "Recipe": "convscope.recipe.recipe",
     "StopTraining": "convscope.training.interrupt",
     "ablate": "convscope.experiments.ablation.ablate",
@@ -92,7 +97,12 @@ if TYPE_CHECKING:
     from convscope.claims.notes import notes as notes
     from convscope.data.shard import shard as shard
     from convscope.data.shards.write_shards import Sharded as Sharded
+    from convscope.errors import ArgumentError as ArgumentError
+    from convscope.errors import CaptureError as CaptureError
     from convscope.errors import ConvscopeError as ConvscopeError
+    from convscope.errors import DataError as DataError
+    from convscope.errors import GeometryError as GeometryError
+    from convscope.errors import RunError as RunError
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ablation.record import Ablation as Ablation
     from convscope.experiments.check.check import check as check

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from commands import told
+from commands import run_command
 from convscope.runs.run_directory import Run
 from hostile_files import untrained_run
 
@@ -96,7 +96,7 @@ def test_a_bad_run_is_one_line(
 ) -> None:
     _, message, commands = BAD[bad]
     words = {"RUN": str(runs / bad), "IMAGE": str(image), "OUT": str(tmp_path / "runs")}
-    code, out, err = told(capsys, *(words.get(word, word) for word in commands[command]))
+    code, out, err = run_command(capsys, *(words.get(word, word) for word in commands[command]))
     assert code == 2 and out == ""
     assert message in err and len(err.strip().splitlines()) == 1, err
     assert str(runs / bad) in err and not (tmp_path / "runs").exists()
@@ -109,7 +109,7 @@ def test_a_run_without_weights_is_one_line(
     run = Path(shutil.copytree(runs / "whole", tmp_path / "run"))
     (run / "weights.safetensors").unlink()
     words = {"RUN": str(run), "IMAGE": str(image), "OUT": str(tmp_path / "runs")}
-    code, out, err = told(capsys, *(words.get(word, word) for word in COMMANDS[command]))
+    code, out, err = run_command(capsys, *(words.get(word, word) for word in COMMANDS[command]))
     assert code == 2 and out == "" and len(err.strip().splitlines()) == 1
     assert "weights.safetensors" in err
 
@@ -118,5 +118,5 @@ def test_a_recipe_of_an_older_convscope_is_one_line(tmp_path: Path, capsys: pyte
     recipe = tmp_path / "recipe.toml"
     for text in ("format = 1\n", 'average = "auto"\n'):
         recipe.write_text(text + "epochs = 1\n")
-        code, _, err = told(capsys, "train", "digits", "--recipe", recipe, "--runs", tmp_path / "runs")
+        code, _, err = run_command(capsys, "train", "digits", "--recipe", recipe, "--runs", tmp_path / "runs")
         assert code == 2 and "older convscope" in err and "train again, or use that version" in err

@@ -33,11 +33,11 @@ def test_as_json_and_svg(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     code, out, _ = run(
         capsys, "field", "resnet18", "--layer", "layer2.0.conv2", "--at", "0,27", "--json", "--svg", str(drawing)
     )
-    told = json.loads(out)
+    found = json.loads(out)
     # 67 pixels about the cell; rows above the image are not there, and columns end with it.
-    assert code == 0 and told["spans_without_borders"] == [[-33, 33], [183, 249]]
-    assert told["spans"] == [[0, 33], [183, 223]]
-    assert np.sum(told["mask"]) == told["positions_read"] and "<svg" in drawing.read_text()
+    assert code == 0 and found["spans_without_borders"] == [[-33, 33], [183, 249]]
+    assert found["spans"] == [[0, 33], [183, 223]]
+    assert np.sum(found["mask"]) == found["positions_read"] and "<svg" in drawing.read_text()
 
 
 def test_layer_to_layer_and_the_other_way(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.cli.main import COMMANDS, cli
 from convscope.recipe.recipe import names
 from hostile_files import KINDS, put, untrained_run
@@ -120,7 +120,7 @@ def test_what_is_no_such_file_ends_a_command_in_one_line(
     for kind in kinds:
         signal.alarm(LONGEST_SECONDS)
         with put(path, kind):
-            code, _, err = told(capsys, *words)
+            code, _, err = run_command(capsys, *words)
         lines = [line for line in err.splitlines() if "image can't be read:" not in line]
         if fine != KINDS:
             assert (code, len(lines)) == (2, 1), (kind, err)
@@ -137,7 +137,7 @@ def test_what_can_not_be_written_into_ends_a_command_in_one_line(
     for kind in kinds:
         signal.alarm(LONGEST_SECONDS)
         with put(work / "o", kind):
-            code, _, err = told(capsys, *words)
+            code, _, err = run_command(capsys, *words)
         assert (code, len(err.splitlines())) == (2, 1), (kind, err)
 
 

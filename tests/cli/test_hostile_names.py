@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.report.csv_table import read_csv
 
 CLASSES = ("\x1b]0;owned\x07red\x1b[2J", "=cmd|'/C calc'!A0", "\u202egnp.exe\n\rtwo", "@sum <b>&", "-1")
@@ -40,7 +40,7 @@ def test_no_name_steers_what_shows_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
-    code, out, err = told(capsys, "train", photos, "--name", "run", *FITTING)
+    code, out, err = run_command(capsys, "train", photos, "--name", "run", *FITTING)
     assert code == 0 and r"torn\x9b2J.png" in plain(err)
     plain(out)
     run = tmp_path / "runs" / "run"
@@ -54,15 +54,15 @@ def test_no_name_steers_what_shows_it(
     assert {row["image"] for row in read_csv((run / "split.csv").read_text(encoding="utf-8"))} == images
 
     for words in (("evaluate", run), ("evaluate", run, photos), ("predict", run, photos)):
-        code, out, err = told(capsys, *words)
+        code, out, err = run_command(capsys, *words)
         assert code == (2 if words[0] == "predict" else 0), err
         plain(out), plain(err)
-    _, out, _ = told(capsys, "predict", run, photos, "--csv")
+    _, out, _ = run_command(capsys, "predict", run, photos, "--csv")
     rows = read_csv(plain(out))
     assert {row["image"] for row in rows} == {str(photos / name) for name in images}
     assert {row["class"] for row in rows} <= classes and all(0 <= float(row["confidence"]) <= 1 for row in rows)
     assert not any(cell.strip('"').startswith(FORMULA) for line in out.splitlines() for cell in line.split(","))
-    code, out, _ = told(capsys, "predict", run, photos, "--json")
+    code, out, _ = run_command(capsys, "predict", run, photos, "--json")
     assert {item["image"] for item in json.loads(plain(out))["predictions"]} == {str(photos / name) for name in images}
 
 
@@ -77,7 +77,7 @@ def test_no_name_in_shards_or_a_table_steers_what_shows_it(
     rows = [f'"{path}","{path.parent.name}"' for path in paths if "\n" not in str(path)]
     table.write_text("\n".join(["image,label", *rows]))
     for words in (("shard", photos, "shards"), ("train", "shards", *FITTING), ("train", table, *FITTING)):
-        code, out, err = told(capsys, *words)
+        code, out, err = run_command(capsys, *words)
         assert code == 0, err
         plain(out), plain(err)
 
@@ -97,6 +97,6 @@ def test_no_name_in_shards_or_a_table_steers_what_shows_it(
     ],
 )
 def test_what_was_typed_is_shown_escaped(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = told(capsys, *words)
+    code, out, err = run_command(capsys, *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     plain(err)

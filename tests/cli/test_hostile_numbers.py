@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.files.regular import UnreadableError
 from convscope.runs.progress import RunProgress
 from hostile_files import untrained_run
@@ -45,7 +45,7 @@ def test_what_can_not_be_held_is_one_line(
 ) -> None:
     for text in texts:
         (work / name).write_text(text, encoding="utf-8")
-        code, _, err = told(capsys, *words)
+        code, _, err = run_command(capsys, *words)
         assert (code, len(err.splitlines())) == (2, 1), (text[:40], err)
         assert name in err and len(err) < 400 + len(str(work)), (text[:40], err)
 

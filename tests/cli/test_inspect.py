@@ -109,13 +109,13 @@ def test_the_object_s_size_is_asked_for():
 def test_training_memory_for_a_batch_and_the_largest_that_fits():
     shown = run("inspect", "lenet5", "--batch", "32", "--optimizer", "adam", "--memory", "100MB").output
     assert "32 samples with adam" in shown and "at most" in shown and "of each sample" in shown
-    told = json.loads(run("inspect", "lenet5", "--batch", "32", "--optimizer", "adam", "--json").output)[
+    found = json.loads(run("inspect", "lenet5", "--batch", "32", "--optimizer", "adam", "--json").output)[
         "training_memory"
     ]
-    parts = told["bytes"]
+    parts = found["bytes"]
     assert parts["weights"] == parts["gradients"] == 61_706 * 4 and parts["optimizer"] == 2 * 61_706 * 4
     assert parts["total"] == sum(size for part, size in parts.items() if part != "total")
-    assert told["kept_bytes_per_sample"]["c1"] == 32 * 32 * 4  # its input
+    assert found["kept_bytes_per_sample"]["c1"] == 32 * 32 * 4  # its input
     assert "none fits in 1.000 kB" in run("inspect", "lenet5", "--memory", "1kB").output
 
 
@@ -196,8 +196,8 @@ def test_a_batch_given_to_compare_field_and_audit_is_said_to_be_one_sample(capsy
     audited = run("audit", "lenet5", "--input", "4x1x32x32")
     assert audited.exit_code == 0 and "a batch of 4 samples of 1×32×32: each error is that of one" in audited.stderr
     for arguments in (["compare", "notes-block", "tinyvgg"], ["field", "notes-block", "--layer", "conv3"]):
-        told = run(*arguments, "--input", "4x3x64x64")
-        assert told.exit_code == 0 and "a batch of 4 samples of 3×64×64" in told.stderr
-        assert told.stdout == run(*arguments, "--input", "3x64x64").stdout
+        found = run(*arguments, "--input", "4x3x64x64")
+        assert found.exit_code == 0 and "a batch of 4 samples of 3×64×64" in found.stderr
+        assert found.stdout == run(*arguments, "--input", "3x64x64").stdout
     _, line = failing(capsys, "inspect", "lenet5", "--input", "4x1x8x8")
     assert "the smallest input that works is 1×32×32" in line

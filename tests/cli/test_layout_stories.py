@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.data.sources import folder as folder_source
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ QUICK = "--model lenet5 --epochs 1 --batch-size 8 --threads 1"
 
 def train(capsys: pytest.CaptureFixture[str], data: Path, *more: str) -> tuple[int, str]:
     """Train for an epoch in the folder above the data; returns the exit code and all that was printed."""
-    code, out, err = told(
+    code, out, err = run_command(
         capsys, "train", data, *QUICK.split(), "--runs", data.parent, "--cache", data.parent / "c", *more
     )
     return code, out + err
@@ -50,7 +50,7 @@ def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
     monkeypatch.chdir(tmp_path)
     command = shlex.split(re.findall(r"^\$ convscope (.+)$", README, re.MULTILINE)[0])
     assert command == ["train", "photos", "--name", "flowers"]
-    code, _, err = told(capsys, *command, *QUICK.split())
+    code, _, err = run_command(capsys, *command, *QUICK.split())
     assert code == 0, err
     assert "classes: daisy, rose\n" in err
     assert "not read, for they hold no images: empty/, papers/" in err and "skipped" not in err
@@ -58,8 +58,8 @@ def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
         assert len(list(csv.DictReader(file))) == 6
     # Trained again where the runs lie among the classes.
     monkeypatch.chdir(photos)
-    assert told(capsys, "train", ".", *QUICK.split())[0] == 0
-    code, _, err = told(capsys, "train", ".", *QUICK.split())
+    assert run_command(capsys, "train", ".", *QUICK.split())[0] == 0
+    code, _, err = run_command(capsys, "train", ".", *QUICK.split())
     assert code == 0 and "classes: daisy, rose\n" in err
 
 
@@ -84,9 +84,11 @@ def test_a_run_keeps_its_layout(
     )
     recipe = tomllib.loads((tmp_path / "run" / "recipe.toml").read_text())
     assert recipe["layout"] == layout
-    code, out, _ = told(capsys, "evaluate", tmp_path / "run", "--cache", tmp_path / "c")
+    code, out, _ = run_command(capsys, "evaluate", tmp_path / "run", "--cache", tmp_path / "c")
     assert code == 0 and held in out and "trained on" not in out
-    code, _, err = told(capsys, "train", "--resume", tmp_path / "run", "--epochs", "2", "--cache", tmp_path / "c")
+    code, _, err = run_command(
+        capsys, "train", "--resume", tmp_path / "run", "--epochs", "2", "--cache", tmp_path / "c"
+    )
     assert code == 0, err
 
 
@@ -110,8 +112,8 @@ def test_two_readings_are_told_with_the_setting_for_each(tmp_path: Path, capsys:
     assert code == 0 and "classes: cat, dog\n" in said
     # Images to measure may be laid out in another way, which can be said.
     evaluated = ("evaluate", tmp_path / "run1", data, "--cache", tmp_path / "c")
-    assert told(capsys, *evaluated)[0] == 2
-    code, out, _ = told(capsys, *evaluated, "--layout", "groups", "--json")
+    assert run_command(capsys, *evaluated)[0] == 2
+    code, out, _ = run_command(capsys, *evaluated, "--layout", "groups", "--json")
     assert code == 0 and json.loads(out)["images"] == 18
 
 
@@ -124,23 +126,25 @@ def test_a_run_made_when_numbers_were_ordered_as_text_goes_on(
         code, said = train(capsys, data, "--name", "run")
     assert code == 0 and "classes: 1, 10, 11, 12, 13, 14, 2, 3, 4, 5, ..., 7, 8, 9\n" in said
     accuracy = re.search(r"test accuracy (\S+ %)", said)
-    code, out, _ = told(capsys, "evaluate", tmp_path / "run", "--cache", tmp_path / "c")
+    code, out, _ = run_command(capsys, "evaluate", tmp_path / "run", "--cache", tmp_path / "c")
     assert code == 0 and accuracy and accuracy[1] in out and "trained on" not in out
-    code, _, err = told(capsys, "train", "--resume", tmp_path / "run", "--epochs", "2", "--cache", tmp_path / "c")
+    code, _, err = run_command(
+        capsys, "train", "--resume", tmp_path / "run", "--epochs", "2", "--cache", tmp_path / "c"
+    )
     assert code == 0 and "resuming" in err, err
     spec = json.loads((tmp_path / "run" / "model.json").read_text())
     assert spec["classes"][:3] == ["1", "10", "11"]
     # A new one is ordered as numbers, and measures the same images by name.
     assert train(capsys, data, "--name", "new")[0] == 0
-    code, out, _ = told(capsys, "evaluate", tmp_path / "run", data, "--cache", tmp_path / "c", "--json")
+    code, out, _ = run_command(capsys, "evaluate", tmp_path / "run", data, "--cache", tmp_path / "c", "--json")
     assert code == 0 and [row["name"] for row in json.loads(out)["per_class"]] == sorted(map(str, range(1, 15)))
 
 
 def test_shards_can_not_be_smaller_than_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = made.folders(tmp_path / "data", *made.each("cat dog", "train test"))
     for size, said in (("0", "is not a size in bytes"), ("0B", "shards of 0 B: no archive is smaller than 10.24 kB")):
-        code, out, err = told(capsys, "shard", data, tmp_path / "shards", "--shard-size", size)
+        code, out, err = run_command(capsys, "shard", data, tmp_path / "shards", "--shard-size", size)
         assert (code, out, err.count("\n")) == (2, "", 1 if size == "0" else err.count("\n")) and said in err
         assert not (tmp_path / "shards").exists()
-    code, out, err = told(capsys, "shard", data, tmp_path / "shards")
+    code, out, err = run_command(capsys, "shard", data, tmp_path / "shards")
     assert code == 0 and re.search(r"^train +1 +6", out, re.MULTILINE) and "layout: class-first" in out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import told
+from commands import run_command
 from convscope.scoring.losses import LOSSES
 from hostile_files import untrained_run
 
@@ -32,8 +32,8 @@ def test_evaluate_names_the_loss(loss: str, images: Path, tmp_path: Path, capsys
     run = untrained_run(tmp_path / "run", "digits", loss=loss).path
     data = images / "labels.csv" if loss == "multi-label" else images
     command = ("evaluate", run, data, "--cache", tmp_path / "cache")
-    code, out, err = told(capsys, *command)
+    code, out, err = run_command(capsys, *command)
     assert code == 0, err
     named = [name for name in {item.measured for item in LOSSES.values()} if f"\n{name} " in out]
     assert named == [LOSSES[loss].measured]
-    assert json.loads(told(capsys, *command, "--json")[1])["loss_name"] == LOSSES[loss].measured
+    assert json.loads(run_command(capsys, *command, "--json")[1])["loss_name"] == LOSSES[loss].measured

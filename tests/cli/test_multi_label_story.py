@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.cli.main import main
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
@@ -37,12 +37,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns_to_see_each_shape(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = told(capsys, "evaluate", work / "runs" / "shapes", "--json")
+    code, out, _ = run_command(capsys, "evaluate", work / "runs" / "shapes", "--json")
     found = json.loads(out)
     assert (code, found["split"], found["classes"]) == (0, "test", list(made.SHAPES))
     assert found["mean_average_precision"] > 0.85 and found["exact_match"] > 0.5
     assert "confusion_matrix" not in found
-    code, out, _ = told(capsys, "evaluate", work / "runs" / "shapes")
+    code, out, _ = run_command(capsys, "evaluate", work / "runs" / "shapes")
     assert code == 0 and re.search(r"^mAP +\d+\.\d\d % \(mean over 3 classes\)$", out, re.MULTILINE)
     assert "Confusion" not in out and "ROC-AUC" in out
 
@@ -71,13 +71,14 @@ def test_the_report_has_bars_and_no_confusion_matrix(work: Path) -> None:
 def test_predict_gives_every_label_over_the_threshold(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, images = work / "runs" / "shapes", work / "shapes" / "images"
     told_json = [
-        json.loads(told(capsys, "predict", run, images, "--json", *more)[1]) for more in ((), ("--threshold", "0.9"))
+        json.loads(run_command(capsys, "predict", run, images, "--json", *more)[1])
+        for more in ((), ("--threshold", "0.9"))
     ]
     usual, strict = ([item["labels"] for item in found["predictions"]] for found in told_json)
     first = told_json[0]["predictions"][0]
     assert first["probabilities"].keys() == set(made.SHAPES)
     assert all(set(few) <= set(many) for few, many in zip(strict, usual, strict=True)) and strict != usual
-    code, out, _ = told(capsys, "predict", run, images, "--csv")
+    code, out, _ = run_command(capsys, "predict", run, images, "--csv")
     rows = list(csv.DictReader(out.splitlines()))
     assert code == 0 and list(rows[0]) == ["image", "labels", *made.SHAPES]
     for row, labels in zip(rows, usual, strict=True):
@@ -87,7 +88,7 @@ def test_predict_gives_every_label_over_the_threshold(work: Path, capsys: pytest
     with (work / "shapes" / "labels.csv").open() as file:
         truth = {Path(row["image"]).name: set(filter(None, row["labels"].split("|"))) for row in csv.DictReader(file)}
     assert np.mean([answers[name] == truth[name] for name in truth]) > 0.6
-    _, out, _ = told(capsys, "predict", run, images, "--threshold", "1")
+    _, out, _ = run_command(capsys, "predict", run, images, "--threshold", "1")
     assert out.count("none (nearest: ") >= 170
 
 
@@ -96,12 +97,12 @@ def test_evaluate_on_another_table_goes_by_class_name(
 ) -> None:
     path, targets = made.shapes_table(tmp_path, 40, seed=7)
     path.write_text(path.read_text().replace("blue disc", "").replace("||", "|"))
-    found = json.loads(told(capsys, "evaluate", work / "runs" / "shapes", path, "--json")[1])
+    found = json.loads(run_command(capsys, "evaluate", work / "runs" / "shapes", path, "--json")[1])
     assert (found["split"], found["classes_without_images"]) == ("all", ["blue disc"])
     assert [row["images"] for row in found["per_class"]] == [0, *targets.sum(0)[1:]]
     assert found["per_class"][2]["average_precision"] > 0.85
     path.write_text(path.read_text().replace("red square", "red sqare"))
-    code, _, err = told(capsys, "evaluate", work / "runs" / "shapes", path)
+    code, _, err = run_command(capsys, "evaluate", work / "runs" / "shapes", path)
     assert code == 2 and "the run was not trained on: red sqare. Did you mean red square?" in err
 
 
@@ -122,7 +123,7 @@ def test_what_does_not_go_together_is_one_line(
 ) -> None:
     made.fill(tmp_path / "folders", {"blue disc": 2, "red square": 2})
     places = {"shapes": work / "shapes", "run": work / "runs" / "shapes", "folders": tmp_path / "folders"}
-    code, out, err = told(capsys, *command.format(**places).split())
+    code, out, err = run_command(capsys, *command.format(**places).split())
     assert (code, out) == (2, "") and message in err and "Traceback" not in err
 
 
@@ -132,14 +133,14 @@ def test_a_table_of_single_labels_trains_as_folders_do(tmp_path: Path, capsys: p
     lines = ["path,label", *(f"{path.relative_to(tmp_path)},{path.parent.name}" for path in files)]
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     command = ("--model", "lenet5", "--epochs", "1", "--runs", tmp_path / "runs", "--json")
-    by_table = json.loads(told(capsys, "train", tmp_path / "labels.csv", *command)[1])
-    by_folder = json.loads(told(capsys, "train", tmp_path / "data", *command)[1])
+    by_table = json.loads(run_command(capsys, "train", tmp_path / "labels.csv", *command)[1])
+    by_folder = json.loads(run_command(capsys, "train", tmp_path / "data", *command)[1])
     assert Path(by_table["run"]).name == "labels-lenet5"
     weights = [(Path(found["run"]) / "weights.safetensors").read_bytes() for found in (by_table, by_folder)]
     assert weights[0] == weights[1]
-    code, _, err = told(capsys, "predict", by_table["run"], files[0], "--threshold", "0.5")
+    code, _, err = run_command(capsys, "predict", by_table["run"], files[0], "--threshold", "0.5")
     assert code == 2 and "the run names one class for each image" in err
-    code, _, err = told(capsys, "evaluate", by_table["run"], made.shapes_table(tmp_path / "shapes", 8)[0])
+    code, _, err = run_command(capsys, "evaluate", by_table["run"], made.shapes_table(tmp_path / "shapes", 8)[0])
     assert code == 2 and "has several labels, or none, an image, and the run learned one class" in err
 
 
@@ -151,7 +152,7 @@ def test_a_resumed_run_notices_other_labels(work: Path, tmp_path: Path, capsys: 
     row = next(number for number, line in enumerate(lines) if line.endswith(",green bar"))
     try:
         table.write_text("\n".join([*lines[:row], lines[row] + "|red square", *lines[row + 1 :]]))
-        code, _, err = told(capsys, "train", "--resume", run, "--epochs", "10")
+        code, _, err = run_command(capsys, "train", "--resume", run, "--epochs", "10")
     finally:
         table.write_text(before)
     assert code == 2 and "have changed since" in err

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import hostile_images as made
-from commands import told
+from commands import run_command
 from convscope.data.pixels.decode import decode_image
 from convscope.data.pixels.resize import crop_box
 from convscope.runs.model_spec import read_spec
@@ -28,13 +28,13 @@ def test_photographs_of_odd_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[
             image = made.picture(height + 9, width + 9).crop((number % 9, place, width + number % 9, height + place))
             image.save(data / name / f"{number}.jpg", quality=90 + number % 5)
     command = ["train", data, "--model", "lenet5", "--image-size", "28", "--epochs", "1", "--name", "odd", "--verify"]
-    code, out, err = told(capsys, *command, "--runs", runs, "--cache", tmp_path / "cache")
+    code, out, err = run_command(capsys, *command, "--runs", runs, "--cache", tmp_path / "cache")
     assert code == 0, err
     assert "can't be read" not in out + err and "Traceback" not in err
     photo = data / "café" / "0.jpg"
-    code, out, err = told(capsys, "predict", runs / "odd", photo, "--json")
+    code, out, err = run_command(capsys, "predict", runs / "odd", photo, "--json")
     assert code == 0 and json.loads(out)["problems"] == [], err
-    code, out, err = told(capsys, "explain", runs / "odd", photo, "--layer", "c1", "--at", "3,3")
+    code, out, err = run_command(capsys, "explain", runs / "odd", photo, "--layer", "c1", "--at", "3,3")
     assert code == 0 and out, err
     # What both were given: the box that the law is about.
     decoding = read_spec(runs / "odd" / "model.json").decoding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from commands import told
+from commands import run_command
 from convscope.cli.main import cli, main
 from convscope.cli.settings import SettingOption
 
@@ -43,7 +43,7 @@ from convscope.cli.settings import SettingOption
     ],
 )
 def test_a_mistyped_command_is_told_in_one_line(typed: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, *typed.split()) == (2, "", line + "\n")
+    assert run_command(capsys, *typed.split()) == (2, "", line + "\n")
 
 
 def test_convscope_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,5 +69,5 @@ def test_help_leaves_the_advanced_settings_to_help_all(name: str, capsys: pytest
 
 
 def test_an_advanced_setting_works_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, error = told(capsys, "train", "digits", "--flip-mode", "alternate")
+    code, out, error = run_command(capsys, "train", "digits", "--flip-mode", "alternate")
     assert (code, out) == (2, "") and "'alternate' is not one of 'auto', 'random', 'alternating'" in error

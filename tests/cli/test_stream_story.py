@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import data_makers as made
-from commands import told
+from commands import run_command
 from convscope.cli.main import main
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
@@ -46,7 +46,7 @@ def test_what_does_not_fit_the_cache_is_streamed(
     monkeypatch.setenv("CONVSCOPE_CACHE_GIB", str(0.12 / 1024))
     cache, run = tmp_path / "cache", tmp_path / "runs" / "one"
     place = ("--runs", tmp_path / "runs", "--cache", cache, "--name", "one")
-    code, out, err = told(capsys, "train", shards, *HOW, "--learning-rate", 0.01, "--epochs", 2, *place)
+    code, out, err = run_command(capsys, "train", shards, *HOW, "--learning-rate", 0.01, "--epochs", 2, *place)
     assert code == 0, err
     said = " ".join((run / "log.txt").read_text().split())
     assert "training images are streamed" in said and "253.4 kB decoded, more than the 125.8 kB" in said
@@ -58,19 +58,19 @@ def test_what_does_not_fit_the_cache_is_streamed(
 
     # A run that began as a stream stays one, also where there is room.
     monkeypatch.delenv("CONVSCOPE_CACHE_GIB")
-    code, out, err = told(capsys, "train", "--resume", run, "--epochs", 4, "--cache", cache)
+    code, out, err = run_command(capsys, "train", "--resume", run, "--epochs", 4, "--cache", cache)
     assert code == 0, err
     assert sum(path.stat().st_size for path in cache.glob("*/pixels.bin")) == kept
     with (run / "metrics.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
 
-    code, out, err = told(capsys, "evaluate", run, "--cache", cache, "--json")
+    code, out, err = run_command(capsys, "evaluate", run, "--cache", cache, "--json")
     found = json.loads(out)
     assert not any("streamed" in note for note in found["notes"])
     assert code == 0 and found["images"] == splits.count("test") and found["accuracy_top1"] > 0.9
-    code, _, err = told(capsys, "evaluate", run, "--cache", cache, "--split", "train")
+    code, _, err = run_command(capsys, "evaluate", run, "--cache", cache, "--split", "train")
     assert code == 2 and "the train images of" in err and "are streamed, and not measured" in err
-    code, out, err = told(capsys, "predict", run, shards.parent / "photos" / "red" / "3.jpg", "--json")
+    code, out, err = run_command(capsys, "predict", run, shards.parent / "photos" / "red" / "3.jpg", "--json")
     assert code == 0 and json.loads(out)["predictions"][0]["top"][0]["class"] == "red", out
 
 
@@ -80,21 +80,23 @@ def test_without_a_stream_too_little_room_is_an_error(
     cache, runs = tmp_path / "cache", tmp_path / "runs"
     place = ("--runs", runs, "--cache", cache, "--epochs", 1)
     monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.00012")
-    code, _, err = told(capsys, "train", shards, *HOW, *place, "--stream", "no")
+    code, _, err = run_command(capsys, "train", shards, *HOW, *place, "--stream", "no")
     assert code == 2 and "330 images would be 253.4 kB decoded, more than the 128.8 kB" in err, err
     assert "(CONVSCOPE_CACHE_GIB=0.00012)" in err and "--stream yes" in err
     # What is held out of a stream is decoded into the cache as well.
     monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.00001")
-    code, _, err = told(capsys, "train", shards, *HOW, *place)
+    code, _, err = run_command(capsys, "train", shards, *HOW, *place)
     assert code == 2 and "more than the 10.74 kB" in err and "or hold back fewer" in err, err
     assert not cache.exists() and not runs.exists()
 
     monkeypatch.delenv("CONVSCOPE_CACHE_GIB")
-    code, _, err = told(capsys, "train", "digits", "--model", "lenet5", "--threads", 1, *place, "--name", "other")
+    code, _, err = run_command(
+        capsys, "train", "digits", "--model", "lenet5", "--threads", 1, *place, "--name", "other"
+    )
     assert code == 0, err
     made.fill(tmp_path / "others", {"1": 3, "2": 3})
     monkeypatch.setenv("CONVSCOPE_CACHE_GIB", "0.000001")
-    code, _, err = told(capsys, "evaluate", runs / "other", tmp_path / "others", "--cache", cache)
+    code, _, err = run_command(capsys, "evaluate", runs / "other", tmp_path / "others", "--cache", cache)
     assert code == 2 and "6 images would be 6.144 kB decoded, more than the 1.073 kB" in err and "--stream" not in err
     assert not cache.exists()
 
@@ -102,18 +104,18 @@ def test_without_a_stream_too_little_room_is_an_error(
 def test_streams_that_can_not_be_are_refused(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, err = told(capsys, "train", "digits", "--stream", "yes", "--runs", tmp_path)
+    code, _, err = run_command(capsys, "train", "digits", "--stream", "yes", "--runs", tmp_path)
     assert code == 2 and "the images of digits are in memory as they are" in err
-    code, _, err = told(capsys, "ablate", shards, "--stream", "yes", "--runs", tmp_path)
+    code, _, err = run_command(capsys, "ablate", shards, "--stream", "yes", "--runs", tmp_path)
     assert code == 2 and "stream: an ablation reads its images again and again" in err
-    code, _, err = told(capsys, "train", shards, "--stream", "perhaps", "--runs", tmp_path)
+    code, _, err = run_command(capsys, "train", shards, "--stream", "perhaps", "--runs", tmp_path)
     assert code == 2 and "perhaps" in err
     assert not any(tmp_path.iterdir())
 
 
 def test_rates_are_tried_on_a_stream(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = tmp_path / "cache"
-    code, _, err = told(capsys, "lr-find", shards, *HOW, "--stream", "yes", "--steps", 20, "--cache", cache)
+    code, _, err = run_command(capsys, "lr-find", shards, *HOW, "--stream", "yes", "--steps", 20, "--cache", cache)
     assert code == 0, err
     held = sum(path.stat().st_size for path in cache.glob("*/pixels.bin"))
     assert 0 < held < 330 * 768 / 2

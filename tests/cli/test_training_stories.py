@@ -1,4 +1,4 @@
-"""Stories of the commands train, evaluate, predict and demo, told through the command line."""
+"""Stories of the commands train, evaluate, predict and demo, run_command through the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import told
+from commands import run_command
 from convscope.cli.main import main
 from convscope.scoring.metrics import score
 from convscope.scoring.scores import matrix_table
@@ -87,14 +87,14 @@ def test_the_report_stands_alone_and_names_the_broken_image(work: Path) -> None:
 
 
 def test_evaluate_measures_the_held_out_part(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", "--json")
+    code, out, _ = run_command(capsys, "evaluate", work / "runs" / "colours", "--json")
     found = json.loads(out)
     assert code == 0
     assert (found["split"], found["images"], found["images_skipped"]) == ("test", 9, 1)
     assert found["accuracy_top1"] >= 0.9
     assert found["accuracy_top5"] is None
     assert np.sum(found["confusion_matrix"]) == 9
-    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours")
+    code, out, _ = run_command(capsys, "evaluate", work / "runs" / "colours")
     assert "top-1 accuracy" in out and "Confusion matrix" in out and "torn" not in out
 
 
@@ -105,13 +105,13 @@ def test_evaluate_on_other_images_goes_by_class_name(
     for path in (others / "blue").iterdir():
         path.unlink()
     (others / "blue").rmdir()
-    code, out, _ = told(capsys, "evaluate", work / "runs" / "colours", others, "--json")
+    code, out, _ = run_command(capsys, "evaluate", work / "runs" / "colours", others, "--json")
     found = json.loads(out)
     assert (code, found["split"], found["images"], found["notes"]) == (0, "all", 6, [])
     assert [row["images"] for row in found["per_class"]] == [0, 3, 3]
     assert found["accuracy_top1"] >= 0.8
     (others / "red").rename(others / "rd")
-    code, _, err = told(capsys, "evaluate", work / "runs" / "colours", others)
+    code, _, err = run_command(capsys, "evaluate", work / "runs" / "colours", others)
     assert code == 2
     assert "classes that the run was not trained on: rd. Did you mean red?" in err
 
@@ -122,7 +122,7 @@ def test_evaluate_measures_a_single_class(work: Path, tmp_path: Path, capsys: py
         shutil.rmtree(others / name)
     red = [f"others/red/{number}.png" for number in range(3)]
     (tmp_path / "one.csv").write_text("\n".join(["image,label", *(f"{path},red" for path in red)]))
-    code, _, err = told(capsys, "shard", work / "photos", tmp_path / "shards")
+    code, _, err = run_command(capsys, "shard", work / "photos", tmp_path / "shards")
     assert code == 0, err
     with tarfile.open(tmp_path / "red.tar", "w") as archive:
         for number in range(3):
@@ -131,10 +131,10 @@ def test_evaluate_measures_a_single_class(work: Path, tmp_path: Path, capsys: py
             label.size = 3
             archive.addfile(label, io.BytesIO(b"red"))
     for data in (others, tmp_path / "one.csv", tmp_path / "red.tar"):
-        code, out, err = told(capsys, "evaluate", run, data, "--json")
+        code, out, err = run_command(capsys, "evaluate", run, data, "--json")
         assert code == 0, err
         assert [row["images"] for row in json.loads(out)["per_class"]] == [0, 0, 3]
-        code, _, err = told(capsys, "train", data, "--runs", tmp_path / "runs")
+        code, _, err = run_command(capsys, "train", data, "--runs", tmp_path / "runs")
         assert code == 2 and "has one class only, 'red'" in err
 
 
@@ -144,17 +144,17 @@ def test_evaluate_says_what_to_type_where_the_images_have_moved(
     run = shutil.copytree(work / "runs" / "colours", tmp_path / "my run")
     recipe = (run / "recipe.toml").read_text()
     (run / "recipe.toml").write_text(recipe.replace(str(work / "photos"), str(tmp_path / "gone")))
-    code, _, err = told(capsys, "evaluate", run)
+    code, _, err = run_command(capsys, "evaluate", run)
     assert code == 2 and f"no longer at {tmp_path / 'gone'}" in err
     assert f"convscope evaluate '{run}' DATA" in err
 
 
 def test_predict_says_that_shards_are_measured(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shards = tmp_path / "日 本"
-    code, out, err = told(capsys, "shard", work / "photos", shards)
+    code, out, err = run_command(capsys, "shard", work / "photos", shards)
     assert code == 0 and f"to train on them: convscope train '{shards}'" in out, err
     for given in (shards, shards / "all-000000.tar"):
-        code, _, err = told(capsys, "predict", work / "runs" / "colours", given)
+        code, _, err = run_command(capsys, "predict", work / "runs" / "colours", given)
         assert code == 2 and "holds its images in shards (.tar), and predict takes image files" in err
         assert f"convscope evaluate RUN '{given}'" in err
 
@@ -164,13 +164,13 @@ def test_evaluate_says_when_a_held_out_image_was_trained_on(
 ) -> None:
     run = shutil.copytree(work / "runs" / "colours", tmp_path / "run")
     (run / "split.csv").write_text((run / "split.csv").read_text().replace(",test", ",train"))
-    _, out, _ = told(capsys, "evaluate", run)
+    _, out, _ = run_command(capsys, "evaluate", run)
     assert "· 9 of these images were trained on: the folder has changed" in out
 
 
 def test_predict_names_images_and_lists_the_broken_ones(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, red = work / "runs" / "colours", work / "photos" / "red"
-    code, out, err = told(capsys, "predict", run, red / "0.png", red / "torn.png", red / "none.png", "--json")
+    code, out, err = run_command(capsys, "predict", run, red / "0.png", red / "torn.png", red / "none.png", "--json")
     found = json.loads(out)
     assert code == 2
     assert [Path(item["image"]).name for item in found["problems"]] == ["torn.png", "none.png"]
@@ -182,27 +182,27 @@ def test_predict_names_images_and_lists_the_broken_ones(work: Path, capsys: pyte
 
 def test_predict_takes_folders_patterns_and_writes_csv(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, photos = work / "runs" / "colours", work / "photos"
-    code, out, _ = told(capsys, "predict", run, photos / "green", photos / "b*" / "1*.png", "--csv")
+    code, out, _ = run_command(capsys, "predict", run, photos / "green", photos / "b*" / "1*.png", "--csv")
     rows = list(csv.DictReader(out.splitlines()))
     assert code == 0
     assert list(rows[0]) == ["image", "class", "confidence"]
     assert [Path(row["image"]).parent.name for row in rows] == ["green"] * 12 + ["blue"] * 3
-    code, out, _ = told(capsys, "predict", run, photos / "green" / "3.png")
+    code, out, _ = run_command(capsys, "predict", run, photos / "green" / "3.png")
     assert code == 0 and "green" in out
 
 
 def test_a_run_is_never_overwritten(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("train", work / "photos", "--model", "lenet5", "--epochs", "1", "--runs", tmp_path, "--json")
-    first = json.loads(told(capsys, *command)[1])
+    first = json.loads(run_command(capsys, *command)[1])
     before = {path: path.read_bytes() for path in Path(first["run"]).rglob("*") if path.is_file()}
-    second = json.loads(told(capsys, *command)[1])
+    second = json.loads(run_command(capsys, *command)[1])
     assert (Path(first["run"]).name, Path(second["run"]).name) == ("photos-lenet5", "photos-lenet5-2")
     assert before == {path: path.read_bytes() for path in Path(first["run"]).rglob("*") if path.is_file()}
 
 
 def test_a_written_recipe_trains_again(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = work / "runs" / "colours" / "recipe.toml"
-    code, out, _ = told(capsys, "train", "--recipe", recipe, "--runs", tmp_path, "--json")
+    code, out, _ = run_command(capsys, "train", "--recipe", recipe, "--runs", tmp_path, "--json")
     assert code == 0
     again = Path(json.loads(out)["run"]) / "weights.safetensors"
     assert again.read_bytes() == (work / "runs" / "colours" / "weights.safetensors").read_bytes()
@@ -210,7 +210,7 @@ def test_a_written_recipe_trains_again(work: Path, tmp_path: Path, capsys: pytes
 
 def test_a_loss_that_is_no_number_ends_the_run(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ("--learning-rate", "1e30", "--warmup", "0", "--epochs", "3", "--runs", tmp_path)
-    code, _, err = told(capsys, "train", work / "photos", "--model", "alexnet-mini", *wild)
+    code, _, err = run_command(capsys, "train", work / "photos", "--model", "alexnet-mini", *wild)
     assert code == 2
     assert re.search(r"became (nan|inf) at epoch \d, step \d+, with learning rate 1e\+30: ", err)
     assert "no weights to keep" in err or "are kept in" in err
@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_ends_the_run(work: Path, tmp_path: Path, capsy
 
 def test_no_image_is_kept_for_validation(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = ("--validation-fraction", "0", "--test-fraction", "0", "--epochs", "1", "--runs", tmp_path)
-    code, out, _ = told(capsys, "train", work / "photos", "--model", "lenet5", *parts, "--json")
+    code, out, _ = run_command(capsys, "train", work / "photos", "--model", "lenet5", *parts, "--json")
     found = json.loads(out)
     assert (code, found["best_validation"], found["scores"], found["best_epoch"]) == (0, None, None, 1)
 
@@ -231,7 +231,7 @@ def test_the_demo_says_what_it_reached_and_what_comes_next(
     from convscope.training import demo
 
     monkeypatch.setattr(demo, "RECIPE", demo.RECIPE.changed({"epochs": 2}))
-    code, out, err = told(capsys, "demo", "--runs", tmp_path)
+    code, out, err = run_command(capsys, "demo", "--runs", tmp_path)
     assert code == 0
     assert re.search(r"test accuracy \d\d\.\d\d % \(\d+ of 359 images\)", out)
     assert str(tmp_path / "demo" / "report.html") in out and "convscope train FOLDER" in out
@@ -298,7 +298,7 @@ def test_a_mistake_is_one_line_and_exit_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = told(capsys, *arguments)
+    code, out, err = run_command(capsys, *arguments)
     assert code == 2
     assert message in err
     assert "Traceback" not in err and out == ""
@@ -309,13 +309,13 @@ def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: p
     run = tmp_path / "run"
     run.mkdir()
     (run / "model.json").write_text("{}")
-    assert "model.json can't be used" in told(capsys, "predict", run, "a.png")[2]
+    assert "model.json can't be used" in run_command(capsys, "predict", run, "a.png")[2]
     (run / "model.json").write_bytes((work / "runs" / "colours" / "model.json").read_bytes())
-    assert "has no weights.safetensors" in told(capsys, "predict", run, "a.png")[2]
+    assert "has no weights.safetensors" in run_command(capsys, "predict", run, "a.png")[2]
     (run / "weights.safetensors").write_bytes(b"not weights")
-    assert "is no file of weights: it is text" in told(capsys, "predict", run, "a.png")[2]
+    assert "is no file of weights: it is text" in run_command(capsys, "predict", run, "a.png")[2]
     (run / "weights.safetensors").write_bytes((work / "runs" / "colours" / "weights.safetensors").read_bytes())
-    assert "recipe.toml can't be read" in told(capsys, "evaluate", run)[2]
+    assert "recipe.toml can't be read" in run_command(capsys, "evaluate", run)[2]
 
 
 def test_weights_without_a_checkpoint_are_not_trained_over(
@@ -325,7 +325,7 @@ def test_weights_without_a_checkpoint_are_not_trained_over(
     shutil.copytree(work / "runs" / "colours", run)
     shutil.rmtree(run / "checkpoint")
     before = (run / "weights.safetensors").read_bytes()
-    code, _, err = told(capsys, "train", "--resume", run, "--epochs", "6")
+    code, _, err = run_command(capsys, "train", "--resume", run, "--epochs", "6")
     assert code == 2 and "has weights but no checkpoint" in err and "--recipe" in err
     assert (run / "weights.safetensors").read_bytes() == before
 

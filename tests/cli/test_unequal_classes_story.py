@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import told
+from commands import run_command
 
 
 def paint(folder: Path, counts: dict[str, int]) -> Path:
@@ -28,7 +28,7 @@ def test_a_hidden_class_is_named_wherever_the_accuracy_stands(
 ) -> None:
     images = paint(tmp_path / "bolts", {"fine": 40, "torn": 6, "single": 1})
     typed = f"train {images} --model lenet5 --epochs 1 --threads 1 --test-fraction 0.3 --learning-rate 1e-9"
-    code, out, err = told(capsys, *typed.split(), "--runs", tmp_path / "runs", "--name", "bolts")
+    code, out, err = run_command(capsys, *typed.split(), "--runs", tmp_path / "runs", "--name", "bolts")
     assert code == 0
     lines = out.splitlines()
     assert "test has no images of single" in err
@@ -46,12 +46,12 @@ def test_a_hidden_class_is_named_wherever_the_accuracy_stands(
     assert "Balanced accuracy" in page and "Macro F1" in page
     assert "No test images of &#x27;single&#x27;" in page and "are of class &#x27;fine&#x27;" in page
 
-    code, out, _ = told(capsys, "evaluate", run)
+    code, out, _ = run_command(capsys, "evaluate", run)
     assert code == 0 and "balanced accuracy" in out and "macro F1" in out
     assert [line for line in out.splitlines() if line.startswith("· no ") or "has no images" in line] == [
         "· no test images of 'single': nothing is measured of it"
     ]
-    code, out, _ = told(capsys, "evaluate", run, "--json")
+    code, out, _ = run_command(capsys, "evaluate", run, "--json")
     found = json.loads(out)
     assert found["classes_without_images"] == ["single"] and found["largest_class"] == "fine"
     assert found["cautions"] == [note for note in notes if "validation" not in note]

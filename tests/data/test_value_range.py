@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import convscope
-from commands import told
+from commands import run_command
 from convscope.data.image_item import image_item
 from convscope.data.open import open_dataset, probe_given
 from convscope.data.pixels.decode import decode_bytes
@@ -166,9 +166,11 @@ def test_a_run_keeps_its_range(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(DataError, match="image 3: none of its pixels lies in the value_range 7000:9000"):
         convscope.evaluate(outcome, (np.stack([*bright[:3], bright[0] - 5000]), ["dim"] * 4))
     run = outcome.run.path
-    code, out, err = told(capsys, "evaluate", run, tmp_path / "data", "--cache", tmp_path / "cache")
+    code, out, err = run_command(capsys, "evaluate", run, tmp_path / "data", "--cache", tmp_path / "cache")
     assert (code, err) == (0, "") and NARROW not in out
-    code, out, err = told(capsys, "explain", run, tmp_path / "data" / "dim" / "0.png", "--layer", "c1", "--at", "4,4")
+    code, out, err = run_command(
+        capsys, "explain", run, tmp_path / "data" / "dim" / "0.png", "--layer", "c1", "--at", "4,4"
+    )
     assert (code, err) == (0, "")
-    code, _, err = told(capsys, "train", tmp_path / "data", "--value-range", "9:1", "--runs", tmp_path / "runs")
+    code, _, err = run_command(capsys, "train", tmp_path / "data", "--value-range", "9:1", "--runs", tmp_path / "runs")
     assert (code, err) == (2, "convscope: value_range is 9:1: LOW must be below HIGH\n")

@@ -72,8 +72,8 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
         (name, str(seed)) for name in ("baseline", "dropout", "relu") for seed in (0, 1)
     ]
     assert results(whole).keys() == {(row["variant"], int(row["seed"])) for row in rows}
-    told = str(whole)
-    assert "order found: " in told and "sigmoid for ReLU" in told and "lecture notes" not in told
+    text = str(whole)
+    assert "order found: " in text and "sigmoid for ReLU" in text and "lecture notes" not in text
     page = whole.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
     for heading in ("Ablation of alexnet-mini", "Accuracy by variant", "Validation accuracy by epoch", "What was done"):

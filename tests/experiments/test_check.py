@@ -12,7 +12,7 @@ from PIL import Image
 
 import convscope
 import data_makers as made
-from commands import told
+from commands import run_command
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +56,12 @@ def test_what_is_wrong_is_found_and_counts_when_strict(tmp_path: Path, capsys: p
     assert found.errors == 4 and len(found.to_dict()["not_readable"]) == 2
 
     page = tmp_path / "page.html"
-    code, out, _ = told(capsys, "check", tmp_path, "--near-duplicates", "--page", page, "--json")
+    code, out, _ = run_command(capsys, "check", tmp_path, "--near-duplicates", "--page", page, "--json")
     printed, expected = json.loads(out), json.loads(json.dumps(found.to_dict()))
     # Advice names settings as options there, and as arguments here.
     assert [f["topic"] for f in printed.pop("findings")] == [f["topic"] for f in expected.pop("findings")]
     assert code == 0 and printed == expected
-    code, out, _ = told(capsys, "check", tmp_path, "--strict")
+    code, out, _ = run_command(capsys, "check", tmp_path, "--strict")
     assert code == 1 and "error: 2 images can't be read" in out
     html = page.read_text()
     assert html.count("<img") == 24 + 12 + 2 + 1 and "Contact sheets" in html and "mirrored" in html

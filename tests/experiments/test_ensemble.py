@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 import convscope
-from commands import told
+from commands import run_command
 from convscope.capture.load import load
 from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.ensemble.scores import compare
@@ -73,7 +73,7 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
     whole: EnsembleOutcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert whole.scores is not None
-    code, out, _ = told(capsys, "evaluate", whole.run, "--json")
+    code, out, _ = run_command(capsys, "evaluate", whole.run, "--json")
     found = json.loads(out)
     assert (code, found["accuracy_top1"]) == (0, whole.scores.ensemble.accuracy_top1)
     assert found["loss"] == pytest.approx(whole.scores.ensemble.loss)
@@ -153,9 +153,9 @@ def test_a_stopped_ensemble_goes_on_to_the_same_members(
     )
     assert (stopped.ending, stopped.exit_code, len(stopped.members)) == ("interrupted", 130, 1)
     assert convscope.evaluate(stopped.run.path).scores.images > 0  # what is trained can be used
-    code, _, err = told(capsys, "train", "--resume", stopped.run, "--epochs", "9")
+    code, _, err = run_command(capsys, "train", "--resume", stopped.run, "--epochs", "9")
     assert code == 2 and "epochs can't change when an ensemble is resumed" in err
-    code, out, _ = told(capsys, "train", "--resume", stopped.run)
+    code, out, _ = run_command(capsys, "train", "--resume", stopped.run)
     assert code == 0 and "2 members, test accuracy of each" in out
     for mine, other in zip(whole.members, (stopped.run.path / "seed-0", stopped.run.path / "seed-1"), strict=True):
         assert mine.weights.read_bytes() == Run(other).weights.read_bytes()
@@ -165,7 +165,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_members(
 
 @pytest.mark.parametrize("count", [0, 1, -3])
 def test_too_few_members_are_refused(count: int, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = told(capsys, "train", "digits", "--ensemble", str(count))
+    code, _, err = run_command(capsys, "train", "digits", "--ensemble", str(count))
     assert code == 2 and "averaging takes at least 2 members" in err and err.count("\n") == 1
 
 
@@ -175,9 +175,9 @@ def test_whoever_wants_one_network_is_told_to_name_a_member(
     with pytest.raises(RunError, match=r"is an ensemble of 2 networks: name one of them, such as .*seed-0"):
         load(str(whole.run.path))
     assert load(str(whole.members[0].path)).build() is not None
-    code, _, err = told(capsys, "inspect", whole.run)
+    code, _, err = run_command(capsys, "inspect", whole.run)
     assert code == 2 and "name one of them" in err
-    code, _, err = told(capsys, "train", "digits", "--model", "alexnet-mini", "--weights", whole.run)
+    code, _, err = run_command(capsys, "train", "digits", "--model", "alexnet-mini", "--weights", whole.run)
     assert code == 2 and "is an ensemble of 2 networks: name one of them" in err
     with pytest.raises(RunError, match="is an ensemble"):
         train_on(whole.run.path, {}, listener=Silent(), cache_directory=None)
@@ -246,9 +246,9 @@ def test_damaged_members_are_mended_or_trained_again_as_they_were(
 ) -> None:
     of_first, of_second = ("weights", *OF_SETTINGS), LOST
     copied = damaged(whole, tmp_path / "copy", *((0, one) for one in of_first), *((1, one) for one in of_second))
-    code, _, err = told(capsys, "evaluate", copied)
+    code, _, err = run_command(capsys, "evaluate", copied)
     assert code == 2 and f"train its member again: convscope train --resume {copied}" in err
-    code, _, err = told(capsys, "train", "--resume", copied)
+    code, _, err = run_command(capsys, "train", "--resume", copied)
     assert code == 0 and "Traceback" not in err, err
     first = copied / "seed-0"
     for line in (
@@ -265,7 +265,7 @@ def test_damaged_members_are_mended_or_trained_again_as_they_were(
             assert (copied / member.path.name / name).read_bytes() == (member.path / name).read_bytes()
     again = json.loads((copied / "model.json").read_text())
     assert again == json.loads(whole.run.spec_path.read_text())
-    code, _, err = told(capsys, "train", "--resume", copied)
+    code, _, err = run_command(capsys, "train", "--resume", copied)
     assert code == 2 and "has all of its 2 members" in err
 
 

@@ -44,14 +44,14 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_proposed() -> None:
 
 
 def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
-    class Told(Silent):
+    class Recorded(Silent):
         def notify(self, line: str) -> None:
             lines.append(line)
 
     lines: list[str] = []
     fill(tmp_path, {"cat": 10, "dog": 10})
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
-    test = range_test(recipe, steps=20, listener=Told(), cache_directory=None)
+    test = range_test(recipe, steps=20, listener=Recorded(), cache_directory=None)
     assert test.batch_size == 16 and test.default < 0.1
     assert "batch size 16, not 100,000: there are no more images to train on" in lines
     assert "classes: cat, dog" in lines
@@ -98,8 +98,8 @@ def test_the_command_says_what_to_do_and_writes_no_run(tmp_path: Path, monkeypat
     assert words[:9] == ["convscope", "train", "digits", "--model", "lenet5", "--flip", "no", "--threads", "1"]
     assert "smoothed loss" in ended.output and "Table(" not in ended.output
     assert words[-2] == "--learning-rate" and float(words[-1]) > 0
-    told = json.loads(CliRunner().invoke(cli, [*typed, "--batch-size", "64", "--json"]).stdout)
-    assert told["proposed"] == float(words[-1]) and len(told["rates"]) == len(told["losses"])
+    found = json.loads(CliRunner().invoke(cli, [*typed, "--batch-size", "64", "--json"]).stdout)
+    assert found["proposed"] == float(words[-1]) and len(found["rates"]) == len(found["losses"])
 
 
 def test_too_few_steps_show_nothing() -> None:

@@ -82,9 +82,9 @@ def test_filters_that_nothing_normalizes_are_trained_as_any_networks() -> None:
     usual = default_learning_rate("muon", 100, network)
     bias_rate = network.param_groups()["stage2.norm1.bias"].rate * 100
 
-    told = {name: own_settings(resolved, variant, network) for name, variant in VARIANTS.items()}
-    assert [name for name, line in told.items() if line] == ["batchnorm"]
-    assert "learn at 0.018 instead of 0.076, and have weight decay 0.0005" in told["batchnorm"]
+    changed = {name: own_settings(resolved, variant, network) for name, variant in VARIANTS.items()}
+    assert [name for name, line in changed.items() if line] == ["batchnorm"]
+    assert "learn at 0.018 instead of 0.076, and have weight decay 0.0005" in changed["batchnorm"]
     assert scale_free_of(network) == filters
 
     VARIANTS["max-pooling"].surgery(network, None)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import convscope
-from commands import told
+from commands import run_command
 from convscope.cli.main import COMMANDS, cli
 from convscope.recipe.recipe import settings
 from convscope.report import usage
@@ -85,7 +85,7 @@ def test_the_same_error_in_both_words(capsys: pytest.CaptureFixture[str], tmp_pa
     runs = {"name": "../x", "runs_directory": tmp_path}
     with pytest.raises(convscope.ConvscopeError, match="one folder; runs_directory says where it goes"):
         convscope.train("digits", convscope.Recipe(model="lenet5"), **runs)
-    _, _, line = told(capsys, "train", "digits", "--model", "lenet5", "--name", "../x", "--runs", tmp_path)
+    _, _, line = run_command(capsys, "train", "digits", "--model", "lenet5", "--name", "../x", "--runs", tmp_path)
     assert "one folder; --runs says where it goes" in line
     assert not usage.are_options()
 

@@ -243,7 +243,7 @@ def test_another_image_of_the_batch_stands_in_for_one_that_can_not_be_read(shard
 
 
 class _Lines(Silent):
-    """Keeps what it is told."""
+    """Keeps every notice."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

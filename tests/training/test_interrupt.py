@@ -22,17 +22,17 @@ def test_a_second_signal_stops_at_once_unless_it_is_the_first_wish_again() -> No
         assert request.exit_code == 143
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-    told = 0
+    notices = 0
 
     def count() -> None:
-        nonlocal told
-        told += 1
+        nonlocal notices
+        notices += 1
 
     with handling_interrupts(count, same_request=60) as request:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
         assert request.exit_code == 143
-    assert told == 1
+    assert notices == 1
     with handling_interrupts(count, same_request=1e-9):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

@@ -152,7 +152,7 @@ def test_a_classifier_of_other_classes_is_made_anew_though_it_would_fit(tmp_path
             "weights: 8 tensors taken from the file, which learned other classes: cat, dog",
             "weights: 2 made anew for these classes: output.weight, output.bias",
         ]
-    run.spec_path.unlink()  # nobody knows what it learned
+    run.spec_path.unlink()  # what it learned is not known
     assert kept(run.weights, "line", "disc")[0] == set(learned)
 
 

@@ -143,7 +143,7 @@ def test_a_small_disk_that_fills_up(tmp_path: Path, mebibytes: int) -> None:
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", disk], check=False)
     if mounted.returncode:
-        pytest.skip("this system lets nobody mount a disk")
+        pytest.skip("this system allows no mount of a disk")
     try:
         words = (
             f"train digits --model alexnet-mini --image-size 8 --epochs 60 --threads 1 --autotune rules --runs {disk}"

@@ -89,6 +89,11 @@ def main() -> int:
     """Handle an error as a user does."""
     try:
         learn()
+    except (convscope.ArgumentError, convscope.RunError) as error:
+        print(error)
+        return 3
+    except (convscope.CaptureError, convscope.DataError, convscope.GeometryError):
+        return 4
     except convscope.ConvscopeError as error:
         assert_type(error, convscope.ConvscopeError)
         return 2

@@ -249,7 +249,7 @@ def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
 def _require_no_arguments(text: str, name: str, factory: Callable[..., Any]) -> None:
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # builtins have no signature to read: calling will tell
+    except (TypeError, ValueError):  # builtins have no signature to read: calling shows
         return
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if needed:

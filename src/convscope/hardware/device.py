@@ -35,8 +35,8 @@ def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bf16 in hardware; False if torch does not report it."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    capabilities: dict[str, object] = tell() if device == "cpu" and tell else {}
+    read = getattr(torch.cpu, "get_capabilities", None)
+    capabilities: dict[str, object] = read() if device == "cpu" and read else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 

@@ -21,7 +21,7 @@ PARTS = 1000  # of a series of trainings, as a caller's function is given it
 BETWEEN_TRAININGS_SECONDS = 60.0  # and between two trainings of a series
 
 _log = logging.getLogger("convscope")
-# Python prints what is logged where nobody listens, from warnings on: a library leaves that to the program.
+# Python prints what is logged where no handler is set, from warnings on: a library leaves that to the program.
 _log.addHandler(logging.NullHandler())
 
 

@@ -16,7 +16,7 @@ from convscope.errors import ConvscopeError, RunError
 
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
 EXIT_OFFSET = 128
-# One wish to stop may reach a process several times. Under torchrun: from the terminal and from the launcher, or, where
+# A request to stop may reach a process several times. Under torchrun: from the terminal and the launcher, or, where
 # Linux signals that the launcher ended, from each of its threads. When a terminal is closed: SIGHUP from the kernel and
 # from the shell, SIGTERM from the service that ends the session.
 SAME_REQUEST_SECONDS = 5.0
@@ -124,9 +124,9 @@ def handling_interrupts(
     first_at = 0.0
     notified = threading.Event()
 
-    def tell() -> None:
+    def notify_once() -> None:
         try:
-            with suppress(ConvscopeError):  # of a full disk, the files that matter will tell
+            with suppress(ConvscopeError):  # of a full disk, writing the files that matter fails as well
                 on_first()
         finally:
             notified.set()
@@ -142,13 +142,13 @@ def handling_interrupts(
             number, same_request = signal.SIGTERM, max(same_request, SAME_REQUEST_SECONDS)
         request.signal_number = number
         # Not by threading.Thread: its start takes a lock that the interrupted code may hold.
-        _thread.start_new_thread(tell, ())
+        _thread.start_new_thread(notify_once, ())
 
     before = {number: signal.signal(number, heed) for number in heeded()}
     try:
         yield request
     finally:
-        if first_at:  # a callback may have asked to stop as well, of which nothing is told
+        if first_at:  # a callback may have asked to stop as well, which needs no notice
             notified.wait(SAME_REQUEST_SECONDS)
         for number, handler in before.items():
             signal.signal(number, handler)

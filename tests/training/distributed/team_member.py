@@ -152,7 +152,7 @@ def unused(group: ProcessGroup) -> list[bool]:
 
 
 def refusing(group: ProcessGroup) -> str:
-    """What the first process refuses, the second hears of."""
+    """What the first process refuses ends the second as well."""
 
     def refuse() -> None:
         raise ConvscopeError("no")
@@ -160,9 +160,9 @@ def refusing(group: ProcessGroup) -> str:
     try:
         group.decided(refuse)
     except PeerError:
-        return "heard"
+        return "refused"
     except ConvscopeError:
-        return "told"
+        return "refusing"
     return "went on"
 
 

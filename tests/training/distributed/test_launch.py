@@ -89,4 +89,4 @@ def test_weights_that_no_process_uses_have_no_gradient(members: list[dict[str, A
 
 def test_what_the_first_process_decides_or_refuses_holds_for_all(members: list[dict[str, Any]]) -> None:
     assert [member["decided"] for member in members] == [0, 0]
-    assert [member["refusing"] for member in members] == ["told", "heard"]
+    assert [member["refusing"] for member in members] == ["refusing", "refused"]

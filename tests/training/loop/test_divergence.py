@@ -22,7 +22,7 @@ from convscope.scoring.objective import Objective
 from trainings import train_watched
 
 
-class Told(Silent):
+class Recorded(Silent):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -37,17 +37,17 @@ class Told(Silent):
 
 
 def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None:
-    told = Told()
+    found = Recorded()
     wild = Recipe(model="lenet5", epochs=2, batch_size=256, threads=1, autotune="fp32", learning_rate=1e6, flip=False)
-    outcome = train_watched("digits", wild, runs_directory=tmp_path, name="wild", listener=told)
+    outcome = train_watched("digits", wild, runs_directory=tmp_path, name="wild", listener=found)
     assert outcome.ending == "done"
-    (remark,) = [line for line in told.lines if "the training diverged" in line]
+    (remark,) = [line for line in found.lines if "the training diverged" in line]
     assert "train anew, and lower the rate, of at most 1e+06, say to learning_rate=" in remark
     assert "convscope.lr_find" in remark and "\n" not in remark
     assert remark in (tmp_path / "wild" / "log.txt").read_text()
     assert "The training diverged" in (tmp_path / "wild" / "report.html").read_text()
     # What is validated grows with what is trained: nothing hides it.
-    first, last = told.rows
+    first, last = found.rows
     assert last.val_loss is not None and last.val_loss > -np.log(LEAST_PROBABILITY)
     assert 0.1 < last.val_loss / last.train_loss < 10 or last.train_loss > first.train_loss
     assert outcome.scores is not None
@@ -55,9 +55,9 @@ def test_a_training_that_only_made_its_loss_grow_says_so(tmp_path: Path) -> None
 
 
 def test_a_training_that_went_well_does_not(tmp_path: Path) -> None:
-    told = Told()
-    train_watched("digits", Recipe(model="lenet5", epochs=1, threads=1), runs_directory=tmp_path, listener=told)
-    assert not any("diverged" in line for line in told.lines)
+    found = Recorded()
+    train_watched("digits", Recipe(model="lenet5", epochs=1, threads=1), runs_directory=tmp_path, listener=found)
+    assert not any("diverged" in line for line in found.lines)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "logistic", "hinge"])

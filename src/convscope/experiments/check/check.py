@@ -71,7 +71,7 @@ def check(
 def _label_errors(
     looked: Survey, recipe: Recipe, cache_directory: Path | None, progress: Progress
 ) -> tuple[LabelErrors | None, tuple[Finding, ...]]:
-    """Return the images by how likely their label is wrong; None, and a finding, where that can't be told."""
+    """Return the images by how likely their label is wrong; None, and a finding, where that can't be computed."""
     if looked.resolved is None:
         return None, (Finding("labels", "note", "label errors: nothing can be trained here, so none were looked for"),)
     listing, rows = looked.listing, looked.rows

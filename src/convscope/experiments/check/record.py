@@ -133,15 +133,20 @@ class DataCheck(Documented):
         return [*row, "x".join(f"{side:.0f}" for side in np.median(sizes, axis=0)) if len(sizes) else ""]
 
     def file_table(self) -> Table:
-        """Return the formats of the files with their number, and the least, median and largest size."""
-        headers = self._survey.headers
-        columns = [Column("files"), Column("images", numeric=True)]
+        """Return the formats of the files with their number, the least, median and largest size, and the levels."""
+        headers, levels = self._survey.headers, self._survey.levels
+        columns = [Column("files and pixels"), Column("", numeric=True)]
+        rows: list[tuple[Cell, ...]] = []
         if headers is None:
             size = "x".join(map(str, self._survey.listing.image_size))
-            return Table.of(columns, [(f"{self._survey.listing.kind}, {size}", f"{sum(self.images.values()):,}")])
-        rows: list[tuple[Cell, ...]] = []
-        rows += [(kind, (f"{n:,}", n)) for kind, n in list(headers.kinds().items())[:MOST_KINDS]]
+            images = sum(self.images.values())
+            rows.append((f"{self._survey.listing.kind}, {size}", (f"{images:,}", images)))
+        else:
+            rows += [(kind, (f"{n:,}", n)) for kind, n in list(headers.kinds().items())[:MOST_KINDS]]
         rows += [(f"size, {name}", size) for name, size in self._sizes().items()]
+        if levels:
+            rows.append(("levels, as decoded", f"{levels['least']:.0f} to {levels['greatest']:.0f}"))
+            rows.append(("their mean and deviation", f"{levels['mean']:.0f} ± {levels['std']:.0f}"))
         if self._survey.problems:
             unreadable = len(self._survey.problems)
             rows.append(("not readable", (f"{unreadable:,}", unreadable)))
@@ -189,6 +194,7 @@ class DataCheck(Documented):
             counts: the number of readable images by split and class.
             formats: the number of files of each format and kind of pixels; null where there are no files.
             sizes: height x width of the smallest, the median and the largest image.
+            levels: least, greatest, mean and std of the decoded pixels, of a sample.
             not_readable: path and reason of each file.
             equal_pictures: pairs of names with the same pixels.
             near_duplicates: first, second, mirrored and difference of each pair; null where none were looked for.
@@ -208,6 +214,7 @@ class DataCheck(Documented):
                 "counts": self.counts,
                 "formats": None if survey.headers is None else survey.headers.kinds(),
                 "sizes": self._sizes(),
+                "levels": survey.levels,
                 "not_readable": [{"path": p.path, "reason": p.reason} for p in survey.problems[:MOST_LISTED]],
                 "equal_pictures": [[names[a], names[b]] for a, b in survey.decoded.outcome.same[:MOST_LISTED]],
                 "near_duplicates": None

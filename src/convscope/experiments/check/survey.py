@@ -29,6 +29,8 @@ from convscope.training.given_data import recipe_on
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 
+# Images whose levels are looked at.
+SAMPLE = 500
 # Pictures that do not fit the cache as they are trained on are looked at at this side.
 SMALL_SIDE = 64
 
@@ -90,6 +92,16 @@ class Survey:
         for place, rows in enumerate(self.split.rows.values()):
             places[rows] = place
         return places
+
+    @cached_property
+    def levels(self) -> dict[str, float]:
+        """The least, greatest, mean and standard deviation of the decoded levels, over some images evenly spaced."""
+        sample = self.rows[:: max(1, len(self.rows) // SAMPLE)]
+        if not len(sample):
+            return {}
+        pixels = self.decoded.pixels[sample]
+        found = {"least": pixels.min(), "greatest": pixels.max(), "mean": pixels.mean(), "std": pixels.std()}
+        return {name: round(float(value), 2) for name, value in found.items()}
 
     def label_of(self, row: int) -> str:
         """Return a row's class, or its classes with commas between."""

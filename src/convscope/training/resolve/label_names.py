@@ -66,7 +66,7 @@ _ANGLE = re.compile(
     r"(?P<before>rot|rotate|rotated|rotation|angle|ang|turn|turned|deg|degree|degrees|orientation|heading|yaw|azimuth|"
     r"winkel|grad|r)?[\s_:=]*(?P<number>[-+]?\d{1,3})(?:\.0+)?[\s_-]*(?P<after>deg|degree|degrees|grad|°|º|cw|r)?"
 )
-TOLD_STEP, ANGLE_STEP = 5, 15
+LABELLED_STEP, ANGLE_STEP = 5, 15
 _SYMBOLS = "".join(word for pair in LEFT_RIGHT + UP_DOWN for word in pair if not word.isalnum())
 _TOKENS = re.compile(rf"[^\W\d_]+|\d+|[{_SYMBOLS}]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -168,12 +168,12 @@ def _readings(classes: Sequence[str]) -> Iterator[list[int]]:
         if len(read) < len(names):
             continue
         values = [int(each["number"]) for each in read]
-        told = all(each["before"] or each["after"] for each in read)
-        step = TOLD_STEP if told else ANGLE_STEP
+        labelled = all(each["before"] or each["after"] for each in read)
+        step = LABELLED_STEP if labelled else ANGLE_STEP
         if any(value % step or not -180 <= value <= 360 for value in values):
             continue
         angles = [value % 360 for value in values]
-        if len(set(angles)) == len(angles) and (told or {90, 270} <= set(angles)):
+        if len(set(angles)) == len(angles) and (labelled or {90, 270} <= set(angles)):
             yield angles
 
 
