@@ -52,6 +52,8 @@ def test_what_is_wrong_is_found_and_counts_when_strict(tmp_path: Path, capsys: p
     assert "1 image has the same pixels" in errors and "same.bmp" in errors
     assert "1 pair of near-duplicates (1 mirrored) between train and test" in errors
     assert "1 pair of near-duplicates (1 mirrored) of two classes" in errors and "mirrored.png" in errors
+    assert found.near_duplicates is not None
+    assert [Path(found.names[pair.second]).name for pair in found.near_duplicates] == ["mirrored.png"]
     assert "'cat' has 40 training images and 'dog' 12" in said(found, "note")
     assert found.errors == 4 and len(found.to_dict()["not_readable"]) == 2
 

@@ -32,6 +32,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, plural
 from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.scoring.answer import answer
+from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import loop_settings, new_state
@@ -232,7 +233,8 @@ def _out_of_fold(session: Session, learned: ImageSet, held: ImageSet, listener: 
             settings.normalization,
             objective=settings.objective,
             device=session.resolved.device,
-            views=session.resolved.tta,
+            # More views would cost more than the training.
+            views="flip" if session.resolved.augmentation.flip else ONE,
             forward=replace(session.resolved.mode, compile="no").forward_of(state.evaluated),
         )
 

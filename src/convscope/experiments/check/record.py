@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -33,7 +33,7 @@ class DataCheck(Documented):
 
     Args:
         findings: errors first, then warnings, then notes.
-        near_duplicates: the pairs that look the same, the most similar first; None where they were not looked for.
+        near_duplicates: the pairs of rows (see `names`) that look the same, the most similar first; None where they were not looked for.
         label_errors: the images by how likely their label is wrong; None where they were not looked for.
     """
 
@@ -51,6 +51,11 @@ class DataCheck(Documented):
     def classes(self) -> tuple[str, ...]:
         """The names of the classes; empty where the images lie in no class folders."""
         return self._survey.listing.classes
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The images' paths or names, by the rows of `near_duplicates` and `label_errors`."""
+        return self._survey.listing.names
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
