@@ -153,7 +153,7 @@ def test_a_run_keeps_its_range(tmp_path: Path, capsys: pytest.CaptureFixture[str
         folder = tmp_path / "data" / ("dim", "bright")[row % 2]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{row}.png").write_bytes(encoded(values, "PNG"))
-    recipe = convscope.Recipe(model="lenet5", epochs=1, value_range="7000:9e3", device="cpu")
+    recipe = convscope.Recipe(model="lenet5", epochs=1, value_range="7000:9e3", device="cpu", autotune="rules")
     outcome = convscope.train(
         (bright, ["dim", "bright"] * 20), recipe, runs_directory=tmp_path / "runs", cache_directory=tmp_path / "cache"
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import convscope
 from convscope.data.pixels import jpeg
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.pixels.reduced import SIDES_KEPT, reduction, reduction_of
@@ -111,3 +114,20 @@ def test_the_limit_of_megapixels_is_a_setting() -> None:
         decode_bytes(data, Decoding(size=(8, 8), max_megapixels=1))
     with pytest.raises(DataError, match="max_megapixels is 179: it is 1 to 178"):
         Decoding(size=(8, 8), max_megapixels=179)
+
+
+def test_an_older_run_is_resumed_by_its_own_rule(tmp_path: Path) -> None:
+    for row in range(20):
+        (tmp_path / "data" / f"class{row % 2}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / f"class{row % 2}" / f"{row}.jpg").write_bytes(encoded(smooth(200 + row, 200)))
+    places = {"cache_directory": tmp_path / "cache", "progress": False}
+    recipe = convscope.Recipe(model="lenet5", epochs=1, image_size="16", device="cpu", autotune="rules")
+    outcome = convscope.train(str(tmp_path / "data"), recipe, runs_directory=tmp_path / "runs", **places)
+    spec = outcome.run.path / "model.json"
+    kept = json.loads(spec.read_text())
+    assert kept["preprocessing"].pop("jpeg_reduction") == 1
+    spec.write_text(json.dumps(kept))
+    longer = convscope.train(resume=outcome, recipe=convscope.Recipe(epochs=2), **places)
+    assert convscope.load(longer).spec.decoding.jpeg_reduction == 0
+    entries = [json.loads(path.read_text())["decoding"] for path in (tmp_path / "cache").glob("*/entry.json")]
+    assert sorted(entry["jpeg_reduction"] for entry in entries) == [0, 1]

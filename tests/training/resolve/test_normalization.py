@@ -95,7 +95,7 @@ def test_what_is_no_normalisation_is_one_line(settings: dict[str, str], message:
 
 
 def test_a_run_keeps_it_and_starts_others_by_their_own_data(tmp_path: Path) -> None:
-    recipe = Recipe(model="lenet5", epochs=1, normalization="imagenet", device="cpu")
+    recipe = Recipe(model="lenet5", epochs=1, normalization="imagenet", device="cpu", autotune="rules")
     places = {"runs_directory": tmp_path / "runs", "cache_directory": tmp_path / "cache"}
     outcome = convscope.train("digits", recipe, **places)
     kept = json.loads((outcome.run.path / "model.json").read_text())["preprocessing"]
@@ -108,5 +108,7 @@ def test_a_run_keeps_it_and_starts_others_by_their_own_data(tmp_path: Path) -> N
     hook.remove()
     assert float(seen[0].min()) == pytest.approx((0 - 0.449) / 0.226, abs=1e-6)
     # The weights of a run were trained with its own data's, and so is what starts from them.
-    again = convscope.train("digits", Recipe(epochs=1, weights=str(outcome.run.path), device="cpu"), **places)
+    again = convscope.train(
+        "digits", Recipe(epochs=1, weights=str(outcome.run.path), device="cpu", autotune="rules"), **places
+    )
     assert convscope.load(again).spec.normalization not in (IMAGENET.averaged(1), Normalization.default(1))

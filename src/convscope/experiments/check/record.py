@@ -33,7 +33,8 @@ class DataCheck(Documented):
 
     Args:
         findings: errors first, then warnings, then notes.
-        near_duplicates: the pairs of rows (see `names`) that look the same, the most similar first; None where they were not looked for.
+        near_duplicates: the pairs of rows (see `names`) that look the same, the most similar first; None where they
+            were not looked for.
         label_errors: the images by how likely their label is wrong; None where they were not looked for.
     """
 

@@ -165,8 +165,14 @@ def _probed(
     except DataError as error:
         refused = error
     try:
-        options = recipe.source_options
-        found = probe_given(data, layout=recipe.layout, options=options, classes=classes, to_learn=False)
+        found = probe_given(
+            data,
+            layout=recipe.layout,
+            options=recipe.source_options,
+            classes=classes,
+            to_learn=False,
+            value_range=recipe.value_range,
+        )
         return recipe, found, str(refused)
     except DataError:
         unlabelled = list_unlabelled(recipe.data)
