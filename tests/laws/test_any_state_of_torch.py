@@ -132,9 +132,9 @@ def test_an_ablation_in_processes_of_its_own_is_the_same_in_any_state(tmp_path: 
 def test_a_machine_is_measured_in_all_states_at_once() -> None:
     with all_at_once():
         before = state_now()
-        found = convscope.doctor("lenet5").to_dict()
+        found = convscope.doctor("lenet5")
         assert state_now() == before
-    assert found.keys() == convscope.doctor("lenet5").to_dict().keys()
+    assert found.reached.trial.images_per_second > 0
 
 
 @pytest.mark.parametrize("name", TRANSFORMED)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from convscope.api.annotations import Within
+from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.data.pixels.cache_budget import cache_directory
@@ -51,6 +52,7 @@ _log = logging.getLogger("convscope")
 
 
 @public
+@exclusive()  # it draws from the global generators, and is to measure alone
 def doctor(
     model: str = MODEL,
     *,
