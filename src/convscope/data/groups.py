@@ -110,7 +110,7 @@ def likely_column(name: str, cells: Sequence[str]) -> str:
     if not is_group_name(name) or not 2 <= values < len(cells):
         return ""
     return (
-        f"{name} looks like a group ({values:,} values in {plural(len(cells), 'row')}): "
+        f"column {name} looks like a group ({values:,} values in {plural(len(cells), 'row')}): "
         f"{settings_text(group_column=name)} keeps each in one split"
     )
 
