@@ -22,6 +22,7 @@ RECIPE = Recipe(
     optimizer="adamw",
     learning_rate=0.003,
     weight_decay=0.01,
+    autotune="rules",  # a busy machine would measure the modes, and may choose another
 )
 
 
