@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check coverage bench proofs clean
+.PHONY: help setup demo test check coverage bench proofs reliability fuzz clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,14 @@ proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed unde
 bench: $(STAMP) ## the measurements (hours), each a script that prints a table (DATASETS=folder with the data)
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python docs/generate_benchmarks.py
+
+reliability: $(STAMP) ## the reliability scorecard (an hour; docs/reliability.md); ROWS=5,12 for some of its rows
+	cd bench && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ../$(BIN)/python -m reliability $(if $(ROWS),--rows $(ROWS))
+
+FUZZ_INPUTS ?= 1000000
+
+fuzz: $(STAMP) ## read FUZZ_INPUTS (1000000) changed files of every kind; only our own errors may come out
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python tests/fuzzing.py --inputs $(FUZZ_INPUTS)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -45,7 +45,7 @@ COMMANDS = (
     f"train digits {SETTINGS} --runs RUNS",
     f"train digits {SETTINGS} --ensemble 2 --runs RUNS",
     f"ablate digits {SETTINGS} --without dropout --seeds 1 --runs RUNS",
-    "rates digits --model lenet5 --steps 20 --threads 1 --autotune rules",
+    "lr-find digits --model lenet5 --steps 20 --threads 1 --autotune rules",
     "evaluate RUN",
     "predict RUN IMAGE",
     "shard digits OUT",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
+from click.testing import CliRunner
 
 from commands import run_command
 from convscope.cli.main import cli, main
@@ -71,3 +74,12 @@ def test_help_leaves_the_advanced_settings_to_help_all(name: str, capsys: pytest
 def test_an_advanced_setting_works_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, error = run_command(capsys, "train", "digits", "--flip-mode", "alternate")
     assert (code, out) == (2, "") and "'alternate' is not one of 'auto', 'random', 'alternating'" in error
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    done = CliRunner().invoke(cli, ["models"], standalone_mode=False)
+    assert str(done.exception).startswith("the current folder can't be used (No such file or directory): change to one")

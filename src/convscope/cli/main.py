@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -101,6 +102,12 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """See through convolutional networks: exact sizes, costs and receptive fields; training on any machine."""
     click.get_current_context().with_resource(as_options())
+    try:
+        Path.cwd()
+    except OSError as error:
+        # Whatever resolves a path would fail, and be taken for what it happened in.
+        reason = f"the current folder can't be used ({error.strerror}): change to one that is there"
+        raise ConvscopeError(reason) from None
 
 
 def in_one_line(error: click.ClickException) -> str:

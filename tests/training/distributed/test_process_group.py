@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from convscope.data.records import ImageSet, Rows
 from convscope.errors import RunError
 from convscope.hardware.rank import Rank, threads_for
 from convscope.nets.build import build
-from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.distributed import launch
+from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import SharedBatchNorm, least_batch, share_batch_norm
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
@@ -119,3 +121,39 @@ def test_each_process_has_its_share_of_the_cores_unless_somebody_chose() -> None
     assert threads_for(several, 3, cores=8) == 3
     assert threads_for(several, 1, cores=1) == 1
     assert threads_for(Rank(), 8, cores=8) == 8
+
+
+class _Store:
+    """A store of this process alone; a wait for what is not there ends at once."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+
+    def check(self, names: list[str]) -> bool:
+        return all(name in self.kept for name in names)
+
+    def wait(self, names: list[str], seconds: object) -> None:
+        if not self.check(names):
+            raise RuntimeError("wait timeout")
+
+    def add(self, name: str, value: int) -> int:
+        self.kept[name] = self.kept.get(name, 0) + value
+        return self.kept[name]
+
+
+def test_a_failure_is_reported_by_one_process() -> None:
+    places = [Rank(rank=rank, size=3, local_rank=rank, local_size=3) for rank in range(3)]
+    failed, lost = RunError("no such folder"), PeersLostError("lost the others")
+    # Two of three can't read their data: the first of them says so, and who lost them does not.
+    store: Any = _Store()
+    assert not launch._is_reported_elsewhere(places[1], store, failed)
+    assert launch._is_reported_elsewhere(places[2], store, failed)
+    assert launch._is_reported_elsewhere(places[0], store, lost)
+    # A process that was killed reports nothing: the first says that it is lost.
+    store = _Store()
+    assert launch._is_reported_elsewhere(places[1], store, lost)
+    assert not launch._is_reported_elsewhere(places[0], store, lost)
+    # The first one's own failure is its own to report.
+    store.kept[launch.REPORTED] = 1
+    assert not launch._is_reported_elsewhere(places[0], store, failed)
+    assert launch._is_reported_elsewhere(places[1], store, failed)

@@ -19,6 +19,11 @@ from convscope.scoring.answer import scores_of_images
 from convscope.scoring.losses import LEAST_PROBABILITY
 from convscope.scoring.measured import measure
 from convscope.scoring.objective import Objective
+from convscope.training.loop import loop
+from convscope.training.loop.nonfinite import DivergedError
+from convscope.training.loop.state import Settings, TrainingState
+from convscope.training.loop.step import StepInput
+from convscope.training.train import train
 from trainings import train_watched
 
 
@@ -84,3 +89,25 @@ def test_a_huge_loss_keeps_to_its_column() -> None:
     lengths = {len(epoch_line(row(loss, loss), 3)) for loss in (0.1, 99_999.99999, 1.26129145633e26, float("nan"))}
     assert lengths == {len(header_line(row(1.0, 1.0)))}
     assert "1.2613e+26" in epoch_line(row(1.26129145633e26, 0.5), 3)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_weights_that_are_not_finite_are_not_kept_though_every_loss_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    step = loop.guarded_step
+
+    def spoilt(state: TrainingState, settings: Settings, inputs: StepInput, *others: object) -> object:
+        stats = step(state, settings, inputs, *others)
+        if inputs.step == 10:
+            # A unit that nothing reads: no output shows it.
+            state.network.register_parameter("unread", nn.Parameter(torch.tensor([value])))
+        return stats
+
+    monkeypatch.setattr(loop, "guarded_step", spoilt)
+    recipe = Recipe(model="lenet5", epochs=2, threads=1, autotune="rules", batch_size=64)
+    with pytest.raises(
+        DivergedError, match=r"the largest weight became (inf|nan) at epoch 1, .*the weights unread are"
+    ):
+        train("digits", recipe, runs_directory=tmp_path, name="run")
+    assert not (tmp_path / "run" / "weights.safetensors").exists()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = datetime.timedelta(minutes=10)
 # How long a process that failed waits for the first one to report a failure of its own.
 REPORT_WAIT = datetime.timedelta(seconds=5)
-REPORTED = "reported"
+REPORTED, REPORTING = "reported", "reporting"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -74,7 +74,7 @@ def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
     try:
         yield SpawnedGroup(place, store, lasting)
     except ConvscopeError as error:
-        if not place.first and not isinstance(error, PeerError) and _first_has_reported(store, error):
+        if not isinstance(error, PeerError) and _is_reported_elsewhere(place, store, error):
             raise PeerError(str(error)) from error
         raise
     finally:
@@ -85,13 +85,28 @@ def joined(place: Rank | None = None) -> Iterator[ProcessGroup]:
             dist.destroy_process_group()
 
 
-def _first_has_reported(store: Store, error: ConvscopeError) -> bool:
-    """Return whether the first process reports a failure; losing the others is reported by the first alone."""
+def _is_reported_elsewhere(place: Rank, store: Store, error: ConvscopeError) -> bool:
+    """Return whether another process reports a failure that explains this one, so that the user reads one line.
+
+    The first process reports its own. Where the failure is another's, such as data that it alone can't read, the first
+    process has only lost it, and the first of those that failed reports; losing others is reported by the first alone.
+    """
+    lost = isinstance(error, PeersLostError)
     try:
+        if place.first:
+            return lost and store.check([REPORTING])
         store.wait([REPORTED], REPORT_WAIT)
     except RuntimeError:
-        return isinstance(error, PeersLostError)
+        return lost or not _reports_first(store)
     return True
+
+
+def _reports_first(store: Store) -> bool:
+    """Return whether no other process but the first one reports yet; this one does from here on."""
+    try:
+        return store.add(REPORTING, 1) == 1
+    except RuntimeError:
+        return True  # the store has gone with the process that held it
 
 
 def _lasting_store(place: Rank) -> Store:

@@ -27,7 +27,13 @@ from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import one_measure
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import least_batch
-from convscope.training.loop.nonfinite import DivergedError, diagnose_validation
+from convscope.training.loop.nonfinite import (
+    Diagnosis,
+    DivergedError,
+    broken_weights,
+    diagnose_validation,
+    largest_weight,
+)
 from convscope.training.loop.state import (
     Best,
     EpochMeter,
@@ -100,6 +106,7 @@ def fit(
             raise DivergedError.at(
                 "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
             )
+        _require_finite_weights(state, group, trained.learning_rate)
         state.epoch += 1
         state.seconds += time.perf_counter() - began
         better = is_better(accuracy, loss, state.best)
@@ -120,6 +127,21 @@ def fit(
         if stop():
             return "done" if state.epoch == settings.resolved.epochs else "stopped"
     return "done"
+
+
+def _require_finite_weights(state: TrainingState, group: ProcessGroup, rate: float) -> None:
+    """Raise DivergedError in every process if the weights of one are not finite, which a loss need not show.
+
+    A saturated unit makes finite outputs of an infinity, and such weights would be kept as the best.
+    """
+    largest = largest_weight(state.evaluated)
+    spoilt = group.total((~largest.isfinite()).float().cpu().reshape(1))
+    if not spoilt.item():
+        return
+    found = broken_weights(state.evaluated) or Diagnosis(text="those of another process are not finite")
+    raise DivergedError.at(
+        "the largest weight", float(largest), epoch=state.epoch, step=state.step, rate=rate, found=found
+    )
 
 
 def _share_buffers(state: TrainingState, group: ProcessGroup) -> None:

@@ -69,6 +69,12 @@ def largest_gradient(network: nn.Module) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients, norm_type=float("inf"))
 
 
+def largest_weight(network: nn.Module) -> Tensor:
+    """Return the largest absolute value of all weights, a scalar tensor: NaN or infinite where any of them is."""
+    weights = [parameter.detach() for parameter in network.parameters() if parameter.numel()]
+    return torch.nn.utils.get_total_norm(weights, norm_type=float("inf"))
+
+
 def broken_weights(network: nn.Module) -> Diagnosis | None:
     """Return the first weights that are not finite, or None."""
     for name, parameter in network.named_parameters():
