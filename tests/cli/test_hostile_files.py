@@ -61,6 +61,7 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("train", "photos", "--cache", "o", *FITTING),
     ("train", "photos", "--runs", "o", *FITTING),
     ("shard", "photos", "o"),
+    ("evaluate", "run", "--predictions", "o"),
 )
 # Parameters of commands that no file can be given to.
 PLAIN = {
@@ -68,12 +69,12 @@ PLAIN = {
     "formulas", "help", "images_per_shard", "input_text", "inputs", "jobs", "layer", "memory", "mode", "object_size",
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
-    "epilog", "help_all", "no_tta",
+    "epilog", "good_class", "help_all", "miss_rate", "no_tta",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
     "cache", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name", "out",
-    "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights",
+    "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "predictions",
 }  # fmt: skip
 
 

@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
 from convscope.errors import DataError
-from convscope.scoring.multi_label import (
-    average_precision,
-    mean_average_precision,
-    roc_auc,
-    score_labels,
-)
+from convscope.scoring.multi_label import mean_average_precision, score_labels
 from convscope.scoring.objective import Objective
+from convscope.scoring.threshold_curves import average_precision, precision_recall_curve, roc_auc, roc_curve
 
 OBJECTIVE = Objective(loss="multi-label")
 
@@ -26,7 +23,7 @@ OBJECTIVE = Objective(loss="multi-label")
     share=st.floats(0.05, 0.95),
     seed=st.integers(0, 2**31),
 )
-def test_average_precision_and_roc_auc(rows: int, steps: int, share: float, seed: int) -> None:
+def test_curves_and_their_areas(rows: int, steps: int, share: float, seed: int) -> None:
     draw = np.random.default_rng(seed)
     # Few steps make many ties.
     probabilities = draw.integers(0, steps + 1, rows) / steps
@@ -34,6 +31,12 @@ def test_average_precision_and_roc_auc(rows: int, steps: int, share: float, seed
     shown[0], shown[1] = True, False
     assert average_precision(probabilities, shown) == pytest.approx(average_precision_score(shown, probabilities))
     assert roc_auc(probabilities, shown) == pytest.approx(roc_auc_score(shown, probabilities))
+    theirs = metrics.roc_curve(shown, probabilities, drop_intermediate=False)
+    for ours, expected in zip(roc_curve(probabilities, shown), theirs, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+    theirs = metrics.precision_recall_curve(shown, probabilities)
+    for ours, expected in zip(precision_recall_curve(probabilities, shown), theirs, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
 def test_the_whole_table_of_measures() -> None:

@@ -41,6 +41,8 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "max_megapixels": st.integers(1, 178),
     "validation_fraction": st.floats(0, 0.49),
     "test_fraction": st.floats(0, 0.49),
+    "good_class": st.sampled_from(["good", 'a "quoted" name']),
+    "miss_rate": st.floats(0, 0.99),
     "strict": st.booleans(),
     "verify": st.booleans(),
     "flip": st.one_of(_OR_AUTO, st.booleans()),

@@ -182,7 +182,7 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
-    Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], probabilities=CLASSES),
+    Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], defect_score=0.3, verdict="good"),
     Predictions: lambda: Predictions(
         (Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1]), Prediction(image="b", problem=NASTY))
     ),

@@ -21,6 +21,13 @@ from convscope.report.terminal import print_document
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
 @click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
+@click.option(
+    "--good-class", default="", metavar="CLASS", help="Class of good images, all others being defects  [the run's]"
+)
+@click.option(
+    "--miss-rate", type=float, metavar="SHARE", help="Share of defects that may be missed: choose the threshold on val."
+)
+@click.option("--predictions", metavar="FILE", help="Write a CSV file: each image's true class and all probabilities.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     run: str,
@@ -35,6 +42,9 @@ def command(
     device: str,
     cache: str | None,
     verify: bool,
+    good_class: str,
+    miss_rate: float | None,
+    predictions: str | None,
     as_json: bool,
 ) -> None:
     """Measure RUN on the held-out part of its own images, or on DATA.
@@ -62,6 +72,9 @@ def command(
             cache_directory=cache,
             progress=progress,
             verify=verify,
+            good_class=good_class,
+            miss_rate=miss_rate,
+            predictions=predictions,
         )
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

@@ -15,8 +15,8 @@ from convscope.report.table import print_table
 from convscope.report.units import plural
 
 if TYPE_CHECKING:
+    from convscope.runs.model_spec import ModelSpec
     from convscope.runs.predictions import Prediction
-    from convscope.runs.predictor import Predictor
 
 EXIT_UNREADABLE = 2
 TOP = 3
@@ -26,12 +26,13 @@ TOP = 3
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), help=f"Classes to show for each image  [{TOP}]")
-@click.option("--threshold", type=float, help="Multi-label: lowest probability of a predicted label, 0 to 1  [0.5]")
+@click.option("--threshold", type=float, help="Multi-label: lowest probability of a predicted label  [0.5]; "
+              "with a good class: lowest score of a defect  [the run's]")  # fmt: skip
 @click.option("--no-tta", is_flag=True, help="Leave out the run's test-time augmentation.")
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence; multi-label: every probability."
+    "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence, and the probability of every class."
 )
 def command(
     run: str,
@@ -70,7 +71,7 @@ def command(
             progress=progress,
         )
         # CSV is written as it comes, so that a million images take no memory; a table needs all rows for its widths.
-        found = Predictions(tuple(_write_csv(stream, predictor) if as_csv else stream))
+        found = Predictions(tuple(_write_csv(stream, predictor.spec) if as_csv else stream))
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
     elif found.read:
@@ -83,20 +84,16 @@ def command(
     return 0
 
 
-def _write_csv(stream: Iterator[Prediction], predictor: Predictor) -> list[Prediction]:
+def _write_csv(stream: Iterator[Prediction], spec: ModelSpec) -> list[Prediction]:
     """Write a row for each image that could be read, and return the others."""
-    several = predictor.spec.multi_label
-    header = ("image", "labels", *predictor.classes) if several else ("image", "class", "confidence")
+    from convscope.runs.predictions import csv_header, csv_row
+
+    header = csv_header(spec.classes, multi_label=spec.multi_label, verdict=spec.defect_rule is not None)
     click.echo(csv_text(header, ()), nl=False)
-    unreadable = []
+    unreadable: list[Prediction] = []
     for item in stream:
         if item.problem:
             unreadable.append(item)
             continue
-        row: tuple[str, ...] = (item.image, item.label, f"{item.confidence:.6f}")
-        if several:
-            shares = dict(item.probabilities)
-            names = "|".join(label.name for label in item.labels)
-            row = (item.image, names, *(f"{shares[name]:.6f}" for name in predictor.classes))
-        click.echo(csv_text(row, ()), nl=False)
+        click.echo(csv_text(csv_row(item), ()), nl=False)
     return unreadable

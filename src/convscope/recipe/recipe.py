@@ -132,6 +132,20 @@ class Recipe(Documented):
         "decode training images anew in each epoch and keep none of them; auto: where they do not fit the cache",
         "images",
     )
+    good_class: str = setting(
+        "",
+        "the class of good images, every other one being a defect: missed defects and false alarms are measured, and "
+        "predict gives a verdict",
+        "images",
+    )
+    miss_rate: float = setting(
+        0.0,
+        "the share of defects that may be missed, like 0.01: the threshold for it is chosen on the validation images; "
+        "0: none is wanted",
+        "images",
+        at_least=0,
+        below=1,
+    )
     strict: bool = setting(False, "stop at the first image that can't be read", "images")
     verify: bool = setting(
         False, "read every file of decoded images again, and decode anew where one has changed", "images"
@@ -421,6 +435,9 @@ class Recipe(Documented):
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
             )
+        if self.miss_rate and not self.good_class:
+            named = settings_text(good_class="good")
+            raise RunError(f"miss_rate {self.miss_rate:g}: say which class is not a defect, {named}")
         if bool(self.mean) != bool(self.std):
             raise RunError(f"{'mean' if self.mean else 'std'} is given alone: give mean and std")
         if self.mean and self.normalization not in (AUTO, "given"):

@@ -19,6 +19,7 @@ from convscope.report.svg import text_width as width_of
 
 _DASHES = (None, "6 3", "2 3", "8 3 2 3")
 _TITLE_HEIGHT = 34
+LEGEND_LINE = 18
 LONGEST_LABEL = 24  # characters of a class name beside a matrix; its tool-tip has all
 
 
@@ -67,7 +68,9 @@ def line_chart(
     if all(x == int(x) for x, _ in everything):  # epochs: there is nothing between two of them
         x_ticks = [t for t in x_ticks if t == int(t)]
     left = 26 + max(width_of(_number(t), 11) for t in y_ticks)
-    top, right, bottom = _TITLE_HEIGHT + 24, 16, 46
+    legend, legend_height = _legend([curve.name for curve in curves], left, _TITLE_HEIGHT + 4, width=width)
+    top, right, bottom = _TITLE_HEIGHT + 24 + legend_height, 16, 46
+    height += legend_height
     plot_width, plot_height = width - left - right, height - top - bottom
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -94,7 +97,7 @@ def line_chart(
     for i, segments in enumerate(points):
         for segment in segments:
             parts.append(_curve([place(x, y) for x, y in segment], i))
-    parts.append(_legend([curve.name for curve in curves], left, _TITLE_HEIGHT + 4))
+    parts.append(legend)
     ends = "; ".join(_ending(curve, segments) for curve, segments in zip(curves, points, strict=True))
     return Drawing.of(width, height, parts, title=title, description=f"{y_label} over {x_label}. {ends}")
 
@@ -264,14 +267,18 @@ def _curve(points: Sequence[tuple[float, float]], index: int) -> Element:
     return element("polyline", attributes)
 
 
-def _legend(names: Sequence[str], x: float, y: float) -> Element:
+def _legend(names: Sequence[str], left: float, top: float, *, width: float) -> tuple[Element, float]:
+    """Return the legend in lines that fit the width, and the height of all lines but the first."""
     parts: list[Element] = []
+    x, y = left, top
     for i, name in enumerate(names):
+        if x > left and x + 28 + width_of(name) > width:
+            x, y = left, y + LEGEND_LINE
         colour = SERIES[i % len(SERIES)]
         parts.append(_curve([(x, y), (x + 22, y)], i))
         parts.append(text(x + 28, y + 4, name, size=12, colour=colour))
         x += 28 + width_of(name) + 20
-    return group(*parts)
+    return group(*parts), y - top
 
 
 def _ending(curve: Curve, segments: list[list[tuple[float, float]]]) -> str:

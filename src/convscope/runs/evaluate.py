@@ -20,7 +20,7 @@ from convscope.data.shards.shard_names import names_shards
 from convscope.data.source_options import SourceOptions
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
-from convscope.files.regular import FILE_LIMIT, refused_as
+from convscope.files.regular import FILE_LIMIT, refused_as, write_text
 from convscope.files.text import read_text
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
@@ -31,10 +31,12 @@ from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
-from convscope.report.usage import Placeholder, call_text
-from convscope.runs.model_spec import ModelSpec
+from convscope.report.usage import Placeholder, call_text, settings_text
+from convscope.runs.measured_csv import measured_csv
+from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
 from convscope.runs.run_directory import Run, RunLike, short_name
+from convscope.scoring.defect_rule import DefectRule, require_enough, require_good_class
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 
@@ -83,7 +85,10 @@ class Evaluation(Pictured):
         )
 
     def figure(self) -> Drawing:
-        """Draw the confusion matrix, or of several labels an image the average precision of each class."""
+        """Draw the confusion matrix, or of several labels an image the average precision of each class.
+
+        `scores.curves_figure()` draws the ROC and the precision-recall curves.
+        """
         return self.scores.figure()
 
     def document(self) -> Document:
@@ -121,6 +126,9 @@ def evaluate(
     cache_directory: str | Path | None = None,
     progress: ProgressOption = False,
     verify: bool = False,
+    good_class: str = "",
+    miss_rate: float | None = None,
+    predictions: str | Path | None = None,
 ) -> Evaluation:
     """Measure a run on a split of its own data (test, or else val), or on other images.
 
@@ -145,9 +153,15 @@ def evaluate(
         cache_directory: where decoded images are kept.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
         verify: read every file again whose image is found decoded, and decode all anew where one has changed.
+        good_class: as the recipe's setting; the run's own unless given.
+        miss_rate: as the recipe's setting: the threshold is chosen on the run's validation images, for this measuring
+            alone. The run's own threshold unless given, and 0.5 where it has none.
+        predictions: a CSV file to write: the true and the predicted class of each image, and the probability of each
+            class.
 
     Raises:
-        RunError: no such run or device, or the run's files don't fit together.
+        RunError: no such run or device, or the run's files don't fit together; no such good class, or too few
+            validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
     """
     predictor = predictor_of(run, device)
@@ -155,7 +169,9 @@ def evaluate(
         raise RunError("the predictor is of no run, so its images are not known: give the run instead")
     opened = predictor.run
     recipe = opened.recipe()
-    spec = predictor.spec
+    spec = _with_good_class(predictor.spec, good_class, miss_rate)
+    if predictions is not None:
+        _require_folder_of(Path(predictions))
     cache = None if cache_directory is None else Path(cache_directory)
     options = SourceOptions(
         image_column=image_column,
@@ -190,8 +206,17 @@ def evaluate(
         images = _by_name(images, dataset, spec)
         if not own and split is None and "train" in dataset.made_splits:
             name = WHOLE  # one folder of classes, of which nothing was held back
+        if miss_rate is not None:
+            own_images = dataset if own else _open(opened, None, recipe, spec, cache, report, verify)
+            spec = _with_miss_rate(spec, miss_rate, predictor, own_images, report)
         both = predictor.scores(images, progress=report, what=f"measuring on {name}")
-    scores = measure(both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective)
+    scores = measure(
+        both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective, rule=spec.defect_rule
+    )
+    if predictions is not None:
+        text = measured_csv(spec.objective.probabilities_of(both[:, 1]), images, spec)
+        with refused_as(RunError, f"{predictions} can't be written"):
+            write_text(predictions, text)
     return Evaluation(
         run=opened,
         data=dataset.source,
@@ -201,6 +226,42 @@ def evaluate(
         one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
+
+
+def _require_folder_of(file: Path) -> None:
+    """Raise RunError, before an image is measured, where a file can't be written for want of a folder."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise RunError(f"predictions: {file} can't be written: {why}")
+
+
+def _with_good_class(spec: ModelSpec, good_class: str, miss_rate: float | None) -> ModelSpec:
+    """Return the spec by whose rule defects are measured; another good class than the run's has the threshold 0.5."""
+    kept = spec.defect_rule
+    if good_class and (kept is None or kept.good_class != good_class):
+        require_good_class(good_class, spec.classes, multi_label=spec.multi_label)
+        spec = replace(spec, defect_rule=DefectRule(good_class=good_class))
+    if miss_rate is not None:
+        if spec.defect_rule is None:
+            named = settings_text(good_class="good")
+            raise RunError(f"miss_rate {miss_rate:g}: say which class is not a defect, {named}")
+        if not 0 < miss_rate < 1:
+            raise RunError(f"miss_rate is {miss_rate:g}: it must be above 0 and below 1")
+    return spec
+
+
+def _with_miss_rate(
+    spec: ModelSpec, miss_rate: float, predictor: Predictor, dataset: Dataset, progress: Progress
+) -> ModelSpec:
+    """Return the spec with the threshold for a miss rate, chosen on the validation images of the run's own data."""
+    assert spec.defect_rule is not None
+    if dataset.val is None or not len(dataset.val):
+        require_enough(0, miss_rate)
+    _, val = _choose(dataset, "val")
+    val = _by_name(val, dataset, spec)
+    require_enough(int((val.labels != spec.classes.index(spec.defect_rule.good_class)).sum()), miss_rate)
+    scores = predictor.scores(val, progress=progress, what="choosing the threshold on val")
+    return with_threshold(spec, miss_rate, scores[:, 1], val)
 
 
 def _open(

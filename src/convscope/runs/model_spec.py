@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convscope.arrays import Floats
 from convscope.data.preprocessing import Normalization, Preprocessing
-from convscope.data.records import Decoding
+from convscope.data.records import Decoding, ImageSet
 from convscope.errors import RunError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields, in_short
@@ -24,6 +25,7 @@ from convscope.nets.entry import TIMM
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr
+from convscope.scoring.defect_rule import DefectRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +36,7 @@ NAME = "model.json"
 FORMAT = 2
 LARGEST = 8_000_000  # bytes: a hundred thousand class names
 MOST_MEMBERS = 1_000
+MULTI_LABEL = "multi-label"
 _TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 # With these options timm fetches weights, or reads them from a path.
 FETCHING = frozenset(
@@ -69,6 +72,7 @@ class ModelSpec(ShortRepr):
         loss: what it was trained with, which says how scores become probabilities.
         members: the networks of an ensemble; None for one network.
         tta: the test-time augmentation that it predicts with; "one" is none.
+        defect_rule: which images are flagged as defects; None where no class is the good one.
     """
 
     name: str
@@ -77,6 +81,7 @@ class ModelSpec(ShortRepr):
     loss: str = "softmax"
     members: Members | None = None
     tta: str = "one"
+    defect_rule: DefectRule | None = None
 
     def headline(self) -> str:
         """Return the network, the number of classes and the input."""
@@ -108,7 +113,13 @@ class ModelSpec(ShortRepr):
     @property
     def multi_label(self) -> bool:
         """Whether an image may show several classes, or none."""
-        return self.loss == "multi-label"
+        return self.loss == MULTI_LABEL
+
+    @property
+    def of_training(self) -> ModelSpec:
+        """What a training of one network begins with: without members, and without what is chosen on validation."""
+        rule = None if self.defect_rule is None else DefectRule(good_class=self.defect_rule.good_class)
+        return replace(self, members=None, defect_rule=rule)
 
     def build(self, *, check: bool = True) -> nn.Module:
         """Return the network with fresh weights from torch's generator.
@@ -141,6 +152,7 @@ class ModelSpec(ShortRepr):
             "preprocessing": self.preprocessing.to_dict(),
             "loss": self.loss,
             "tta": self.tta,
+            **({"defects": self.defect_rule.to_dict()} if self.defect_rule else {}),
             **({"ensemble": members} if members else {}),
         }
 
@@ -165,7 +177,21 @@ class ModelSpec(ShortRepr):
             loss=fields.text("loss", one_of=_resolved("loss")),
             members=_members(fields.object("ensemble")) if "ensemble" in fields else None,
             tta=fields.text("tta", one_of=_resolved("tta")),
+            defect_rule=_defect_rule(fields, classes),
         )
+
+
+def with_threshold(spec: ModelSpec, miss_rate: float, scores: Floats, images: ImageSet) -> ModelSpec:
+    """Return the spec with the threshold for a wanted miss rate, from scores (N, classes) of validation images.
+
+    Raises:
+        RunError: too few of the images are defects for this rate.
+    """
+    assert spec.defect_rule is not None
+    probabilities = spec.objective.probabilities_of(scores)
+    of_defects = images.labels != spec.classes.index(spec.defect_rule.good_class)
+    found = spec.defect_rule.scores(probabilities[of_defects], spec.classes)
+    return replace(spec, defect_rule=spec.defect_rule.chosen_for(miss_rate, found))
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -177,6 +203,14 @@ def read_spec(path: Path) -> ModelSpec:
 def _resolved(setting: str) -> tuple[str, ...]:
     """Return the values that a recipe's setting has once it is resolved."""
     return tuple(word for word in choices(setting) if word != AUTO)
+
+
+def _defect_rule(fields: Fields, classes: tuple[str, ...]) -> DefectRule | None:
+    if "defects" not in fields:
+        return None
+    if fields.text("loss") == MULTI_LABEL:
+        raise UnreadableError("it has defects, and several labels an image: these have no good class")
+    return DefectRule.from_fields(fields.object("defects"), classes)
 
 
 def _members(fields: Fields) -> Members:

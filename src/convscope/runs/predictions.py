@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from convscope.errors import DataError
+import numpy as np
+
+from convscope.arrays import Floats
+from convscope.errors import DataError, RunError
+from convscope.files.regular import refused_as, write_text
 from convscope.report.charts import bar_chart
-from convscope.report.document import Block, Callout, Document, Paragraph
+from convscope.report.csv_table import csv_text
+from convscope.report.document import Block, Callout, Document, Fact, Facts, Paragraph
 from convscope.report.documented import Documented, Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.short_repr import short_path
@@ -37,20 +43,30 @@ class Prediction(Pictured):
         top: the most probable classes, the most probable first; as many as were asked for.
         labels: the classes that the image shows: the most probable one, or where an image may show several those
             whose probability is at least the threshold.
-        probabilities: of every class, the most probable first, where an image may show several; else empty.
+        classes: the names of all classes, in the order of the network's outputs.
+        shares: the probability of each of them, (classes,).
+        multi_label: whether the image may show several classes, or none.
+        defect_score: 1 - P(good class), where the run has a good class; else None.
+        verdict: "good" or "defect", by the run's threshold; "" where it has no good class.
         problem: why there is no prediction; empty where there is one.
     """
 
     image: str
     top: tuple[ClassProbability, ...] = ()
     labels: tuple[ClassProbability, ...] = ()
-    probabilities: tuple[ClassProbability, ...] = ()
+    classes: tuple[str, ...] = field(default=(), compare=False)
+    # An array, not pairs: of a thousand classes these would take twenty times the memory.
+    shares: Floats = field(default_factory=lambda: np.empty(0), compare=False)
+    multi_label: bool = False
+    defect_score: float | None = None
+    verdict: str = ""
     problem: str = ""
 
     @property
-    def multi_label(self) -> bool:
-        """Whether the image may show several classes, or none."""
-        return bool(self.probabilities)
+    def probabilities(self) -> tuple[ClassProbability, ...]:
+        """The probability of every class, the most probable first."""
+        order = np.argsort(-self.shares, kind="stable").tolist()
+        return tuple(ClassProbability(self.classes[place], float(self.shares[place])) for place in order)
 
     @property
     def label(self) -> str:
@@ -74,6 +90,8 @@ class Prediction(Pictured):
         """Return the image and its classes, or why it could not be read."""
         if self.problem or not self.labels:
             return f"{short_path(self.image)}: {self.text}"
+        if self.defect_score is not None:
+            return f"{short_path(self.image)}: {self.verdict}, defect score {self.defect_score:.3g}, {self.text}"
         return f"{short_path(self.image)}: {', '.join(f'{name} ({percent(share)})' for name, share in self.labels)}"
 
     def figure(self) -> Drawing:
@@ -90,7 +108,11 @@ class Prediction(Pictured):
             (item.name, (percent(item.probability), item.probability), "predicted" if item.name in labels else "")
             for item in self.top
         ]
-        return Document(self.image, (Table.of(columns, rows),))
+        facts: tuple[Block, ...] = ()
+        if self.defect_score is not None:
+            score = Fact("defect score", f"{self.defect_score:.3g}", self.defect_score)
+            facts = (Facts((Fact("verdict", self.verdict), score)),)
+        return Document(self.image, (*facts, Table.of(columns, rows)))
 
     @property
     def _first(self) -> ClassProbability:
@@ -108,7 +130,9 @@ class Prediction(Pictured):
             confidence: its probability; None where the image could not be read.
             labels: the classes that the image shows.
             top: the most probable classes, a class and a probability each.
-            probabilities: of every class, by name, where an image may show several; else None.
+            probabilities: of every class, by name, where an image may show several; else None (`to_csv` has them).
+            defect_score: 1 - P(good class); None where the run has no good class.
+            verdict: good or defect; empty where the run has no good class.
         """
         read = not self.problem
         return json_dict(
@@ -120,6 +144,8 @@ class Prediction(Pictured):
                 "labels": [item.name for item in self.labels],
                 "top": [{"class": item.name, "probability": item.probability} for item in self.top],
                 "probabilities": dict(self.probabilities) if self.multi_label else None,
+                "defect_score": self.defect_score,
+                "verdict": self.verdict,
             }
         )
 
@@ -168,8 +194,10 @@ class Predictions(Documented, Sequence[Prediction]):
         return dict(Counter(label.name for item in self.items for label in item.labels).most_common())
 
     def headline(self) -> str:
-        """Return the number of images, and the most frequent classes."""
-        counted = few([f"{name} ({count:,})" for name, count in self.counts.items()], NAMED)
+        """Return the number of images, and the most frequent classes or the verdicts."""
+        verdicts = Counter(item.verdict for item in self.items if item.verdict)
+        counts = verdicts.most_common() if verdicts else self.counts.items()
+        counted = few([f"{name} ({count:,})" for name, count in counts], NAMED)
         unread = f"{len(self.problems):,} can't be read" if self.problems else ""
         found = "; ".join(part for part in (counted, unread) if part)
         return plural(len(self.items), "image") + (f": {found}" if found else "")
@@ -185,13 +213,41 @@ class Predictions(Documented, Sequence[Prediction]):
             return Table.of([Column("image"), Column("labels")], [(item.image, item.text) for item in read])
         top = max((len(item.top) for item in read), default=1)
         others = [Column(f"rest of top-{top}")] if top > 1 else []
-        columns = [Column("image"), Column("class"), Column("confidence", numeric=True), *others]
+        verdicts = [Column("verdict"), Column("defect score", numeric=True)] if any(i.verdict for i in read) else []
+        columns = [Column("image"), *verdicts, Column("class"), Column("confidence", numeric=True), *others]
         rows: list[list[Cell]] = []
         for item in read:
             rest = ", ".join(f"{name} {percent(share)}" for name, share in item.top[1:])
             confidence = (percent(item.confidence), item.confidence)
-            rows.append([item.image, item.label, confidence, *([rest] if others else [])])
+            verdict: list[Cell] = [item.verdict, _score(item.defect_score)] if verdicts else []
+            rows.append([item.image, *verdict, item.label, confidence, *([rest] if others else [])])
         return Table.of(columns, rows)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """Return the text of a CSV file of the images that could be read, and write it to `path` where one is given.
+
+        Its columns are image, class, confidence, those of the verdict where the run has a good class, and the
+        probability of each class; with several labels an image: image, labels, and the probabilities. Names that a
+        spreadsheet would take for formulas are made harmless.
+
+        Raises:
+            RunError: the file can't be written.
+
+        >>> cat = ClassProbability("=cat", 0.9)
+        >>> known = {"classes": ("=cat", "dog"), "shares": np.array([0.9, 0.1])}
+        >>> print(Predictions((Prediction(image="a.png", top=(cat,), labels=(cat,), **known),)).to_csv(), end="")
+        image,class,confidence,'=cat,dog
+        a.png,'=cat,0.9,0.9,0.1
+        """
+        read = self.read
+        header: tuple[str, ...] = ("image",)
+        if read:
+            header = csv_header(read[0].classes, multi_label=read[0].multi_label, verdict=bool(read[0].verdict))
+        text = csv_text(header, map(csv_row, read))
+        if path is not None:
+            with refused_as(RunError, f"{path} can't be written"):
+                write_text(path, text)
+        return text
 
     def document(self) -> Document:
         """Return what is shown: the first images and their classes, and those that can't be read."""
@@ -217,3 +273,38 @@ class Predictions(Documented, Sequence[Prediction]):
             "predictions": [item.to_dict() for item in self.read],
             "problems": [{"image": item.image, "reason": item.problem} for item in self.problems],
         }
+
+
+def csv_header(classes: Sequence[str], *, multi_label: bool, verdict: bool) -> tuple[str, ...]:
+    """Return the names of the columns of predictions in CSV."""
+    of_rule = ("verdict", "defect_score") if verdict else ()
+    own = ("image", "labels") if multi_label else ("image", "class", "confidence", *of_rule)
+    return (*own, *probability_columns(classes, beside=own))
+
+
+def csv_row(prediction: Prediction) -> tuple[str, ...]:
+    """Return a prediction's cells in CSV, in the order of `csv_header`."""
+    shares = map(share_cell, prediction.shares)
+    if prediction.multi_label:
+        return (prediction.image, "|".join(label.name for label in prediction.labels), *shares)
+    own = (prediction.image, prediction.label, share_cell(prediction.confidence))
+    verdict = () if prediction.defect_score is None else (prediction.verdict, f"{prediction.defect_score:.6g}")
+    return (*own, *verdict, *shares)
+
+
+def probability_columns(classes: Sequence[str], *, beside: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns of probabilities: the classes', told apart from the columns beside them.
+
+    >>> probability_columns(("cat", "image"), beside=("image", "class"))
+    ('cat', 'P(image)')
+    """
+    return tuple(f"P({name})" if name in beside else name for name in classes)
+
+
+def share_cell(share: float) -> str:
+    """Return a probability as CSV has it."""
+    return f"{share:.9g}"
+
+
+def _score(score: float | None) -> Cell:
+    return ("", None) if score is None else (f"{score:.3g}", score)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -81,6 +82,7 @@ class Predictor(Documented):
             Fact("classes", few(self.classes, NAMED), list(self.classes)),
             Fact("labels", "several for an image" if self.spec.multi_label else "one for each image"),
             Fact("test-time augmentation", self.spec.tta),
+            *([Fact("defects", self.spec.defect_rule.headline())] if self.spec.defect_rule else []),
             Fact("device", self.device),
         )
         return Document(f"Predictor of {self.spec.name}", (Facts(facts),))
@@ -96,6 +98,7 @@ class Predictor(Documented):
             multi_label: whether an image may show several classes.
             tta: the test-time augmentation by name.
             device: where it computes.
+            defects: good_class, threshold, miss_rate, validation_defects; None where no class is the good one.
         """
         return json_dict(
             {
@@ -106,6 +109,7 @@ class Predictor(Documented):
                 "multi_label": self.spec.multi_label,
                 "tta": self.spec.tta,
                 "device": self.device,
+                "defects": self.spec.defect_rule.to_dict() if self.spec.defect_rule else None,
             }
         )
 
@@ -144,7 +148,8 @@ class Predictor(Documented):
                 (everything below it) or a glob pattern; or an iterable of any of them, which may be endless.
             top: classes to list for each image.
             tta: the test-time augmentation by name; the run's own unless given, and none for False.
-            threshold: of several labels an image, list those with this probability (0.5) and more.
+            threshold: of several labels an image, list those with this probability (0.5) and more; with a good class,
+                the defect score from which on an image is a defect, the run's own unless given.
             batch_size: images that are decoded and computed together; 1 takes no item before it is needed.
             progress: True shows a bar; a function is called as `progress(done, total, what)` for each image, with a
                 total of 0 where `items` is not a list.
@@ -193,15 +198,18 @@ class Predictor(Documented):
         return require_views(tta) if tta else ONE
 
     def _threshold(self, threshold: float | None) -> float | None:
-        """Return the probability from which on a class is a label; None where an image has one class."""
-        if not self.spec.multi_label:
-            if threshold is not None:
-                raise RunError(
-                    "threshold: the run names one class for each image; it is for runs that give several labels"
-                )
-            return None
+        """Return the probability from which on a class is a label, or the defect score from which on it is flagged.
+
+        None where an image has one class, and none of them is the good one.
+        """
+        rule = self.spec.defect_rule
         if threshold is None:
-            return THRESHOLD
+            return THRESHOLD if self.spec.multi_label else None if rule is None else rule.threshold
+        if not self.spec.multi_label and rule is None:
+            raise RunError(
+                "threshold: the run names one class for each image; it is for runs that give several labels, or have "
+                "a good class"
+            )
         if not 0 <= threshold <= 1:
             raise RunError(f"threshold is {threshold:g}: a probability is 0 to 1")
         return threshold
@@ -240,12 +248,23 @@ class Predictor(Documented):
         if not np.isfinite(probabilities).all():
             raise DataError(f"{image}: the network answers NaN, so its weights are not finite numbers")
         order = np.argsort(-probabilities, kind="stable")
-        listed = order if threshold is not None else order[:top]
-        ranked = tuple(ClassProbability(self.classes[place], float(probabilities[place])) for place in listed)
-        if threshold is None:
-            return Prediction(image=image, top=ranked, labels=ranked[:1])
-        shown = int((probabilities >= threshold).sum())
-        return Prediction(image=image, top=ranked[:top], labels=ranked[:shown], probabilities=ranked)
+        several, rule = self.spec.multi_label, self.spec.defect_rule
+        shown = int((probabilities >= threshold).sum()) if several and threshold is not None else 1
+        ranked = tuple(
+            ClassProbability(self.classes[place], float(probabilities[place])) for place in order[: max(top, shown)]
+        )
+        found = Prediction(
+            image=image,
+            top=ranked[:top],
+            labels=ranked[:shown],
+            classes=self.classes,
+            shares=probabilities,
+            multi_label=several,
+        )
+        if rule is None or threshold is None:
+            return found
+        score = float(rule.scores(probabilities[None], self.classes)[0])
+        return replace(found, defect_score=score, verdict=replace(rule, threshold=threshold).verdict(score))
 
 
 @public

@@ -246,7 +246,7 @@ class Run(ShortRepr):
                 networks.append(member.network())
             except RunError as error:
                 raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
-            if replace(member.spec(), members=None) != replace(spec, members=None):
+            if member.spec().of_training != spec.of_training:
                 raise RunError(
                     f"{member} does not belong to the ensemble {self}: its network, classes or preprocessing differ"
                 )

@@ -13,6 +13,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, loss, percent, plural
+from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 WORST = 10
 MOST_BARS = 40  # classes; of more, those with the lowest average precision are drawn
@@ -68,6 +69,8 @@ class LabelScores(Pictured):
     mistakes: tuple[LabelMistake, ...]
     # What the loss is.
     loss_name: str = "loss"
+    # Each class against all others; of many those with the lowest average precision.
+    curves: tuple[ThresholdCurve, ...] = ()
 
     @property
     def measure(self) -> float | None:
@@ -97,6 +100,8 @@ class LabelScores(Pictured):
             classes_without_images: they are left out of the means.
             per_class: the measures of each.
             worst_mistakes: image, class, whether it is shown, probability.
+            curves: class, roc_auc, average_precision, and the points of the ROC and precision-recall curves; of many
+                classes those with the lowest average precision.
         """
         return json_dict(
             {
@@ -122,6 +127,7 @@ class LabelScores(Pictured):
                     }
                     for mistake in self.mistakes[:mistakes]
                 ],
+                "curves": [curve.to_dict() for curve in self.curves],
             }
         )
 
@@ -159,6 +165,10 @@ class LabelScores(Pictured):
             largest=1.0,
             width=460,
         )
+
+    def curves_figure(self) -> Drawing:
+        """Draw the ROC and the precision-recall curves of the classes."""
+        return curves_figure(self.curves)
 
     def blocks(self) -> tuple[Block, ...]:
         """Return the scores, each class's and the worst mistakes."""

@@ -10,6 +10,7 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.recipe.class_weights import ALIKE
 from convscope.report.units import few, percent
 from convscope.report.usage import settings_text
+from convscope.scoring.defect_rule import DefectRule
 from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.metrics import score
 from convscope.scoring.multi_label import mean_average_precision, score_labels
@@ -20,9 +21,15 @@ AnyScores: TypeAlias = Scores | LabelScores
 
 
 def measure(
-    scores: Floats, images: ImageSet, *, classes: tuple[str, ...], split: str, objective: Objective
+    scores: Floats,
+    images: ImageSet,
+    *,
+    classes: tuple[str, ...],
+    split: str,
+    objective: Objective,
+    rule: DefectRule | None = None,
 ) -> AnyScores:
-    """Return every measure of a network's scores (N, classes) of some images.
+    """Return every measure of a network's scores (N, classes) of some images; defects by the rule, if any.
 
     Raises:
         DataError: no images, or scores that are not numbers.
@@ -35,7 +42,14 @@ def measure(
             probabilities, images.targets, classes=classes, objective=objective, names=names, split=split, loss=loss
         )
     return score(
-        probabilities, images.labels, classes=classes, names=names, split=split, objective=objective, loss=loss
+        probabilities,
+        images.labels,
+        classes=classes,
+        names=names,
+        split=split,
+        objective=objective,
+        loss=loss,
+        rule=rule,
     )
 
 

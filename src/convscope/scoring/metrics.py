@@ -13,8 +13,11 @@ import numpy.typing as npt
 
 from convscope.arrays import Floats, Integers
 from convscope.errors import DataError
+from convscope.scoring.defect_rule import DefectRule
+from convscope.scoring.defect_scores import score_defects
 from convscope.scoring.objective import Objective
 from convscope.scoring.scores import CalibrationBin, ClassScore, Mistake, Scores
+from convscope.scoring.threshold_curves import one_vs_rest
 
 SOFTMAX = Objective()
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 2
@@ -29,11 +32,12 @@ def score(
     split: str = "test",
     objective: Objective = SOFTMAX,
     loss: float | None = None,
+    rule: DefectRule | None = None,
 ) -> Scores:
     """Measure probabilities (N, classes) against labels (N,); `names` say which image a row is.
 
     The `loss` is the one by which the network learned, which `objective` says; where it is not given it is taken from
-    the probabilities (see `Objective.plain_of_probabilities`).
+    the probabilities (see `Objective.plain_of_probabilities`). With a `rule` defects are measured by it.
 
     Top-5 is None with five classes or fewer, where it would always be 1.
 
@@ -70,6 +74,8 @@ def score(
         calibration=bins,
         mistakes=_mistakes(predicted, labels, confidence, names),
         loss_name=objective.measured,
+        curves=one_vs_rest(probabilities, labels[:, None] == np.arange(len(classes)), classes),
+        defects=None if rule is None else score_defects(rule, probabilities, labels, classes=classes),
     )
 
 

@@ -16,6 +16,7 @@ from convscope.data.records import Targets
 from convscope.errors import DataError
 from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
 from convscope.scoring.objective import Objective
+from convscope.scoring.threshold_curves import average_precision, one_vs_rest, roc_auc
 
 # From this probability on, a class counts as shown.
 THRESHOLD = 0.5
@@ -75,43 +76,13 @@ def score_labels(
         per_class=per_class,
         mistakes=_mistakes(probabilities, shown, predicted, names),
         loss_name=objective.measured,
+        curves=one_vs_rest(probabilities, shown, classes),
     )
 
 
 def mean_average_precision(probabilities: Floats, targets: Targets) -> float | None:
     """Return the mean over the classes (columns) with positive images; None if there are none."""
     return _mean([average_precision(probabilities[:, c], targets[:, c] > 0) for c in range(targets.shape[1])])
-
-
-def average_precision(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
-    """Return `Σ (recall_n - recall_(n-1)) precision_n` over the thresholds n (N,); None without a positive image.
-
-    >>> average_precision(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
-    0.8333333333333333
-    """
-    positives = int(shown.sum())
-    if not positives:
-        return None
-    order = np.argsort(-probabilities, kind="stable")
-    # Equal probabilities pass a threshold together.
-    last = np.flatnonzero(np.diff(probabilities[order], append=-np.inf))
-    hits = np.cumsum(shown[order])[last]
-    return float(np.sum(np.diff(hits, prepend=0) / positives * hits / (last + 1)))
-
-
-def roc_auc(probabilities: Floats, shown: npt.NDArray[np.bool_]) -> float | None:
-    """Return the share of (positive, negative) pairs in which the positive has the higher probability; ties count half.
-
-    >>> roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
-    0.75
-    """
-    positives = int(shown.sum())
-    negatives = len(shown) - positives
-    if not positives or not negatives:
-        return None
-    _, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return float((ranks[shown].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _class_score(

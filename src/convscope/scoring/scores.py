@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, loss, percent, plural
+from convscope.scoring.defect_scores import DefectScores
+from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
 # Names of splits as a sentence and as a heading have them.
@@ -79,6 +82,17 @@ class Scores(Pictured):
     mistakes: tuple[Mistake, ...]
     # What the loss is: "cross-entropy", "hinge loss".
     loss_name: str = "loss"
+    # Each class against all others; of many those with the lowest average precision.
+    curves: tuple[ThresholdCurve, ...] = ()
+    # Missed defects and false alarms, where one class is the good one.
+    defects: DefectScores | None = None
+
+    @property
+    def shown_curves(self) -> tuple[ThresholdCurve, ...]:
+        """The curve of defects against good images where one class is the good one, else each class's."""
+        if self.defects is None:
+            return self.curves
+        return () if self.defects.curve is None else (self.defects.curve,)
 
     @property
     def measure(self) -> float:
@@ -146,6 +160,11 @@ class Scores(Pictured):
             per_class: name, images, predicted, precision, recall, f1 of each.
             confusion_matrix: images by true class (row) and predicted class (column).
             worst_mistakes: image, true class, predicted class, confidence.
+            curves: class, roc_auc, average_precision, and the points of the ROC and precision-recall curves; of defects
+                against good images where one class is the good one, else of each class against all others, and of
+                many classes those with the lowest average precision.
+            defects: good_class, threshold, miss_rate, missed_defects and false_alarms with their 95 % intervals; None
+                where no class is the good one.
         """
         return json_dict(
             {
@@ -173,6 +192,8 @@ class Scores(Pictured):
                     }
                     for mistake in self.mistakes[:mistakes]
                 ],
+                "curves": [curve.to_dict() for curve in self.shown_curves],
+                "defects": self.defects.to_dict() if self.defects else None,
             }
         )
 
@@ -194,7 +215,7 @@ class Scores(Pictured):
             facts.append(Fact("top-5 accuracy", percent(self.accuracy_top5, decimals=2), self.accuracy_top5))
         facts.append(Fact(self.loss_name, loss(self.loss), self.loss))
         facts.append(Fact("calibration error", percent(self.calibration_error), self.calibration_error))
-        return facts
+        return facts + (self.defects.facts() if self.defects else [])
 
     def figure(self) -> Drawing:
         """Draw the confusion matrix; of many classes that of those with the most mistakes."""
@@ -211,11 +232,36 @@ class Scores(Pictured):
         """Return the scores, each class's, the confusion matrix and the worst mistakes."""
         mistakes = mistakes_table(self)
         matrix = Figure(self.figure, text=matrix_table(self) or "")
-        return (Facts(tuple(self.facts())), per_class_table(self), matrix, *([mistakes] if mistakes else []))
+        defects = self.defects.table() if self.defects else None
+        curves = curve_blocks(self.shown_curves)
+        rest = [block for block in (defects, matrix, *curves, mistakes) if block]
+        return (Facts(tuple(self.facts())), per_class_table(self), *rest)
+
+    def curves_figure(self) -> Drawing:
+        """Draw the ROC and the precision-recall curves: of defects, or of each class against all others."""
+        return curves_figure(self.shown_curves)
 
     def document(self) -> Document:
         """Return what is shown: the scores, each class's, the confusion matrix and the worst mistakes."""
         return Document(f"{self.split}: {plural(self.images, 'image')}", self.blocks())
+
+
+def curve_blocks(curves: Sequence[ThresholdCurve]) -> tuple[Block, ...]:
+    """Return the figure of ROC and precision-recall curves, whose text in a terminal is a table of their areas."""
+    if not curves:
+        return ()
+    columns = [Column("class"), *(Column(head, numeric=True) for head in ("images", "ROC AUC", "average precision"))]
+    rows = [
+        (
+            curve.name,
+            exact(curve.positives),
+            percent(curve.roc_auc, decimals=2),
+            percent(curve.average_precision, decimals=2),
+        )
+        for curve in curves
+    ]
+    table = Table.of(columns, rows, title="Against all others" if len(curves) > 1 else "At every threshold")
+    return (Figure(partial(curves_figure, curves), text=table),)
 
 
 def per_class_table(scores: Scores) -> Table:

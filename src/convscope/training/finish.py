@@ -16,6 +16,7 @@ from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.events import State
+from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
@@ -55,15 +56,18 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     notify_unreadable(job)
     if group.first:
         keep_reached(job)
-    scores, one_view = None, None
+    # What was chosen for earlier weights does not hold for these.
+    scores, one_view, spec = None, None, job.spec.of_training
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
         # its processes no more than that after Ctrl-C either.
         hurried = request.signal_number == signal.SIGTERM or (group.size > 1 and not complete)
         # Not through the store: torchrun may be gone.
         if not group.total(torch.tensor([float(hurried)])).item():
-            scores, one_view = _measure(job, whole=complete)
+            scores, one_view, spec = _measure(job, whole=complete)
     if group.first:
+        if spec != job.spec:
+            job.run.write_spec(spec)
         write_report(
             _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
         )
@@ -182,32 +186,41 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
     return (*of_validation, *cautions(scores, class_weights=job.resolved.recipe.class_weights))
 
 
-def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None]:
+def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None, ModelSpec]:
     """Return the scores of the best weights, on the test split if the training is complete, else on validation.
 
-    The number beside them is the measure with one view of each image, where the run looks at several.
+    The number beside them is the measure with one view of each image, where the run looks at several. The spec is the
+    job's with what is chosen on validation: the threshold of the defect score.
     """
     assert job.state.best is not None
     part = held_out(job.dataset, test=whole)
     if part is None:
-        return None, None
+        return None, None, job.spec
     split, images = part
     network = job.state.network
     load_weights(network, job.state.best.weights, where="the best weights")
     resolved, listener = job.resolved, job.listener
 
-    def scores_of(part: ImageSet) -> npt.NDArray[np.float64]:
-        return scores_of_images(
-            network,
-            part,
-            job.spec.normalization,
-            views=job.spec.tta,
-            device=resolved.device,
-            progress=listener.progressed,
-            what=f"measuring on {split}",
-        )
+    def scores_of(images: ImageSet, split: str) -> npt.NDArray[np.float64]:
+        def of_part(part: ImageSet) -> npt.NDArray[np.float64]:
+            return scores_of_images(
+                network,
+                part,
+                job.spec.normalization,
+                views=job.spec.tta,
+                device=resolved.device,
+                progress=listener.progressed,
+                what=f"measuring on {split}",
+            )
 
-    both = job.group.each_part(images, scores_of, EVALUATION_BATCH)
-    objective = job.spec.objective
-    scores = measure(both[:, 1], images, classes=job.spec.classes, split=split, objective=objective)
-    return scores, None if job.spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
+        return job.group.each_part(images, of_part, EVALUATION_BATCH)
+
+    spec, miss_rate = job.spec, resolved.recipe.miss_rate
+    both = scores_of(images, split)
+    if miss_rate and (val := job.dataset.val) is not None:
+        of_val = both if val is images else scores_of(val, "val")
+        spec = with_threshold(spec, miss_rate, of_val[:, 1], val)
+    objective = spec.objective
+    scores = measure(both[:, 1], images, classes=spec.classes, split=split, objective=objective, rule=spec.defect_rule)
+    one_view = None if spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
+    return scores, one_view, spec

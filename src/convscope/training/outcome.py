@@ -17,6 +17,7 @@ from convscope.runs.events import EpochRow
 from convscope.runs.run_directory import Run
 from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.measured import AnyScores
+from convscope.scoring.scores import Scores
 from convscope.training.loop.state import Best
 from convscope.training.report.curves import accuracy_curves, loss_curves
 
@@ -62,7 +63,7 @@ class Outcome(Pictured):
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
             "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
         }[self.ending]
-        lines = [ended]
+        lines, more = [ended], list[str]()
         if self.best and self.best.accuracy is not None:
             lines.append(
                 f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
@@ -81,9 +82,16 @@ class Outcome(Pictured):
                 f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
                 f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
             )
+        if isinstance(self.scores, Scores) and self.scores.defects and self.scores.split == "test":
+            found = self.scores.defects
+            more += [
+                f"missed defects {found.missed.text}",
+                f"false alarms {found.false_alarms.text}; {found.rule.text}",
+            ]
         if self.one_view is not None and self.scores and self.scores.split == "test":
             lines[-1] += f"; with one view of each, {percent(self.one_view, decimals=2)}"
-        return [*lines, *(f"note: {caution}" for caution in self.cautions), f"report {from_here(self.run.report)}"]
+        notes = (f"note: {caution}" for caution in self.cautions)
+        return [*lines, *more, *notes, f"report {from_here(self.run.report)}"]
 
     def headline(self) -> str:
         """Return the run's name, how it ended, and the score."""

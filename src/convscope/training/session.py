@@ -34,6 +34,7 @@ from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, create_run, require_name, run_name, short_name
+from convscope.scoring.defect_rule import DefectRule, require_enough
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
@@ -247,6 +248,9 @@ def _open_images(
         raise DataError(f"{error}, or {kept}") from None
     if dataset.train is None or not len(dataset.train):
         raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")
+    if recipe.miss_rate:  # again, for images may be unreadable, or equal to another
+        val = dataset.class_counts("val") if dataset.val is not None else {recipe.good_class: 0}
+        require_enough(sum(val.values()) - val[recipe.good_class], recipe.miss_rate)
     return dataset
 
 
@@ -263,6 +267,7 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
         ),
         loss=resolved.loss,
         tta=resolved.tta,
+        defect_rule=DefectRule(good_class=resolved.recipe.good_class) if resolved.recipe.good_class else None,
     )
 
 

@@ -13,7 +13,7 @@ import data_makers as made
 from convscope.data.open import open_dataset, probe
 from convscope.data.source_options import AS_FOUND, SourceOptions
 from convscope.errors import DataError
-from convscope.training.resolve.budget import training_rows
+from convscope.training.resolve.budget import rows_to_learn
 
 ROWS = 24
 PICTURE = made.image(0, size=8)
@@ -251,7 +251,7 @@ def test_what_can_not_be_decided_is_one_line(
 ) -> None:
     table = published(tmp_path, Shape(png, head, row, (), lambda n: 0))
     with pytest.raises(DataError, match=message) as caught:
-        training_rows(
+        rows_to_learn(
             probe(str(table), options=SourceOptions(**options)).listing, held_back=0.1, test_fraction=0, seed=0
         )
     assert "\n" not in str(caught.value)

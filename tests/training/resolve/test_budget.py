@@ -11,7 +11,7 @@ import pytest
 from convscope.data.open import Probe, open_dataset, probe
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.training.resolve.budget import training_rows, validation_fraction
+from convscope.training.resolve.budget import rows_to_learn, validation_fraction
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import choice_lines
 from data_makers import fill
@@ -20,7 +20,7 @@ from data_makers import fill
 def training_images(found: Probe, *, held_back: float | None = None, test_fraction: float = 0.1) -> int:
     listing = found.listing
     share = validation_fraction("auto", listing, test_fraction=test_fraction) if held_back is None else held_back
-    return len(training_rows(listing, held_back=share, test_fraction=test_fraction, seed=0))
+    return len(rows_to_learn(listing, held_back=share, test_fraction=test_fraction, seed=0)[0])
 
 
 def test_held_back_images_are_not_counted() -> None:

@@ -111,12 +111,12 @@ def mend_settings(member: Run, run: Run, recipe: Recipe, spec: ModelSpec) -> lis
     Raises:
         RunError: the member has another network, classes or preprocessing than the ensemble.
     """
-    alone = replace(spec, members=None)
+    alone = spec.of_training
     notes = []
     if trouble := _trouble(member.spec_path, member.spec):
         member.write_spec(alone)
         notes.append(f"{trouble}: it is written again")
-    elif member.spec() != alone:
+    elif member.spec().of_training != alone:
         raise RunError(
             f"{member} does not belong to the ensemble {run}: its network, classes or preprocessing differ; move it "
             "elsewhere, and it is trained again"

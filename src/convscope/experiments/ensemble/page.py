@@ -47,9 +47,11 @@ def ensemble_document(
         (
             Section("Members and ensemble", (figures,)),
             _members(members, scores),
+            *scored.defects(ensemble),
             scored.confusion(ensemble),
             scored.mistakes(ensemble, images),
             scored.classes(ensemble),
+            *([] if ensemble.defects else scored.curves(ensemble.curves)),
             _use(run, members[0]),
         ),
         lead=f"{plural(len(members), 'network')} of {recipe.model}, trained on the same images of {recipe.data}, each "

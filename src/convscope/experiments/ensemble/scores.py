@@ -142,7 +142,7 @@ def compare(
     objective = spec.objective
     if ensemble is None:
         ensemble = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
-    found = measured(ensemble, images, classes=spec.classes, split=split, objective=objective)
+    found = measured(ensemble, images, classes=spec.classes, split=split, objective=objective, rule=spec.defect_rule)
     assert isinstance(found, Scores)
     probabilities = [objective.probabilities_of(some) for some in scores]
     predicted = [some.argmax(1) for some in probabilities]

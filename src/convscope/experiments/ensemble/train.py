@@ -34,7 +34,8 @@ from convscope.report.units import percent, plural
 from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
-from convscope.runs.model_spec import Members, ModelSpec
+from convscope.runs.model_spec import Members, ModelSpec, with_threshold
+from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
@@ -279,8 +280,7 @@ def train_ensemble_on(
             _notify(run, listener, note, level="warning")
         cache = None if cache_directory is None else Path(cache_directory)
         given = images_again(run, data, classes, spec.classes)
-        alone = replace(spec, members=None)
-        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=alone, given=given)
+        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=spec.of_training, given=given)
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
         return _MemberSeries(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
@@ -391,15 +391,21 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
     from convscope.report.html import document_page
 
     assert spec.members is not None
+    planned = spec.members.planned
     members = tuple(Run(run.path / name) for name in spec.members.names)
     measured = held_out(dataset)
     scores = None
     hidden: tuple[str, ...] = ()
     if measured is not None:
         split, images = measured
-        scores = measure(
-            run, members, images, spec=spec, split=split, device=str(recipe.device), progress=listener.progressed
-        )
+        device = str(recipe.device)
+        if recipe.miss_rate and dataset.val is not None:
+            answers = Predictor(run.network(), spec, device=device).scores(
+                dataset.val, progress=listener.progressed, what="choosing the threshold on val"
+            )
+            spec = with_threshold(spec, recipe.miss_rate, answers[:, 1], dataset.val)
+            run.write_spec(spec)
+        scores = measure(run, members, images, spec=spec, split=split, device=device, progress=listener.progressed)
         header = ("member", "seed", f"{split}/accuracy_top1")
         rows = [
             (member.path.name, member.recipe().seed, f"{accuracy:.6g}")
@@ -415,7 +421,7 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
         ending="done",
         exit_code=0,
         members=members,
-        planned=spec.members.planned,
+        planned=planned,
         scores=scores,
         cautions=hidden,
     )

@@ -41,6 +41,7 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.scoring.label_scores import LabelScores
 from convscope.scoring.measured import AnyScores
+from convscope.scoring.scores import Scores
 from convscope.training.report import scored, scored_labels
 from convscope.training.report.curves import accuracy_curves, loss_curves
 from convscope.training.report.pictures import colour_bar, filter_sheet, first_batch, first_filters, largest_weight
@@ -92,7 +93,7 @@ def report_document(report: TrainingReport) -> Document:
         *_first_scores(report),
         *_seen(report),
         *_filters(report),
-        *([scored.classes(scores)] if scores and not isinstance(scores, LabelScores) else []),
+        *(_of_one_label(scores) if scores and not isinstance(scores, LabelScores) else []),
         _images(report),
         _settings(report),
         _files(report),
@@ -118,8 +119,17 @@ def _first_scores(report: TrainingReport) -> list[Section]:
         return []
     images = report.dataset.splits[scores.split]
     if isinstance(scores, LabelScores):
-        return [scored_labels.classes(scores), scored_labels.mistakes(scores, images)]
-    return [scored.confusion(scores), scored.mistakes(scores, images)]
+        return [
+            scored_labels.classes(scores),
+            *scored.curves(scores.curves),
+            scored_labels.mistakes(scores, images),
+        ]
+    return [*scored.defects(scores), scored.confusion(scores), scored.mistakes(scores, images)]
+
+
+def _of_one_label(scores: Scores) -> list[Section]:
+    """Return each class's measures, and the curves over all thresholds where they are not shown with the defects."""
+    return [scored.classes(scores), *([] if scores.defects else scored.curves(scores.curves))]
 
 
 def _headline(report: TrainingReport) -> Iterator[Fact]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,9 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Code, Columns, Details, Fact, Figure, Gallery, Image, Paragraph, Section
 from convscope.report.table import Cell, Column, Table
 from convscope.report.units import exact, percent, plural
+from convscope.scoring.defect_rule import rate
 from convscope.scoring.scores import SPLIT_TITLES, Scores
+from convscope.scoring.threshold_curves import DRAWN, ThresholdCurve, precision_recall_figure, roc_figure
 from convscope.training.report.pictures import plain
 
 WORST = 24
@@ -32,6 +35,52 @@ def headline(scores: Scores) -> Iterator[Fact]:
     yield _share("Macro F1", scores.macro_f1)
     if scores.accuracy_top5 is not None:
         yield _share("Top-5 accuracy", scores.accuracy_top5)
+    if scores.defects is not None:
+        for fact in scores.defects.facts()[:2]:
+            yield fact._replace(name=fact.name.capitalize())
+
+
+def defects(scores: Scores) -> Iterator[Section]:
+    """Give missed defects and false alarms, and both rates at every threshold, where one class is the good one."""
+    found = scores.defects
+    if found is None:
+        return
+    rule = found.rule
+    text = (
+        f"Good images are those of the class {rule.good_class}; every other class is a defect. An image whose defect "
+        f"score, 1 - P({rule.good_class}), is at least {rule.threshold:.3g} is flagged. "
+    )
+    if rule.miss_rate is not None and rule.defects is not None:
+        text += (
+            f"This threshold was chosen on {rule.defects:,} defects among the validation images, so that at most "
+            f"{rate(rule.miss_rate)} of new defects of the same kind are missed on average. "
+        )
+    else:
+        text += "To choose it for a wanted share of missed defects, train with a miss rate. "
+    shares = (("Missed defects", found.missed), ("False alarms", found.false_alarms))
+    rows = [(name, share.text) for name, share in shares]
+    table = Table.of([Column("rate"), Column(f"on {scores.images:,} {scores.split} images")], rows)
+    by_class = found.table()
+    tables = (table, *([by_class] if by_class else []))
+    yield Section("Missed defects and false alarms", (Paragraph(text), *tables, *_curves(scores.shown_curves)))
+
+
+def curves(shown: Sequence[ThresholdCurve]) -> Iterator[Section]:
+    """Give the ROC and precision-recall curves of classes, each against all others."""
+    if shown:
+        yield Section("ROC and precision-recall", _curves(shown))
+
+
+def _curves(shown: Sequence[ThresholdCurve]) -> tuple[Block, ...]:
+    if not shown:
+        return ()
+    text = "AUC is the area under the ROC curve; AP, average precision, that under the precision-recall curve."
+    if len(shown) > 1:
+        text = f"Each class against all others; of more than {DRAWN} classes those with the lowest AP. {text}"
+    return (
+        Columns((Figure(partial(roc_figure, shown)), Figure(partial(precision_recall_figure, shown)))),
+        Paragraph(text),
+    )
 
 
 def _share(name: str, value: float) -> Fact:

@@ -25,17 +25,18 @@ def validation_fraction(asked: float | Auto, listing: Listing, *, test_fraction:
     return value_or(asked, min(share, (1 - test_fraction) / 2))
 
 
-def training_rows(listing: Listing, *, held_back: float, test_fraction: float, seed: int) -> Labels:
-    """Return the rows of the listing that will be trained on, but for what is known once they are decoded.
+def rows_to_learn(listing: Listing, *, held_back: float, test_fraction: float, seed: int) -> tuple[Labels, Labels]:
+    """Return the rows of the listing for training and those for validation, but for what is known once decoded.
 
     Images that can't be read are among them, and equal ones may lie in two parts.
     """
     part = _part_to_learn(listing)
     rows = listing.rows_of(part)
     if part != WHOLE and (listing.parts.get("val") or not held_back):
-        return rows
+        return rows, listing.rows_of("val")
     fractions = (held_back, test_fraction) if part == WHOLE else (held_back,)
-    return split_rows(listing, rows, fractions, seed=seed)[0]
+    train, val, *_ = split_rows(listing, rows, fractions, seed=seed)
+    return train, val
 
 
 def _part_to_learn(listing: Listing) -> str:

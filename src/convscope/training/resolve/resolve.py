@@ -23,6 +23,7 @@ from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import preset_values, table
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, options_text, plain, value_or
+from convscope.scoring.defect_rule import require_enough, require_good_class
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.optimizers import MOMENTUM, decays_any, default_learning_rate
 from convscope.training.resolve import augmentation, budget, machine, network
@@ -48,9 +49,13 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     )
     made = architecture.on_meta()
     parameters = sum(parameter.numel() for parameter in made.parameters())
-    rows = budget.training_rows(
+    rows, held_back = budget.rows_to_learn(
         listing, held_back=recipe.held_back, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split
     )
+    if recipe.miss_rate:
+        require_enough(
+            int((listing.labels[held_back] != found.classes.index(recipe.good_class)).sum()), recipe.miss_rate
+        )
     images, usual = max(1, len(rows)), table(recipe.preset, recipe.model).budget
     batch_size = budget.batch_size(recipe.batch_size, images, usual)
     normalizes = has_batch_norm(made)
@@ -128,6 +133,8 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
         )
     loss = network.loss(asked.loss, multi_label=found.multi_label, source=found.source)
     require_known(asked.class_weights, found.classes)
+    if asked.good_class:
+        require_good_class(asked.good_class, found.classes, multi_label=found.multi_label)
     usual = preset_values(asked.preset, model=model.value, loss=loss.value)
     optimizer = network.optimizer(asked.optimizer, str(usual["optimizer"]))
     recipe = (
