@@ -69,6 +69,7 @@ def test_the_threshold_is_kept_and_used_everywhere(line: Path, capsys: pytest.Ca
     # Another rate, for this measuring alone.
     again = convscope.evaluate(run, miss_rate=0.5)
     assert again.to_dict()["defects"]["miss_rate"] == 0.5
+    assert any("was chosen on these images" in note for note in convscope.evaluate(run, split="val").notes)
     assert json.loads((run / "model.json").read_text())["defects"] == kept
 
 

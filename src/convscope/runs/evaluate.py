@@ -209,6 +209,8 @@ def evaluate(
         if miss_rate is not None:
             own_images = dataset if own else _open(opened, None, recipe, spec, cache, report, verify)
             spec = _with_miss_rate(spec, miss_rate, predictor, own_images, report)
+        if own and name == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
+            notes.append("the defect threshold was chosen on these images: of new ones more defects may be missed")
         both = predictor.scores(images, progress=report, what=f"measuring on {name}")
     scores = measure(
         both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective, rule=spec.defect_rule
