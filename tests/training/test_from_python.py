@@ -7,22 +7,25 @@ import logging
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import convscope
-from convscope.errors import DataError, RunError
+from convscope.errors import ConvscopeError, DataError, RunError
 from convscope.experiments.ablation.ablate import ablate, ablate_on
 from convscope.runs.events import EpochRow, Message, Silent, Status, read_event
 from convscope.runs.lock import locked
 from convscope.runs.run_directory import Run
 from convscope.training.train_run import train_on
 from data_makers import mnist_folder
+from public_verbs import state_now
 
 RECIPE = convscope.Recipe(model="lenet5", epochs=3, batch_size=32, learning_rate=0.01, autotune="rules", threads=1)
 
@@ -99,10 +102,66 @@ def test_what_a_callback_raises_is_raised_again_once_the_run_is_written(
     assert same_weights_once_resumed(run, unbroken[0])
 
 
-@pytest.mark.parametrize("returned", [True])
-def test_a_callback_that_returns_a_bool_learns_how_to_stop(returned: bool, tmp_path: Path, data: Path) -> None:
-    with pytest.raises(RunError, match=rf"returned {returned}, .* raise convscope.StopTraining to stop"):
-        convscope.train(data, RECIPE, runs_directory=tmp_path, on_epoch=lambda row: returned)
+async def _later(row: EpochRow) -> None: ...
+
+
+def _each(row: EpochRow) -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("returned", [True, np.True_, torch.tensor(False), _later, _each])
+def test_a_callback_that_returns_a_decision_learns_how_to_stop(returned: Any, tmp_path: Path, data: Path) -> None:
+    with pytest.raises(RunError, match=r"the callback returned .* raise convscope.StopTraining to stop"):
+        convscope.train(
+            data,
+            RECIPE,
+            runs_directory=tmp_path,
+            on_epoch=lambda row: returned(row) if callable(returned) else returned,
+        )
+
+
+@pytest.mark.parametrize(
+    ("callback", "what"),
+    [
+        (lambda: None, "a function of no arguments"),
+        (_later, "an async function"),
+        (_each, "a generator function"),
+    ],
+)
+def test_a_callback_that_can_not_be_called_is_refused_in_words(callback: Any, what: str, data: Path) -> None:
+    with pytest.raises(ConvscopeError, match=f"on_epoch is {what}: give a function of 1 argument, an EpochRow"):
+        convscope.train(data, RECIPE, on_epoch=callback)
+    with pytest.raises(ConvscopeError, match=f"on_trial is {what}: give a function of 1 argument, a Trial"):
+        convscope.ablate(data, RECIPE, without=["relu"], on_trial=callback)
+
+
+@pytest.mark.parametrize("default", [None, "cpu", "meta"])
+def test_what_a_callback_sets_of_torch_ends_with_it(
+    default: str | None, unbroken: tuple[Run, Any], tmp_path: Path, data: Path
+) -> None:
+    def sets_everything(*_: Any) -> None:
+        torch.set_grad_enabled(False)
+        torch.set_default_device("meta")
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(2)
+        torch.set_flush_denormal(True)
+        torch.use_deterministic_algorithms(True)
+        torch.autocast("cpu", torch.bfloat16).__enter__()
+        torch.inference_mode().__enter__()
+        np.seterr(all="raise")
+        warnings.simplefilter("error")
+
+    torch.set_default_device(default)
+    try:
+        before = state_now()
+        ways: tuple[Any, ...] = ({"on_epoch": sets_everything}, {"progress": sets_everything})
+        for way in ways:
+            run = convscope.train(data, RECIPE, runs_directory=tmp_path, **way).run
+            assert run.weights.read_bytes() == unbroken[0].weights.read_bytes()
+            changed = [what for what, value in state_now().items() if value != before[what]]
+            assert not changed
+    finally:
+        torch.set_default_device(None)
 
 
 def test_ctrl_c_ends_a_training_with_an_outcome_that_says_so(

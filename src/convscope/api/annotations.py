@@ -14,10 +14,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from numbers import Real
 from pathlib import Path
-from types import NoneType, UnionType
+from types import FunctionType, MethodType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 # In place of a value that is not of the kind asked for.
@@ -145,9 +145,11 @@ def _of_sequence(value: Any, items: tuple[Any, ...]) -> Any:
 
 
 def _can_be_called(value: Any, parameters: Any) -> bool:
-    """Return whether a value can be called with that many arguments."""
+    """Return whether a value can be called with that many arguments, and does its work in the call."""
     if not callable(value) or not isinstance(parameters, list):
         return callable(value)
+    if _kind_of_function(value):
+        return False
     try:
         signature(value).bind(*parameters)
     except TypeError:
@@ -155,6 +157,29 @@ def _can_be_called(value: Any, parameters: Any) -> bool:
     except ValueError:  # what is written in C may have no signature
         return not isinstance(value, type) or not parameters
     return True
+
+
+def _kind_of_function(value: Any) -> str:
+    """Return "async" or "generator" of a function that only returns what would do its work; "" of any other."""
+    called = getattr(value, "__call__", value)  # noqa: B004 - of an object with a method of that name
+    for one in (value, called):
+        if iscoroutinefunction(one) or isasyncgenfunction(one):
+            return "async"
+        if isgeneratorfunction(one):
+            return "generator"
+    return ""
+
+
+def _takes(value: Any) -> str:
+    """Return how many arguments a function takes, in words; "" where it does not say."""
+    try:
+        parameters = signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return ""
+    count = sum(one.kind is not one.KEYWORD_ONLY for one in parameters)
+    return f" of {count or 'no'} argument{'s' * (count != 1)}"
 
 
 def needed(hint: Any) -> str:
@@ -184,8 +209,11 @@ def _needed(hint: Any) -> Iterator[str]:
     elif hint in _PLAIN:
         yield _PLAIN[hint]
     elif wanted is Callable:
-        count = len(within[0]) if within and isinstance(within[0], list) else 0
-        yield f"a function of {count} arguments" if count > 1 else "a function"
+        parameters = within[0] if within and isinstance(within[0], list) else []
+        if len(parameters) == 1:
+            yield f"a function of 1 argument, {needed(parameters[0])}"
+        else:
+            yield f"a function of {len(parameters)} arguments" if parameters else "a function"
     elif wanted in (Sequence, tuple, list):
         if within and get_origin(within[0]) is Literal:
             yield f"a list of {needed(within[0])}"
@@ -233,6 +261,9 @@ def described(value: Any) -> str:
         except ValueError:  # a number of more digits than Python writes
             text = _with_article(type(value).__name__)
         return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, (FunctionType, MethodType)):
+        kind = _kind_of_function(value)
+        return _with_article(f"{kind} function") if kind else f"a function{_takes(value)}"
     return f"the class {value.__name__}" if isinstance(value, type) else _with_article(type(value).__name__)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
-from convscope.api.warning_filters import warnings_tolerated, warnings_untolerated
+from convscope.api.warning_filters import tolerate_again, warnings_tolerated, warnings_untolerated
 from convscope.errors import ConvscopeError
 
 Produced = TypeVar("Produced")
@@ -74,6 +74,25 @@ def known_steps(steps: Generator[Produced]) -> Generator[Produced]:
 
 
 @contextmanager
+def changes_undone() -> Iterator[None]:
+    """Call a function of the caller inside: the known state is in force again after it, whatever the function set.
+
+    >>> import torch
+    >>> with known_state(), changes_undone():
+    ...     _ = torch.set_grad_enabled(False)
+    >>> torch.is_grad_enabled()
+    True
+    """
+    with ExitStack() as restored:
+        _enter_thread(restored)
+        try:
+            yield
+        finally:
+            _process.set_known()
+            tolerate_again()
+
+
+@contextmanager
 def callers_state() -> Iterator[None]:
     """Restore what the process had before this thread's `known_state`, for as long as the thread only waits inside."""
     _process.leave()
@@ -118,6 +137,12 @@ class _Process:
             for name in {name for name, _ in self._environment.items() ^ os.environ.items()}:
                 if name.lstrip("_").startswith(_LIBRARIES):
                     _restore_variable(name, self._environment.get(name))
+
+    def set_known(self) -> None:
+        """Set the known values again."""
+        with self.lock:
+            if self._settings is not None:
+                _set(_settings())
 
     def after_fork(self) -> None:
         """Forget the calls of all other threads, which a forked process does not have."""
@@ -179,17 +204,14 @@ def _enter_thread(restored: ExitStack) -> None:
     restored.callback(_set_threads, torch.get_num_threads())
     _without_modes(restored)
     restored.enter_context(torch.inference_mode(mode=False))  # which also records gradients
-    cached = torch.is_autocast_cache_enabled()
     for device in ("cpu", "cuda"):
-        if torch.is_autocast_enabled(device):
-            restored.callback(torch.set_autocast_enabled, device, True)
-            torch.set_autocast_enabled(device, False)
-            # Inside the caller's block torch would keep cast weights beyond the step that changes them.
-            restored.callback(torch.set_autocast_cache_enabled, cached)
-            torch.set_autocast_cache_enabled(False)
-    if _SMALLEST * 0.5 == 0.0:
-        restored.callback(torch.set_flush_denormal, True)
-        torch.set_flush_denormal(False)
+        restored.callback(torch.set_autocast_enabled, device, torch.is_autocast_enabled(device))
+        torch.set_autocast_enabled(device, False)
+    # Inside the caller's autocast block torch would keep cast weights beyond the step that changes them.
+    restored.callback(torch.set_autocast_cache_enabled, torch.is_autocast_cache_enabled())
+    torch.set_autocast_cache_enabled(False)
+    restored.callback(torch.set_flush_denormal, _SMALLEST * 0.5 == 0.0)
+    torch.set_flush_denormal(False)
 
 
 def _set_threads(threads: int) -> None:
@@ -218,22 +240,36 @@ def _without_modes(restored: ExitStack) -> None:
     """Leave the caller's modes that intercept calls (a default device is one) and its hooks on saved tensors."""
     import torch
 
-    functions = [torch._C._pop_torch_function_stack() for _ in range(torch._C._len_torch_function_stack())]
-    if functions:
-        restored.callback(_push_all, torch._C._push_on_torch_function_stack, functions)
+    default = torch._GLOBAL_DEVICE_CONTEXT  # of this thread, also what is not in force
+    restored.callback(setattr, default, "device_context", getattr(default, "device_context", None))
+    default.device_context = None
+    restored.callback(_set_modes, _set_modes([]))
     if torch._C._len_torch_dispatch_stack():
         from torch.utils._python_dispatch import _disable_current_modes
 
         restored.enter_context(_disable_current_modes())
-    hooks: list[Any] = []
+    restored.callback(_set_hooks, _set_hooks([]))
+
+
+def _set_modes(modes: list[Any]) -> list[Any]:
+    """Make these the modes that intercept calls, the innermost first, and return those that were."""
+    import torch
+
+    found = [torch._C._pop_torch_function_stack() for _ in range(torch._C._len_torch_function_stack())]
+    for mode in reversed(modes):
+        torch._C._push_on_torch_function_stack(mode)
+    return found
+
+
+def _set_hooks(hooks: list[Any]) -> list[Any]:
+    """Make these pairs the hooks on saved tensors, the innermost first, and return those that were."""
+    import torch
+
+    found: list[Any] = []
     top: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
     while (pair := top(True)) is not None:
-        hooks.append(pair)
+        found.append(pair)
         torch._C._autograd._pop_saved_tensors_default_hooks()
-    if hooks:
-        restored.callback(_push_all, lambda pair: torch._C._autograd._push_saved_tensors_default_hooks(*pair), hooks)
-
-
-def _push_all(push: Callable[[Any], object], popped: list[Any]) -> None:
-    for item in reversed(popped):
-        push(item)
+    for pair in reversed(hooks):
+        torch._C._autograd._push_saved_tensors_default_hooks(*pair)
+    return found

@@ -91,5 +91,10 @@ def warnings_untolerated() -> Iterator[None]:
         _filters.change(tolerating=1)
 
 
+def tolerate_again() -> None:
+    """Put in force again what the blocks entered now ask for, where the caller's function changed the filters."""
+    _filters.change()
+
+
 def _tolerant(item: tuple[Any, ...]) -> tuple[Any, ...]:
     return ("default", *item[1:]) if item[0] == "error" else item

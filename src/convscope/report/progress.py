@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from convscope.api.torch_state import changes_undone
 from convscope.report.notebook import NotebookBars, in_notebook
 from convscope.report.printable import printable
 
@@ -42,7 +43,21 @@ def progress_of(option: ProgressOption) -> Iterator[Progress]:
         with shown_progress() as progress:
             yield progress
     else:
-        yield option or no_progress
+        yield called(option) if option else no_progress
+
+
+def called(function: Progress) -> Progress:
+    """Return a function of the caller whose changes of torch's state end with each call.
+
+    >>> called(lambda done, total, what: print(done, total, what))(1, 2, "decoding")
+    1 2 decoding
+    """
+
+    def progress(done: int, total: int, what: str) -> None:
+        with changes_undone():
+            function(done, total, what)
+
+    return progress
 
 
 @contextmanager

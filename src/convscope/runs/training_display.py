@@ -12,7 +12,7 @@ from typing import Any
 
 from convscope.report.notebook import NotebookBars, in_notebook
 from convscope.report.printable import printable
-from convscope.report.progress import Progress, ProgressOption, plain_progress
+from convscope.report.progress import Progress, ProgressOption, called, plain_progress
 from convscope.report.units import loss, percent, seconds
 from convscope.runs.events import EpochRow, Listener, Silent, StepProgress
 
@@ -48,7 +48,7 @@ def listening(option: ProgressOption) -> Iterator[Listener]:
         with shown_training() as display:
             yield Logging(display)
     else:
-        yield Logging(_Called(option) if option else Silent())
+        yield Logging(_Called(called(option)) if option else Silent())
 
 
 def header_line(row: EpochRow) -> str:

@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TypeVar
 
+from convscope.api.annotations import described
+from convscope.api.torch_state import changes_undone
 from convscope.errors import ConvscopeError, RunError
 
 # What a shell shows for a process that a signal ended: 128 and the signal's number.
@@ -55,15 +57,18 @@ class StopRequest:
         return self.called or self.signal_number is not None
 
     def call(self, callback: Callable[[CallbackArgument], object] | None, argument: CallbackArgument) -> None:
-        """Call the caller's function; what it raises is a request to stop."""
+        """Call the caller's function; what it raises is a request to stop, and what it sets of torch ends with it."""
         if callback is None:
             return
         try:
-            returned = callback(argument)
-            if isinstance(returned, bool):
+            with changes_undone():
+                returned = callback(argument)
+            if isinstance(returned, Coroutine):
+                returned.close()  # nobody awaits it
+            if _is_decision(returned):
                 raise RunError(
-                    f"the callback returned {returned}, and what it returns is not read: raise convscope.StopTraining "
-                    "to stop, return None to go on"
+                    f"the callback returned {described(returned)}, and what it returns is not read: raise "
+                    "convscope.StopTraining to stop, return None to go on"
                 )
         except StopTraining:
             self.called = True
@@ -80,6 +85,12 @@ class StopRequest:
     def exit_code(self) -> int:
         """130 after Ctrl-C, 143 after SIGTERM and SIGHUP, 0 while no stop was asked for."""
         return 0 if self.signal_number is None else EXIT_OFFSET + self.signal_number
+
+
+def _is_decision(returned: object) -> bool:
+    """Return whether a callback's answer was meant to be read or run: a truth value, a coroutine, a generator."""
+    kind = str(getattr(returned, "dtype", "")).removeprefix("torch.")
+    return isinstance(returned, (bool, Coroutine, Generator, AsyncGenerator)) or kind == "bool"
 
 
 def warn_if_interrupted(run: object, *, interrupted: bool) -> None:
