@@ -137,7 +137,6 @@ def odd_sets(folder: Path, full: bool) -> Outcome:
         for number in range(classes):
             (data / f"class-{number:04d}").mkdir(parents=True)
             for image in range(images):
-                # Of equal pixels no two would be kept apart: a number behind the end makes them different files.
                 (data / f"class-{number:04d}" / f"{image:05d}.png").write_bytes(content)
         done = subprocess.run([sys.executable, "-c", PROBE, str(data)], stdout=subprocess.PIPE, text=True, check=True)
         files, found, seconds, peak = json.loads(done.stdout)

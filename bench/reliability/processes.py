@@ -134,7 +134,7 @@ def each_once(folder: Path, full: bool) -> Outcome:
 
 def same_metrics(folder: Path, full: bool) -> Outcome:
     """Measure an odd-sized set with the same network."""
-    outcome = Outcome(note="validation accuracy and loss of sets of 1 to 1,025 images, bit for bit")
+    outcome = Outcome(note="accuracy and scores of sets of 1 to 1,025 images, bit for bit")
     draw = np.random.default_rng(0)
     torch.manual_seed(0)
     network = build("lenet5", num_classes=10, in_channels=1, image_size=(32, 32)).eval()
