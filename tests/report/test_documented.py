@@ -390,3 +390,14 @@ def test_what_public_functions_return_is_public() -> None:
             if strange := words - {*convscope._MODULES, "Path", "str", "int", "tuple", "list", "dict", "Iterator"}:
                 unknown[name] = strange
     assert not unknown and {kind.__name__ for kind in RECORDS} <= set(convscope._MODULES)
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_results_are_compared_and_hashed(kind: type[Documented]) -> None:
+    one, other = RECORDS[kind](), RECORDS[kind]()
+    assert one == one and len({one, one}) == 1 and one != None  # noqa: E711 - the operators are tested
+    # A result is equal to itself alone; what the caller writes is equal where its settings are.
+    assert (one == other) is (kind in (Recipe, ResolvedRecipe))
+    for inner, same in zip(_inside(one, 2), _inside(other, 2), strict=True):
+        if isinstance(inner, ShortRepr):
+            assert (inner == same) in (True, False) and isinstance(hash(inner), int), type(inner)

@@ -13,7 +13,7 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Hea
 from convscope.report.documented import Documented
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Notes(Documented):
     """Claims of the lecture notes with what is computed for each.
 

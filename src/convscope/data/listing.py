@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from convscope.data.class_names import require_text
 from convscope.data.layout import NONE
 from convscope.data.records import Decoding, Labels, Pixels, Problem, Targets
 
@@ -126,6 +127,10 @@ class Listing:
     archives: Labels | None = None
     layout: str = NONE
     groups: ImageGroups | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.classes:
+            require_text(name)
 
     @property
     def is_split(self) -> bool:

@@ -62,7 +62,7 @@ LEAST_FALL = 0.05
 SAFE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LearningRateRangeTest(Pictured):
     """A rate and a loss for each step; `smoothed` is the running mean of the losses, `exploded` why it ended.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convscope.files.checked import Json
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TrainingBytes(Pictured):
     """One training step's memory, in bytes.
 

@@ -59,7 +59,7 @@ _NO_ARITHMETIC = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerError(ShortRepr):
     """One layer's errors, by the mode's name.
 
@@ -80,7 +80,7 @@ class LayerError(ShortRepr):
     numpy: bool
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit(Pictured):
     """The errors of every layer of a network.
 

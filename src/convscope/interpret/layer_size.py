@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FEW = 6  # this many positions are listed one by one
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerSize(Documented):
     """One layer worked out: `arithmetic` has the numbers, `print` shows how they come about."""
 

@@ -16,7 +16,7 @@ from convscope.report.table import Column, Table
 from convscope.report.usage import Placeholder, call_text
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Models(Documented):
     """Networks of the catalogue, oldest first; one by itself is shown in full.
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Documented(ShortRepr, ABC):
     """A result: `print(result)` shows it, its repr is one line, a notebook shows it, `.to_html()` is a page of it.
 
-    A dataclass must be declared with `repr=False`. The docstring of its `to_dict` lists the keys under "Keys:".
+    A dataclass must be declared with `repr=False`, and, as it may hold arrays, with `eq=False`: a result is equal to
+    itself alone, but for a recipe, which is equal where its settings are. The docstring of its `to_dict` lists the
+    keys under "Keys:".
 
     >>> from convscope.report.document import Document, Paragraph
     >>> class Found(Documented):

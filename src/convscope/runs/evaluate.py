@@ -43,7 +43,7 @@ from convscope.scoring.test_time_augmentation import ONE
 SPLITS = ("test", "val", "train")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Evaluation(Pictured):
     """The scores of a run on some images, with notes on these."""
 

@@ -34,7 +34,7 @@ class ClassProbability(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Prediction(Pictured):
     """One image and its classes, or why it could not be read.
 
@@ -150,7 +150,7 @@ class Prediction(Pictured):
         )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions(Documented, Sequence[Prediction]):
     """The predictions of images, in order: a sequence with a table.
 

@@ -50,7 +50,7 @@ class LabelMistake(ShortRepr):
         return 1 - self.probability if self.shown else self.probability
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LabelScores(Pictured):
     """The metrics of one split; `unmeasured` are the classes without images, which are left out of the means."""
 

@@ -65,7 +65,7 @@ class Mistake(ShortRepr):
     confidence: float
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Scores(Pictured):
     """The measures of one split; `confusion[i, j]` counts images of class i that were called j."""
 

@@ -22,7 +22,7 @@ from convscope.training.loop.state import Best
 from convscope.training.report.curves import accuracy_curves, loss_curves
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Outcome(Pictured):
     """What a run came to: where it lies, how it ended, its best epoch, its scores.
 

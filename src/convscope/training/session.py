@@ -16,6 +16,7 @@ from torch import nn
 
 from convscope.api.generators import OwnGenerators, exclusive
 from convscope.data.batches import measure_normalization
+from convscope.data.class_names import look_alikes_text
 from convscope.data.listing import is_in_memory
 from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
@@ -277,6 +278,8 @@ def _of_data(dataset: Dataset) -> Iterator[Notice]:
     yield Notice(topic="data", message=f"{dataset.source}: {len(dataset.classes)} classes, images: {counts}")
     yield Notice(message=f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}")
     yield from (Notice(message=line) for line in (*dataset.notes, *dataset.notes_on_training))
+    if alike := look_alikes_text(dataset.classes):
+        yield Notice(message=alike, level="warning")
     if dataset.problems:
         skipped = plural(len(dataset.problems), "image")
         yield Notice(message=f"{skipped} skipped: {in_short(dataset.problems)}", level="warning")

@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
+import convscope
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, open_dataset, probe
 from convscope.data.records import Decoding
 from convscope.data.shard import shard
 from convscope.data.sources.digits import load_digits
 from convscope.errors import DataError
+from convscope.training.session import _of_data
 
 PIXELS, LABELS = (array[:60] for array in load_digits())
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), np.uint8)
@@ -194,6 +196,27 @@ def test_what_is_no_data_is_named_in_one_line(given: Any, said: str) -> None:
 def test_classes_that_do_not_fit_are_named(classes: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
         list_memory((PIXELS, LABELS), classes=classes)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\udfff"])
+def test_a_class_that_no_file_can_hold_is_refused(name: str) -> None:
+    for given, classes in (
+        ((PIXELS, [name if label else "b" for label in LABELS]), None),
+        ((PIXELS, LABELS % 2), [name, "b"]),
+    ):
+        with pytest.raises(DataError, match="is no text in UTF-8"):
+            list_memory(given, classes=classes)
+
+
+def test_classes_that_look_alike_are_named(tmp_path: Path) -> None:
+    given = (PIXELS, [("A", "a", "caf\u00e9", "cafe\u0301")[label % 4] for label in LABELS])
+    said = "classes that differ in case or accents only: 'A' and 'a', 'cafe\\u0301' and 'caf\\xe9'"
+    found = [
+        each.text for each in convscope.check(given, cache_directory=tmp_path).findings if each.severity == "warning"
+    ]
+    assert any(text.startswith(said) for text in found), found
+    dataset = open_dataset(Probe(list_memory(given)), validation_fraction=0.0)
+    assert any(each.text.startswith(said) for each in _of_data(dataset) if each.level == "warning")
 
 
 def test_no_name_finds_images_in_memory_again() -> None:

@@ -57,7 +57,7 @@ class Written:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Sharded(Documented):
     """The shards written: the folder, its splits, the images that could not be read and were skipped, and notes."""
 

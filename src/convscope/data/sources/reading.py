@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from convscope.data.class_names import look_alikes
 from convscope.data.layout import BY_CLASSES, BY_SPLITS, CLASS_FIRST, GROUPS, SPLITS, Layout
 from convscope.data.listing import WHOLE
 from convscope.data.sources.split_folders import find_splits, lack_of_train, loose_images, unwrapped
@@ -184,12 +185,8 @@ def _by_class_name(branches: Iterable[Branch]) -> dict[str, list[Branch]]:
 
 def _refuse_look_alikes(names: Iterable[str], holder: Branch) -> None:
     """Raise DataError for class names that differ only in case or in look-alike characters."""
-    folded: dict[str, str] = {}
-    for name in names:
-        key = unicodedata.normalize("NFC", name.casefold())
-        if key in folded:
-            raise _look_alike(Path(holder.path), folded[key], name)
-        folded[key] = name
+    for first, second in look_alikes(names):
+        raise _look_alike(Path(holder.path), first, second)
 
 
 def _look_alike(folder: Path, first: str, second: str) -> DataError:

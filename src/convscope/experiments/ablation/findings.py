@@ -24,7 +24,7 @@ NOTES_CLASSES = frozenset(["airplane", "automobile", "bird", "cat", "deer", "dog
 NOTES_SIGMOID_CEILING = 0.5
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Finding(ShortRepr):
     """One variant over its seeds: estimates of accuracy and of its difference from the baseline, as shares of 1."""
 

@@ -46,7 +46,7 @@ class VariantCost(ShortRepr):
     macs: int | None
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AblationPlan(ShortRepr):
     """Which variants are trained with which seeds, the baseline first, and what their networks cost."""
 

@@ -49,7 +49,7 @@ from convscope.scoring.scores import SPLIT_NAMES
 FAR = 20.0
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Ablation(Pictured):
     """What came out: the directory, how it ended, the plan, every training, what was found.
 

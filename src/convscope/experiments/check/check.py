@@ -16,7 +16,7 @@ from convscope.data.near_duplicates import find_near_duplicates
 from convscope.data.partition import split_rows
 from convscope.data.records import Dataset
 from convscope.errors import DataError, RunError
-from convscope.experiments.check.findings import Finding, find
+from convscope.experiments.check.findings import DataFinding, find
 from convscope.experiments.check.label_errors import FOLDS, LabelErrors, find_label_errors
 from convscope.experiments.check.record import DataCheck
 from convscope.experiments.check.survey import Survey, survey
@@ -70,10 +70,12 @@ def check(
 
 def _label_errors(
     looked: Survey, recipe: Recipe, cache_directory: Path | None, progress: Progress
-) -> tuple[LabelErrors | None, tuple[Finding, ...]]:
+) -> tuple[LabelErrors | None, tuple[DataFinding, ...]]:
     """Return the images by how likely their label is wrong; None, and a finding, where that can't be computed."""
     if looked.resolved is None:
-        return None, (Finding("labels", "note", "label errors: nothing can be trained here, so none were looked for"),)
+        return None, (
+            DataFinding("labels", "note", "label errors: nothing can be trained here, so none were looked for"),
+        )
     listing, rows = looked.listing, looked.rows
     dataset = Dataset(
         source=listing.source,
@@ -93,6 +95,6 @@ def _label_errors(
             looked.found, recipe, dataset, fold=fold[rows], progress=progress, cache_directory=cache_directory
         )
     except (DataError, RunError) as error:
-        return None, (Finding("labels", "note", str(error)),)
+        return None, (DataFinding("labels", "note", str(error)),)
     likely = tuple(replace(error, row=int(rows[error.row])) for error in found.likely)
     return replace(found, ranked=rows[found.ranked], likely=likely), ()

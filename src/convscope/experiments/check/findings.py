@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convscope.data.assemble import notes_on_levels
+from convscope.data.class_names import look_alikes_text
 from convscope.data.near_duplicates import NearDuplicate
 from convscope.data.records import Labels
 from convscope.experiments.check.label_errors import LabelErrors
@@ -29,7 +30,7 @@ ENLARGED = 1.5
 GIVEN_AWAY = 0.15
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """Something that a training would meet.
 
     Args:
@@ -49,8 +50,8 @@ ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 def find(
-    survey: Survey, near: Sequence[NearDuplicate], errors: LabelErrors | None, others: Sequence[Finding] = ()
-) -> tuple[Finding, ...]:
+    survey: Survey, near: Sequence[NearDuplicate], errors: LabelErrors | None, others: Sequence[DataFinding] = ()
+) -> tuple[DataFinding, ...]:
     """Return everything that there is to say, `others` included, errors first."""
     found = [
         *others,
@@ -63,27 +64,27 @@ def find(
         *_of_levels(survey),
         *_of_sizes(survey),
         *_of_kinds(survey),
-        *(Finding("layout", "note", note) for note in (*survey.listing.notes, *survey.split.notes)),
+        *(DataFinding("layout", "note", note) for note in (*survey.listing.notes, *survey.split.notes)),
     ]
     return tuple(sorted(found, key=lambda finding: ORDER.index(finding.severity)))
 
 
-def _of_training(survey: Survey) -> Iterator[Finding]:
+def _of_training(survey: Survey) -> Iterator[DataFinding]:
     if survey.refused:
-        yield Finding("training", "error", f"train stops with: {survey.refused}")
+        yield DataFinding("training", "error", f"train stops with: {survey.refused}")
     if survey.reduced:
         size = "x".join(map(str, survey.decoding.size))
-        yield Finding("training", "note", f"decoded pictures do not fit the cache: they were looked at at {size}")
+        yield DataFinding("training", "note", f"decoded pictures do not fit the cache: they were looked at at {size}")
     if survey.resolved is None:
         return
     for choice in survey.resolved.choices:
         if choice.setting == "flip" and not choice.value and not choice.reason.startswith("grey"):
-            yield Finding("mirror", "note", choice.text)
+            yield DataFinding("mirror", "note", choice.text)
     for notice in survey.resolved.notices:
-        yield Finding("training", "warning" if notice.level == "warning" else "note", notice.text)
+        yield DataFinding("training", "warning" if notice.level == "warning" else "note", notice.text)
 
 
-def _of_files(survey: Survey) -> Iterator[Finding]:
+def _of_files(survey: Survey) -> Iterator[DataFinding]:
     problems = survey.problems
     if not problems:
         return
@@ -94,19 +95,19 @@ def _of_files(survey: Survey) -> Iterator[Finding]:
     more = [f"{len(paths):,}: {reason}, for example {paths[0]}" for reason, paths in ordered[:MOST_REASONS]]
     if len(ordered) > MOST_REASONS:
         more.append(f"and {plural(len(ordered) - MOST_REASONS, 'other reason')}")
-    yield Finding("files", "error", f"{plural(len(problems), 'image')} can't be read", tuple(more))
+    yield DataFinding("files", "error", f"{plural(len(problems), 'image')} can't be read", tuple(more))
 
 
-def _of_equal(survey: Survey) -> Iterator[Finding]:
+def _of_equal(survey: Survey) -> Iterator[DataFinding]:
     elsewhere = 0
     for equal in survey.equal:
         elsewhere += equal.images if equal.where != "blank" else 0
-        yield Finding("duplicates", "warning" if equal.where == "blank" else "error", equal.text)
+        yield DataFinding("duplicates", "warning" if equal.where == "blank" else "error", equal.text)
     same = survey.decoded.outcome.same
     if len(same) > elsewhere:
         row, first = same[0]
         names = survey.listing.names
-        yield Finding(
+        yield DataFinding(
             "duplicates",
             "note",
             f"{plural(len(same), 'image')} in all {'is a copy' if len(same) == 1 else 'are copies'} of another, pixel "
@@ -114,7 +115,7 @@ def _of_equal(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _of_near(survey: Survey, near: Sequence[NearDuplicate]) -> Iterator[Finding]:
+def _of_near(survey: Survey, near: Sequence[NearDuplicate]) -> Iterator[DataFinding]:
     splits = list(survey.split.rows)
     found: dict[tuple[Severity, str], list[NearDuplicate]] = {}
     for pair in near:
@@ -132,7 +133,7 @@ def _of_near(survey: Survey, near: Sequence[NearDuplicate]) -> Iterator[Finding]
         mirrored = sum(pair.mirrored for pair in pairs)
         of_them = f" ({mirrored:,} mirrored)" if mirrored else ""
         flatter = "; scores on them flatter" if "between" in where else ""
-        yield Finding(
+        yield DataFinding(
             "duplicates",
             severity,
             f"{plural(len(pairs), 'pair')} of near-duplicates{of_them} {where}{flatter}; the most similar are "
@@ -140,16 +141,16 @@ def _of_near(survey: Survey, near: Sequence[NearDuplicate]) -> Iterator[Finding]
         )
 
 
-def _of_labels(survey: Survey, errors: LabelErrors | None) -> Iterator[Finding]:
+def _of_labels(survey: Survey, errors: LabelErrors | None) -> Iterator[DataFinding]:
     if errors is None:
         return
     found = f"a network that was trained on other images is right on {percent(errors.accuracy)}"
     if not errors.likely:
-        yield Finding("labels", "note", f"no label is likely wrong ({found})")
+        yield DataFinding("labels", "note", f"no label is likely wrong ({found})")
         return
     first = errors.likely[0]
     count = len(errors.likely)
-    yield Finding(
+    yield DataFinding(
         "labels",
         "warning",
         f"{plural(count, 'label')} {'is' if count == 1 else 'are'} likely wrong ({found}); the likeliest is "
@@ -163,21 +164,23 @@ def training_counts(survey: Survey) -> Labels:
     return survey.listing.class_counts(rows)
 
 
-def _of_classes(survey: Survey) -> Iterator[Finding]:
+def _of_classes(survey: Survey) -> Iterator[DataFinding]:
     classes = survey.listing.classes
     if not classes:
         return
+    if alike := look_alikes_text(classes):
+        yield DataFinding("classes", "warning", alike)
     counts = training_counts(survey)
     few = [name for name, count in zip(classes, counts.tolist(), strict=True) if count < FEW_IMAGES]
     if few:
         shown = ", ".join(map(repr, few[:5])) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
-        yield Finding(
+        yield DataFinding(
             "classes", "warning", f"fewer than {FEW_IMAGES} training images of {shown}: their scores are chance"
         )
     least, most = int(np.argmin(counts)), int(np.argmax(counts))
     ratio = counts[most] / max(1, counts[least])
     if ratio >= UNEQUAL:
-        yield Finding(
+        yield DataFinding(
             "classes",
             "warning" if ratio >= VERY_UNEQUAL else "note",
             f"{classes[most]!r} has {counts[most]:,} training images and {classes[least]!r} {counts[least]:,}: "
@@ -185,12 +188,12 @@ def _of_classes(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _of_levels(survey: Survey) -> Iterator[Finding]:
+def _of_levels(survey: Survey) -> Iterator[DataFinding]:
     for note in notes_on_levels(survey.decoded):
-        yield Finding("levels", "warning", note)
+        yield DataFinding("levels", "warning", note)
 
 
-def _of_sizes(survey: Survey) -> Iterator[Finding]:
+def _of_sizes(survey: Survey) -> Iterator[DataFinding]:
     if survey.headers is None or survey.resolved is None:
         return
     height, width = survey.resolved.decoding.size
@@ -203,7 +206,7 @@ def _of_sizes(survey: Survey) -> Iterator[Finding]:
     shape = (widths / heights) / (width / height)
     cut = int((np.minimum(shape, 1 / shape) < 1 - MUCH_CUT).sum())
     if survey.decoding.resize_mode == "crop" and cut > MANY_CUT * len(heights):
-        yield Finding(
+        yield DataFinding(
             "sizes",
             "note",
             f"more than a quarter of {plural(cut, 'image')} is cut off to fit {size}: "
@@ -212,7 +215,7 @@ def _of_sizes(survey: Survey) -> Iterator[Finding]:
     enlarged = int((np.maximum(height / heights, width / widths) >= ENLARGED).sum())
     if enlarged:
         smallest = int(np.argmin(heights * widths))
-        yield Finding(
+        yield DataFinding(
             "sizes",
             "note",
             f"{plural(enlarged, 'image')} {'is' if enlarged == 1 else 'are'} enlarged to {size}, from "
@@ -220,7 +223,7 @@ def _of_sizes(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _of_kinds(survey: Survey) -> Iterator[Finding]:
+def _of_kinds(survey: Survey) -> Iterator[DataFinding]:
     """Note where the format of a file gives its class away: a network may learn that instead of the picture."""
     listing = survey.listing
     if survey.headers is None or listing.targets is not None or not listing.classes:
@@ -235,7 +238,7 @@ def _of_kinds(survey: Survey) -> Iterator[Finding]:
         best[kind] = max(best.get(kind, 0), count)
     right, usual = sum(best.values()) / len(rows), float(np.bincount(labels).max()) / len(rows)
     if right - usual >= GIVEN_AWAY:
-        yield Finding(
+        yield DataFinding(
             "files",
             "warning",
             f"the format and the kind of pixels alone tell the class of {percent(right, decimals=0)} of the images "

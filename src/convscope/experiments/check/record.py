@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convscope.data.near_duplicates import NearDuplicate
-from convscope.experiments.check.findings import Finding
+from convscope.experiments.check.findings import DataFinding
 from convscope.experiments.check.label_errors import LabelErrors
 from convscope.experiments.check.sheets import contact_sheets, equal_gallery, label_gallery, near_gallery
 from convscope.experiments.check.survey import Survey
@@ -27,7 +27,7 @@ from convscope.report.units import percent, plural
 MOST_CLASSES, MOST_KINDS, MOST_LISTED = 40, 12, 1000
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DataCheck(Documented):
     """Everything that `convscope check` found.
 
@@ -38,7 +38,7 @@ class DataCheck(Documented):
         label_errors: the images by how likely their label is wrong; None where they were not looked for.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
     _survey: Survey = field(compare=False)
     near_duplicates: tuple[NearDuplicate, ...] | None = None
     label_errors: LabelErrors | None = field(default=None, compare=False)
@@ -239,6 +239,6 @@ class DataCheck(Documented):
         )
 
 
-def _callout(finding: Finding) -> Callout:
+def _callout(finding: DataFinding) -> Callout:
     """Return a finding as it is shown: a line each, whatever is in the names."""
     return Callout(finding.severity, sentence(printable(finding.text)), tuple(map(printable, finding.more)))

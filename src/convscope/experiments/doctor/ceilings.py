@@ -60,7 +60,7 @@ def _wait_for(device: str) -> None:
         torch.cuda.synchronize()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Ceilings(ShortRepr):
     """Measured rates; None where a thing can't be done here.
 

@@ -18,7 +18,7 @@ from convscope.report.units import byte_size, count, macs, percent, plural, shap
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Reached(ShortRepr):
     """What training a network reaches.
 
@@ -41,7 +41,7 @@ class Reached(ShortRepr):
     time_by_kind: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Checkup(Documented):
     """Everything that `convscope doctor` found; `warnings` say what makes it doubtful."""
 

@@ -30,7 +30,7 @@ from convscope.scoring.scores import SPLIT_NAMES, Scores
 from convscope.scoring.test_time_augmentation import ONE
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EnsembleScores(Pictured):
     """Measures on one split.
 

@@ -51,7 +51,7 @@ FEWEST = 2
 MEMBERS = "members.csv"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EnsembleOutcome(Pictured):
     """What came out: the directory, how it ended, the members there are, the scores if done.
 

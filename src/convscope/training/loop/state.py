@@ -62,7 +62,7 @@ def loop_settings(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) ->
     )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Best(ShortRepr):
     """The weights with the highest validation accuracy (the lower loss among equals), and the epoch they are from.
 
