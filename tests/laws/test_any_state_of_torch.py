@@ -22,6 +22,7 @@ import convscope
 from convscope.api.generators import OwnGenerators, exclusive
 from convscope.api.torch_state import known_state
 from convscope.api.warning_filters import warnings_ignored
+from convscope.claims import networks as claimed
 from public_verbs import (
     SHAPE,
     SLOW,
@@ -69,7 +70,11 @@ def test_every_public_function_is_tried(calls: dict[str, Call]) -> None:
 def _differences(calls: dict[str, Call], model: nn.Module, states: Mapping[str, Any]) -> list[str]:
     wrong = []
     for verb, call in calls.items():
+        before = state_now()
         expected = found_by(call)
+        wrong += [
+            f"the first {verb} leaves changed: {what}" for what, value in state_now().items() if value != before[what]
+        ]
         for name, enter in states.items():
             with enter():
                 before, of_model = state_now(), state_of(model)
@@ -106,6 +111,14 @@ def test_a_training_is_the_same_in_all_states_at_once(calls: dict[str, Call], ru
         assert calls["training_events"]()[1] == expected
         assert {verb: found_by(calls[verb]) for verb in others} == others
         assert state_now() == before
+
+
+def test_the_first_check_of_the_notes_draws_nothing_of_the_callers() -> None:
+    for each in vars(claimed).values():
+        getattr(each, "cache_clear", lambda: None)()
+    before = state_now()
+    convscope.notes()
+    assert state_now() == before
 
 
 @pytest.mark.long

@@ -125,3 +125,66 @@ def test_a_waiting_thread_gets_its_turn_between_the_steps_of_a_training() -> Non
         ended.set()
         training.join()
     assert turns == 50
+
+
+class _Draws(nn.Module):
+    def __init__(self, drawn: threading.Event, go_on: threading.Event) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 2, 3)
+        self._drawn, self._go_on = drawn, go_on
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._drawn.set()
+        self._go_on.wait(10)
+        random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002 - the global state
+        scores: torch.Tensor = self.layer(x)
+        return scores
+
+
+@pytest.mark.parametrize("verb", ["inspect", "audit", "explain", "training_memory"])
+def test_what_another_thread_draws_during_a_call_does_not_come_again(verb: str) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    model = _Draws(inside, go_on)
+    calls = {
+        "inspect": lambda: convscope.inspect(model, SHAPE),
+        "audit": lambda: convscope.audit(model, input_shape=SHAPE),
+        "explain": lambda: convscope.explain(model, torch.zeros(SHAPE), layer="layer", at=(0, 0)),
+        "training_memory": lambda: convscope.training_memory(model, SHAPE),
+    }
+
+    def draws() -> list[float]:
+        return [random.random(), float(np.random.random()), float(torch.rand(()))]  # noqa: NPY002 - the global state
+
+    thread = threading.Thread(target=calls[verb])
+    thread.start()
+    assert inside.wait(10)
+    during = draws()
+    go_on.set()
+    thread.join()
+    assert not set(during) & set(draws())
+    before = state_now()
+    calls[verb]()
+    assert state_now() == before or threading.active_count() > 1  # alone, nothing stays drawn
+
+
+def test_predictions_leave_the_generators_of_other_threads_alone(tmp_path: Path) -> None:
+    run, image = trained(tmp_path).run.path, np.zeros((8, 8), np.uint8)
+    random.seed(0)
+    expected = [random.random() for _ in range(2000)]
+    random.seed(0)
+    ended = threading.Event()
+
+    def predict() -> None:
+        for _ in range(5):
+            convscope.load(run)(image)
+            convscope.inspect("lenet5")
+        ended.set()
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    found = []
+    while not ended.is_set() or len(found) < len(expected):
+        found.append(random.random())
+        ended.wait(0.0001)
+    thread.join()
+    assert found[: len(expected)] == expected

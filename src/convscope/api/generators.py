@@ -72,11 +72,14 @@ def _torchs(device: torch.device | str) -> tuple[torch.Generator, ...]:
 
 
 @contextmanager
-def exclusive(device: torch.device | str = "cpu") -> Iterator[None]:
+def exclusive(device: torch.device | str | None = "cpu") -> Iterator[None]:
     """Hold off other threads' captures and training steps inside; restore the generators of torch, NumPy and Python.
 
-    Of torch these are the CPU's, and of device "cuda" every GPU's. The block may be entered again inside itself.
-    Running a `Predictor` takes no part in this: it changes nothing that is shared.
+    Of torch these are the CPU's, and of device "cuda" every GPU's; they are always restored, for what draws weights or
+    trains. What else a network of the user draws, all of it where `device` is None, can't be told from the draws of
+    another thread: it is restored where this is the only thread, and stays drawn beside others, whose draws would
+    otherwise come again. The block may be entered again inside itself. Running a `Predictor` takes no part in this: it
+    changes nothing that is shared.
 
     >>> with exclusive():
     ...     first = torch.rand(3)
@@ -84,19 +87,24 @@ def exclusive(device: torch.device | str = "cpu") -> Iterator[None]:
     True
     """
     with _lock:
-        outermost = _lock.depth == 1
-        generators = _torchs(device)
+        generators = _torchs(device or "cpu")
         states = [generator.get_state() for generator in generators]
         # NumPy's global state is the one that a user's code would draw from.
-        others = (random.getstate(), np.random.get_state()) if outermost else None  # noqa: NPY002 - see above
+        others = (random.getstate(), np.random.get_state()) if _is_only_thread() else None  # noqa: NPY002 - see above
         try:
             yield
         finally:
-            for generator, state in zip(generators, states, strict=True):
-                generator.set_state(state)
-            if others is not None:
+            alone = others is not None and _is_only_thread()
+            if device is not None or alone:
+                for generator, state in zip(generators, states, strict=True):
+                    generator.set_state(state)
+            if others is not None and alone:
                 random.setstate(others[0])
                 np.random.set_state(others[1])  # noqa: NPY002 - see above
+
+
+def _is_only_thread() -> bool:
+    return threading.active_count() == 1
 
 
 class OwnGenerators:

@@ -33,7 +33,7 @@ _LARGEST_REAL = 2_000_000_000
 _BATCHES = (2, 3)
 
 
-@exclusive()
+@exclusive(None)
 def capture(
     model: nn.Module | Callable[[], nn.Module],
     inputs: Inputs,
@@ -95,7 +95,7 @@ def capture(
 
 
 @public
-@exclusive()
+@exclusive(None)
 def training_memory(
     model: ModelLike,
     input_shape: Inputs | None = None,

@@ -27,10 +27,10 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     """Put the model into `mode` and give everything back afterwards.
 
     Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward
-    caches; every parameter's `requires_grad` and gradient; the random states of torch, NumPy and Python.
+    caches; every parameter's `requires_grad` and gradient; random states, as `exclusive(None)` does.
     """
     with ExitStack() as surroundings:
-        for surrounding in (exclusive(), warnings_ignored(), _uncompiled(), _unhurried()):
+        for surrounding in (exclusive(None), warnings_ignored(), _uncompiled(), _unhurried()):
             surroundings.enter_context(surrounding)
         # Only now: a capture in another thread may have had the model in a mode of its own.
         remembered = [(module, *_remember(module)) for module in model.modules()]

@@ -23,8 +23,11 @@ def fields(*layers: str) -> list[int]:
     from convscope.graph.propagate import propagate
     from convscope.graph.receptive_field import summarise
 
-    made = [nn.MaxPool2d(2) if name == "p" else nn.Conv2d(1, 1, int(name), padding=int(name) // 2) for name in layers]
-    graph = capture(nn.Sequential(*made), (1, 512, 512))
+    def made() -> nn.Module:
+        kernels = (None if name == "p" else int(name) for name in layers)
+        return nn.Sequential(*(nn.Conv2d(1, 1, k, padding=k // 2) if k else nn.MaxPool2d(2) for k in kernels))
+
+    graph = capture(made, (1, 512, 512))
     reaches = propagate(graph, sources=[(graph.inputs[0], 2)])
     found = [summarise(reaches.of(node.outputs[0])) for node in graph.nodes]
     return [field.size for field in found if field is not None and field.size is not None]

@@ -198,7 +198,7 @@ def digits_left(error: float) -> float | None:
 
 
 @public
-@exclusive()
+@exclusive(None)
 def audit(
     model: ModelLike,
     image: Given | None = None,

@@ -20,7 +20,7 @@ from convscope.report.units import shape as shape_text
 
 
 @public
-@exclusive()
+@exclusive(None)
 def explain(
     model: ModelLike,
     image: Given,
