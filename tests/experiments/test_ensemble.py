@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +80,18 @@ def test_the_ensemble_is_a_run_to_evaluate_and_predict(
     assert found["loss"] == pytest.approx(whole.scores.ensemble.loss)
     for member, accuracy in zip(whole.members, whole.scores.members, strict=True):
         assert convscope.evaluate(member.path).scores.accuracy_top1 == accuracy
+    calibrated = []
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "a.png")
+    for run in (whole.run, *whole.members):  # each is calibrated: what is averaged are the probabilities before that
+        spec = run.spec()
+        assert spec.temperature != 1
+        run.write_spec(replace(spec, temperature=1.0))
+        calibrated.append(spec)
     answers = [
         dict(convscope.predict(run.path, tmp_path / "a.png", top=10)[0].top) for run in (whole.run, *whole.members)
     ]
+    for run, spec in zip((whole.run, *whole.members), calibrated, strict=True):
+        run.write_spec(spec)
     for name, probability in answers[0].items():
         assert probability == pytest.approx((answers[1][name] + answers[2][name]) / 2)
 

@@ -69,6 +69,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "warmup": st.floats(0, 0.99),
     "loss": st.sampled_from([AUTO, "softmax", "logistic", "multi-label"]),
     "label_smoothing": st.one_of(_OR_AUTO, st.floats(0, 0.99)),
+    "calibrate": st.booleans(),
     "class_weights": st.sampled_from(["none", "balanced", "cat=2,a big dog=0.5"]),
     "gradient_clip": st.floats(0, 1e6),
     "weights": st.sampled_from(["", "weights.pth"]),

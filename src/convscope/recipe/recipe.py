@@ -220,6 +220,9 @@ class Recipe(Documented):
         "test-time augmentation, by evaluate and predict as well: views whose scores are averaged; auto: by preset",
         "training",
     )
+    calibrate: bool = setting(
+        True, "divide scores by a temperature fitted on validation images, so that confidence is accuracy", "training"
+    )
     epochs: int | Auto = setting(
         AUTO, "passes over the training images; auto: by the number of images", "training", at_least=1
     )

@@ -118,6 +118,15 @@ def percent(fraction: float | None, *, decimals: int = 1) -> str:
     return UNKNOWN if fraction is None else f"{fraction * 100:.{decimals}f} %"
 
 
+def interval(ends: tuple[float, float] | None, *, name: str = "95 % interval ") -> str:
+    """Return an interval of shares of 1 in percent, after its name.
+
+    >>> interval((0.9264, 0.985)), interval(None)
+    ('95 % interval 92.6 to 98.5 %', '95 % interval unknown')
+    """
+    return f"{name}unknown" if ends is None else f"{name}{ends[0] * 100:.1f} to {percent(ends[1])}"
+
+
 def times(ratio: float) -> str:
     """Return how many times one thing is another.
 

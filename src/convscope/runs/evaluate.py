@@ -225,7 +225,7 @@ def evaluate(
         scores=scores,
         skipped=len(dataset.problems),
         notes=tuple(notes),
-        one_view=None if spec.tta == ONE else one_measure(spec.objective.probabilities_of(both[:, 0]), images),
+        one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
 

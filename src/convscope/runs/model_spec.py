@@ -36,6 +36,7 @@ NAME = "model.json"
 FORMAT = 2
 LARGEST = 8_000_000  # bytes: a hundred thousand class names
 MOST_MEMBERS = 1_000
+MOST_TEMPERATURE = 1_000.0  # any more, or its inverse, is no fit of ours
 MULTI_LABEL = "multi-label"
 _TIMM_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 # With these options timm fetches weights, or reads them from a path.
@@ -72,6 +73,8 @@ class ModelSpec(ShortRepr):
         loss: what it was trained with, which says how scores become probabilities.
         members: the networks of an ensemble; None for one network.
         tta: the test-time augmentation that it predicts with; "one" is none.
+        temperature: what scores are divided by before they become probabilities, fitted on validation images (see
+            `convscope.scoring.calibration`); 1 where it was not.
         defect_rule: which images are flagged as defects; None where no class is the good one.
     """
 
@@ -81,6 +84,7 @@ class ModelSpec(ShortRepr):
     loss: str = "softmax"
     members: Members | None = None
     tta: str = "one"
+    temperature: float = 1.0
     defect_rule: DefectRule | None = None
 
     def headline(self) -> str:
@@ -105,10 +109,10 @@ class ModelSpec(ShortRepr):
 
     @property
     def objective(self) -> Objective:
-        """The loss that the network was trained with, as a function."""
+        """The loss that the network was trained with, as a function, and its probabilities at the temperature."""
         from convscope.scoring.objective import Objective
 
-        return Objective(loss=self.loss)
+        return Objective(loss=self.loss, temperature=self.temperature)
 
     @property
     def multi_label(self) -> bool:
@@ -119,7 +123,7 @@ class ModelSpec(ShortRepr):
     def of_training(self) -> ModelSpec:
         """What a training of one network begins with: without members, and without what is chosen on validation."""
         rule = None if self.defect_rule is None else DefectRule(good_class=self.defect_rule.good_class)
-        return replace(self, members=None, defect_rule=rule)
+        return replace(self, members=None, defect_rule=rule, temperature=1.0)
 
     def build(self, *, check: bool = True) -> nn.Module:
         """Return the network with fresh weights from torch's generator.
@@ -152,6 +156,7 @@ class ModelSpec(ShortRepr):
             "preprocessing": self.preprocessing.to_dict(),
             "loss": self.loss,
             "tta": self.tta,
+            "temperature": self.temperature,
             **({"defects": self.defect_rule.to_dict()} if self.defect_rule else {}),
             **({"ensemble": members} if members else {}),
         }
@@ -177,8 +182,23 @@ class ModelSpec(ShortRepr):
             loss=fields.text("loss", one_of=_resolved("loss")),
             members=_members(fields.object("ensemble")) if "ensemble" in fields else None,
             tta=fields.text("tta", one_of=_resolved("tta")),
+            # A run of an earlier version has none.
+            temperature=_temperature(fields) if "temperature" in fields else 1.0,
             defect_rule=_defect_rule(fields, classes),
         )
+
+
+def fitted_on(spec: ModelSpec, scores: Floats, images: ImageSet, *, calibrate: bool, miss_rate: float) -> ModelSpec:
+    """Return the spec with what is chosen by scores (N, classes) of validation images: the temperature, the threshold.
+
+    Raises:
+        RunError: too few of the images are defects for this miss rate.
+    """
+    from convscope.scoring.calibration import temperature_of
+
+    if calibrate:
+        spec = replace(spec, temperature=temperature_of(scores, images, spec.objective))
+    return with_threshold(spec, miss_rate, scores, images) if miss_rate else spec
 
 
 def with_threshold(spec: ModelSpec, miss_rate: float, scores: Floats, images: ImageSet) -> ModelSpec:
@@ -203,6 +223,10 @@ def read_spec(path: Path) -> ModelSpec:
 def _resolved(setting: str) -> tuple[str, ...]:
     """Return the values that a recipe's setting has once it is resolved."""
     return tuple(word for word in choices(setting) if word != AUTO)
+
+
+def _temperature(fields: Fields) -> float:
+    return fields.number("temperature", at_least=1 / MOST_TEMPERATURE, at_most=MOST_TEMPERATURE)
 
 
 def _defect_rule(fields: Fields, classes: tuple[str, ...]) -> DefectRule | None:

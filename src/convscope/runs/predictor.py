@@ -82,6 +82,7 @@ class Predictor(Documented):
             Fact("classes", few(self.classes, NAMED), list(self.classes)),
             Fact("labels", "several for an image" if self.spec.multi_label else "one for each image"),
             Fact("test-time augmentation", self.spec.tta),
+            Fact("temperature", f"{self.spec.temperature:.3g}", self.spec.temperature),
             *([Fact("defects", self.spec.defect_rule.headline())] if self.spec.defect_rule else []),
             Fact("device", self.device),
         )
@@ -97,6 +98,7 @@ class Predictor(Documented):
             classes: the names, in the order of the network's outputs.
             multi_label: whether an image may show several classes.
             tta: the test-time augmentation by name.
+            temperature: what scores are divided by before they become probabilities; 1 where it was not fitted.
             device: where it computes.
             defects: good_class, threshold, miss_rate, validation_defects; None where no class is the good one.
         """
@@ -108,6 +110,7 @@ class Predictor(Documented):
                 "classes": self.classes,
                 "multi_label": self.spec.multi_label,
                 "tta": self.spec.tta,
+                "temperature": self.spec.temperature,
                 "device": self.device,
                 "defects": self.spec.defect_rule.to_dict() if self.spec.defect_rule else None,
             }
@@ -229,7 +232,7 @@ class Predictor(Documented):
                 with warnings_ignored():  # a damaged image is a problem of its own here
                     decoded = list(pool.map(decode, batch)) if len(batch) > 1 else [decode(batch[0])]
                 pixels = [item for item in decoded if not isinstance(item, str)]
-                rows = iter(self._probabilities(pixels, views) if pixels else ())
+                rows = iter(self._scores(pixels, views) if pixels else ())
                 found = [
                     Prediction(image=item.name, problem=what)
                     if isinstance(what, str)
@@ -240,14 +243,15 @@ class Predictor(Documented):
                 del batch, decoded, pixels
                 yield from found
 
-    def _probabilities(self, pixels: list[Pixels], views: str) -> Floats:
+    def _scores(self, pixels: list[Pixels], views: str) -> Floats:
         images = ImageSet(np.stack(pixels), np.zeros(len(pixels), np.int64), [""] * len(pixels))
-        return self.spec.objective.probabilities_of(self.scores(images, tta=views)[:, 1])
+        return self.scores(images, tta=views)[:, 1]
 
-    def _prediction(self, image: str, probabilities: Floats, top: int, threshold: float | None) -> Prediction:
+    def _prediction(self, image: str, scores: Floats, top: int, threshold: float | None) -> Prediction:
+        probabilities = self.spec.objective.probabilities_of(scores[None])[0]
         if not np.isfinite(probabilities).all():
             raise DataError(f"{image}: the network answers NaN, so its weights are not finite numbers")
-        order = np.argsort(-probabilities, kind="stable")
+        order = np.argsort(-scores, kind="stable")
         several, rule = self.spec.multi_label, self.spec.defect_rule
         shown = int((probabilities >= threshold).sum()) if several and threshold is not None else 1
         ranked = tuple(

@@ -65,7 +65,7 @@ class Share(ShortRepr):
         return {"count": self.count, "of": self.of, "share": self.value, "interval_95": self.interval}
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DefectScores(ShortRepr):
     """What a rule misses, and what it flags for nothing.
 

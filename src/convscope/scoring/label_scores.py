@@ -12,7 +12,8 @@ from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
-from convscope.report.units import exact, loss, percent, plural
+from convscope.report.units import exact, interval, loss, percent, plural
+from convscope.scoring.intervals import Interval
 from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 WORST = 10
@@ -69,6 +70,10 @@ class LabelScores(Pictured):
     mistakes: tuple[LabelMistake, ...]
     # What the loss is.
     loss_name: str = "loss"
+    # What the scores were divided by before they became probabilities.
+    temperature: float = 1.0
+    # The 95 % interval of mAP; None where no image changes it.
+    map_interval: Interval | None = None
     # Each class against all others; of many those with the lowest average precision.
     curves: tuple[ThresholdCurve, ...] = ()
 
@@ -89,6 +94,7 @@ class LabelScores(Pictured):
             split: test, val or train; or images, where there are no splits.
             images: how many were measured.
             mean_average_precision: mAP, the mean over the classes that have images.
+            mean_average_precision_interval: its 95 % interval, lower and upper end; None where no image changes it.
             mean_roc_auc: the mean over the classes that have images and lack some.
             threshold: the probability from which on a class counts as predicted.
             macro_f1: the mean F1 of the classes, at the threshold.
@@ -96,6 +102,7 @@ class LabelScores(Pictured):
             exact_match: the share of images with every label right, at the threshold.
             loss: the loss by which the network was trained, without class weights.
             loss_name: what it is.
+            temperature: what scores are divided by before they become probabilities, fitted on validation images.
             classes: the names, in the order of the network's outputs.
             classes_without_images: they are left out of the means.
             per_class: the measures of each.
@@ -108,6 +115,7 @@ class LabelScores(Pictured):
                 "split": self.split,
                 "images": self.images,
                 "mean_average_precision": self.mean_average_precision,
+                "mean_average_precision_interval": self.map_interval,
                 "mean_roc_auc": self.mean_roc_auc,
                 "threshold": self.threshold,
                 "macro_f1": self.macro_f1,
@@ -115,6 +123,7 @@ class LabelScores(Pictured):
                 "exact_match": self.exact_match,
                 "loss": self.loss,
                 "loss_name": self.loss_name,
+                "temperature": self.temperature,
                 "classes": self.classes,
                 "classes_without_images": self.unmeasured,
                 "per_class": [vars(score) for score in self.per_class],
@@ -133,7 +142,7 @@ class LabelScores(Pictured):
 
     def headline(self) -> str:
         """Return the split, mAP and how many images have every label right."""
-        mean = percent(self.mean_average_precision, decimals=2)
+        mean = f"{percent(self.mean_average_precision, decimals=2)} ({interval(self.map_interval)})"
         return f"{self.split}: mAP {mean}, exact match {percent(self.exact_match, decimals=2)}, {self.images:,} images"
 
     def facts(self) -> list[Fact]:
@@ -142,12 +151,15 @@ class LabelScores(Pictured):
         mean = percent(self.mean_average_precision, decimals=2)
         facts = [
             Fact("mAP", mean, self.mean_average_precision, f"{mean} (mean over {counted} classes)"),
+            Fact("95 % interval", interval(self.map_interval, name=""), list(self.map_interval or ()) or None),
             Fact("ROC-AUC", percent(self.mean_roc_auc, decimals=2), self.mean_roc_auc),
             Fact("exact match", percent(self.exact_match, decimals=2), self.exact_match),
             Fact("macro F1", percent(self.macro_f1), self.macro_f1),
             Fact("micro F1", percent(self.micro_f1), self.micro_f1),
             Fact(self.loss_name, loss(self.loss), self.loss),
         ]
+        if self.temperature != 1:
+            facts.append(Fact("temperature", f"{self.temperature:.3g}", self.temperature))
         if self.unmeasured:
             facts.append(Fact("no images of", ", ".join(self.unmeasured), list(self.unmeasured)))
         return facts

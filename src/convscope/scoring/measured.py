@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from convscope.arrays import Floats
@@ -12,7 +13,7 @@ from convscope.report.units import few, percent
 from convscope.report.usage import settings_text
 from convscope.scoring.defect_rule import DefectRule
 from convscope.scoring.label_scores import LabelScores
-from convscope.scoring.metrics import score
+from convscope.scoring.metrics import bins_of, calibration_error, score
 from convscope.scoring.multi_label import mean_average_precision, score_labels
 from convscope.scoring.objective import Objective
 from convscope.scoring.scores import SPLIT_NAMES, Scores
@@ -37,27 +38,46 @@ def measure(
     probabilities = objective.probabilities_of(scores)
     loss = objective.plain_of_scores(scores, images.answers)
     names = images.names
+    found: AnyScores
     if images.targets is not None:
-        return score_labels(
-            probabilities, images.targets, classes=classes, objective=objective, names=names, split=split, loss=loss
+        found = score_labels(
+            probabilities,
+            images.targets,
+            classes=classes,
+            objective=objective,
+            names=names,
+            split=split,
+            loss=loss,
+            ranks=scores,
         )
-    return score(
+        return replace(found, temperature=objective.temperature)
+    labels = images.labels
+    found = score(
         probabilities,
-        images.labels,
+        labels,
         classes=classes,
         names=names,
         split=split,
         objective=objective,
         loss=loss,
+        ranks=scores,
         rule=rule,
     )
+    if objective.temperature == 1:
+        return found
+    before = replace(objective, temperature=1.0).probabilities_of(scores)
+    bins = bins_of(before, labels, ranks=scores)
+    return replace(found, temperature=objective.temperature, calibration_error_before=calibration_error(bins))
 
 
-def one_measure(probabilities: Floats, images: ImageSet) -> float | None:
-    """Return the one number by which weights are chosen, 0 to 1; None if no image has a label."""
+def one_measure(ranks: Floats, images: ImageSet) -> float | None:
+    """Return the one number by which weights are chosen, 0 to 1; None if no image has a label.
+
+    `ranks` are scores (N, classes), or probabilities: the order of the classes is all that counts.
+    """
     if images.targets is not None:
-        return mean_average_precision(probabilities, images.targets)
-    return float((probabilities.argmax(1) == images.labels).mean())
+        return mean_average_precision(ranks, images.targets)
+    return float((ranks.argmax(1) == images.labels).mean())
 
 
 def name_of_measure(*, multi_label: bool) -> str:

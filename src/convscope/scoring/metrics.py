@@ -32,9 +32,13 @@ def score(
     split: str = "test",
     objective: Objective = SOFTMAX,
     loss: float | None = None,
+    ranks: Floats | None = None,
     rule: DefectRule | None = None,
 ) -> Scores:
     """Measure probabilities (N, classes) against labels (N,); `names` say which image a row is.
+
+    Classes are ranked by `ranks` (N, classes), the scores that probabilities are made of: rounding makes some
+    probabilities equal whose scores are not, and which ones depends on the temperature.
 
     The `loss` is the one by which the network learned, which `objective` says; where it is not given it is taken from
     the probabilities (see `Objective.plain_of_probabilities`). With a `rule` defects are measured by it.
@@ -56,18 +60,18 @@ def score(
     if not np.isfinite(probabilities).all():
         # argmax would call every one of these class 0.
         raise DataError("the network answers NaN: its weights or the images are not finite numbers")
-    predicted = probabilities.argmax(1)
+    ranks = probabilities if ranks is None else ranks
+    predicted = ranks.argmax(1)
     confidence = probabilities.max(1)
-    right = predicted == labels
-    bins = calibration_bins(confidence, right)
+    bins = bins_of(probabilities, labels, ranks=ranks)
     confusion = confusion_matrix(predicted, labels, classes=len(classes))
     return Scores(
         split=split,
         classes=classes,
         images=count,
         loss=objective.plain_of_probabilities(probabilities, labels) if loss is None else loss,
-        accuracy_top1=float(right.mean()),
-        accuracy_top5=top_k(probabilities, labels, 5) if len(classes) > 5 else None,
+        accuracy_top1=float((predicted == labels).mean()),
+        accuracy_top5=top_k(ranks, labels, 5) if len(classes) > 5 else None,
         calibration_error=calibration_error(bins),
         confusion=confusion,
         per_class=per_class(confusion, classes),
@@ -89,11 +93,11 @@ def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> 
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
-def top_k(probabilities: Floats, labels: Integers, k: int) -> float:
-    """Return the share of rows (N, classes) whose label is among the k most probable; ties count as wrong."""
-    truth = probabilities[np.arange(len(labels)), labels]
-    above = (probabilities > truth[:, None]).sum(1)
-    tied = (probabilities == truth[:, None]).sum(1) - 1
+def top_k(ranks: Floats, labels: Integers, k: int) -> float:
+    """Return the share of rows (N, classes) whose label is among the k highest; ties count as wrong."""
+    truth = ranks[np.arange(len(labels)), labels]
+    above = (ranks > truth[:, None]).sum(1)
+    tied = (ranks == truth[:, None]).sum(1) - 1
     return float((above + tied < k).mean())
 
 
@@ -113,6 +117,11 @@ def per_class(confusion: Integers, classes: tuple[str, ...]) -> tuple[ClassScore
             )
         )
     return tuple(found)
+
+
+def bins_of(probabilities: Floats, labels: Integers, *, ranks: Floats) -> tuple[CalibrationBin, ...]:
+    """Return `calibration_bins` of the most probable classes; `ranks` as in `score`."""
+    return calibration_bins(probabilities.max(1), ranks.argmax(1) == labels)
 
 
 def calibration_bins(

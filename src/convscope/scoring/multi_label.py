@@ -14,6 +14,7 @@ import numpy.typing as npt
 from convscope.arrays import Floats
 from convscope.data.records import Targets
 from convscope.errors import DataError
+from convscope.scoring.intervals import Interval, around, influence_on_average_precision
 from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
 from convscope.scoring.objective import Objective
 from convscope.scoring.threshold_curves import average_precision, one_vs_rest, roc_auc
@@ -34,9 +35,11 @@ def score_labels(
     split: str = "test",
     threshold: float = THRESHOLD,
     loss: float | None = None,
+    ranks: Floats | None = None,
 ) -> LabelScores:
     """Measure probabilities (N, classes) against targets (N, classes) of 0 and 1; `names` say which image a row is.
 
+    Images are ranked by `ranks` (N, classes), the scores that probabilities are made of, where they are given.
     Where the `loss` is not given, it is taken from the probabilities (see `Objective.plain_of_probabilities`).
 
     Raises:
@@ -51,10 +54,10 @@ def score_labels(
         raise DataError(f"the {split} split has no images to measure on")
     if not np.isfinite(probabilities).all():
         raise DataError("the network answers NaN: its weights or the images are not finite numbers")
+    ranks = probabilities if ranks is None else ranks
     shown, predicted = targets > 0, probabilities >= threshold
     per_class = tuple(
-        _class_score(name, shown[:, label], predicted[:, label], probabilities[:, label])
-        for label, name in enumerate(classes)
+        _class_score(name, shown[:, label], predicted[:, label], ranks[:, label]) for label, name in enumerate(classes)
     )
     right, own, called = (
         sum(counts) for counts in zip(*((item.right, item.images, item.predicted) for item in per_class), strict=True)
@@ -76,8 +79,19 @@ def score_labels(
         per_class=per_class,
         mistakes=_mistakes(probabilities, shown, predicted, names),
         loss_name=objective.measured,
+        map_interval=_map_interval(ranks, targets),
         curves=one_vs_rest(probabilities, shown, classes),
     )
+
+
+def _map_interval(ranks: Floats, targets: Targets) -> Interval | None:
+    """Return the 95 % interval of mAP; None where no image changes it."""
+    value, shown = mean_average_precision(ranks, targets), targets > 0
+    if value is None:
+        return None
+    measured = np.flatnonzero(shown.any(0)).tolist()
+    influence = sum(influence_on_average_precision(ranks[:, label], shown[:, label]) for label in measured)
+    return around(value, np.asarray(influence / len(measured)))
 
 
 def mean_average_precision(probabilities: Floats, targets: Targets) -> float | None:

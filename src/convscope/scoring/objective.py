@@ -27,6 +27,9 @@ class Objective:
     mean of its classes' weights by their shares; with the multi-label loss every yes of a class is. It is the mean
     over the images all the same, not over the weights, so that it does not matter how a batch was cut into parts.
 
+    `temperature` divides the scores before they become probabilities (see `convscope.scoring.calibration`). The order
+    of the classes is that of the scores, whatever the temperature.
+
     Raises:
         RunError: a loss that does not exist.
     """
@@ -34,6 +37,7 @@ class Objective:
     loss: str = "softmax"
     label_smoothing: float = 0.0
     class_weights: Tensor | None = field(default=None, compare=False)
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -63,9 +67,13 @@ class Objective:
         return self._loss.per_image(scores, targets, 0.0).mean()
 
     def plain_of_scores(self, scores: Floats, targets: TargetArray) -> float:
-        """Return `plain` of NumPy scores (N, classes); NaN stays NaN."""
+        """Return `plain` of NumPy scores (N, classes) at the temperature; NaN stays NaN.
+
+        A hinge loss asks for a margin of 1 between the scores themselves, so it has no temperature.
+        """
         answers = torch.from_numpy(targets if targets.ndim == 1 else targets.astype(np.float64))
-        return float(self.plain(torch.from_numpy(scores), answers))
+        divided = scores if self.loss == "hinge" else scores / self.temperature
+        return float(self.plain(torch.from_numpy(divided), answers))
 
     def plain_of_nothing(self, classes: int) -> float:
         """Return `plain` of scores that are all 0: the chance-level loss.
@@ -85,8 +93,8 @@ class Objective:
         return float(self._loss.of_probabilities(probabilities, targets).mean())
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """Return the probabilities of scores (N, classes), of the same shape; see `LOSSES`."""
-        return self._loss.probabilities(scores)
+        """Return the probabilities of scores (N, classes) at the temperature, of the same shape; see `LOSSES`."""
+        return self._loss.probabilities(scores / self.temperature)
 
     def probabilities_of(self, scores: Floats) -> Floats:
         """Return `probabilities` of NumPy scores."""

@@ -17,8 +17,9 @@ from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
-from convscope.report.units import exact, loss, percent, plural
+from convscope.report.units import exact, interval, loss, percent, plural
 from convscope.scoring.defect_scores import DefectScores
+from convscope.scoring.intervals import Interval, around, influence_on_macro_f1, of_share
 from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
@@ -82,6 +83,9 @@ class Scores(Pictured):
     mistakes: tuple[Mistake, ...]
     # What the loss is: "cross-entropy", "hinge loss".
     loss_name: str = "loss"
+    # What the scores were divided by, and the calibration error with 1; None where the temperature is 1.
+    temperature: float = 1.0
+    calibration_error_before: float | None = None
     # Each class against all others; of many those with the lowest average precision.
     curves: tuple[ThresholdCurve, ...] = ()
     # Missed defects and false alarms, where one class is the good one.
@@ -108,6 +112,16 @@ class Scores(Pictured):
     def macro_f1(self) -> float:
         """The mean F1 of the classes that have images or are predicted (f1_score, average="macro")."""
         return float(np.mean([item.f1 for item in self.per_class if item.f1 is not None]))
+
+    @property
+    def accuracy_interval(self) -> Interval:
+        """The 95 % interval of top-1 accuracy."""
+        return of_share(int(self.confusion.trace()), self.images)
+
+    @property
+    def macro_f1_interval(self) -> Interval | None:
+        """The 95 % interval of macro F1; None where nothing is wrong."""
+        return around(self.macro_f1, influence_on_macro_f1(self.confusion), self.confusion)
 
     @property
     def largest(self) -> ClassScore:
@@ -147,15 +161,19 @@ class Scores(Pictured):
             split: test, val or train; or images, where there are no splits.
             images: how many were measured.
             accuracy_top1: the share of images whose most probable class is right.
+            accuracy_interval: its 95 % interval, lower and upper end.
             accuracy_top5: the share whose class is among the five most probable; None with five classes or fewer.
             balanced_accuracy: the mean recall of the classes that have images.
             macro_f1: the mean F1 of the classes that have images or are predicted.
+            macro_f1_interval: its 95 % interval; None where every image is right.
             largest_class: the class with the most images.
             largest_class_share: the accuracy of always predicting it.
             classes_without_images: nothing is measured of them.
             loss: the loss by which the network was trained, without label smoothing and class weights.
             loss_name: what it is.
             calibration_error: the expected calibration error over 15 bins.
+            calibration_error_before: the same without the temperature; None where that is 1.
+            temperature: what scores are divided by before they become probabilities, fitted on validation images.
             classes: the names, in the order of the network's outputs.
             per_class: name, images, predicted, precision, recall, f1 of each.
             confusion_matrix: images by true class (row) and predicted class (column).
@@ -171,15 +189,19 @@ class Scores(Pictured):
                 "split": self.split,
                 "images": self.images,
                 "accuracy_top1": self.accuracy_top1,
+                "accuracy_interval": self.accuracy_interval,
                 "accuracy_top5": self.accuracy_top5,
                 "balanced_accuracy": self.balanced_accuracy,
                 "macro_f1": self.macro_f1,
+                "macro_f1_interval": self.macro_f1_interval,
                 "largest_class": self.largest.name,
                 "largest_class_share": self.largest_share,
                 "classes_without_images": self.unmeasured,
                 "loss": self.loss,
                 "loss_name": self.loss_name,
                 "calibration_error": self.calibration_error,
+                "calibration_error_before": self.calibration_error_before,
+                "temperature": self.temperature,
                 "classes": self.classes,
                 "per_class": [vars(score) for score in self.per_class],
                 "confusion_matrix": self.confusion,
@@ -200,22 +222,32 @@ class Scores(Pictured):
     def headline(self) -> str:
         """Return the split and the accuracy."""
         right = int(self.confusion.trace())
-        return f"{self.split}: accuracy {percent(self.accuracy_top1, decimals=2)}, {right:,} of {self.images:,} images"
+        accuracy = f"{percent(self.accuracy_top1, decimals=2)} ({interval(self.accuracy_interval)})"
+        return f"{self.split}: accuracy {accuracy}, {right:,} of {self.images:,} images"
 
     def facts(self) -> list[Fact]:
         """Return the main scores, each with its name."""
         right = int(self.confusion.trace())
-        top1 = percent(self.accuracy_top1, decimals=2)
+        top1, f1 = percent(self.accuracy_top1, decimals=2), percent(self.macro_f1, decimals=2)
         facts = [
             Fact("top-1 accuracy", top1, self.accuracy_top1, f"{top1} ({right:,} of {self.images:,})"),
+            Fact("95 % interval", interval(self.accuracy_interval, name=""), list(self.accuracy_interval)),
             Fact("balanced accuracy", percent(self.balanced_accuracy, decimals=2), self.balanced_accuracy),
-            Fact("macro F1", percent(self.macro_f1, decimals=2), self.macro_f1),
+            Fact("macro F1", f1, self.macro_f1, f"{f1} ({interval(self.macro_f1_interval)})"),
         ]
         if self.accuracy_top5 is not None:
             facts.append(Fact("top-5 accuracy", percent(self.accuracy_top5, decimals=2), self.accuracy_top5))
         facts.append(Fact(self.loss_name, loss(self.loss), self.loss))
-        facts.append(Fact("calibration error", percent(self.calibration_error), self.calibration_error))
+        error = self.calibration_error
+        facts.append(Fact("calibration error", percent(error), error, percent(error) + self.before_temperature))
         return facts + (self.defects.facts() if self.defects else [])
+
+    @property
+    def before_temperature(self) -> str:
+        """The calibration error without the temperature, as an addition to the error; empty where there is none."""
+        if self.calibration_error_before is None:
+            return ""
+        return f" ({percent(self.calibration_error_before)} before temperature {self.temperature:.3g})"
 
     def figure(self) -> Drawing:
         """Draw the confusion matrix; of many classes that of those with the most mistakes."""

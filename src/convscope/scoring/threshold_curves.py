@@ -23,7 +23,7 @@ DRAWN = 5  # curves that are drawn: of more classes those with the lowest averag
 POINTS = 120  # of a curve that are kept for its drawing
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ThresholdCurve(ShortRepr):
     """One class against all others, or defects against good images, at every threshold of the score.
 

@@ -16,7 +16,7 @@ from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.events import State
-from convscope.runs.model_spec import ModelSpec, with_threshold
+from convscope.runs.model_spec import ModelSpec, fitted_on
 from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
@@ -183,6 +183,8 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
     if scores is None:
         return ()
     of_validation = caution_on_validation(job.dataset) if scores.split != "val" else ()
+    if job.resolved.recipe.calibrate and (job.dataset.val is None or not len(job.dataset.val)):
+        of_validation = ("no validation images: probabilities are not calibrated",)
     return (*of_validation, *cautions(scores, class_weights=job.resolved.recipe.class_weights))
 
 
@@ -197,30 +199,29 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None, 
     if part is None:
         return None, None, job.spec
     split, images = part
-    network = job.state.network
-    load_weights(network, job.state.best.weights, where="the best weights")
-    resolved, listener = job.resolved, job.listener
+    load_weights(job.state.network, job.state.best.weights, where="the best weights")
+    both = _answers(job, images, f"measuring on {split}")
+    spec, recipe, val = job.spec, job.resolved.recipe, job.dataset.val
+    if (recipe.calibrate or recipe.miss_rate) and val is not None and len(val):
+        of_val = both if val is images else _answers(job, val, "measuring on val")
+        spec = fitted_on(spec, of_val[:, 1], val, calibrate=recipe.calibrate, miss_rate=recipe.miss_rate)
+    rule = spec.defect_rule
+    scores = measure(both[:, 1], images, classes=spec.classes, split=split, objective=spec.objective, rule=rule)
+    return scores, None if spec.tta == ONE else one_measure(both[:, 0], images), spec
 
-    def scores_of(images: ImageSet, split: str) -> npt.NDArray[np.float64]:
-        def of_part(part: ImageSet) -> npt.NDArray[np.float64]:
-            return scores_of_images(
-                network,
-                part,
-                job.spec.normalization,
-                views=job.spec.tta,
-                device=resolved.device,
-                progress=listener.progressed,
-                what=f"measuring on {split}",
-            )
 
-        return job.group.each_part(images, of_part, EVALUATION_BATCH)
+def _answers(job: Job, images: ImageSet, what: str) -> npt.NDArray[np.float64]:
+    """Return the scores (N, 2, classes) of images, each process computing a part: of one view, and of all."""
 
-    spec, miss_rate = job.spec, resolved.recipe.miss_rate
-    both = scores_of(images, split)
-    if miss_rate and (val := job.dataset.val) is not None:
-        of_val = both if val is images else scores_of(val, "val")
-        spec = with_threshold(spec, miss_rate, of_val[:, 1], val)
-    objective = spec.objective
-    scores = measure(both[:, 1], images, classes=spec.classes, split=split, objective=objective, rule=spec.defect_rule)
-    one_view = None if spec.tta == ONE else one_measure(objective.probabilities_of(both[:, 0]), images)
-    return scores, one_view, spec
+    def of_part(part: ImageSet) -> npt.NDArray[np.float64]:
+        return scores_of_images(
+            job.state.network,
+            part,
+            job.spec.normalization,
+            views=job.spec.tta,
+            device=job.resolved.device,
+            progress=job.listener.progressed,
+            what=what,
+        )
+
+    return job.group.each_part(images, of_part, EVALUATION_BATCH)

@@ -11,7 +11,7 @@ from convscope.report.json_values import json_dict
 from convscope.report.printable import from_here
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing, beside
-from convscope.report.units import percent, plural, seconds
+from convscope.report.units import interval, percent, plural, seconds
 from convscope.report.usage import call_text
 from convscope.runs.events import EpochRow
 from convscope.runs.run_directory import Run
@@ -71,16 +71,18 @@ class Outcome(Pictured):
         if isinstance(self.scores, LabelScores):
             if self.scores.split == "test":
                 lines.append(
-                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)}, every label right on "
+                    f"test mAP {percent(self.scores.mean_average_precision, decimals=2)} "
+                    f"({interval(self.scores.map_interval)}), every label right on "
                     f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
                 )
         elif self.scores and self.scores.split == "test":
             right = round(self.scores.accuracy_top1 * self.scores.images)
             lines.append(
                 f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
-                f"({right:,} of {self.scores.images:,} images), "
+                f"({right:,} of {self.scores.images:,} images; {interval(self.scores.accuracy_interval)}), "
                 f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
-                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}"
+                f"macro F1 {percent(self.scores.macro_f1, decimals=2)}, "
+                f"calibration error {percent(self.scores.calibration_error)}{self.scores.before_temperature}"
             )
         if isinstance(self.scores, Scores) and self.scores.defects and self.scores.split == "test":
             found = self.scores.defects

@@ -145,7 +145,13 @@ def _resume(
     with locked(run, group):
         recipe = _recipe_to_resume(run, changes)
         session = prepare(
-            recipe, listener=listener, cache_directory=cache_directory, group=group, resumed=run.spec(), given=given
+            recipe,
+            listener=listener,
+            cache_directory=cache_directory,
+            group=group,
+            # The temperature is that of the weights that are about to change.
+            resumed=run.spec().of_training,
+            given=given,
         )
         with session.computing(), _handling_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
@@ -158,6 +164,8 @@ def _resume(
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
                 write_file(run.recipe_path, to_toml(session.recipe))
+                if run.spec() != session.spec:
+                    run.write_spec(session.spec)
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])

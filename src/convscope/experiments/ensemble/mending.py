@@ -48,7 +48,7 @@ def in_order(names: Mapping[int, str]) -> tuple[str, ...]:
 
 def with_members(spec: ModelSpec, names: Mapping[int, str], planned: int) -> ModelSpec:
     """Return the ensemble's card with these members, by seed."""
-    return replace(spec, members=Members(names=in_order(names), planned=planned))
+    return replace(spec.of_training, members=Members(names=in_order(names), planned=planned))
 
 
 def usable_members(run: Run, recipe: Recipe, spec: ModelSpec, seeds: Sequence[int]) -> Trained:

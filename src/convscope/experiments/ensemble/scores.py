@@ -144,7 +144,8 @@ def compare(
         ensemble = averaged(torch.from_numpy(np.stack(scores)), independent=objective.independent).numpy()
     found = measured(ensemble, images, classes=spec.classes, split=split, objective=objective, rule=spec.defect_rule)
     assert isinstance(found, Scores)
-    probabilities = [objective.probabilities_of(some) for some in scores]
+    # Members are averaged as they are: the temperature is that of the average.
+    probabilities = [spec.of_training.objective.probabilities_of(some) for some in scores]
     predicted = [some.argmax(1) for some in probabilities]
     return EnsembleScores(
         ensemble=found,

@@ -30,11 +30,11 @@ from convscope.report.printable import from_here
 from convscope.report.progress import ProgressOption
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
-from convscope.report.units import percent, plural
+from convscope.report.units import interval, percent, plural
 from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
-from convscope.runs.model_spec import Members, ModelSpec, with_threshold
+from convscope.runs.model_spec import Members, ModelSpec, fitted_on
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.runs.training_display import listening
@@ -119,10 +119,12 @@ class EnsembleOutcome(Pictured):
         return [
             f"{plural(len(self.members), 'member')}, {SPLIT_NAMES[ensemble.split]} accuracy of each: {members}",
             f"their mean {percent(scores.mean, decimals=2)}, "
-            f"averaged {percent(ensemble.accuracy_top1, decimals=2)} ({scores.gain:+.2f} points); "
+            f"averaged {percent(ensemble.accuracy_top1, decimals=2)} ({scores.gain:+.2f} points; "
+            f"{interval(ensemble.accuracy_interval)}); "
             f"two of them agree on {percent(scores.mean_agreement)}",
             f"averaged, balanced accuracy {percent(ensemble.balanced_accuracy, decimals=2)}, "
-            f"macro F1 {percent(ensemble.macro_f1, decimals=2)}",
+            f"macro F1 {percent(ensemble.macro_f1, decimals=2)}, "
+            f"calibration error {percent(ensemble.calibration_error)}{ensemble.before_temperature}",
             *(f"note: {caution}" for caution in self.cautions),
             f"report {from_here(self.run.report)}",
         ]
@@ -398,12 +400,11 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
     hidden: tuple[str, ...] = ()
     if measured is not None:
         split, images = measured
-        device = str(recipe.device)
-        if recipe.miss_rate and dataset.val is not None:
-            answers = Predictor(run.network(), spec, device=device).scores(
-                dataset.val, progress=listener.progressed, what="choosing the threshold on val"
-            )
-            spec = with_threshold(spec, recipe.miss_rate, answers[:, 1], dataset.val)
+        device, val = str(recipe.device), dataset.val
+        if (recipe.calibrate or recipe.miss_rate) and val is not None and len(val):
+            predictor = Predictor(run.network(), spec, device=device)
+            of_val = predictor.scores(val, progress=listener.progressed, what="measuring on val")[:, 1]
+            spec = fitted_on(spec, of_val, val, calibrate=recipe.calibrate, miss_rate=recipe.miss_rate)
             run.write_spec(spec)
         scores = measure(run, members, images, spec=spec, split=split, device=device, progress=listener.progressed)
         header = ("member", "seed", f"{split}/accuracy_top1")

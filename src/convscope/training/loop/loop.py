@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from convscope.data.batches import Batches
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatches
 from convscope.nets.layer_groups import train_mode
+from convscope.nets.modules import has_batch_norm
 from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import one_measure
@@ -34,6 +36,7 @@ from convscope.training.loop.nonfinite import (
     diagnose_validation,
     largest_weight,
 )
+from convscope.training.loop.running_statistics import BATCHES, FEW_STEPS, measured_anew
 from convscope.training.loop.state import (
     Best,
     EpochMeter,
@@ -89,6 +92,7 @@ def fit(
                 state.best = Best(0, measured[0], measured[1], copy_weights(state.evaluated))
             return "stopped"
         began = time.perf_counter()
+        _measure_statistics(state, batches)
         _share_buffers(state, group)
         accuracy, loss = _measure(state.evaluated, val, settings, group)
         if loss is not None and not math.isfinite(loss):
@@ -127,6 +131,16 @@ def fit(
         if stop():
             return "done" if state.epoch == settings.resolved.epochs else "stopped"
     return "done"
+
+
+def _measure_statistics(state: TrainingState, batches: TrainingBatches) -> None:
+    """Measure running statistics anew, of the averaged network too, where an epoch has few steps."""
+    if len(batches) > FEW_STEPS or not has_batch_norm(state.network):
+        return
+    with closing(batches.epoch(state.epoch)) as source:
+        pixels = [batch.pixels for batch in islice(source, BATCHES)]
+    for network in dict.fromkeys((state.network, state.evaluated)):
+        measured_anew(network, state.network, pixels)
 
 
 def _require_finite_weights(state: TrainingState, group: ProcessGroup, rate: float) -> None:
@@ -244,7 +258,7 @@ def _measure(
         return both[:, 0]
 
     scores = group.each_part(val, scores_of, EVALUATION_BATCH)
-    return one_measure(objective.probabilities_of(scores), val), objective.plain_of_scores(scores, val.answers)
+    return one_measure(scores, val), objective.plain_of_scores(scores, val.answers)
 
 
 def _patience_is_over(state: TrainingState, patience: int) -> bool:

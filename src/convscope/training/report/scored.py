@@ -12,7 +12,7 @@ from convscope.data.records import ImageSet
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Code, Columns, Details, Fact, Figure, Gallery, Image, Paragraph, Section
 from convscope.report.table import Cell, Column, Table
-from convscope.report.units import exact, percent, plural
+from convscope.report.units import exact, interval, percent, plural
 from convscope.scoring.defect_rule import rate
 from convscope.scoring.scores import SPLIT_TITLES, Scores
 from convscope.scoring.threshold_curves import DRAWN, ThresholdCurve, precision_recall_figure, roc_figure
@@ -29,6 +29,7 @@ SHORT_NAME = 14  # characters
 def headline(scores: Scores) -> Iterator[Fact]:
     """Give the figures that sum the scores up."""
     yield _share(f"{SPLIT_TITLES.get(scores.split, scores.split)} accuracy", scores.accuracy_top1)
+    yield Fact("95 % interval", interval(scores.accuracy_interval, name=""), list(scores.accuracy_interval))
     right = int(scores.confusion.trace())
     yield Fact("Correct", f"{right:,} of {scores.images:,}", right)
     yield _share("Balanced accuracy", scores.balanced_accuracy)
@@ -162,7 +163,10 @@ def _calibration(scores: Scores) -> Block:
     enough = max(CALIBRATION_IMAGES, scores.images // 200)
     bins = [item for item in scores.calibration if item.images >= enough]
     error = percent(scores.calibration_error)
-    differ = f"Confidence and accuracy differ by {error} on average: the expected calibration error over 15 bins."
+    differ = (
+        f"Confidence and accuracy differ by {error} on average{scores.before_temperature}: "
+        "the expected calibration error over 15 bins."
+    )
     if len(bins) < FEWEST_BINS:
         return Paragraph(differ)
     confidence = [100 * item.confidence for item in bins if item.confidence is not None]

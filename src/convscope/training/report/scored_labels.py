@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from convscope.data.records import ImageSet
 from convscope.report.document import Block, Columns, Fact, Figure, Gallery, Heading, Image, Paragraph, Section
 from convscope.report.table import Column, Table
-from convscope.report.units import exact, percent, plural
+from convscope.report.units import exact, interval, percent, plural
 from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
 from convscope.scoring.scores import SPLIT_TITLES
 from convscope.training.report.pictures import plain
@@ -23,6 +23,7 @@ def headline(scores: LabelScores) -> Iterator[Fact]:
         ("Macro F1", scores.macro_f1),
     ):
         yield Fact(name, percent(value, decimals=2), value)
+    yield Fact("95 % interval of mAP", interval(scores.map_interval, name=""), list(scores.map_interval or ()) or None)
 
 
 def classes(scores: LabelScores) -> Section:
