@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import struct
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from convscope.cli.explain import command
 from convscope.data.pixels.decode import decode_image
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding
-from convscope.errors import DataError, GeometryError
+from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.explanation.explain import lens
 from convscope.interpret.explanation.given import GivenNetwork, network_input
 from convscope.interpret.explanation.layout import understood
@@ -239,7 +241,34 @@ def test_one_channel_is_not_several() -> None:
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_a_tensor_that_is_not_finite_is_drawn(rank: int, number: float) -> None:
-    found = convscope.explain(CONV[rank](1, 1, 3), torch.full((1, *(4,) * rank), number), layer="convolution",
-                              at=(0,) * rank)  # fmt: skip
+def test_a_number_that_is_not_finite_is_drawn(rank: int, number: float) -> None:
+    network = CONV[rank](1, 1, 3)
+    nn.init.constant_(network.weight, number)
+    found = convscope.explain(network, torch.ones(1, *(4,) * rank), layer="convolution", at=(0,) * rank)
     assert "<svg" in found._repr_html_() and str(number) in str(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.ones(1, 4, 4, dtype=torch.complex64), "the tensor holds complex64"),
+        (np.ones((1, 4, 4), np.complex64), "the array holds complex64"),
+        (torch.ones(1, 4, 4, dtype=torch.bool), "the tensor holds bool"),
+        (torch.full((1, 4, 4), torch.inf), r"the tensor: 16 of its numbers are not finite, the first at \(0, 0, 0\)"),
+        (torch.full((1, 4, 4), torch.nan, dtype=torch.bfloat16), "not finite"),
+        (np.full((1, 4, 4), np.nan), "the array: 16 of its numbers are not finite"),
+        (torch.ones(1, 4, 4, device="meta"), "its numbers can't be read"),
+    ],
+    ids=range(7),
+)
+def test_what_holds_no_finite_real_numbers_is_refused(given: Any, said: str) -> None:
+    for verb in (partial(convscope.explain, layer="convolution", at=(0, 0)), convscope.audit):
+        with pytest.raises(DataError, match=said):
+            verb(CONV[2](1, 1, 3), given)
+
+
+def test_weights_without_numbers_are_refused() -> None:
+    network = nn.Sequential(CONV[2](1, 1, 3), nn.Conv2d(1, 1, 1, device="meta"))
+    for verb in (partial(convscope.explain, layer="0", at=(0, 0)), convscope.audit):
+        with pytest.raises(CaptureError, match=r"1\.weight is on the meta device"):
+            verb(network, torch.ones(1, 4, 4))

@@ -74,11 +74,12 @@ def read_array(data: bytes) -> Array:
     if held != needed:
         raise DataError(f"an array of {_sizes(shape)} {dtype} has {needed:,} bytes, not {held:,}: the file is damaged")
     numbers = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if by_columns else "C")
-    _require_finite(numbers)
+    require_finite(numbers)
     return numbers.astype(dtype.newbyteorder("="))
 
 
-def _require_finite(numbers: Array) -> None:
+def require_finite(numbers: Array) -> None:
+    """Raise DataError where a number is NaN or infinite; the message has how many, and the first place."""
     if numbers.dtype.kind == "f":
         wrong = ~np.isfinite(numbers)
         if wrong.any():

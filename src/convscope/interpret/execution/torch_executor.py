@@ -33,7 +33,7 @@ class TorchExecutor:
         channels_last: lay four-dimensional inputs and weights out channels-last.
 
     Raises:
-        CaptureError: inputs that are not those of the graph.
+        CaptureError: inputs that are not those of the graph, or weights without numbers.
     """
 
     def __init__(
@@ -58,6 +58,10 @@ class TorchExecutor:
             self._tensors[index] = self._laid_out(tensor)
         for value in graph.values:
             if value.kind in ("parameter", "buffer") and value.producer is None:
+                if named[value.name].is_meta:
+                    raise CaptureError(
+                        f"{value.name} is on the meta device, which holds no numbers: load weights into it"
+                    )
                 self._tensors[value.index] = self._laid_out(named[value.name])
 
     def tensor(self, value: int) -> torch.Tensor:

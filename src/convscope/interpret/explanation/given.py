@@ -16,7 +16,7 @@ from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Array
 from convscope.data.batches import to_floats
 from convscope.data.image_item import FORMS, image_item, is_digit, is_pillow, name_of_object, read_object
-from convscope.data.inputs.array_file import is_array_file, read_array
+from convscope.data.inputs.array_file import is_array_file, read_array, require_finite
 from convscope.data.inputs.sound import Sound, is_sound, read_sound
 from convscope.data.pixels.decode import fit, from_array
 from convscope.data.pixels.numbers import is_numbers, numbers_of
@@ -133,9 +133,17 @@ def _from_numbers(given: Array | torch.Tensor, network: GivenNetwork) -> Network
         return _from_image(given, network, name, name)
     with refused_as(DataError, name):
         array = numbers_of(given)
+    _require_numbers(array, name)
     if isinstance(given, torch.Tensor) and given.dtype != torch.uint8:
         return _from_tensor(given, network)
     return _from_array(array, network, name)
+
+
+def _require_numbers(array: Array, name: str) -> None:
+    """Raise DataError for an array of another kind than real numbers, or with one that is not finite."""
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
+    _named(name, lambda: require_finite(array))
 
 
 def _named(shown: str, read: Callable[[], T]) -> T:
@@ -202,8 +210,7 @@ _AXES_OF = tuple(
 def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
     _require_sample(array.shape, network, name)
     wanted, described = network.input_shape, f"{_last(name)}: {array.dtype} of {sizes_text(array.shape)}"
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{name} holds {array.dtype}: give numbers, such as float32")
+    _require_numbers(array, name)
     pixels = array.dtype == np.uint8
     if wanted is None:
         if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
