@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect as introspection
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -401,3 +402,37 @@ def test_results_are_compared_and_hashed(kind: type[Documented]) -> None:
     for inner, same in zip(_inside(one, 2), _inside(other, 2), strict=True):
         if isinstance(inner, ShortRepr):
             assert (inner == same) in (True, False) and isinstance(hash(inner), int), type(inner)
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_public_methods_refuse_what_they_do_not_take(kind: type[Documented], tmp_path: Path) -> None:
+    record = RECORDS[kind]()
+    for name, method in introspection.getmembers(kind, introspection.isfunction):
+        if name.startswith("_") or not method.__module__.startswith("convscope."):
+            continue
+        places = len(introspection.signature(method).parameters)
+        for arguments in ((3,) * places, (object(),) * max(1, places - 1)):
+            with suppress(ConvscopeError):
+                getattr(record, name)(*arguments)
+
+
+def test_what_a_caller_makes_and_saves_is_checked(tmp_path: Path) -> None:
+    figure = inspected().figure()
+    wrong: tuple[Callable[[], Any], ...] = (
+        *(lambda path=path: figure.save(path) for path in (None, 3, io.StringIO(), b"b.svg", "", "a\0.svg")),
+        lambda: figure.save(),
+        *(lambda path=path: convscope.Run(path) for path in (3, None, b"run", "a\0")),
+        lambda: convscope.Predictor(network(), None),
+        lambda: convscope.Predictor(None, spec()),
+        lambda: convscope.Comparison(3),
+        lambda: convscope.Comparison((inspected(), 3)),
+        lambda: inspected().figure(3),
+        lambda: inspected().to_html(3),
+        lambda: inspected().layers[0].field_along("x"),
+        lambda: convscope.Run(tmp_path).events(follow=3),
+    )
+    for call in wrong:
+        with pytest.raises(ConvscopeError) as refused:
+            call()
+        assert "\n" not in str(refused.value)
+    assert RECORDS[ResolvedRecipe]().changed(epochs=9).recipe.epochs == 9  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from convscope.errors import ArgumentError, did_you_mean
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
+_CHECKED = "_arguments_are_checked"  # an attribute of what `public` and `checked` return
 
 
 def public(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
@@ -41,7 +42,35 @@ def public(function: Callable[Arguments, Returned]) -> Callable[Arguments, Retur
         with known_state():
             return function(*given.args, **given.kwargs)
 
+    called.__dict__[_CHECKED] = True
     return called
+
+
+def checked(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """Decorate a public method that computes nothing by torch: its arguments are checked as those of `public` are.
+
+    >>> @checked
+    ... def double(number: int) -> int:
+    ...     return 2 * number
+    >>> double(4), double.__name__
+    (8, 'double')
+    """
+    parameters = Parameters(function)
+
+    @wraps(function)
+    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        given = parameters.checked(args, kwargs)
+        return function(*given.args, **given.kwargs)
+
+    called.__dict__[_CHECKED] = True
+    return called
+
+
+def checked_methods(kind: type) -> None:
+    """Check the arguments of the public methods that a class defines, as those of public functions are."""
+    for name, method in list(vars(kind).items()):
+        if inspect.isfunction(method) and not name.startswith("_") and not hasattr(method, _CHECKED):
+            setattr(kind, name, checked(method))
 
 
 class Parameters:
@@ -49,8 +78,11 @@ class Parameters:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = inspect.unwrap(function)
-        self._signature = inspect.signature(function)
-        self.name = function.__qualname__.removesuffix(".__call__")
+        self.name = function.__qualname__.removesuffix(".__call__").removesuffix(".__init__")
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self._function)
 
     @cached_property
     def hints(self) -> Mapping[str, Any]:
@@ -70,10 +102,13 @@ class Parameters:
             raise ArgumentError(f"{self.name}: {self._misfit(args, kwargs) or error}") from None
         for name, value in bound.arguments.items():
             if name in self.hints:
-                several = self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
-                bound.arguments[name] = (
-                    tuple(self._value(name, one) for one in value) if several else self._value(name, value)
-                )
+                kind = self._signature.parameters[name].kind
+                if kind is inspect.Parameter.VAR_POSITIONAL:
+                    bound.arguments[name] = tuple(self._value(name, one) for one in value)
+                elif kind is inspect.Parameter.VAR_KEYWORD:
+                    bound.arguments[name] = {key: self._value(name, one) for key, one in value.items()}
+                else:
+                    bound.arguments[name] = self._value(name, value)
         return bound
 
     def _value(self, name: str, value: Any) -> Any:
@@ -93,7 +128,7 @@ class Parameters:
                 if owner := next((own for own in self.hints if name in self._fields(own)), None):
                     return f"{name} is a setting of the {owner}: give {owner}=convscope.{owner.title()}({name}=...)"
                 return f"there is no argument {name}.{did_you_mean(name, known) or ' It takes ' + ', '.join(known)}"
-        by_place = [name for name, one in known.items() if one.kind is not one.KEYWORD_ONLY]
+        by_place = [name for name, one in known.items() if one.kind not in (one.KEYWORD_ONLY, one.VAR_KEYWORD)]
         if len(args) > len(by_place):
             named = " and ".join(name for name in by_place if name in self.hints)
             return f"only {named} can be given without a name" if named else "give its arguments by their names"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from convscope.api.public import checked
 from convscope.geometry.window import Window
 from convscope.graph.layer_names import LayerNodes, layers_of
 from convscope.graph.propagate import Source
@@ -71,6 +72,7 @@ class Layer(ShortRepr):
         macs = "MACs not known" if self.macs is None else f"{self.macs:,} MACs"
         return f"{self.name}: {self.op} to {shape}, {self.parameters:,} parameters, {macs}"
 
+    @checked
     def field_along(self, source: int) -> tuple[ReceptiveField, ...]:
         """Return the receptive fields along the spatial axes of one input, in order; empty without one."""
         return tuple(self.fields[key] for key in sorted(self.fields) if key[0] == source)

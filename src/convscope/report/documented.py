@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from convscope.api.public import checked, checked_methods
 from convscope.report.short_repr import ShortRepr
 
 # The writers are imported when they are called: a recipe is a result too, and is read where nothing is shown of it.
@@ -38,6 +39,11 @@ class Documented(ShortRepr, ABC):
 
     __slots__ = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check the arguments of the public methods, as those of public functions are."""
+        super().__init_subclass__(**kwargs)
+        checked_methods(cls)
+
     @abstractmethod
     def headline(self) -> str:
         """Return what it is and the main figure, in a few words."""
@@ -50,6 +56,7 @@ class Documented(ShortRepr, ABC):
     def to_dict(self) -> Mapping[str, Any]:
         """Return the values as JSON's types; NaN and infinities as "nan", "inf", "-inf", None for what is unknown."""
 
+    @checked
     def to_html(self) -> str:
         """Return a self-contained HTML page."""
         from convscope.report.html import document_page

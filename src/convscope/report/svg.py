@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Literal
 
+from convscope.api.public import checked
 from convscope.errors import ConvscopeError
 from convscope.files.regular import refused_as, write_text
 from convscope.report.printable import printable_lines
@@ -185,6 +186,7 @@ class Drawing(ShortRepr):
         # A notebook cuts off what is wider than its cell.
         return self.document().replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the drawing as an SVG file, and return its path.
 

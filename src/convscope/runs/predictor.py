@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from convscope.api.public import public
+from convscope.api.public import checked, public
 from convscope.api.torch_state import known_steps
 from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Floats
@@ -57,6 +57,7 @@ class Predictor(Documented):
     [False, True, False]
     """
 
+    @checked
     def __init__(self, network: nn.Module, spec: ModelSpec, *, device: str = "cpu", run: Run | None = None) -> None:
         self.spec = spec
         self.run = run  # whose weights these are; None where they are no run's

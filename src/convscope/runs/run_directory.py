@@ -20,10 +20,12 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from convscope.api.annotations import REFUSED, described, needed, taken
+from convscope.api.public import checked
 from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import RunError
+from convscope.errors import ArgumentError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
@@ -67,6 +69,8 @@ class Run(ShortRepr):
     path: Path
 
     def __post_init__(self) -> None:
+        if taken(self.path, str | Path) is REFUSED:
+            raise ArgumentError(f"Run: path is {described(self.path)}: give {needed(str | Path)}")
         object.__setattr__(self, "path", Path(self.path).absolute())
 
     def headline(self) -> str:
@@ -151,6 +155,7 @@ class Run(ShortRepr):
         if before is None or any(getattr(before, name) != getattr(status, name) for name in kept):
             self.record(status)
 
+    @checked
     def events(self, *, follow: bool = False) -> Iterator[Event]:
         """Yield the events of the training so far, oldest first; with `follow` wait for more until it ends.
 

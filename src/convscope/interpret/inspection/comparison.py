@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from convscope.api.annotations import REFUSED, described, needed, taken
 from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
-from convscope.errors import CaptureError
+from convscope.errors import ArgumentError, CaptureError
 from convscope.graph.figures import Difference, Figures, differences, figures
 from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
@@ -38,6 +39,11 @@ class Comparison(Pictured):
     """Inspections side by side; `print(comparison)` shows them, `.to_dict()` gives JSON's types."""
 
     inspections: tuple[Inspection, ...]
+
+    def __post_init__(self) -> None:
+        if taken(self.inspections, tuple[Inspection, ...]) is REFUSED:
+            what = needed(Inspection)
+            raise ArgumentError(f"Comparison: inspections is {described(self.inspections)}: give a tuple of {what}")
 
     @cached_property
     def figures(self) -> tuple[Figures, ...]:

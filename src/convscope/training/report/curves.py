@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from convscope.report.charts import Curve, line_chart
 from convscope.report.svg import Drawing
 from convscope.runs.events import EpochRow
 
+SPIKE = 3.0  # times the 90 % quantile of the losses: a chart is cut off there
+
 
 def loss_curves(rows: Sequence[EpochRow], loss_name: str) -> Drawing:
     """Draw the losses by epoch."""
     train, val = [row.train_loss for row in rows], [row.val_loss for row in rows]
+    finite = [value for value in (*train, *val) if value is not None and math.isfinite(value)]
+    # A spike of a few epochs would press all others onto the axis.
+    most = SPIKE * float(np.quantile(finite, 0.9)) if finite else 0.0
+    cut = 0 < most < max(finite, default=0.0)
     return line_chart(
         _curves(rows, train, val, ("training", "validation")),
-        title="Loss",
+        title=f"Loss (cut off above {most:.3g}; the highest is {max(finite):.3g})" if cut else "Loss",
+        y_limits=(min(finite), most) if cut else None,
         x_label="epoch",
         y_label=loss_name,
         width=460,
