@@ -17,7 +17,7 @@ from PIL import Image
 
 import convscope
 from convscope.data.pixels.decode import decode_image
-from convscope.errors import DataError, GeometryError, RunError
+from convscope.errors import ArgumentError, ConvscopeError, DataError, GeometryError, RunError
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictions import Prediction
 from convscope.runs.predictor import Predictor
@@ -170,7 +170,7 @@ def test_several_labels_go_by_a_threshold(predictor: Predictor, photos: Path) ->
         predictor.predict(path, threshold=0.5)
     with pytest.raises(RunError, match="a probability is 0 to 1"):
         several.predict(path, threshold=1.5)
-    with pytest.raises(RunError, match="both must be at least 1"):
+    with pytest.raises(ArgumentError, match="top is 0: give a whole number of 1 or more"):
         predictor.predict(path, top=0)
 
 
@@ -226,3 +226,36 @@ def test_a_file_object_with_errors_of_its_own_harms_no_other(
     with gzip.open(tmp_path / "torn.gz") as torn, zipfile.ZipFile(io.BytesIO(bytes(damaged))).open("a.png") as member:
         found = list(predictor.predict([torn, photos / "1.png", member]))
     assert [bool(item.problem) for item in found] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        (lambda module, given, found: (found, found), r"answers a tuple to 1 image: .* remove hooks"),
+        (lambda module, given, found: {"scores": found}, r"answers a dict to 1 image: .* remove hooks"),
+        (lambda module, given, found: found.sum(), r"answers \(\) to 1 image: .* remove hooks"),
+        (lambda module, given, found: found[:, :2], "answers 2 scores an image, for 3 classes"),
+        (lambda module, given, found: {}["key"], "failed in its forward: KeyError: 'key'"),
+    ],
+)
+def test_a_hook_that_spoils_the_scores_is_an_error_in_words(predictor: Predictor, hook: Any, message: str) -> None:
+    handle = predictor.network.register_forward_hook(hook)
+    try:
+        with pytest.raises(RunError, match=message):
+            predictor("digits/1")
+    finally:
+        handle.remove()
+    assert predictor("digits/1").label in predictor.classes
+
+
+def test_a_wrong_argument_is_the_only_one_named(predictor: Predictor) -> None:
+    with pytest.raises(ArgumentError, match=r"batch_size is 0: give a whole number of 1 or more$"):
+        predictor.predict("digits/1", batch_size=0)
+    with pytest.raises(ArgumentError, match=r"no argument foo. It takes image, top, tta, threshold$"):
+        predictor("digits/1", foo=1)  # type: ignore[call-arg]  # which is refused
+
+
+def test_a_figure_is_no_folder(predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(ConvscopeError, match=r"a.svg/: .* let the name end in .svg"):
+        predictor("digits/1").figure().save(f"{tmp_path}/a.svg/")
+    assert not list(tmp_path.iterdir())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import shutil
 import signal
 import sys
 import threading
@@ -419,3 +421,43 @@ def test_an_ablation_is_stopped_by_a_callback_and_its_status_says_so(tmp_path: P
     assert found.run.status() == Status(state="stopped", epoch=1, epochs=2)
     assert ablate_on(found.run.path, jobs=1).ending == "done"
     assert found.run.status() == Status(state="done", epoch=2, epochs=2)
+
+
+class _OnlyWrites:
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        self.text += text
+
+
+def _closed() -> Any:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [_OnlyWrites, _closed, lambda: None, object])
+def test_progress_needs_no_more_of_stderr_than_there_is(
+    stream: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
+) -> None:
+    put = stream()
+    monkeypatch.setattr(sys, "stderr", put)
+    run = convscope.train(data, RECIPE, runs_directory=tmp_path, progress=True).run
+    assert len(convscope.predict(run, ["digits/1"], progress=True)) == 1
+    assert "train loss" in getattr(put, "text", "train loss")
+
+
+def test_a_run_that_is_deleted_while_it_trains_is_said_to_be_gone(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(ConvscopeError, match=r"the run's folder is gone, and nothing of it is kept$"):
+        convscope.train(
+            data, RECIPE, runs_directory=tmp_path, name="run", on_epoch=lambda row: shutil.rmtree(tmp_path / "run")
+        )
+
+
+def test_events_are_shown_as_all_results_are(tmp_path: Path, data: Path) -> None:
+    with convscope.training_events(data, RECIPE, runs_directory=tmp_path) as events:
+        assert repr(events) == "<TrainingEvents not begun>"
+        next(events)
+        assert repr(events) == "<TrainingEvents training>"
+    assert repr(events) == "<TrainingEvents ended>"

@@ -73,7 +73,7 @@ class _FullAfter(Silent):
             True,
         ),
         (2, 0.0, "kept: the weights of epoch 1, the checkpoint of epoch 1; make room, and go on with convscope", True),
-        (1, 0.0, "kept: nothing; make room, and go on with convscope.train(resume=", True),
+        (1, 0.0, r"kept: nothing; make room, and go on with convscope\.train\(resume=", True),
     ],
 )
 def test_a_full_disk_keeps_what_fits_and_says_what(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from convscope.api.torch_state import changes_undone
@@ -67,14 +67,33 @@ def shown_progress(*, file: TextIO | None = None) -> Iterator[Progress]:
     if file is None and in_notebook():
         with _notebook_bar() as progress:
             yield progress
-    elif stream.isatty():
+    elif is_terminal(stream):
         with _bar(stream) as progress:
             yield progress
     else:
         yield plain_progress(stream)
 
 
-def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Progress:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is an open terminal; a program may have put anything in the place of stderr.
+
+    >>> is_terminal(None)
+    False
+    """
+    try:
+        return stream is not None and stream.isatty()
+    except (AttributeError, ValueError, OSError):  # no such method; closed
+        return False
+
+
+def write_line(line: str, stream: TextIO | None) -> None:
+    """Write a line of progress; where it can't be written, there is none: the work goes on."""
+    if stream is not None:
+        with suppress(AttributeError, ValueError, OSError):
+            print(line, file=stream, flush=True)
+
+
+def plain_progress(stream: TextIO | None, *, clock: Callable[[], float] = time.monotonic) -> Progress:
     """Return the lines for a log: at most one every ten seconds, and one at the end of work that took longer than that.
 
     >>> times = iter([0.0, 11.0, 12.0])
@@ -94,7 +113,7 @@ def plain_progress(stream: TextIO, *, clock: Callable[[], float] = time.monotoni
         due = now - spoken.get(what, first) >= QUIET_SECONDS
         if due or (ended and what in spoken):
             spoken[what] = now
-            print(f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}", file=stream, flush=True)
+            write_line(f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}", stream)
         if ended:
             started.pop(what, None)
             spoken.pop(what, None)

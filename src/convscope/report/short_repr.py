@@ -37,7 +37,13 @@ class ShortRepr:
 
     def __repr__(self) -> str:
         line = f"<{type(self).__name__} {printable(self.headline())}".rstrip()
-        return f"{line}>" if len(line) < LONGEST else f"{line[: LONGEST - 2]}…>"
+        return f"{line}>" if len(line) < LONGEST else f"{_whole_words(line[: LONGEST - 2])}…>"
+
+
+def _whole_words(text: str) -> str:
+    """Return the text without its last word, which is cut; of one long word, what there is."""
+    whole = text.rpartition(" ")[0].rstrip(" ,;:")
+    return whole if len(whole) > len(text) // 2 else text
 
 
 def short_path(path: object, *, longest: int = LONGEST_VALUE) -> str:

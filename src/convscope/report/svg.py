@@ -6,6 +6,7 @@ as a class, whose variable follows the reader's light or dark setting. A drawing
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -194,8 +195,8 @@ class Drawing(ShortRepr):
             ConvscopeError: a name that does not end in .svg, or a file that can't be written.
         """
         file = Path(path)
-        if file.suffix.lower() != ".svg":
-            raise ConvscopeError(f"{file}: a figure is saved as SVG, so let the name end in .svg")
+        if file.suffix.lower() != ".svg" or str(path).endswith(("/", os.sep)):  # which is a folder's name
+            raise ConvscopeError(f"{path}: a figure is saved as SVG, so let the name end in .svg")
         with refused_as(ConvscopeError, f"{file} can't be written"):
             write_text(file, self.document())
         return file

@@ -12,9 +12,15 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+<<<<<<< HEAD
+from convscope.api.annotations import Positive
+from convscope.api.public import public
+=======
 from convscope.api.public import checked, public
+>>>>>>> integ
 from convscope.api.torch_state import known_steps
 from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Floats
@@ -122,7 +128,7 @@ class Predictor(Documented):
         self,
         image: Any,
         *,
-        top: int = 5,
+        top: Positive = 5,
         tta: str | bool | None = None,
         threshold: float | None = None,
     ) -> Prediction:
@@ -138,10 +144,10 @@ class Predictor(Documented):
         self,
         items: Any,
         *,
-        top: int = 5,
+        top: Positive = 5,
         tta: str | bool | None = None,
         threshold: float | None = None,
-        batch_size: int = BATCH_SIZE,
+        batch_size: Positive = BATCH_SIZE,
         progress: ProgressOption = False,
     ) -> Iterator[Prediction]:
         """Return the predictions of images, in order, as they are asked for; a batch is in memory at a time.
@@ -161,8 +167,6 @@ class Predictor(Documented):
         Raises:
             RunError: arguments that do not fit the run; at once. What can't be read is a prediction with a `problem`.
         """
-        if top < 1 or batch_size < 1:
-            raise RunError(f"top is {top} and batch_size {batch_size}: both must be at least 1")
         views, threshold = self._views(tta), self._threshold(threshold)
         total = len(items) if isinstance(items, (list, tuple)) else 0
         found = self._stream(image_items(items), top, views, threshold, batch_size)
@@ -181,20 +185,31 @@ class Predictor(Documented):
 
         Raises:
             GeometryError: the network does not take images of the size that the spec has.
+            RunError: the network answers something else than scores of its classes, or fails.
         """
+        found = scores_of_images(
+            self.network,
+            images,
+            self.spec.normalization,
+            device=self.device,
+            views=self._views(tta),
+            forward=self._forward,
+            progress=progress,
+            what=what,
+        )
+        if found.shape[2] != len(self.classes):
+            raise RunError(f"the network answers {found.shape[2]} scores an image, for {len(self.classes)} classes")
+        return found
+
+    def _forward(self, pixels: torch.Tensor) -> Any:
+        """Run the network, whatever the caller has hooked to it."""
         try:
-            return scores_of_images(
-                self.network,
-                images,
-                self.spec.normalization,
-                device=self.device,
-                views=self._views(tta),
-                progress=progress,
-                what=what,
-            )
-        except RuntimeError:
-            self.spec.build(check=True)  # says so where the size is the reason
+            return self.network(pixels)
+        except torch.OutOfMemoryError:
             raise
+        except Exception as error:
+            self.spec.build(check=True)  # says so where the size is the reason
+            raise RunError(f"{self.spec.name} failed in its forward: {type(error).__name__}: {error}") from error
 
     def _views(self, tta: str | bool | None) -> str:
         if tta is None or tta is True:
@@ -312,7 +327,7 @@ def predict(
     run: RunLike | Predictor,
     images: Any,
     *,
-    top: int = 5,
+    top: Positive = 5,
     tta: str | bool | None = None,
     threshold: float | None = None,
     device: str | None = None,

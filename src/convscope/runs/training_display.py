@@ -12,7 +12,7 @@ from typing import Any
 
 from convscope.report.notebook import NotebookBars, in_notebook
 from convscope.report.printable import printable
-from convscope.report.progress import Progress, ProgressOption, called, plain_progress
+from convscope.report.progress import Progress, ProgressOption, called, is_terminal, plain_progress, write_line
 from convscope.report.units import loss, percent, seconds
 from convscope.runs.events import EpochRow, Listener, Silent, StepProgress
 
@@ -34,7 +34,7 @@ def shown_training() -> Iterator[Listener]:
             yield notebook
         finally:
             notebook.close()
-    elif sys.stderr.isatty():
+    elif is_terminal(sys.stderr):
         with _bars() as bars:
             yield _Terminal(bars)
     else:
@@ -110,7 +110,7 @@ class _Lines:
 
     def _write(self, line: str) -> None:
         self._spoke = time.monotonic()
-        print(printable(line), file=sys.stderr, flush=True)
+        write_line(printable(line), sys.stderr)
 
 
 class _Terminal(_Lines):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,9 +12,11 @@ from torch import nn
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
+from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.progress import Progress, no_progress
+from convscope.report.units import plural
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
@@ -63,10 +67,23 @@ def scores_of_images(
     """Return the scores (N, 2, classes): of the image alone, and averaged over its views; see `answer`."""
     found = []
     done = 0
+    scored = partial(_scores_of, forward or network)
     with evaluation_mode(network), torch.inference_mode():
         for pixels, _, _ in Batches(images, batch_size=EVALUATION_BATCH, device=device, normalization=normalization):
-            both = scores_of_views(forward or network, pixels, views)
+            both = scores_of_views(scored, pixels, views)
             found.append(torch.stack(both, dim=1).cpu().numpy())
             done += len(pixels)
             progress(done, len(images), what)
     return np.concatenate(found)
+
+
+def _scores_of(forward: ForwardPass, pixels: torch.Tensor) -> torch.Tensor:
+    """Return the scores (N, classes); raises RunError where a network, or a hook on it, answers something else."""
+    scores = forward(pixels)
+    if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != len(pixels):
+        what = tuple(scores.shape) if isinstance(scores, torch.Tensor) else f"a {type(scores).__name__}"
+        raise RunError(
+            f"the network answers {what} to {plural(len(pixels), 'image')}: scores are a tensor "
+            f"({len(pixels)}, classes); remove hooks that change its output"
+        )
+    return scores

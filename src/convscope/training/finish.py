@@ -114,6 +114,8 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
     """
     kept = []
     run, best = job.run, job.state.best
+    if not run.path.exists():
+        return f"{error}; the run's folder is gone, and nothing of it is kept"
     if best is not None:
         _fits(lambda: run.write_weights(best.weights, best.measures))
     # Those of an earlier epoch, where there is room for one file of weights, and not for two while they are replaced.

@@ -167,4 +167,4 @@ class TrainingEvents(Iterator[Event]):
 
     def __repr__(self) -> str:
         state = "not begun" if self._channel.thread is None else "ended" if self._ended else "training"
-        return f"TrainingEvents({state})"
+        return f"<TrainingEvents {state}>"
