@@ -62,6 +62,7 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("train", "photos", "--runs", "o", *FITTING),
     ("shard", "photos", "o"),
     ("evaluate", "run", "--predictions", "o"),
+    ("check", "photos", "--page", "o"),
 )
 # Parameters of commands that no file can be given to.
 PLAIN = {
@@ -69,12 +70,12 @@ PLAIN = {
     "formulas", "help", "images_per_shard", "input_text", "inputs", "jobs", "layer", "memory", "mode", "object_size",
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
-    "epilog", "good_class", "help_all", "miss_rate", "no_tta",
+    "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
     "cache", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name", "out",
-    "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "predictions",
+    "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page", "predictions",
 }  # fmt: skip
 
 

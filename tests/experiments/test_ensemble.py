@@ -168,7 +168,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_members(
     assert code == 0 and "2 members, test accuracy of each" in out
     for mine, other in zip(whole.members, (stopped.run.path / "seed-0", stopped.run.path / "seed-1"), strict=True):
         assert mine.weights.read_bytes() == Run(other).weights.read_bytes()
-    with pytest.raises(RunError, match=r"has all of its 2 members: add some, --ensemble 3"):
+    with pytest.raises(RunError, match=r"has all of its 2 members: add some, members=3"):
         train_ensemble_on(stopped.run.path)
 
 
@@ -271,7 +271,10 @@ def test_damaged_members_are_mended_or_trained_again_as_they_were(
     assert "member 1 of 2" not in err
     for member in whole.members:
         for name in ("weights.safetensors", "model.json", "recipe.toml", "split.csv"):
-            assert (copied / member.path.name / name).read_bytes() == (member.path / name).read_bytes()
+            if name != "model.json":
+                assert (copied / member.path.name / name).read_bytes() == (member.path / name).read_bytes()
+        # What validation chose, the temperature, is not known of a model.json that was lost.
+        assert Run(copied / member.path.name).spec().of_training == member.spec().of_training
     again = json.loads((copied / "model.json").read_text())
     assert again == json.loads(whole.run.spec_path.read_text())
     code, _, err = run_command(capsys, "train", "--resume", copied)

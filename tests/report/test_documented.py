@@ -404,7 +404,6 @@ def test_results_are_compared_and_hashed(kind: type[Documented]) -> None:
             assert (inner == same) in (True, False) and isinstance(hash(inner), int), type(inner)
 
 
-<<<<<<< HEAD
 def test_a_long_repr_ends_with_a_whole_word() -> None:
     class Long(ShortRepr):
         def headline(self) -> str:
@@ -412,7 +411,8 @@ def test_a_long_repr_ends_with_a_whole_word() -> None:
 
     text = repr(Long())
     assert text.endswith("word…>") and 100 < len(text) <= 120
-=======
+
+
 @pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
 def test_public_methods_refuse_what_they_do_not_take(kind: type[Documented], tmp_path: Path) -> None:
     record = RECORDS[kind]()
@@ -445,4 +445,3 @@ def test_what_a_caller_makes_and_saves_is_checked(tmp_path: Path) -> None:
             call()
         assert "\n" not in str(refused.value)
     assert RECORDS[ResolvedRecipe]().changed(epochs=9).recipe.epochs == 9  # type: ignore[attr-defined]
->>>>>>> integ

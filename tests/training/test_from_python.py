@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 import convscope
 from convscope.errors import ConvscopeError, DataError, RunError
@@ -461,3 +462,21 @@ def test_events_are_shown_as_all_results_are(tmp_path: Path, data: Path) -> None
         next(events)
         assert repr(events) == "<TrainingEvents training>"
     assert repr(events) == "<TrainingEvents ended>"
+
+
+class _SetsTheDevice(Dataset[Any]):
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, row: int) -> tuple[Any, int]:
+        torch.set_default_device("meta")
+        torch.set_grad_enabled(False)
+        return np.full((16, 16), 6 * row, np.uint8), row % 2
+
+
+@pytest.mark.parametrize("stream", ["no", "yes"])
+def test_what_a_dataset_sets_of_torch_ends_with_each_item(stream: str, tmp_path: Path) -> None:
+    before = state_now()
+    recipe = RECIPE.changed({"epochs": 1, "stream": stream})
+    assert convscope.train(_SetsTheDevice(), recipe, runs_directory=tmp_path).ending == "done"
+    assert state_now() == before

@@ -215,7 +215,7 @@ def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large
 
 
 def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
-    with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet .*, or leave them out"):
+    with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet.*, or leave them out"):
         begun(of_large_images, freeze="conv1,layer1")
     grey = Decoding(size=(28, 28), channels=1)
     architecture = architecture_of("lenet5", "", classes=2, decoding=grey, freeze="backbone")

@@ -127,13 +127,8 @@ class Parameters:
             if name not in known:
                 if owner := next((own for own in self.hints if name in self._fields(own)), None):
                     return f"{name} is a setting of the {owner}: give {owner}=convscope.{owner.title()}({name}=...)"
-<<<<<<< HEAD
                 return f"there is no argument {name}.{did_you_mean(name, self.hints) or self._takes()}"
-        by_place = [name for name, one in known.items() if one.kind is not one.KEYWORD_ONLY]
-=======
-                return f"there is no argument {name}.{did_you_mean(name, known) or ' It takes ' + ', '.join(known)}"
         by_place = [name for name, one in known.items() if one.kind not in (one.KEYWORD_ONLY, one.VAR_KEYWORD)]
->>>>>>> integ
         if len(args) > len(by_place):
             named = " and ".join(name for name in by_place if name in self.hints)
             return f"only {named} can be given without a name" if named else "give its arguments by their names"

@@ -15,12 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-<<<<<<< HEAD
 from convscope.api.annotations import Positive
-from convscope.api.public import public
-=======
 from convscope.api.public import checked, public
->>>>>>> integ
 from convscope.api.torch_state import known_steps
 from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Floats

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from convscope.arrays import Floats, Integers
 
-Interval: TypeAlias = tuple[float, float]
+ConfidenceInterval: TypeAlias = tuple[float, float]
 
 Z = 1.959964  # of the normal distribution, 97.5 %
 
 
-def of_share(right: int, images: int) -> Interval:
+def of_share(right: int, images: int) -> ConfidenceInterval:
     """Return Wilson's interval of a share.
 
     >>> [round(end, 3) for end in of_share(90, 100)], [round(end, 3) for end in of_share(10, 10)]
@@ -34,7 +34,7 @@ def of_share(right: int, images: int) -> Interval:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def around(value: float, influence: Floats, counts: Integers | int = 1) -> Interval | None:
+def around(value: float, influence: Floats, counts: Integers | int = 1) -> ConfidenceInterval | None:
     """Return the interval of a measure within 0 and 1, from images' influences and how many have each.
 
     None where no image has any: nothing is known of how it varies.

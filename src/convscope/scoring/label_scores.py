@@ -13,7 +13,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, interval, loss, percent, plural
-from convscope.scoring.intervals import Interval
+from convscope.scoring.intervals import ConfidenceInterval
 from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 WORST = 10
@@ -73,7 +73,7 @@ class LabelScores(Pictured):
     # What the scores were divided by before they became probabilities.
     temperature: float = 1.0
     # The 95 % interval of mAP; None where no image changes it.
-    map_interval: Interval | None = None
+    map_interval: ConfidenceInterval | None = None
     # Each class against all others; of many those with the lowest average precision.
     curves: tuple[ThresholdCurve, ...] = ()
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from convscope.arrays import Floats
 from convscope.data.records import Targets
 from convscope.errors import DataError
-from convscope.scoring.intervals import Interval, around, influence_on_average_precision
+from convscope.scoring.intervals import ConfidenceInterval, around, influence_on_average_precision
 from convscope.scoring.label_scores import LabelMistake, LabelScore, LabelScores
 from convscope.scoring.objective import Objective
 from convscope.scoring.threshold_curves import average_precision, one_vs_rest, roc_auc
@@ -84,7 +84,7 @@ def score_labels(
     )
 
 
-def _map_interval(ranks: Floats, targets: Targets) -> Interval | None:
+def _map_interval(ranks: Floats, targets: Targets) -> ConfidenceInterval | None:
     """Return the 95 % interval of mAP; None where no image changes it."""
     value, shown = mean_average_precision(ranks, targets), targets > 0
     if value is None:

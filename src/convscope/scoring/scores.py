@@ -19,7 +19,7 @@ from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, interval, loss, percent, plural
 from convscope.scoring.defect_scores import DefectScores
-from convscope.scoring.intervals import Interval, around, influence_on_macro_f1, of_share
+from convscope.scoring.intervals import ConfidenceInterval, around, influence_on_macro_f1, of_share
 from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
 
 UNEQUAL, HIDDEN = 1.5, 0.5  # see `Scores.unequal` and `Scores.hidden`
@@ -114,12 +114,12 @@ class Scores(Pictured):
         return float(np.mean([item.f1 for item in self.per_class if item.f1 is not None]))
 
     @property
-    def accuracy_interval(self) -> Interval:
+    def accuracy_interval(self) -> ConfidenceInterval:
         """The 95 % interval of top-1 accuracy."""
         return of_share(int(self.confusion.trace()), self.images)
 
     @property
-    def macro_f1_interval(self) -> Interval | None:
+    def macro_f1_interval(self) -> ConfidenceInterval | None:
         """The 95 % interval of macro F1; None where nothing is wrong."""
         return around(self.macro_f1, influence_on_macro_f1(self.confusion), self.confusion)
 

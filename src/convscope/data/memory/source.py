@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from convscope.api.torch_state import changes_undone
 from convscope.data.image_item import is_pillow
 from convscope.data.layout import SPLITS
 from convscope.data.listing import WHOLE, Listing, identity_of, memory_source
@@ -281,7 +282,8 @@ def _length(dataset: Any, name: str) -> int:
 
 def _item(dataset: Any, row: int, name: str) -> tuple[Any, Any]:
     try:
-        item = dataset[row]
+        with changes_undone():
+            item = dataset[row]
     except Exception as error:  # whatever a user's __getitem__ raises, in one line
         reason = " ".join(str(error).split())
         raise DataError(f"{_of(name)}item {row} can't be read: {type(error).__name__}: {reason}") from error
