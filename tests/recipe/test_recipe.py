@@ -124,6 +124,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"momentum": 1.0}, "momentum is 1.0: it must be below 1"),
         ({"optimizer": "adam"}, "optimizer is 'adam': it is one of auto, sgd, adamw, muon. Did you mean adamw?"),
         ({"progressive_resize_start": 1.5}, "progressive_resize_start is 1.5: it is a share of the side, at most 1"),
+        ({"model": object()}, "model is an object: give the name of a network, such as 'lenet5'"),
         ({"channels": 2}, "channels is 2: images have 1"),
         ({"layout": "class"}, "train=training_set,test=test_set. Did you mean classes?"),
         ({"layout": "train=a,test=../b"}, "'../b' is not the name of a folder inside the source"),

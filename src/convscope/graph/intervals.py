@@ -37,7 +37,7 @@ _EMPTY_HI = np.int64(-(1 << 60))
 # Reshapes that would spread an interval over more elements than this keep only its hull.
 _SPREAD_LIMIT = 4_000_000
 
-Interval = tuple[Positions, Positions]
+IndexInterval = tuple[Positions, Positions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class AxisReach:
             the ends of its first and its last tap, and two lookups do where a minimum over all taps would be needed.
     """
 
-    clipped: Interval
-    endless: Interval | None
+    clipped: IndexInterval
+    endless: IndexInterval | None
     lattice: Lattice | None
     along: frozenset[int]
     status: ReachStatus
@@ -135,7 +135,7 @@ def _rename(field: AxisReach, change: Callable[[Positions], Positions], axis_of:
     )
 
 
-def _both(change: Callable[[Positions], Positions], interval: Interval) -> Interval:
+def _both(change: Callable[[Positions], Positions], interval: IndexInterval) -> IndexInterval:
     lo, hi = interval
     return change(lo), change(hi)
 
@@ -163,7 +163,7 @@ def _tap(field: AxisReach, axis: int, table: TapTable) -> AxisReach:
     return AxisReach(clipped, endless, lattice, field.along, field.status, stays)
 
 
-def _pick(interval: Interval, axis: int, table: TapTable, rising: bool) -> Interval:
+def _pick(interval: IndexInterval, axis: int, table: TapTable, rising: bool) -> IndexInterval:
     """Return the first and last over the taps that lie inside."""
     lo, hi = interval
     if lo.shape[axis] == 1:
@@ -176,7 +176,7 @@ def _pick(interval: Interval, axis: int, table: TapTable, rising: bool) -> Inter
     return _reduce(lo, hi, axis, table.clipped, None)
 
 
-def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Positions | None) -> Interval:
+def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Positions | None) -> IndexInterval:
     """Take `index` (positions, taps) along the axis, one past the end being empty; min and max over the taps."""
     if axis != lo.ndim - 1:
         lo, hi = lo.swapaxes(axis, -1), hi.swapaxes(axis, -1)
@@ -190,8 +190,8 @@ def _reduce(lo: Positions, hi: Positions, axis: int, index: Positions, shift: Po
 
 
 def _pick_endless(
-    interval: Interval, lattice: Lattice, table: TapTable, rising: bool
-) -> tuple[Interval | None, Lattice | None]:
+    interval: IndexInterval, lattice: Lattice, table: TapTable, rising: bool
+) -> tuple[IndexInterval | None, Lattice | None]:
     """Return the same where taps may lie beyond the ends: there the field goes on along its lattice."""
     if table.pace is None or lattice.period > table.input_size:
         return None, None
@@ -233,7 +233,7 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
         endless = lattice = None
     status = max(field.status, ReachStatus.WHOLE_AXIS) if whole and not along else field.status
 
-    def mixed(interval: Interval) -> Interval:
+    def mixed(interval: IndexInterval) -> IndexInterval:
         lo, hi = interval
         if lo.shape[axis] == 1:
             return interval
@@ -321,7 +321,7 @@ def _common_lattice(lattices: Sequence[Lattice | None], places: Sequence[Concat 
     return Lattice(first.axis, period, first.advance * (period // first.period))
 
 
-def _join(intervals: Sequence[Interval], places: Sequence[Concat | None]) -> Interval:
+def _join(intervals: Sequence[IndexInterval], places: Sequence[Concat | None]) -> IndexInterval:
     lo, hi = intervals[0]
     placed = [(interval, place) for interval, place in zip(intervals, places, strict=True) if place is not None]
     if placed:
@@ -337,7 +337,7 @@ def _join(intervals: Sequence[Interval], places: Sequence[Concat | None]) -> Int
     return lo, hi
 
 
-def _lay(placed: Sequence[tuple[Interval, Concat]]) -> Interval:
+def _lay(placed: Sequence[tuple[IndexInterval, Concat]]) -> IndexInterval:
     """Lay the parts of a concatenation side by side; nothing is written out where all agree."""
     (lo, hi), place = placed[0]
     axis = place.axis
@@ -354,6 +354,6 @@ def _lay(placed: Sequence[tuple[Interval, Concat]]) -> Interval:
     return whole_lo, whole_hi
 
 
-def _tiles(placed: Sequence[tuple[Interval, Concat]]) -> bool:
+def _tiles(placed: Sequence[tuple[IndexInterval, Concat]]) -> bool:
     """Return whether the parts cover the whole axis."""
     return sum(place.length for _, place in placed) >= placed[0][1].size

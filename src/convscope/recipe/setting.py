@@ -121,6 +121,11 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
         near = did_you_mean(value, kinds.words) if isinstance(value, str) else ""
         raise RunError(f"{name} is {described(value)}: it is one of {', '.join(kinds.words)}.{near}")
     or_word = "".join(f", or {word}" for word in kinds.words)
+    if name == "model" and not isinstance(value, str):
+        raise RunError(
+            f"model is {described(value)}: give the name of a network, such as 'lenet5' or 'timm/resnet18'; a network "
+            "of your own can be inspected and explained, but not trained here"
+        )
     if type(value) is not kinds.type:
         raise RunError(f"{name} is {described(value)}: it must be {needed}{or_word}")
     assert isinstance(value, (bool, int, float, str))
