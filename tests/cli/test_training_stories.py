@@ -185,7 +185,7 @@ def test_predict_takes_folders_patterns_and_writes_csv(work: Path, capsys: pytes
     code, out, _ = run_command(capsys, "predict", run, photos / "green", photos / "b*" / "1*.png", "--csv")
     rows = list(csv.DictReader(out.splitlines()))
     assert code == 0
-    assert list(rows[0]) == ["image", "class", "confidence"]
+    assert list(rows[0]) == ["image", "class", "confidence", "blue", "green", "red"]
     assert [Path(row["image"]).parent.name for row in rows] == ["green"] * 12 + ["blue"] * 3
     code, out, _ = run_command(capsys, "predict", run, photos / "green" / "3.png")
     assert code == 0 and "green" in out
@@ -233,7 +233,7 @@ def test_the_demo_says_what_it_reached_and_what_comes_next(
     monkeypatch.setattr(demo, "RECIPE", demo.RECIPE.changed({"epochs": 2}))
     code, out, err = run_command(capsys, "demo", "--runs", tmp_path)
     assert code == 0
-    assert re.search(r"test accuracy \d\d\.\d\d % \(\d+ of 359 images\)", out)
+    assert re.search(r"test accuracy \d\d\.\d\d % \(\d+ of 359 images; 95 % interval", out)
     assert str(tmp_path / "demo" / "report.html") in out and "convscope train FOLDER" in out
     assert "images/s" in err
 

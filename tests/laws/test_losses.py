@@ -225,12 +225,13 @@ def test_a_run_remembers_its_loss_and_shows_the_probabilities_that_go_with_it(tm
     images = torch.rand(20, 1, 32, 32)
     with evaluation_mode(network), torch.inference_mode():
         raw = network(images).double()
-    shown = run.spec().objective.probabilities(raw)
+    spec = run.spec().of_training  # without the temperature, which the loss does not know
+    shown = spec.objective.probabilities(raw)
     sums = shown.sum(1)
     assert torch.allclose(sums, torch.ones(20, dtype=torch.float64)) == (loss == "hinge")
     assert torch.equal(shown.argmax(1), raw.argmax(1))
     named = np.zeros(20, np.int64)
-    found = score(shown.numpy(), named, classes=run.spec().classes, objective=run.spec().objective)
+    found = score(shown.numpy(), named, classes=spec.classes, objective=spec.objective)
     assert found.loss == pytest.approx(float(Objective(loss=loss)(raw, torch.zeros(20, dtype=torch.int64))))
     assert measured["accuracy_top1"] > 0.3 and measured["loss"] > 0
     page = run.report.read_text()

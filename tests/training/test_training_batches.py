@@ -88,6 +88,7 @@ class Recorder:
 def test_loop_range_test_trials_and_report_see_the_same_batches(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("convscope.training.loop.loop.FEW_STEPS", 0)  # forwards of training batches alone
     resolved, spec, loop = resolved_of(settings)
     recorder = Recorder(monkeypatch)
     network = recorder.watch(spec.build())

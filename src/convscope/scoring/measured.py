@@ -98,7 +98,7 @@ def cautions(scores: AnyScores, *, class_weights: str) -> tuple[str, ...]:
     >>> print(*cautions(found, class_weights="none"), sep="\n")
     no test images of 'c': nothing is measured of it
     80.0 % of the test images are of class 'a': predicting it always has that accuracy
-    hardly found: 'b' (0 of 2): to weigh rare classes more, train with --class-weights balanced
+    hardly found: 'b' (0 of 2): to weigh rare classes more, train with class_weights='balanced'
     """
     return tuple(_cautions(scores, class_weights))
 
