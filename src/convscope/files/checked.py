@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from typing import Any, NoReturn
 
 from convscope.files.fields import Fields, in_short
@@ -82,6 +81,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     ...
     convscope.files.regular.UnreadableError: nested more than 32 deep
     """
+    import tomllib  # here, as its expressions take 20 ms to compile, and most programs read no TOML
+
     if len(text) > TOML_LIMIT:
         raise UnreadableError(f"{len(text):,} characters; the limit is {TOML_LIMIT:,}")
     if any(part.count(".") > MOST_DOTS for part in _TOML_SIGNS.split(_TOML_TEXT.sub("", text))):
