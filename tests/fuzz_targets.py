@@ -174,7 +174,7 @@ def _idx_files() -> list[bytes]:
 def _read_idx(folder: Path, data: bytes) -> object:
     whole = _idx_files()
     ending = ".gz" if data[:1] == b"\x1f" else ""
-    # Which of the two files it was is told by its length, near enough: the other one is whole.
+    # The length shows which of the two files was changed; the other one is whole.
     number = int(len(data) < 60)
     names = [folder / f"train-{kind}{ending}" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     for old in folder.iterdir():

@@ -142,7 +142,7 @@ def _holders(value: Any) -> Iterator[Any]:
 
 
 def fuzz(name: str, inputs: int, folder: Path, *, seed: int = 0, first: int = 0, note: Any = None) -> Outcome:
-    """Read this many changed files; `note` holds the number of the one that is read, for who watches the process."""
+    """Read this many changed files; `note` holds the number of the one that is read, for a process that watches."""
     target, found = TARGETS[name], Outcome()
     seeds = target.seeds()
     place = folder / name

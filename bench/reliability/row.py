@@ -103,7 +103,7 @@ def wait_for(what: Callable[[], object], seconds: float = 120.0) -> bool:
 
 
 def team(work: Callable[[], Any], size: int, folder: Path) -> list[Any]:
-    """Run `work` in so many processes that train together, and return what each returned, as JSON has it."""
+    """Run `work` in several processes that train together, and return what each returned, as JSON has it."""
     import socket
 
     with socket.socket() as here:

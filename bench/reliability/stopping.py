@@ -23,7 +23,7 @@ from convscope.training import job
 from convscope.training.loop import loop
 from reliability.row import SETTINGS, Outcome, children, command, ended, forked, torchrun, wait_for
 
-# Of an epoch of so many images, as many steps as there are batches.
+# The training images of a run, which give the steps of an epoch.
 STEPS = 8
 # What is trained beside the usual: each of these is stopped at each step.
 RECIPES = {

@@ -56,7 +56,7 @@ _MODULES: dict[str, str] = {
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
     "DataCheck": "convscope.experiments.check.record",
-    "EnsembleOutcome": "convscope.experiments.ensemble.train",
+    "EnsembleOutcome": "convscope.experiments.ensemble.outcome",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
     "EpochRow": "convscope.runs.events",
     "Evaluation": "convscope.runs.evaluate",
@@ -109,8 +109,8 @@ if TYPE_CHECKING:
     from convscope.experiments.check.record import DataCheck as DataCheck
     from convscope.experiments.doctor.checkup import doctor as doctor
     from convscope.experiments.doctor.record import Checkup as Checkup
+    from convscope.experiments.ensemble.outcome import EnsembleOutcome as EnsembleOutcome
     from convscope.experiments.ensemble.scores import EnsembleScores as EnsembleScores
-    from convscope.experiments.ensemble.train import EnsembleOutcome as EnsembleOutcome
     from convscope.experiments.ensemble.train import train_ensemble as train_ensemble
     from convscope.experiments.learning_rate_range import LearningRateRangeTest as LearningRateRangeTest
     from convscope.experiments.learning_rate_range import lr_find as lr_find

@@ -1,4 +1,4 @@
-"""The setting value_range: one rule for files, arrays and tensors, kept in the run and used by all who read images."""
+"""The setting value_range: one rule for files, arrays and tensors, kept in the run, used by every reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ensembles: members share the split, their probabilities are averaged, and the directory is a run to those who ask."""
+"""Ensembles: members share the split, their probabilities are averaged, and the directory is read as a run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ import convscope
 from commands import run_command
 from convscope.capture.load import load
 from convscope.errors import ConvscopeError, RunError
+from convscope.experiments.ensemble.outcome import EnsembleOutcome
 from convscope.experiments.ensemble.scores import compare
-from convscope.experiments.ensemble.train import EnsembleOutcome, begin_ensemble, train_ensemble, train_ensemble_on
+from convscope.experiments.ensemble.train import begin_ensemble, train_ensemble, train_ensemble_on
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run

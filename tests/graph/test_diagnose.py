@@ -235,7 +235,7 @@ class TestNetwork:
         assert warning.layer == "b" and warning.severity == "warning"
         assert f"3 layers, {36 * (4 * 27 + 16):,} MACs and {112 + 20} parameters" in warning.evidence
 
-    def test_parameters_that_nobody_reads_are_told_by_module(self):
+    def test_parameters_that_are_never_read_are_listed_by_module(self):
         model = net(lambda m, x: m.a(x), a=nn.Conv2d(3, 4, 3), aux=nn.Sequential(nn.Linear(5, 5), nn.Linear(5, 5)))
         [warning] = found(model, 3, 8, 8)["unused-parameters"]
         assert warning.layer == "aux" and "60 parameters in 4 tensors" in warning.evidence

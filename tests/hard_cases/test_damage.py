@@ -142,7 +142,7 @@ def test_libtiff_says_nothing_on_the_terminal(kind: str, at_least: int, capfd: p
     assert capfd.readouterr().err == ""
 
 
-def test_a_compression_that_nobody_can_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compression_that_can_not_be_checked_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "listens", lambda: False)
     with pytest.raises(UnreadableError, match="can't be checked"):
         decode_bytes(tiff("group4", "1"), NATIVE)

@@ -32,8 +32,8 @@ from convscope.experiments.ablation.variants import find_variant
 from convscope.experiments.check.record import DataCheck
 from convscope.experiments.doctor.ceilings import Ceilings, Rate
 from convscope.experiments.doctor.record import Checkup, Reached
+from convscope.experiments.ensemble.outcome import EnsembleOutcome
 from convscope.experiments.ensemble.scores import EnsembleScores, compare
-from convscope.experiments.ensemble.train import EnsembleOutcome
 from convscope.experiments.learning_rate_range import LearningRateRangeTest
 from convscope.graph.figures import TrainingMacs
 from convscope.graph.memory import TrainingMemory

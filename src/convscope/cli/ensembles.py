@@ -15,7 +15,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
 
 if TYPE_CHECKING:
-    from convscope.experiments.ensemble.train import EnsembleOutcome
+    from convscope.experiments.ensemble.outcome import EnsembleOutcome
 
 
 def is_ensemble(run: str) -> bool:
@@ -41,7 +41,7 @@ def train_members(
             cache_directory=None if cache is None else Path(cache),
             listener=listener,
         )
-    return _tell(outcome, as_json)
+    return _show(outcome, as_json)
 
 
 def resume_members(
@@ -57,10 +57,10 @@ def resume_members(
         )
     with training_progress(quiet=as_json) as listener:
         outcome = train_ensemble_on(run, members=members, cache_directory=cache, listener=listener)
-    return _tell(outcome, as_json)
+    return _show(outcome, as_json)
 
 
-def _tell(outcome: EnsembleOutcome, as_json: bool) -> int:
+def _show(outcome: EnsembleOutcome, as_json: bool) -> int:
     lines = outcome.lines()
     log_lines(outcome.run, lines)
     if as_json:

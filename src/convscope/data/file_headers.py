@@ -23,7 +23,7 @@ from convscope.data.sources.measure import FileReader
 from convscope.files.regular import UnreadableError, open_descriptor, read_bytes, read_whole
 from convscope.report.progress import Progress
 
-# A header that does not lie in so many bytes, behind a large thumbnail, is found in the whole file.
+# Bytes in which a header is looked for first; one behind a large thumbnail is found in the whole file.
 HEAD_BYTES = 64 * 2**10
 STORED_AS = "headers.bin"
 EVERY = 1024

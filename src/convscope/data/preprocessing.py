@@ -47,7 +47,7 @@ class Normalization:
         return mean, std
 
     def of_channels(self, channels: int) -> Normalization:
-        """Return the same for images of so many channels; one number is that of each.
+        """Return the same for images with this number of channels; one number is that of each.
 
         Raises:
             DataError: there is one number for each of three channels, and the images are grey.

@@ -29,9 +29,9 @@ WHITE = (255, 255, 255)
 LARGEST_SIDE = 8192
 # Megapixels of an image: the usual limit, and the largest, at which Pillow itself refuses an image.
 MEGAPIXELS, MOST_MEGAPIXELS = 50, 178
-# The rule by which a large JPEG is decoded at a reduced size (`pixels/resize.reduction`); 0: at its full size, always.
+# The rule by which a large JPEG is decoded at a reduced size (`pixels/reduced`); 0: at its full size, always.
 JPEG_REDUCTION = 1
-# It never is to less than so many times the sides that it is then resized to.
+# The sides after a reduced decoding are at least this many times those that it is then resized to.
 SIDES_KEPT = 3
 # Stands for the label of an image that has a row of targets instead: as an index it fits no class.
 SEVERAL = -1

@@ -75,7 +75,7 @@ class Recipe(Documented):
     )
     image_ending: str = setting("", "what is added to a table's names of images, like .jpg; none: found", "images")
     label_column: str = setting(
-        "", "a table's column of labels, or several: cat,dog; none: the one that can be meant", "images"
+        "", "a table's column of labels, or several: cat,dog; none: the only one that fits", "images"
     )
     label_separator: str = setting(
         "",

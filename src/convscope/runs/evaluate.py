@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,19 +198,12 @@ def evaluate(
     with progress_of(progress) as report:
         dataset = _open(opened, found, recipe, spec, cache, report, verify)
         name, images = _choose(dataset, split)
-        # Classes without images are named of what is measured, by `cautions`.
-        lacking = tuple(f"{each} has no images of " for each in SPLITS)
-        notes = [note for note in dataset.notes if not note.startswith(lacking)]
-        if own:
-            notes += _split_has_moved(opened, dataset, name)
         images = _by_name(images, dataset, spec)
         if not own and split is None and "train" in dataset.made_splits:
             name = WHOLE  # one folder of classes, of which nothing was held back
         if miss_rate is not None:
             own_images = dataset if own else _open(opened, None, recipe, spec, cache, report, verify)
             spec = _with_miss_rate(spec, miss_rate, predictor, own_images, report)
-        if own and name == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
-            notes.append("the defect threshold was chosen on these images: of new ones more defects may be missed")
         both = predictor.scores(images, progress=report, what=f"measuring on {name}")
     scores = measure(
         both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective, rule=spec.defect_rule
@@ -224,10 +217,22 @@ def evaluate(
         data=dataset.source,
         scores=scores,
         skipped=len(dataset.problems),
-        notes=tuple(notes),
+        notes=tuple(_notes(dataset, spec, name, own_run=opened if own else None)),
         one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
+
+
+def _notes(dataset: Dataset, spec: ModelSpec, split: str, *, own_run: Run | None) -> Iterator[str]:
+    """Yield remarks on the images that were measured; `own_run` is the run that was trained on their source."""
+    # Classes without images are named of what is measured, by `cautions`.
+    lacking = tuple(f"{each} has no images of " for each in SPLITS)
+    yield from (note for note in dataset.notes if not note.startswith(lacking))
+    if own_run is None:
+        return
+    yield from _split_has_moved(own_run, dataset, split)
+    if split == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
+        yield "the defect threshold was chosen on these images: of new ones more defects may be missed"
 
 
 def _require_folder_of(file: Path) -> None:

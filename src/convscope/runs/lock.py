@@ -105,7 +105,7 @@ def is_held(folder: Path) -> bool:
 def locked_early(folder: Path, *, writes: bool = True) -> Iterator[None]:
     """Hold the lock of a directory that is to be resumed, before the slow imports begin.
 
-    A path that is no directory is left to those who open it, and so is one that this process only reads: of the
+    A path that is no directory is left to the code that opens it, and so is one that this process only reads: of the
     processes of torchrun, the first `writes`.
     """
     if not writes or not folder.is_dir():

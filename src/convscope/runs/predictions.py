@@ -293,7 +293,7 @@ def csv_row(prediction: Prediction) -> tuple[str, ...]:
 
 
 def probability_columns(classes: Sequence[str], *, beside: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the columns of probabilities: the classes', told apart from the columns beside them.
+    """Return the names of the columns of probabilities: the classes', distinct from the columns beside them.
 
     >>> probability_columns(("cat", "image"), beside=("image", "class"))
     ('cat', 'P(image)')

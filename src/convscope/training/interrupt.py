@@ -64,7 +64,7 @@ class StopRequest:
             with changes_undone():
                 returned = callback(argument)
             if isinstance(returned, Coroutine):
-                returned.close()  # nobody awaits it
+                returned.close()  # it is never awaited
             if _is_decision(returned):
                 raise RunError(
                     f"the callback returned {described(returned)}, and what it returns is not read: raise "

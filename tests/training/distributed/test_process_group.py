@@ -144,7 +144,7 @@ class _Store:
 def test_a_failure_is_reported_by_one_process() -> None:
     places = [Rank(rank=rank, size=3, local_rank=rank, local_size=3) for rank in range(3)]
     failed, lost = RunError("no such folder"), PeersLostError("lost the others")
-    # Two of three can't read their data: the first of them says so, and who lost them does not.
+    # Two of three can't read their data: the first of them says so, and a process that lost them does not.
     store: Any = _Store()
     assert not launch._is_reported_elsewhere(places[1], store, failed)
     assert launch._is_reported_elsewhere(places[2], store, failed)

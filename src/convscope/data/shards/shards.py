@@ -76,17 +76,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     Where nothing is to be learned from it, a class may have no image, and there may be one class alone. `earlier` are
     the classes of a run, in whose order they are listed where they are the same and no file beside the shards says.
     """
-    parts = {shard.split for shard in shards}
-    if WHOLE in parts and len(parts) > 1:
-        other = next(shard for shard in shards if shard.split == WHOLE)
-        raise DataError(
-            f"{source}: {Path(other.path).name} names no split and others do: "
-            "begin every name with train-, val- or test-"
-        )
-    if WHOLE not in parts and "train" not in parts:
-        raise DataError(
-            f"{source} has shards of {' and '.join(sorted(parts))} but none of train: name them train-*.tar"
-        )
+    parts = _require_parts(source, shards)
     found: dict[str, _SplitContent] = {split: _SplitContent() for split in (WHOLE, *SPLITS) if split in parts}
     for shard in shards:
         _index(shard, found[shard.split])
@@ -99,36 +89,18 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     root = Path(shards[0].path).parent
     listed = stated_classes(root) or stated_classes(root.parent)
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
-    places: list[tuple[str, Member]] = []
-    rows_stated: list[list[int]] = []
-    groups: list[str | None] = []
-    counts: dict[str, int] = {}
-    problems = [problem for part in found.values() for problem in part.problems]
-    numbers = {name: number for number, name in enumerate(classes)}
-    for split, part in found.items():
-        start = len(places)
-        for sample in part.samples:
-            meant = [number_of(stated, numbers, from_file=listed is not None) for stated in sample.stated]
-            known = [label for label in meant if label is not None]
-            if len(known) != len(meant):
-                stranger = sample.stated[meant.index(None)]
-                reason = f"its label {stranger!r} is none of the {len(classes)} classes"
-                unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
-                continue
-            places.append((sample.shard, sample.member))
-            rows_stated.append(known)
-            groups.append(sample.group)
-        counts[split] = len(places) - start
-    problems += unlabelled
+    labelled = _labelled(found, classes, unlabelled, from_file=listed is not None)
+    places, counts = labelled.places, labelled.counts
+    problems = [*(problem for part in found.values() for problem in part.problems), *unlabelled]
     if not places:
         first = f"; the first is {problems[0].path}: {problems[0].reason}" if problems else ""
         raise DataError(f"{source} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
     _check_labelled(source, unlabelled, images)
-    labels = np.array([SEVERAL if several else row[0] for row in rows_stated], np.int64)
+    labels = np.array([SEVERAL if several else row[0] for row in labelled.rows], np.int64)
     targets = None
     if several:
         targets = np.zeros((len(places), len(classes)), np.uint8)
-        for row, known in enumerate(rows_stated):
+        for row, known in enumerate(labelled.rows):
             targets[row, known] = 1
     learned = counts[next(iter(counts))]
     seen = np.bincount(labels[:learned], minlength=len(classes)) if targets is None else targets[:learned].sum(0)
@@ -156,9 +128,58 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         problems=tuple(problems),
         notes=tuple(notes),
         targets=targets,
-        groups=_groups(source, groups),
+        groups=_groups(source, labelled.groups),
         archives=np.array([number_of_shard[shard] for shard, _ in places], np.int64),
     )
+
+
+def _require_parts(source: str, shards: list[Shard]) -> set[str]:
+    """Return the splits that shards are named for; raises DataError where some name none, or none is for training."""
+    parts = {shard.split for shard in shards}
+    if WHOLE in parts and len(parts) > 1:
+        other = next(shard for shard in shards if shard.split == WHOLE)
+        raise DataError(
+            f"{source}: {Path(other.path).name} names no split and others do: "
+            "begin every name with train-, val- or test-"
+        )
+    if WHOLE not in parts and "train" not in parts:
+        raise DataError(
+            f"{source} has shards of {' and '.join(sorted(parts))} but none of train: name them train-*.tar"
+        )
+    return parts
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Where each labelled image is stored, the places of its labels among the classes, its group; images by split."""
+
+    places: list[tuple[str, Member]]
+    rows: list[list[int]]
+    groups: list[str | None]
+    counts: dict[str, int]
+
+
+def _labelled(
+    found: dict[str, _SplitContent], classes: tuple[str, ...], unlabelled: list[Problem], *, from_file: bool
+) -> _Labelled:
+    """Return the images whose labels are classes; those of other labels are added to `unlabelled`."""
+    labelled = _Labelled([], [], [], {})
+    numbers = {name: number for number, name in enumerate(classes)}
+    for split, part in found.items():
+        start = len(labelled.places)
+        for sample in part.samples:
+            meant = [number_of(stated, numbers, from_file=from_file) for stated in sample.stated]
+            known = [label for label in meant if label is not None]
+            if len(known) != len(meant):
+                stranger = sample.stated[meant.index(None)]
+                reason = f"its label {stranger!r} is none of the {len(classes)} classes"
+                unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
+                continue
+            labelled.places.append((sample.shard, sample.member))
+            labelled.rows.append(known)
+            labelled.groups.append(sample.group)
+        labelled.counts[split] = len(labelled.places) - start
+    return labelled
 
 
 def _groups(source: str, groups: list[str | None]) -> ImageGroups | None:

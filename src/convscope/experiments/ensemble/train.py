@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from convscope.api.public import public
 from convscope.data.memory.source import InMemory
@@ -19,18 +18,13 @@ from convscope.data.open import Probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
-from convscope.experiments.ensemble.scores import EnsembleScores, measure
+from convscope.experiments.ensemble.outcome import EnsembleOutcome
+from convscope.experiments.ensemble.scores import measure
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import following_seeds
-from convscope.report.document import Document, Figure, Paragraph
-from convscope.report.documented import Pictured
-from convscope.report.json_values import json_dict
-from convscope.report.printable import from_here
 from convscope.report.progress import ProgressOption
-from convscope.report.short_repr import short_path
-from convscope.report.svg import Drawing
-from convscope.report.units import interval, percent, plural
+from convscope.report.units import percent
 from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
@@ -39,7 +33,6 @@ from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
-from convscope.scoring.scores import SPLIT_NAMES
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
@@ -49,96 +42,6 @@ from convscope.training.train_run import train_new, train_on
 
 FEWEST = 2
 MEMBERS = "members.csv"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class EnsembleOutcome(Pictured):
-    """What came out: the directory, how it ended, the members there are, the scores if done.
-
-    `ending` is "done", "stopped" (by a callback) or "interrupted" (by Ctrl-C or a signal).
-    """
-
-    run: Run
-    ending: Literal["done", "stopped", "interrupted"]
-    exit_code: int
-    members: tuple[Run, ...]
-    planned: int
-    scores: EnsembleScores | None
-    # What the scores hide, a sentence each.
-    cautions: tuple[str, ...] = ()
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C or a signal ended the training."""
-        return self.ending == "interrupted"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the outcome as JSON's types.
-
-        Keys:
-            run: the directory of the ensemble.
-            ending: done, stopped (by a callback) or interrupted (by Ctrl-C or a signal).
-            members: the run directory of each that is trained.
-            planned: how many there are to be.
-            scores: with the keys of `EnsembleScores.to_dict`; None before all are trained, or without images.
-            cautions: what the scores hide, a sentence each.
-            report: the page.
-        """
-        return json_dict(
-            {
-                "run": str(self.run.path),
-                "ending": self.ending,
-                "members": [str(member.path) for member in self.members],
-                "planned": self.planned,
-                "scores": self.scores.to_dict() if self.scores else None,
-                "cautions": self.cautions,
-                "report": str(self.run.report),
-            }
-        )
-
-    def headline(self) -> str:
-        """Return the name, how it ended, and the accuracy."""
-        found = f"{self.ending}, {len(self.members)} of {plural(self.planned, 'member')}"
-        if self.scores is not None:
-            ensemble = self.scores.ensemble
-            accuracy = percent(ensemble.accuracy_top1, decimals=2)
-            found += f", {ensemble.split} accuracy {accuracy} ({self.scores.gain:+.2f} points)"
-        return f"{short_path(self.run.path.name)}: {found}"
-
-    def lines(self) -> list[str]:
-        """Return how the training ended and the scores, in a few lines."""
-        if self.ending != "done":
-            there = plural(len(self.members), "member")
-            go_on = call_text("train", resume=self.run)
-            return [f"stopped with {there} of {self.planned}; to go on: {go_on}"]
-        if self.scores is None:
-            return [f"trained {plural(len(self.members), 'member')}; there are no images to measure them on"]
-        scores = self.scores
-        ensemble = scores.ensemble
-        members = ", ".join(percent(value, decimals=2) for value in scores.members)
-        return [
-            f"{plural(len(self.members), 'member')}, {SPLIT_NAMES[ensemble.split]} accuracy of each: {members}",
-            f"their mean {percent(scores.mean, decimals=2)}, "
-            f"averaged {percent(ensemble.accuracy_top1, decimals=2)} ({scores.gain:+.2f} points; "
-            f"{interval(ensemble.accuracy_interval)}); "
-            f"two of them agree on {percent(scores.mean_agreement)}",
-            f"averaged, balanced accuracy {percent(ensemble.balanced_accuracy, decimals=2)}, "
-            f"macro F1 {percent(ensemble.macro_f1, decimals=2)}, "
-            f"calibration error {percent(ensemble.calibration_error)}{ensemble.before_temperature}",
-            *(f"note: {caution}" for caution in self.cautions),
-            f"report {from_here(self.run.report)}",
-        ]
-
-    def figure(self) -> Drawing:
-        """Draw the accuracy of the members and the ensemble; raises RunError where it is not measured."""
-        if self.scores is None:
-            raise RunError(f"{self.run} is not measured, so there is nothing to draw: {self.lines()[0]}")
-        return self.scores.figure()
-
-    def document(self) -> Document:
-        """Return what is shown: how the training ended, and the scores."""
-        figures = () if self.scores is None else (Figure(self.figure), Figure(self.scores.ensemble.figure))
-        return Document(str(self.run), (*map(Paragraph, self.lines()), *figures))
 
 
 @public
