@@ -71,6 +71,9 @@ def test_the_threshold_is_kept_and_used_everywhere(line: Path, capsys: pytest.Ca
     assert again.to_dict()["defects"]["miss_rate"] == 0.5
     assert any("was chosen on these images" in note for note in convscope.evaluate(run, split="val").notes)
     assert json.loads((run / "model.json").read_text())["defects"] == kept
+    # What is trained can't hold back more: the advice is a command that can.
+    code, _, err = run_command(capsys, "evaluate", run, "--miss-rate", "0.01")
+    assert code == 2 and "convscope train DATA --validation-fraction SHARE, or take 0.04 or more" in err
 
 
 def test_an_ensemble_has_a_threshold_of_its_own(line: Path, capsys: pytest.CaptureFixture[str]) -> None:

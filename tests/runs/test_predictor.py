@@ -7,6 +7,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ import torch
 from PIL import Image
 
 import convscope
+from commands import run_command
 from convscope.data.pixels.decode import decode_image
+from convscope.data.records import Decoding
 from convscope.errors import ArgumentError, ConvscopeError, DataError, GeometryError, RunError
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictions import Prediction
 from convscope.runs.predictor import Predictor
 from hostile_files import untrained_run
+from hostile_images import png, png_chunk
+
+LARGE = Decoding(size=(8, 8), max_megapixels=178)
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +151,6 @@ def test_several_threads_share_a_predictor(predictor: Predictor, photos: Path) -
 
 
 def test_test_time_augmentation_is_the_runs_or_another_or_none(predictor: Predictor, photos: Path) -> None:
-    from dataclasses import replace
-
     flipped = Predictor(predictor.network, replace(predictor.spec, tta="flip"))
     path = photos / "0.png"
     assert flipped(path).top == flipped(path, tta=True).top == predictor(path, tta="flip").top != predictor(path).top
@@ -156,11 +160,13 @@ def test_test_time_augmentation_is_the_runs_or_another_or_none(predictor: Predic
 
 
 def test_several_labels_go_by_a_threshold(predictor: Predictor, photos: Path) -> None:
-    from dataclasses import replace
-
     several = Predictor(predictor.network, replace(predictor.spec, loss="multi-label"))
     path = photos / "0.png"
     shares = dict(several(path, top=3).top)
+    # Of one label an image, JSON has every class too, however few are listed.
+    one = predictor(path, top=1).to_dict()
+    assert list(one["probabilities"].items()) == list(predictor(path, top=3).top) and len(one["top"]) == 1
+    assert convscope.predict(predictor, b"?")[0].to_dict()["probabilities"] is None
     for threshold in (0.0, sorted(shares.values())[1], 1.0):
         found = several(path, threshold=threshold, top=1)
         assert {item.name for item in found.labels} == {name for name, share in shares.items() if share >= threshold}
@@ -175,8 +181,6 @@ def test_several_labels_go_by_a_threshold(predictor: Predictor, photos: Path) ->
 
 
 def test_a_size_that_the_network_does_not_take_is_named(predictor: Predictor) -> None:
-    from dataclasses import replace
-
     small = predictor.spec.preprocessing.resized((3, 4, 4))
     spec = ModelSpec(name="lenet5", options={}, preprocessing=small)
     with pytest.raises(GeometryError, match="can't take an input of 4x4"):
@@ -259,3 +263,38 @@ def test_a_figure_is_no_folder(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(ConvscopeError, match=r"a.svg/: .* let the name end in .svg"):
         predictor("digits/1").figure().save(f"{tmp_path}/a.svg/")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_strangers_run_does_not_raise_the_readers_limit(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    for name in ("a", "b"):
+        (data / name).mkdir(parents=True)
+        (data / name / "0.png").write_bytes((photos / "0.png").read_bytes())
+    large = data / "a" / "large.png"
+    large.write_bytes(png(12_000, 9_000, png_chunk(b"IDAT", b"x")))  # a header alone
+    run = untrained_run(tmp_path / "run", str(data))
+    run.write_spec(
+        replace(run.spec(), preprocessing=replace(run.spec().preprocessing, decoding=replace(LARGE, size=(32, 32))))
+    )
+    assert run.spec().decoding.max_megapixels == 178 and convscope.load(run).spec.decoding.max_megapixels == 50
+    refused = "12000x9000 is 108 megapixels; the limit is 50"
+    assert convscope.predict(run, large)[0].problem == f"{refused}: max_megapixels=108 reads it"
+    assert "megapixels" not in convscope.predict(run, large, max_megapixels=108)[0].problem  # it has no pixels
+    with pytest.raises(DataError, match=f"{refused}$"):
+        convscope.explain(run.path, large, layer="c1", at=(0, 0))
+    with pytest.raises(DataError, match="run was trained on images of up to 178 megapixels, and the limit is 50 here"):
+        convscope.evaluate(run, cache_directory=tmp_path / "cache")
+    with pytest.raises(RunError, match="max_megapixels 60: the predictor has 50: leave it out"):
+        convscope.predict(convscope.load(run), large, max_megapixels=60)
+    with pytest.raises(DataError, match="max_megapixels is 179: it is 1 to 178"):
+        convscope.load(run, max_megapixels=179)
+    code, _, err = run_command(capsys, "predict", run.path, large)
+    assert code == 2 and f"{refused}: --max-megapixels 108 reads it" in err
+    code, _, err = run_command(capsys, "evaluate", run.path, "--cache", tmp_path / "cache")
+    assert code == 2 and "--max-megapixels 178 reads them" in err
+    code, _, err = run_command(capsys, "predict", run.path, large, "--max-megapixels", "108")
+    assert code == 2 and "megapixels" not in err
+    # A run's own limit can be lower.
+    assert Decoding(size=(8, 8), max_megapixels=9).limited().max_megapixels == 9

@@ -188,7 +188,7 @@ def _from_run(run: Run) -> Loaded:
             raise type(error)(f"{from_here(run.spec_path)} can't be used: {error}") from None
 
     shape = spec.preprocessing.input_shape
-    return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing)
+    return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing.limited())
 
 
 def _from_timm(name: str) -> Loaded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.settings import OF_TABLES, source_options
+from convscope.cli.settings import OF_TABLES, limit_option, source_options
 from convscope.report.progress import shown_progress
 from convscope.report.terminal import print_document
 
@@ -19,6 +19,7 @@ from convscope.report.terminal import print_document
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
 @source_options(*OF_TABLES)
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
+@limit_option
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
 @click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
 @click.option(
@@ -40,6 +41,7 @@ def command(
     label_column: str,
     label_separator: str,
     device: str,
+    max_megapixels: int | None,
     cache: str | None,
     verify: bool,
     good_class: str,
@@ -69,6 +71,7 @@ def command(
             label_separator=label_separator,
             split=split,
             device=device,
+            max_megapixels=max_megapixels,
             cache_directory=cache,
             progress=progress,
             verify=verify,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.output import echo
+from convscope.cli.settings import limit_option
 from convscope.report.csv_table import csv_text
 from convscope.report.progress import shown_progress
 from convscope.report.table import print_table
@@ -30,7 +31,8 @@ TOP = 3
               "with a good class: lowest score of a defect  [the run's]")  # fmt: skip
 @click.option("--no-tta", is_flag=True, help="Leave out the run's test-time augmentation.")
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@limit_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the probability of every class.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence, and the probability of every class."
 )
@@ -41,6 +43,7 @@ def command(
     threshold: float | None,
     no_tta: bool,
     device: str,
+    max_megapixels: int | None,
     as_json: bool,
     as_csv: bool,
 ) -> int:
@@ -57,7 +60,7 @@ def command(
     from convscope.runs.predictions import Predictions
     from convscope.runs.predictor import load
 
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_megapixels=max_megapixels)
     if top is not None and predictor.spec.multi_label:
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     listed = len(predictor.classes) if predictor.spec.multi_label else top or TOP

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.errors import RunError, did_you_mean
 from convscope.recipe.recipe import Recipe, choices, parse_setting, placeholder, settings
 from convscope.recipe.recipe_file import load_recipe
@@ -22,6 +23,13 @@ from_recipe = click.option(
     "recipe_file",
     metavar="fast|classic|finetune|FILE",
     help="The recipe to start from: a preset, or a TOML file  [fast]",
+)
+# The limit of a command that reads a run, which may be a stranger's: the run's own can only lower it.
+limit_option = click.option(
+    "--max-megapixels",
+    type=click.IntRange(1, MOST_MEGAPIXELS),
+    metavar="N",
+    help=f"The largest image that is read; one takes some 16 MB a megapixel  [the run's, at most {MEGAPIXELS}]",
 )
 # The settings that say how a table is read.
 OF_TABLES = ("image_column", "image_folder", "image_ending", "label_column", "label_separator")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from convscope.data.equal_pictures import notes_on_equal
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import Decoded
 from convscope.data.pixels.flatten import NARROW
+from convscope.data.pixels.sniff import advised, megapixels_of
 from convscope.data.records import Decoding, ImageSet, Labels, Leak, Pixels, Problem, Rows
 from convscope.errors import DataError
 from convscope.report.units import plural
+from convscope.report.usage import settings_text
 
 # Images that are looked at for their levels, and a tenth of these.
 SAMPLE, NARROW_LEVELS = 64, 26
@@ -36,9 +38,23 @@ def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leak
             f"{looked_at} had changed with size and time kept, the first {listing.names[decoded.changed[0]]}: "
             "all images were decoded anew"
         )
+    yield from note_on_limit(decoded.outcome.bad.values())
     yield from notes_on_levels(decoded)
     for equal in notes_on_equal(listing, decoded.pixels, decoded.outcome, decoding, leaks):
         yield equal.text
+
+
+def note_on_limit(reasons: Iterable[str]) -> Iterator[str]:
+    """Yield a note on the images that are refused for their size alone, with the limit that admits them.
+
+    >>> list(note_on_limit(["9000x7000 is 63 megapixels; the limit is 50", "an empty file"]))
+    ['1 image has too many pixels: max_megapixels=63 reads it']
+    """
+    needed = [limit for reason in reasons if (limit := megapixels_of(reason))]
+    if needed:
+        what = ("has", "it") if len(needed) == 1 else ("have", "them")
+        raised = settings_text(max_megapixels=max(needed))
+        yield f"{plural(len(needed), 'image')} {what[0]} too many pixels: {raised} reads {what[1]}"
 
 
 def notes_on_levels(decoded: Decoded) -> Iterator[str]:
@@ -62,4 +78,4 @@ def refuse_any(problems: Sequence[Problem], *, strict: bool) -> None:
     if problems and strict:
         first = problems[0]
         count = plural(len(problems), "image") if len(problems) > 1 else "an image"
-        raise DataError(f"{count} can't be read (strict); the first is {first.path}: {first.reason}")
+        raise DataError(f"{count} can't be read (strict); the first is {first.path}: {advised(first.reason)}")

@@ -10,6 +10,7 @@ from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
 from convscope.data.listing import Listing
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
+from convscope.data.pixels.sniff import advised
 from convscope.data.records import Dataset, Decoding, Problem
 from convscope.errors import DataError
 from convscope.report.progress import Progress
@@ -78,5 +79,5 @@ def _check_classes(listing: Listing, decoded: Decoded) -> None:
     row = int(learned[shows[learned]][0])
     raise DataError(
         f"none of the images of class {listing.classes[empty]!r} can be read; "
-        f"the first is {listing.names[row]}: {decoded.outcome.bad[row]}"
+        f"the first is {listing.names[row]}: {advised(decoded.outcome.bad[row])}"
     )

@@ -133,6 +133,10 @@ class Preprocessing(ShortRepr):
         assert len(input_shape) == 3 and input_shape[0] == self.decoding.channels
         return replace(self, decoding=replace(self.decoding, size=(input_shape[1], input_shape[2])))
 
+    def limited(self, max_megapixels: int | None = None) -> Preprocessing:
+        """Return the same preprocessing with the limit of megapixels of whoever reads images now, by `Decoding`."""
+        return replace(self, decoding=self.decoding.limited(max_megapixels))
+
     def to_dict(self) -> dict[str, Any]:
         """Return all but the class names as JSON can hold it."""
         mean, std = self.normalization.mean, self.normalization.std

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias, cast, get_args, overload
 
 import numpy as np
@@ -91,6 +91,15 @@ class Decoding:
     def pixel_limit(self) -> int:
         """The most pixels of an image that is decoded."""
         return self.max_megapixels * 10**6
+
+    def limited(self, max_megapixels: int | None = None) -> Decoding:
+        """Return the decoding with the limit of whoever reads images now: the one given, or the usual one at most.
+
+        >>> kept = Decoding(size=(32, 32), max_megapixels=178)
+        >>> kept.limited().max_megapixels, kept.limited(80).max_megapixels
+        (50, 80)
+        """
+        return replace(self, max_megapixels=max_megapixels or min(self.max_megapixels, MEGAPIXELS))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able values."""

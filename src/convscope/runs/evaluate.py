@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from convscope.api.annotations import Positive
 from convscope.api.public import public
 from convscope.data.layout import AUTO
 from convscope.data.listing import WHOLE, is_in_memory
 from convscope.data.memory.source import InMemory
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe, probe_given
+from convscope.data.pixels.sniff import megapixels_of
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.source_options import SourceOptions
@@ -123,6 +125,7 @@ def evaluate(
     label_separator: str = "",
     split: str | None = None,
     device: str | None = None,
+    max_megapixels: Positive | None = None,
     cache_directory: str | Path | None = None,
     progress: ProgressOption = False,
     verify: bool = False,
@@ -150,6 +153,7 @@ def evaluate(
         label_separator: as the recipe's setting.
         split: test, val or train; test, or else val, unless given.
         device: of a run's network, cpu unless given.
+        max_megapixels: the largest image that is read; the run's limit unless given, and then at most 50.
         cache_directory: where decoded images are kept.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
         verify: read every file again whose image is found decoded, and decode all anew where one has changed.
@@ -164,7 +168,7 @@ def evaluate(
             validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
     """
-    predictor = predictor_of(run, device)
+    predictor = predictor_of(run, device, max_megapixels)
     if predictor.run is None:
         raise RunError("the predictor is of no run, so its images are not known: give the run instead")
     opened = predictor.run
@@ -263,10 +267,11 @@ def _with_miss_rate(
     """Return the spec with the threshold for a miss rate, chosen on the validation images of the run's own data."""
     assert spec.defect_rule is not None
     if dataset.val is None or not len(dataset.val):
-        require_enough(0, miss_rate)
+        require_enough(0, miss_rate, trained=True)
     _, val = _choose(dataset, "val")
     val = _by_name(val, dataset, spec)
-    require_enough(int((val.labels != spec.classes.index(spec.defect_rule.good_class)).sum()), miss_rate)
+    defects = int((val.labels != spec.classes.index(spec.defect_rule.good_class)).sum())
+    require_enough(defects, miss_rate, trained=True)
     scores = predictor.scores(val, progress=progress, what="choosing the threshold on val")
     return with_threshold(spec, miss_rate, scores[:, 1], val)
 
@@ -295,7 +300,7 @@ def _open(
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
     found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
-    return open_dataset(
+    dataset = open_dataset(
         found,
         decoding=spec.decoding,
         validation_fraction=recipe.held_back if own else 0.0,
@@ -306,6 +311,19 @@ def _open(
         verify=verify,
         stream=own and recipe.stream == "yes",
     )
+    if own:
+        _require_the_runs_images(run, dataset)
+    return dataset
+
+
+def _require_the_runs_images(run: Run, dataset: Dataset) -> None:
+    """Raise DataError if images that the run learned from are above the limit here: their split would be another."""
+    learned, limit = run.spec().decoding.max_megapixels, dataset.decoding.max_megapixels
+    if learned > limit and any(megapixels_of(problem.reason) for problem in dataset.problems):
+        raise DataError(
+            f"{run} was trained on images of up to {learned} megapixels, and the limit is {limit} here: "
+            f"{settings_text(max_megapixels=learned)} reads them"
+        )
 
 
 def _are_own(given: Probe, recipe: Recipe) -> bool:

@@ -130,7 +130,7 @@ class Prediction(Pictured):
             confidence: its probability; None where the image could not be read.
             labels: the classes that the image shows.
             top: the most probable classes, a class and a probability each.
-            probabilities: of every class, by name, where an image may show several; else None (`to_csv` has them).
+            probabilities: of every class, by name, the most probable first; None where the image could not be read.
             defect_score: 1 - P(good class); None where the run has no good class.
             verdict: good or defect; empty where the run has no good class.
         """
@@ -143,7 +143,7 @@ class Prediction(Pictured):
                 "confidence": self.confidence if read else None,
                 "labels": [item.name for item in self.labels],
                 "top": [{"class": item.name, "probability": item.probability} for item in self.top],
-                "probabilities": dict(self.probabilities) if self.multi_label else None,
+                "probabilities": dict(self.probabilities) if read else None,
                 "defect_score": self.defect_score,
                 "verdict": self.verdict,
             }

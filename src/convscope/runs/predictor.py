@@ -21,6 +21,7 @@ from convscope.api.torch_state import known_steps
 from convscope.api.warning_filters import warnings_ignored
 from convscope.arrays import Floats
 from convscope.data.image_item import ImageItem
+from convscope.data.pixels.sniff import advised
 from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
@@ -284,7 +285,7 @@ class Predictor(Documented):
 
 
 @public
-def load(run: RunLike, *, device: str = "cpu") -> Predictor:
+def load(run: RunLike, *, device: str = "cpu", max_megapixels: Positive | None = None) -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
     `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
@@ -292,9 +293,12 @@ def load(run: RunLike, *, device: str = "cpu") -> Predictor:
     Args:
         run: its directory, or what `convscope.train` or `train_ensemble` returned.
         device: to run the network on.
+        max_megapixels: the largest image that is read, 1 to 178. Unless given it is the run's limit, and at most 50: a
+            run may be a stranger's, and a large image takes much memory.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
+        DataError: no such limit.
 
     >>> import convscope, numpy, tempfile
     >>> with tempfile.TemporaryDirectory() as runs:
@@ -306,13 +310,17 @@ def load(run: RunLike, *, device: str = "cpu") -> Predictor:
     """
     device = usable_device(device)
     opened = run_of(run)
-    return Predictor(opened.network(), opened.spec(), device=device, run=opened)
+    spec = opened.spec()
+    limited = spec.preprocessing.limited(max_megapixels)
+    return Predictor(opened.network(), replace(spec, preprocessing=limited), device=device, run=opened)
 
 
-def predictor_of(given: RunLike | Predictor, device: str | None) -> Predictor:
-    """Return a predictor as it is, and a run's on the device; raises RunError for another device than its own."""
+def predictor_of(given: RunLike | Predictor, device: str | None, max_megapixels: int | None = None) -> Predictor:
+    """Return a predictor as it is, and a run's as `load` does; raises RunError for what is not a predictor's own."""
     if not isinstance(given, Predictor):
-        return load(given, device="cpu" if device is None else device)
+        return load(given, device="cpu" if device is None else device, max_megapixels=max_megapixels)
+    if max_megapixels not in (None, own := given.spec.decoding.max_megapixels):
+        raise RunError(f"max_megapixels {max_megapixels}: the predictor has {own}: leave it out, or load it with that")
     if device is not None and usable_device(device) != given.device:
         raise RunError(f"device {device}: the predictor is on {given.device}: leave device out, or load it there")
     return given
@@ -327,19 +335,20 @@ def predict(
     tta: str | bool | None = None,
     threshold: float | None = None,
     device: str | None = None,
+    max_megapixels: Positive | None = None,
     progress: ProgressOption = False,
 ) -> Predictions:
     """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
     An image that can't be read has a `problem`, and stops nothing. `run` is a directory, what `convscope.train`
-    returned, or a predictor; `device` is that of a run's network, cpu unless given.
+    returned, or a predictor; `device` is that of a run's network, cpu unless given, and `max_megapixels` the largest
+    image that is read, 50 unless given.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
     """
     items = list(image_items(images))
-    predictor = predictor_of(run, device)
-
+    predictor = predictor_of(run, device, max_megapixels)
     return Predictions(tuple(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=progress)))
 
 
@@ -352,8 +361,8 @@ def _counted(found: Generator[Prediction], total: int, progress: ProgressOption)
 
 
 def _decoded(item: ImageItem, decoding: Decoding) -> Pixels | str:
-    """Return the pixels of an image, or why it can't be read."""
+    """Return the pixels of an image, or why it can't be read, and what would read it."""
     try:
         return item.decode(decoding)
     except UnreadableError as reason:
-        return str(reason)
+        return advised(str(reason))

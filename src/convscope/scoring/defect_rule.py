@@ -22,7 +22,7 @@ from convscope.files.regular import UnreadableError
 from convscope.report.printable import first_and_last
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import plural
-from convscope.report.usage import Placeholder, settings_text
+from convscope.report.usage import Placeholder, call_text, settings_text
 
 # As likely a defect as good.
 DEFAULT_THRESHOLD = 0.5
@@ -140,8 +140,10 @@ def require_good_class(name: str, classes: Sequence[str], *, multi_label: bool) 
         raise RunError(f"good_class {name}: it is the only class, so there are no defects")
 
 
-def require_enough(defects: int, miss_rate: float) -> None:
+def require_enough(defects: int, miss_rate: float, *, trained: bool = False) -> None:
     """Raise RunError where so few validation defects show no threshold with a miss rate as low as this.
+
+    Of a run that is `trained` no more can be held back: another training is advised.
 
     >>> require_enough(12, 0.01)
     Traceback (most recent call last):
@@ -151,12 +153,15 @@ validation_fraction=SHARE, or take 0.077 or more
     """
     if _rank(defects, miss_rate) >= 1:
         return
-    share = settings_text(validation_fraction=Placeholder("SHARE"))
+    held: dict[str, object] = {"validation_fraction": Placeholder("SHARE")}
+    more = "hold back more, " + settings_text(**held)
+    if trained:
+        more = "train anew with more held back, " + call_text("train", Placeholder("DATA"), recipe=held)
     # The lowest rate with k = 1, rounded up.
     lowest = f", or take {math.ceil(1000 / (defects + 1)) / 1000:g} or more" if defects else ""
     raise RunError(
         f"miss_rate {miss_rate:g} takes {plural(defects_needed(miss_rate), 'validation defect')}, and there are "
-        f"{defects:,}: hold back more, {share}{lowest}"
+        f"{defects:,}: {more}{lowest}"
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from convscope.data.records import MEGAPIXELS
+from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.files.regular import UnreadableError
 from convscope.report.file_kinds import kind_by_start, read_format
+from convscope.report.usage import settings_text
 
 PIXEL_LIMIT = MEGAPIXELS * 10**6
+_TOO_LARGE = re.compile(r"(\d+)x(\d+) is \d+ megapixels; ")
 READ_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF and PPM"
 
 
@@ -58,6 +60,29 @@ def _name_stranger(data: bytes) -> str:
     if kind is None:
         return "not an image: the first bytes are of no known format"
     return f"not an image that is read: it is {kind}"
+
+
+def megapixels_of(reason: str) -> int | None:
+    """Return the limit that admits an image, from the reason of `check_size`; None for any other, or where none does.
+
+    >>> megapixels_of("9000x7001 is 63 megapixels; the limit is 50"), megapixels_of("90000x9000 is 810 megapixels; ...")
+    (64, None)
+    """
+    found = _TOO_LARGE.match(reason)
+    needed = 0 if found is None else -(-int(found[1]) * int(found[2]) // 10**6)
+    return needed if 0 < needed <= MOST_MEGAPIXELS else None
+
+
+def advised(reason: str) -> str:
+    """Return the reason for which an image is refused, with the setting that reads it where there is one.
+
+    Reasons are kept without: the cache is read from Python and by commands, which call settings by other names.
+
+    >>> advised("9000x7000 is 63 megapixels; the limit is 50")
+    '9000x7000 is 63 megapixels; the limit is 50: max_megapixels=63 reads it'
+    """
+    needed = megapixels_of(reason)
+    return reason if needed is None else f"{reason}: {settings_text(max_megapixels=needed)} reads it"
 
 
 def check_size(width: int, height: int, limit: int) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convscope.data.assemble import notes_on_levels
+from convscope.data.assemble import note_on_limit, notes_on_levels
 from convscope.data.class_names import look_alikes_text
 from convscope.data.near_duplicates import NearDuplicate
 from convscope.data.records import Labels
@@ -95,6 +95,7 @@ def _of_files(survey: Survey) -> Iterator[DataFinding]:
     more = [f"{len(paths):,}: {reason}, for example {paths[0]}" for reason, paths in ordered[:MOST_REASONS]]
     if len(ordered) > MOST_REASONS:
         more.append(f"and {plural(len(ordered) - MOST_REASONS, 'other reason')}")
+    more += note_on_limit(problem.reason for problem in problems)
     yield DataFinding("files", "error", f"{plural(len(problems), 'image')} can't be read", tuple(more))
 
 
