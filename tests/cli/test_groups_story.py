@@ -32,9 +32,15 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parted(run: Path) -> set[str]:
     """The patients of a run that lie in several splits."""
     splits = defaultdict(set)
+    groups = defaultdict(set)
     with (run / "split.csv").open() as file:
         for row in csv.DictReader(file):
-            splits[int(Path(row["image"]).stem[-3:]) // EACH].add(row["split"])
+            patient = int(Path(row["image"]).stem[-3:]) // EACH
+            splits[patient].add(row["split"])
+            groups[patient].add(row.get("group"))
+    # One group a patient: its name in a table, a number in shards, no column where none is asked for.
+    assert all(len(each) == 1 for each in groups.values()) and (groups[7] == {"P7"}) == (run.name == "together")
+    assert len(set().union(*groups.values())) == (1 if run.name == "loose" else PATIENTS)
     assert len(splits) == PATIENTS and set().union(*splits.values()) == {"train", "val", "test"}
     return {str(patient) for patient, there in splits.items() if len(there) > 1}
 

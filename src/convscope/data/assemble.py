@@ -27,7 +27,8 @@ def image_set(listing: Listing, pixels: Pixels, rows: Labels) -> ImageSet:
     images = pixels[first : last + 1] if whole else Rows(pixels, rows)
     names = listing.names[first : last + 1] if whole else [listing.names[row] for row in rows.tolist()]
     targets = None if listing.targets is None else listing.targets[rows]
-    return ImageSet(images, listing.labels[rows], names, targets)
+    groups = None if listing.groups is None else listing.groups.of_rows(rows)
+    return ImageSet(images, listing.labels[rows], names, targets, groups)
 
 
 def notes_on_pixels(listing: Listing, decoded: Decoded, decoding: Decoding, leaks: Sequence[Leak]) -> Iterator[str]:

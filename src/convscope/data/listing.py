@@ -32,6 +32,20 @@ def memory_source(digest: str) -> str:
     return _MEMORY + digest[:16]
 
 
+def in_groups_source(source: str, groups: ImageGroups) -> str:
+    """Return the name of images in memory that are given with groups, by which they are split otherwise."""
+    return f"{source}+{content_digest(groups.numbers.tobytes()):08x}"
+
+
+def without_groups(source: str) -> str:
+    """Return the name of images in memory as they are without groups.
+
+    >>> without_groups("memory:0123456789abcdef+7f1b4d9c"), without_groups("a+b")
+    ('memory:0123456789abcdef', 'a+b')
+    """
+    return source.partition("+")[0] if is_in_memory(source) else source
+
+
 def is_in_memory(source: str) -> bool:
     """Return whether a source is the name of images that a caller held in memory: no name finds them again."""
     return source.startswith(_MEMORY)
@@ -49,11 +63,13 @@ class ListedFile(NamedTuple):
 class ImageGroups:
     """The group of each row, of which no split parts one.
 
-    `numbers` (rows,) counts them from 0; `by` is what says so, a column's name or a pattern like {group}_*.
+    `numbers` (rows,) counts them from 0; `by` is what says so, a column's name or a pattern like {group}_*; `names` are
+    the groups' names, by their number.
     """
 
     numbers: Labels
     by: str
+    names: tuple[str, ...]
 
     @classmethod
     def of(cls, names: Sequence[str], by: str) -> ImageGroups:
@@ -63,12 +79,17 @@ class ImageGroups:
         [0, 1, 0]
         """
         numbers: dict[str, int] = {}
-        return cls(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64), by)
+        of_rows = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+        return cls(of_rows, by, tuple(numbers))
 
     @property
     def count(self) -> int:
         """The number of groups."""
-        return int(self.numbers.max()) + 1 if len(self.numbers) else 0
+        return len(self.names)
+
+    def of_rows(self, rows: Labels) -> list[str]:
+        """Return the name of the group of each of some rows."""
+        return [self.names[number] for number in self.numbers[rows].tolist()]
 
 
 class DecodedImage(NamedTuple):

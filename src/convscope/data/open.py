@@ -209,7 +209,8 @@ def probe_given(
     if layout != AUTO:
         raise DataError(f"layout {layout}: images in memory lie in no folders: leave it out")
     options.require_none("images in memory")
-    return Probe(list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier, value_range=value_range))
+    listing = list_memory(data, classes=classes, to_learn=to_learn, earlier=earlier, value_range=value_range)
+    return Probe(listing if listing.groups is None else grouped(listing, AS_FOUND))
 
 
 def _only_table(source: str, tables: list[Path]) -> str:

@@ -107,7 +107,8 @@ def open_streamed(
 def _streamed_set(listing: Listing, stream: Streamed) -> ImageSet:
     rows = stream.rows
     targets = None if listing.targets is None else listing.targets[rows]
-    return ImageSet(stream, listing.labels[rows], [listing.names[row] for row in rows.tolist()], targets)
+    groups = None if listing.groups is None else listing.groups.of_rows(rows)
+    return ImageSet(stream, listing.labels[rows], [listing.names[row] for row in rows.tolist()], targets, groups)
 
 
 def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
@@ -124,7 +125,7 @@ def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
         names=[listing.names[row] for row in rows.tolist()],
         targets=None if listing.targets is None else listing.targets[rows],
         archives=None,
-        groups=None,
+        groups=None if listing.groups is None else replace(listing.groups, numbers=listing.groups.numbers[rows]),
         read=_Some(listing.read, rows),
         problems=(),
         notes=(),

@@ -211,13 +211,15 @@ class ImageSet:
     `images` has shape (N, H, W, C), uint8: an array, a memory map, `Rows` of one, or images that are decoded when they
     are read; all take an index, a slice or an array of indices. `labels` index the dataset's `classes`. A name is
     the file's path, or like "digits/123".
-    For multi-label data `targets` (N, classes) holds 0 and 1, and every label is SEVERAL.
+    For multi-label data `targets` (N, classes) holds 0 and 1, and every label is SEVERAL. `groups` names the group of
+    each row that no split parts, where there are some.
     """
 
     images: Pixels | LazyImages
     labels: Labels
     names: Sequence[str]
     targets: Targets | None = None
+    groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.images) == len(self.labels) == len(self.names)
@@ -237,7 +239,8 @@ class ImageSet:
         images = self.images
         of_rows = images[rows] if isinstance(images, np.ndarray) else images.part(rows)
         targets = None if self.targets is None else self.targets[rows]
-        return ImageSet(of_rows, self.labels[rows], self.names[rows], targets)
+        groups = None if self.groups is None else self.groups[rows]
+        return ImageSet(of_rows, self.labels[rows], self.names[rows], targets, groups)
 
 
 @dataclass(frozen=True)

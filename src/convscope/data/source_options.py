@@ -76,7 +76,8 @@ class SourceOptions:
     def require_none(self, source: str) -> None:
         """Raise DataError if any option is given."""
         for name, value in self.given.items():
-            raise DataError(f"{name} {value}: {source} have no columns and no names: leave it out")
+            instead = "give (images, labels, groups)" if name.startswith("group") else "leave it out"
+            raise DataError(f"{name} {value}: {source} have no columns and no names: {instead}")
 
 
 AS_FOUND = SourceOptions()

@@ -13,7 +13,7 @@ import numpy as np
 from convscope.api.annotations import Positive
 from convscope.api.public import public
 from convscope.data.layout import AUTO
-from convscope.data.listing import WHOLE, is_in_memory
+from convscope.data.listing import WHOLE, is_in_memory, without_groups
 from convscope.data.memory.source import InMemory
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe, probe_given
 from convscope.data.pixels.sniff import megapixels_of
@@ -327,8 +327,18 @@ def _require_the_runs_images(run: Run, dataset: Dataset) -> None:
 
 
 def _are_own(given: Probe, recipe: Recipe) -> bool:
-    """Return whether images in memory are those that the run was trained on."""
-    return is_in_memory(given.source) and given.source == recipe.data
+    """Return whether images in memory are those that the run was trained on.
+
+    Raises:
+        DataError: they are, but for their groups, so that images it learned from would be held out.
+    """
+    if not is_in_memory(given.source) or without_groups(given.source) != without_groups(recipe.data):
+        return False
+    if given.source != recipe.data:
+        bare = without_groups(recipe.data)
+        trained = "without" if recipe.data == bare else "with" if given.source == bare else "with other"
+        raise DataError(f"the run was trained on these images {trained} groups: give them as for its training")
+    return True
 
 
 def _on_others(run: Run) -> str:

@@ -64,7 +64,7 @@ def images_again(
         raise RunError(f"{run} was trained on images in memory, and not on {data}: {again}")
     found = probe_given(data, classes=classes, earlier=earlier, value_range=recipe.value_range)
     if found.source != source:
-        raise RunError(f"these are not the images, labels and classes that {run} was trained on: {again}")
+        raise RunError(f"these are not the images, labels, groups and classes that {run} was trained on: {again}")
     return found
 
 

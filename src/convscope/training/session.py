@@ -325,7 +325,13 @@ def locked(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
 
 
 def write_split(run: Run, dataset: Dataset) -> None:
-    """Write split.csv, where the split was made here."""
-    if dataset.made_splits:
-        rows = [(short_name(name, dataset), split) for split, images in dataset.splits.items() for name in images.names]
-        run.write_table(run.split_path, ("image", "split"), rows)
+    """Write split.csv, where the split was made here: each image's split, and its group where there are groups."""
+    if not dataset.made_splits:
+        return
+    grouped = any(images.groups is not None for images in dataset.splits.values())
+    rows = [
+        (short_name(name, dataset), split, *([group] if grouped else []))
+        for split, images in dataset.splits.items()
+        for name, group in zip(images.names, images.groups or [""] * len(images), strict=True)
+    ]
+    run.write_table(run.split_path, ("image", "split", *(["group"] if grouped else [])), rows)

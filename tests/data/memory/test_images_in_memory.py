@@ -14,11 +14,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 import convscope
 from convscope.data.memory.source import list_memory
-from convscope.data.open import Probe, open_dataset, probe
+from convscope.data.open import Probe, open_dataset, probe, probe_given
 from convscope.data.records import Decoding
 from convscope.data.shard import shard
+from convscope.data.source_options import SourceOptions
 from convscope.data.sources.digits import load_digits
-from convscope.errors import DataError
+from convscope.errors import DataError, RunError
+from convscope.report.csv_table import read_csv
 from convscope.training.session import _of_data
 
 PIXELS, LABELS = (array[:60] for array in load_digits())
@@ -159,7 +161,14 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (([PIXELS[0], Image.new("L", (0, 5))], [0, 1]), "image 1 is an empty image, 0x5"),
     (([torch.zeros(8, 8, device="meta"), PIXELS[0]], [0, 1]), "image 0: its numbers can't be read"),
     ((["none.png", "nor.png"], [0, 1]), "none.png: no such file"),
-    ([(PIXELS[0], 1, 2)], "a list whose items are not all (image, label)"),
+    ([(PIXELS[0], 1, 2, 3)], "a list whose items are not all (image, label)"),
+    ([(PIXELS[0], 1, 2), (PIXELS[1], 1)], "a list whose items are not all (image, label), or all (image, label, gr"),
+    ((PIXELS, LABELS, 1, 2), "a tuple of 4: give (images, labels) or (images, labels, groups)"),
+    ((PIXELS, LABELS, LABELS[1:]), "60 images, but 59 groups"),
+    ((PIXELS, LABELS, "patients"), "groups: a str: give a name or a whole number for each image"),
+    ((PIXELS, LABELS, LABELS / 2), "groups: that of image 0 is 0.0: give a name or a whole number"),
+    ((PIXELS, LABELS, [*LABELS[1:], None]), "groups: that of image 59 is None"),
+    ({"train": (PIXELS, LABELS, LABELS), "test": (PIXELS, LABELS)}, "test: there are no groups, and another split has"),
     (Endless(), "data of type Endless, which has no length and no order of its own"),
     (iter([(PIXELS[0], 1)]), "which has no length and no order of its own"),
     (DataLoader(Digits()), "data of type DataLoader: give its dataset, loader.dataset"),
@@ -217,6 +226,83 @@ def test_classes_that_look_alike_are_named(tmp_path: Path) -> None:
     assert any(text.startswith(said) for text in found), found
     dataset = open_dataset(Probe(list_memory(given)), validation_fraction=0.0)
     assert any(each.text.startswith(said) for each in _of_data(dataset) if each.level == "warning")
+
+
+class Patients(Digits):
+    """Three items: an image, a label, a patient of four images."""
+
+    def __getitem__(self, row: int) -> tuple[Image.Image, int, str]:  # type: ignore[override]
+        return *super().__getitem__(row), f"p{row % 15}"
+
+
+OF_FOUR = [f"p{row % 15}" for row in range(60)]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (PIXELS, LABELS, OF_FOUR),
+        (TENSOR, torch.from_numpy(LABELS), np.arange(60) % 15),
+        (PIXELS, LABELS, torch.arange(60) % 15),
+        [(image, label, group) for image, label, group in zip(PIXELS, LABELS.tolist(), OF_FOUR, strict=True)],
+        Patients(),
+        Subset(Patients(), range(60)),
+        TensorDataset(TENSOR, torch.from_numpy(LABELS), torch.arange(60) % 15),
+    ],
+)
+def test_groups_are_never_parted(given: Any, tmp_path: Path) -> None:
+    found = probe_given(given)
+    assert "groups: 15 by the list of groups for 60 images; none is parted by a split" in found.listing.notes
+    assert found.source == probe_given((PIXELS, LABELS, OF_FOUR)).source != list_memory((PIXELS, LABELS)).source
+    for seed in range(20):
+        dataset = open_dataset(found, seed=seed, cache_directory=tmp_path)
+        of = {name: {int(row.rpartition("/")[2]) % 15 for row in part.names} for name, part in dataset.splits.items()}
+        assert sum(map(len, of.values())) == 15 and set(of) == {"train", "val", "test"}
+        for name, part in dataset.splits.items():
+            assert part.groups is not None and {int(group.removeprefix("p")) for group in part.groups} == of[name]
+
+
+def test_groups_of_paths_and_of_given_splits_are_kept(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{row}.png" for row in range(20)]
+    for path, pixels in zip(paths, PIXELS, strict=False):
+        Image.fromarray(pixels[..., 0]).save(path)
+    pairs = [(path, LABELS[row] % 2, row // 4) for row, path in enumerate(paths)]
+    dataset = open_dataset(probe_given(pairs), cache_directory=tmp_path / "cache", validation_fraction=0.3)
+    of = [set(part.groups or ()) for part in dataset.splits.values()]
+    assert sum(map(len, of)) == len(set().union(*of)) == 5
+    held = (PIXELS[40:], LABELS[40:] % 2)
+    splits = {"train": (PIXELS[:40], LABELS[:40] % 2, np.arange(40) // 4), "test": (*held, [11] * 20)}
+    cut = open_dataset(probe_given(splits), validation_fraction=0.2)
+    assert cut.val is not None and cut.train is not None
+    assert not set(cut.val.groups or ()) & set(cut.train.groups or ())
+    with pytest.raises(DataError, match="the list of groups has 1 group in both train and test"):
+        probe_given({**splits, "test": (*held, [9] * 20)})
+    with pytest.raises(DataError, match=r"group_column p: .* give \(images, labels, groups\)"):
+        probe_given((PIXELS, LABELS), options=SourceOptions(group_column="p"))
+
+
+def test_a_run_knows_its_images_by_their_groups_too(tmp_path: Path) -> None:
+    places = {"runs_directory": tmp_path / "runs", "cache_directory": tmp_path / "cache"}
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules", threads=1, test_fraction=0.2)
+    images, labels = (array[:120] for array in load_digits())
+    groups = [f"p{row // 3}" for row in range(120)]
+    run = convscope.train((images, labels, groups), recipe, **places).run  # type: ignore[arg-type]
+    rows = read_csv(run.split_path.read_text())
+    assert list(rows[0]) == ["image", "split", "group"] and len(rows) == 120
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        assert row["group"] == groups[int(row["image"].rpartition("/")[2])]
+        splits.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(there) == 1 for there in splits.values())
+    held = sum(row["split"] == "test" for row in rows)
+    assert convscope.evaluate(run, (images, labels, groups)).scores.images == held
+    others = np.arange(120) % 40
+    for given, said in (((images, labels), "with groups"), ((images, labels, others), "with other groups")):
+        with pytest.raises(DataError, match=f"was trained on these images {said}: give them as for its training"):
+            convscope.evaluate(run, given)
+        with pytest.raises(RunError, match="these are not the images, labels, groups and classes"):
+            convscope.train(given, convscope.Recipe(epochs=2), resume=run)
+    assert convscope.train((images, labels, groups), convscope.Recipe(epochs=2), resume=run).epochs == 2
 
 
 def test_no_name_finds_images_in_memory_again() -> None:

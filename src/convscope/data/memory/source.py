@@ -6,6 +6,7 @@ What is given is one of these, or a dict of them by split:
     [(image, label), ...]         pairs; where every image is a path, the files are read as those of a table are
     a Dataset                     its items are (image, label); read one at a time, never by two threads at once
 
+Each may have groups besides, of which no split parts one: (images, labels, groups), (image, label, group).
 Nothing of it can be found again by a name, so the source is "memory:" and a digest of the pixels and labels, which a
 run keeps, and by which it knows them when they are given again.
 """
@@ -16,7 +17,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +26,8 @@ import numpy as np
 from convscope.api.torch_state import changes_undone
 from convscope.data.image_item import is_pillow
 from convscope.data.layout import SPLITS
-from convscope.data.listing import WHOLE, Listing, identity_of, memory_source
+from convscope.data.listing import WHOLE, Listing, identity_of, in_groups_source, memory_source
+from convscope.data.memory.groups import read_given_groups
 from convscope.data.memory.held import Held, HeldReader, Seen, as_held, look_at, typical_of_seen
 from convscope.data.memory.labels import GivenLabels, read_given_labels
 from convscope.data.pixels.numbers import as_levels, channels_last, is_numbers, numbers_of
@@ -37,6 +39,7 @@ from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, explain_os_error
 
 KIND = "memory"
+# Groups may follow the labels in each.
 FORMS = "(images, labels), a list of (image, label), a torch Dataset, or a dict of these by train, val and test"
 
 # What `train` takes besides a path: as above. A list and a tuple differ, and PyTorch's classes are not imported for it.
@@ -51,15 +54,17 @@ class _GivenSplit:
         count: of images.
         read: returns one image.
         labels: as given; those of a dataset are known once its items have been read.
+        groups: as given, or None.
         paths: of image files, where every image is one.
-        item: reads an item of a dataset, image and label.
+        item: reads an item of a dataset: image, label, and group or None.
     """
 
     count: int
     read: Callable[[int], Held]
     labels: Any = None
+    groups: Any = None
     paths: tuple[str, ...] | None = None
-    item: Callable[[int], tuple[Held, Any]] | None = None
+    item: Callable[[int], tuple[Held, Any, Any]] | None = None
 
 
 def list_memory(
@@ -86,29 +91,33 @@ def list_memory(
     parts = {name: _part(one, name, value_range) for name, one in _by_split(given, to_learn=to_learn).items()}
     digest = hashlib.sha256()
     seen: list[Seen] = []
-    raw = {}
+    raw, in_groups = {}, {}
     for name, part in parts.items():
-        raw[name] = part.labels
+        raw[name], in_groups[name] = part.labels, part.groups
         if part.item is not None:
-            kept: list[Any] = []
-            raw[name] = kept
+            kept: list[tuple[Any, Any]] = []
             seen += look_at(_images_of(part.count, part.item, kept), digest)
+            raw[name] = [label for label, _ in kept]
+            in_groups[name] = None if all(group is None for _, group in kept) else [group for _, group in kept]
         elif part.paths is None:
             seen += look_at(map(part.read, range(part.count)), digest)
     counts = {name: part.count for name, part in parts.items()}
     labels = read_given_labels(raw, counts, classes=classes, to_learn=to_learn, earlier=earlier)
+    groups = read_given_groups(in_groups, counts)
     digest.update(repr((counts, labels.classes)).encode() + labels.labels.tobytes())
     digest.update(b"" if labels.targets is None else labels.targets.tobytes())
-    if len(seen) < sum(counts.values()):
-        return _of_files(parts, labels, digest)
-    return _of_images(parts, labels, seen, digest)
+    of_files = len(seen) < sum(counts.values())
+    listing = _of_files(parts, labels, digest) if of_files else _of_images(parts, labels, seen, digest)
+    return (
+        listing if groups is None else replace(listing, source=in_groups_source(listing.source, groups), groups=groups)
+    )
 
 
-def _images_of(count: int, item: Callable[[int], tuple[Held, Any]], labels: list[Any]) -> Iterator[Held]:
-    """Yield the images of a dataset, and add the label of each to the list."""
+def _images_of(count: int, item: Callable[[int], tuple[Held, Any, Any]], kept: list[tuple[Any, Any]]) -> Iterator[Held]:
+    """Yield the images of a dataset, and add the label and the group of each to the list."""
     for row in range(count):
-        image, label = item(row)
-        labels.append(label)
+        image, label, group = item(row)
+        kept.append((label, group))
         yield image
 
 
@@ -185,13 +194,15 @@ def _by_split(given: InMemory, *, to_learn: bool) -> Mapping[str, Any]:
 def _part(given: Any, name: str, value_range: str) -> _GivenSplit:
     """Return the images of a split with their labels; raises DataError."""
     if isinstance(given, tuple):
-        if len(given) != 2:
-            raise DataError(f"{_of(name)}a tuple of {len(given)}: give (images, labels)")
-        return _of_pair(*given, name, value_range)
+        if len(given) not in (2, 3):
+            raise DataError(f"{_of(name)}a tuple of {len(given)}: give (images, labels) or (images, labels, groups)")
+        return replace(_of_pair(given[0], given[1], name, value_range), groups=given[2] if len(given) == 3 else None)
     if isinstance(given, list):
-        if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in given):
-            raise DataError(f"{_of(name)}a list whose items are not all (image, label)")
-        return _of_pair([image for image, _ in given], [label for _, label in given], name, value_range)
+        sizes = {len(item) if isinstance(item, (tuple, list)) else 0 for item in given}
+        if len(sizes) > 1 or not sizes <= {2, 3}:
+            raise DataError(f"{_of(name)}a list whose items are not all (image, label), or all (image, label, group)")
+        part = _of_pair([item[0] for item in given], [item[1] for item in given], name, value_range)
+        return replace(part, groups=[item[2] for item in given] if sizes == {3} else None)
     if _is_map_style(given):
         return _of_dataset(given, name, value_range)
     raise DataError(f"{_of(name)}data of type {type(given).__name__}{_instead(given)}")
@@ -233,7 +244,7 @@ def _of_pair(images: Any, labels: Any, name: str, value_range: str) -> _GivenSpl
     items = list(images)
     if items and all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = tuple(os.fsdecode(item) for item in items)
-        return _GivenSplit(len(items), lambda row: _no_pixels(), labels, paths)
+        return _GivenSplit(len(items), lambda row: _no_pixels(), labels, paths=paths)
     return _GivenSplit(len(items), lambda row: as_held(items[row], f"{_of(name)}image {row}", value_range), labels)
 
 
@@ -266,9 +277,9 @@ def _levels(images: Any, name: str, value_range: str) -> Pixels:
 def _of_dataset(dataset: Any, name: str, value_range: str) -> _GivenSplit:
     """Return the items of a map-style Dataset, each with its label."""
 
-    def item(row: int) -> tuple[Held, Any]:
-        image, label = _item(dataset, row, name)
-        return as_held(image, f"{_of(name)}the image of item {row}", value_range), label
+    def item(row: int) -> tuple[Held, Any, Any]:
+        image, label, group = _item(dataset, row, name)
+        return as_held(image, f"{_of(name)}the image of item {row}", value_range), label, group
 
     return _GivenSplit(_length(dataset, name), lambda row: item(row)[0], item=item)
 
@@ -280,13 +291,16 @@ def _length(dataset: Any, name: str) -> int:
         raise DataError(f"{_of(name)}a {type(dataset).__name__} without a length: {error}") from error
 
 
-def _item(dataset: Any, row: int, name: str) -> tuple[Any, Any]:
+def _item(dataset: Any, row: int, name: str) -> tuple[Any, Any, Any]:
     try:
         with changes_undone():
             item = dataset[row]
     except Exception as error:  # whatever a user's __getitem__ raises, in one line
         reason = " ".join(str(error).split())
         raise DataError(f"{_of(name)}item {row} can't be read: {type(error).__name__}: {reason}") from error
-    if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise DataError(f"{_of(name)}item {row} of the dataset is a {type(item).__name__}: it must be (image, label)")
-    return item[0], item[1]
+    if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+        raise DataError(
+            f"{_of(name)}item {row} of the dataset is a {type(item).__name__}: it must be (image, label), or "
+            "(image, label, group)"
+        )
+    return item[0], item[1], item[2] if len(item) == 3 else None
