@@ -84,16 +84,24 @@ def as_one(folder: Path, full: bool) -> Outcome:
 
 def each_once(folder: Path, full: bool) -> Outcome:
     """Count the images of each epoch over all processes."""
-    outcome = Outcome(note="whole and uneven batches, decoded ahead and streamed")
+    ways: dict[str, dict[str, Any]] = {
+        "decoded ahead": {},
+        "streamed": {"stream": "yes"},
+        "batch normalization alone": {"model": "cifarnet"},
+        "batch normalization shared": {"model": "cifarnet", "sync_batchnorm": True},
+    }
+    outcome = Outcome(note=f"last batches of 1 to 4 images; {', '.join(ways)}")
     made.fill(folder / "data", {"a": 33, "b": 34})
     plain, train_epoch = Batches.__iter__, loop._train_epoch
 
-    for size in (1, 2, 3, 4) if full else (1, 2):
-        for batch in (16, 9, 67) if full else (16,):
-            for stream in ("no", "yes"):
-                runs = folder / f"runs-{size}-{batch}-{stream}"
+    for size in (1, 2, 3, 4) if full else (1, 4):
+        # 67 images: the last batch has 3, 4, 2, 1 or all of them.
+        for batch in (16, 9, 13, 11, 67) if full else (16,):
+            for way, changes in ways.items():
+                runs = folder / f"runs-{size}-{batch}-{way}"
+                what = f"{size} processes, batch {batch}, {way}"
 
-                def work(batch: int = batch, stream: str = stream, runs: Path = runs) -> list[list[str]]:
+                def work(batch: int = batch, runs: Path = runs, changes: dict[str, Any] = changes) -> list[list[str]]:
                     epochs: dict[int, list[str]] = {}
                     in_the_loop: list[bool] = []
 
@@ -114,8 +122,8 @@ def each_once(folder: Path, full: bool) -> Outcome:
                     loop._train_epoch = training
                     Batches.__iter__ = counting  # type: ignore[method-assign]
                     recipe = RECIPE.changed(
-                        {"epochs": 3, "batch_size": batch, "stream": stream, "test_fraction": 0.0,
-                         "validation_fraction": 0.0, "patience": 0}
+                        {"epochs": 3, "batch_size": batch, "test_fraction": 0.0,
+                         "validation_fraction": 0.0, "patience": 0, **changes}
                     )  # fmt: skip
                     train(str(folder / "data"), recipe, runs_directory=runs)
                     return [epochs[number] for number in sorted(epochs)]
@@ -124,11 +132,7 @@ def each_once(folder: Path, full: bool) -> Outcome:
                 for epoch in range(3):
                     names = [name for member in members for name in member[epoch]]
                     once = len(names) == len(set(names)) == 67
-                    outcome.check(
-                        once,
-                        f"{size} processes, batch {batch}, stream {stream}, epoch {epoch + 1}: {len(names)} images, "
-                        f"{len(set(names))} different",
-                    )
+                    outcome.check(once, f"{what}, epoch {epoch + 1}: {len(names)} images, {len(set(names))} different")
     return outcome
 
 

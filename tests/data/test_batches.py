@@ -30,11 +30,12 @@ def test_the_order_is_of_the_seed_and_the_epoch() -> None:
     assert order(replace(batches, shuffle=False)) == list(range(53))
 
 
-def test_lengths_with_and_without_the_last_batch() -> None:
+def test_lengths_with_a_last_batch_of_its_own_and_joined() -> None:
     batches = Batches(SET, batch_size=10)
     assert len(batches) == 6 and [len(labels) for _, labels, _ in batches] == [10] * 5 + [3]
-    whole = replace(batches, drop_last=True)
-    assert len(whole) == 5 and [len(labels) for _, labels, _ in whole] == [10] * 5
+    joined = replace(batches, batch_size=13, join_single=True)
+    assert len(joined) == 4 and [len(labels) for _, labels, _ in joined] == [13] * 3 + [14]
+    assert [joined.size_of(batch) for batch in range(4)] == [13] * 3 + [14]
 
 
 def test_pixels_labels_and_indices_belong_together() -> None:

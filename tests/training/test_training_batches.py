@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,12 +129,24 @@ def test_the_shares_of_several_processes_are_the_batch(settings: dict[str, Any],
             assert torch.allclose(torch.cat([part.pixels for part in parts]), one.pixels, atol=1e-5)
 
 
-def test_a_last_batch_below_the_least_is_left_out() -> None:
+def test_a_last_batch_of_one_image_is_joined_to_the_one_before() -> None:
     whole = batches_of(resolved_of({})[2], TRAIN)
-    assert [batch.images for batch in whole.epoch(0)] == [10, 10, 6]
-    assert [batch.images for batch in replace(whole, least=6).epoch(0)] == [10, 10, 6]
-    assert [batch.images for batch in replace(whole, least=7).epoch(0)] == [10, 10]
-    # The only batch there is stays.
-    assert len(replace(whole, batch_size=30, least=27)) == 1
+    for batch_size, sizes in ((10, [10, 10, 6]), (25, [26]), (5, [5, 5, 5, 5, 6]), (30, [26]), (1, [1] * 26)):
+        batches = replace(whole, batch_size=batch_size)
+        assert [len(batch.pixels) for batch in batches.epoch(0)] == sizes
+        assert [batch.images for batch in batches.epoch(0)] == sizes and len(batches) == len(sizes)
+
+
+def test_a_process_without_a_share_of_a_batch_has_an_empty_one() -> None:
+    mixed = batches_of(resolved_of({"mixup": 0.2, "cutmix": 1.0, "flip": True})[2], TRAIN)
+    last = ProcessGroup(Rank(rank=3, size=4))
+    batches = list(replace(mixed, batch_size=11, share=partial(last.rows, least=2)).epoch(0))
+    assert [(len(batch.pixels), len(batch.targets), batch.images) for batch in batches] == [(3, 3, 11)] * 2 + [
+        (0, 0, 4)
+    ]
+
+
+def test_a_batch_size_of_none_is_refused() -> None:
+    whole = batches_of(resolved_of({})[2], TRAIN)
     with pytest.raises(DataError, match="batch size 0"):
         replace(whole, batch_size=0).first()

@@ -52,9 +52,9 @@ class Batches:
 
     Images are scaled to 0..1 and, with a `normalization`, to mean 0 and deviation 1. They lie channels-last in memory.
     `indices` are the rows of the image set. Shuffled, the order depends on (seed, epoch) alone: use
-    `dataclasses.replace(batches, epoch=n)` for the next one. Every row comes exactly once; `drop_last` leaves out
-    a last batch that isn't full. With a `share`, of each batch's images only the rows `share(images)` are read:
-    one process's part of it. Raises DataError for a batch size below 1.
+    `dataclasses.replace(batches, epoch=n)` for the next one. Every row comes exactly once; with `join_single`, a last
+    batch of one image is joined to the one before it. With a `share`, of each batch's images only the rows
+    `share(images)` are read: one process's part of it, which may be empty. Raises DataError for a batch size below 1.
     """
 
     image_set: ImageSet
@@ -65,7 +65,7 @@ class Batches:
     epoch: int = 0
     device: torch.device | str = "cpu"
     normalization: Normalization | None = None
-    drop_last: bool = False
+    join_single: bool = False
     share: Callable[[int], slice] | None = None
 
     def __post_init__(self) -> None:
@@ -73,12 +73,14 @@ class Batches:
             raise DataError(f"batch size {self.batch_size} must be at least 1")
 
     def __len__(self) -> int:
-        count = len(self.image_set)
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        whole, left_over = divmod(len(self.image_set), self.batch_size)
+        joined = self.join_single and whole and left_over == 1
+        return whole + int(left_over > 0 and not joined)
 
     def size_of(self, batch: int) -> int:
         """Return the number of images in a batch, whatever one process's share of them is."""
-        return min(self.batch_size, len(self.image_set) - batch * self.batch_size)
+        before = batch * self.batch_size
+        return len(self.image_set) - before if batch == len(self) - 1 else self.batch_size
 
     def order(self) -> npt.NDArray[np.int64]:
         """Return the rows of this epoch, in order."""
@@ -99,7 +101,8 @@ class Batches:
     def _read(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
         """Yield each batch's pixels (n, H, W, C) and rows; a stream is read ahead."""
         order, images = self.order(), self.image_set.images
-        parts = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)][: len(self)]
+        starts = [batch * self.batch_size for batch in range(len(self))]
+        parts = [order[start : start + self.size_of(batch)] for batch, start in enumerate(starts)]
         if self.share is not None:
             parts = [rows[self.share(len(rows))] for rows in parts]
         if isinstance(images, Streamed):

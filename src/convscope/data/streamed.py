@@ -205,7 +205,7 @@ class Streamed:
         # readable one before it (`spare`). `shown` holds the indices of what stands there, so labels stay with pixels.
         # `spare` is a copy: as a part of `block` it would keep a whole batch in memory.
         good = np.setdiff1d(np.arange(len(batch)), lost)
-        if len(lost_since) > MOST_LOST and not len(good):
+        if len(lost_since) > MOST_LOST and lost and not len(good):
             row = int(self.rows[lost_since[0]])
             raise DataError(
                 f"none of {len(lost_since)} images in a row can be read; the first is {self.listing.names[row]}: "

@@ -32,7 +32,8 @@ LARGEST_EARLY = 3 / 4
 class TrainingBatch:
     """Pixels (n, C, H, W) and targets of a step: int64 (n,), or float32 (n, classes) of several labels or of mixing.
 
-    n is this process's share of `images`, the images of the whole batch.
+    n is this process's share of `images`, the images of the whole batch. A process without a share of a small batch has
+    n = 0, and pixels (0, C, H, W) that are neither augmented nor resized.
     """
 
     pixels: Tensor
@@ -42,14 +43,14 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of a training, epoch by epoch.
+    """The batches of a training, epoch by epoch: each image once in each.
+
+    A last batch of one image is joined to the one before: batch normalization has no variance of one value.
 
     Args:
         image_set: the training images.
         batch_size, seed, device, normalization, augmentation: as in the recipe, with "auto" resolved.
         epochs: of the whole training: progressive resizing is over after a share of its steps.
-        least: a last batch of fewer images than this is left out (batch normalization has no variance of one value to
-            divide by); the order differs in each epoch, so no image is left out of all.
         share: `share(images)` are the rows that this process trains on, of a batch of `images`; None for all.
         progressive_resize_start, progressive_resize_share: sides begin at `start` of the full size and grow until
             `share` of all steps are done.
@@ -66,7 +67,6 @@ class TrainingBatches:
     normalization: Normalization
     device: torch.device | str = "cpu"
     epochs: int = 1
-    least: int = 1
     share: Callable[[int], slice] | None = None
     progressive_resize_start: float = 1.0
     progressive_resize_share: float = 0.0
@@ -80,6 +80,9 @@ class TrainingBatches:
         with closing(iter(batches)) as source:
             for step, (pixels, targets, rows) in enumerate(source):
                 images = batches.size_of(step)
+                if not len(pixels):
+                    yield TrainingBatch(pixels, targets, images)
+                    continue
                 start = 0 if self.share is None else self.share(images).start
                 part = BatchPart(start=start, total=images)
                 generator = generator_for(self.seed, epoch, step, device=pixels.device)
@@ -103,8 +106,6 @@ class TrainingBatches:
 
     def _plain(self, epoch: int) -> Batches:
         """Return the epoch's batches as decoded: in order, on the device, normalised, without augmentation."""
-        count = len(self.image_set)
-        left_over = count % max(1, self.batch_size)
         return Batches(
             self.image_set,
             batch_size=self.batch_size,
@@ -113,7 +114,7 @@ class TrainingBatches:
             epoch=epoch,
             device=self.device,
             normalization=self.normalization,
-            drop_last=0 < left_over < self.least <= count,
+            join_single=True,
             share=self.share,
         )
 

@@ -35,8 +35,6 @@ from convscope.report.table import Column, Table
 from convscope.report.usage import call_text, setting_name
 from convscope.runs.events import Listener
 from convscope.runs.training_display import listening
-from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.distributed.shared_batch_norm import least_batch
 from convscope.training.given_data import recipe_on
 from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
 from convscope.training.loop.step import descend, differentiate
@@ -276,7 +274,7 @@ def _sweep(
     losses: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
-    batches = batches_of(settings, train, least=least_batch(network, ProcessGroup()))
+    batches = batches_of(settings, train)
     with closing(_batches(batches)) as source:  # ends the threads that decode
         for step, batch in zip(range(steps), source, strict=False):
             rate = settings.resolved.learning_rate * REACH ** (2 * step / (steps - 1) - 1)

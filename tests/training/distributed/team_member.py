@@ -26,8 +26,8 @@ from convscope.training.loop.state import Settings, copy_weights, new_state
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from resolved_recipes import resolved_with
 
-# Three steps an epoch; the last batch is uneven, and so are the shares of it.
-IMAGES, BATCH, EPOCHS = 43, 16, 7
+# Three steps an epoch, of 17, 17 and 3 images: shares of 8 and 9, and at last all in one process, as pairs are mixed.
+IMAGES, BATCH, EPOCHS = 37, 17, 7
 DRAW = np.random.default_rng(0)
 TRAIN = ImageSet(DRAW.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8), np.arange(IMAGES) % 3, ["x"] * IMAGES)
 # More than two batches of an evaluation, and an odd number.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from convscope.hardware.rank import Rank, threads_for
 from convscope.nets.build import build
 from convscope.training.distributed import launch
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
-from convscope.training.distributed.shared_batch_norm import SharedBatchNorm, least_batch, share_batch_norm
+from convscope.training.distributed.shared_batch_norm import SharedBatchNorm, normalizes_alone, share_batch_norm
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 4, 4, 3), dtype=np.uint8)
 SET = ImageSet(PIXELS, np.arange(53) % 7, [str(row) for row in range(53)])
@@ -29,10 +31,11 @@ def _teams(size: int) -> list[ProcessGroup]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
-    """Each image exactly once, whatever the number of processes, the uneven last batch included."""
-    whole = Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2)
-    parts = [Batches(SET, batch_size=10, shuffle=True, seed=4, epoch=2, share=group.rows) for group in _teams(size)]
+@pytest.mark.parametrize("batch_size", [10, 13])
+def test_the_parts_of_every_batch_are_the_batch_in_order(size: int, batch_size: int) -> None:
+    """Each image exactly once, whatever the number of processes, a last batch of 3 or of 1 included."""
+    whole = Batches(SET, batch_size=batch_size, shuffle=True, seed=4, epoch=2)
+    parts = [replace(whole, share=group.rows) for group in _teams(size)]
     for number, (one, *others) in enumerate(zip(whole, *parts, strict=True)):
         assert [row for _, _, rows in others for row in rows.tolist()] == one[2].tolist()
         for group, (pixels, labels, rows) in zip(_teams(size), others, strict=True):
@@ -41,10 +44,16 @@ def test_the_parts_of_every_batch_are_the_batch_in_order(size: int) -> None:
             assert one[2][part.start : part.start + len(rows)].tolist() == rows.tolist()
 
 
-def test_the_least_batch_leaves_every_process_enough_to_normalise_over() -> None:
-    normalised, plain = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1))
-    assert [least_batch(normalised, group) for group in (_teams(1)[0], _teams(3)[0])] == [2, 6]
-    assert [least_batch(plain, group) for group in (_teams(1)[0], _teams(3)[0])] == [2, 3]
+@pytest.mark.parametrize("least", [1, 2])
+def test_the_parts_of_any_batch_are_the_batch_and_none_is_too_small(least: int) -> None:
+    for size, total in itertools.product(range(1, 7), range(1, 40)):
+        parts = [group.rows(total, least=least) for group in _teams(size)]
+        assert [row for part in parts for row in range(total)[part]] == list(range(total))
+        counts = [part.stop - part.start for part in parts]
+        assert counts[0] and all(count == 0 or count >= min(least, total) for count in counts)
+        # Two rows are a pair, which is not parted where there are enough.
+        assert total < max(least, size if least == 1 else 2) or max(counts) - min(filter(None, counts)) <= 3
+        assert least == 1 or all(part.start % 2 == 0 or part.start == total for part in parts)
 
 
 @pytest.mark.parametrize("name", ["cifarnet", "resnet18"])
@@ -54,7 +63,7 @@ def test_shared_batch_normalization_of_one_process_is_its_own(name: str) -> None
     own = build(name, num_classes=3, in_channels=3, image_size=(32, 32)).train()
     shared = copy.deepcopy(own)
     assert share_batch_norm(shared, ProcessGroup()) > 3 and shared.state_dict().keys() == own.state_dict().keys()
-    assert least_batch(own, _teams(2)[0]) == 4 and least_batch(shared, _teams(2)[0]) == 2
+    assert normalizes_alone(own) and not normalizes_alone(shared)
     pixels = torch.randn(4, 3, 32, 32)
     for network in (own, shared):
         network(pixels).square().sum().backward()

@@ -57,12 +57,19 @@ class ProcessGroup:
         """Return whether this is the process that writes files and shows progress."""
         return self.place.first
 
-    def rows(self, total: int) -> slice:
-        """Return this process's rows of a batch of `total` images: contiguous, and nearly as many as the others'."""
-        start, stop = (total * rank // self.size for rank in (self.rank, self.rank + 1))
-        if total >= 2 * self.size:
+    def rows(self, total: int, *, least: int = 1) -> slice:
+        """Return this process's rows of a batch of `total` images: contiguous, and nearly as many as the others'.
+
+        Where there are fewer than `least` for each process, the first ones have so many, and the last ones none.
+
+        >>> [ProcessGroup(Rank(rank=rank, size=4)).rows(5, least=2) for rank in range(4)]
+        [slice(0, 2, None), slice(2, 5, None), slice(5, 5, None), slice(5, 5, None)]
+        """
+        parts = min(self.size, max(1, total // least))
+        start, stop = (total * min(rank, parts) // parts for rank in (self.rank, self.rank + 1))
+        if total >= 2 * parts:
             # Rows 0 and 1, 2 and 3, ... are mixed with each other: a part begins and ends between pairs.
-            start, stop = start // 2 * 2, stop if stop == total else stop // 2 * 2
+            start, stop = (place if place == total else place // 2 * 2 for place in (start, stop))
         return slice(start, stop)
 
     def stopping_together(self, stop: Callable[[], bool]) -> Callable[[], bool]:
@@ -145,7 +152,8 @@ class SpawnedGroup(ProcessGroup):
         gradients = [parameter.grad for parameter in learning]
         flat, views = self._flat_buffer(learning, len(sums) + 1)
         used = [(view, gradient) for view, gradient in zip(views, gradients, strict=True) if gradient is not None]
-        torch._foreach_copy_([view for view, _ in used], [gradient for _, gradient in used])
+        if used:  # a process without a share of the batch has none
+            torch._foreach_copy_([view for view, _ in used], [gradient for _, gradient in used])
         extras = [float(self._stop()), *sums]
         tail = flat[-len(extras) :]
         # One by one, tensors as tensors: to make a list of numbers of them would wait for the device.

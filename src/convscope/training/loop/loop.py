@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -28,7 +29,7 @@ from convscope.runs.events import EpochRow, Listener
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import one_measure
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.distributed.shared_batch_norm import least_batch
+from convscope.training.distributed.shared_batch_norm import normalizes_alone, unshared
 from convscope.training.loop.nonfinite import (
     Diagnosis,
     DivergedError,
@@ -80,7 +81,10 @@ def fit(
     """
     group = group or ProcessGroup()
     stop = group.stopping_together(stop)
-    batches = batches_of(settings, train, least=least_batch(state.network, group), share=group.rows)
+    # Two images are mixed with each other, and two have a variance to normalize by: a share has both or none.
+    pairs = settings.augmentation.mixing.on or normalizes_alone(state.network)
+    share = partial(group.rows, least=2 if pairs else 1)
+    batches = batches_of(settings, train, share=share)
     while state.epoch < settings.resolved.epochs:
         if _patience_is_over(state, settings.resolved.patience):
             return "early"
@@ -137,10 +141,12 @@ def _measure_statistics(state: TrainingState, batches: TrainingBatches) -> None:
     """Measure running statistics anew, of the averaged network too, where an epoch has few steps."""
     if len(batches) > FEW_STEPS or not has_batch_norm(state.network):
         return
-    with closing(batches.epoch(state.epoch)) as source:
+    # Whole batches in every process: the same statistics as of one process, without an exchange.
+    with closing(replace(batches, share=None).epoch(state.epoch)) as source:
         pixels = [batch.pixels for batch in islice(source, BATCHES)]
-    for network in dict.fromkeys((state.network, state.evaluated)):
-        measured_anew(network, state.network, pixels)
+    with unshared(state.network), unshared(state.evaluated):
+        for network in dict.fromkeys((state.network, state.evaluated)):
+            measured_anew(network, state.network, pixels)
 
 
 def _require_finite_weights(state: TrainingState, group: ProcessGroup, rate: float) -> None:

@@ -127,10 +127,8 @@ def new_state(network: nn.Module, resolved: ResolvedRecipe) -> TrainingState:
     return TrainingState(network, resolved.mode.forward_of(network), optimizer, average=average)
 
 
-def batches_of(
-    settings: Settings, train: ImageSet, *, least: int = 1, share: Callable[[int], slice] | None = None
-) -> TrainingBatches:
-    """Return the batches that a training with these settings has; `least` and `share` as in TrainingBatches."""
+def batches_of(settings: Settings, train: ImageSet, *, share: Callable[[int], slice] | None = None) -> TrainingBatches:
+    """Return the batches that a training with these settings has; `share` as in TrainingBatches."""
     return TrainingBatches(
         train,
         batch_size=settings.resolved.batch_size,
@@ -139,7 +137,6 @@ def batches_of(
         normalization=settings.normalization,
         device=settings.resolved.device,
         epochs=settings.resolved.epochs,
-        least=least,
         share=share,
         progressive_resize_start=settings.resolved.progressive_resize_start,
         progressive_resize_share=settings.resolved.progressive_resize_share,

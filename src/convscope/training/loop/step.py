@@ -19,7 +19,8 @@ from convscope.data.training_batches import TrainingBatch
 from convscope.hardware.mode import ForwardPass
 from convscope.scoring.objective import LossOutput, Objective
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.loop.nonfinite import DivergedError, diagnose, largest_gradient
+from convscope.training.distributed.shared_batch_norm import without_share
+from convscope.training.loop.nonfinite import Diagnosis, DivergedError, broken_weights, diagnose, largest_gradient
 from convscope.training.loop.state import Settings, TrainingState
 
 
@@ -98,14 +99,9 @@ def guarded_step(
     Raises:
         DivergedError: the loss or a gradient is not finite.
     """
-    batch = inputs.batch
-    # Weighted so that the gradients of all processes' shares add up to that of the mean over the whole batch.
-    weight = len(batch.targets) / batch.images
-    output = differentiate(state, settings.objective, batch, weight=weight)
+    measured = _measured(state, settings, inputs.batch)
     with torch.no_grad():
-        plain = settings.objective.plain(output.scores, batch.targets)
-        correct = settings.objective.count_right(output.scores, batch.targets)
-        numbers = (output.main * weight, plain * weight, correct, largest_gradient(state.network))
+        numbers = (*measured, largest_gradient(state.network))
         stats: StepStats | None
         if deferred is None:
             stats = _checked(state, settings, inputs, group.add_up(state.network, numbers))
@@ -114,6 +110,21 @@ def guarded_step(
             deferred.hold(inputs, numbers)
     descend(state, gradient_clip=settings.resolved.gradient_clip)
     return stats
+
+
+def _measured(state: TrainingState, settings: Settings, batch: TrainingBatch) -> tuple[Tensor, ...]:
+    """Leave this process's part of the gradients, and return its part of two losses and of the correct predictions."""
+    # Weighted so that the gradients of all processes' shares add up to that of the mean over the whole batch.
+    weight = len(batch.targets) / batch.images
+    if weight:
+        output = differentiate(state, settings.objective, batch, weight=weight)
+        with torch.no_grad():
+            plain = settings.objective.plain(output.scores, batch.targets)
+            return output.main * weight, plain * weight, settings.objective.count_right(output.scores, batch.targets)
+    state.optimizer.zero_grad(set_to_none=True)
+    if (scores := _take_part(state, batch)) is not None:
+        torch.autograd.backward(scores)
+    return batch.pixels.new_zeros(3).unbind()
 
 
 def read_held(state: TrainingState, settings: Settings, deferred: DeferredCheck) -> StepStats | None:
@@ -133,6 +144,21 @@ def read_held(state: TrainingState, settings: Settings, deferred: DeferredCheck)
     return _checked(state, settings, inputs, numbers)
 
 
+def _take_part(state: TrainingState, batch: TrainingBatch) -> Tensor | None:
+    """Take part in the other processes' step on a batch of which this one has no share.
+
+    Only a shared batch normalization waits for it: an image of zeros goes through the network then, and the sum of its
+    scores times 0 is returned, so that a backward pass leaves gradients of 0.
+    """
+    with without_share(state.network) as awaited:
+        if not awaited:
+            return None
+        answer = state.forward(batch.pixels.new_zeros((1, *batch.pixels.shape[1:])))
+        scores, *early = answer if isinstance(answer, tuple) else (answer,)
+        total: Tensor = sum((head.sum() for head in early), scores.sum()) * 0.0
+        return total
+
+
 def _is_finite(numbers: Sequence[float]) -> bool:
     value, _, _, steepest = numbers
     return math.isfinite(value) and math.isfinite(steepest)
@@ -144,10 +170,22 @@ def _checked(state: TrainingState, settings: Settings, inputs: StepInput, number
     batch = inputs.batch
     if not _is_finite(numbers):
         what = ("the loss", value) if not math.isfinite(value) else ("a gradient", steepest)
-        forward = _uncompiled(state, settings)
-        found = diagnose(state.network, forward, settings.objective, batch.pixels, batch.targets)
-        raise DivergedError.at(*what, epoch=state.epoch, step=inputs.step + 1, rate=inputs.rate, found=found)
+        raise DivergedError.at(
+            *what, epoch=state.epoch, step=inputs.step + 1, rate=inputs.rate, found=_found(state, settings, batch)
+        )
     return batch.images, loss, int(correct)
+
+
+def _found(state: TrainingState, settings: Settings, batch: TrainingBatch) -> Diagnosis:
+    """Return where the first number is that is not finite in this process's share."""
+    if len(batch.targets):
+        forward = _uncompiled(state, settings)
+        return diagnose(state.network, forward, settings.objective, batch.pixels, batch.targets)
+    if weights := broken_weights(state.network):
+        return weights
+    with torch.no_grad():
+        _take_part(state, batch)
+    return Diagnosis(text="it is in another process's share of the batch")
 
 
 def _uncompiled(state: TrainingState, settings: Settings) -> ForwardPass:
