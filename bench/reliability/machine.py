@@ -34,6 +34,7 @@ ADDRESS_SPACE = 1_500_000_000
 # What is set, beside PATH and PYTHONPATH; HOME is set nowhere else.
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "locale C": {"LC_ALL": "C", "HOME": "/root"},
+    "locale C without UTF-8": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/root"},
     "locale POSIX": {"LANG": "POSIX", "LC_ALL": "POSIX", "HOME": "/root"},
     "no HOME": {},
     "a HOME that is not there": {"HOME": "/nowhere/at/all"},

@@ -9,17 +9,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ablations import RECIPE
 from convscope.errors import RunError
+from convscope.recipe.recipe import Recipe
 from convscope.runs import atomic_files as files
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run, create_run
 from convscope.training import job
+from convscope.training.loop import loop
 from convscope.training.outcome import Outcome
 from convscope.training.train import train
 from convscope.training.train_run import train_on
@@ -116,6 +119,40 @@ def test_a_run_that_was_killed_before_its_last_files_gets_them(whole: Outcome, t
         assert (copied / name).read_bytes() == (whole.run.path / name).read_bytes()
     assert "has all of its 3 epochs, but was stopped before it was measured" in (copied / "log.txt").read_text()
     assert (copied / "report.html").is_file()
+
+
+class _Killed(BaseException):
+    """What ends a training as kill -9 does: nothing more is written."""
+
+
+def test_the_temperature_and_the_threshold_of_a_killed_run_belong_to_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    recipe = RECIPE.changed({"epochs": 2, "good_class": "0", "miss_rate": 0.1})
+    run = train("digits", recipe, runs_directory=tmp_path, name="run").run
+    fitted, first = run.spec(), run.measures_of_weights()
+    assert fitted.temperature != 1.0 and fitted.defect_rule is not None and fitted.defect_rule.miss_rate == 0.1
+    plain = loop.guarded_step
+    seen = set()
+    for step in (40, 60):  # in the third epoch, and once the third epoch's weights are kept
+
+        def killed(state: Any, settings: Any, inputs: Any, *others: Any, step: int = step) -> Any:
+            if inputs.step >= step:
+                raise _Killed
+            return plain(state, settings, inputs, *others)
+
+        monkeypatch.setattr(loop, "guarded_step", killed)
+        with pytest.raises(_Killed):
+            train(recipe=Recipe(epochs=4), resume=run)
+        same = run.measures_of_weights() == first
+        seen.add(same)
+        assert run.spec() == (fitted if same else fitted.of_training)
+        run.network()
+    assert seen == {True, False}
+    monkeypatch.setattr(loop, "guarded_step", plain)
+    train(resume=run)
+    assert run.spec().temperature not in (1.0, fitted.temperature)
 
 
 def test_a_recipe_that_is_cut_off_is_not_taken_for_one(whole: Outcome, tmp_path: Path) -> None:

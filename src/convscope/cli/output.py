@@ -9,6 +9,7 @@ the descriptor is pointed at the null device, so that what C libraries print goe
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -170,9 +171,11 @@ def _outlet(stream: TextIO | None, original: TextIO | None, descriptor: int) -> 
 def _text(outlet: Outlet, like: TextIO | None) -> TextIO:
     """Return a text stream to the outlet, with the encoding of the stream that it replaces."""
     shape = like if isinstance(like, io.TextIOWrapper) else None
+    whole = shape is not None and codecs.lookup(shape.encoding).name == "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(outlet),
         encoding=shape.encoding if shape else "utf-8",
-        errors=shape.errors if shape else "backslashreplace",
+        # An encoding that lacks a character, as of locale C, is no reason to end.
+        errors=shape.errors if shape and whole else "backslashreplace",
         line_buffering=shape is None or shape.line_buffering or shape.write_through,
     )

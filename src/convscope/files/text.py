@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from convscope.files.regular import Name, UnreadableError, read_bytes
 
 TEXT_LIMIT = 64 * 2**20
@@ -17,6 +19,17 @@ def read_text(path: Name, *, limit: int = TEXT_LIMIT, names: bool = False) -> st
         UnreadableError: the file can't be read, or is not text.
     """
     return decode_text(read_bytes(path, limit=limit), names=names)
+
+
+def path_in_text(text: str) -> str:
+    """Return a path that a text file holds as the file system's functions take it in this locale.
+
+    A locale of another encoding than UTF-8, such as C, has names as bytes that `os.fsdecode` keeps.
+
+    >>> path_in_text("cats/001.png")
+    'cats/001.png'
+    """
+    return text if text.isascii() else os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def decode_text(data: bytes, *, names: bool = False) -> str:

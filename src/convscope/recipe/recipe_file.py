@@ -11,7 +11,7 @@ from convscope.errors import RunError
 from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, refused_as
-from convscope.files.text import read_text
+from convscope.files.text import path_in_text, read_text
 from convscope.recipe.recipe import Recipe, choices, names, settings
 
 # Of the settings' names: raised when one of them changes. A recipe written by hand may leave it out.
@@ -59,7 +59,8 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
     if whole and last not in values:
         raise RunError(f"{where} is cut off: it ends before {last!r}, the last setting{mend}")
     try:
-        return Recipe.from_dict(values)
+        recipe = Recipe.from_dict(values)
+        return recipe.changed({name: path_in_text(getattr(recipe, name)) for name in ("data", "weights")})
     except RunError as error:
         known = stated or not values.keys() - set(names())
         raise RunError(f"{where}: {error}{'' if known else f' ({OLDER})'}") from error

@@ -23,7 +23,7 @@ from convscope.data.source_options import SourceOptions
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
 from convscope.files.regular import FILE_LIMIT, refused_as, write_text
-from convscope.files.text import read_text
+from convscope.files.text import path_in_text, read_text
 from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
@@ -391,7 +391,7 @@ def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
         return []
     with refused_as(RunError, run.split_path):
         rows = read_csv(read_text(run.split_path, limit=FILE_LIMIT))
-    learned = {row.get("image") for row in rows if row.get("split") == "train"}
+    learned = {path_in_text(row.get("image", "")) for row in rows if row.get("split") == "train"}
     seen = sum(short_name(name, dataset) in learned for name in dataset.splits[split].names)
     if not seen or split == "train":
         return []

@@ -23,7 +23,7 @@ from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
-from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable
+from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable, write_best
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import batches_of
 from convscope.training.outcome import Outcome
@@ -56,8 +56,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     notify_unreadable(job)
     if group.first:
         keep_reached(job)
-    # What was chosen for earlier weights does not hold for these.
-    scores, one_view, spec = None, None, job.spec.of_training
+    scores, one_view, spec = None, None, job.spec
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
         # its processes no more than that after Ctrl-C either.
@@ -66,8 +65,9 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         if not group.total(torch.tensor([float(hurried)])).item():
             scores, one_view, spec = _measure(job, whole=complete)
     if group.first:
+        # After the weights that its temperature and threshold are for. Where nothing was measured, what it says stays.
         if spec != job.spec:
-            job.run.write_spec(spec)
+            run.write_spec(spec)
         write_report(
             _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
         )
@@ -117,7 +117,7 @@ def finish_unwritten(job: Job, error: WriteError) -> str:
     if not run.path.exists():
         return f"{error}; the run's folder is gone, and nothing of it is kept"
     if best is not None:
-        _fits(lambda: run.write_weights(best.weights, best.measures))
+        _fits(lambda: write_best(job, best))
     # Those of an earlier epoch, where there is room for one file of weights, and not for two while they are replaced.
     if measures := run.measures_of_weights():
         is_best = best is not None and measures == best.measures

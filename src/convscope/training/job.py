@@ -155,8 +155,24 @@ def keep_reached(job: Job) -> None:
         save_checkpoint(job.run.checkpoints, job.unsaved)
         job.saved_epoch, job.unsaved = job.unsaved.values["epoch"], None
     if job.state.best is not None:
-        job.run.write_weights(job.state.best.weights, job.state.best.measures)
+        write_best(job, job.state.best)
     job.saved_at = time.monotonic()
+
+
+def write_best(job: Job, best: Best) -> None:
+    """Write the best weights; what was chosen for others, a temperature or a threshold, is taken from the run first.
+
+    In this order a process that is killed in between leaves weights without them, never weights with those of others.
+    """
+    run = job.run
+    if run.measures_of_weights() != best.measures:
+        try:
+            found = run.spec()
+        except RunError:  # removed or damaged meanwhile: no reason to lose a training
+            found = None
+        if found is None or found != found.of_training:
+            run.write_spec(job.spec.of_training)
+    run.write_weights(best.weights, best.measures)
 
 
 def unreadable(train: ImageSet) -> tuple[Problem, ...]:

@@ -149,7 +149,7 @@ def _resume(
             listener=listener,
             cache_directory=cache_directory,
             group=group,
-            # The temperature is that of the weights that are about to change.
+            # The temperature is that of weights that are there: `write_best` removes it together with them.
             resumed=run.spec().of_training,
             given=given,
         )
@@ -164,8 +164,6 @@ def _resume(
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
                 write_file(run.recipe_path, to_toml(session.recipe))
-                if run.spec() != session.spec:
-                    run.write_spec(session.spec)
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])

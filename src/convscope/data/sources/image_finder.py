@@ -11,6 +11,7 @@ from pathlib import Path
 from convscope.data.layout import split_in_name
 from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
+from convscope.files.text import path_in_text
 from convscope.report.printable import few
 from convscope.report.usage import settings_text
 
@@ -37,6 +38,7 @@ class ImageFinder:
         Raises:
             DataError: two images fit a name without an ending.
         """
+        cell = path_in_text(cell)
         first: tuple[str, os.stat_result | OSError] | None = None
         for folder in self.folders:
             found = self._in(folder, cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,10 +174,11 @@ def _by_class_name(branches: Iterable[Branch]) -> dict[str, list[Branch]]:
     named: dict[str, list[Branch]] = {}
     for branch in branches:
         try:
-            branch.name.encode()
-        except UnicodeEncodeError:
+            # The bytes, for they are UTF-8 in a locale of another encoding as well.
+            name = os.fsencode(branch.name).decode()
+        except UnicodeDecodeError:
             raise DataError(f"class folder {branch.path} has a name that is not UTF-8: rename it") from None
-        named.setdefault(unicodedata.normalize("NFC", branch.name), []).append(branch)
+        named.setdefault(unicodedata.normalize("NFC", name), []).append(branch)
     for found in named.values():
         if len(found) > 1:
             raise _look_alike(Path(found[0].path).parent, found[0].name, found[1].name)
