@@ -74,6 +74,7 @@ EXACT = {
     "transposed 3d": (positive(nn.ConvTranspose3d(1, 2, 2, stride=2)), (1, 1, 2, 2, 2)),
     "unbatched conv": (Function(lambda x: positive(nn.Conv2d(3, 2, 3))(x)), (3, 5, 5)),
     "avg pool": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 2, 7, 8)),
+    "avg pool hanging over": (nn.AvgPool2d(3, 2, ceil_mode=True), (1, 2, 2, 5)),
     "avg pool 1d": (nn.AvgPool1d(2), (1, 2, 7)),
     "avg pool 3d": (nn.AvgPool3d(2, padding=1), (1, 1, 4, 4, 3)),
     "adaptive": (nn.AdaptiveAvgPool2d((3, None)), (1, 2, 7, 4)),
@@ -189,6 +190,7 @@ BOUND = {
     "Fourier filter": (
         Function(lambda x: torch.fft.irfft2(torch.fft.rfft2(x) * torch.linspace(1, 2, 3))), (1, 1, 3, 4)),
     "max pool": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (1, 2, 6, 7)),
+    "max pool hanging over": (nn.MaxPool2d((5, 3), 3, ceil_mode=True), (1, 2, 3, 2)),
     "max pool dilated": (nn.MaxPool2d(2, 1, dilation=2), (1, 2, 6, 7)),
     "max pool 1d": (nn.MaxPool1d(2), (1, 2, 7)),
     "max pool 3d": (nn.MaxPool3d(2), (1, 1, 4, 4, 3)),

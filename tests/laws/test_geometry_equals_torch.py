@@ -1,5 +1,8 @@
 """Our sizes and taps are torch's, on every setting that hypothesis can think of."""
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from convscope.geometry.pooling import adaptive_ranges
 from convscope.geometry.resize import resize_taps
 from convscope.geometry.taps import TapTable, adaptive_taps, pad_taps, transposed_taps, window_taps
 from convscope.geometry.window import Window, same_padding, smallest_input
+from convscope.reference.pooling import average_pool, max_pool
 
 sizes = st.integers(1, 24)
 kernels = st.integers(1, 6)
@@ -70,24 +74,49 @@ def test_same_padding(size: int, kernel: int, dilation: int) -> None:
     assert (table_support(window_taps(window, size)) == found).all()
 
 
-@given(size=sizes, kernel=kernels, stride=strides, padding=st.integers(0, 3), dilation=dilations, ceil=st.booleans())
-@settings(deadline=None, max_examples=150)
-def test_pooling(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> None:
-    padding = min(padding, kernel // 2)
+def check_pooling(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> None:
+    """Sizes, taps and NumPy's pooling against torch's, on rising numbers: a maximum is the last one that is read."""
     window = Window(
-        kernel_size=kernel,
-        stride=stride,
-        dilation=dilation,
-        padding_before=padding,
-        padding_after=padding,
+        kernel_size=kernel, stride=stride, dilation=dilation, padding_before=padding, padding_after=padding,
         ceil_mode=ceil,
-    )
+    )  # fmt: skip
+    x = torch.arange(1.0, size + 1)[None, None]
+    settings = {"stride": stride, "padding": padding, "ceil_mode": ceil}
+    assert window.fits(size) == (size >= smallest_input(window))
     if not window.fits(size):
+        with pytest.raises(RuntimeError):
+            F.max_pool1d(x, kernel, dilation=dilation, **settings)
+        with pytest.raises(GeometryError, match="does not fit"):
+            window.output_size(size)
         return
-    pooled = F.max_pool1d(
-        torch.zeros(1, 1, size), kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil
-    )
+    pooled = F.max_pool1d(x, kernel, dilation=dilation, **settings).numpy()
+    table = window_taps(window, size)
     assert window.output_size(size) == pooled.shape[-1]
+    assert f"{window.formula(size)} ".endswith(f" = {pooled.shape[-1]} ")
+    assert np.array_equal(np.where(table.inside, table.positions + 1, -np.inf).max(axis=1), pooled[0, 0])
+    assert np.array_equal(max_pool(x.numpy(), kernel, dilation=dilation, **settings), pooled)
+    for included in (True, False) if dilation == 1 else ():
+        mean = F.avg_pool1d(x, kernel, count_include_pad=included, **settings).numpy()
+        np.testing.assert_allclose(average_pool(x.numpy(), kernel, count_include_pad=included, **settings), mean, 1e-6)
+
+
+def pooling_grid(sizes: int, kernels: int, strides: int, dilations: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Every setting that torch takes: it pads by half of the kernel at most."""
+    axes = (range(1, sizes + 1), range(1, kernels + 1), range(1, strides + 1), range(3), range(1, dilations + 1))
+    return (case for case in product(*axes) if case[3] <= case[1] // 2)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+def test_pooling_on_a_grid_of_small_sizes(ceil: bool) -> None:
+    for case in pooling_grid(5, 4, 3, 2):
+        check_pooling(*case, ceil)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ceil", [False, True])
+def test_pooling_on_the_whole_grid(ceil: bool) -> None:
+    for case in pooling_grid(24, 7, 6, 4):
+        check_pooling(*case, ceil)
 
 
 @given(

@@ -108,10 +108,13 @@ def _pooling(settings: Mapping[str, Any]) -> str | None:
     kernel = settings["kernel_size"]
     axes = len(kernel)
     sizes = settings["self"][-axes:]
-    return _misfit(sizes, kernel, settings["stride"] or kernel, settings["padding"], settings.get("dilation", 1))
+    dilation, ceil_mode = settings.get("dilation", 1), bool(settings["ceil_mode"])
+    return _misfit(sizes, kernel, settings["stride"] or kernel, settings["padding"], dilation, ceil_mode=ceil_mode)
 
 
-def _misfit(sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> str | None:
+def _misfit(
+    sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool = False
+) -> str | None:
     axes = len(sizes)
     settings = zip(
         sizes, *(per_axis(n, v, axes) for n, v in zip("kspd", (kernel, stride, padding, dilation), strict=True)),
@@ -119,8 +122,9 @@ def _misfit(sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -
     )  # fmt: skip
     for size, k, s, p, d in settings:
         try:
-            window = Window(kernel_size=k, stride=s, padding_before=p, padding_after=p, dilation=d)
-            window.output_size(size)
+            Window(
+                kernel_size=k, stride=s, padding_before=p, padding_after=p, dilation=d, ceil_mode=ceil_mode
+            ).output_size(size)
         except GeometryError as misfit:
             return str(misfit)
     return None

@@ -53,6 +53,6 @@ def adaptive_ranges(input_size: int, output_size: int) -> list[tuple[int, int]]:
     >>> adaptive_ranges(32, 3)
     [(0, 11), (10, 22), (21, 32)]
     """
-    if output_size < 1 or input_size < 1:
-        raise GeometryError(f"adaptive pooling needs sizes of at least 1, got {input_size} to {output_size}")
+    if output_size < 0 or (input_size < 1 and output_size):
+        raise GeometryError(f"adaptive pooling reads at least 1 position, got {input_size} to {output_size}")
     return [(u * input_size // output_size, -((u + 1) * input_size // -output_size)) for u in range(output_size)]

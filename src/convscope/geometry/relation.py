@@ -119,6 +119,8 @@ def reshape_blocks(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[tuple[ra
     """
     if prod(old) != prod(new):
         raise AssertionError(f"a reshape keeps the number of elements: {old} to {new}")
+    if 0 in old:
+        return ((range(len(old)), range(len(new))),)
     blocks: list[tuple[range, range]] = []
     i = j = 0
     while i < len(old) or j < len(new):

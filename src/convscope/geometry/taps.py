@@ -172,7 +172,7 @@ def adaptive_taps(input_size: int, output_size: int) -> TapTable:
     >>> [len([i for i in row if i >= 0]) for row in adaptive_taps(32, 3).positions]
     [11, 12, 11]
     """
-    pace = (1, input_size // output_size) if input_size % output_size == 0 else None
+    pace = (1, input_size // output_size) if output_size and input_size % output_size == 0 else None
     return ragged_taps([range(*ends) for ends in adaptive_ranges(input_size, output_size)], input_size, pace)
 
 

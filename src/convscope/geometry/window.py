@@ -34,8 +34,8 @@ class Window:
         dilation: distance between neighbouring taps, at least 1.
         padding_before: cells added before the axis, at least 0.
         padding_after: cells added after the axis, at least 0.
-        ceil_mode: also keep a last window that hangs over the end, if it starts inside the input or
-            the padding before it (PyTorch's rule for pooling).
+        ceil_mode: also keep a last window that hangs over the end by less than a stride, if it starts inside the
+            input or the padding before it (PyTorch's rule for pooling).
 
     Raises:
         GeometryError: a value is not a whole number or too small.
@@ -105,12 +105,21 @@ class Window:
         """Return the axis with its padding."""
         return input_size + self.padding_before + self.padding_after
 
+    @property
+    def overhang(self) -> int:
+        """Positions that the last window may lack: one less than the stride in ceil mode, else none."""
+        return self.stride - 1 if self.ceil_mode else 0
+
     def fits(self, input_size: int) -> bool:
-        """Return whether the window has at least one place on the padded axis."""
-        return self.padded_size(input_size) >= self.span
+        """Return whether the window has at least one place on the padded axis.
+
+        >>> Window(kernel_size=3, stride=2).fits(2), Window(kernel_size=3, stride=2, ceil_mode=True).fits(2)
+        (False, True)
+        """
+        return self.padded_size(input_size) + self.overhang >= self.span
 
     def output_size(self, input_size: int) -> int:
-        """Places of the window on an axis of `input_size` positions, rounded down.
+        """Return how many places the window has on an axis of `input_size` positions, rounded as `ceil_mode` says.
 
         Raises:
             GeometryError: the window is longer than the padded axis.
@@ -129,14 +138,8 @@ pad by 1 more on each side, or lower the dilation or the kernel
         _require_whole("input_size", input_size, 1)
         if not self.fits(input_size):
             raise GeometryError(self._misfit(input_size))
-        spare = self.padded_size(input_size) - self.span
-        if self.ceil_mode:
-            size = -(-spare // self.stride) + 1
-            # A last window that would start in the padding after the input is dropped.
-            if (size - 1) * self.stride >= input_size + self.padding_before:
-                size -= 1
-            return size
-        return spare // self.stride + 1
+        size = self._rounded(input_size)
+        return size - 1 if self._drops_last(input_size, size) else size
 
     def remainder(self, input_size: int) -> int:
         """Return the padded positions left over after the last window: 0 when "the result is a whole number".
@@ -171,6 +174,11 @@ pad by 1 more on each side, or lower the dilation or the kernel
         '⌊(224 + 2·3 − 7) / 2⌋ + 1 = 112'
         >>> Window.of(3, dilation=2, padding=(1, 2)).formula(10)
         '⌊(10 + 1 + 2 − 5) / 1⌋ + 1 = 9'
+
+        In ceil mode a last window that would start in the padding after the input is left out:
+
+        >>> Window(kernel_size=2, stride=2, padding_before=1, padding_after=1, ceil_mode=True).formula(3)
+        '⌈(3 + 2·1 − 2) / 2⌉ + 1 − 1 in the padding = 2'
         """
         before, after = self.padding
         if before == after == 0:
@@ -180,14 +188,25 @@ pad by 1 more on each side, or lower the dilation or the kernel
         else:
             padded = f"{input_size} + {before} + {after}"
         left, right = ("⌈", "⌉") if self.ceil_mode else ("⌊", "⌋")
-        return f"{left}({padded} − {self.span}) / {self.stride}{right} + 1 = {self.output_size(input_size)}"
+        output_size = self.output_size(input_size)
+        dropped = " − 1 in the padding" if self._drops_last(input_size, self._rounded(input_size)) else ""
+        return f"{left}({padded} − {self.span}) / {self.stride}{right} + 1{dropped} = {output_size}"
+
+    def _rounded(self, input_size: int) -> int:
+        return (self.padded_size(input_size) - self.span + self.overhang) // self.stride + 1
+
+    def _drops_last(self, input_size: int, size: int) -> bool:
+        """Return whether the last of `size` windows would start in the padding after the input, in ceil mode."""
+        return self.ceil_mode and (size - 1) * self.stride >= input_size + self.padding_before
 
     def _misfit(self, input_size: int) -> str:
-        pad = -(-(self.span - self.padded_size(input_size)) // 2)
+        pad = -(-(self.span - self.padded_size(input_size) - self.overhang) // 2)
         dilated = f" with dilation {self.dilation}" if self.dilation > 1 else ""
         axis = f"the axis has {input_size}"
         if self.padding_before or self.padding_after:
             axis = f"the padded axis has {self.padded_size(input_size)} ({input_size} and its padding)"
+        if self.overhang:
+            axis += f", and in ceil mode it may hang over by {self.overhang}"
         lower = "lower the dilation or the kernel" if self.dilation > 1 else "use a smaller kernel or a larger input"
         return (
             f"kernel {self.kernel_size}{dilated} does not fit: it spans {self.span}, but {axis}: "
@@ -222,5 +241,7 @@ def smallest_input(window: Window) -> int:
     1
     >>> smallest_input(Window(kernel_size=3, dilation=2))
     5
+    >>> smallest_input(Window(kernel_size=3, stride=2, ceil_mode=True))
+    2
     """
-    return max(1, window.span - window.padding_before - window.padding_after)
+    return max(1, window.span - window.overhang - window.padding_before - window.padding_after)

@@ -22,6 +22,7 @@ from convscope.capture.operators import (
     slices,
 )
 from convscope.capture.operators.rule import Call, OperatorRule, Rule
+from convscope.errors import GeometryError
 
 RULES: Mapping[str, Rule] = {
     **elementwise.RULES,
@@ -43,7 +44,12 @@ def rule_for(call: Call) -> OperatorRule:
     """Return the rule of a call; unknown operators get no flows and no MACs."""
     rule = RULES.get(f"{call.op}.{call.overload}") or RULES.get(call.op)
     if rule is not None:
-        return rule(call)
+        try:
+            return rule(call)
+        except GeometryError:
+            if any(0 not in shape for shape in call.outputs):
+                raise
+            return OperatorRule(call.op, flows=())  # no element is made, so none is read, whatever the settings
     if not call.operands:
         return OperatorRule(call.op, flows=())
     if call.pointwise:

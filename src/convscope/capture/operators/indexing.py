@@ -84,11 +84,21 @@ def _placed(call: Call) -> list[_Placed] | None:
 
 def _masked(call: Call) -> OperatorRule:
     """Return a computed mask picks elements: which ones, and how many, is in its values."""
+    return _from_anywhere(call, ReachStatus.DATA_DEPENDENT)
+
+
+def _from_anywhere(call: Call, status: ReachStatus) -> OperatorRule:
     out = call.outputs[0]
-    flows = tuple(
-        Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT) for operand in call.operands
-    )
-    return OperatorRule(call.op, flows)
+    return OperatorRule(call.op, tuple(Flow(o.slot, 0, _anywhere(o, out), status) for o in call.operands))
+
+
+def _along_an_axis(rule: Rule) -> Rule:
+    """Return the rule for numbers as well: torch takes a tensor without axes as one of a single element."""
+
+    def of_any_rank(call: Call) -> OperatorRule:
+        return rule(call) if call.first.rank else _from_anywhere(call, ReachStatus.EXACT)
+
+    return of_any_rank
 
 
 def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
@@ -163,11 +173,11 @@ def _index_put(call: Call) -> OperatorRule:
 RULES: Mapping[str, Rule] = {
     "index": _index,
     "_unsafe_index": _index,
-    "index_select": _index_select,
-    "gather": _gather,
-    "take_along_dim": _gather,
+    "index_select": _along_an_axis(_index_select),
+    "gather": _along_an_axis(_gather),
+    "take_along_dim": _along_an_axis(_gather),
     "embedding": _embedding,
-    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _scatter),
+    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _along_an_axis(_scatter)),
     "index_put": _index_put,
     "_index_put_impl": _index_put,
     "masked_select": _masked,

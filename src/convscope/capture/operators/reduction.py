@@ -20,7 +20,7 @@ def _axes(call: Call) -> list[int]:
     rank = call.first.rank
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return list(range(rank))
-    return [axis_of(d, rank) for d in ([dim] if isinstance(dim, int) else dim)]
+    return [axis_of(d, rank) for d in ([dim] if isinstance(dim, int) else dim)] if rank else []
 
 
 def _reduce(call: Call) -> OperatorRule:
@@ -53,9 +53,9 @@ def _along(call: Call) -> OperatorRule:
 def _running(call: Call) -> OperatorRule:
     """Describe cumulative sums and products: position u reads 0..u."""
     axis = call.axis()
-    size = call.first.shape[axis]
-    if size > _TRIANGLE_LIMIT:
+    if not call.first.rank or call.first.shape[axis] > _TRIANGLE_LIMIT:
         return _along(call)
+    size = call.first.shape[axis]
     rows = np.where(np.tri(size, dtype=bool), np.arange(size)[None, :], NO_TAP)
     flows = tuple(Flow(0, o, (Taps(axis, listed_taps(rows, size)),)) for o in range(len(call.outputs)))
     return OperatorRule(call.op, flows)

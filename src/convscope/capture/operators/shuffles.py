@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.capture.operators.rule import Call, OperatorRule, Rule, axis_of
 from convscope.capture.operators.shape import move
-from convscope.geometry.relation import Permute, RelationStep, Reshape, Taps
+from convscope.geometry.relation import Expand, Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window
 
@@ -21,9 +21,7 @@ def _roll(call: Call) -> OperatorRule:
         flat = prod(shape)
         return move("roll", call, Reshape((flat,)), Taps(0, roll_taps(shifts[0], flat)), Reshape(shape))
     axes = [axis_of(d, len(shape)) for d in dims]
-    return move(
-        "roll", call, *(Taps(a, roll_taps(s, shape[a])) for a, s in zip(axes, shifts, strict=True) if s % shape[a])
-    )
+    return move("roll", call, *(Taps(a, roll_taps(s, shape[a])) for a, s in zip(axes, shifts, strict=True) if shape[a]))
 
 
 def _flip(call: Call) -> OperatorRule:
@@ -95,6 +93,8 @@ def _channel_shuffle(call: Call) -> OperatorRule:
 
 def _unfold_windows(call: Call) -> OperatorRule:
     """Describe `x.unfold(dim, size, step)`: windows along one axis, laid out along a new last axis."""
+    if not call.first.rank:
+        return move("unfold", call, Expand(call.outputs[0]))
     axis = axis_of(call.arguments["dimension"], call.first.rank)
     size, step = call.arguments["size"], call.arguments["step"]
     shape = call.first.shape

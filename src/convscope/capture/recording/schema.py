@@ -62,6 +62,9 @@ def describe(function: OpOverload) -> Operator:
     arguments = schema.arguments
     namespace, name = schema.name.split("::")
     written = tuple(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
+    if any(result.alias_info is None for result in schema.returns):
+        # What it writes beside its result (the noise of `rrelu_with_noise`, running statistics) is read by no forward.
+        written = ()
     by_alias = {
         symbol: a.name for a in arguments if a.alias_info is not None for symbol in sorted(a.alias_info.before_set)
     }
