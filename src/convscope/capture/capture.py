@@ -258,7 +258,7 @@ class _ForwardRun:
             values=tuple(recorder.builder.values),
             nodes=recorder.kept.on(recorder.builder.nodes),
             modules=tuple(
-                ModuleRecord(path, type(module).__name__, calls.counts.get(path, 0))
+                ModuleRecord(path, *_class_of(module, calls.counts.get(path, 0)))
                 for path, module in self.model.named_modules()
             ),
             parameters=tuple(
@@ -277,6 +277,17 @@ class _ForwardRun:
             notes=notes,
             constants=recorder.constants,
         )
+
+
+def _class_of(module: nn.Module, calls: int) -> tuple[str, int, bool]:
+    """Return the name of a module's class, the calls, and whether the class is torch's own.
+
+    Registering a parametrization makes a class of its own from the module's: the module's is meant.
+    """
+    kind = type(module)
+    if kind.__module__ == "torch.nn.utils.parametrize" and len(kind.__bases__) == 1:
+        kind = kind.__bases__[0]
+    return kind.__name__, calls, kind.__module__.startswith("torch.nn.")
 
 
 def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:

@@ -109,7 +109,7 @@ def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) ->
             item = _TreeItem(path, kinds.get(path, ""), containers[i])
             stack[-1].children.append(item)
             stack.append(item)
-        local = parts[-1] if layer.kind else layer.op
+        local = parts[-1] if layer.kind and parts else layer.op
         stack[-1].children.append(_TreeItem(layer.name, layer.kind, local, layer))
 
 

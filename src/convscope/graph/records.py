@@ -138,11 +138,12 @@ class Node(ShortRepr):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModuleRecord(ShortRepr):
-    """One module of the tree: its path, its class, and how often it was called."""
+    """One module of the tree: its path, its class, how often it was called, and whether the class is torch's own."""
 
     path: str
     kind: str
     calls: int
+    library: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

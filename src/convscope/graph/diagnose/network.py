@@ -8,7 +8,7 @@ from math import prod
 from convscope.graph.diagnose.fields import flattened_map
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
 from convscope.graph.records import Node, ParameterRecord, alive_nodes
-from convscope.graph.summary import Layer
+from convscope.graph.summary import Layer, unread_parameters
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
 
 # A fully connected layer is heavy from this share of all parameters on; in small networks that is only worth a note.
@@ -151,7 +151,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
     if subject.graph.error is not None:
         return
     alive = alive_nodes(subject.graph)
-    dead = [layer for layer in subject.layers if not any(node in alive for node in layer.nodes)]
+    dead = [layer for layer in subject.layers if layer.nodes and alive.isdisjoint(layer.nodes)]
     cones: list[tuple[Layer, list[Layer]]] = []
     claimed: set[int] = set()
     # From the last to the first: the end of a dead branch claims everything before it.
@@ -195,26 +195,18 @@ def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
     """Yield the parameters that the forward pass never read, one finding per module that holds nothing else."""
     if subject.graph.error is not None:
         return
-    records = [r for r in subject.graph.parameters if not r.buffer]
-    used_under = {prefix for r in records if r.used for name in r.names for prefix in _prefixes(name)}
-    groups: dict[str, list[int]] = {}
-    for record in records:
-        if not record.used:
-            prefixes = _prefixes(record.names[0])
-            top = next((p for p in prefixes if p and p not in used_under), record.names[0])
-            groups.setdefault(top, []).append(record.spec.elements)
-    for name, sizes in groups.items():
+    for name, records in unread_parameters(subject.graph).items():
+        count = sum(record.spec.elements for record in records)
+        for_training = all(record.names[0] in subject.used_in_training for record in records)
         yield DesignWarning(
             layer=name,
             kind="unused-parameters",
-            severity="warning",
-            message=f"the forward pass never used the parameters of {name}",
-            evidence=f"{sum(sizes):,} parameters in {len(sizes)} tensor{'s' if len(sizes) > 1 else ''}",
-            remedy="if they serve training alone, leave them out of what you ship; else use them or take them out",
+            severity="note" if for_training else "warning",
+            message=f"only training uses the parameters of {name}"
+            if for_training
+            else f"the forward pass never used the parameters of {name}",
+            evidence=f"{count:,} parameters in {len(records)} tensor{'s' if len(records) > 1 else ''}",
+            remedy="leave them out of what you ship"
+            if for_training
+            else "use them, take them out, or freeze them: an optimizer keeps state for them all the same",
         )
-
-
-def _prefixes(name: str) -> list[str]:
-    """Return the modules that hold a parameter, the outermost first: "a.b.weight" -> "", "a", "a.b"."""
-    parts = name.split(".")[:-1]
-    return [".".join(parts[:i]) for i in range(len(parts) + 1)]

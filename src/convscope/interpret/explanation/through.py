@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.graph.layer_names import LayerNodes
+from convscope.graph.layer_groups import LayerNodes
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.by_place import MOVES

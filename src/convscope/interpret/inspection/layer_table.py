@@ -143,7 +143,9 @@ def operation(layer: Layer) -> str:
 
 
 def output_shape(layer: Layer) -> str:
-    """Return the output of one sample: the batch is left out."""
+    """Return the output of one sample, the batch left out; a dash for parameters that no operation reads."""
+    if layer.output is None:
+        return NOTHING
     return units.shape(layer.output_shape[1:]) if len(layer.output_shape) > 1 else units.shape(layer.output_shape)
 
 
