@@ -62,6 +62,13 @@ def test_blank_pictures_are_not_compared() -> None:
     assert find_near_duplicates(np.zeros((4, 1, 1, 1), np.uint8), np.arange(4)) == []
 
 
+def test_pictures_that_may_be_alike_and_are_not_make_no_pair() -> None:
+    # Ramps of different colours: their hashes agree, and nothing else.
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    ramps = (np.linspace(0, 1, 32)[:, None] * colours[:, None, None] + np.zeros((3, 32, 32, 3))).astype(np.uint8)
+    assert find_near_duplicates(ramps, np.arange(3)) == []
+
+
 def test_the_work_is_bounded_where_many_pictures_look_alike() -> None:
     # Each is compared with its neighbours, not with all others.
     one = scenes(1, 1)

@@ -134,5 +134,7 @@ def test_planted_label_errors_come_first(tmp_path: Path) -> None:
     likely = {error.row for error in found.label_errors.likely}
     assert likely and likely <= set(wrong.tolist())
     assert "likely wrong" in said(found, "warning") and "→" in found.to_html()
+    alike = convscope.check((np.full((40, 16, 16, 3), 255, np.uint8), np.arange(40) % 2), label_errors=True)
+    assert alike.label_errors is None and "equal pictures and groups stay together" in said(alike, "note")
     few = convscope.check((images[:12], np.arange(12) % 2), label_errors=True)
     assert few.label_errors is None and "and 10 are needed" in said(few, "note")

@@ -85,7 +85,7 @@ def _best_of(
     first, second, mirror, apart = (np.concatenate(column) for column in zip(*pairs, strict=True))
     first, second = np.minimum(first, second), np.maximum(first, second)
     order = np.argsort(apart, kind="stable")
-    _, leaders = np.unique((first * (second.max() + 1) + second)[order], return_index=True)
+    _, leaders = np.unique((first * (second.max(initial=0) + 1) + second)[order], return_index=True)
     kept = order[np.sort(leaders)].tolist()
     return [NearDuplicate(int(first[k]), int(second[k]), bool(mirror[k]), round(float(apart[k]), 4)) for k in kept]
 

@@ -193,12 +193,15 @@ def dated_footer() -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a message as a sentence: with a capital letter, and a period.
+    """Return a message as a sentence: with a period, and a capital letter unless it begins with a name.
 
-    >>> sentence("no images of cat")
-    'No images of cat.'
+    >>> sentence("no images of cat"), sentence("table: images by id"), sentence("labels.csv: not read")
+    ('No images of cat.', 'Table: images by id.', 'labels.csv: not read.')
     """
-    return f"{text[:1].upper()}{text[1:]}."
+    first, *_ = text.split(maxsplit=1) or [""]
+    # A word has no sign or digit in it, as names of files, settings and columns have.
+    a_word = first.rstrip(",:;").replace("-", "").isalpha()
+    return f"{text[:1].upper() if a_word else text[:1]}{text[1:]}."
 
 
 def _block_to_dict(block: Block) -> dict[str, Json]:

@@ -118,12 +118,14 @@ def find_label_errors(
         cache_directory: where the compute mode that was measured is kept.
 
     Raises:
-        RunError: fewer than FEWEST images of a class, or the network did not learn.
+        RunError: fewer than FEWEST images of a class, or copies of so few pictures that a class has none in a fold; or
+            the network did not learn.
     """
     began = time.perf_counter()
     images = dataset.train
     assert images is not None
     require_enough(images, dataset.classes)
+    _require_whole_folds(images, fold, dataset.classes)
     session = _session(found, recipe, dataset, cache_directory)
     probabilities = np.empty((len(images), len(dataset.classes)))
     for number in range(FOLDS):
@@ -154,6 +156,18 @@ def require_enough(images: ImageSet, classes: Sequence[str]) -> None:
             f"label errors: {classes[least]!r} has {plural(int(counts[least]), 'image')}, and {FEWEST} are needed: "
             "a network learns from half of them and judges the others"
         )
+
+
+def _require_whole_folds(images: ImageSet, fold: Labels, classes: Sequence[str]) -> None:
+    """Raise RunError where a fold has no image of a class, as when all images of it are copies of one picture."""
+    shown = np.eye(len(classes), dtype=np.int64)[images.labels] if images.targets is None else images.targets
+    for number in range(FOLDS):
+        lacking = np.flatnonzero(shown[fold == number].sum(0) == 0)
+        if len(lacking):
+            raise RunError(
+                f"label errors: equal pictures and groups stay together, and so {classes[lacking[0]]!r} is in one half "
+                "alone: a network learns from one half of the images and judges the other"
+            )
 
 
 def _require_learned(accuracy: float, given: Labels | Targets) -> None:
