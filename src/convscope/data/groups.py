@@ -23,6 +23,8 @@ _KEPT = (
 )
 _TAKEN = "session scene sequence video clip camera device batch slide block field plot family author writer user"
 _WORDS = frozenset(_KEPT.split()) | frozenset(_TAKEN.split())
+# What a group has, and is not.
+_OF_GROUPS = frozenset(["age", "sex", "gender", "race", "weight", "height", "date"])
 # Names are taken for groups where a group has this many images on average, and there are this many groups a class.
 _LEAST_IMAGES, _LEAST_GROUPS = 2, 2
 _PREFIX = re.compile(r"([A-Za-z]*\d+[A-Za-z]*)[_-]")
@@ -93,10 +95,12 @@ def _check_parts(listing: Listing, groups: ImageGroups) -> None:
 def is_group_name(column: str) -> bool:
     """Return whether a column is named as what images belong to: patient_id, SubjectID, site.
 
-    >>> is_group_name("Patient ID"), is_group_name("lesionId"), is_group_name("label")
-    (True, True, False)
+    >>> is_group_name("Patient ID"), is_group_name("lesionId"), is_group_name("label"), is_group_name("patient_age")
+    (True, True, False, False)
     """
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)
+    if not _OF_GROUPS.isdisjoint(_words(apart)):
+        return False
     return any(word.rstrip("s") in _WORDS or word.rstrip("s").removesuffix("id") in _WORDS for word in _words(apart))
 
 

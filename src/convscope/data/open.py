@@ -18,12 +18,15 @@ from convscope.data.records import Dataset, Decoding
 from convscope.data.shards.shard_names import find_shards, names_shards
 from convscope.data.shards.shards import list_shards
 from convscope.data.source_options import AS_FOUND, SourceOptions
+from convscope.data.sources.beside_folders import table_beside, tables_of_images
 from convscope.data.sources.cifar import find_cifar, list_cifar
 from convscope.data.sources.digits import list_digits
 from convscope.data.sources.folder import list_folder
+from convscope.data.sources.hints import OTHER_TABLES, notes_on_lists
 from convscope.data.sources.idx import find_idx, list_idx
 from convscope.data.sources.reading import LAYOUT
 from convscope.data.sources.recognize import has_class_folders
+from convscope.data.sources.split_folders import unwrapped
 from convscope.data.sources.table import KIND as TABLE
 from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
@@ -162,7 +165,9 @@ def _of_folder(
     try:
         idx = find_idx(path)
         cifar = find_cifar(path)
-        tables = [] if idx or cifar is not None else find_tables(path)
+        tables = [] if idx or cifar is not None else _labelling_tables(path)
+        if not tables and (inner := unwrapped(root)) is not root and (tables := _labelling_tables(Path(inner.path))):
+            root = inner
         # Who names a column means the table.
         of_table = bool(tables and options.of_table())
         by_folders = laid_out.word == AUTO and not idx and cifar is None and not of_table and has_class_folders(root)
@@ -176,15 +181,19 @@ def _of_folder(
         return list_cifar(source, cifar)
     if shards:
         return list_shards(source, shards, to_learn=to_learn, earlier=earlier)
+    named = table_beside(root, tables, options) if tables and by_folders else None
     if tables and not by_folders:
-        return list_table(_only_table(source, tables), options=options, to_learn=to_learn, earlier=earlier)
+        named = _only_table(root.path, tables, options)
+    if named is not None:
+        return list_table(str(named), options=options, to_learn=to_learn, earlier=earlier)
     if laid_out.word == NONE:
         raise DataError(f"layout none: {source} holds no table and no shards: leave the layout at auto")
     listing = list_folder(root, to_learn=to_learn, earlier=earlier)
+    notes = list(notes_on_lists(path))
     if tables:
         names = ", ".join(table.name for table in tables)
-        return replace(listing, notes=(*listing.notes, f"{names}: not read; name the file to train by it"))
-    return listing
+        notes.append(f"{names}: not read; name the file to train by it")
+    return replace(listing, notes=(*listing.notes, *notes)) if notes else listing
 
 
 def probe_given(
@@ -213,20 +222,29 @@ def probe_given(
     return Probe(listing if listing.groups is None else grouped(listing, AS_FOUND))
 
 
-def _only_table(source: str, tables: list[Path]) -> str:
-    """Return the only table of a folder without class folders; raises DataError if there are several."""
-    # Kaggle's form for answers.
+def _labelling_tables(folder: Path) -> list[Path]:
+    """Return the tables in a folder, sorted, without a competition's form for answers."""
+    return [table for table in find_tables(folder) if "submission" not in table.stem.casefold()]
+
+
+def _only_table(source: str, tables: list[Path], options: SourceOptions) -> Path:
+    """Return the only table of a folder without class folders that lists images; raises DataError if several do."""
     tables = [table for table in tables if not table.stem.casefold().startswith("sample")] or tables
+    if len(tables) > 1:
+        labelled = [table.path for table in tables_of_images(tables, options) if not table.trouble]
+        tables = labelled if len(labelled) == 1 else tables
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables[:5])
         raise DataError(f"{source} holds {len(tables)} tables ({names}) and no class folders: name the one")
-    return str(tables[0])
+    return tables[0]
 
 
 def _check_folder(path: Path, source: str) -> None:
     """Raise DataError unless the path is a folder."""
     if path.is_dir():
         return
+    if path.exists() and path.suffix.lower() in OTHER_TABLES:
+        raise DataError(f"{source}: labels are read from .csv and .tsv: write one with the columns image and label")
     if path.exists():
         raise DataError(
             f"{source} is a file; what is needed is a folder: {LAYOUT} (unpack others first), or a .csv or .tar"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_a_published_table_is_read_without_a_rewrite(tmp_path: Path, name: str) 
 
 SEVERAL = {
     "columns of 0 and 1": ("id,cat,dog", lambda n: f"{n},{n % 2},{n // 2 % 2}"),
+    "columns of -1 and 1": ("id,cat,dog", lambda n: f"{n},{n % 2 * 2 - 1},{n // 2 % 2 * 2 - 1}"),
     "words with blanks between": ("id,labels", lambda n: f"{n},{('cat dog', 'dog', '', 'cat')[n % 4]}"),
     "another name and bars": (
         "Image Index,Finding Labels",
@@ -229,6 +231,18 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         {"group_column": "patient"},
         "row 6 has no patient: write one",
     ),
+    (
+        "id,age,edema,fracture",
+        lambda n: f"{n},{n % 5},{('1.0', '', '0.0', '-1.0')[n % 4]},{('', '1.0')[n % 2]}",
+        {},
+        "edema, fracture hold 1, 0, and -1 or nothing in some rows: write 0 or 1 there",
+    ),
+    (
+        "id,age,edema,fracture",
+        lambda n: f"{n},{n % 5},{('1.0', '', '0.0', '-1.0')[n % 4]},{('', '1.0')[n % 2]}",
+        {"label_column": "edema,fracture"},
+        "edema, fracture hold 1, 0, and -1 or nothing",
+    ),
     ("id,breed,patient", lambda n: f"{n},b{n % 2},1", {"group_column": "3"}, "patient gives all images one group"),
     (
         "id,label,patient",
@@ -268,7 +282,7 @@ def test_folders_that_hold_the_same_names_are_both_shown(tmp_path: Path) -> None
     table = published(tmp_path, shape)
     for number in range(ROWS):
         (tmp_path / "large").mkdir(exist_ok=True)
-        PICTURE.save(tmp_path / "large" / f"{number}.png")
+        made.image(1, size=8).save(tmp_path / "large" / f"{number}.png")
     with pytest.raises(
         DataError, match="large, small hold images of these names: image_folder='large' or image_folder="
     ):
@@ -279,6 +293,141 @@ def test_folders_that_hold_the_same_names_are_both_shown(tmp_path: Path) -> None
     (tmp_path / "small").rename(tmp_path / "train_images")
     found = probe(str(table.rename(tmp_path / "train.csv")))
     assert Path(found.listing.names[0]) == tmp_path / "train_images" / "0.png"
+
+
+def folders_of(folder: Path, place: Callable[[int], str], table: str, row: Callable[[int], str], head: str) -> Path:
+    """A folder of images, each another one, with a table in it."""
+    for number in range(ROWS):
+        path = folder / place(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.image(number, size=8).save(path)
+    (folder / table).write_text("\n".join([head, *map(row, range(ROWS))]))
+    return folder
+
+
+def test_a_table_is_read_where_its_images_lie_in_parts(tmp_path: Path) -> None:
+    data = folders_of(
+        tmp_path / "ham",
+        lambda n: f"HAM_images_part_{n % 2 + 1}/ISIC_{n:04d}.png",
+        "HAM_metadata.csv",
+        lambda n: f"L{n // 2},ISIC_{n:04d},{('nv', 'mel', 'bkl')[n // 2 % 3]},{n % 4}",
+        "lesion_id,image_id,dx,age",
+    )
+    (data / "hmnist_8_8.csv").write_text("pixel0,pixel1,label\n1,2,0\n3,4,1\n")
+    assert probe(str(data), layout="classes").classes == ("HAM_images_part_1", "HAM_images_part_2")
+    for part in (1, 2, 3):  # as it is published, twice: the copies are left out
+        found = probe(str(data))
+        assert found.kind == "table" and found.classes == ("bkl", "mel", "nv") and sum(found.counts.values()) == ROWS
+        assert all("HAM_images_part" in name for name in found.listing.names)
+        if part < 3:
+            shutil.copytree(data / f"HAM_images_part_{part}", data / f"ham_images_part_{part}")
+    assert probe(str(data), layout="none").classes == ("bkl", "mel", "nv")  # as a run keeps it
+
+
+def test_a_table_beside_class_folders_is_read_where_they_do_not_differ(tmp_path: Path) -> None:
+    def said(label: Callable[[int], object]) -> str:
+        shutil.rmtree(tmp_path / "set", ignore_errors=True)
+        data = folders_of(
+            tmp_path / "set",
+            lambda n: f"c{n % 3}/{n}.png",
+            "list.csv",
+            lambda n: f"p{n // 4},{label(n)},c{n % 3}/{n}.png",
+            "subject,classname,img",
+        )
+        found = probe(str(data))
+        return f"{found.kind} {' '.join(found.classes)}"
+
+    assert said(lambda n: f"c{n % 3}") == said(lambda n: f"name {n % 3}") == "folder c0 c1 c2"
+    assert said(lambda n: "xy"[n % 2]) == "table x y"  # folders that differ in their numbers alone
+    data = folders_of(
+        tmp_path / "pets",
+        lambda n: f"{'cd'[n % 2]}/{n}.png",
+        "t.csv",
+        lambda n: f"{'cd'[n % 2]}/{n}.png,{n % 3}",
+        "f,class",
+    )
+    both = r"by t.csv, whose labels are 0, 1, 2 \(give .*t.csv\), or as the classes c, d \(add layout='classes'"
+    with pytest.raises(DataError, match=both):
+        probe(str(data))
+    # A table of patients' folders, whose labels can't be told: inside the only folder, too.
+    data = folders_of(
+        tmp_path / "chest/small",
+        lambda n: f"train/patient{n // 2}/{n}.png",
+        "train.csv",
+        lambda n: f"small/train/patient{n // 2}/{n}.png,patient{n // 2},{n % 2},{n % 3}",
+        "Path,patient,sex,edema",
+    )
+    for source in (data, data.parent):
+        with pytest.raises(DataError, match=r"by train.csv, which lists the images .* or as the classes patient0, "):
+            probe(str(source))
+
+
+@pytest.mark.parametrize(
+    ("place", "cell", "note"),
+    [
+        ("img/{}.png", "C:\\data\\img\\{}.png", "table: images by file without C:/data/; labels by label"),
+        ("img/{}.png", "/home/ann/img/{}.png", "table: images by file without /home/ann/; labels by label"),
+        ("{}.png", "../input/set/{}.png", "table: images by file without ../input/set/; labels by label"),
+        ("img\\{}.JPG", "img\\{}.JPG", None),
+        ("img/{}.JPG", "img\\{}.jpg", "24 files end otherwise than the table says, like 0.JPG"),
+        ("{}.jpeg", "{}.jpg", "24 files end otherwise than the table says, like 0.jpeg"),
+    ],
+)
+def test_names_of_another_machine(tmp_path: Path, place: str, cell: str, note: str | None) -> None:
+    lines = "\ufefffile;label;size"
+    data = folders_of(
+        tmp_path / "set",
+        lambda n: place.format(n),
+        "t.csv",
+        lambda n: f"{cell.format(n)};{'a b' if n % 2 else 'c'};1,5",
+        lines,
+    )
+    found = probe(str(data))
+    assert found.classes == ("a b", "c") and found.counts == {"all": ROWS} and not found.listing.problems
+    written = [note for note in found.listing.notes if not note.startswith("columns")]
+    assert written == ([] if note is None else [note])
+    # A mask of the same name is no image that ends otherwise.
+    for path in [*data.glob("**/*.JPG"), *data.glob("**/*.jpeg")]:
+        path.rename(path.with_suffix(".gif"))
+    if not list(data.glob("**/*.png")):
+        with pytest.raises(DataError, match="24 of 24 images can't be opened"):
+            probe(str(data))
+
+
+HELD_ELSEWHERE = {
+    "cat.0.jpg": (lambda n: f"train/{('cat', 'dog')[n % 2]}.{n}.jpg", "sampleSubmission.csv", "cat.0.jpg, dog.1.jpg"),
+    "20_0_0_2017.jpg": (lambda n: f"{20 + n}_{n % 2}_{n % 3}_2017{n}.jpg", "sampleSubmission.csv", "20_0_0_20170.jpg"),
+    "COCO": (
+        lambda n: f"val2017/{n}.jpg",
+        "annotations/instances_val2017.json",
+        "instances_val2017.json is not read, for",
+    ),
+    "a list": (lambda n: f"images/{n}.jpg", "images.txt", "no class folders|one class only"),
+}
+
+
+@pytest.mark.parametrize("name", HELD_ELSEWHERE)
+def test_labels_that_stand_in_no_table_are_one_line(tmp_path: Path, name: str) -> None:
+    place, other, message = HELD_ELSEWHERE[name]
+    (tmp_path / "annotations").mkdir()
+    folders_of(tmp_path, place, other, lambda n: f"{n},0", "id,label")
+    with pytest.raises(DataError, match=message) as caught:
+        probe(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    if not other.endswith(".csv"):
+        with pytest.raises(
+            DataError, match=r"labels are read from .csv and .tsv: write one with the columns image and"
+        ):
+            probe(str(tmp_path / other))
+
+
+def test_splits_in_a_list_of_text_are_said(tmp_path: Path) -> None:
+    data = folders_of(
+        tmp_path, lambda n: f"images/{n % 2:03d}.Bird_{n % 2}/{n}.png", "train_test_split.txt", lambda n: f"{n} 1", ""
+    )
+    found = probe(str(data))
+    assert found.classes == ("000.Bird_0", "001.Bird_1")
+    assert any(note.startswith("train_test_split.txt: not read; to keep these splits") for note in found.listing.notes)
 
 
 def test_names_that_fit_two_endings_are_both_shown(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ MANY_LABELS = ("labels", "tags")
 ALSO_LABEL = ("target", "category", "diagnosis", "dx", "class_name", "classname", "label_name")
 SPLIT = ("split", "set")
 ALSO_SPLIT = ("data_set", "dataset", "subset", "partition", "fold")
+# Words that a column of labels has in its name, where it has no name of those above.
+LABEL_WORDS = frozenset(["label", "labels", "class", "classes", "category", "diagnosis"])
 YES, NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
+# In a column of these and 1 alone, as of attributes, the image does not show the class.
+MINUS = frozenset({"-1", "-1.0"})
 # Cells of a column that are looked at to see whether they name files.
 SAMPLE = 48
 # Columns that are looked at for images, and for labels, where no name says which they are.
@@ -62,11 +66,7 @@ def find_columns(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, SheetColu
     Raises:
         DataError: a column that is not there, that of images or of labels among them; or several that can be meant.
     """
-    if _begins_with_image(sheet.header):
-        sheet = sheet.without_header()
-    image, finder = _image_column(sheet, options)
-    if sheet.has_header and finder.names(sheet.header[image]):
-        sheet = sheet.without_header()
+    sheet, image, finder = find_images(sheet, options)
     names = [plain_name(name) for name in sheet.header]
     if len(set(names)) < len(names):
         counts = Counter(filter(None, names))
@@ -80,6 +80,8 @@ def find_columns(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, SheetColu
     if options.label_column:
         said = _stated(sheet, "label_column", options.label_column)
         hot = len(said) > 1 and all(_is_hot(sheet, place) for place in said)
+        if len(said) > 1:
+            _refuse_uncertain(sheet, said)
         labels, classes = ((), said) if hot else (said, ())
     else:
         labels, classes = _label_columns(sheet, names, others)
@@ -94,6 +96,20 @@ def find_columns(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, SheetColu
         unread=unread,
     )
     return sheet, columns, finder
+
+
+def find_images(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, int, ImageFinder]:
+    """Return the table, whose first row may be no header, the place of its column of images, and what finds these.
+
+    Raises:
+        DataError: there is none, or several can be meant.
+    """
+    if _begins_with_image(sheet.header):
+        sheet = sheet.without_header()
+    image, finder = _image_column(sheet, options)
+    if sheet.has_header and finder.names(sheet.header[image]):
+        sheet = sheet.without_header()
+    return sheet, image, finder
 
 
 def found_columns(sheet: Sheet, most: int = 12) -> str:
@@ -222,11 +238,12 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
     for place in others:
         if hot and place not in hot:
             _refuse_mistakes(sheet, place)
+    _refuse_uncertain(sheet, others)
     if len(hot) > 1:
         return (), tuple(hot)
     others = [place for place in others if not is_group_name(sheet.header[place])]
     others = others[:MOST_COLUMNS]
-    usual = [place for place in others if names[place] in ALSO_LABEL and _can_be_labels(sheet, place)]
+    usual = [place for place in others if _is_label_name(names[place]) and _can_be_labels(sheet, place)]
     fitting = _without_twins(sheet, usual or [place for place in others if _can_be_labels(sheet, place)])
     if len(fitting) > 1:
         raise _several(sheet, fitting)
@@ -238,6 +255,15 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
         f"{sheet.path} has no column of labels (found: {found_columns(sheet)}): {NEEDED}, "
         f"or {setting_name('label_column')}"
     )
+
+
+def _is_label_name(name: str) -> bool:
+    """Return whether a column's name says that it holds labels.
+
+    >>> _is_label_name("dx"), _is_label_name("finding_labels"), _is_label_name("age")
+    (True, True, False)
+    """
+    return name in ALSO_LABEL or not LABEL_WORDS.isdisjoint(re.split(r"[\W_]+", name))
 
 
 def _can_be_labels(sheet: Sheet, place: int) -> bool:
@@ -278,8 +304,23 @@ def _values(cells: Iterable[str]) -> str:
 
 
 def _is_hot(sheet: Sheet, place: int) -> bool:
-    """Return whether a column holds 0 and 1 only."""
-    return {cell.casefold() for cell in set(sheet.column(place))} <= YES | NO
+    """Return whether a column holds 0 and 1 only, or -1 and 1."""
+    cells = {cell.casefold() for cell in set(sheet.column(place))}
+    return cells <= YES | NO or cells <= YES | MINUS
+
+
+def _refuse_uncertain(sheet: Sheet, places: Sequence[int]) -> None:
+    """Raise DataError if columns hold 1, 0 and what is neither, -1 or nothing: an image shows a class or does not."""
+    found = []
+    for place in places:
+        cells = {cell.casefold() for cell in set(sheet.column(place))}
+        if cells <= YES | NO | MINUS | {""} and cells & YES and not _is_hot(sheet, place):
+            found.append(place)
+    if len(found) > 1:
+        raise DataError(
+            f"{sheet.path}: {few(sheet.header[place] for place in found)} hold 1, 0, and -1 or nothing in some rows: "
+            f"write 0 or 1 there, or name other columns, {setting_name('label_column')}"
+        )
 
 
 def _refuse_mistakes(sheet: Sheet, place: int) -> None:

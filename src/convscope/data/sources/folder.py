@@ -14,6 +14,7 @@ import numpy as np
 
 from convscope.data.layout import AUTO, Layout
 from convscope.data.listing import WHOLE, ListedFile, Listing, class_order, identity_of
+from convscope.data.sources.hints import hint
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.reading import Reading, no_classes, read_by
 from convscope.data.sources.recognize import recognized
@@ -99,9 +100,8 @@ def _classes(reading: Reading, *, to_learn: bool, earlier: tuple[str, ...]) -> t
     if len(learned) == 1 and to_learn:
         only = next(iter(learned))
         but = f" (no images in {few(branch.name + '/' for branch in where.empty)})" if where.empty else ""
-        raise DataError(
-            f"{where.path} has one class only, {only!r}{but}: a classifier needs the folders of two or more"
-        )
+        wanted = hint(where.path, learned[only][0]) or ": a classifier needs the folders of two or more"
+        raise DataError(f"{where.path} has one class only, {only!r}{but}{wanted}")
     for split, by_class in reading.classes.items():
         strangers = [name for name in by_class if name not in learned]
         if strangers:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convscope.data.layout import split_in_name
 from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
+from convscope.files.regular import UnreadableError, read_bytes
 from convscope.files.text import path_in_text
 from convscope.report.printable import few
 from convscope.report.usage import settings_text
 
+# Endings of one format, in lower case.
+_SAME_FORMAT = {"jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "tif": "tiff", "tiff": "tiff", "png": "png", "bmp": "bmp"}
 # Folders beside a table that are looked into.
 MOST_FOLDERS = 200
+# Files of two folders that are compared to see whether one holds copies of the other.
+COMPARED = 8
 
 
 @dataclass
@@ -24,11 +29,13 @@ class ImageFinder:
     """Files by their names in a table, looked for in `folders` in order.
 
     `ending` is added to the names; where it is "", and a name does not end as images do, the image of that name with
-    any ending is taken, if there is one.
+    any ending is taken, if there is one; where it does, the file may end otherwise, .JPG or .jpeg for .jpg. `lead` is
+    left out where a name begins with it: it was the folder of the images on another machine.
     """
 
     folders: tuple[str, ...]
     ending: str = ""
+    lead: str = ""
     # The images of folders that were listed, by name without ending.
     listed: dict[str, dict[str, list[str]]] = field(default_factory=dict, repr=False)
 
@@ -38,6 +45,8 @@ class ImageFinder:
         Raises:
             DataError: two images fit a name without an ending.
         """
+        if self.lead and (plain := cell.replace("\\", "/")).startswith(self.lead):
+            cell = plain[len(self.lead) :]
         cell = path_in_text(cell)
         first: tuple[str, os.stat_result | OSError] | None = None
         for folder in self.folders:
@@ -63,19 +72,38 @@ class ImageFinder:
         if isinstance(found, OSError) and "\\" in cell:
             # Backslashes separate folders if no file has that name.
             return self._in(folder, cell.replace("\\", "/"))
+        if isinstance(found, OSError) and (same := self._same_format(path)):
+            path = path[: path.rfind(os.sep) + 1] + same
+            found = _status(path)
         return path, found
 
-    def _alike(self, path: str) -> str:
-        """Return the image of a path's folder that has its name and an ending; "" if there is none."""
+    def _same_format(self, path: str) -> str:
+        """Return the only image of a path's folder with its name and another ending of its format; "" if none is."""
+        stem, dot, ending = path.rpartition(".")
+        if not dot or ending.lower() not in _SAME_FORMAT:
+            return ""
+        there = [name for name in self._there(stem) if _format_of(name) == _SAME_FORMAT[ending.lower()]]
+        return there[0] if len(there) == 1 else ""
+
+    def _there(self, path: str) -> list[str]:
+        """Return the images of a path's folder that have its name and an ending."""
         folder, _, name = path.rpartition(os.sep)
         if folder not in self.listed:
             self.listed[folder] = _by_stem(folder or (os.sep if path.startswith(os.sep) else os.curdir))
-        there = self.listed[folder].get(name, [])
+        return self.listed[folder].get(name, [])
+
+    def _alike(self, path: str) -> str:
+        """Return the image of a path's folder that has its name and an ending; "" if there is none."""
+        name, there = path.rpartition(os.sep)[2], self._there(path)
         if len(there) > 1:
             first, second = (each[len(name) :] for each in there[:2])
             choice = f"{settings_text(image_ending=first)} or {settings_text(image_ending=second)}"
             raise DataError(f"{path} is {' and '.join(there)}: {choice}")
         return there[0] if there else ""
+
+
+def _format_of(name: str) -> str:
+    return _SAME_FORMAT.get(name.rpartition(".")[2].lower(), "")
 
 
 def joined(folder: str, name: str) -> str:
@@ -137,20 +165,53 @@ def find_folders(table: Path, cells: Sequence[str], *, folder: str, ending: str)
             near = did_you_mean(folder, [Path(each).name for each in _beside(here)])
             raise DataError(f"image_folder {folder}: there is no folder {path}.{near}")
         own = ImageFinder((str(path),), ending)
-        return own, _count(own, cells)
+        count = _count(own, cells)
+        return (own, count) if 2 * count > len(cells) else _without_lead(own, cells) or (own, count)
     own = ImageFinder((str(here),), ending)
     count = _count(own, cells)
     if 2 * count > len(cells):
         return own, count
     found: dict[str, frozenset[int]] = {}
     for path_ in _beside(here):
-        finder = ImageFinder((path_,), ending, own.listed)
+        finder = ImageFinder((path_,), ending, listed=own.listed)
         if there := frozenset(place for place, cell in enumerate(cells) if finder.names(cell)):
             found[path_] = there
-    chosen = _only(table, found, len(cells))
+    chosen = _only(table, _without_copies(found, cells, ending), len(cells))
     if not chosen:
-        return own, count
-    return ImageFinder(chosen, ending, own.listed), len(frozenset[int]().union(*(found[each] for each in chosen)))
+        return _without_lead(own, cells) or (own, count)
+    return ImageFinder(chosen, ending, listed=own.listed), len(
+        frozenset[int]().union(*(found[each] for each in chosen))
+    )
+
+
+def _without_lead(own: ImageFinder, cells: Sequence[str]) -> tuple[ImageFinder, int] | None:
+    """Return what finds images whose names begin with folders of another machine: without these, as few as will do."""
+    plain = [cell.replace("\\", "/") for cell in cells]
+    common = os.path.commonprefix(plain)  # noqa: RUF071 - it is cut at a slash
+    for place in (place for place, sign in enumerate(common) if sign == "/"):
+        finder = replace(own, lead=common[: place + 1])
+        count = _count(finder, cells)
+        if 2 * count > len(cells):
+            return finder, count
+    return None
+
+
+def _without_copies(found: dict[str, frozenset[int]], cells: Sequence[str], ending: str) -> dict[str, frozenset[int]]:
+    """Return the folders without those that hold copies alone, of the same names, of what lies in those before."""
+    kept: dict[str, frozenset[int]] = {}
+    for path, there in found.items():
+        covered = there <= frozenset[int]().union(*kept.values())
+        if not (covered and _holds_copies(path, [cells[place] for place in sorted(there)[:COMPARED]], kept, ending)):
+            kept[path] = there
+    return kept
+
+
+def _holds_copies(folder: str, cells: Sequence[str], others: Iterable[str], ending: str) -> bool:
+    here, there = ImageFinder((folder,), ending), ImageFinder(tuple(others), ending)
+    try:
+        return all(read_bytes(here.find(cell)[0]) == read_bytes(there.find(cell)[0]) for cell in cells)
+    except UnreadableError:
+        return False
 
 
 def _count(finder: ImageFinder, cells: Sequence[str]) -> int:

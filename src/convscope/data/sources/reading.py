@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from convscope.data.class_names import look_alikes
 from convscope.data.layout import BY_CLASSES, BY_SPLITS, CLASS_FIRST, GROUPS, SPLITS, Layout
 from convscope.data.listing import WHOLE
+from convscope.data.sources.hints import hint
 from convscope.data.sources.split_folders import find_splits, lack_of_train, loose_images, unwrapped
 from convscope.data.sources.tree import Branch
 from convscope.errors import DataError
@@ -220,7 +221,7 @@ def no_classes(where: Branch) -> str:
     """Return the error for a folder without class folders that hold images."""
     if where.images:
         count = plural(where.images, "image")
-        return f"{where.path} holds {count} but no class folders: put them into {LAYOUT}"
+        return f"{where.path} holds {count} but no class folders{hint(where.path) or f': put them into {LAYOUT}'}"
     try:
         is_empty = not any(Path(where.path).iterdir())
     except OSError as error:

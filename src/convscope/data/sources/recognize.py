@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from convscope.data.layout import SPLITS, is_split_name, split_in_name, words_beside_split
+from convscope.data.sources.hints import hint
 from convscope.data.sources.reading import Reading, by_class_first, by_classes, by_splits
 from convscope.data.sources.split_folders import (
     find_splits,
@@ -162,9 +163,11 @@ def _refuse_splits_without_classes(root: Branch) -> None:
     beside = [words_beside_split(branch.name) for branch in named]
     if named and (not others or len(set(beside)) < len(beside)) and not _is_split_inside(root.below):
         held = " and ".join(f"{branch.name}/" for branch in named[:3])
+        usual = ": put the images into a folder for each class, or give a CSV file with their labels"
+        found = hint(root.path, *(branch.path for branch in named)) or usual
         raise DataError(
-            f"{root.path}: no class folders in {held}: put the images into a folder for each class, or give "
-            f"a CSV file with their labels; if {_names_of(root)} are the classes: {settings_text(layout='classes')}"
+            f"{root.path}: no class folders in {held}{found}; "
+            f"if {_names_of(root)} are the classes: {settings_text(layout='classes')}"
         )
 
 

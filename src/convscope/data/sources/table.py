@@ -107,10 +107,13 @@ def _understood(sheet: Sheet, columns: SheetColumns, finder: ImageFinder, folder
     by_name = columns.classes or all(plain_name(name) in usual for name in labels)
     elsewhere = [each for each in finder.folders if Path(each) != folder]
     bare = finder.ending or not has_image_ending(sheet.rows[0].cells[columns.image])
-    if not (sheet.has_header and plain_name(image) in IMAGE and by_name and not elsewhere and not bare):
+    plain = not elsewhere and not bare and not finder.lead
+    if not (sheet.has_header and plain_name(image) in IMAGE and by_name and plain):
         said = f"images by {image}" if sheet.has_header else f"no header, images by column {image}"
         if elsewhere:
             said += f" in {few((os.path.relpath(each, folder) for each in elsewhere), most=3)}"
+        if finder.lead:
+            said += f" without {finder.lead}"
         if bare:
             said += f", with {finder.ending}" if finder.ending else ", with their ending"
         yield f"table: {said}; {'a class for each of' if columns.classes else 'labels by'} {few(labels)}"
@@ -150,7 +153,7 @@ def _entries(
     """Return every image once, in the table's order; missing files are added to the problems."""
     known: dict[tuple[int, int], _TableEntry] = {}
     lost: list[tuple[SheetRow, str, str]] = []
-    again = 0
+    again, renamed = 0, list[str]()
     splits = _splits(sheet, columns)
     for row, shown, split in zip(sheet.rows, labelling.shown, splits, strict=True):
         if not row.cells[columns.image]:
@@ -162,6 +165,8 @@ def _entries(
         if not stat.S_ISREG(status.st_mode):
             lost.append((row, path, f"not a regular file but {kind_of_file(status.st_mode)}"))
             continue
+        if has_image_ending(name := row.cells[columns.image]) and not path.endswith(name.rpartition(".")[2]):
+            renamed.append(path)
         entry = _TableEntry(row, ListedFile(path, status.st_size, status.st_mtime_ns), shown, split)
         # By the file itself: a link to an image is that image.
         first = known.setdefault((status.st_dev, status.st_ino), entry)
@@ -177,6 +182,9 @@ def _entries(
             f"{setting_name('image_folder')} or at /, and end as they stand or with {setting_name('image_ending')})"
         )
     problems += [Problem(path, f"row {row.number}: {reason}") for row, path, reason in lost]
+    if renamed:
+        does = "file ends" if len(renamed) == 1 else "files end"
+        notes.append(f"{len(renamed):,} {does} otherwise than the table says, like {Path(renamed[0]).name}")
     if again:
         notes.append(f"an image named a second time, with the same labels, counts once: {plural(again, 'row')}")
     return list(known.values())
