@@ -56,14 +56,14 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, *, stride_in: str = "3x3") -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, *, downsample: nn.Module | None) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = shortcut(in_channels, width, stride)
+        self.downsample = downsample
         self.relu2 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, width: int, stride: int, *, stride_in: str = "3x3") -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int, *, downsample: nn.Module | None, stride_in: str
+    ) -> None:
         super().__init__()
         # The paper strides in the first 1x1, which leaves three pixels in four unread; "v1.5" strides in the 3x3.
         first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
@@ -92,7 +94,7 @@ class Bottleneck(nn.Module):
         self.relu2 = nn.ReLU()
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
-        self.downsample = shortcut(in_channels, 4 * width, stride)
+        self.downsample = downsample
         self.relu3 = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,7 +112,7 @@ class ResNet(nn.Module):
 
     def __init__(self, *, depth: int, num_classes: int, in_channels: int, small_stem: bool, stride_in: str) -> None:
         super().__init__()
-        block = BasicBlock if depth < 50 else Bottleneck
+        expansion = BasicBlock.expansion if depth < 50 else Bottleneck.expansion
         if small_stem:
             # Section 4.2's CIFAR networks begin with one 3x3 convolution at full size; the stages stay table 1's.
             self.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
@@ -124,8 +126,13 @@ class ResNet(nn.Module):
             stage: list[nn.Module] = []
             for index in range(blocks):
                 stride = 2 if index == 0 and number > 1 else 1
-                stage.append(block(channels, width, stride, stride_in=stride_in))
-                channels = width * block.expansion
+                kept = shortcut(channels, width * expansion, stride)
+                stage.append(
+                    BasicBlock(channels, width, stride, downsample=kept)
+                    if depth < 50
+                    else Bottleneck(channels, width, stride, downsample=kept, stride_in=stride_in)
+                )
+                channels = width * expansion
             self.add_module(f"layer{number}", nn.Sequential(*stage))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()

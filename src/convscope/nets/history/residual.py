@@ -30,6 +30,24 @@ def _resnet(depth: int, parameters: int, published_error: str, idea: str) -> Ent
     )
 
 
+def _resnet_cifar(depth: int, parameters: int, published_error: str, idea: str) -> Entry:
+    return Entry(
+        name=f"resnet{depth}",
+        title=f"ResNet-{depth} for CIFAR-10",
+        year=2015,
+        paper=_RESNET,
+        idea=idea,
+        input_shape=(3, 32, 32),
+        parameters=parameters,
+        published_error=published_error,
+        layers=depth,
+        num_classes=10,
+        module="convscope.nets.resnet_cifar",
+        factory="resnet_cifar",
+        settings=(("depth", depth),),
+    )
+
+
 def _densenet(depth: int, parameters: int, published_error: str, idea: str) -> Entry:
     return Entry(
         name=f"densenet{depth}",
@@ -54,6 +72,11 @@ ENTRIES = (
     _resnet(50, 25_557_032, "5.25 % top-5 (validation, one model)", "1x1 bottlenecks make depth cheap"),
     _resnet(101, 44_549_160, "4.60 % top-5 (validation, one model)", "the third stage grows to 23 blocks"),
     _resnet(152, 60_192_808, "3.57 % top-5 (test, ensemble; 4.49 % one model)", "152 layers, cheaper than VGG's 19"),
+    _resnet_cifar(20, 269_722, "8.75 % (CIFAR-10, test)", "three stages of 16, 32 and 64 maps: ResNet for 32x32"),
+    _resnet_cifar(32, 464_154, "7.51 % (CIFAR-10, test)", "the same, five blocks a stage"),
+    _resnet_cifar(44, 658_586, "7.17 % (CIFAR-10, test)", "the same, seven blocks a stage"),
+    _resnet_cifar(56, 853_018, "6.97 % (CIFAR-10, test)", "the same, nine blocks a stage"),
+    _resnet_cifar(110, 1_727_962, "6.43 % (CIFAR-10, test; 6.61 % mean of 5)", "the same, eighteen blocks a stage"),
     _densenet(121, 7_978_856, "25.02 % top-1, 7.71 % top-5 (validation, one crop)", "every layer reads all before it"),
     _densenet(169, 14_149_480, "23.80 % top-1, 6.85 % top-5 (validation, one crop)", "the same, with deeper blocks"),
     _densenet(

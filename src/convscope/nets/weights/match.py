@@ -60,6 +60,7 @@ def match_weights(file: WeightsFile, own: Mapping[str, Tensor]) -> Matched:
     ranks = {prefix: _rank(prefix, names, file, own) for prefix, names in places.items()}
     best = max(ranks, key=ranks.__getitem__)
     chosen = {**_beside(places, best, file, own), **places[best]}
+    chosen |= _renamed_head(chosen, best, file, own)
     _require_plain(file, own, best, chosen)
     weights = {name: as_tensor(file.tensors[chosen[name]]) for name in own if name in chosen}
     used = set(chosen.values())
@@ -129,6 +130,24 @@ def _beside(places: Prefixes, best: str, file: WeightsFile, own: Mapping[str, Te
                 if name not in found and _may_be(own[name], file.tensors[full]):
                     found[name] = full
     return found
+
+
+def _renamed_head(chosen: Mapping[str, str], best: str, file: WeightsFile, own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the names of the classifier where the file has all other weights, and one more layer of its shapes.
+
+    Implementations of one paper often differ in this name alone: fc, linear, classifier, head.
+    """
+    under = f"{best}." if best else ""
+    used = set(chosen.values())
+    ours = [name for name in own if name not in chosen]
+    theirs = [full for full in file.tensors if full not in used and full.startswith(under)]
+    our_layers, their_layers = {_above(name) for name in ours}, {_above(full) for full in theirs}
+    if not chosen or len(ours) != len(theirs) or len(our_layers) != 1 or len(their_layers) != 1:
+        return {}
+    (layer,) = their_layers
+    pairs = {name: f"{layer}.{name.rpartition('.')[2]}" for name in ours}
+    same = all(full in file.tensors and fits(own[name], file.tensors[full]) for name, full in pairs.items())
+    return pairs if same and any(own[name].ndim == 2 for name in pairs) else {}
 
 
 def _may_be(ours: Tensor, theirs: Stored | Tensor) -> bool:
