@@ -187,6 +187,28 @@ def breeds(number: int) -> str:
     return f"{number},b{number % 2}"
 
 
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_accents_are_found_however_they_are_written(tmp_path: Path, ending: str) -> None:
+    shape = Shape(
+        lambda n: f"images/cafe\u0301 {n}.png", "image,label", lambda n: f"caf\xe9 {n}{ending},{n % 2}", (), lambda n: 0
+    )
+    assert len(probe(str(published(tmp_path, shape))).listing.names) == ROWS
+
+
+@pytest.mark.parametrize("named", ["images/0{}.png", "images/%{:02x}.png"])
+def test_a_file_that_is_called_alike_is_named(tmp_path: Path, named: str) -> None:
+    shape = Shape(
+        lambda n: f"images/{n or '0x'}.png", "image,label", lambda n: f"{named.format(n + 48)},{n % 2}", (), lambda n: 0
+    )
+    # The first row names 48, or %30, which is 0.
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for there in ("0.png", "48.png"):
+        PICTURE.save(folder / there)
+    with pytest.raises(DataError, match=r"no such file, but images/(0|48).png is there \(names begin"):
+        probe(str(published(tmp_path, shape)))
+
+
 UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
     (
         "id,breed",

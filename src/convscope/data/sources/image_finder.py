@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from convscope.data.layout import split_in_name
 from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.files.regular import UnreadableError, read_bytes
 from convscope.files.text import path_in_text
-from convscope.report.printable import few
+from convscope.report.printable import few, printable
 from convscope.report.usage import settings_text
 
 # Endings of one format, in lower case.
@@ -30,7 +32,8 @@ class ImageFinder:
 
     `ending` is added to the names; where it is "", and a name does not end as images do, the image of that name with
     any ending is taken, if there is one; where it does, the file may end otherwise, .JPG or .jpeg for .jpg. `lead` is
-    left out where a name begins with it: it was the folder of the images on another machine.
+    left out where a name begins with it: it was the folder of the images on another machine. Accents may be written in
+    either way that Unicode has.
     """
 
     folders: tuple[str, ...]
@@ -75,6 +78,12 @@ class ImageFinder:
         if isinstance(found, OSError) and (same := self._same_format(path)):
             path = path[: path.rfind(os.sep) + 1] + same
             found = _status(path)
+        if isinstance(found, OSError) and not cell.isascii():
+            # macOS writes an accent as a sign of its own, other systems do not.
+            for form in ("NFC", "NFD"):
+                other = joined(folder, unicodedata.normalize(form, cell) + self.ending)
+                if not isinstance(status := _status(other), OSError):
+                    return other, status
         return path, found
 
     def _same_format(self, path: str) -> str:
@@ -90,7 +99,7 @@ class ImageFinder:
         folder, _, name = path.rpartition(os.sep)
         if folder not in self.listed:
             self.listed[folder] = _by_stem(folder or (os.sep if path.startswith(os.sep) else os.curdir))
-        return self.listed[folder].get(name, [])
+        return self.listed[folder].get(unicodedata.normalize("NFC", name), [])
 
     def _alike(self, path: str) -> str:
         """Return the image of a path's folder that has its name and an ending; "" if there is none."""
@@ -139,7 +148,7 @@ def _by_stem(folder: str) -> dict[str, list[str]]:
         return found
     for name in names:
         if has_image_ending(name) and not is_hidden(name):
-            found.setdefault(name.rpartition(".")[0], []).append(name)
+            found.setdefault(unicodedata.normalize("NFC", name.rpartition(".")[0]), []).append(name)
     return found
 
 
@@ -254,3 +263,29 @@ def _only(table: Path, found: dict[str, frozenset[int]], cells: int) -> tuple[st
     whole = frozenset[int]().union(*found.values()) if found else frozenset()
     apart = len(whole) == sum(len(there) for there in found.values())
     return tuple(found) if apart and 2 * len(whole) > cells else ()
+
+
+def near_file(table: str, lost: str) -> str:
+    """Return a clause on a file that may be meant by a path where none is; "" if there is none.
+
+    It lies in the same folder or beside the table, and is called alike but for case, ending, accents, zeros in front,
+    or the signs that web addresses have in place of others.
+    """
+    folder, _, name = lost.rpartition(os.sep)
+    here = Path(table).parent
+    wanted = _in_short(name)
+    for place in (folder, str(here), *_beside(here)):
+        try:
+            there = sorted(each for each in os.listdir(place) if has_image_ending(each) and _in_short(each) == wanted)  # noqa: PTH208
+        except OSError:
+            continue
+        if there:
+            shown = os.path.relpath(str(Path(place, there[0])), here)
+            option = f": {settings_text(image_folder=os.path.relpath(place, here))}" if there[0] == name else ""
+            return f", but {printable(shown)} is there{option}"
+    return ""
+
+
+def _in_short(name: str) -> str:
+    name = unicodedata.normalize("NFC", unquote(name)).casefold()
+    return (name.rpartition(".")[0] if has_image_ending(name) else name).lstrip("0")

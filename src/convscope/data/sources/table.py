@@ -21,7 +21,7 @@ from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile
 from convscope.data.records import SEVERAL, Problem, Targets
 from convscope.data.source_options import AS_FOUND, SourceOptions
 from convscope.data.sources.columns import IMAGE, MANY_LABELS, ONE_LABEL, SheetColumns, find_columns
-from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined
+from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined, near_file
 from convscope.data.sources.labelling import EMPTY, Labelling, conflict, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, plain_name, read_sheet
@@ -176,6 +176,7 @@ def _entries(
             again += 1
     if len(lost) > MISSING_SHARE * len(sheet.rows):
         row, lost_path, reason = lost[0]
+        reason += near_file(sheet.path, lost_path)
         raise DataError(
             f"{sheet.path}: {len(lost):,} of {len(sheet.rows):,} images can't be opened; the first is in row "
             f"{row.number}, {lost_path}: {reason} (names begin at the table's folder, at "
