@@ -8,8 +8,8 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.graph.field import Measure, walk_back
-from convscope.graph.intervals import AxisReach
 from convscope.graph.propagate import Reaches, propagate
+from convscope.graph.reach import AxisReach
 from convscope.graph.receptive_field import ReceptiveField, summarise
 from convscope.graph.records import Graph
 

@@ -3,8 +3,8 @@
 from convscope.geometry.relation import Mix, ReachStatus, RelationStep, Taps, shape_after
 from convscope.geometry.taps import TapTable, window_taps
 from convscope.geometry.window import Window
-from convscope.graph.intervals import AxisReach
 from convscope.graph.propagate import propagate
+from convscope.graph.reach import AxisReach
 from convscope.graph.receptive_field import ReceptiveField, summarise
 from convscope.graph.records import Graph, Node, Path, TensorSpec, Value
 

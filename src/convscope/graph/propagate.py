@@ -18,7 +18,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from convscope.geometry.relation import Concat, ReachStatus
-from convscope.graph.intervals import AxisReach, ReachPart, itself, nothing, union, walk
+from convscope.graph.branches import ReachPart, union
+from convscope.graph.intervals import walk
+from convscope.graph.reach import AxisReach, itself, nothing
 from convscope.graph.records import Graph, Node
 
 # (source value, axis of that value)
@@ -57,13 +59,15 @@ class Reaches:
             at_output = arriving.setdefault(path.output, {})
             for source, field in fields.items():
                 moved = walk(field, moving, shape) if moving else field
+                if moved is None:
+                    continue
                 if path.status > moved.status:
                     moved = replace(moved, status=path.status)
                 at_output.setdefault(source, []).append((moved, place))
         for output, by_source in arriving.items():
-            known = self._fields[output]
+            known, shape = self._fields[output], self.graph.shape(output)
             for source, parts in by_source.items():
-                known.setdefault(source, union(parts))
+                known.setdefault(source, union(parts, shape))
 
     def _spread_unknown(self, node: Node) -> None:
         touched = {source for value in node.inputs for source in self._fields[value]}
@@ -88,6 +92,8 @@ def propagate(graph: Graph, *, sources: Iterable[Source] | None = None) -> Reach
         sources = [(v, axis) for v in graph.inputs for axis in range(2, len(graph.shape(v)))]
     reaches = Reaches(graph, tuple(sources))
     for value, axis in reaches.sources:
+        if 0 in graph.shape(value):
+            continue  # nothing to read
         reaches._fields[value][value, axis] = itself(graph.shape(value), axis)
     for node in graph.nodes:
         reaches._visit(node)

@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.intervals import AxisReach
+from convscope.graph.layouts import one_part, written_out
 from convscope.graph.propagate import Reaches, Source
+from convscope.graph.reach import AxisReach
 from convscope.report.short_repr import ShortRepr
 
 
@@ -96,11 +97,11 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
 def _first_position(reach: AxisReach) -> int | None:
     """Return the start of the first position that reads anything."""
     lo, hi = reach.endless or reach.clipped
-    for axis in sorted(reach.along):
-        other = tuple(a for a in range(lo.ndim) if a != axis)
+    for part in sorted(reach.along):
+        other = tuple(a for a in range(lo.ndim) if a != part)
         reads = (lo <= hi).any(axis=other)
-        if reads.size > 1:
-            lo, hi = (np.take(a, [int(reads.argmax())], axis=axis) for a in (lo, hi))
+        if reads.size > 1:  # classes are numbered in the order in which they occur
+            lo, hi = (np.take(a, [int(reads.argmax())], axis=part) for a in (lo, hi))
     starts = lo[lo <= hi]
     return int(starts.min()) if starts.size else None
 
@@ -116,6 +117,8 @@ def field_at(reach: AxisReach, position: tuple[int, ...], *, endless: bool = Fal
     if reach.status is ReachStatus.UNKNOWN:
         return None
     lo, hi = reach.endless if endless and reach.endless is not None else reach.clipped
+    if reach.layout is not None:
+        position = reach.layout.entry(position)
     at = tuple(0 if size == 1 else p for p, size in zip(position, lo.shape, strict=True))
     first, last = int(lo[at]), int(hi[at])
     return (first, last) if first <= last else None
@@ -131,6 +134,8 @@ def channel_blocks(reach: AxisReach, channels: int, *, axis: int = 1) -> tuple[C
     """
     if reach.status is ReachStatus.UNKNOWN:
         return ()
+    reach, axis = one_part(reach, axis)
+    reach = written_out(reach, axis)
     lo, hi = reach.endless or reach.clipped
     if lo.shape[axis] == 1:
         sizes = (hi - lo + 1).max()
