@@ -6,8 +6,10 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFile
 
 HEIGHT, WIDTH = 128, 192
@@ -150,8 +152,22 @@ KEPT_OUT: dict[str, tuple[Callable[[], bytes], str]] = {
     "random bytes": (lambda: np.random.default_rng(1).bytes(500), "no known format"),
     "tga": (lambda: encode(picture(), "TGA"), "no known format"),
     "tiff of 32-bit integers": (lambda: encode(Image.fromarray(np.ones((8, 8), np.int32)), "TIFF"), "32-bit"),
+    "tiff of 64-bit floats": (lambda: tiff_of(np.ones((8, 8)), kind=3), "are floating-point numbers of 64 bits, which"),
+    "tiff of colour in floats": (lambda: tiff_of(np.ones((8, 8, 3), "f4"), kind=3), "of 32 bits in 3 channels"),
+    "tiff of two channels": (lambda: tiff_of(np.ones((8, 8, 2), "u2"), kind=1), "integers of 16 bits in 2 channels"),
+    "tiff of signed bytes": (lambda: tiff_of(np.ones((8, 8), "i1"), kind=2), "signed integers of 8 bits"),
     "tiff of floats": (lambda: encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "floating"),
 }
+
+
+def tiff_of(numbers: npt.NDArray[Any], *, kind: int) -> bytes:
+    """An uncompressed TIFF of numbers (H, W) or (H, W, channels), of unsigned (1), signed (2) or floating (3) kind."""
+    height, width, channels = (*numbers.shape, 1)[:3]
+    bits, content = 8 * numbers.itemsize, numbers.tobytes()
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 140), (277, channels), (278, height)]
+    tags += [(279, len(content)), (339, kind)]
+    entries = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in tags)
+    return (b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries).ljust(140, b"\0") + content
 
 
 def huge_webp() -> bytes:

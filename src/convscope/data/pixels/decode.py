@@ -26,7 +26,7 @@ from convscope.data.pixels.reduced import Reduced, reduction_of
 from convscope.data.pixels.resize import centred_box, crop_box, letterbox_size
 from convscope.data.pixels.sniff import Header, format_of
 from convscope.data.pixels.structure import read_header
-from convscope.data.pixels.tiff import check_strips
+from convscope.data.pixels.tiff import check_strips, unread_kind
 from convscope.data.records import MOST_MEGAPIXELS, Decoding, Pixels
 from convscope.data.value_range import AUTO
 from convscope.errors import DataError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 4096
 # What is worth saying of an image that was read all the same; counted over a dataset.
+NOT_READ = "are not read: save it as RGB of 8 bits, as grey of 8 or 16, or as grey floating-point numbers of 32"
 FIRST_FRAME = "several frames or pages, of which the first was read"
 
 _ORIENTATION = 0x0112
@@ -189,7 +190,8 @@ def _load_as_it_is(data: bytes, header: Header, pixel_limit: int, factor: int) -
             # Whatever a decoder raises on bytes from strangers, its meaning is that they can't be read.
             reason = said[0] if said else " ".join(str(error).split()) or type(error).__name__
             if "cannot identify" in reason:
-                reason = "damaged: its header can't be read"
+                kind = unread_kind(data) if header.format == "TIFF" else ""
+                reason = f"its pixels are {kind}, which {NOT_READ}" if kind else "damaged: its header can't be read"
             if type(error).__name__ == "DecompressionBombError":
                 reason = f"it claims more than {MOST_MEGAPIXELS} megapixels, the limit"
             raise UnreadableError(reason[:200]) from None

@@ -24,10 +24,10 @@ PART_LIMIT = 200_000
 _PIECE = 2**18
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_SIZES, _PLANES = 273, 277, 278, 279, 284
-_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _FORMAT, _JPEG_TABLES = 322, 323, 324, 325, 339, 347
 _WANTED = frozenset(
     {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS, _STRIP_SIZES, _PLANES}
-    | {_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES}
+    | {_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _FORMAT, _JPEG_TABLES}
 )
 # Types of integers: 1 byte, short, long; byte strings; long8 and the offset of BigTIFF.
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 16: "u8", 18: "u8"}
@@ -36,6 +36,11 @@ _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA = 8, 32946, 32773, 34925
 _CHECKED = frozenset({_RAW, _LZW, _JPEG, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _LZMA})
 # Its samples are stored with the colour planes made smaller, so that a strip's bytes are not those of its pixels.
 _YCBCR = 6
+
+# Values of _FORMAT.
+_KINDS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}
+# Kinds of samples for which Pillow can refuse a header only where it is damaged.
+_USUAL_BITS, _USUAL_SAMPLES = (1, 8), (1, 3)
 
 _Tags = dict[int, Any]
 
@@ -61,8 +66,22 @@ def walk_tiff(data: bytes, *, pixel_limit: int) -> Header:
     tags = _first_directory(data)
     width, height = _number(tags, _WIDTH, 0), _number(tags, _HEIGHT, 0)
     check_size(width, height, pixel_limit)
+    if (_number(tags, _FORMAT, 1), _number(tags, _BITS, 1)) == (2, 8):
+        # Pillow takes them for unsigned ones, and -1 would be white.
+        raise UnreadableError("its pixels are signed integers of 8 bits, which are not read: save it with 16 bits")
     unchecked = _number(tags, _COMPRESSION, _RAW) not in _CHECKED
     return Header("TIFF", width, height, depth=_number(tags, _BITS, 1), unchecked=unchecked)
+
+
+def unread_kind(data: bytes) -> str:
+    """Return what the pixels of a TIFF are, for one that Pillow has no reader for; "" if all TIFFs may hold such."""
+    tags = _first_directory(data)
+    kind, bits, samples = (_number(tags, tag, 1) for tag in (_FORMAT, _BITS, _SAMPLES))
+    upside_down = bits > 8 and _number(tags, _PHOTOMETRIC, 1) == 0
+    if kind not in _KINDS or (kind == 1 and bits in _USUAL_BITS and samples in _USUAL_SAMPLES):
+        return ""
+    said = f"{_KINDS[kind]} of {bits} bits" + (f" in {samples} channels" if samples > 1 else "")
+    return f"{said}, white being 0" if upside_down else said
 
 
 def check_strips(data: bytes, *, pixel_limit: int) -> None:
