@@ -24,7 +24,11 @@ _ROWS = (
     Row(13, "no hang: pipes, devices, a dead or hung process", processes.no_hang),
     Row(14, "SIGTERM: all is saved within 15 s, under torchrun as well", stopping.terminated),
     Row(17, "decompression bombs, 8 at once: under 1 GB and 2 s each", data.bombs),
-    Row(23, "1, 2 and 4 processes: each the same run again; losses within 1e-5 of one process's", processes.as_one),
+    Row(
+        23,
+        "1, 2 and 4 processes: the same weights again, bit for bit; losses and weights within 1e-5 of one process's",
+        processes.as_one,
+    ),
     Row(24, "metrics of an odd-sized set are the same on 1, 2, 3 and 4 processes", processes.same_metrics),
     Row(25, "the launcher is killed or interrupted: no process is left after 5 s", processes.orphans),
     Row(26, "a second training in one run directory is refused within 2 s", stopping.two_in_one),

@@ -32,6 +32,7 @@ RECIPES = {
     "mixup and CutMix": "--mixup 0.2 --cutmix 1",
     "averaged weights": "--ema-epochs 1",
     "dropout": "--model vgg11 --image-size 32",
+    "batch normalization": "--model cifarnet --image-size 32 --ema-epochs 1",
     "streamed": "--stream yes",
     "2 threads": "--threads 2",
     "AdamW": "--optimizer adamw",
