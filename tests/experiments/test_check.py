@@ -138,3 +138,22 @@ def test_planted_label_errors_come_first(tmp_path: Path) -> None:
     assert alike.label_errors is None and "equal pictures and groups stay together" in said(alike, "note")
     few = convscope.check((images[:12], np.arange(12) % 2), label_errors=True)
     assert few.label_errors is None and "and 10 are needed" in said(few, "note")
+
+
+def test_planted_errors_of_several_labels_come_first(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    targets = draw.integers(0, 2, (160, 2))
+    images = draw.integers(0, 80, (160, 16, 16, 1), np.uint8)
+    # Bright above, bright below, both or neither.
+    images[:, :8] += (120 * targets[:, :1, None, None]).astype(np.uint8)
+    images[:, 8:] += (120 * targets[:, 1:, None, None]).astype(np.uint8)
+    wrong = draw.choice(160, 8, replace=False)
+    targets[wrong, wrong % 2] ^= 1
+    found = convscope.check((images, targets), classes=["above", "below"], label_errors=True)
+    assert found.label_errors is not None and set(found.label_errors.ranked[:8].tolist()) == set(wrong.tolist())
+    # What is wrong is one of the labels: its class, or the absence of it.
+    for error in found.label_errors.likely:
+        name = ("above", "below")[error.row % 2]
+        shown = bool(targets[error.row, error.row % 2])
+        assert (error.given, error.other) == ((name, f"not {name}") if shown else (f"not {name}", name))
+    assert found.label_errors.likely and "→" in found.to_html()

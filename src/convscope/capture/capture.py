@@ -21,11 +21,12 @@ from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
 from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
+from convscope.capture.recording.reads import reads_noticed
 from convscope.capture.recording.recorder import Recorder
 from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
 from convscope.graph.memory import TrainingMemory
-from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, ValueKind
+from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, StrayModule, ValueKind
 
 # Bytes of weights up to which a model that was built without memory is built again to be run for real.
 _LARGEST_REAL = 2_000_000_000
@@ -223,8 +224,10 @@ class _ForwardRun:
         kept = autograd(recorder.pack, gradients=self.gradients)
         with left_as_found(self.model, self.mode):
             try:
-                with watched(calls, enter), kept, recorder:
+                noticed = reads_noticed(recorder.notice_read)
+                with watched(calls, enter, recorder.notice_strays), noticed, kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
+                recorder.read |= recorder.kept_values()
                 leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
                 outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
             except Exception as problem:
@@ -276,6 +279,8 @@ class _ForwardRun:
             error=error,
             notes=notes,
             constants=recorder.constants,
+            read=tuple(sorted(v for v in recorder.read if recorder.builder.values[v].kind == "activation")),
+            strays=_strays(recorder),
         )
 
 
@@ -288,6 +293,14 @@ def _class_of(module: nn.Module, calls: int) -> tuple[str, int, bool]:
     if kind.__module__ == "torch.nn.utils.parametrize" and len(kind.__bases__) == 1:
         kind = kind.__bases__[0]
     return kind.__name__, calls, kind.__module__.startswith("torch.nn.")
+
+
+def _strays(recorder: Recorder) -> tuple[StrayModule, ...]:
+    """Return the modules with parameters that the model does not list, by where they ran and their class."""
+    found: dict[tuple[str, str], int] = {}
+    for where, kind, parameter in recorder.strays.values():
+        found[where, kind] = found.get((where, kind), 0) + parameter.numel()
+    return tuple(StrayModule(where, kind, elements) for (where, kind), elements in found.items())
 
 
 def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from convscope.cli.settings import OF_GROUPS, OF_TABLES, source_options
+from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.report.terminal import print_document
 
 
@@ -16,6 +17,14 @@ from convscope.report.terminal import print_document
 @click.option("--shard-size", default="256MB", show_default=True, metavar="SIZE", help="Limit of a shard, in bytes.")
 @click.option("--layout", default="auto", metavar="WORD", help="What the folders of DATA are, as for train  [auto]")
 @source_options(*OF_TABLES, *OF_GROUPS)
+@click.option("--value-range", default="auto", metavar="RANGE", help="Leave out what train can't read by it  [auto]")
+@click.option(
+    "--max-megapixels",
+    type=click.IntRange(1, MOST_MEGAPIXELS),
+    default=MEGAPIXELS,
+    show_default=True,
+    help="Leave out larger images.",
+)
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Limit of a shard, in images.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the order of the images."
@@ -32,6 +41,8 @@ def command(
     label_separator: str,
     group_column: str,
     group_by: str,
+    value_range: str,
+    max_megapixels: int,
     images: int | None,
     seed: int,
 ) -> None:
@@ -53,6 +64,8 @@ def command(
         label_separator=label_separator,
         group_column=group_column,
         group_by=group_by,
+        value_range=value_range,
+        max_megapixels=max_megapixels,
         images=images,
         seed=seed,
         progress=True,

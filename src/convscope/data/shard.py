@@ -9,8 +9,10 @@ from convscope.api.annotations import NotNegative, Positive
 from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import probe_given
+from convscope.data.records import MEGAPIXELS
 from convscope.data.shards.write_shards import Sharded, write_shards
 from convscope.data.source_options import SourceOptions
+from convscope.data.value_range import AUTO
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.units import parse_byte_size
 
@@ -29,6 +31,8 @@ def shard(
     label_separator: str = "",
     group_column: str = "",
     group_by: str = "",
+    value_range: str = AUTO,
+    max_megapixels: Positive = MEGAPIXELS,
     classes: Sequence[str] | None = None,
     images: Positive | None = None,
     seed: NotNegative = 0,
@@ -50,6 +54,9 @@ def shard(
         label_separator: as the recipe's setting.
         group_column: of a table, as the recipe's setting: the shards keep the group of each image.
         group_by: the part of the files' names that is their group, as the recipe's setting.
+        value_range: as the recipe's setting: what can't be read by it is left out, and numbers in memory are written as
+            levels by it. Give it to the training too.
+        max_megapixels: as the recipe's setting: larger images are left out.
         classes: as `convscope.train` takes them.
         images: limit of a shard in images.
         seed: of the order of the images.
@@ -74,8 +81,15 @@ def shard(
         group_column=group_column,
         group_by=group_by,
     )
-    found = probe_given(data, layout=layout, options=options, classes=classes)
+    found = probe_given(data, layout=layout, options=options, classes=classes, value_range=value_range)
     with progress_of(progress) as reporting:
         return write_shards(
-            found.listing, Path(folder), shard_bytes=size, shard_images=images, seed=seed, progress=reporting
+            found.listing,
+            Path(folder),
+            shard_bytes=size,
+            shard_images=images,
+            seed=seed,
+            value_range=value_range,
+            max_megapixels=max_megapixels,
+            progress=reporting,
         )

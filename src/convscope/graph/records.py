@@ -7,7 +7,7 @@ in the order in which they ran, so a producer is always before its consumers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -165,6 +165,21 @@ class ParameterRecord(ShortRepr):
     used: bool
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class StrayModule(ShortRepr):
+    """Modules of one class whose parameters ran and are not among the model's.
+
+    Args:
+        where: path of the module whose forward pass ran them.
+        kind: their class; "Parameter" for tensors that no module holds.
+        elements: of their parameters.
+    """
+
+    where: str
+    kind: str
+    elements: int
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph(ShortRepr):
     """A network as it ran once on inputs of these shapes.
@@ -180,6 +195,8 @@ class Graph(ShortRepr):
         notes: remarks on how it was captured.
         constants: the numbers of constants that no node makes, by value, where they are known.
         error: why the forward pass stopped early, with shapes; None when it finished.
+        read: values that Python took the numbers of, or that something still holds after the forward pass.
+        strays: modules that ran and whose parameters are not among the model's.
     """
 
     name: str
@@ -192,6 +209,8 @@ class Graph(ShortRepr):
     error: str | None = None
     notes: tuple[str, ...] = field(default=())
     constants: Mapping[int, npt.NDArray[np.generic]] = field(default_factory=dict)
+    read: tuple[int, ...] = ()
+    strays: tuple[StrayModule, ...] = ()
 
     def headline(self) -> str:
         """Return the name, and how much the graph holds."""
@@ -248,11 +267,16 @@ def reached_values(graph: Graph) -> list[bool]:
     return reached
 
 
-def alive_nodes(graph: Graph) -> frozenset[int]:
-    """Return the nodes on a way to an output; all of them where the forward pass stopped before it had any."""
+def alive_nodes(graph: Graph, *, also: Iterable[int] = ()) -> frozenset[int]:
+    """Return the nodes on a way to an output; all of them where the forward pass stopped before it had any.
+
+    Args:
+        graph: a captured network.
+        also: further values that count as outputs.
+    """
     if not graph.outputs:
         return frozenset(range(len(graph.nodes)))
-    wanted = set(graph.outputs)
+    wanted = {*graph.outputs, *also}
     kept = {value.storage for value in graph.values if value.kind in ("buffer", "parameter")}
     alive: set[int] = set()
     for node in reversed(graph.nodes):

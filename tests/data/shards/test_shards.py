@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import data_makers as made
+from commands import run_command
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding
+from convscope.data.shard import shard
 from convscope.data.shards.shard_names import expand, split_of
 from convscope.data.shards.write_shards import write_shards
 from convscope.errors import DataError
@@ -144,6 +147,30 @@ def test_what_can_not_be_read_is_left_out_and_listed(tmp_path: Path) -> None:
     written = write_shards(probe(str(tmp_path / "photos")).listing, tmp_path / "out")
     assert [Path(problem.path).name for problem in written.problems] == ["torn.png"]
     assert written.splits[0].images == 6
+
+
+def test_what_the_range_of_a_training_reads_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(3):
+            floats = np.linspace(100, 300, 256, dtype=np.float32).reshape(16, 16) + number
+            Image.fromarray(floats).save(tmp_path / "set" / name / f"{number}.tiff")
+    Image.fromarray(np.full((16, 16), 9000, np.float32)).save(tmp_path / "set" / "a" / "bright.tiff")
+    made_of = {
+        value_range: shard(tmp_path / "set", tmp_path / value_range.replace(":", "-"), value_range=value_range)
+        for value_range in ("100:400", "minmax")
+    }
+    counts = {value_range: (each.splits[0].images, len(each.problems)) for value_range, each in made_of.items()}
+    assert counts == {"100:400": (6, 1), "minmax": (7, 0)}
+    assert "bright.tiff" in made_of["100:400"].problems[0].path
+    code, out, _ = run_command(capsys, "shard", tmp_path / "set", tmp_path / "typed", "--value-range", "100:400")
+    assert code == 0 and "bright.tiff" in out
+    for value_range, said in (("9:1", "9:1"), ("auto", "none of the images can be read; the first is ")):
+        code, _, err = run_command(capsys, "shard", tmp_path / "set", tmp_path / "no", "--value-range", value_range)
+        assert code == 2 and said in err and not (tmp_path / "no").exists()
+    # Numbers in memory become levels by the range.
+    given = (np.linspace(100, 400, 4 * 64).reshape(4, 8, 8), [0, 1, 0, 1])
+    assert shard(given, tmp_path / "memory", value_range="100:400").splits[0].images == 4
 
 
 @pytest.mark.parametrize("layout", ["names", "numbers and classes.txt", "json", "split folders", "pattern"])

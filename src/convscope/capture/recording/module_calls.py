@@ -45,8 +45,10 @@ class ModuleCalls:
 
 
 @contextmanager
-def watched(calls: ModuleCalls, enter: Callable[[ModuleCall], ModuleCall]) -> Iterator[None]:
-    """Call `enter` with each module that starts, and again with the outer one when it ends.
+def watched(
+    calls: ModuleCalls, enter: Callable[[ModuleCall], ModuleCall], stray: Callable[[nn.Module], None]
+) -> Iterator[None]:
+    """Call `enter` with each module that starts, and again with the outer one when it ends; `stray` with any other.
 
     `nn.Module.__call__` is wrapped for as long as this lasts and put back afterwards, so no module gets a hook.
     Other threads' modules pass through.
@@ -57,6 +59,8 @@ def watched(calls: ModuleCalls, enter: Callable[[ModuleCall], ModuleCall]) -> It
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         path = calls.paths.get(id(self))
         if path is None or threading.get_ident() != thread:
+            if path is None and self._parameters and threading.get_ident() == thread:
+                stray(self)
             return original(self, *args, **kwargs)
         count = calls.counts.get(path, 0)
         calls.counts[path] = count + 1

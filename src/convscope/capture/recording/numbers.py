@@ -86,7 +86,16 @@ class Numbers:
 
 
 # Parts of torch's messages where an operation needs numbers that a stand-in does not have.
-_MESSAGES = ("numpy", "tolist", "unallocated storage", "data pointer", "no data", "data-dependent", "data dependent")
+_MESSAGES = (
+    "numpy",
+    "tolist",
+    "unallocated storage",
+    "data pointer",
+    "no data",
+    "format string",
+    "data-dependent",
+    "data dependent",
+)
 _EXCEPTIONS = ("DataDependentOutputException", "DynamicOutputShapeException", "NeedsNumbersError")
 
 

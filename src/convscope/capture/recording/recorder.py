@@ -20,6 +20,7 @@ from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
 from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
+from convscope.capture.recording.reads import kept_elsewhere
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
@@ -57,6 +58,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
         self.saved_buffers = SavedBuffers(named)
+        # Values whose numbers Python took; parameters that the model does not list, with where and in what they ran.
+        self.read: set[int] = set()
+        self.strays: dict[int, tuple[str, str, torch.Tensor]] = {}
         self._named = named
         self._backend = backend
         self._by_id: dict[int, Tracked] = {}
@@ -77,6 +81,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     def value_of(self, tensor: torch.Tensor) -> int:
         """Return the current value of a tensor; one that was never seen is a constant."""
         return self._current(self._tracked(tensor))
+
+    def notice_read(self, tensor: torch.Tensor) -> None:
+        """Note that Python takes the numbers of a tensor."""
+        if id(tensor) in self._by_id:
+            self.read.add(self._by_id[id(tensor)].value)
+
+    def notice_strays(self, module: torch.nn.Module) -> None:
+        """Note the parameters of a module that is not part of the model."""
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                self._notice_stray(parameter, type(module).__name__)
+
+    def _notice_stray(self, parameter: torch.Tensor, kind: str) -> None:
+        if parameter.requires_grad and id(parameter) not in self._named:
+            self.strays[id(parameter)] = self.place.path, kind, parameter
+
+    def kept_values(self) -> set[int]:
+        """Return the values of tensors that somebody else still holds when the forward pass is over."""
+        tracked = [self._by_id.get(id(tensor)) for tensor in self._held]
+        own = [int(t is not None and t.tensor is tensor) for t, tensor in zip(tracked, self._held, strict=True)]
+        return {found.value for i in kept_elsewhere(self._held, own) if (found := tracked[i]) is not None}
 
     def pack(self, tensor: torch.Tensor) -> None:
         """Autograd keeps a tensor; weights are there anyway."""
@@ -168,6 +193,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             else:
                 result = template.stand_ins() if operator.effect == "fresh" else None
         if not operator.written and not any(isinstance(leaf, torch.Tensor) for leaf in flat((result,))):
+            self.read.update(tracked.value for tracked in operands)
             return result
         if template is None:
             template = template_of(operator, settings, operands, result, self.builder.numbers)
@@ -242,6 +268,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         tracked = self._adopt(tensor, self._backend.stand_in(tensor, signature_of(tensor)), kind, name)
         if id(tensor) in self._named:
             self.touched.add(id(tensor))
+        elif isinstance(tensor, torch.nn.Parameter) and id(tensor) not in self.strays:
+            self._notice_stray(tensor, "Parameter")
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
             self.builder.numbers.give(tracked.value, tensor)
             if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:

@@ -23,10 +23,12 @@ import numpy as np
 from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
-from convscope.data.records import Decoding, Problem
+from convscope.data.pixels.sniff import advised
+from convscope.data.records import MEGAPIXELS, Decoding, Problem
 from convscope.data.shards.shard_labels import CARD, GROUP
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
+from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
 from convscope.report.document import Callout, Document, Paragraph
@@ -44,7 +46,7 @@ SHOWN_PROBLEMS = 3
 # Images that are read and looked at together, ahead of being written.
 AHEAD = 256
 # Decoding at any size shows whether an image can be read.
-LOOK = Decoding(size=(8, 8))
+LOOK_SIZE = (8, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +115,13 @@ def write_shards(
     shard_bytes: int = SHARD_BYTES,
     shard_images: int | None = None,
     seed: int = 0,
+    value_range: str = AUTO,
+    max_megapixels: int = MEGAPIXELS,
     progress: Progress = no_progress,
 ) -> Sharded:
     """Write every image of a source into shards of limited bytes and images (a large image has a shard of its own).
+
+    Images are left out that a training with this range of values and this limit can't read.
 
     Raises:
         DataError: the folder is there already, or can't be written; shards smaller than any archive, or of no image.
@@ -129,6 +135,7 @@ def write_shards(
         raise DataError(f"{folder} is there already, and is never overwritten: give another name")
     if listing.source != "digits" and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(listing.source)):
         raise DataError(f"{folder} lies in the source itself: give a folder outside of it")
+    look = Decoding(size=LOOK_SIZE, value_range=value_range, max_megapixels=max_megapixels)
     beside = folder.with_name(f".new-{folder.name}-{os.getpid()}")
     problems = list(listing.problems)
     try:
@@ -138,13 +145,16 @@ def write_shards(
         for number, split in enumerate(listing.parts):
             rows = np.random.default_rng([seed, number]).permutation(listing.rows_of(split))
             writer = _Writer(beside, split, shard_bytes, shard_images)
-            for row, content, ending in _contents(listing, rows.tolist(), problems):
+            for row, content, ending in _contents(listing, rows.tolist(), look, problems):
                 writer.add(listing, row, content, ending)
                 done += 1
                 if done % AHEAD == 0:
                     progress(done, len(listing.names), "writing shards")
             splits.append(writer.finish())
         progress(len(listing.names), len(listing.names), "writing shards")
+        if not done:
+            first = problems[0]
+            raise DataError(f"none of the images can be read; the first is {first.path}: {first.reason}")
         _write_through(beside / CARD, _card(listing, splits))
         beside.rename(folder)
     except OSError as error:
@@ -154,15 +164,17 @@ def write_shards(
     return Sharded(folder=folder, splits=tuple(splits), problems=tuple(problems), notes=tuple(listing.notes))
 
 
-def _contents(listing: Listing, rows: list[int], problems: list[Problem]) -> Iterator[tuple[int, bytes, str]]:
+def _contents(
+    listing: Listing, rows: list[int], decoding: Decoding, problems: list[Problem]
+) -> Iterator[tuple[int, bytes, str]]:
     """Return (row, file's bytes, suffix) of every readable row, in order; the others are added to the problems."""
 
     def look(row: int) -> tuple[bytes, str] | str:
         try:
             content, ending = listing.read.original(row)
-            decode_bytes(content, LOOK)
+            decode_bytes(content, decoding)
         except UnreadableError as reason:
-            return str(reason)
+            return advised(str(reason))
         return content, ending
 
     with warnings_ignored(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:

@@ -15,6 +15,7 @@ from convscope.graph.summary import Layer
 Check = Callable[[Subject], Iterator[DesignWarning]]
 
 CHECKS: tuple[Check, ...] = (
+    network.unregistered_parameters,
     network.unused_parameters,
     network.dead_branch,
     windows.dead_taps,
@@ -37,7 +38,6 @@ def diagnose(
     field_of: Sequence[Mapping[Source, ReceptiveField]],
     *,
     object_size: int | None = None,
-    used_in_training: frozenset[str] = frozenset(),
 ) -> tuple[DesignWarning, ...]:
     """Everything that the checks find, warnings before notes.
 
@@ -46,9 +46,8 @@ def diagnose(
         layers: its layers, from `summary.summarise_layers`.
         field_of: the receptive fields by value, from `receptive_field.summarise_all`.
         object_size: side of what is to be recognised, in pixels; without it small fields are not reported.
-        used_in_training: names of the parameters that the forward pass reads in training mode.
     """
-    subject = Subject(graph, layers, field_of, object_size, used_in_training)
+    subject = Subject(graph, layers, field_of, object_size)
     found = [finding for check in CHECKS for finding in check(subject)]
     # `never-read` reports the same positions with their share, so `stride-over-kernel` adds nothing.
     explained = {f.layer for f in found if f.kind == "never-read"}

@@ -122,11 +122,30 @@ def flattened_map(subject: Subject, node: Node) -> int | None:
         if before.op in ("reshape", "flatten"):
             shape = subject.graph.shape(source)
             flat = int(np.prod(shape[1:]))
-            return source if len(shape) > 2 and flat == features and int(np.prod(shape[2:])) > 1 else None
+            flattened = len(shape) > 2 and flat == features and int(np.prod(shape[2:])) > 1
+            of_samples = shape[0] == subject.graph.shape(value)[0] == subject.graph.shape(subject.graph.inputs[0])[0]
+            return source if flattened and of_samples and not _are_tokens(subject, source) else None
         if subject.graph.shape(source) != subject.graph.shape(value):
             return None
         value = source
     return None
+
+
+def _are_tokens(subject: Subject, value: int) -> bool:
+    """Return whether the last axis of a value holds features rather than positions: channels, or those of tokens."""
+    while (producer := subject.graph.values[value].producer) is not None:
+        node = subject.graph.nodes[producer]
+        # (N, 1, C) is one token as well as a signal of one channel: where its numbers come from tells which.
+        if node.windows or (_long_axes(subject, value) == [1] and len(subject.graph.shape(value)) > 2):
+            break
+        if node.op in ("linear", "matmul", "attention"):
+            return True
+        value = subject.source(node)
+    return _long_axes(subject, value) == [1] and len(subject.graph.shape(value)) > 2
+
+
+def _long_axes(subject: Subject, value: int) -> list[int]:
+    return [axis for axis, size in enumerate(subject.graph.shape(value)) if axis and size > 1]
 
 
 def gridding(subject: Subject) -> Iterator[DesignWarning]:

@@ -18,7 +18,7 @@ from convscope.report.short_repr import ShortRepr
 FindingSeverity = Literal["warning", "note"]
 FindingKind = Literal[
     "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
-    "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters",
+    "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters", "unregistered-parameters",
 ]  # fmt: skip
 
 
@@ -52,14 +52,12 @@ class Subject:
         layers: its layers.
         fields: receptive fields by value, as `receptive_field.summarise_all` gives them.
         object_size: pixels of what is to be recognised, if given.
-        used_in_training: names of the parameters that the forward pass reads in training mode.
     """
 
     graph: Graph
     layers: Sequence[Layer]
     fields: Sequence[Mapping[Source, ReceptiveField]]
     object_size: int | None = None
-    used_in_training: frozenset[str] = frozenset()
 
     @cached_property
     def layer_of(self) -> dict[int, Layer]:

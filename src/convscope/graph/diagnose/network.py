@@ -150,7 +150,9 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
     """Yield the layers that are computed and whose results never reach an output."""
     if subject.graph.error is not None:
         return
-    alive = alive_nodes(subject.graph)
+    alive = alive_nodes(subject.graph, also=subject.graph.read)
+    # A view of a weight counts as a write into it, so what only prepares weights tells nothing.
+    alive &= {node.index for node in subject.nodes}
     dead = [layer for layer in subject.layers if layer.nodes and alive.isdisjoint(layer.nodes)]
     cones: list[tuple[Layer, list[Layer]]] = []
     claimed: set[int] = set()
@@ -197,16 +199,26 @@ def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
         return
     for name, records in unread_parameters(subject.graph).items():
         count = sum(record.spec.elements for record in records)
-        for_training = all(record.names[0] in subject.used_in_training for record in records)
         yield DesignWarning(
             layer=name,
             kind="unused-parameters",
-            severity="note" if for_training else "warning",
-            message=f"only training uses the parameters of {name}"
-            if for_training
-            else f"the forward pass never used the parameters of {name}",
+            severity="warning",
+            message=f"the forward pass never used the parameters of {name}",
             evidence=f"{count:,} parameters in {len(records)} tensor{'s' if len(records) > 1 else ''}",
-            remedy="leave them out of what you ship"
-            if for_training
-            else "use them, take them out, or freeze them: an optimizer keeps state for them all the same",
+            remedy="if they serve training alone, leave them out of what you ship; else use them or take them out",
+        )
+
+
+def unregistered_parameters(subject: Subject) -> Iterator[DesignWarning]:
+    """Yield the layers that ran and are not part of the model: an optimizer, a checkpoint, `.to()` never see them."""
+    for stray in subject.graph.strays:
+        where = stray.where or "the model"
+        what = "parameters" if stray.kind == "Parameter" else f"layers of class {stray.kind}"
+        yield DesignWarning(
+            layer=stray.where or stray.kind,
+            kind="unregistered-parameters",
+            severity="warning",
+            message=f"{where} runs {what} that are not among its modules: no optimizer or checkpoint has them",
+            evidence=f"{stray.elements:,} parameters, in no total: kept in a plain list or dict, or made in forward",
+            remedy="make them in __init__, and keep them in an attribute, nn.ModuleList, ModuleDict or ParameterList",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
+from convscope.graph.diagnose.training import EXPLAINED, noted_for_training
 from convscope.graph.figures import widest_field
 from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.json_form import graph_to_dict, spatial_inputs
@@ -24,7 +25,7 @@ from convscope.graph.memory import forward_memory
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
-from convscope.graph.summary import Layer, summarise_layers, unread_parameters
+from convscope.graph.summary import Layer, summarise_layers
 from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
 from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, field_size, field_stride, layer_table
 from convscope.interpret.inspection.network_drawing import network_drawing
@@ -331,12 +332,13 @@ def inspect(
     loaded.require_intact_weights()
     shape = loaded.own_input_shape() if input_shape is None else input_shape
     graph = capture(loaded.model, shape, batch_size=batch_size, name=name or loaded.name, mode=mode)
-    trained = frozenset[str]()
-    if mode == "eval" and unread_parameters(graph):
-        # Heads that only training uses: not a fault of the design. Two samples, for batch normalisation's sake.
-        training = capture(loaded.model, shape, batch_size=max(2, batch_size), mode="train")
-        trained = frozenset(record.names[0] for record in training.parameters if record.used)
-    return inspect_graph(graph, object_size=object_size, used_in_training=trained)
+    inspection = inspect_graph(graph, object_size=object_size)
+    if mode != "eval" or not any(w.kind in EXPLAINED and w.severity == "warning" for w in inspection.warnings):
+        return inspection
+    # Heads that only training uses are no fault of the design. Two samples, for batch normalisation's sake.
+    training = capture(loaded.model, shape, batch_size=max(2, batch_size), mode="train")
+    warnings = inspection.warnings if training.error else noted_for_training(inspection.warnings, training)
+    return replace(inspection, warnings=warnings)
 
 
 def inspected(given: Inspection | ModelLike, input_shape: Inputs | None = None) -> Inspection:
@@ -356,21 +358,13 @@ def inspected(given: Inspection | ModelLike, input_shape: Inputs | None = None) 
     return found
 
 
-def inspect_graph(
-    graph: Graph, *, object_size: int | None = None, used_in_training: frozenset[str] = frozenset()
-) -> Inspection:
-    """Return the inspection of a graph that was captured before.
-
-    Args:
-        graph: the capture.
-        object_size: see `inspect`.
-        used_in_training: names of the parameters that the network reads in training mode.
-    """
+def inspect_graph(graph: Graph, *, object_size: int | None = None) -> Inspection:
+    """Return the inspection of a graph that was captured before."""
     fields = summarise_all(propagate(graph))
     layers = summarise_layers(graph, fields)
     return Inspection(
         graph,
         fields,
         layers,
-        diagnose(graph, layers, fields, object_size=object_size, used_in_training=used_in_training),
+        diagnose(graph, layers, fields, object_size=object_size),
     )

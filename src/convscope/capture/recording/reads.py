@@ -1,0 +1,61 @@
+"""Tensors that Python reads or keeps: what becomes of them no operation shows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+# Methods of a tensor that hand its numbers to Python without an operation.
+_READERS = ("numpy", "tolist", "__array__", "__repr__")
+
+
+@contextmanager
+def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
+    """Call `notice` with each tensor whose numbers Python takes or prints, for as long as this lasts."""
+    own = {name: torch.Tensor.__dict__.get(name) for name in _READERS}
+
+    def reader(name: str) -> Callable[..., Any]:
+        original = getattr(torch.Tensor, name)
+
+        def read(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            notice(self)
+            if name != "__repr__":
+                return original(self, *args, **kwargs)
+            # What printing computes is no part of the network.
+            with _disable_current_modes():
+                return original(self, *args, **kwargs)
+
+        return read
+
+    for name in _READERS:
+        setattr(torch.Tensor, name, reader(name))
+    try:
+        yield
+    finally:
+        for name, original in own.items():
+            if original is None:
+                delattr(torch.Tensor, name)
+            else:
+                setattr(torch.Tensor, name, original)
+
+
+def kept_elsewhere(held: Sequence[object], references: Sequence[int]) -> list[int]:
+    """Return which objects of a list more refers to than the list and so many known references.
+
+    Args:
+        held: the objects.
+        references: to each, beside the list's.
+
+    >>> first, second = [1], [2]
+    >>> kept_elsewhere([[0], first, second], [0, 0, 1])
+    [1]
+    """
+    # An object to which nothing but the list refers shows what the counting itself adds.
+    counts = [sys.getrefcount(item) for item in [*held, object()]]
+    alone = counts.pop() + 1  # `held`, beside the list made here
+    return [i for i, (count, known) in enumerate(zip(counts, references, strict=True)) if count > alone + known]
