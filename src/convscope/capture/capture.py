@@ -277,7 +277,7 @@ class _ForwardRun:
             inputs=given,
             outputs=outputs,
             error=error,
-            notes=notes,
+            notes=(*getattr(self.model, "_convscope_notes", ()), *notes),
             constants=recorder.constants,
             read=tuple(sorted(v for v in recorder.read if recorder.builder.values[v].kind == "activation")),
             strays=_strays(recorder),

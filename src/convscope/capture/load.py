@@ -139,6 +139,8 @@ def load(model: ModelLike) -> Loaded:
 def _from_text(text: str) -> Loaded:
     if text.startswith("timm/"):
         return _from_timm(text.removeprefix("timm/"))
+    if text.lower().endswith(".onnx"):
+        return _from_onnx(text)
     place, colon, attribute = text.rpartition(":")
     if colon:
         return _from_import(text, place, attribute)
@@ -189,6 +191,13 @@ def _from_run(run: Run) -> Loaded:
 
     shape = spec.preprocessing.input_shape
     return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing.limited())
+
+
+def _from_onnx(path: str) -> Loaded:
+    from convscope.nets.onnx.model import read_model
+
+    found = read_model(path)
+    return Loaded(found.name, lambda: found.network, found.input_shape, module=found.network)
 
 
 def _from_timm(name: str) -> Loaded:
@@ -307,4 +316,7 @@ def _in_one_line(error: BaseException) -> str:
 
 def _forms() -> str:
     listed = call_text("models")
-    return f"give a name that {listed} lists, file.py:factory, package.module:factory, a run directory, or timm/NAME"
+    return (
+        f"give a name that {listed} lists, file.py:factory, package.module:factory, model.onnx, a run directory, "
+        "or timm/NAME"
+    )

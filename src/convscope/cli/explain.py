@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Work out one number in MODEL for INPUT: patch, kernel, products, sum, bias, activation.
 
-    MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run directory, or timm/NAME.
+    MODEL is a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, a run, or timm/NAME.
     INPUT is an image file, or digits/0 to digits/1796 for the built-in digits; a WAV file for a 1-D network; an array
     file (.npy, .npz) of one sample for any network.
     """

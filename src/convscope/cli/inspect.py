@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from convscope.interpret.inspection.record import Inspection
 
 
-_MODELS = "MODEL is a name from `convscope models`, file.py:factory, package.module:factory, a run, or timm/NAME."
+_MODELS = (
+    "MODEL is a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, a run, or timm/NAME."
+)
 
 
 @click.command(epilog=_MODELS)

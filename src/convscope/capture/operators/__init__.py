@@ -20,6 +20,7 @@ from convscope.capture.operators import (
     shape,
     shuffles,
     slices,
+    unknown,
 )
 from convscope.capture.operators.rule import Call, OperatorRule, Rule
 from convscope.errors import GeometryError
@@ -37,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     **attention.RULES,
     **resampling.RULES,
     **indexing.RULES,
+    **unknown.RULES,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -56,6 +57,9 @@ class TorchExecutor:
         self._tensors: dict[int, torch.Tensor] = {}
         for index, tensor in zip(graph.inputs, inputs, strict=True):
             self._tensors[index] = self._laid_out(tensor)
+        for index, numbers in graph.constants.items():
+            kind = getattr(torch, graph.values[index].spec.dtype)
+            self._tensors[index] = self._laid_out(torch.from_numpy(np.array(numbers)).to(kind))
         for value in graph.values:
             if value.kind in ("parameter", "buffer") and value.producer is None:
                 if named[value.name].is_meta:

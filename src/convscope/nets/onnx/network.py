@@ -1,0 +1,267 @@
+"""An ONNX graph as a torch module: every node a module of its own, its tensors the module's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
+
+from convscope.arrays import Array
+from convscope.files.regular import UnreadableError
+from convscope.nets.onnx import tensors
+from convscope.nets.onnx.folded import folded_note
+from convscope.nets.onnx.operators import BUFFERS, OPERATORS, SETTINGS, WEIGHT_NAMES, WHOLE_WEIGHTS
+from convscope.nets.onnx.plan import Plan
+from convscope.nets.onnx.scope import paths_of
+from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, array
+from convscope.nets.onnx.unknown import Shapes, unknown
+
+# Whole numbers and switches of more elements than this are buffers; of fewer, known numbers.
+_SMALL = 65_536
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+# What is computed from known numbers alone stays known up to this many elements.
+_LARGEST_KNOWN = 4_000_000
+
+
+class OnnxNode(nn.Module):
+    """One node: called with the values that it reads, and giving those that it makes, as a list.
+
+    A value that is a tensor of the file is a weight of the module, and is given as None.
+    """
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+        self.weights: dict[int, str] = {}
+
+    def own(self, position: int, tensor: torch.Tensor, name: str, *, buffer: bool) -> None:
+        """Take a tensor of the file as a weight."""
+        label = WEIGHT_NAMES.get(self.step.operator, {}).get(position) or name.rpartition(".")[2]
+        if not label.isidentifier() or hasattr(self, label) or len(label) > 80:
+            label = f"input_{position}"
+        (self._buffers if buffer else self._parameters)[label] = tensor  # type: ignore[assignment]  # as given
+        self.weights[position] = label
+
+    def forward(self, values: Sequence[OnnxValue], shapes: Shapes) -> list[OnnxValue]:
+        """Run the node."""
+        given = list(values)
+        for position, label in self.weights.items():
+            given[position] = (self._parameters if label in self._parameters else self._buffers)[label]
+        function = None if self.step.domain else OPERATORS.get(self.step.operator)
+        try:
+            if function is None:
+                raise UntranslatedError("the operator is not known")
+            if all(not isinstance(value, torch.Tensor) for value in given):
+                return _known(self.step, function, given)
+            return _listed(function(self.step, _as_tensors(self.step, given)))
+        except UntranslatedError as reason:
+            return unknown(self.step, given, shapes, str(reason))
+
+
+def _as_tensors(step: Step, values: Sequence[OnnxValue]) -> list[OnnxValue]:
+    """Return values with known numbers as constants, except for settings and single numbers."""
+    settings = SETTINGS.get(step.operator, ())
+    return [
+        value
+        if not isinstance(value, np.ndarray) or i in settings or not value.ndim
+        else torch.from_numpy(value.copy())
+        for i, value in enumerate(values)
+    ]
+
+
+def _listed(made: Made) -> list[OnnxValue]:
+    return [made] if isinstance(made, torch.Tensor | np.ndarray) else list(made)
+
+
+def _known(
+    step: Step, function: Callable[[Step, Sequence[OnnxValue]], Any], values: Sequence[OnnxValue]
+) -> list[OnnxValue]:
+    """Compute what no input decides, outside of what is recorded; large results are left to the network."""
+    settings = SETTINGS.get(step.operator, ())
+    if step.operator in ("Shape", "Size", "NonZero"):
+        return [function(step, values)]
+    if step.operator == "Range" and len(range(*(int(array(v).ravel()[0]) for v in values[:2]))) > _LARGEST_KNOWN:
+        raise UntranslatedError("it counts too far")
+
+    def run(device: str) -> list[torch.Tensor]:
+        given: list[OnnxValue] = [
+            value if value is None or i in settings else torch.from_numpy(np.array(value)).to(device)
+            for i, value in enumerate(values)
+        ]
+        with torch.device(device):
+            made = function(step, given)
+        return list(made) if isinstance(made, list | tuple) else [made]
+
+    with _disable_current_modes():
+        sizes = [result.numel() for result in run("meta")]
+        if max(sizes, default=0) <= _LARGEST_KNOWN:
+            return [result.numpy() for result in run("cpu")]
+    return _listed(function(step, _as_tensors(step, values)))
+
+
+class OnnxNetwork(nn.Module):
+    """A whole graph. Called with its inputs in order, it returns its outputs, one of them alone as it is.
+
+    Args:
+        plan: the graph, as `read_plan` gives it.
+
+    Raises:
+        UnreadableError: a tensor's numbers can't be read.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self._known: dict[str, Array] = {}
+        self._tensors: dict[int, nn.Parameter | torch.Tensor] = {}
+        self._nodes: dict[int, OnnxNode] = {}
+        self._last_read: dict[str, int] = {}
+        self._build(plan, plan.constants)
+        note = folded_note(plan)
+        self._convscope_notes = () if note is None else (note,)  # a capture keeps them
+        self._last_read = {name: i for i, step in enumerate(plan.steps) for name in _read(step)}
+        self.eval()
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Run the nodes in order."""
+        values: dict[str, OnnxValue] = {**self._known, **dict(zip(self.plan.inputs, inputs, strict=True))}
+        shapes = Shapes.of(self.plan, inputs)
+        self._run(self.plan, values, shapes, self._last_read)
+        outputs = tuple(self._output(values, name) for name in self.plan.outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _run(self, plan: Plan, values: dict[str, OnnxValue], shapes: Shapes, last_read: Mapping[str, int]) -> None:
+        for index, step in enumerate(plan.steps):
+            given = [values.get(name) if name else None for name in step.inputs]
+            branch = self._branch(step, given)
+            if branch is not None:
+                inner = dict(values)
+                self._run(branch, inner, shapes, {})
+                made: list[OnnxValue] = [inner.get(name) for name in branch.outputs]
+            else:
+                made = self._nodes[id(step)](given, shapes)
+            values.update({name: value for name, value in zip(step.outputs, made, strict=False) if name})
+            for name in _read(step) if last_read else ():
+                if last_read[name] == index and name not in plan.outputs:
+                    values.pop(name, None)
+
+    def _branch(self, step: Step, given: Sequence[OnnxValue]) -> Plan | None:
+        """Return the branch of an If whose condition no input decides."""
+        if step.operator != "If" or step.domain or not isinstance(given[0], np.ndarray):
+            return None
+        branch = step.get("then_branch" if given[0].all() else "else_branch")
+        return branch if isinstance(branch, Plan) else None
+
+    def _output(self, values: Mapping[str, OnnxValue], name: str) -> torch.Tensor:
+        value = values.get(name)
+        if value is None and name in self.plan.constants:
+            return tensors.torch_tensor(self.plan.constants[name], self.plan.folder)
+        return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(array(value)))
+
+    # From the plan to modules.
+
+    def _build(self, plan: Plan, constants: Mapping[str, Any]) -> None:
+        """Make the module of every node, with the tensors of the file that it reads."""
+        found = list(_flat(plan.steps, constants))
+        run = [(step, held) for step, owner, held in found if owner is step]
+        weights = [
+            next((name for i, name in enumerate(step.inputs) if name in held and _is_weight(step, i, held[name])), "")
+            for step, held in run
+        ]
+        for (step, _), path in zip(run, paths_of([step for step, _ in run], weights), strict=True):
+            node = _class_of(step)(step)
+            self._nodes[id(step)] = node
+            _place(self, path, node)
+        for step, owner, held in found:
+            for position, name in enumerate(step.inputs):
+                if name in held:
+                    self._give(self._nodes[id(owner)], step, position, name, held[name], mine=owner is step)
+        for name, proto in constants.items():
+            if id(proto) not in self._tensors and name not in self._known and _is_float(proto) and proto.dims:
+                self.register_parameter(f"unused_{len(self._parameters)}", self._tensor(proto, buffer=False))
+
+    def _give(self, node: OnnxNode, step: Step, position: int, name: str, proto: Any, *, mine: bool) -> None:
+        """Give a tensor of the file to a node that reads it, or keep its numbers where it is a setting."""
+        weight, settings = _is_weight(step, position, proto), SETTINGS.get(step.operator, ())
+        size = int(np.prod(proto.dims, dtype=np.int64))
+        number = not proto.dims or not (weight or position in BUFFERS.get(step.operator, ()))
+        if number and (size <= _SMALL or position in settings):
+            if size > _LARGEST_KNOWN:
+                raise UnreadableError(f"tensor {name[:80]!r}, a setting of {step.operator}, has {size:,} numbers")
+            if name not in self._known:
+                self._known[name] = tensors.numbers(proto, self.plan.folder)
+            return
+        kept = self._tensor(proto, buffer=not weight)
+        if mine:
+            node.own(position, kept, name, buffer=not weight)
+        elif weight:  # read inside a loop, which stays one node
+            node.register_parameter(f"inner_{len(node._parameters)}", kept)
+
+    def _tensor(self, proto: Any, *, buffer: bool) -> Any:
+        if id(proto) not in self._tensors:
+            found = tensors.torch_tensor(proto, self.plan.folder)
+            self._tensors[id(proto)] = found if buffer else nn.Parameter(found, found.is_floating_point())
+        return self._tensors[id(proto)]
+
+
+def _flat(
+    steps: Sequence[Step], constants: Mapping[str, Any], owner: Step | None = None
+) -> Iterator[tuple[Step, Step, Mapping[str, Any]]]:
+    """Return all nodes, those of subgraphs too: the node, the one whose module has its weights, tensors it can read."""
+    for step in steps:
+        yield step, owner or step, constants
+        for plan in step.attributes.values():
+            if isinstance(plan, Plan):
+                # The branches of an If are run; a loop stays one node.
+                around = owner or (None if step.operator == "If" else step)
+                yield from _flat(plan.steps, {**constants, **plan.constants}, around)
+
+
+def _read(step: Step) -> set[str]:
+    """Return the names that a node reads, inside its subgraphs too."""
+    names = {name for name in step.inputs if name}
+    for plan in step.attributes.values():
+        if isinstance(plan, Plan):
+            names.update(plan.outputs, *(_read(inner) for inner in plan.steps))
+    return names
+
+
+def _is_float(proto: Any) -> bool:
+    kind = tensors.TORCH_TYPES.get(proto.data_type)
+    return kind is not None and kind.is_floating_point
+
+
+def _is_weight(step: Step, position: int, proto: Any) -> bool:
+    """Return whether a tensor of the file is a parameter where a node reads it."""
+    if position in WHOLE_WEIGHTS.get(step.operator, ()):
+        return True
+    if not proto.name and step.operator not in WEIGHT_NAMES and step.operator not in _ARITHMETIC:
+        return False  # of a Constant node, in which some exporters write weights, and all of them zeros and masks
+    left_out = (*SETTINGS.get(step.operator, ()), *BUFFERS.get(step.operator, ()))
+    return _is_float(proto) and bool(proto.dims) and position not in left_out
+
+
+@cache
+def _class_named(name: str) -> type[OnnxNode]:
+    return type(name, (OnnxNode,), {"__doc__": OnnxNode.__doc__})
+
+
+def _class_of(step: Step) -> type[OnnxNode]:
+    label = f"{step.domain}.{step.operator}" if step.domain else step.operator
+    return _class_named("".join(c if c.isalnum() or c in "._" else "_" for c in label[:80]) or "Node")
+
+
+class Group(nn.Module):
+    """Modules under one name."""
+
+
+def _place(root: nn.Module, path: tuple[str, ...], node: OnnxNode) -> None:
+    """Register a module under its path."""
+    for part in path[:-1]:
+        root = root._modules.setdefault(part, Group())  # type: ignore[assignment]  # no other value is kept there
+    root._modules[path[-1]] = node

@@ -1,0 +1,95 @@
+"""ONNX's quantized operators in torch: numbers of 8 bits with a scale; products are of the real numbers they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from convscope.nets.onnx.operators.windows import convolution
+from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, at, tensor
+
+Inputs = Sequence[OnnxValue]
+
+
+def _along(value: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
+    """Return scales laid along one axis of a tensor of this rank; one scale for all as it is."""
+    if value.numel() == 1 or rank == value.ndim == 1:
+        return value.reshape(()) if value.numel() == 1 else value
+    if value.ndim > 1:
+        raise UntranslatedError("it is quantized in blocks")
+    return value.reshape(-1, *(1,) * (rank - 1 - axis % rank))
+
+
+def dequantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1) -> torch.Tensor:
+    """Return the real numbers: (x - zero) * scale."""
+    factor = _along(tensor(scale), x.ndim, axis)
+    real = x.to(factor.dtype)
+    return (real if zero is None else real - _along(tensor(zero), x.ndim, axis).to(factor.dtype)) * factor
+
+
+def quantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1) -> torch.Tensor:
+    """Return the numbers of 8 bits: round(x / scale) + zero, clipped to their range."""
+    kind = torch.uint8 if zero is None else tensor(zero).dtype
+    if kind.is_floating_point:
+        raise UntranslatedError("it is quantized to floating-point numbers of 8 bits")
+    whole = torch.round(x / _along(tensor(scale), x.ndim, axis).to(x.dtype))
+    whole = whole if zero is None else whole + _along(tensor(zero), x.ndim, axis).to(x.dtype)
+    limits = torch.iinfo(kind)
+    return torch.clamp(whole, limits.min, limits.max).to(kind)
+
+
+def _quantize(node: Step, inputs: Inputs) -> Made:
+    return quantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
+
+
+def _dequantize(node: Step, inputs: Inputs) -> Made:
+    return dequantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
+
+
+def _convolution(node: Step, inputs: Inputs) -> Made:
+    x, x_scale, x_zero, weight, w_scale, w_zero, y_scale, y_zero = inputs[:8]
+    bias, factor = at(inputs, 8), tensor(x_scale).reshape(()) * tensor(w_scale)
+    real = convolution(
+        node,
+        dequantized(tensor(x), x_scale, x_zero),
+        dequantized(tensor(weight), w_scale, w_zero, 0),
+        None if bias is None else tensor(bias) * factor.reshape(-1).expand(tensor(bias).shape),
+    )
+    return quantized(real, y_scale, y_zero)
+
+
+def _product(node: Step, inputs: Inputs) -> Made:
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs[:8]
+    left = dequantized(tensor(a), a_scale, a_zero, 0)
+    return quantized(torch.matmul(left, dequantized(tensor(b), b_scale, b_zero, -1)), y_scale, y_zero)
+
+
+def _whole(x: OnnxValue, zero: OnnxValue, axis: int) -> torch.Tensor:
+    value = tensor(x).float()
+    return value if zero is None else value - _along(tensor(zero), value.ndim, axis).float()
+
+
+def _integer_convolution(node: Step, inputs: Inputs) -> Made:
+    made = convolution(node, _whole(inputs[0], at(inputs, 2), 1), _whole(inputs[1], at(inputs, 3), 0), None)
+    return made.to(torch.int32)
+
+
+def _integer_product(node: Step, inputs: Inputs) -> Made:
+    left, right = _whole(inputs[0], at(inputs, 2), 0), _whole(inputs[1], at(inputs, 3), -1)
+    return torch.matmul(left, right).to(torch.int32)
+
+
+def _dynamic(node: Step, inputs: Inputs) -> Made:
+    x = tensor(inputs[0])
+    low, high = torch.clamp(x.amin(), max=0.0), torch.clamp(x.amax(), min=0.0)
+    scale = (high - low) / 255
+    zero = torch.clamp(torch.round(-low / scale), 0, 255)
+    return [torch.clamp(torch.round(x / scale) + zero, 0, 255).to(torch.uint8), scale, zero.to(torch.uint8)]
+
+
+OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+    "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize, "QLinearConv": _convolution,
+    "QLinearMatMul": _product, "ConvInteger": _integer_convolution, "MatMulInteger": _integer_product,
+    "DynamicQuantizeLinear": _dynamic,
+}  # fmt: skip
