@@ -140,6 +140,37 @@ def test_planted_label_errors_come_first(tmp_path: Path) -> None:
     assert few.label_errors is None and "and 10 are needed" in said(few, "note")
 
 
+def test_copies_in_the_source_s_own_splits_are_an_error_whatever_is_cut_from_train(tmp_path: Path) -> None:
+    seed = made.fill(tmp_path / "train", {"cat": 12, "dog": 12})
+    made.fill(tmp_path / "test", {"cat": 4, "dog": 4}, first_seed=seed)
+    for place in range(12):
+        large = Image.open(tmp_path / f"train/cat/{place:03d}.png").resize((64, 64), Image.Resampling.BICUBIC)
+        large.save(tmp_path / f"test/cat/large{place}.png")
+    found = convscope.check(tmp_path, convscope.Recipe(validation_fraction=0.4), near_duplicates=True)
+    assert "between val and test" in said(found, "error") and "between train and test" in said(found, "error")
+    assert "near-duplicates" not in said(found, "warning")
+
+
+def test_a_reason_is_said_once_whatever_its_numbers_are(tmp_path: Path) -> None:
+    for number in range(24):
+        picture = tmp_path / "ab"[number % 2] / f"{number}.pgm"
+        picture.parent.mkdir(exist_ok=True)
+        high = number < 12
+        values = np.random.default_rng(number).integers(1000, 1500, (8, 8)) + 1000 * high
+        picture.write_bytes(b"P5 8 8 4095\n" + values.astype(">u2").tobytes())
+    found = convscope.check(tmp_path, convscope.Recipe(value_range="1900:2600"))
+    assert "12: none of its pixels lies" in said(found, "error") and "other reason" not in said(found, "error")
+    assert found.to_dict()["formats"] == {"PPM, 16-bit grey": 24}
+
+
+def test_a_page_that_can_not_be_written_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "none/page.html"
+    code, _, said = run_command(capsys, "check", tmp_path / "nothing", "--page", page)
+    assert code == 2 and f"{page} can't be written: there is no folder {page.parent}" in said
+
+
 def test_planted_errors_of_several_labels_come_first(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     targets = draw.integers(0, 2, (160, 2))

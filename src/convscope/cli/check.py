@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from convscope.cli.output import echo, echo_json, write_output
+from convscope.cli.output import echo, echo_json, require_folder_of, write_output
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_options
 from convscope.recipe.recipe import Recipe, settings
 from convscope.report.progress import no_progress, shown_progress
@@ -67,6 +67,7 @@ def command(
     prepare_memory()  # before torch is imported
     from convscope.experiments.check.check import check
 
+    require_folder_of(page)
     recipe = Recipe().changed(given_settings(context))
     with shown_progress() as progress:
         found = check(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.output import echo, write_output
+from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.errors import CaptureError
 
 
@@ -42,6 +42,7 @@ def command(
     from convscope.interpret.inspection.record import inspect
     from convscope.interpret.receptive_field import field, projective_field
 
+    require_folder_of(svg)
     loaded = load(model)
     loaded.require_intact_weights()
     shapes = input_shapes(loaded, inputs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.output import echo, write_output
+from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.recipe.setting import SettingValue
@@ -50,6 +50,7 @@ def command(
     prepare_memory()  # before torch is imported
     from convscope.experiments.learning_rate_range import range_test
 
+    require_folder_of(svg)
     given = given_settings(context)
     recipe = recipe_for(recipe_file, given, data)
     with training_progress(quiet=as_json) as listener:

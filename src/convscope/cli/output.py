@@ -68,6 +68,13 @@ def write_output(path: str | Path, content: str, *, parents: bool = False) -> No
         raise ConvscopeError(f"{path} can't be written: {reason}") from None
 
 
+def require_folder_of(path: Path | None) -> None:
+    """Raise ConvscopeError, before the work begins, where a file can't be written for want of a folder."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise ConvscopeError(f"{path} can't be written: {why}")
+
+
 STDIN, STDOUT, STDERR = 0, 1, 2
 # The reader has closed its end: `| head` has seen enough.
 READER_GONE = (errno.EPIPE, errno.ECONNRESET)

@@ -154,7 +154,9 @@ def _read(data: bytes) -> tuple[int, int, int]:
         return _code("WEBP", "colour with alpha" if alpha else "colour"), header.height, header.width
     try:
         with open_with_pillow(data, format_of(data)) as image:
-            return _code(header.format, _OF_PILLOW.get(image.mode, "unknown pixels")), image.height, image.width
+            # A PPM has 16 bits at most, which Pillow reads into 32.
+            mode = "I;16" if (header.format, image.mode) == ("PPM", "I") else image.mode
+            return _code(header.format, _OF_PILLOW.get(mode, "unknown pixels")), image.height, image.width
     except Exception as error:
         raise UnreadableError(str(error)) from None
 

@@ -137,6 +137,7 @@ def test_a_published_table_is_read_without_a_rewrite(tmp_path: Path, name: str) 
 SEVERAL = {
     "columns of 0 and 1": ("id,cat,dog", lambda n: f"{n},{n % 2},{n // 2 % 2}"),
     "columns of -1 and 1": ("id,cat,dog", lambda n: f"{n},{n % 2 * 2 - 1},{n // 2 % 2 * 2 - 1}"),
+    "columns of no and Yes": ("id,cat,dog", lambda n: f"{n},{('no', 'Yes')[n % 2]},{('no', 'Yes')[n // 2 % 2]}"),
     "words with blanks between": ("id,labels", lambda n: f"{n},{('cat dog', 'dog', '', 'cat')[n % 4]}"),
     "another name and bars": (
         "Image Index,Finding Labels",
@@ -265,6 +266,14 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         {"label_column": "edema,fracture"},
         "edema, fracture hold 1, 0, and -1 or nothing",
     ),
+    (
+        "id,diagnostic,smoke,biopsed",
+        lambda n: f"{n},b{n % 3},{n % 2 == 0},{('no', 'yes')[n // 5 % 2]}",
+        {},
+        r"diagnostic \(b0, b1, b2\) can be the labels, and smoke, biopsed, of 0 and 1, too: "
+        "label_column='diagnostic' or label_column='smoke,biopsed'",
+    ),
+    ("id,dx", lambda n: f"{n},b{n % 2}", {"group_column": "dx"}, "no column of labels beside 'dx' of the groups"),
     ("id,breed,patient", lambda n: f"{n},b{n % 2},1", {"group_column": "3"}, "patient gives all images one group"),
     (
         "id,label,patient",

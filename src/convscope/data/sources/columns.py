@@ -28,8 +28,8 @@ ALSO_LABEL = ("target", "category", "diagnosis", "dx", "class_name", "classname"
 SPLIT = ("split", "set")
 ALSO_SPLIT = ("data_set", "dataset", "subset", "partition", "fold")
 # Words that a column of labels has in its name, where it has no name of those above.
-LABEL_WORDS = frozenset(["label", "labels", "class", "classes", "category", "diagnosis"])
-YES, NO = frozenset({"1", "1.0", "true"}), frozenset({"0", "0.0", "false"})
+LABEL_WORDS = frozenset(["label", "labels", "class", "classes", "category", "diagnosis", "diagnostic"])
+YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 # In a column of these and 1 alone, as of attributes, the image does not show the class.
 MINUS = frozenset({"-1", "-1.0"})
 # Cells of a column that are looked at to see whether they name files.
@@ -84,7 +84,7 @@ def find_columns(sheet: Sheet, options: SourceOptions) -> tuple[Sheet, SheetColu
             _refuse_uncertain(sheet, said)
         labels, classes = ((), said) if hot else (said, ())
     else:
-        labels, classes = _label_columns(sheet, names, others)
+        labels, classes = _label_columns(sheet, names, others, group)
     unread = tuple(sheet.header[place] for place in others if place not in (*labels, *classes))
     columns = SheetColumns(
         image=image,
@@ -220,7 +220,9 @@ def _split_column(sheet: Sheet, names: list[str], image: int) -> int | None:
     return None
 
 
-def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _label_columns(
+    sheet: Sheet, names: list[str], others: list[int], group: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the columns of names of classes and those of 0 and 1, one of which is empty; raises DataError."""
     said = [names.index(name) for name in (*ONE_LABEL, *MANY_LABELS) if name in names]
     said = [place for place in said if place in others]
@@ -239,11 +241,16 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
         if hot and place not in hot:
             _refuse_mistakes(sheet, place)
     _refuse_uncertain(sheet, others)
+    more = [place for place in others if not is_group_name(sheet.header[place])][:MOST_COLUMNS]
+    usual = [place for place in more if _is_label_name(names[place]) and _can_be_labels(sheet, place)]
     if len(hot) > 1:
+        # Where an image may have several of them or none, columns of 0 and 1 may be facts beside a column of labels.
+        named = [place for place in (usual if _is_one_hot(sheet, hot) else (*usual, *more)) if place not in hot]
+        words = [place for place in named if _can_be_labels(sheet, place) and not _is_numeric(sheet, place)]
+        if words:
+            raise _labels_or_hot(sheet, words[0], hot)
         return (), tuple(hot)
-    others = [place for place in others if not is_group_name(sheet.header[place])]
-    others = others[:MOST_COLUMNS]
-    usual = [place for place in others if _is_label_name(names[place]) and _can_be_labels(sheet, place)]
+    others = more
     fitting = _without_twins(sheet, usual or [place for place in others if _can_be_labels(sheet, place)])
     if len(fitting) > 1:
         raise _several(sheet, fitting)
@@ -251,8 +258,9 @@ def _label_columns(sheet: Sheet, names: list[str], others: list[int]) -> tuple[t
         return tuple(fitting), ()
     if hot:
         return (), tuple(hot)
+    kept = "" if group is None else f" beside {sheet.header[group]!r} of the groups"
     raise DataError(
-        f"{sheet.path} has no column of labels (found: {found_columns(sheet)}): {NEEDED}, "
+        f"{sheet.path} has no column of labels{kept} (found: {found_columns(sheet)}): {NEEDED}, "
         f"or {setting_name('label_column')}"
     )
 
@@ -271,10 +279,19 @@ def _can_be_labels(sheet: Sheet, place: int) -> bool:
     return 2 <= len(set(sheet.column(place))) <= len(sheet.rows) / 2
 
 
+def _is_one_hot(sheet: Sheet, hot: Sequence[int]) -> bool:
+    """Return whether exactly one of the columns of 0 and 1 is 1 in each row."""
+    return all(sum(row.cells[place].casefold() in YES for place in hot) == 1 for row in sheet.rows)
+
+
+def _is_numeric(sheet: Sheet, place: int) -> bool:
+    return all(_is_number(cell) for cell in set(sheet.column(place)))
+
+
 def _without_twins(sheet: Sheet, places: list[int]) -> list[int]:
     """Return the columns without those that say the same in other words, like numbers beside names of classes."""
     found: list[int] = []
-    for place in sorted(places, key=lambda place: all(_is_number(cell) for cell in set(sheet.column(place)))):
+    for place in sorted(places, key=lambda place: _is_numeric(sheet, place)):
         cells = sheet.column(place)
         twin = next((other for other in found if _say_the_same(cells, sheet.column(other))), None)
         if twin is None:
@@ -296,6 +313,15 @@ def _several(sheet: Sheet, places: Sequence[int]) -> DataError:
     options = " or ".join(settings_text(label_column=sheet.header[place]) for place in places[:2])
     more = "both" if len(places) == 2 else f"and {plural(len(places) - 2, 'more column')}"
     return DataError(f"{sheet.path}: {shown[0]} and {shown[1]} {more} can be the labels: {options}")
+
+
+def _labels_or_hot(sheet: Sheet, place: int, hot: Sequence[int]) -> DataError:
+    """Return the error for a column that is called like labels beside columns of 0 and 1, which may be facts alone."""
+    name, heads = sheet.header[place], [sheet.header[each] for each in hot]
+    return DataError(
+        f"{sheet.path}: {name} ({_values(sheet.column(place))}) can be the labels, and {few(heads, most=3)}, of 0 and "
+        f"1, too: {settings_text(label_column=name)} or {settings_text(label_column=','.join(heads))}"
+    )
 
 
 def _values(cells: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from convscope.data.assemble import note_on_limit, notes_on_levels
 from convscope.data.class_names import look_alikes_text
 from convscope.data.near_duplicates import NearDuplicate
-from convscope.data.records import Labels
+from convscope.data.records import Labels, Problem
 from convscope.experiments.check.label_errors import LabelErrors
 from convscope.experiments.check.survey import Survey
 from convscope.report.document import Severity
@@ -88,11 +89,12 @@ def _of_files(survey: Survey) -> Iterator[DataFinding]:
     problems = survey.problems
     if not problems:
         return
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[Problem]] = {}
     for problem in problems:
-        reasons.setdefault(problem.reason, []).append(problem.path)
-    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    more = [f"{len(paths):,}: {reason}, for example {paths[0]}" for reason, paths in ordered[:MOST_REASONS]]
+        # One reason whatever its numbers are, which are those of the example.
+        reasons.setdefault(re.sub(r"\d[\d.,]*", "0", problem.reason), []).append(problem)
+    ordered = sorted(reasons.values(), key=len, reverse=True)
+    more = [f"{len(alike):,}: {alike[0].reason}, for example {alike[0].path}" for alike in ordered[:MOST_REASONS]]
     if len(ordered) > MOST_REASONS:
         more.append(f"and {plural(len(ordered) - MOST_REASONS, 'other reason')}")
     more += note_on_limit(problem.reason for problem in problems)
@@ -123,8 +125,8 @@ def _of_near(survey: Survey, near: Sequence[NearDuplicate]) -> Iterator[DataFind
         first, second = (splits[survey.split_of[row]] for row in (pair.first, pair.second))
         if first != second:
             # A split that is made here parts near-duplicates by chance: the files are not at fault.
-            made = {first, second} & set(survey.split.made)
-            found.setdefault(("warning" if made else "error", f"between {first} and {second}"), []).append(pair)
+            own = survey.part_of[pair.first] != survey.part_of[pair.second]
+            found.setdefault(("error" if own else "warning", f"between {first} and {second}"), []).append(pair)
         if survey.label_of(pair.first) != survey.label_of(pair.second):
             found.setdefault(("error", "of two classes"), []).append(pair)
         elif first == second:

@@ -94,6 +94,14 @@ class Survey:
         return places
 
     @cached_property
+    def part_of(self) -> npt.NDArray[np.int64]:
+        """The place of each row's split among the source's own, of which there may be one alone."""
+        parts = np.zeros(len(self.listing.labels), np.int64)
+        for place, part in enumerate(self.listing.parts):
+            parts[self.listing.rows_of(part)] = place
+        return parts
+
+    @cached_property
     def levels(self) -> dict[str, float]:
         """The least, greatest, mean and standard deviation of the decoded levels, over some images evenly spaced."""
         sample = self.rows[:: max(1, len(self.rows) // SAMPLE)]
