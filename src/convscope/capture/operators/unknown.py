@@ -12,4 +12,4 @@ def _unknown(call: Call) -> OperatorRule:
     return OperatorRule(str(call.arguments["name"]), flows=None, macs=None)
 
 
-RULES: Mapping[str, Rule] = {"unknown_node": _unknown}
+RULES: Mapping[str, Rule] = {"convscope_onnx::unknown_node": _unknown, "unknown_node": _unknown}

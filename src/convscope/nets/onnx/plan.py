@@ -13,7 +13,8 @@ from convscope.nets.onnx.scope import scope_of
 from convscope.nets.onnx.step import Step
 
 # Functions may call functions, which multiply; a subgraph may hold a subgraph.
-MOST_STEPS = 200_000
+MOST_VALUES = 200_000
+MOST_CALLS = 10_000
 DEEPEST = 30
 _LONGEST_NAME = 65_536
 # Attributes of a Constant node, with the element type that they imply.
@@ -156,6 +157,7 @@ class _Builder:
         self.steps: list[Step] = []
         self.constants: dict[str, Any] = {}
         self.declared: dict[str, Declared] = {}
+        self._calls = 0
 
     def add_graph_facts(self, graph: Any) -> None:
         """Take the tensors of a graph, and what it says of its values."""
@@ -193,8 +195,8 @@ class _Builder:
                     raise UnreadableError(f"node {_label(node)} reads {name[:80]!r}, which nothing before it makes: "
                                           "a cycle, or a part is missing")  # fmt: skip
             inputs = tuple(name or "" for name in found)
-            if len(self.made) > MOST_STEPS:
-                raise UnreadableError(f"it has more than {MOST_STEPS:,} values")
+            if len(self.made) > MOST_VALUES:
+                raise UnreadableError(f"it has more than {MOST_VALUES:,} values")
             function = self.functions.get((node.domain, node.op_type))
             given = calls[-1][1] if calls else {}
             attributes = {}
@@ -229,6 +231,9 @@ class _Builder:
         """Add the nodes of a function in place of its call."""
         if any(function is outer for outer, _ in calls) or len(calls) >= DEEPEST:
             raise UnreadableError(f"its function {function.name[:80]!r} calls itself, or functions nest too deeply")
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise UnreadableError(f"it calls functions more than {MOST_CALLS:,} times")
         outer = self.scope
         outputs = [name and outer.make(name, _label(node), self.made) for name in node.output]
         inside = f"{outer.prefix}{(node.name or function.name)[:80]}#{len(self.made)}/"
@@ -239,7 +244,6 @@ class _Builder:
         self.scope.names.update(dict.fromkeys(optional, ""))
         versions = {"" if s.domain == "ai.onnx" else s.domain: s.version for s in function.opset_import}
         defaults = {attribute.name: attribute for attribute in function.attribute_proto}
-        self.made.add(inside)  # a function without nodes counts too
         self.add_nodes(function.node, versions, (*calls, (function, {**defaults, **attributes})))
         missing = [name for name in function.output if name not in self.scope.names]
         if missing:
