@@ -221,7 +221,7 @@ def _convolution(d: CallDraw) -> dict[str, object]:
     n = d.dimensions = (
         int(d.name[-2]) if depthwise else 2 if "2d" in d.name else 3 if "3d" in d.name else d.rng.randint(1, 3)
     )
-    transposed = d.name == "convolution" and d.rng.random() < 0.4
+    transposed = d.name in ("convolution", "convolution_backward") and d.rng.random() < 0.4
     groups, per, made = d.rng.choice((1, 1, 2)), d.rng.randint(0, 3), d.rng.randint(1, 2)
     channels = groups * per
     if depthwise:
@@ -506,7 +506,20 @@ def _softmax(d: CallDraw) -> dict[str, object]:
     return {"other": d.tensor(*d.x), "dim": d.axis(), "half_to_float": False}
 
 
+def _gradients(d: CallDraw) -> dict[str, object]:
+    """The gradient has the shape of the convolution's output."""
+    made = _convolution(d)
+    plain = ("input", "weight", "bias", "stride", "padding", "dilation", "transposed", "output_padding", "groups")
+    try:
+        out = torch.ops.aten.convolution(**{name: made[name] for name in plain} | {"bias": None})
+    except RuntimeError:
+        out = d.tensor(1)
+    mask = [d.rng.random() < 0.7 for _ in range(3)]
+    return {**made, "grad_output": torch.rand_like(out), "bias_sizes": list(out.shape[1:2]), "output_mask": mask}
+
+
 _BUILDERS: dict[str, Builder] = {
+    "convolution_backward": _gradients,
     "conv_depthwise2d": _convolution, "conv_depthwise3d": _convolution, "slow_conv2d_forward": _convolution,
     "thnn_conv2d": _convolution, "slow_conv3d_forward": _convolution, "mkldnn_convolution": _convolution,
     "native_group_norm": _group_norm, "native_layer_norm": _layer_norm, "fused_rms_norm": _layer_norm,

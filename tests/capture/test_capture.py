@@ -136,3 +136,17 @@ def test_an_exception_that_says_only_a_key_is_named():
             return {"logits": x}["logit"]
 
     assert capture(Looks(), (3, 8, 8)).error == "Looks failed on 1x3x8x8: KeyError: 'logit'"
+
+
+def test_complex_weights_take_complex_inputs() -> None:
+    graph = capture(nn.Conv2d(2, 3, 3, dtype=torch.complex64), (2, 6, 6))
+    # Torch computes a complex convolution as three real ones.
+    assert graph.error is None and graph.macs == 3 * (3 * 2 * 9 * 16)
+    assert {graph.values[v].spec.dtype for v in (*graph.inputs, *graph.outputs)} == {"complex64"}
+
+
+def test_a_bilinear_layer_has_macs() -> None:
+    layer = nn.Bilinear(3, 4, 5)
+    graph = capture(layer, [(3,), (4,)], batch_size=2)
+    assert graph.error is None and graph.uncounted == ()
+    assert graph.macs == 2 * (5 * 3 * 4 + 5 * 4)

@@ -58,6 +58,15 @@ def fixed_index(x):
     return x[:, :, rows, columns]
 
 
+def gradients(grad, x, shape, *, stride=2, padding=1, dilation=1, transposed=False, groups=1):
+    """The gradients of a convolution by its input, its weight and its bias, all weights positive."""
+    weight = torch.ones(shape, dtype=grad.dtype)
+    return torch.ops.aten.convolution_backward(
+        grad, x.to(grad.dtype), weight, [grad.shape[1]], [stride] * 2, [padding] * 2, [dilation] * 2, transposed,
+        [int(transposed)] * 2, groups, [True] * 3,
+    )  # fmt: skip
+
+
 EXACT = {
     "conv": (positive(nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)), (1, 4, 7, 6)),
     "conv dilated": (positive(nn.Conv2d(2, 3, (3, 2), dilation=(2, 1), padding=(0, 1))), (1, 2, 8, 5)),
@@ -72,6 +81,13 @@ EXACT = {
     "transposed groups": (positive(nn.ConvTranspose2d(4, 6, 2, stride=3, groups=2)), (1, 4, 3, 2)),
     "transposed 1d": (positive(nn.ConvTranspose1d(2, 2, 3, stride=2, dilation=2)), (1, 2, 4)),
     "transposed 3d": (positive(nn.ConvTranspose3d(1, 2, 2, stride=2)), (1, 1, 2, 2, 2)),
+    "gradient of conv": (
+        Function(lambda g: gradients(g, torch.ones(1, 4, 7, 6), (6, 2, 3, 3), groups=2)[0]), (1, 6, 4, 3)),
+    "gradient of dilated": (
+        Function(lambda g: gradients(g, torch.ones(1, 2, 8, 7), (3, 2, 3, 3), dilation=2, padding=0)[0]), (1, 3, 2, 2)),
+    "gradient of transposed": (
+        Function(lambda g: gradients(g, torch.ones(1, 4, 4, 3), (4, 1, 3, 3), transposed=True)[0]), (1, 1, 8, 6)),
+    "gradient of bias": (Function(lambda g: gradients(g, torch.ones(1, 2, 5, 5), (3, 2, 3, 3))[2]), (1, 3, 3, 3)),
     "unbatched conv": (Function(lambda x: positive(nn.Conv2d(3, 2, 3))(x)), (3, 5, 5)),
     "avg pool": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 2, 7, 8)),
     "avg pool hanging over": (nn.AvgPool2d(3, 2, ceil_mode=True), (1, 2, 2, 5)),
@@ -189,6 +205,7 @@ EXACT = {
 BOUND = {
     "Fourier filter": (
         Function(lambda x: torch.fft.irfft2(torch.fft.rfft2(x) * torch.linspace(1, 2, 3))), (1, 1, 3, 4)),
+    "gradient of weight": (Function(lambda g: gradients(g, torch.ones(1, 2, 5, 5), (3, 2, 3, 3))[1]), (1, 3, 3, 3)),
     "max pool": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (1, 2, 6, 7)),
     "max pool hanging over": (nn.MaxPool2d((5, 3), 3, ceil_mode=True), (1, 2, 3, 2)),
     "max pool dilated": (nn.MaxPool2d(2, 1, dilation=2), (1, 2, 6, 7)),

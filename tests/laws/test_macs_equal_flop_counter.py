@@ -50,13 +50,24 @@ def test_on_convolutions(kind, dimensions, groups):
     assert capture(layer, shape[1:], batch_size=2).macs == half_of_flop_counter(layer, shape)
 
 
+def gradients(grad, x, shape, transposed=False):
+    """The gradients of a convolution by its input and its weight."""
+    x, weight = x.to(grad.device), torch.ones(shape, device=grad.device)
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, None, [2, 2], [1, 1], [1, 1], transposed, [int(transposed)] * 2, 1, [True, True, False]
+    )[:2]
+
+
 PRODUCTS = {
     "matrices": (lambda x: x[0] @ x[1].t(), (2, 3, 4)),
     "batches": (lambda x: x @ x.transpose(1, 2), (2, 3, 4)),
     "einsum": (lambda x: torch.einsum("bik,bjk->bij", x, x), (2, 3, 4)),
     "attention": (lambda x: F.scaled_dot_product_attention(x, x, x), (2, 4, 5, 8)),
+    "gradients of a convolution": (lambda x: gradients(x, torch.ones(2, 3, 9, 8), (4, 3, 3, 3)), (2, 4, 5, 4)),
+    "gradients of a transposed one": (
+        lambda x: gradients(x, torch.ones(2, 4, 4, 3), (4, 2, 3, 3), transposed=True), (2, 2, 8, 6)),
     "added": (lambda x: torch.baddbmm(x @ x.transpose(1, 2), x, x.transpose(1, 2)), (2, 3, 4)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", PRODUCTS)

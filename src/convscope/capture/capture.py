@@ -169,7 +169,9 @@ def _without_weights(model: nn.Module) -> nn.Module | None:
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:
-    floating = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
+    dtypes = [p.dtype for p in model.parameters()]
+    # Complex weights beside real ones are read after a Fourier transform; alone, they read the input.
+    floating = (dtype for test in ("is_floating_point", "is_complex") for dtype in dtypes if getattr(dtype, test))
     return next(floating, torch.get_default_dtype())
 
 

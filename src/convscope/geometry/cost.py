@@ -101,6 +101,15 @@ def linear_cost(in_features: int, out_features: int, *, bias: bool = True) -> Co
     return Cost(weights, out_features if bias else 0, weights)
 
 
+def bilinear_macs(rows: int, first: int, second: int, units: int) -> int:
+    """Return the MACs of a bilinear layer: each unit's weights times the first input, and the result times the second.
+
+    >>> bilinear_macs(1, 3, 4, 5)
+    80
+    """
+    return rows * units * second * (first + 1)
+
+
 def matmul_macs(batch: int, rows: int, inner: int, columns: int) -> int:
     """Return the MACs of `batch` products of a (rows, inner) with an (inner, columns) matrix.
 

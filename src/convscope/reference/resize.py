@@ -1,4 +1,4 @@
-"""Resizing a feature map: nearest and linear interpolation, as one small matrix per axis.
+"""Resizing a feature map: nearest, linear and cubic interpolation, as one small matrix per axis.
 
 Source: PyTorch's `interpolate`: half-pixel centres unless the corners are aligned.
 """
@@ -17,7 +17,7 @@ from convscope.errors import GeometryError
 from convscope.geometry.resize import resize_taps, source_coordinates
 from convscope.reference.sliding import require_grad_shape
 
-NumpyResizeMode = Literal["nearest", "nearest-exact", "linear"]
+NumpyResizeMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
 
 @lru_cache(maxsize=64)
@@ -39,16 +39,28 @@ def resize_matrix(
     """
     matrix = np.zeros((output_size, input_size))
     rows = np.arange(output_size)
-    if mode != "linear":
+    if mode.startswith("nearest"):
         matrix[rows, resize_taps(input_size, output_size, mode, scale=scale).positions.ravel()] = 1
         return matrix
     for u, source in enumerate(source_coordinates(input_size, output_size, align_corners, scale)):
+        if mode == "cubic":
+            lower = floor(source)
+            for tap in range(lower - 1, lower + 3):
+                matrix[u, min(max(tap, 0), input_size - 1)] += _cubic(abs(source - tap))
+            continue
         coordinate = max(source, 0.0)
         lower = min(floor(coordinate), input_size - 1)
         share = min(coordinate - lower, 1.0)
         matrix[u, lower] += 1 - share
         matrix[u, min(lower + 1, input_size - 1)] += share
     return matrix
+
+
+def _cubic(distance: float) -> float:
+    """Return the weight of a position at this distance, at most 2: Keys's kernel with a = −3/4, as PyTorch has it."""
+    if distance < 1:
+        return (1.25 * distance - 2.25) * distance**2 + 1
+    return ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
 
 
 def resize(
@@ -62,8 +74,8 @@ def resize(
     """Resize every map: `(N, C, *S) -> (N, C, *output_sizes)`.
 
     Args:
-        mode: "linear" is linear, bilinear or trilinear, by the number of axes.
-        align_corners: the corners' centres coincide; for linear alone.
+        mode: "linear" is linear, bilinear or trilinear, by the number of axes; "cubic" is bicubic.
+        align_corners: the corners' centres coincide; for linear and cubic alone.
         scales: the scale factors, where they are to count rather than the sizes.
 
     Raises:

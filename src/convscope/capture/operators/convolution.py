@@ -1,13 +1,14 @@
-"""Convolution and transposed convolution, in one, two or three dimensions, grouped, dilated."""
+"""Convolution, transposed, deformable, and its gradients, in one, two or three dimensions, grouped, dilated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
 from convscope.geometry.convolution import TransposedWindow
 from convscope.geometry.cost import convolution_cost, transposed_convolution_cost
-from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
 from convscope.geometry.taps import transposed_taps, window_taps
 from convscope.geometry.window import Window
 
@@ -108,8 +109,75 @@ def _transposed(call: Call, x: Operand, weight: Operand, windows: tuple[Window, 
     )
 
 
+def _deformable(call: Call) -> OperatorRule:
+    """Describe `torchvision.ops.deform_conv2d`: each tap is moved by an offset of its own place.
+
+    Which pixels are read is in the offsets: any, as a bound. An offset and a mask steer their own place alone. MACs:
+    those of the convolution; the interpolation between pixels is not counted.
+    """
+    x, weight, out = call.operand("input"), call.operand("weight"), call.outputs[0]
+    groups = call.arguments["groups"]
+    anywhere: tuple[RelationStep, ...] = (Mix(1, out[1], groups), Mix(2, out[2]), Mix(3, out[3]))
+    flows = [Flow(x.slot, 0, anywhere, ReachStatus.DATA_DEPENDENT), _weight_flow(weight, out, 0)]
+    for name in ("offset", "mask") if call.arguments["use_mask"] else ("offset",):
+        flows.append(Flow(call.operand(name).slot, 0, (Mix(1, out[1]),)))
+    flows.append(_bias_flow(call.operand("bias"), out))
+    cost = convolution_cost(x.shape[1], out[1], weight.shape[2:], out[2:], groups=groups)
+    formula = _product(*out, x.shape[1] // groups, *weight.shape[2:])
+    return OperatorRule("deformable_convolution", tuple(flows), macs=out[0] * cost.macs, formula=formula)
+
+
+def _backward(call: Call) -> OperatorRule:
+    """Describe the gradients of a convolution, taken inside a forward pass: of its input, its weight and its bias.
+
+    MACs: those of the convolution, once for the input's gradient and once for the weight's.
+    """
+    grad, x, weight = call.operand("grad_output"), call.operand("input"), call.operand("weight")
+    a = call.arguments
+    windows, groups, transposed = _windows(call, weight.shape[2:]), a["groups"], bool(a["transposed"])
+    mask = a["output_mask"]
+    flows: list[Flow] = []
+    made = iter(range(len(call.outputs)))
+    if mask[0]:
+        output = next(made)
+        steps: list[RelationStep] = [Mix(1, x.shape[1], groups)]
+        steps += [_read_back(2 + i, w, grad.shape[2 + i], x.shape[2 + i], transposed) for i, w in enumerate(windows)]
+        flows += [Flow(grad.slot, output, tuple(steps)), Flow(weight.slot, output, _whole(weight, x.shape))]
+    if mask[1]:
+        output = next(made)
+        # Each filter reads its own channel of one of them; which channels of the other is left open.
+        own, other = (x, grad) if transposed else (grad, x)
+        own_steps: list[RelationStep] = [Mix(axis, 1) for axis in range(own.rank) if axis != 1]
+        own_steps += [Permute((1, 0, *range(2, own.rank))), Expand(weight.shape)]
+        flows += [Flow(own.slot, output, tuple(own_steps)), Flow(other.slot, output, _whole(other, weight.shape))]
+    if mask[2]:
+        summed = tuple(Mix(axis, 1) for axis in range(grad.rank) if axis != 1)
+        flows.append(Flow(grad.slot, next(made), (*summed, Reshape(grad.shape[1:2]))))
+    # A convolution uses each weight once per output position, a transposed one once per input position.
+    small, channels = (x, grad.shape[1]) if transposed else (grad, x.shape[1])
+    factors = (*small.shape, channels // groups, *weight.shape[2:])
+    times = int(mask[0]) + int(mask[1])
+    formula = _product(*factors) if times == 1 else _product(times, *factors)
+    return OperatorRule("convolution_backward", tuple(flows), macs=times * prod(factors), formula=formula)
+
+
+def _read_back(axis: int, window: Window, size: int, wanted: int, transposed: bool) -> RelationStep:
+    """Return which positions of an output's gradient, of `size`, an input's of `wanted` positions is made of."""
+    if transposed and window.fits(size) and window.output_size(size) == wanted:
+        return Taps(axis, window_taps(window, size))
+    extra = wanted - TransposedWindow(window=window).output_size(size) if not transposed else -1
+    if not 0 <= extra < max(window.stride, window.dilation):
+        return Mix(axis, wanted)  # the last windows hang over: taken whole
+    return Taps(axis, transposed_taps(TransposedWindow(window=window, output_padding=extra), size))
+
+
+def _whole(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
+    """Return the steps of a result of which every position reads the whole tensor."""
+    return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
+
+
 RULES: Mapping[str, Rule] = dict.fromkeys(
     ("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "_slow_conv2d_forward",
      "thnn_conv2d", "slow_conv3d_forward", "_conv_depthwise2d", "conv_depthwise3d"),
     convolution,
-)  # fmt: skip
+) | {"torchvision::deform_conv2d": _deformable, "convolution_backward": _backward}  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
-from convscope.geometry.cost import matmul_macs
+from convscope.geometry.cost import bilinear_macs, matmul_macs
 from convscope.geometry.relation import Expand, Mix, Reshape
 
 
@@ -86,7 +86,10 @@ def _mv(call: Call) -> OperatorRule:
 
 
 def _trilinear(call: Call) -> OperatorRule:
-    """Describe `nn.Bilinear`: three tensors multiplied in one common shape, then summed over some of its axes."""
+    """Describe `nn.Bilinear`: three tensors multiplied in one common shape, then summed over some of its axes.
+
+    The MACs are known of the layer alone: (N, I), (O, I, J) and (N, J) to (N, O).
+    """
     expanded = []
     for operand, name in zip(call.operands, ("expand1", "expand2", "expand3"), strict=True):
         shape = list(operand.shape)
@@ -99,7 +102,13 @@ def _trilinear(call: Call) -> OperatorRule:
         Flow(operand.slot, 0, (Reshape(shape), Expand(common), *sums, Reshape(call.outputs[0])))
         for operand, shape in zip(call.operands, expanded, strict=True)
     )
-    return OperatorRule("bilinear", flows, macs=None)
+    if [call.arguments[name] for name in ("expand1", "expand2", "expand3", "sumdim")] != [(1, 3), (0,), (1, 2), (2, 3)]:
+        return OperatorRule("bilinear", flows, macs=None)
+    units, first, second = call.operand("i2").shape
+    macs = bilinear_macs(call.outputs[0][0], first, second, units)
+    return OperatorRule(
+        "bilinear", flows, macs=macs, formula=f"{call.outputs[0][0]} · {units} · {second} · ({first} + 1)"
+    )
 
 
 RULES: Mapping[str, Rule] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -44,22 +45,62 @@ def _slice_scatter(s: OperatorSettings) -> Array:
     return written
 
 
-def _mean(s: OperatorSettings) -> Array:
-    axes = s.get("dim")
-    mean: Array = s["self"].mean(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
-    return mean
+def axes_of(s: OperatorSettings) -> tuple[int, ...]:
+    """Return the axes of a reduction, counted from the front: those in `dim`, or all."""
+    dim, rank = s.get("dim"), s["self"].ndim
+    listed = dim if isinstance(dim, tuple) else () if dim is None else (dim,)
+    return tuple(axis % rank for axis in listed) if listed and rank else tuple(range(rank))
 
 
-def _sum(s: OperatorSettings) -> Array:
-    axes = s.get("dim")
-    total: Array = s["self"].sum(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
-    return np.asarray(total)
+def _reduced(function: Callable[..., Any]) -> Callable[[OperatorSettings], Array]:
+    def rule(s: OperatorSettings) -> Array:
+        x: Array = s["self"]
+        axes = axes_of(s)
+        rest = [size for axis, size in enumerate(x.shape) if axis not in axes]
+        last = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(*rest, -1)
+        found = np.asarray(function(last, axis=-1))
+        return np.expand_dims(found, axes) if s.get("keepdim") and x.ndim else found
+
+    return rule
 
 
-def _maximum(s: OperatorSettings) -> Array:
-    axes = s.get("dim")
-    found: Array = s["self"].max(axis=tuple(axes) if axes else None, keepdims=s.get("keepdim", False))
-    return np.asarray(found)
+def correction_of(s: OperatorSettings) -> float:
+    """Return what a variance takes from the count of its numbers: 1 unless the call says otherwise."""
+    if "unbiased" in s:
+        return float(s["unbiased"])
+    return 1.0 if s.get("correction") is None else float(s["correction"])
+
+
+def _spread_about_the_mean(last: Callable[[Array], Array]) -> Callable[[OperatorSettings], Array]:
+    return lambda s: last(_reduced(partial(np.var, ddof=correction_of(s)))(s))
+
+
+def _sorted(s: OperatorSettings, count: int, descending: bool) -> Array:
+    x: Array = np.sort(s["self"], axis=s["dim"])
+    first = np.take(np.flip(x, axis=s["dim"]) if descending else x, range(count), axis=s["dim"])
+    return np.asarray(first)
+
+
+def _windows_along(s: OperatorSettings) -> Array:
+    windows = np.lib.stride_tricks.sliding_window_view(s["self"], s["size"], axis=s["dimension"])
+    index = [slice(None)] * windows.ndim
+    index[s["dimension"]] = slice(None, None, s["step"])
+    view: Array = windows[tuple(index)]
+    return view
+
+
+def _diagonal(s: OperatorSettings) -> Array:
+    return np.diagonal(s["self"], s["offset"], s["dim1"], s["dim2"])
+
+
+def _channel_shuffle(s: OperatorSettings) -> Array:
+    x: Array = s["self"]
+    return x.reshape(len(x), s["groups"], -1, *x.shape[2:]).swapaxes(1, 2).reshape(x.shape)
+
+
+def _indexed(s: OperatorSettings) -> Array:
+    picked: Array = s["self"][tuple(slice(None) if index is None else index for index in s["indices"])]
+    return picked
 
 
 def _pad(s: OperatorSettings) -> Array:
@@ -120,10 +161,8 @@ ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "sub": _binary(np.subtract),
     "rsub": _binary(lambda a, b: b - a),
     "mul": _binary(np.multiply),
-    "div": _binary(np.divide),
     "maximum": _binary(np.maximum),
     "minimum": _binary(np.minimum),
-    "pow": lambda s: np.asarray(s["self"] ** s["exponent"]),
     "neg": unary(np.negative),
     "abs": unary(np.abs),
     "sign": unary(np.sign),
@@ -133,11 +172,36 @@ ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "rsqrt": lambda s: 1 / np.sqrt(s["self"]),
     "square": unary(np.square),
     "reciprocal": lambda s: 1 / s["self"],
-    "mean": _mean,
-    "sum": _sum,
-    "amax": _maximum,
+    "mean": _reduced(np.mean),
+    "sum": _reduced(np.sum),
+    "amax": _reduced(np.max),
+    "amin": _reduced(np.min),
+    "max": _reduced(np.max),
+    "min": _reduced(np.min),
+    "prod": _reduced(np.prod),
+    "var": _spread_about_the_mean(np.asarray),
+    "std": _spread_about_the_mean(np.sqrt),
+    "var_mean": lambda s: [_spread_about_the_mean(np.asarray)(s), _reduced(np.mean)(s)],
+    "std_mean": lambda s: [_spread_about_the_mean(np.sqrt)(s), _reduced(np.mean)(s)],
+    "logsumexp": _reduced(np.logaddexp.reduce),
+    "cumsum": lambda s: np.cumsum(s["self"], axis=s["dim"]),
+    "cumprod": lambda s: np.cumprod(s["self"], axis=s["dim"]),
+    "sort": lambda s: _sorted(s, s["self"].shape[s["dim"]] if s["self"].ndim else 1, s["descending"]),
+    "topk": lambda s: _sorted(s, s["k"], s["largest"]),
     "linalg_vector_norm": _norm,
     "roll": _roll,
+    "rot90": lambda s: np.rot90(s["self"], s["k"], s["dims"]),
+    "repeat": lambda s: np.tile(s["self"], s["repeats"]),
+    "unfold": _windows_along,
+    "diagonal": _diagonal,
+    "tril": lambda s: np.tril(s["self"], s["diagonal"]),
+    "triu": lambda s: np.triu(s["self"], s["diagonal"]),
+    "channel_shuffle": _channel_shuffle,
+    "native_channel_shuffle": _channel_shuffle,
+    "index": _indexed,
+    "index_select": lambda s: np.take(s["self"], s["index"], axis=s["dim"]),
+    "gather": lambda s: np.take_along_axis(s["self"], s["index"], axis=s["dim"]),
+    "embedding": lambda s: s["weight"][s["indices"]],
     "flip": lambda s: np.flip(s["self"], axis=s["dims"]),
     "cat": lambda s: concatenate(s["tensors"], axis=s["dim"]),
     "stack": lambda s: np.stack(s["tensors"], axis=s["dim"]),

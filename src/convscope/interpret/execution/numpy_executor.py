@@ -12,9 +12,10 @@ from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_arrays import ARRAY_OPERATORS, NumpyOperator
+from convscope.interpret.execution.numpy_elementwise import ELEMENTWISE_OPERATORS
 from convscope.interpret.execution.numpy_layers import LAYER_OPERATORS
 
-NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS}
+NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS, **ELEMENTWISE_OPERATORS}
 
 
 def run_in_numpy(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Node, list[Array]]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
 from convscope.arrays import Array
+from convscope.geometry.window import Window
 from convscope.interpret.execution.numpy_arrays import NumpyOperator, OperatorSettings, unary
 from convscope.reference import activation, normalization, pooling
 from convscope.reference.convolution import convolve
 from convscope.reference.linear import linear
 from convscope.reference.resize import NumpyResizeMode, resize
+from convscope.reference.sliding import inner, layer_windows, padded_channels_last, tap_slices, window_view
 from convscope.reference.transposed import transposed_convolve
 
 
@@ -112,15 +115,35 @@ def _pixel_unshuffle(s: OperatorSettings) -> Array:
     return unshuffled
 
 
-def _softplus(s: OperatorSettings) -> Array:
-    x: Array = s["self"] * s["beta"]
-    return np.asarray(np.where(x > s["threshold"], s["self"], np.logaddexp(0, x) / s["beta"]))
-
-
-def _elu(s: OperatorSettings) -> Array:
+def _columns(s: OperatorSettings) -> Array:
+    """Return the windows of `im2col` as columns, (N, C · taps, places), or without the batch."""
     x: Array = s["self"]
-    curve = s["alpha"] * np.expm1(np.minimum(x, 0) * s["input_scale"])
-    return np.asarray(s["scale"] * np.where(x > 0, x, curve))
+    windows = _column_windows(s)
+    batch = x if x.ndim == 4 else x[None]
+    outputs = [window.output_size(size) for window, size in zip(windows, batch.shape[2:], strict=True)]
+    view = window_view(padded_channels_last(batch, windows), windows, outputs)
+    columns = np.moveaxis(view, (-1, 3, 4), (1, 2, 3)).reshape(len(batch), -1, prod(outputs))
+    return columns if x.ndim == 4 else columns[0]
+
+
+def _from_columns(s: OperatorSettings) -> Array:
+    """Return the sums of overlapping windows of `col2im`, (N, C, H, W), or without the batch."""
+    x: Array = s["self"]
+    sizes, windows = s["output_size"], _column_windows(s)
+    batch = x if x.ndim == 3 else x[None]
+    outputs = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]
+    kernel = [window.kernel_size for window in windows]
+    parts = batch.reshape(len(batch), -1, prod(kernel), *outputs)
+    padded = np.zeros((*parts.shape[:2], *(w.padded_size(n) for w, n in zip(windows, sizes, strict=True))), x.dtype)
+    for tap, taken in enumerate(tap_slices(windows, outputs)):
+        padded[(slice(None), slice(None), *taken)] += parts[:, :, tap]
+    summed = padded[(slice(None), *inner(windows, sizes))]
+    return summed if x.ndim == 3 else summed[0]
+
+
+def _column_windows(s: OperatorSettings) -> tuple[Window, ...]:
+    how = {name: _spread(s[name], 2) for name in ("stride", "padding", "dilation")}
+    return layer_windows(_spread(s["kernel_size"], 2), **how)
 
 
 def _glu(s: OperatorSettings) -> Array:
@@ -165,11 +188,8 @@ LAYER_OPERATORS: Mapping[str, NumpyOperator] = {
     "gelu": lambda s: activation.gelu(s["self"], approximate=s["approximate"] == "tanh"),
     "silu": unary(activation.silu),
     "mish": lambda s: s["self"] * np.tanh(np.logaddexp(0, s["self"])),
-    "softplus": _softplus,
     "_prelu_kernel": lambda s: np.asarray(np.where(s["self"] > 0, s["self"], s["weight"] * s["self"])),
     "log_sigmoid_forward": lambda s: -np.logaddexp(0, -s["self"]),
-    "threshold": lambda s: np.asarray(np.where(s["self"] > s["threshold"], s["self"], s["value"])),
-    "celu": lambda s: _elu({"scale": 1, "input_scale": 1 / s["alpha"], **s}),
     "_softmax": lambda s: activation.softmax(s["self"], axis=s["dim"]),
     "_log_softmax": lambda s: activation.log_softmax(s["self"], axis=s["dim"]),
     "_safe_softmax": _safe_softmax,
@@ -182,6 +202,9 @@ LAYER_OPERATORS: Mapping[str, NumpyOperator] = {
     "upsample_linear1d": _resized("linear", 1),
     "upsample_bilinear2d": _resized("linear", 2),
     "upsample_trilinear3d": _resized("linear", 3),
+    "upsample_bicubic2d": _resized("cubic", 2),
+    "im2col": _columns,
+    "col2im": _from_columns,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
 }  # fmt: skip

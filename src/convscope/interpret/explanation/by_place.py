@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.graph.records import Graph, Node, Ref
+from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
 from convscope.reference.activation import sigmoid
@@ -24,12 +26,25 @@ def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinat
         x = numbers(argument.value)
         own = position[len(position) - x.ndim :]
         at = tuple(0 if size == 1 else p for p, size in zip(own, x.shape, strict=True))
-        operands.append(one(argument.value, x, at, name))
+        if name != "noise":  # read in training alone, which draws it
+            operands.append(one(argument.value, x, at, name))
         alone[argument.value] = np.asarray(x[at])
     settings = {name: resolved(argument, alone) for name, argument in node.arguments.items()}
     result = NUMPY_OPERATORS[aten_name(node)](settings)
     assert isinstance(result, np.ndarray | np.generic)
+    if aten_name(node) in CHOOSERS:
+        operands = [replace(one, weights=np.asarray(_share(one.role, settings))) for one in operands]
     return Worked("chain", tuple(operands), (WorkedLine(_spoken(node), float(result)),))
+
+
+CHOOSERS: Mapping[str, tuple[str, str]] = {"where": ("condition", "self"), "masked_fill": ("mask", "value")}
+"""Operations that take one of two numbers, by a condition: its name, and that of the number taken where it holds."""
+
+
+def _share(role: str, settings: Mapping[str, Any]) -> float:
+    """Return how much of an operand of a chooser is in the result: all of it, or nothing."""
+    condition, taken = next(names for names in CHOOSERS.values() if names[0] in settings)
+    return 0.0 if role == condition else float(bool(settings[condition]) == (role == taken))
 
 
 def gated(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
@@ -44,12 +59,28 @@ def gated(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     return Worked("chain", (one(value, x, position), one(value, x, partner)), lines)
 
 
+POWER = {"self": "x", "exponent": "p"}
 SPOKEN: Mapping[str, str] = {
     "relu": "max(0, x)", "add": "a + b", "sub": "a − b", "mul": "a · b", "div": "a ÷ b", "neg": "− x",
     "sigmoid": "1 / (1 + e^−x)", "tanh": "tanh x", "gelu": "x · Φ(x)", "silu": "x · sigmoid(x)",
     "hardswish": "x · min(max(x / 6 + ½, 0), 1)", "hardsigmoid": "min(max(x / 6 + ½, 0), 1)",
+    "where": "b where the condition a holds, else c", "masked_fill": "the value where the mask holds, else x",
+    "elu": "x above 0, else an exponential curve", "hardshrink": "x, or 0 near 0",
+    "softshrink": "x brought nearer to 0",
+    "rrelu_with_noise": "x above 0, else its mean slope · x", "addcmul": "a + value · b · c",
+    "addcdiv": "a + value · b ÷ c", "lerp": "a + weight · (b − a)",
     "_prelu_kernel": "x above 0, else weight · x", "log_sigmoid_forward": "log sigmoid x",
 }  # fmt: skip
+
+
+STEERING = ("index", "indices")  # names of arguments that hold places
+
+
+def references(argument: Argument | None) -> list[int]:
+    """Return the values that an argument refers to."""
+    if isinstance(argument, Ref):
+        return [argument.value]
+    return [value for item in argument for value in references(item)] if isinstance(argument, tuple) else []
 
 
 def _spoken(node: Node) -> str:
@@ -58,7 +89,8 @@ def _spoken(node: Node) -> str:
     if name == "hardtanh":
         return f"min(max(x, {numbers['min_val']:g}), {numbers['max_val']:g})"
     if name == "pow":
-        return f"x to the power of {numbers['exponent']:g}"
+        base, power = (f"{numbers[key]:g}" if key in numbers else letter for key, letter in POWER.items())
+        return f"{base} to the power of {power}"
     text = SPOKEN.get(name, node.op)
     if "other" in numbers:
         text = text.replace("b", f"{numbers['other']:g}").replace("a", "x")
@@ -67,10 +99,12 @@ def _spoken(node: Node) -> str:
 
 def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, which: int = 0) -> Worked:
     """Run the operation on the places themselves: what comes out at the cell is where its number came from."""
-    codes: dict[int, Array] = {}
+    # What says which places are read is no number that moves.
+    steering = {value for name in STEERING for value in references(node.arguments.get(name))}
+    codes: dict[int, Array] = {value: numbers(value) for value in steering}
     first = 1  # 0 is left for padding
     starts: list[tuple[int, int]] = []
-    for value in dict.fromkeys(node.inputs):
+    for value in dict.fromkeys(v for v in node.inputs if v not in steering):
         shape = graph.shape(value)
         codes[value] = np.arange(first, first + prod(shape)).reshape(shape)
         starts.append((first, value))
@@ -80,7 +114,8 @@ def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, 
     result = NUMPY_OPERATORS[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
     code = int((result[which] if isinstance(result, list) else result)[position])
     if code == 0:
-        return Worked("move", (), (WorkedLine("padding", float(filling or 0)),))
+        text = "padding" if "pad" in node.op or "im2col" in node.op else "filled in"
+        return Worked("move", (), (WorkedLine(text, float(filling or 0)),))
     start, value = max(pair for pair in starts if pair[0] <= code)
     source = tuple(int(i) for i in np.unravel_index(code - start, graph.shape(value)))
     operand = one(value, numbers(value), source)
@@ -91,5 +126,7 @@ MOVES = frozenset({
     "cat", "stack", "constant_pad_nd", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice",
     "select", "split", "split_with_sizes", "unbind", "squeeze", "unsqueeze", "expand", "clone", "contiguous", "dropout",
     "_to_copy", "copy", "roll", "flip", "pixel_shuffle", "pixel_unshuffle", "slice_scatter",
+    "repeat", "unfold", "im2col", "channel_shuffle", "native_channel_shuffle", "rot90", "diagonal", "tril", "triu",
+    "index", "index_select", "gather", "embedding",
     *(f"{kind}_pad{n}d" for kind in ("reflection", "replication") for n in (1, 2, 3)),
 })  # fmt: skip

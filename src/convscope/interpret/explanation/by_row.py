@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
 from convscope.arrays import Array
 from convscope.graph.records import Node
+from convscope.interpret.execution.numpy_arrays import correction_of
 from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.interpret.explanation.worked import (
     Coordinates,
@@ -22,6 +24,9 @@ from convscope.interpret.explanation.worked import (
     ref,
     scalar,
 )
+
+Step = tuple[str, float | np.floating[Any]]
+"""A step of the arithmetic: what is done, and the number that it gives."""
 
 
 def _row(value: int, x: Array, position: Coordinates, weights: Array | None, axis: int = -1) -> Operands:
@@ -95,6 +100,99 @@ def total(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 def maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """Return a maximum over whole axes."""
     return choice_of(_reduced(node, numbers, position))
+
+
+def minimum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a minimum over whole axes."""
+    operands = _reduced(node, numbers, position)
+    return choice_of(operands, flat=int(np.argmin(operands.numbers)), which="smallest")
+
+
+def product(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a product over whole axes."""
+    operands = _reduced(node, numbers, position)
+    return _summary(operands, (f"product of {operands.numbers.size:,}", operands.numbers.prod()))
+
+
+def variance(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a variance over whole axes."""
+    return _summary(*_about_the_mean(node, numbers, position))
+
+
+def deviation(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a standard deviation over whole axes: the root of the variance."""
+    operands, *steps = _about_the_mean(node, numbers, position)
+    return _summary(operands, *steps, ("square root", np.sqrt(steps[-1][1])))
+
+
+def _about_the_mean(node: Node, numbers: NumberAt, position: Coordinates) -> tuple[Operands, Step, Step, Step]:
+    operands = _reduced(node, numbers, position)
+    found, taken = operands.numbers, correction_of(node.arguments)
+    mean = found.mean()
+    squares = ((found - mean) ** 2).sum()
+    divisor = max(0.0, found.size - taken)
+    return (operands, (f"mean of {found.size:,}", mean), ("sum of the squared distances from it", squares),
+            (f"÷ ({found.size:,} − {taken:g})", np.divide(squares, divisor)))  # fmt: skip
+
+
+def norm(node: Node, numbers: NumberAt, position: Coordinates) -> Worked | None:
+    """Return a norm over whole axes: a power sum and its root; None for an order that is no power."""
+    order = float(str(node.arguments["ord"]))
+    if order == 0 or np.isinf(order):
+        return None
+    operands = _reduced(node, numbers, position)
+    total = (np.abs(operands.numbers) ** order).sum()
+    return _summary(operands, (f"sum of {operands.numbers.size:,} to the power {order:g}", total),
+                    (f"to the power 1 / {order:g}", total ** (1 / order)))  # fmt: skip
+
+
+def log_of_powers(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return the logarithm of a sum of powers of e."""
+    operands = _reduced(node, numbers, position)
+    largest = operands.numbers.max()
+    total = np.exp(operands.numbers - largest).sum()
+    return _summary(operands, (f"sum of e^(x − the largest, {largest:.6g})", total),
+                    ("logarithm, + the largest", np.log(total) + largest))  # fmt: skip
+
+
+def _summary(operands: Operands, *steps: Step) -> Worked:
+    """Return a cell that is one number made of many, in these steps."""
+    return Worked("sum", (operands,), tuple(WorkedLine(text, scalar(number)) for text, number in steps))
+
+
+def running_sum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a running sum: of all numbers along an axis up to the cell's own."""
+    value, axis = ref(node.arguments["self"]), node.arguments["dim"]
+    assert isinstance(axis, int)
+    x = numbers(value)
+    row = _row(value, x, position, None, axis) if x.ndim else one(value, x, position)
+    stop = position[axis] + 1 if x.ndim else 1
+    where = tuple(p[:stop] if p.ndim else p for p in row.positions)
+    upto = Operands(value, row.numbers.reshape(-1)[:stop], where, np.ones(stop, dtype=bool))
+    return _summary(upto, (f"sum of the first {stop:,}", upto.numbers.sum()))
+
+
+def ranked(node: Node, numbers: NumberAt, position: Coordinates) -> Worked | None:
+    """Return the k-th largest or smallest number along an axis."""
+    value, axis = ref(node.arguments["self"]), node.arguments["dim"]
+    assert isinstance(axis, int)
+    x = numbers(value)
+    if not x.ndim:
+        return None
+    row = _row(value, x, position, None, axis)
+    down = bool(node.arguments.get("largest", node.arguments.get("descending")))
+    order = np.argsort(-row.numbers if down else row.numbers, kind="stable")
+    rank = position[axis]
+    return choice_of(row, flat=int(order[rank]), which=f"number {rank + 1} {'from the top' if down else 'from below'}")
+
+
+def bilinear(node: Node, numbers: NumberAt, position: Coordinates) -> Worked | None:
+    """Return a unit of a bilinear layer: the first input's row times what the weights and the second row make of it."""
+    if [node.arguments[f"expand{i}"] for i in (1, 2, 3)] != [(1, 3), (0,), (1, 2)]:
+        return None
+    first, weight, second = (ref(node.arguments[name]) for name in ("i1", "i2", "i3"))
+    row = numbers(second)[position[0]]
+    return products_of(_row(first, numbers(first), (position[0], 0), numbers(weight)[position[1]] @ row), None)
 
 
 def _normalise(

@@ -6,13 +6,15 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.geometry.pooling import adaptive_ranges
-from convscope.graph.records import Node
+from convscope.geometry.window import Window
+from convscope.graph.records import Argument, Node
 from convscope.interpret.explanation.worked import (
     Coordinates,
     NumberAt,
     Operands,
     Way,
     Worked,
+    WorkedLine,
     choice_of,
     mean_of,
     products_of,
@@ -138,6 +140,38 @@ def adaptive_average(node: Node, numbers: NumberAt, position: Coordinates) -> Wo
 def adaptive_maximum(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
     """Return a cell of a maximum over an adaptive window."""
     return choice_of(_adaptive(node, numbers, position))
+
+
+def summed_columns(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
+    """Return a cell of `fold`: the sum of what the windows over it hold for it."""
+    a = node.arguments
+    value = ref(a["self"])
+    x = numbers(value)
+    kernel, dilation, padding, stride = (_pair(a[name]) for name in ("kernel_size", "dilation", "padding", "stride"))
+    sizes = _pair(a["output_size"])
+    windows = [
+        Window(kernel_size=k, dilation=d, padding_before=p, padding_after=p, stride=s)
+        for k, d, p, s in zip(kernel, dilation, padding, stride, strict=True)
+    ]
+    places = [window.output_size(size) for window, size in zip(windows, sizes, strict=True)]
+    along = []
+    for window, u, count in zip(windows, position[-2:], places, strict=True):
+        starts = u + window.padding_before - window.dilation * np.arange(window.kernel_size)
+        along.append([(tap, start // window.stride) for tap, start in enumerate(starts)
+                      if start % window.stride == 0 and 0 <= start // window.stride < count])  # fmt: skip
+    taps = [i * kernel[1] + j for i, _ in along[0] for j, _ in along[1]]
+    columns = np.asarray([r * places[1] + c for _, r in along[0] for _, c in along[1]], dtype=np.int64)
+    rows = position[-3] * kernel[0] * kernel[1] + np.asarray(taps, dtype=np.int64)
+    where = (*(np.asarray(p) for p in position[:-3]), rows, columns)
+    found = x[where]
+    line = WorkedLine(f"sum of {found.size:,}", scalar(found.sum()))
+    return Worked("sum", (Operands(value, found, where, np.ones(found.shape, dtype=bool)),), (line,))
+
+
+def _pair(setting: Argument) -> tuple[int, int]:
+    assert isinstance(setting, tuple)
+    first, last = int(str(setting[0])), int(str(setting[-1]))
+    return first, last
 
 
 def resized(mode: NumpyResizeMode) -> Way:

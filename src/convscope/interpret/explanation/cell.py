@@ -1,8 +1,9 @@
 """One number of a network, worked out by hand: what it was made of, step by step.
 
-An operation is explained in one of seven ways: as products that are summed (convolution, fully connected), a choice
-(maximum), a mean, a sum, a chain of steps on one number (normalisation, activation, the sum of two), a softmax, or a
-move (the number came from elsewhere unchanged). `worked` finds the way by the operator's ATen name.
+An operation is explained in one of eight ways: as products that are summed (convolution, fully connected), a choice
+(maximum), a mean, a sum, a chain of steps on one number (normalisation, activation, the sum of two), a softmax, a
+move (the number came from elsewhere unchanged), or, where the operation is not known, as torch's number: that branch
+ends there. `worked` finds the way by the operator's ATen name.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Mapping
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Expand
 from convscope.graph.records import Graph, Node
-from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name
-from convscope.interpret.explanation import by_place, by_row, by_window
-from convscope.interpret.explanation.worked import Coordinates, NumberAt, Way, Worked
+from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS as ELEMENTWISE
+from convscope.interpret.execution.numpy_executor import aten_name
+from convscope.interpret.explanation import by_grid, by_place, by_row, by_window
+from convscope.interpret.explanation.worked import Coordinates, NumberAt, Way, Worked, given
 
 
 def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *, which: int = 0) -> Worked:
@@ -28,24 +30,32 @@ def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *
         which: of several outputs, the one that holds the cell.
 
     Raises:
-        CaptureError: an operator that we can't explain.
+        CaptureError: the cell is a complex number.
     """
-    if any(graph.values[value].spec.dtype.startswith("complex") for value in (*node.inputs, *node.outputs)):
-        raise CaptureError(f"{node.module or 'the model'}: {node.op} of complex numbers can't be explained yet")
     name = aten_name(node)
-    if name in by_place.MOVES:
-        return by_place.move(graph, node, position, numbers, which=which)
-    if which:
-        raise CaptureError(f"{node.module or 'the model'}: output {which} of {node.target} can't be explained yet")
-    way = WAYS.get(name)
-    if way is not None:
-        return way(node, numbers, position)
-    elementwise = node.paths is not None and all(
-        all(isinstance(step, Expand) for step in path.steps) for path in node.paths
-    )
-    if name in NUMPY_OPERATORS and elementwise:
-        return by_place.elementwise(graph, node, numbers, position)
-    raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be explained yet")
+    if _is_complex(graph, node.outputs[which]):
+        raise CaptureError(
+            f"{node.module or 'the model'}: {node.op} makes complex numbers, of which none is one number"
+        )
+    found: Worked | None = None
+    if any(_is_complex(graph, value) for value in node.inputs):
+        pass
+    elif name in by_place.MOVES:
+        found = by_place.move(graph, node, position, numbers, which=which)
+    elif (way := WAYS.get(name) if not which else SECOND_WAYS.get(name)) is not None:
+        found = way(node, numbers, position)
+    elif not which and name in ELEMENTWISE and not node.arguments.get("training") and _in_place(node):
+        found = by_place.elementwise(graph, node, numbers, position)
+    return found or given(node, float(numbers(node.outputs[which])[position]))
+
+
+def _is_complex(graph: Graph, value: int) -> bool:
+    return graph.values[value].spec.dtype.startswith("complex")
+
+
+def _in_place(node: Node) -> bool:
+    """Return whether every element is made of the elements at its own place."""
+    return node.paths is not None and all(isinstance(step, Expand) for path in node.paths for step in path.steps)
 
 
 WAYS: Mapping[str, Way] = {
@@ -62,6 +72,24 @@ WAYS: Mapping[str, Way] = {
     "mean": by_row.mean,
     "sum": by_row.total,
     "amax": by_row.maximum,
+    "max": by_row.maximum,
+    "amin": by_row.minimum,
+    "min": by_row.minimum,
+    "prod": by_row.product,
+    "var": by_row.variance,
+    "var_mean": by_row.variance,
+    "std": by_row.deviation,
+    "std_mean": by_row.deviation,
+    "linalg_vector_norm": by_row.norm,
+    "logsumexp": by_row.log_of_powers,
+    "cumsum": by_row.running_sum,
+    "topk": by_row.ranked,
+    "sort": by_row.ranked,
+    "_trilinear": by_row.bilinear,
+    "col2im": by_window.summed_columns,
+    "grid_sampler_2d": by_grid.sampled,
+    "grid_sampler_3d": by_grid.sampled,
+    "upsample_bicubic2d": by_window.resized("cubic"),
     "native_batch_norm": by_row.batch_norm,
     "_native_batch_norm_legit_no_training": by_row.batch_norm,
     "native_layer_norm": by_row.layer_norm,
@@ -79,3 +107,6 @@ WAYS: Mapping[str, Way] = {
     "upsample_trilinear3d": by_window.resized("linear"),
 }
 """ATen's name -> how a cell of it is explained; the others are elementwise, moves, or not known."""
+
+SECOND_WAYS: Mapping[str, Way] = {"var_mean": by_row.mean, "std_mean": by_row.mean}
+"""The same for the second output, where it holds numbers and not places."""

@@ -80,7 +80,7 @@ class Lens:
             at: where on the map, one number per spatial axis (y, x); nothing for a fully connected layer.
 
         Raises:
-            CaptureError: no such layer, or an operation that can't be explained.
+            CaptureError: no such layer, or a complex number.
             GeometryError: a cell outside the map.
         """
         output = self.names.find(layer)
@@ -92,7 +92,7 @@ class Lens:
         """Explain one number of a value; one of a layer's output by the layer's computation, on what the layer reads.
 
         Raises:
-            CaptureError: an operation that can't be explained, or a value that no operation makes.
+            CaptureError: a complex number, or a value that no operation makes.
         """
         producer = self.graph.values[value].producer
         if producer is None:

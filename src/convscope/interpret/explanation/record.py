@@ -118,7 +118,7 @@ class Explanation(Pictured):
 
     @property
     def kind(self) -> str:
-        """How it was made: products, choice, mean, sum, chain, softmax or move."""
+        """How it was made: products, choice, mean, sum, chain, softmax, move, or given (not worked out)."""
         return self.worked.kind
 
     @property
@@ -198,7 +198,7 @@ class Explanation(Pictured):
             operation: what made it.
             position: of the number in the layer's output, batch included.
             shape: of that output.
-            kind: how it was made: products, choice, mean, sum, chain, softmax or move.
+            kind: how it was made: products, choice, mean, sum, chain, softmax, move, or given (not worked out).
             value: the number as computed here, in float64.
             torch: the number as torch computed it.
             difference: the one less the other.

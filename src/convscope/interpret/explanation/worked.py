@@ -10,9 +10,10 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.graph.records import Argument, Node, Ref
+from convscope.interpret.execution.numpy_executor import aten_name
 from convscope.report.short_repr import ShortRepr
 
-WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move"]
+WorkedKind = Literal["products", "choice", "mean", "sum", "chain", "softmax", "move", "given"]
 Coordinates = tuple[int, ...]
 NumberAt = Callable[[int], Array]
 
@@ -113,13 +114,13 @@ class Worked(ShortRepr):
         return [(channels[i], float(sums[i])) for i in order]
 
 
-# How a cell of one operation is worked out: the node, the numbers of its inputs, the cell.
-Way = Callable[[Node, NumberAt, Coordinates], Worked]
+# How a cell of one operation is worked out: the node, the numbers of its inputs, the cell; None for odd settings.
+Way = Callable[[Node, NumberAt, Coordinates], Worked | None]
 
 
 def sizes_of(added: Array | float) -> Array:
     """Return sizes to sort by: what is no number (nan) counts as much as an infinity."""
-    sizes: Array = np.nan_to_num(np.abs(np.asarray(added)), nan=np.inf, posinf=np.inf)
+    sizes: Array = np.nan_to_num(np.abs(np.asarray(added, dtype=np.float64)), nan=np.inf, posinf=np.inf)
     return sizes
 
 
@@ -150,12 +151,17 @@ def products_of(operands: Operands, bias: float | None, *, scale: float = 1.0) -
     return Worked("products", (operands,), tuple(lines))
 
 
-def choice_of(operands: Operands) -> Worked:
-    """Return a cell that is the largest of its operands."""
-    flat = int(np.argmax(operands.numbers))
+def given(node: Node, number: float) -> Worked:
+    """Return a cell of an operation that is not worked out here: torch's number, and nothing that it was made of."""
+    return Worked("given", (), (WorkedLine(f"torch's {aten_name(node)}, which is not worked out here", number),))
+
+
+def choice_of(operands: Operands, *, flat: int | None = None, which: str = "largest") -> Worked:
+    """Return a cell that is one of its operands: the largest, or the `flat`-th number, which is in words `which`."""
+    flat = int(np.argmax(operands.numbers)) if flat is None else flat
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
     place = ", ".join(map(str, operands.position(index)[2:]))
-    line = WorkedLine(f"the largest of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
+    line = WorkedLine(f"the {which} of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
     return Worked("choice", (operands,), (line,), index)
 
 

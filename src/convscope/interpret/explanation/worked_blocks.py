@@ -30,6 +30,8 @@ SLICES = 8  # of a window in three dimensions, that are shown
 
 def worked_blocks(worked: Worked, label_of: Callable[[Operands], str]) -> list[Block]:
     """Return how a cell was made of its operands; `label_of` names the layer that operands come from."""
+    if worked.kind == "given":
+        return [Paragraph("How this operation makes its numbers is not worked out here: the number is torch's own.")]
     if not worked.operands:
         return [Paragraph("It lies in the padding: no number of the input went into it.")]
     operands = worked.operands[0]
