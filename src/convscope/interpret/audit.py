@@ -29,6 +29,8 @@ from convscope.interpret.execution.numpy_executor import operator_of, reads_left
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
+from convscope.nets.onnx.network import OnnxNetwork
+from convscope.nets.onnx.runtime import runtime_outputs
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Callout, Document, Figure, Paragraph
 from convscope.report.documented import Pictured
@@ -238,13 +240,17 @@ def audit(
         raise CaptureError(f"{name} does not run on this input: {graph.error}")
     # Threads split sums, so their number decides how these are rounded.
     with threads_of_this_thread(this_machine().cores):
-        layers, agreement = _measure(graph, module, inputs)
+        layers, agreement, outputs = _measure(graph, module, inputs)
+    if isinstance(module, OnnxNetwork):
+        notes += (_runtime_note(module, inputs, outputs),)
     return Audit(name, tuple(inputs.shape[1:]), tuple(layers), agreement, notes)
 
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # of a network with infinities
-def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[list[LayerError], float]:
-    """Walk the graph once, with the exact numbers and those of every mode side by side."""
+def _measure(
+    graph: Graph, module: nn.Module, inputs: torch.Tensor
+) -> tuple[list[LayerError], float, list[Array | None]]:
+    """Walk the graph once, with the exact numbers and those of every mode side by side; exact outputs come last."""
     exact = TorchExecutor(graph, module, [inputs], dtype=torch.float64)
     modes = [TorchExecutor(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
     names, last_use = LayerNames(graph), {value: node.index for node in graph.nodes for value in node.inputs}
@@ -278,7 +284,19 @@ def _measure(graph: Graph, module: nn.Module, inputs: torch.Tensor) -> tuple[lis
                 executor.forget(value)
     if not layers:
         raise CaptureError(f"{graph.name} computes nothing that could have an error")
-    return layers, agreement
+    return layers, agreement, [arrays.get(value) for value in graph.outputs]
+
+
+def _runtime_note(network: OnnxNetwork, inputs: torch.Tensor, exact: Sequence[Array | None]) -> str:
+    """Return how far onnxruntime's outputs are from the exact ones."""
+    try:
+        version, found = runtime_outputs(network.plan.path, [inputs])
+    except CaptureError as reason:
+        return str(reason)
+    errors = [error_of(made, wanted) for made, wanted in zip(found, exact, strict=True) if wanted is not None]
+    if not errors:
+        return f"onnxruntime {version} runs this file"
+    return f"onnxruntime {version} in fp32: {kept(max(errors))} digits are left at the output ({max(errors):.1e})"
 
 
 def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> None:

@@ -44,7 +44,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         model = _parsed(onnx, data)
         del data
         try:
-            return plan_of(model, folder=Path(path).parent, newest=onnx.defs.onnx_opset_version())
+            return plan_of(model, path=Path(path), newest=onnx.defs.onnx_opset_version())
         except (UnicodeDecodeError, RecursionError, OverflowError) as error:
             raise UnreadableError(f"not a whole ONNX file ({type(error).__name__})") from None
 

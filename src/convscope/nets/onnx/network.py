@@ -160,7 +160,7 @@ class OnnxNetwork(nn.Module):
     def _output(self, values: Mapping[str, OnnxValue], name: str) -> torch.Tensor:
         value = values.get(name)
         if value is None and name in self.plan.constants:
-            return tensors.torch_tensor(self.plan.constants[name], self.plan.folder)
+            return tensors.torch_tensor(self.plan.constants[name], self.plan.path.parent)
         return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(array(value)))
 
     # From the plan to modules.
@@ -194,7 +194,7 @@ class OnnxNetwork(nn.Module):
             if size > _LARGEST_KNOWN:
                 raise UnreadableError(f"tensor {name[:80]!r}, a setting of {step.operator}, has {size:,} numbers")
             if name not in self._known:
-                self._known[name] = tensors.numbers(proto, self.plan.folder)
+                self._known[name] = tensors.numbers(proto, self.plan.path.parent)
             return
         kept = self._tensor(proto, buffer=not weight)
         if mine:
@@ -204,7 +204,7 @@ class OnnxNetwork(nn.Module):
 
     def _tensor(self, proto: Any, *, buffer: bool) -> Any:
         if id(proto) not in self._tensors:
-            found = tensors.torch_tensor(proto, self.plan.folder)
+            found = tensors.torch_tensor(proto, self.plan.path.parent)
             self._tensors[id(proto)] = found if buffer else nn.Parameter(found, found.is_floating_point())
         return self._tensors[id(proto)]
 

@@ -35,7 +35,7 @@ class Plan:
 
     Args:
         name: the graph's.
-        folder: of the file, where tensors outside it lie.
+        path: of the file; tensors outside it lie in its folder.
         inputs: what the network takes, in order.
         outputs: names of what it gives.
         steps: its nodes, each after those that it reads.
@@ -45,7 +45,7 @@ class Plan:
     """
 
     name: str
-    folder: Path
+    path: Path
     inputs: Mapping[str, Declared]
     outputs: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -54,12 +54,12 @@ class Plan:
     producer: str = ""
 
 
-def plan_of(model: Any, *, folder: Path, newest: int) -> Plan:
+def plan_of(model: Any, *, path: Path, newest: int) -> Plan:
     """Return the plan of a parsed model.
 
     Args:
         model: the `ModelProto`.
-        folder: of its file.
+        path: of its file.
         newest: the newest operator set of ONNX that is known.
 
     Raises:
@@ -69,7 +69,7 @@ def plan_of(model: Any, *, folder: Path, newest: int) -> Plan:
     versions = _versions(model, newest)
     if not model.graph.node:
         raise UnreadableError("its graph is empty: it has no node")
-    builder = _Builder(model, folder, _Scope(), set())
+    builder = _Builder(model, path, _Scope(), set())
     builder.add_graph_facts(model.graph)
     given = [value for value in model.graph.input if value.name not in builder.scope.names]
     inputs = {builder.scope.make(value.name, "an input", builder.made): _declared(value) for value in given}
@@ -78,7 +78,7 @@ def plan_of(model: Any, *, folder: Path, newest: int) -> Plan:
     builder.add_nodes(model.graph.node, versions)
     outputs = builder.outputs(model.graph)
     producer = f"{model.producer_name} {model.producer_version}".strip()
-    return Plan(model.graph.name, folder, inputs, outputs, tuple(builder.steps), builder.constants, builder.declared,
+    return Plan(model.graph.name, path, inputs, outputs, tuple(builder.steps), builder.constants, builder.declared,
                 producer)  # fmt: skip
 
 
@@ -148,9 +148,9 @@ class _Scope:
 class _Builder:
     """Steps, tensors and names of one graph while its nodes are read."""
 
-    def __init__(self, model: Any, folder: Path, scope: _Scope, made: set[str]) -> None:
+    def __init__(self, model: Any, path: Path, scope: _Scope, made: set[str]) -> None:
         self.model = model
-        self.folder = folder
+        self.path = path
         self.scope = scope
         self.made = made
         self.functions = {(f.domain, f.name): f for f in model.functions}
@@ -257,7 +257,7 @@ class _Builder:
             return self._subgraph(attribute.g, versions, calls)
         if kind == 4:
             tensors.check(attribute.t)
-            return tensors.numbers(attribute.t, self.folder)
+            return tensors.numbers(attribute.t, self.path.parent)
         if kind == 3:
             return attribute.s.decode("utf-8", "replace")
         if kind == 8:
@@ -267,12 +267,12 @@ class _Builder:
         return {1: attribute.f, 2: attribute.i}.get(kind)
 
     def _subgraph(self, graph: Any, versions: Mapping[str, int], calls: tuple[Any, ...]) -> Plan:
-        inner = _Builder(self.model, self.folder, _Scope(f"{graph.name[:80]}#{len(self.made)}/", self.scope), self.made)
+        inner = _Builder(self.model, self.path, _Scope(f"{graph.name[:80]}#{len(self.made)}/", self.scope), self.made)
         inner.add_graph_facts(graph)
         for value in graph.input:
             inner.scope.make(value.name, "an input", self.made)
         inner.add_nodes(graph.node, versions, calls)
-        return Plan(graph.name, self.folder, {}, inner.outputs(graph), tuple(inner.steps), inner.constants,
+        return Plan(graph.name, self.path, {}, inner.outputs(graph), tuple(inner.steps), inner.constants,
                     inner.declared)  # fmt: skip
 
 

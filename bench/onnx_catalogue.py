@@ -1,0 +1,145 @@
+"""Export every network of the catalogue to ONNX, read it back, and write docs/onnx-catalogue.md.
+
+    python bench/onnx_catalogue.py [--exporter older|new] [--network NAME ...] [--out docs/onnx-catalogue.md]
+
+Needs onnx (and onnxscript for the new exporter). Every vector of a network gets other numbers first, as training would
+give them: exporters merge tensors that are equal, and leave out biases of 0. Compared are the shapes and MACs of every
+operation that has any, the outputs' shapes, the parameters but for batch normalization that the exporter folded, and
+the outputs on one random input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.capture.load import load
+from convscope.graph.records import Graph
+from convscope.nets import catalogue
+from convscope.nets.build import build
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network: what is equal, and by how many parameters the file has fewer."""
+
+    name: str
+    exporter: str
+    error: str | None
+    shapes: bool
+    macs: bool
+    parameters: int
+    file_parameters: int
+    folded: int
+    difference: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether all is equal; parameters where the network has no buffer or head that only training uses."""
+        return self.error is None and self.shapes and self.macs and self.difference < 1e-4
+
+
+def trained(network: nn.Module) -> nn.Module:
+    """Give every vector of a network other numbers, so that no two are equal and no bias is 0."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 1 and tensor.is_floating_point():
+            tensor.data.uniform_(0.5, 1.5, generator=generator)
+    return network.eval()
+
+
+def folded(network: Graph, file: Graph) -> int:
+    """Return how many parameters are gone by folding: in each channel of a normalization after a convolution."""
+    gone, convolutions = 0, {n.outputs[0]: n for n in network.nodes if n.op == "convolution"}
+    normalized = [n for n in network.nodes if n.op == "batch_norm" and n.inputs[0] in convolutions]
+    kept = sum(n.op == "batch_norm" for n in file.nodes)
+    if kept + len(normalized) != sum(n.op == "batch_norm" for n in network.nodes):
+        return 0
+    for node in normalized:
+        biased = convolutions[node.inputs[0]].arguments["bias"] is not None
+        gone += network.shape(node.outputs[0])[1] * (2 if biased else 1)
+    return gone
+
+
+def costs(graph: Graph) -> list[tuple[tuple[int, ...], int]]:
+    """Return the shape and MACs of every operation that has any."""
+    return sorted((graph.shape(node.outputs[0]), node.macs) for node in graph.nodes if node.macs)
+
+
+def measure(name: str, *, new: bool) -> Row:
+    """Export one network, read it back and compare."""
+    shape = catalogue.find(name).input_shape
+    torch.manual_seed(0)
+    network = trained(build(name))
+    options = {"external_data": False, "verbose": False} if new else {}
+    x = torch.rand(1, *shape)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, (torch.zeros(1, *shape),), path, dynamo=new, **options)
+        found = load(path).module
+        assert found is not None
+    theirs, ours = capture(network, shape), capture(found, shape)
+    with torch.no_grad():
+        wanted, got = network(x), found(x)
+    return Row(
+        name, "new" if new else "older", ours.error,
+        [ours.shape(v) for v in ours.outputs] == [theirs.shape(v) for v in theirs.outputs]
+        and [shape for shape, _ in costs(ours)] == [shape for shape, _ in costs(theirs)],
+        ours.macs == theirs.macs and costs(ours) == costs(theirs) and not ours.uncounted,
+        theirs.parameter_count, ours.parameter_count, folded(theirs, ours),
+        float((wanted - got).abs().max() / wanted.abs().max()),
+    )  # fmt: skip
+
+
+def page(rows: list[Row]) -> str:
+    """Return the table as Markdown."""
+    lines = [
+        "# The catalogue through ONNX", "",
+        f"`python bench/onnx_catalogue.py`, with torch {torch.__version__.partition('+')[0]}. Shapes and MACs of every "
+        "operation, read back from the file, against the network's own; parameters but for folded batch normalization; "
+        "the largest difference of the outputs, relative to the largest output.", "",
+        "| network | exporter | shapes | MACs | parameters | in the file | folded | other | outputs differ by |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for r in rows:
+        other = r.parameters - r.file_parameters - r.folded
+        same = {True: "equal", False: "**differ**"}
+        lines.append(
+            f"| {r.name} | {r.exporter} | {r.error or same[r.shapes]} | {same[r.macs]} | {r.parameters:,} | "
+            f"{r.file_parameters:,} | {r.folded:,} | {other:,} | {r.difference:.0e} |"
+        )
+    return "\n".join([
+        *lines, "",
+        "other: auxiliary heads that only training uses, which are not exported (positive), and buffers, which a file "
+        "does not tell from parameters (negative).", "",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Export the catalogue to ONNX and read it back.")
+    parser.add_argument("--exporter", choices=["older", "new"], action="append")
+    parser.add_argument("--network", action="append", choices=catalogue.names())
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for name in options.network or catalogue.names():
+        for exporter in options.exporter or ["older", "new"]:
+            rows.append(measure(name, new=exporter == "new"))
+            print(rows[-1], flush=True)
+            if options.out:
+                options.out.write_text(page(rows))
+
+
+if __name__ == "__main__":
+    main()

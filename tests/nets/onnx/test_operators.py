@@ -1,0 +1,93 @@
+"""Operators of ONNX as torch runs them, held to onnx's own reference and to the cases that its backends must pass."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from convscope.nets.onnx.model import read_model
+from convscope.nets.onnx.network import OnnxNetwork
+from convscope.nets.onnx.plan import plan_of
+from onnx_files import made
+
+onnx = pytest.importorskip("onnx")
+SIZES = np.array([1, 2, 7, 4], np.int64)
+WEIGHT = np.linspace(-1, 1, 54, dtype=np.float32).reshape(3, 2, 3, 3)
+
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "same upper": ("Conv", {"w": WEIGHT}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "same lower": ("Conv", {"w": WEIGHT}, {"auto_pad": "SAME_LOWER", "strides": [2, 3]}),
+    "uneven padding": ("Conv", {"w": WEIGHT}, {"pads": [0, 1, 2, 1]}),
+    "transposed, uneven": ("ConvTranspose", {"w": WEIGHT[:2]}, {"strides": [2, 2], "pads": [0, 1, 1, 0]}),
+    "mean, ends apart": ("AveragePool", {}, {"kernel_shape": [3, 3], "pads": [1, 0, 1, 1], "strides": [2, 1]}),
+    "mean of dilated": ("AveragePool", {}, {"kernel_shape": [2, 2], "dilations": [2, 2]}),
+    "maximum, rounded up": ("MaxPool", {}, {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+    **{
+        f"{mode} {where}": ("Resize", {"r": np.zeros(0, np.float32), "s": np.zeros(0, np.float32), "z": SIZES},
+                            {"mode": mode, "coordinate_transformation_mode": where})
+        for mode in ("nearest", "linear", "cubic")
+        for where in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric")
+    },
+    "cubic, outside left out": ("Resize", {"r": np.zeros(0, np.float32), "s": np.array([1, 1, 1.5, 2], np.float32)},
+                                {"mode": "cubic", "exclude_outside": 1, "cubic_coeff_a": -0.5}),
+    "slice from the back": ("Slice", {"b": np.array([4, -1]), "e": np.array([-99, 0]), "a": np.array([2, 3]),
+                                      "t": np.array([-2, -1])}, {}),
+    "edge": ("Pad", {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2])}, {"mode": "edge"}),
+    "depth to space": ("SpaceToDepth", {}, {"blocksize": 1}),
+    "norm of groups": ("GroupNormalization", {"s": np.ones(2, np.float32), "b": np.ones(2, np.float32)},
+                       {"num_groups": 1}),
+    "quantized": ("QuantizeLinear", {"s": np.array([0.1, 0.2], np.float32), "z": np.array([3, 4], np.uint8)},
+                  {"axis": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_node_gives_what_onnx_gives(name: str, tmp_path: Path) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    operator, tensors, settings = CASES[name]
+    node = onnx.helper.make_node(operator, ["x", *tensors], ["y"], **settings)
+    opset = [onnx.helper.make_opsetid("", 21 if operator == "GroupNormalization" else 20)]
+    path = made(tmp_path / "m.onnx", [node], {"x": (1, 2, 5, 6)}, ["y"], tensors, opset_imports=opset)
+    x = np.random.default_rng(0).normal(size=(1, 2, 5, 6)).astype(np.float32)
+    (wanted,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
+    found = read_model(path).network(torch.from_numpy(x)).detach().numpy()
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.long  # some 1,700 cases
+def test_cases_of_onnx_backends() -> None:
+    """Every case is equal, or says that it is not known; unsigned arithmetic of 16 bits and more is not torch's."""
+    from onnx.backend.test.loader import load_model_tests
+
+    right, wrong = 0, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    for case in cases:
+        inputs, wanted = case.data_sets[0]
+        arrays = [np.asarray(value) for value in (*inputs, *wanted)]
+        if any(array.dtype.kind not in "fiub" for array in arrays) or "uint16" in str(arrays[0].dtype):
+            continue
+        try:
+            network = OnnxNetwork(plan_of(case.model, path=Path("m.onnx"), newest=99))
+            made = network(*(torch.from_numpy(np.array(value)) for value in inputs))
+        except Exception as problem:
+            if not any(w in f"{problem}" for w in ("not known", "followed", "no input", "is a ", "elements of type",
+                                                   "not implemented")):  # fmt: skip
+                wrong.append((case.name, str(problem)[:80]))
+            continue
+        for found, value in zip([made] if isinstance(made, torch.Tensor) else made, wanted, strict=True):
+            numbers = (found.float() if found.dtype is torch.bfloat16 else found).detach().numpy()
+            if numbers.shape != value.shape or not np.allclose(numbers.astype(float), value.astype(float), 1e-3, 1e-4,
+                                                               equal_nan=True):  # fmt: skip
+                wrong.append((case.name, "another value"))
+        right += 1
+    assert wrong == []
+    assert right > 800
