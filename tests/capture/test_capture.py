@@ -75,9 +75,16 @@ def test_autocast_and_other_devices():
     assert graph.values[graph.outputs[0]].spec.dtype == "bfloat16"
 
 
-def test_lazy_modules_are_told_apart():
-    with pytest.raises(CaptureError, match=r"0 \(LazyConv2d\) has no size yet"):
-        capture(nn.Sequential(nn.LazyConv2d(4, 3)), (3, 8, 8))
+def test_lazy_modules_get_their_sizes_in_a_copy():
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+    for given in (
+        model,
+        lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5)),
+    ):
+        assert capture(given, (3, 8, 8)).parameter_count == 3 * 9 * 4 + 4 + 8 + 4 * 36 * 5 + 5
+    assert isinstance(model[0], nn.LazyConv2d) and model.training
+    with pytest.raises(CaptureError, match=r"0 \(LazyConv2d\) has no size yet, and a first run fails"):
+        capture(nn.Sequential(nn.LazyConv2d(4, 9)), (3, 8, 8))
 
 
 def test_small_tables_keep_their_numbers_in_a_model_without_memory():

@@ -12,8 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 from convscope.api.generators import exclusive
 from convscope.api.public import public
+from convscope.api.warning_filters import warnings_ignored
 from convscope.capture.build import build_without_memory
-from convscope.capture.failures import explain, is_misfit
+from convscope.capture.failures import explain, first_line, is_misfit
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import CaptureMode, left_as_found
 from convscope.capture.load import ModelLike, load
@@ -75,7 +76,7 @@ def capture(
             'such as lambda: convscope.nets.build.build("resnet18")'
         )
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
-    _require_initialized(built)
+    built = _initialized(built, model, inputs, batch_size, dtype)
     run = _ForwardRun(
         built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients
     )
@@ -148,13 +149,39 @@ def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], grap
     return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
 
 
-def _require_initialized(model: nn.Module) -> None:
-    for path, module in model.named_modules():
-        if any(torch.nn.parameter.is_lazy(p) for p in module._parameters.values()):
-            raise CaptureError(
-                f"{path or 'the model'} ({type(module).__name__}) has no size yet: "
-                "run the model once on real data, then capture it"
-            )
+def _initialized(
+    built: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
+    inputs: Inputs,
+    batch_size: int | None,
+    dtype: torch.dtype | None,
+) -> nn.Module:
+    """Return the model; where it has lazy modules a copy, or a new one, that ran once and has its sizes."""
+    lazy = {id(tensor): (path, module, tensor) for path, module in built.named_modules() for tensor in _lazy_of(module)}
+    if not lazy:
+        return built
+    try:
+        # torch copies no tensor that has no size yet.
+        fresh = {key: type(t)(device=t.device, dtype=t.dtype) for key, (_, _, t) in lazy.items()}
+        ready = copy.deepcopy(built, dict(fresh)) if isinstance(model, nn.Module) else model()
+        forward = make_inputs(inputs, batch_size=batch_size, dtype=dtype or torch.get_default_dtype(), backend=Real())
+        modes = [(module, module.training) for module in ready.modules()]
+        with torch.no_grad(), exclusive(None), warnings_ignored():
+            ready.eval()(*forward.arguments, **forward.keywords)
+    except CaptureError:
+        raise
+    except Exception as problem:
+        path, module, _ = next(iter(lazy.values()))
+        where = f"{path or 'the model'} ({type(module).__name__})"
+        raise CaptureError(f"{where} has no size yet, and a first run fails: {first_line(problem)}") from problem
+    for module, training in modes:
+        module.training = training
+    return ready
+
+
+def _lazy_of(module: nn.Module) -> list[Any]:
+    held = (*module._parameters.values(), *module._buffers.values())
+    return [tensor for tensor in held if tensor is not None and torch.nn.parameter.is_lazy(tensor)]
 
 
 def _without_weights(model: nn.Module) -> nn.Module | None:
@@ -204,7 +231,7 @@ class _ForwardRun:
         self.mode = mode
         self.dtype = dtype
         self.gradients = gradients
-        self.stopped: Exception | None = None
+        self.stopped: BaseException | None = None
         self.misfit = False
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._tensors = _named_tensors(model)
@@ -232,7 +259,7 @@ class _ForwardRun:
                 recorder.read |= recorder.kept_values()
                 leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
                 outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
-            except Exception as problem:
+            except (Exception, SystemExit) as problem:
                 self.stopped = problem
                 self.misfit = is_misfit(problem, recorder.failure)
                 error = explain(problem, recorder.failure, calls) + self._hint()

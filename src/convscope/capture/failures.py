@@ -17,7 +17,12 @@ from convscope.report.units import plural
 AXES = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, depth, rows and columns"}
 
 
-def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> str:
+# What torch says of batch normalisation on one value per channel, and what we say.
+NEEDS_TWO = "Expected more than 1 value per channel when training"
+TWO_SAMPLES = "one value per channel: it needs two samples"
+
+
+def explain(problem: BaseException, failure: Failure | None, calls: ModuleCalls) -> str:
     """Return one line for what stopped a forward pass.
 
     Args:
@@ -28,6 +33,8 @@ def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> 
     left = calls.failed
     path, kind, given = (left.path, left.kind, left.shapes) if left is not None else ("", "the model", ())
     where = f"{path} ({kind})" if path else kind
+    if NEEDS_TWO in str(problem) and given:
+        return f"{where} normalises over the batch in training mode, and {written(given)} has {TWO_SAMPLES}"
     if failure is None or not _is_cause(failure.problem, problem):
         shapes = f" on {written(given)}" if given else ""
         return f"{where} failed{shapes}: {_too_many_axes(problem, given) or first_line(problem)}"
@@ -36,7 +43,7 @@ def explain(problem: Exception, failure: Failure | None, calls: ModuleCalls) -> 
     return f"{where}: {operation} of {written(failure.shapes)} failed: {reason}"
 
 
-def is_misfit(problem: Exception, failure: Failure | None) -> bool:
+def is_misfit(problem: BaseException, failure: Failure | None) -> bool:
     """Return whether the forward pass stopped because of shapes that do not fit."""
     return failure is not None and _is_cause(failure.problem, problem) and _reason(failure) is not None
 
@@ -74,7 +81,7 @@ def _reason(failure: Failure) -> str | None:
     return None
 
 
-def _too_many_axes(problem: Exception, given: tuple[tuple[int, ...], ...]) -> str | None:
+def _too_many_axes(problem: BaseException, given: tuple[tuple[int, ...], ...]) -> str | None:
     """Return the error for an input of a convolution with more axes than a batch of maps."""
     found = re.match(r"Expected \dD \(unbatched\) or (\d)D \(batched\) input to conv", first_line(problem))
     if found is None or len(given) != 1 or int(found[1]) not in AXES:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import nn
 
 from convscope.arrays import Shape
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
+from convscope.capture.inputs import Inputs
+from convscope.capture.left_as_found import CaptureMode
 from convscope.errors import CaptureError
+from convscope.graph.records import TensorSpec
 from convscope.report import units
 
 # How many axes a sample has, by the first layer that says so: (C, L), (C, H, W) or (C, D, H, W).
@@ -27,17 +32,109 @@ class InputShapes:
     """The inputs of one forward pass.
 
     Args:
-        samples: the shape of one sample of each input, without the batch.
+        samples: the shape of one sample of each input, without the batch; empty where `typed` has the inputs.
         batch_size: samples in the batch; 1 unless a batch was given.
+        typed: inputs with names, types, ranges or lists of images.
     """
 
     samples: tuple[Shape, ...]
     batch_size: int = 1
+    typed: tuple[TypedInput, ...] = ()
 
     @property
-    def inputs(self) -> Shape | list[Shape]:
-        """What `capture` and `inspect` take: one shape, or several in a list."""
+    def inputs(self) -> Inputs:
+        """What `capture` and `inspect` take: one shape, several in a list, or tensors by position or by name."""
+        if self.typed:
+            made = [one.tensors(self.batch_size) for one in self.typed]
+            names = [one.name for one in self.typed]
+            return dict(zip(names, made, strict=True)) if names[0] else made
         return self.samples[0] if len(self.samples) == 1 else list(self.samples)
+
+
+_TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
+_INPUT = re.compile(r"(?:([A-Za-z_]\w*)=)?([^:=]+)(?::(\w+)(?::(-?\d+)-(\d+))?)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedInput:
+    """One input with more than a shape.
+
+    Args:
+        name: of the argument; "" where inputs go by position.
+        shapes: of one sample; of each image in a list.
+        listed: whether it is a list of images, which have no batch axis.
+        dtype: element type.
+        lowest: the range of its numbers, both ends included; for whole numbers that a model looks up.
+        highest: see `lowest`.
+    """
+
+    name: str
+    shapes: tuple[Shape, ...]
+    listed: bool = False
+    dtype: str = "float32"
+    lowest: int = 0
+    highest: int = 0
+
+    def tensors(self, batch_size: int) -> Any:
+        """Return a tensor of a batch, or a list of images."""
+        if self.listed:
+            return [self._tensor(shape) for shape in self.shapes]
+        return self._tensor((batch_size, *self.shapes[0]))
+
+    def _tensor(self, shape: Shape) -> TensorSpec | torch.Tensor:
+        if self.highest == self.lowest == 0:
+            return TensorSpec(shape, self.dtype)
+        numbers = torch.randint(self.lowest, self.highest + 1, shape, generator=torch.Generator().manual_seed(0))
+        return numbers.to(getattr(torch, self.dtype))
+
+
+def parse_input(text: str) -> Shape | TypedInput:
+    """Return an input as the command line writes it: NAME=SHAPE:TYPE:LOWEST-HIGHEST, of which all but SHAPE may lack.
+
+    "scalar" is the shape of one number per sample, [3x224x224,3x300x200] a list of images.
+
+    Raises:
+        CaptureError: it is no shape, its type is unknown, or its range is empty.
+
+    >>> parse_input("3x224x224")
+    (3, 224, 224)
+    >>> parse_input("label=scalar:int64:0-9")
+    TypedInput(name='label', shapes=((),), listed=False, dtype='int64', lowest=0, highest=9)
+    >>> parse_input("[3x8x8,3x8x6]").shapes
+    ((3, 8, 8), (3, 8, 6))
+    """
+    found = _INPUT.fullmatch(text)
+    if found is None:
+        return parse_shape(text)
+    name, body, dtype, lowest, highest = found.groups()
+    listed = body.startswith("[") and body.endswith("]")
+    if not (name or dtype or listed):
+        return parse_shape(text)
+    if dtype is not None and dtype not in _TYPES:
+        raise CaptureError(f"{text!r}: there is no type {dtype!r}; it is one of {', '.join(_TYPES)}")
+    if lowest is not None and int(lowest) > int(highest):
+        raise CaptureError(f"{text!r}: the range {lowest}-{highest} is empty")
+    parts = body[1:-1].split(",") if listed else [body]
+    shapes = tuple(() if part == "scalar" else parse_shape(part) for part in parts)
+    return TypedInput(name or "", shapes, listed, dtype or "float32", int(lowest or 0), int(highest or 0))
+
+
+def parse_inputs(
+    texts: Sequence[str], model: nn.Module | Callable[[], nn.Module], known: Shape | None = None
+) -> InputShapes:
+    """Return the inputs that the command line names; of plain shapes `tell_batch` decides whether they are a batch's.
+
+    Raises:
+        CaptureError: one is no input; or some have names and others none.
+    """
+    given = [parse_input(text) for text in texts]
+    shapes = [one for one in given if not isinstance(one, TypedInput)]
+    if len(shapes) == len(given):
+        return tell_batch(model, shapes, known)
+    typed = tuple(one if isinstance(one, TypedInput) else TypedInput("", (one,)) for one in given)
+    if len({bool(one.name) for one in typed}) > 1:
+        raise CaptureError(f"{' and '.join(texts)}: give each input a name, or none")
+    return InputShapes((), typed=typed)
 
 
 def parse_shape(text: str) -> Shape:
@@ -124,7 +221,11 @@ _LARGEST = 1024
 
 
 def smallest_input(
-    model: nn.Module | Callable[[], nn.Module], failing: tuple[int, ...], known: tuple[int, ...] | None = None
+    model: nn.Module | Callable[[], nn.Module],
+    failing: tuple[int, ...],
+    known: tuple[int, ...] | None = None,
+    *,
+    mode: CaptureMode = "eval",
 ) -> tuple[int, ...] | None:
     """Return the smallest shape (C, *S) with equal sides that passes through; None where no larger one was found to.
 
@@ -132,6 +233,7 @@ def smallest_input(
         model: a module, or a function that makes one.
         failing: the shape that did not pass.
         known: a shape that passes, if one is known.
+        mode: of the modules while the model runs.
 
     >>> smallest_input(nn.Sequential(nn.Conv2d(3, 8, 5), nn.MaxPool2d(4)), (3, 6, 6))
     (3, 8, 8)
@@ -140,7 +242,7 @@ def smallest_input(
     channels, axes = failing[0], len(failing) - 1
 
     def works(side: int) -> bool:
-        return capture(built, (channels, *(side,) * axes)).error is None
+        return capture(built, (channels, *(side,) * axes), mode=mode).error is None
 
     fails = min(failing[1:], default=0)
     works_from = _first_working(works, fails, max(known[1:]) if known and known[0] == channels else None)

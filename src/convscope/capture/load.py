@@ -50,6 +50,7 @@ class Loaded:
         run: the run that has its trained weights; None where it has none.
         preprocessing: how an image becomes its input; None where nothing says it.
         module: the module itself, where the user gave one, which is left as it is; None where it is to be built.
+        makes_own: whether the factory is the user's, and may load weights.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Loaded:
     run: Run | None = None
     preprocessing: Preprocessing | None = None
     module: nn.Module | None = None
+    makes_own: bool = False
 
     @property
     def model(self) -> nn.Module | Callable[[], nn.Module]:
@@ -68,6 +70,14 @@ class Loaded:
     def has_random_weights(self) -> bool:
         """Whether `build` draws the weights."""
         return self.run is None and self.module is None
+
+    def weights_note(self, seed: int) -> str | None:
+        """Return where the weights come from, if not from a run or a given module."""
+        if not self.has_random_weights:
+            return None
+        if self.makes_own:
+            return f"the weights are those that {self.name or 'the function'} makes, with seed {seed}"
+        return f"the weights are random (seed {seed})"
 
     @property
     def takes_images(self) -> bool:
@@ -129,7 +139,7 @@ def load(model: ModelLike) -> Loaded:
         name = getattr(model, "__name__", "")
         name = name if name.isidentifier() else "the function"
         _require_no_arguments(name, name, model)
-        return Loaded("", lambda: _made(name, model))
+        return Loaded("", lambda: _made(name, model), makes_own=True)
     raise CaptureError(
         f"{reprlib.repr(model)} is a {type(model).__name__}, and no model: give a torch.nn.Module, a function that "
         "makes one, a name of a network, a run, or what convscope.train returned"
@@ -227,7 +237,7 @@ def _from_import(text: str, place: str, attribute: str) -> Loaded:
         raise CaptureError(f"{place} has no {attribute!r}.{hint}")
     found = getattr(module, attribute)
     if isinstance(found, nn.Module):
-        return Loaded(attribute, lambda: found)
+        return Loaded(attribute, lambda: found, makes_own=True)
     if not callable(found):
         raise CaptureError(f"{text} is a {type(found).__name__}: it must be a function or class that makes a "
                            "torch.nn.Module, or a module itself")  # fmt: skip
@@ -237,7 +247,7 @@ def _from_import(text: str, place: str, attribute: str) -> Loaded:
         with _importable_from(folder):
             return _made(text, found)
 
-    return Loaded(attribute, factory)
+    return Loaded(attribute, factory, makes_own=True)
 
 
 def _made(text: str, factory: Callable[[], Any]) -> nn.Module:

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from convscope.errors import CaptureError
+
 JSON_VERSION = 1
 
 
@@ -26,6 +28,8 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
 
     shapes = input_shapes(load(model), () if input_text is None else (input_text,))
     say_batch(shapes, "each error")
+    if len(shapes.samples) != 1:
+        raise CaptureError("an audit takes one input of floating-point numbers: give its shape alone")
     found = audit(model, input_shape=shapes.samples[0], seed=seed)
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))

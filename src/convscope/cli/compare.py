@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo_json
 from convscope.errors import CaptureError
 
@@ -12,8 +13,9 @@ from convscope.errors import CaptureError
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
               help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
-def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> None:
+def command(models: tuple[str, ...], inputs: tuple[str, ...], deadline: float, as_json: bool) -> None:
     """Compare two or more models; for two with common layers also the differences, layer by layer."""
     if len(models) < 2:
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
@@ -25,10 +27,11 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], as_json: bool) -> 
 
     inspections, batch = [], None
     for name in models:
-        loaded = load(name)
-        loaded.require_intact_weights()
-        shapes = input_shapes(loaded, inputs)
-        inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
+        with within(deadline, name):
+            loaded = load(name)
+            loaded.require_intact_weights()
+            shapes = input_shapes(loaded, inputs)
+            inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
         if inspection.error:
             raise CaptureError(f"{loaded.name}: {inspection.error}")
         inspections.append(inspection)

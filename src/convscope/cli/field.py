@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.errors import CaptureError
 
@@ -24,6 +25,7 @@ from convscope.errors import CaptureError
               help="Show the cells of the layer that this pixel of the input can change.")  # fmt: skip
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")
 def command(
     model: str,
@@ -34,6 +36,7 @@ def command(
     pixel: str | None,
     inputs: tuple[str, ...],
     svg: Path | None,
+    deadline: float,
     as_json: bool,
 ) -> None:
     """Show the pixels that one cell depends on, or the cells that one pixel can change."""
@@ -43,12 +46,13 @@ def command(
     from convscope.interpret.receptive_field import field, projective_field
 
     require_folder_of(svg)
-    loaded = load(model)
-    loaded.require_intact_weights()
-    shapes = input_shapes(loaded, inputs)
-    inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
+    with within(deadline, model):
+        loaded = load(model)
+        loaded.require_intact_weights()
+        shapes = input_shapes(loaded, inputs)
+        inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
     if inspection.error:
-        raise CaptureError(inspection.error + smallest_that_works(loaded, shapes))
+        raise CaptureError(inspection.error + smallest_that_works(loaded, shapes, inspection.error))
     say_batch(shapes, "the field")
     if pixel is not None:
         _only_pixel({"--at": at, "--channel": channel, "--from": source, "--svg": svg})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo, echo_json, write_output
 from convscope.errors import CaptureError, ConvscopeError
 
@@ -26,14 +28,18 @@ _MODELS = (
 @click.command(epilog=_MODELS)
 @click.argument("model")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
-              help="Shape of one sample, 3x224x224, or of a batch, 4x3x224x224; one for each input.")  # fmt: skip
+              help="Shape of one sample, 3x224x224, or of a batch, 4x3x224x224; one for each input. "
+              "With a type, a range or a name: 40:int64, 40:int64:0-99, "
+              "label=scalar:int64; [3x224x224,3x300x200] is a list.")  # fmt: skip
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
 @click.option("--wide", is_flag=True, help="Also the start of each receptive field, and memory.")
 @click.option("--formulas", is_flag=True, help="Also the formulas of the MACs.")
 @click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn if no field is this large.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Memory of a training step on N samples.")
+@click.option(
+    "--batch", type=click.IntRange(1), metavar="N", help="Run on N samples; also the memory of a training step."
+)
 @click.option("--memory", metavar="SIZE", help="The largest batch that trains in this much, like 8GB.")
 @click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), default="momentum", show_default=True,
               help="Optimizer whose state --batch and --memory count.")  # fmt: skip
@@ -41,6 +47,7 @@ _MODELS = (
 @click.option("--strict", is_flag=True, help="Exit with 2 if there are warnings; notes are ignored.")
 @click.option("--mode", type=click.Choice(["eval", "train", "as is"]), default="eval", show_default=True,
               help="Mode of the modules while the model runs.")  # fmt: skip
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--svg", "svg_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw the network.")
@@ -59,6 +66,7 @@ def command(
     all_warnings: bool,
     strict: bool,
     mode: CaptureMode,
+    deadline: float,
     as_json: bool,
     html_file: Path | None,
     svg_file: Path | None,
@@ -73,20 +81,22 @@ def command(
     from convscope.report.units import parse_byte_size
 
     limit = None if memory is None else parse_byte_size(memory)
-    loaded = load(model)
-    loaded.require_intact_weights()
-    shapes = input_shapes(loaded, inputs)
-    inspection = inspect(
-        loaded.factory,
-        shapes.inputs,
-        batch_size=shapes.batch_size,
-        name=loaded.name,
-        mode=mode,
-        object_size=object_size,
-    )
     needs = None
-    if (batch is not None or limit is not None) and not inspection.error:
-        needs = training_memory(loaded.factory, shapes.inputs, name=loaded.name)
+    with within(deadline, model):
+        loaded = load(model)
+        loaded.require_intact_weights()
+        shapes = input_shapes(loaded, inputs)
+        shapes = shapes if batch is None else replace(shapes, batch_size=batch)
+        inspection = inspect(
+            loaded.factory,
+            shapes.inputs,
+            batch_size=shapes.batch_size,
+            name=loaded.name,
+            mode=mode,
+            object_size=object_size,
+        )
+        if (batch is not None or limit is not None) and not inspection.error:
+            needs = training_memory(loaded.factory, shapes.inputs, name=loaded.name)
     document = inspection.document(
         depth,
         wide=wide,
@@ -104,7 +114,8 @@ def command(
     else:
         print_document(document)
     if inspection.error:
-        raise CaptureError(f"{inspection.error}{smallest_that_works(loaded, shapes)} (what is shown ran before it)")
+        more = smallest_that_works(loaded, shapes, inspection.error, mode)
+        raise CaptureError(f"{inspection.error}{more} (what is shown ran before it)")
     found = [warning for warning in inspection.warnings if warning.severity == "warning"]
     if strict and found:
         raise ConvscopeError(f"{len(found)} warning{'s' if len(found) > 1 else ''}; the first: {found[0].message}")
@@ -116,10 +127,10 @@ def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> InputShapes:
     Raises:
         CaptureError: a text is not a shape, or none was given for a model that does not say.
     """
-    from convscope.capture.input_shapes import InputShapes, parse_shape, tell_batch
+    from convscope.capture.input_shapes import InputShapes, parse_inputs
 
     if texts:
-        return tell_batch(loaded.factory, [parse_shape(text) for text in texts], loaded.input_shape)
+        return parse_inputs(texts, loaded.factory, loaded.input_shape)
     if loaded.input_shape is None:
         raise CaptureError(f"{loaded.name} does not say what it takes: give --input, such as --input 3x224x224")
     return InputShapes((loaded.input_shape,))
@@ -134,13 +145,16 @@ def say_batch(shapes: InputShapes, what: str) -> None:
         echo(note, err=True)
 
 
-def smallest_that_works(loaded: Loaded, shapes: InputShapes) -> str:
+def smallest_that_works(loaded: Loaded, shapes: InputShapes, error: str, mode: CaptureMode = "eval") -> str:
     """Return the end of an error if a larger input works: "; the smallest input that works is 3×32×32"."""
+    from convscope.capture.failures import TWO_SAMPLES
     from convscope.capture.input_shapes import smallest_input
     from convscope.report.units import shape
 
+    if TWO_SAMPLES in error:
+        return ": --batch 2"
     samples = shapes.samples
-    smallest = smallest_input(loaded.factory, samples[0], loaded.input_shape) if len(samples) == 1 else None
+    smallest = smallest_input(loaded.factory, samples[0], loaded.input_shape, mode=mode) if len(samples) == 1 else None
     return f"; the smallest input that works is {shape(smallest)}" if smallest else ""
 
 

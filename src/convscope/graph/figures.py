@@ -65,7 +65,7 @@ class Difference(ShortRepr):
 def figures(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> Figures:
     """Return the figures of a network."""
     shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
-    batch = max(1, shape[0]) if shape else 1
+    batch = graph.batch
     widest = widest_field(graph, layers)
     fields = widest.field_along(_image(graph)) if widest else ()
     return Figures(
@@ -182,5 +182,5 @@ def training_macs(graph: Graph) -> TrainingMacs:
         for value in node.outputs:
             needs[value] = any(needs[v] for v in node.inputs)
             from_image[value] = any(from_image[v] for v in node.inputs)
-    batch = max(1, graph.shape(graph.inputs[0])[0]) if graph.inputs else 1
+    batch = graph.batch
     return TrainingMacs(forward // batch, inputs // batch, weights // batch, len(graph.uncounted))

@@ -227,7 +227,7 @@ def audit(
     loaded = load(model)
     network = given_network(loaded, input_shape, seed)
     name, module = network.name, network.module
-    notes: tuple[str, ...] = (f"the weights are random (seed {seed})",) if loaded.has_random_weights else ()
+    notes = tuple(filter(None, (loaded.weights_note(seed),)))
     if image is None:
         shape = loaded.own_input_shape() if input_shape is None else input_shape
         inputs = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))

@@ -74,7 +74,7 @@ def lens(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None = 
     given = network_input(image, network)
     name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the input"
     tensor = in_dtype(given.tensor, network.dtype, name=name, network=network.name)
-    notes = [f"the weights are random (seed {seed})"] if loaded.has_random_weights else []
+    notes = list(filter(None, (loaded.weights_note(seed),)))
     try:
         return Lens(network.module, [tensor], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
     except CaptureError as error:

@@ -85,8 +85,7 @@ class Inspection(Pictured):
     @property
     def batch(self) -> int:
         """Samples that the network was run on."""
-        shapes = [self.graph.shape(value) for value in self.graph.inputs]
-        return max(1, shapes[0][0]) if shapes and shapes[0] else 1
+        return self.graph.batch
 
     @property
     def error(self) -> str | None:
@@ -211,7 +210,7 @@ class Inspection(Pictured):
 def _title(inspection: Inspection) -> str:
     """Return the model's name and the input's shape."""
     graph = inspection.graph
-    shapes = " and ".join(units.shape(graph.shape(value)[1:]) for value in graph.inputs)
+    shapes = " and ".join(units.shape(graph.shape(v)["." not in graph.values[v].name :]) for v in graph.inputs)
     if inspection.batch > 1:
         shapes = f"a batch of {inspection.batch} samples of {shapes}; the table is of one"
     return f"{graph.name} on {shapes}" if shapes else graph.name

@@ -1,0 +1,54 @@
+"""A limit on the time that a user's model may take: a forward pass that never ends is one line."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+import click
+
+from convscope.errors import CaptureError
+
+SECONDS = 60.0
+_AGAIN = 0.5  # seconds after which the limit is enforced anew, should the model have caught it
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# An option of the commands that run a model without training it.
+deadline_option = click.option(
+    "--deadline", type=click.FloatRange(0.1, 86400), default=SECONDS, show_default=True, metavar="SECONDS",
+    help="Stop a model that takes longer than this.",
+)  # fmt: skip
+
+
+class _ExpiredError(BaseException):
+    """The time is over; no model catches it by `except Exception`."""
+
+
+@contextmanager
+def within(seconds: float, name: str) -> Iterator[None]:
+    """Stop what runs inside after so many seconds; without effect where the system has no such alarm.
+
+    Raises:
+        CaptureError: the time is over.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(number: int, frame: FrameType | None) -> None:
+        raise _ExpiredError
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    try:
+        yield
+    except _ExpiredError:
+        raise CaptureError(f"{name} takes more than {seconds:g} s: it may never end; --deadline allows more") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

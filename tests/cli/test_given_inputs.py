@@ -1,0 +1,91 @@
+"""Inputs with a type, a range, a name or in lists; models that hang, raise or have no size yet."""
+
+import pytest
+from click.testing import CliRunner
+
+from convscope.capture.input_shapes import TypedInput, parse_input
+from convscope.cli.main import cli
+from convscope.errors import CaptureError
+
+SOURCE = """
+import torch
+from torch import nn
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(100, 8), nn.Linear(8, 3)
+    def forward(self, x):
+        return self.head(self.table(x))
+
+class Labelled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.table = nn.Conv2d(3, 4, 3), nn.Embedding(10, 4)
+    def forward(self, img, label):
+        return self.conv(img).mean((2, 3)) + self.table(label)
+
+class Pictures(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+    def forward(self, images):
+        return [self.conv(image[None]) for image in images]
+
+class Endless(nn.Module):
+    def forward(self, x):
+        while True:
+            try:
+                pass
+            except Exception:
+                pass
+
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+
+def pooled():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(8))
+"""
+
+
+def run(folder, *words):
+    path = folder / "net.py"
+    path.write_text(SOURCE)
+    model, *rest = words
+    return CliRunner().invoke(cli, ["inspect", f"{path}:{model}", *rest])
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("Words", "--input", "40:int64"), "Words on 40"),
+        (("Words", "--input", "40:int64:0-99"), "Words on 40"),
+        (("Labelled", "--input", "img=3x24x24", "--input", "label=scalar:int64"), "Labelled on 3×24×24 and scalar"),
+        (("Pictures", "--input", "[3x24x24,3x30x20]"), "106,704 for one sample"),
+        (("lazy", "--input", "3x16x16"), "8,085"),
+        (("pooled", "--input", "3x16x16", "--mode", "train", "--batch", "2"), "a batch of 2 samples"),
+    ],
+)
+def test_inputs_of_any_kind_are_taken(tmp_path, words, shown):
+    done = run(tmp_path, *words)
+    assert done.exception is None and shown in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("Endless", "--input", "3", "--deadline", "0.3"), "takes more than 0.3 s"),
+        (("pooled", "--input", "3x16x16", "--mode", "train"), "needs two samples: --batch 2"),
+        (("Labelled", "--input", "3x24x24", "--input", "label=1:int64"), "give each input a name, or none"),
+    ],
+)
+def test_what_can_not_run_is_one_line(tmp_path, words, message):
+    done = run(tmp_path, *words)
+    assert message in str(done.exception)
+
+
+def test_an_input_is_read_with_its_type_and_range():
+    assert parse_input("40:int64:0-99") == TypedInput("", ((40,),), dtype="int64", highest=99)
+    for text, message in (("40:int7", "no type 'int7'"), ("4:int64:9-1", "is empty"), ("a=b:int64", "not a shape")):
+        with pytest.raises(CaptureError, match=message):
+            parse_input(text)
