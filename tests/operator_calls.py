@@ -508,12 +508,14 @@ def _softmax(d: CallDraw) -> dict[str, object]:
 
 def _gradients(d: CallDraw) -> dict[str, object]:
     """The gradient has the shape of the convolution's output."""
-    made = _convolution(d)
-    plain = ("input", "weight", "bias", "stride", "padding", "dilation", "transposed", "output_padding", "groups")
-    try:
-        out = torch.ops.aten.convolution(**{name: made[name] for name in plain} | {"bias": None})
-    except RuntimeError:
-        out = d.tensor(1)
+    plain = ("input", "weight", "stride", "padding", "dilation", "transposed", "output_padding", "groups")
+    while True:
+        made = _convolution(d)
+        try:
+            out = torch.ops.aten.convolution(bias=None, **{name: made[name] for name in plain})
+            break
+        except RuntimeError:
+            pass  # a kernel that does not fit
     mask = [d.rng.random() < 0.7 for _ in range(3)]
     return {**made, "grad_output": torch.rand_like(out), "bias_sizes": list(out.shape[1:2]), "output_mask": mask}
 

@@ -163,10 +163,10 @@ def _backward(call: Call) -> OperatorRule:
 
 def _read_back(axis: int, window: Window, size: int, wanted: int, transposed: bool) -> RelationStep:
     """Return which positions of an output's gradient, of `size`, an input's of `wanted` positions is made of."""
-    if transposed and window.fits(size) and window.output_size(size) == wanted:
+    if transposed and size and window.fits(size) and window.output_size(size) == wanted:
         return Taps(axis, window_taps(window, size))
-    extra = wanted - TransposedWindow(window=window).output_size(size) if not transposed else -1
-    if not 0 <= extra < max(window.stride, window.dilation):
+    extra = wanted - ((size - 1) * window.stride - sum(window.padding) + window.span)
+    if transposed or not wanted or not 0 <= extra < max(window.stride, window.dilation):
         return Mix(axis, wanted)  # the last windows hang over: taken whole
     return Taps(axis, transposed_taps(TransposedWindow(window=window, output_padding=extra), size))
 
