@@ -72,8 +72,10 @@ def test_cases_of_onnx_backends() -> None:
         cases = load_model_tests(kind="node")
     for case in cases:
         inputs, wanted = case.data_sets[0]
+        if any(value is None or isinstance(value, list | tuple | dict) for value in (*inputs, *wanted)):
+            continue  # sequences and optional values
         arrays = [np.asarray(value) for value in (*inputs, *wanted)]
-        if any(array.dtype.kind not in "fiub" for array in arrays) or "uint16" in str(arrays[0].dtype):
+        if any(array.dtype.kind not in "fiub" for array in arrays) or not arrays:
             continue
         try:
             network = OnnxNetwork(plan_of(case.model, path=Path("m.onnx"), newest=99))
