@@ -37,7 +37,9 @@ RECIPES = {
     "2 threads": "--threads 2",
     "AdamW": "--optimizer adamw",
     "Muon": "--optimizer muon",
-    "progressive resizing": "--progressive-resize-start 0.5 --progressive-resize-share 0.9 --image-size 16",
+    "progressive resizing": (
+        "--model cifarnet --image-size 32 --progressive-resize-start 0.5 --progressive-resize-share 0.9"
+    ),
     "TrivialAugment and cutout": "--trivial-augment --cutout 2 --random-crop-padding 1",
     "alternating mirror images": "--flip yes --flip-mode alternating",
     "plateau schedule": "--schedule plateau --gradient-clip 1",
