@@ -25,6 +25,7 @@ def test_lenet_by_hand():
     assert c3["receptive_field"] == {
         "status": "exact",
         "size": [14, 14],
+        "least": [14, 14],
         "stride": [2, 2],
         "start": [0, 0],
         "sizes": [[14], [14]],

@@ -35,6 +35,7 @@ _MODELS = (
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
 @click.option("--wide", is_flag=True, help="Also the start of each receptive field, and memory.")
+@click.option("--local-fields", is_flag=True, help="Also receptive fields apart from gates and normalization.")
 @click.option("--formulas", is_flag=True, help="Also the formulas of the MACs.")
 @click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn if no field is this large.")
 @click.option(
@@ -58,6 +59,7 @@ def command(
     inputs: tuple[str, ...],
     depth: int | None,
     wide: bool,
+    local_fields: bool,
     formulas: bool,
     object_size: int | None,
     batch: int | None,
@@ -100,6 +102,7 @@ def command(
     document = inspection.document(
         depth,
         wide=wide,
+        local_fields=local_fields,
         formulas=formulas,
         kept=needs.kept if needs else None,
         more=needs.facts(batch, limit, optimizer) if needs else (),

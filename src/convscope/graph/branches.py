@@ -11,7 +11,7 @@ import numpy as np
 from convscope.geometry.relation import Concat, ReachStatus
 from convscope.graph.conforming import conformed
 from convscope.graph.layouts import one_part, sized
-from convscope.graph.reach import EMPTY_HI, EMPTY_LO, AxisReach, IndexInterval, Lattice, Layout
+from convscope.graph.reach import EMPTY_HI, EMPTY_LO, ArrayLayout, AxisReach, IndexInterval, Lattice
 
 ReachPart = tuple[AxisReach, Concat | None]
 """What one branch brings, and where in a concatenation it lies."""
@@ -52,7 +52,7 @@ def _uniform(field: AxisReach) -> AxisReach:
     ):
         return field
     one = (1,) * lo.ndim
-    layout = field.layout and Layout(field.layout.groups, (None,) * lo.ndim).settled()
+    layout = field.layout and ArrayLayout(field.layout.groups, (None,) * lo.ndim).settled()
     return replace(field, clipped=(lo.flat[:1].reshape(one), hi.flat[:1].reshape(one)), layout=layout)
 
 
@@ -86,9 +86,8 @@ def _lay(placed: Sequence[tuple[AxisReach, Concat]], shape: tuple[int, ...]) -> 
     axis, size = placed[0][1].axis, placed[0][1].size
     fields = []
     for field, _ in placed:
-        field, part = one_part(field, axis)
-        laid = field.lattice is not None and field.lattice.part == part
-        fields.append(field.without_lattice() if laid else field)
+        # The lattice goes first: it would have the merged axis written out.
+        fields.append(one_part(field.without_lattice_along(axis), axis)[0])
     fields = conformed(fields, apart=axis)
     part = next((f.layout.parts_of(axis)[0] for f in fields if f.layout), axis)
     lattice = _common_lattice(fields)

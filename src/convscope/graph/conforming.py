@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.geometry.taps import Positions
 from convscope.graph.layouts import both, distinct_rows, moved, one_part, written_out
-from convscope.graph.reach import AxisReach, Layout, value_shape
+from convscope.graph.reach import ArrayLayout, AxisReach, value_shape
 
 
 def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[AxisReach]:
@@ -44,8 +44,8 @@ def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[
     return found
 
 
-def _plain(field: AxisReach, shape: tuple[int, ...]) -> Layout:
-    return field.layout or Layout.plain(shape)
+def _plain(field: AxisReach, shape: tuple[int, ...]) -> ArrayLayout:
+    return field.layout or ArrayLayout.plain(shape)
 
 
 def _carries(field: AxisReach, axis: int) -> bool:
@@ -66,7 +66,7 @@ def _regrouped(
         field,
         lambda a: a.reshape(*a.shape[:first], *(1,) * len(target), *a.shape[first + 1 :]),
         lambda part: part + added * (part > first),
-        Layout(
+        ArrayLayout(
             (*layout.groups[:axis], target, *layout.groups[axis + 1 :]),
             (*layout.classes[:first], *(None,) * len(target), *layout.classes[first + 1 :]),
         ),
@@ -90,7 +90,7 @@ def _share_classes(fields: list[AxisReach], part: int, shape: tuple[int, ...]) -
         picks = [None if index is None else index[first] for index in indices]
     for i, (field, pick) in enumerate(zip(fields, picks, strict=True)):
         layout = _plain(field, shape)
-        layout = Layout(layout.groups, (*layout.classes[:part], common, *layout.classes[part + 1 :]))
+        layout = ArrayLayout(layout.groups, (*layout.classes[:part], common, *layout.classes[part + 1 :]))
         if pick is not None:
 
             def change(array: Positions, pick: Positions = pick) -> Positions:

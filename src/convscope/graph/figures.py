@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from convscope.geometry.relation import ReachStatus
 from convscope.graph.diagnose.finding import DesignWarning
-from convscope.graph.records import Graph, alive_nodes
+from convscope.graph.network_field import NetworkField
+from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.report.short_repr import ShortRepr
@@ -30,9 +30,12 @@ class Figures(ShortRepr):
         activation_bytes: bytes of all layers' outputs.
         layers: rows of its table.
         depth: convolutions and fully connected layers on the longest path.
-        field: the largest exact, local receptive field on a way to the output, in pixels per axis; empty without one.
-        field_layer: where it is.
+        field: the network's receptive field in pixels per axis, the largest where positions differ: that of the last
+            map before the first operation that reads whole axes, or of the output; empty without one.
+        least_field: the smallest of any position there.
+        field_layer: the layer from which on the field is this large.
         stride: input pixels per position there.
+        local_field: the same apart from gates and normalization, where it is another.
         warnings: design warnings.
         notes: design notes.
     """
@@ -47,8 +50,10 @@ class Figures(ShortRepr):
     layers: int
     depth: int
     field: tuple[int, ...]
+    least_field: tuple[int, ...]
     field_layer: str
     stride: tuple[Fraction, ...]
+    local_field: tuple[int, ...]
     warnings: int
     notes: int
 
@@ -62,12 +67,17 @@ class Difference(ShortRepr):
     second: Layer | None
 
 
-def figures(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarning]) -> Figures:
-    """Return the figures of a network."""
+def figures(
+    graph: Graph,
+    layers: Sequence[Layer],
+    warnings: Sequence[DesignWarning],
+    field: NetworkField | None,
+    local: NetworkField | None,
+) -> Figures:
+    """Return the figures of a network, given its receptive field, and that apart from gates and normalization."""
     shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
     batch = graph.batch
-    widest = widest_field(graph, layers)
-    fields = widest.field_along(_image(graph)) if widest else ()
+    fields = field.fields if field else ()
     return Figures(
         name=graph.name,
         input_shape=shape[1:],
@@ -79,29 +89,13 @@ def figures(graph: Graph, layers: Sequence[Layer], warnings: Sequence[DesignWarn
         layers=len(layers),
         depth=weighted_depth(graph),
         field=tuple(f.size or 0 for f in fields),
-        field_layer=widest.name if widest else "",
+        least_field=tuple(f.least or 0 for f in fields),
+        field_layer=field.layer if field else "",
         stride=tuple(f.stride or Fraction(0) for f in fields),
+        local_field=tuple(f.size or 0 for f in local.fields) if local else (),
         warnings=sum(w.severity == "warning" for w in warnings),
         notes=sum(w.severity == "note" for w in warnings),
     )
-
-
-def _image(graph: Graph) -> int:
-    return next((value for value in graph.inputs if len(graph.shape(value)) > 2), -1)
-
-
-def widest_field(graph: Graph, layers: Sequence[Layer]) -> Layer | None:
-    """Return the first layer to have the largest exact, local receptive field of those on a way to the output."""
-    alive = alive_nodes(graph)
-    best: tuple[list[int], Layer] | None = None
-    for layer in layers:
-        fields = layer.field_along(_image(graph))
-        local = fields and all(f.status is ReachStatus.EXACT and f.endless for f in fields)
-        if local and not alive.isdisjoint(layer.nodes):
-            sizes = [f.size or 0 for f in fields]
-            if best is None or sizes > best[0]:
-                best = sizes, layer
-    return best[1] if best else None
 
 
 def weighted_depth(graph: Graph) -> int:

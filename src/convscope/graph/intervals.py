@@ -26,7 +26,7 @@ from convscope.geometry.relation import (
 from convscope.geometry.taps import NO_TAP, Positions, TapTable
 from convscope.graph.branches import union
 from convscope.graph.layouts import distinct_sets, moved, one_part, sized
-from convscope.graph.reach import EMPTY_HI, EMPTY_LO, AxisReach, IndexInterval, Lattice, Layout
+from convscope.graph.reach import EMPTY_HI, EMPTY_LO, ArrayLayout, AxisReach, IndexInterval, Lattice
 from convscope.graph.reshaping import reshaped
 
 
@@ -66,14 +66,16 @@ def _permute(field: AxisReach, order: tuple[int, ...]) -> AxisReach:
         return moved(field, lambda a: a.transpose(order), order.index, None)
     parts = [part for axis in order for part in layout.parts_of(axis)]
     groups = tuple(layout.groups[axis] for axis in order)
-    there = Layout(groups, tuple(layout.classes[part] for part in parts))
+    there = ArrayLayout(groups, tuple(layout.classes[part] for part in parts))
     return moved(field, lambda a: a.transpose(parts), parts.index, there)
 
 
 def _expand(field: AxisReach, shape: tuple[int, ...], new: tuple[int, ...]) -> AxisReach:
     added = len(new) - len(shape)
     if added:
-        layout = field.layout and Layout(((1,),) * added + field.layout.groups, (None,) * added + field.layout.classes)
+        layout = field.layout and ArrayLayout(
+            ((1,),) * added + field.layout.groups, (None,) * added + field.layout.classes
+        )
         field = moved(field, lambda a: a.reshape((1,) * added + a.shape), added.__add__, layout)
     if field.layout is not None:
         for axis, size in enumerate(new):
@@ -87,7 +89,7 @@ def _expand(field: AxisReach, shape: tuple[int, ...], new: tuple[int, ...]) -> A
 
 
 def _tap(field: AxisReach, axis: int, table: TapTable, shape: tuple[int, ...]) -> AxisReach:
-    field, part = one_part(field, axis)
+    field, part = one_part(field if table.pace else field.without_lattice_along(axis), axis)
     lattice, endless = field.lattice, field.endless
     laid = lattice is not None and lattice.part == part
     index = field.layout.classes[part] if field.layout else None
@@ -237,6 +239,8 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
     clipped, endless = mixed(field.clipped), endless and mixed(endless)
     along = field.along.difference(parts)
     carries = len(along) < len(field.along)
+    if carries and along and all((end == end.flat[0]).all() for end in clipped):
+        along = frozenset()  # of attention: the rows are left, but all of them read every column
     status = max(field.status, ReachStatus.WHOLE_AXIS) if carries and not along else field.status
     rising = field.rising and not carries
     if layout is None:
@@ -244,7 +248,7 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
     if removed:
         along = frozenset(part - removed * (part > first) for part in along)
         lattice = lattice and replace(lattice, part=lattice.part - removed * (lattice.part > first))
-    there = Layout(
+    there = ArrayLayout(
         (*layout.groups[:axis], (size,), *layout.groups[axis + 1 :]),
         (*layout.classes[:first], None, *layout.classes[parts.stop :]),
     )
@@ -254,9 +258,7 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
 def _mix_groups(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...]) -> AxisReach:
     if groups == size == shape[axis]:
         return field  # depthwise: each position reads itself alone
-    field, part = one_part(field, axis)
-    if field.lattice is not None and field.lattice.part == part:
-        field = field.without_lattice()
+    field, part = one_part(field.without_lattice_along(axis), axis)
     rising = field.rising and part not in field.along
     if not field.varies(part):
         return sized(replace(field, rising=rising), axis, part, size, None, shape)

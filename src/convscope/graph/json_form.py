@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.memory import forward_memory
+from convscope.graph.network_field import NetworkField
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
@@ -110,10 +111,23 @@ def _field(along: Sequence[ReceptiveField]) -> Json:
     return {
         "status": max(field.status for field in along).label,
         "size": [field.size for field in along],
+        "least": [field.least for field in along],
         "stride": [number(field.stride) for field in along],
         "start": [field.start for field in along],
         "sizes": [list(field.sizes) for field in along],
         "without_borders": all(field.endless for field in along),
+    }
+
+
+def network_field_to_dict(found: NetworkField) -> Json:
+    """Return a network's receptive field, and where it is, as JSON's types."""
+    return {
+        "size": [field.size for field in found.fields],
+        "least": [field.least for field in found.fields],
+        "stride": [number(field.stride) for field in found.fields],
+        "without_borders": all(field.endless for field in found.fields),
+        "layer": found.layer,
+        "before": found.reader or None,
     }
 
 

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from convscope.geometry.taps import Positions
-from convscope.graph.reach import AxisReach, IndexInterval, Layout
+from convscope.graph.reach import ArrayLayout, AxisReach, IndexInterval
 
 _BITS = 62  # so many classes have a bit each in an int64
 
@@ -60,7 +60,10 @@ def distinct_sets(rows: Positions) -> tuple[Positions, Positions]:
 
 
 def moved(
-    field: AxisReach, change: Callable[[Positions], Positions], part_of: Callable[[int], int], layout: Layout | None
+    field: AxisReach,
+    change: Callable[[Positions], Positions],
+    part_of: Callable[[int], int],
+    layout: ArrayLayout | None,
 ) -> AxisReach:
     """Move parts about: `change` on the arrays, `part_of` on the numbers of parts."""
     lattice = field.lattice and replace(field.lattice, part=part_of(field.lattice.part))
@@ -85,7 +88,7 @@ def written_out(field: AxisReach, part: int) -> AxisReach:
         return array if array.shape[part] == 1 else array.take(index, axis=part)
 
     classes = (*field.layout.classes[:part], None, *field.layout.classes[part + 1 :])
-    layout = Layout(field.layout.groups, classes).settled()
+    layout = ArrayLayout(field.layout.groups, classes).settled()
     return replace(
         field, clipped=both(spread, field.clipped), endless=field.endless and both(spread, field.endless), layout=layout
     )
@@ -100,7 +103,7 @@ def one_part(field: AxisReach, axis: int) -> tuple[AxisReach, int]:
     return (field if len(parts) == 1 else merged(field, layout, axis, parts)), parts[0]
 
 
-def merged(field: AxisReach, layout: Layout, axis: int, parts: range) -> AxisReach:
+def merged(field: AxisReach, layout: ArrayLayout, axis: int, parts: range) -> AxisReach:
     """Return the reach with the parts of an axis made one; each of its entries is one of the product of theirs."""
     group, first, stop = layout.groups[axis], parts.start, parts.stop
     total, removed = prod(group), len(parts) - 1
@@ -149,7 +152,7 @@ def merged(field: AxisReach, layout: Layout, axis: int, parts: range) -> AxisRea
         frozenset(first if part in parts else part - removed * (part >= stop) for part in field.along),
         field.status,
         field.rising and not (carries and varying not in ([], [leading])),
-        Layout(groups, classes).settled(),
+        ArrayLayout(groups, classes).settled(),
     )
 
 
@@ -161,8 +164,8 @@ def sized(
     if layout is None:
         if index is None:
             return field
-        layout = Layout.plain(shape)
-    there = Layout(
+        layout = ArrayLayout.plain(shape)
+    there = ArrayLayout(
         (*layout.groups[:axis], (size,), *layout.groups[axis + 1 :]),
         (*layout.classes[:part], index, *layout.classes[part + 1 :]),
     )

@@ -20,8 +20,10 @@ from dataclasses import replace
 from convscope.geometry.relation import Concat, ReachStatus
 from convscope.graph.branches import ReachPart, union
 from convscope.graph.intervals import walk
+from convscope.graph.local_field import broadcasts, without_statistics
 from convscope.graph.reach import AxisReach, itself, nothing
 from convscope.graph.records import Graph, Node
+from convscope.graph.vocabulary import NORMALIZATIONS
 
 # (source value, axis of that value)
 Source = tuple[int, int]
@@ -30,9 +32,13 @@ Source = tuple[int, int]
 class Reaches:
     """The receptive fields of every value of a graph; made by `propagate`."""
 
-    def __init__(self, graph: Graph, sources: tuple[Source, ...]) -> None:
+    def __init__(self, graph: Graph, sources: tuple[Source, ...], *, local: bool = False) -> None:
         self.graph = graph
         self.sources = sources
+        self.local = local
+        # With `local`: what is the same at all positions, since it was broadcast once no position was left.
+        self._broadcast: set[tuple[int, Source]] = set()
+        self.gates: set[tuple[int, int]] = set()  # (node, value): ways that were left out
         self._fields: list[dict[Source, AxisReach]] = [{} for _ in graph.values]
 
     def of(self, value: int, source: Source | None = None) -> AxisReach | None:
@@ -48,6 +54,7 @@ class Reaches:
             self._spread_unknown(node)
             return
         arriving: dict[int, dict[Source, list[ReachPart]]] = {}
+        gates: dict[tuple[int, Source], list[tuple[int, ReachPart]]] = {}
         for path in node.paths:
             fields = self._fields[path.source]
             if not fields:
@@ -58,12 +65,23 @@ class Reaches:
             shape = self.graph.shape(path.source)
             at_output = arriving.setdefault(path.output, {})
             for source, field in fields.items():
+                if self.local and node.op in NORMALIZATIONS:
+                    moving = without_statistics(field, steps, shape)
                 moved = walk(field, moving, shape) if moving else field
                 if moved is None:
                     continue
                 if path.status > moved.status:
                     moved = replace(moved, status=path.status)
-                at_output.setdefault(source, []).append((moved, place))
+                if self.local and ((path.source, source) in self._broadcast or broadcasts(moved, moving, shape)):
+                    gates.setdefault((path.output, source), []).append((path.source, (moved, place)))
+                else:
+                    at_output.setdefault(source, []).append((moved, place))
+        for (output, source), left in gates.items():
+            if source in arriving[output]:
+                self.gates.update((node.index, value) for value, _ in left)
+            else:
+                arriving[output][source] = [part for _, part in left]
+                self._broadcast.add((output, source))
         for output, by_source in arriving.items():
             known, shape = self._fields[output], self.graph.shape(output)
             for source, parts in by_source.items():
@@ -77,20 +95,21 @@ class Reaches:
                 self._fields[output].setdefault(source, unknown)
 
 
-def propagate(graph: Graph, *, sources: Iterable[Source] | None = None) -> Reaches:
+def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: bool = False) -> Reaches:
     """Receptive fields of every value.
 
     Args:
         graph: a captured network.
         sources: (value, axis) pairs to measure against; the spatial axes (2 and up) of every input unless given.
             Any value can be a source: that answers layer-to-layer questions.
+        local: apart from gates and normalization, as `graph.local_field` defines it.
 
     Returns:
         The fields by value; `graph.receptive_field.summarise` turns one into size, stride and start.
     """
     if sources is None:
         sources = [(v, axis) for v in graph.inputs for axis in range(2, len(graph.shape(v)))]
-    reaches = Reaches(graph, tuple(sources))
+    reaches = Reaches(graph, tuple(sources), local=local)
     for value, axis in reaches.sources:
         if 0 in graph.shape(value):
             continue  # nothing to read

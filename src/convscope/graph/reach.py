@@ -1,7 +1,7 @@
 """The reach of a value: first and last source position of each of its positions, written out only where they vary.
 
-The arrays of an `AxisReach` have size 1 along every axis where nothing varies. A `Layout` says where they differ in
-more than that from the value's axes:
+The arrays of an `AxisReach` have size 1 along every axis where nothing varies. An `ArrayLayout` says where they differ
+in more than that from the axes of the value:
 
 - an axis that was merged from several keeps its *parts*: 16,384 tokens that were an image of 128 by 128 are two parts,
   and rows that vary along the first of them take 128 numbers. Parted again, the axis is what it was;
@@ -56,7 +56,7 @@ class Lattice:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Layout:
+class ArrayLayout:
     """How arrays stand for the axes of a value.
 
     Args:
@@ -69,7 +69,7 @@ class Layout:
     classes: tuple[Positions | None, ...]
 
     @classmethod
-    def plain(cls, shape: tuple[int, ...]) -> Layout:
+    def plain(cls, shape: tuple[int, ...]) -> ArrayLayout:
         """Return the layout in which each axis is one part."""
         return cls(tuple((size,) for size in shape), (None,) * len(shape))
 
@@ -83,7 +83,11 @@ class Layout:
         start = sum(map(len, self.groups[:axis]))
         return range(start, start + len(self.groups[axis]))
 
-    def settled(self) -> Layout | None:
+    def axis_of(self, part: int) -> int:
+        """Return the axis of the value that a part belongs to."""
+        return next(axis for axis in range(len(self.groups)) if part in self.parts_of(axis))
+
+    def settled(self) -> ArrayLayout | None:
         """Return the layout, or None where the arrays' axes are the value's."""
         plain = all(len(group) == 1 for group in self.groups) and all(index is None for index in self.classes)
         return None if plain else self
@@ -117,15 +121,26 @@ class AxisReach:
     along: frozenset[int]
     status: ReachStatus
     rising: bool = False
-    layout: Layout | None = None
+    layout: ArrayLayout | None = None
 
     def varies(self, part: int) -> bool:
         """Return whether the arrays have more than one entry along a part."""
         return self.clipped[0].shape[part] > 1 or (self.endless is not None and self.endless[0].shape[part] > 1)
 
+    @property
+    def axes_along(self) -> frozenset[int]:
+        """The value's axes that the source's positions are laid out along."""
+        return self.along if self.layout is None else frozenset(map(self.layout.axis_of, self.along))
+
     def without_lattice(self) -> AxisReach:
         """Return the reach inside the source alone."""
         return self if self.lattice is None else replace(self, endless=None, lattice=None)
+
+    def without_lattice_along(self, axis: int) -> AxisReach:
+        """Return the reach inside the source alone, where its lattice is along an axis of the value."""
+        lattice, layout = self.lattice, self.layout
+        along = lattice is not None and (layout.axis_of(lattice.part) if layout else lattice.part) == axis
+        return self.without_lattice() if along else self
 
 
 def nothing(rank: int, status: ReachStatus) -> AxisReach:
@@ -141,6 +156,6 @@ def itself(shape: tuple[int, ...], axis: int) -> AxisReach:
     return AxisReach(interval, interval, Lattice(axis, 1, 1), frozenset({axis}), ReachStatus.EXACT, rising=True)
 
 
-def value_shape(layout: Layout) -> tuple[int, ...]:
+def value_shape(layout: ArrayLayout) -> tuple[int, ...]:
     """Return the shape of the value."""
     return tuple(prod(group) for group in layout.groups)

@@ -25,12 +25,14 @@ class ReceptiveField(ShortRepr):
             (status other than exact, or an irregular resize) it is the largest field inside the image.
         stride: input pixels between the fields of neighbouring positions; None when it has no single value.
         start: first input pixel of position 0's field, negative in the padding; None when unknown.
+        least: the smallest size of any position that depends on something, its channels taken together.
         sizes: the different sizes, ascending: phases of a transposed convolution, blocks of channels.
         status: exact, whole axis, data-dependent or unknown.
         endless: whether size and start are those without borders.
     """
 
     size: int | None
+    least: int | None
     stride: Fraction | None
     start: int | None
     sizes: tuple[int, ...]
@@ -54,11 +56,16 @@ class ChannelBlock:
     size: int
 
 
-UNKNOWN = ReceptiveField(None, None, None, (), ReachStatus.UNKNOWN, False)
+UNKNOWN = ReceptiveField(None, None, None, None, (), ReachStatus.UNKNOWN, False)
 
 
-def summarise(reach: AxisReach | None) -> ReceptiveField | None:
-    """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source."""
+def summarise(reach: AxisReach | None, laid: frozenset[int] = frozenset()) -> ReceptiveField | None:
+    """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source.
+
+    Args:
+        reach: the value's reach along one source axis.
+        laid: the value's axes that other axes of the source are laid out along: its positions, beside channels.
+    """
     if reach is None:
         return None
     if reach.status is ReachStatus.UNKNOWN:
@@ -68,11 +75,13 @@ def summarise(reach: AxisReach | None) -> ReceptiveField | None:
     stride = reach.lattice.stride if reach.lattice else None
     if reach.rising and spans.min() == (size := int(spans.max())):
         # The common case: one size everywhere, nothing empty, so the first position starts first.
-        return ReceptiveField(size, stride, int(lo.min()), (size,), reach.status, reach.endless is not None)
+        return ReceptiveField(size, size, stride, int(lo.min()), (size,), reach.status, reach.endless is not None)
     sizes = tuple(int(s) for s in np.unique(spans) if s > 0)
     if not sizes:
         return None
-    return ReceptiveField(sizes[-1], stride, _first_position(reach), sizes, reach.status, reach.endless is not None)
+    least = sizes[0] if len(sizes) == 1 else _least(reach, laid)
+    start = _first_position(reach)
+    return ReceptiveField(sizes[-1], least, stride, start, sizes, reach.status, reach.endless is not None)
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
@@ -84,14 +93,25 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
     fields: list[dict[Source, ReceptiveField]] = []
     for value in reaches.graph.values:
         found: dict[Source, ReceptiveField] = {}
-        for source, reach in reaches.axes_of(value.index).items():
+        axes = reaches.axes_of(value.index)
+        for source, reach in axes.items():
             if id(reach) not in known:
-                known[id(reach)] = summarise(reach)
+                laid = () if reach.rising else (r.axes_along for (v, _), r in axes.items() if v == source[0])
+                known[id(reach)] = summarise(reach, frozenset[int]().union(*laid))
             field = known[id(reach)]
             if field is not None:
                 found[source] = field
         fields.append(found)
     return fields
+
+
+def _least(reach: AxisReach, laid: frozenset[int]) -> int:
+    """Return the smallest size of a position that reads anything, over all channels of it."""
+    lo, hi = reach.endless or reach.clipped
+    axes, layout = reach.axes_along | laid, reach.layout
+    channels = tuple(part for part in range(lo.ndim) if (layout.axis_of(part) if layout else part) not in axes)
+    spans = hi.max(axis=channels) - lo.min(axis=channels) + 1
+    return int(spans[spans > 0].min())
 
 
 def _first_position(reach: AxisReach) -> int | None:

@@ -13,14 +13,14 @@ import numpy as np
 from convscope.geometry.relation import ReachStatus, reshape_blocks
 from convscope.geometry.taps import Positions
 from convscope.graph.layouts import both, distinct_rows, merged
-from convscope.graph.reach import AxisReach, Lattice, Layout, value_shape
+from convscope.graph.reach import ArrayLayout, AxisReach, Lattice, value_shape
 
 # A reshape that cuts across the parts of an axis writes them out; above this, only the hull of all is kept, as a bound.
 _WRITTEN_OUT = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _Piece:
     """One part of the new shape: a piece of an old part, or a new axis of size 1 (no part)."""
 
     size: int
@@ -54,7 +54,7 @@ def _pieces(
 
 def reshaped(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> AxisReach:
     """Return the reach of the same elements in another shape: parts are regrouped, and split where an axis needs it."""
-    layout = field.layout or Layout.plain(old)
+    layout = field.layout or ArrayLayout.plain(old)
     blocks = _pieces(layout.parts, new)
     if any(pieces is None for _, pieces in blocks):
         merged = _cut_across(field, layout, blocks)
@@ -67,7 +67,7 @@ def reshaped(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
     field, entries, classes = _parted_classes(field, layout, pieces)
     carrying = field.along if field.lattice is None else field.along | {field.lattice.part}
     columns = [
-        _Column(size, part, i)
+        _Piece(size, part, i)
         for part, into in enumerate(pieces)
         for i, size in enumerate(into)
         if size > 1 or (part in carrying and max(into) == 1)
@@ -91,7 +91,7 @@ def reshaped(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
         along,
         field.status,
         field.rising and not split,
-        Layout(
+        ArrayLayout(
             tuple(tuple(c.size for c in group) for group in groups),
             tuple(None if c.part is None else classes[c.part][c.piece] for c in flat),
         ).settled(),
@@ -108,8 +108,8 @@ def _first_piece(
 
 
 def _cut_across(
-    field: AxisReach, layout: Layout, blocks: Sequence[tuple[range, tuple[tuple[int, ...], ...] | None]]
-) -> tuple[AxisReach, Layout] | None:
+    field: AxisReach, layout: ArrayLayout, blocks: Sequence[tuple[range, tuple[tuple[int, ...], ...] | None]]
+) -> tuple[AxisReach, ArrayLayout] | None:
     """Merge the parts of blocks whose axes begin inside a part; None where they would take too much memory."""
     parts = layout.parts
     groups: list[tuple[int, ...]] = []
@@ -122,17 +122,17 @@ def _cut_across(
             groups += [(parts[i],) for i in before]
     if prod(prod(groups[i]) for i in across) > _WRITTEN_OUT:
         return None
-    layout = Layout(tuple(groups), layout.classes)
+    layout = ArrayLayout(tuple(groups), layout.classes)
     for i in across:
         field = replace(field, layout=layout)
         if len(layout.groups[i]) > 1:
             field = merged(field, layout, i, layout.parts_of(i))
-            layout = field.layout or Layout.plain(value_shape(layout))
+            layout = field.layout or ArrayLayout.plain(value_shape(layout))
     return field, layout
 
 
 def _parted_classes(
-    field: AxisReach, layout: Layout, pieces: Sequence[tuple[int, ...]]
+    field: AxisReach, layout: ArrayLayout, pieces: Sequence[tuple[int, ...]]
 ) -> tuple[AxisReach, list[tuple[int, ...]], list[tuple[Positions | None, ...]]]:
     """Return the reach with the classes of split parts laid out piece by piece, each part's entries, and classes."""
     entries: list[tuple[int, ...]] = []
@@ -158,17 +158,17 @@ def _parted_classes(
     return field, entries, classes
 
 
-def _in_groups(columns: Sequence[_Column], shape: tuple[int, ...]) -> list[list[_Column]]:
+def _in_groups(columns: Sequence[_Piece], shape: tuple[int, ...]) -> list[list[_Piece]]:
     """Return the columns of each axis of a shape; an axis of size 1 without one gets a new one."""
-    groups: list[list[_Column]] = []
+    groups: list[list[_Piece]] = []
     i = 0
     for size in shape:
-        group: list[_Column] = []
+        group: list[_Piece] = []
         total = 1
         while total < size or (size == 1 and not group and i < len(columns) and columns[i].size == 1):
             group.append(columns[i])
             total, i = total * columns[i].size, i + 1
-        groups.append(group or [_Column(1)])
+        groups.append(group or [_Piece(1)])
     if groups:
         groups[-1] += columns[i:]
     return groups

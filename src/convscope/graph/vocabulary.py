@@ -26,6 +26,9 @@ POOLINGS = frozenset(
 # Activations whose slope goes to 0 on both sides, with the largest slope that they have.
 SATURATING = {"sigmoid": 0.25, "tanh": 1.0, "softsign": 1.0, "hardsigmoid": 1 / 6}
 
+# They divide by statistics, which they may take over positions.
+NORMALIZATIONS = frozenset({"batch_norm", "group_norm", "layer_norm", "rms_norm"})
+
 # Normalisations that subtract a mean per channel, so that a constant added to the channel before has no effect.
 CENTRING = frozenset({"batch_norm", "instance_norm"})
 

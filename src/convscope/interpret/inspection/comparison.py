@@ -48,7 +48,7 @@ class Comparison(Pictured):
     @cached_property
     def figures(self) -> tuple[Figures, ...]:
         """The figures of each."""
-        return tuple(figures(x.graph, x.layers, x.warnings) for x in self.inspections)
+        return tuple(figures(x.graph, x.layers, x.warnings, x.network_field, x.local_field) for x in self.inspections)
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
@@ -71,10 +71,13 @@ class Comparison(Pictured):
              [f.activation_bytes for f in self.figures]),
             ("weighted layers, deep", [units.exact(f.depth) for f in self.figures], ()),
             ("layers in all", [units.exact(f.layers) for f in self.figures], ()),
-            ("receptive field", [units.per_axis(f.field) if f.field else "–" for f in self.figures], ()),
+            ("receptive field", [_field(f) for f in self.figures], ()),
             ("stride there", [_stride(f) for f in self.figures], ()),
             ("warnings, notes", [f"{f.warnings}, {f.notes}" for f in self.figures], ()),
         ]  # fmt: skip
+        if any(f.local_field for f in self.figures):
+            apart = [units.per_axis(f.local_field) if f.local_field else _field(f) for f in self.figures]
+            rows.insert(-1, ("apart from gates", apart, ()))
         if any(f.uncounted for f in self.figures):
             rows.append(("uncounted layers", [units.exact(f.uncounted) for f in self.figures], ()))
         pair = len(self.figures) == 2
@@ -128,7 +131,8 @@ class Comparison(Pictured):
         models: list[Json] = []
         for figure in self.figures:
             form = asdict(figure)
-            form |= {"input_shape": list(figure.input_shape), "field": list(figure.field)}
+            for name in ("input_shape", "field", "least_field", "local_field"):
+                form[name] = list(form[name])
             models.append(form | {"stride": [number(s) for s in figure.stride]})
         changed: list[Json] = [
             {"layer": d.name, "first": d.first is not None, "second": d.second is not None} for d in self.differences
@@ -141,6 +145,13 @@ class Comparison(Pictured):
         if self.differences:
             blocks += [Heading("Differences, layer by layer"), self.difference_table()]
         return Document(" and ".join(f.name for f in self.figures), tuple(blocks), footer="Made by convscope compare.")
+
+
+def _field(figure: Figures) -> str:
+    if not figure.field:
+        return "–"
+    least, size = units.per_axis(figure.least_field), units.per_axis(figure.field)
+    return size if least == size else f"{least} to {size}"
 
 
 def _stride(figure: Figures) -> str:

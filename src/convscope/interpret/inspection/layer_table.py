@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.fold import FoldedLine
+from convscope.graph.network_field import LayerFields
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
 from convscope.report import units
@@ -25,6 +26,7 @@ _COLUMNS = (
     Column("stride", numeric=True, note="input pixels between neighbouring positions"),
 )
 _ROLES: dict[str, Role] = {"layer": "body", "collapsed": "body", "heading": "group", "folded": "faint"}
+_LOCAL = Column("local field", numeric=True, note="receptive field apart from gates and normalization over positions")
 _START = Column("start", numeric=True, note="first input pixel of the first position's field; negative in the padding")
 _MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
 _KEPT = Column("kept", numeric=True, note="bytes of one sample that autograd keeps for the backward pass")
@@ -40,6 +42,7 @@ def layer_table(
     batch: int,
     formulas: bool = False,
     wide: bool = False,
+    local: LayerFields | None = None,
     kept: Mapping[str, int] | None = None,
     title: str = "",
 ) -> Table:
@@ -51,11 +54,13 @@ def layer_table(
         batch: samples that the network was run on; costs are shown for one.
         formulas: a column with how the MACs come about.
         wide: columns for where fields start and for memory.
+        local: each layer's receptive fields apart from gates and normalization; a column if given.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
         title: the heading.
     """
     columns = [
         *_COLUMNS,
+        *((_LOCAL,) if local is not None else ()),
         *((_START, _MEMORY) if wide else ()),
         *((_KEPT,) if kept else ()),
         *((_FORMULA,) if formulas else ()),
@@ -66,6 +71,7 @@ def layer_table(
         if line.role == "heading":
             cells = [*cells[:2], *[("", None)] * (len(columns) - 2)]
         else:
+            cells += [] if local is None else [field_size(local.get(line.last.index, ()))]
             cells += _wide_cells(line, source, batch) if wide else []
             cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
@@ -167,6 +173,13 @@ def field_size(fields: Sequence[ReceptiveField]) -> str:
     words = [size or str(field.size) for size, field in zip(sizes, fields, strict=True)]
     text = words[0] if len(set(words)) == 1 else "×".join(words)
     return f"≤ {text}" if worst is ReachStatus.DATA_DEPENDENT else text
+
+
+def field_range(fields: Sequence[ReceptiveField]) -> str:
+    """Return the field's size, and where positions differ the smallest and the largest: "234 to 236"."""
+    least = units.per_axis([field.least for field in fields])
+    size = units.per_axis([field.size for field in fields])
+    return size if least == size else f"{least} to {size}"
 
 
 def field_stride(fields: Sequence[ReceptiveField]) -> str:

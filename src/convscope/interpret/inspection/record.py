@@ -17,17 +17,26 @@ from convscope.errors import CaptureError
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.diagnose.training import EXPLAINED, noted_for_training
-from convscope.graph.figures import widest_field
 from convscope.graph.fold import FoldedLine, fold
-from convscope.graph.json_form import graph_to_dict, spatial_inputs
+from convscope.graph.json_form import graph_to_dict, network_field_to_dict, spatial_inputs
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.memory import forward_memory
+from convscope.graph.network_field import (
+    LayerFields,
+    NetworkField,
+    fields_by_layer,
+    local_fields,
+    network_field,
+    network_local_field,
+    spatial_input,
+)
 from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer, summarise_layers
 from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
-from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, field_size, field_stride, layer_table
+from convscope.interpret.inspection.field_fact import field_fact
+from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, layer_table
 from convscope.interpret.inspection.network_drawing import network_drawing
 from convscope.report import units
 from convscope.report.charts import bar_chart
@@ -107,6 +116,21 @@ class Inspection(Pictured):
         names = LayerNames(self.graph)
         return self.layers[names.layers.index(names.find_layer(name))]
 
+    @cached_property
+    def network_field(self) -> NetworkField | None:
+        """The network's receptive field: at the last map before an operation reads whole axes, or at the output."""
+        image = spatial_input(self.graph)
+        return None if image is None else network_field(self.graph, self.layers, fields_by_layer(self.layers, image))
+
+    @cached_property
+    def local_field(self) -> NetworkField | None:
+        """The same apart from gates and normalization, where it is another; docs/receptive-fields.md defines both."""
+        return network_local_field(self.graph, self.layers, self.network_field)
+
+    @cached_property
+    def _local_fields(self) -> LayerFields:
+        return {} if self.source is None else local_fields(self.graph, self.layers, self.source)[0]
+
     def lines(self, depth: int | None = None) -> tuple[FoldedLine, ...]:
         """Return the module tree as lines, repeated blocks folded, levels below `depth` collapsed."""
         return fold(self.graph, self.layers, depth=depth)
@@ -117,6 +141,7 @@ class Inspection(Pictured):
         *,
         formulas: bool = False,
         wide: bool = False,
+        local_fields: bool = False,
         kept: Mapping[str, int] | None = None,
     ) -> Table:
         """Return the table of layers.
@@ -125,10 +150,17 @@ class Inspection(Pictured):
             depth: levels of modules to show; all, with repeats folded, unless given.
             formulas: with how the MACs come about.
             wide: with where fields start, and memory.
+            local_fields: with the receptive fields apart from gates and normalization.
             kept: bytes that training keeps of each layer, from `convscope.training_memory`; a column if given.
         """
         return layer_table(
-            self.lines(depth), source=self.source, batch=self.batch, formulas=formulas, wide=wide, kept=kept
+            self.lines(depth),
+            source=self.source,
+            batch=self.batch,
+            formulas=formulas,
+            wide=wide,
+            local=self._local_fields if local_fields else None,
+            kept=kept,
         )
 
     def headline(self) -> str:
@@ -149,12 +181,16 @@ class Inspection(Pictured):
             totals: parameters, MACs, bytes.
             layers: a record a layer, in the order in which they ran.
             warnings: findings about the design.
+            network_field: the network's receptive field, and where it is; None without one.
+            local_field: the same apart from gates and normalization; None where it is no other.
             uncounted: layers whose MACs are not known.
             shared_parameters: the names of each parameter that has several.
             notes: remarks on how it was captured.
             error: why the forward pass stopped; None where it finished.
         """
-        return json_dict(graph_to_dict(self.graph, self.layers, self.warnings))
+        form = graph_to_dict(self.graph, self.layers, self.warnings)
+        fields = {"network_field": self.network_field, "local_field": self.local_field}
+        return json_dict(form | {name: found and network_field_to_dict(found) for name, found in fields.items()})
 
     def figure(self) -> Drawing:
         """Draw the network."""
@@ -166,7 +202,8 @@ class Inspection(Pictured):
 
     @cached_property
     def _field_figure(self) -> Callable[[], Drawing] | None:
-        growth = [] if self.source is None else field_growth(self.layers, self.source)
+        last = None if self.network_field is None else self.network_field.index + 1
+        growth = [] if self.source is None else field_growth(self.layers[:last], self.source)
         return partial(field_drawing, self.graph, growth, self.source) if growth and self.source is not None else None
 
     def document(
@@ -175,6 +212,7 @@ class Inspection(Pictured):
         *,
         formulas: bool = False,
         wide: bool = False,
+        local_fields: bool = False,
         kept: Mapping[str, int] | None = None,
         more: Sequence[Fact] = (),
         all_warnings: bool = False,
@@ -185,11 +223,12 @@ class Inspection(Pictured):
             depth: as of `table`, likewise `formulas` and `kept`.
             formulas: see `depth`.
             wide: in a terminal too, where fields start, and memory.
+            local_fields: see `depth`.
             kept: see `depth`.
             more: further totals.
             all_warnings: every warning by itself, also those that are alike.
         """
-        table = self.table(depth, formulas=formulas, wide=True, kept=kept)
+        table = self.table(depth, formulas=formulas, wide=True, local_fields=local_fields, kept=kept)
         caption = "Boxes are as high as their maps and as wide as their channels. Point at one for its figures."
         drawings = [Section("Network", (Figure(self.figure, caption),))]
         growth = self._field_figure
@@ -238,14 +277,10 @@ def _totals(inspection: Inspection) -> Iterator[Fact]:
     )
     if many and graph.outputs:
         yield Fact("output", " and ".join(units.shape(graph.shape(value)) for value in graph.outputs))
-    widest = widest_field(graph, inspection.layers)
-    if widest is not None and inspection.source is not None:
-        fields = widest.field_along(inspection.source)
-        size, stride = field_size(fields), field_stride(fields)
-        unit, whole = ("pixel", "image") if len(fields) == 2 else ("position", "input")
-        unit += "" if size == "1" else "s"
-        where = f"at {widest.name}, the largest that is not the whole {whole}"
-        yield Fact("field", size, [field.size for field in fields], f"{size} {unit} at stride {stride}, {where}")
+    if inspection.network_field is not None:
+        yield field_fact("field", inspection.network_field, "")
+    if inspection.local_field is not None:
+        yield field_fact("local field", inspection.local_field, "apart from gates and normalization: ")
 
 
 def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:

@@ -1,0 +1,175 @@
+"""The receptive field of a network is one number, and means one thing; apart from gates it is another."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import convscope
+from convscope.capture.capture import capture
+from convscope.geometry.relation import ReachStatus
+from convscope.graph.network_field import local_fields
+from convscope.graph.propagate import propagate
+from fields import Run
+
+
+def conv(channels: int = 8, kernel: int = 3, **settings: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, **settings)
+
+
+def inspected(model: nn.Module, *sizes: int) -> convscope.Inspection:
+    return convscope.inspect(model, (8, *(sizes or (64, 64))))
+
+
+def field_of(model: nn.Module, *sizes: int) -> tuple[int | None, Fraction | None, str, str]:
+    found = inspected(model, *sizes).network_field
+    assert found is not None and len(set(found.fields)) == 1
+    return found.fields[0].size, found.fields[0].stride, found.layer, found.reader
+
+
+class NormAtEachPosition(nn.Module):
+    """Convolution, a fully connected layer at each position, convolution, as ConvNeXt's block has it."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.first, self.linear, self.last = conv(stride=2), nn.Linear(8, 8), conv()
+        self.way = way
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        n, c, h, w = x.shape
+        if self.way == "channels last":
+            x = self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        elif self.way == "transposed weight":
+            x = (x.permute(0, 2, 3, 1) @ self.linear.weight.T).permute(0, 3, 1, 2)
+        elif self.way == "einsum":
+            x = torch.einsum("nchw,dc->ndhw", x, self.linear.weight)
+        else:
+            x = self.linear(x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(n, c, h, w)
+        return self.last(x)
+
+
+@pytest.mark.parametrize("way", ["channels last", "transposed weight", "einsum", "tokens"])
+def test_a_linear_layer_at_each_position_keeps_the_field(way: str) -> None:
+    # 3, then 2 more at stride 2.
+    assert field_of(NormAtEachPosition(way), 33, 40) == (7, 2, "last", "")
+
+
+def test_the_last_map_before_global_pooling() -> None:
+    model = nn.Sequential(conv(stride=2), conv(), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    assert field_of(model) == (7, 2, "1", "3")
+    assert inspected(model).local_field is None
+
+
+def test_the_output_of_a_decoder_whatever_its_stride() -> None:
+    model = nn.Sequential(conv(stride=2), conv(stride=2), nn.Upsample(scale_factor=4), conv())
+    found = inspected(model).network_field
+    # Two neighbours among three fine positions may lie on two coarse ones: 7, or 7 + 4.
+    assert found is not None and (found.fields[0].least, found.fields[0].size, found.layer) == (7, 11, "3")
+    assert found.fields[0].stride == 1
+    assert "7 to 11 pixels at stride 1, at 3, up to the output" in str(inspected(model))
+
+
+def test_attention_reads_the_whole_image() -> None:
+    def attend(x: torch.Tensor, before: nn.Module, after: nn.Module) -> torch.Tensor:
+        tokens = before(x).flatten(2)
+        weights = torch.softmax(tokens.transpose(1, 2) @ tokens, -1)
+        return after((tokens @ weights.transpose(1, 2)).reshape(x.shape) + x)
+
+    inspection = inspected(Run(attend, conv(), conv()), 16, 16)
+    found = inspection.network_field
+    assert found is not None and (found.fields[0].size, found.layer, found.reader) == (3, "parts.0", "softmax")
+    assert inspection.layers[-1].field_along(0)[0].status is ReachStatus.WHOLE_AXIS
+    assert inspection.local_field is None
+
+
+def gate(x: torch.Tensor, first: nn.Module, squeeze: nn.Module, last: nn.Module) -> torch.Tensor:
+    x = first(x)
+    return last(x * torch.sigmoid(squeeze(x.mean((2, 3), keepdim=True))))
+
+
+def context(x: torch.Tensor, first: nn.Module, pooled: nn.Module, last: nn.Module) -> torch.Tensor:
+    x = first(x)
+    everywhere = F.interpolate(pooled(F.adaptive_avg_pool2d(x, 1)), size=x.shape[2:], mode="bilinear")
+    return last(torch.cat([x, everywhere], 1)[:, ::2])
+
+
+def centred(x: torch.Tensor, first: nn.Module, _: nn.Module, last: nn.Module) -> torch.Tensor:
+    x = first(x)
+    return last((x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("way", [gate, context, centred])
+def test_apart_from_gates(way) -> None:
+    inspection = inspected(Run(way, conv(stride=2), conv(kernel=1), conv()))
+    found, local = inspection.network_field, inspection.local_field
+    assert found is not None and local is not None
+    assert (found.fields[0].size, found.layer, local.fields[0].size, local.layer) == (3, "parts.0", 7, "parts.2")
+    assert local.reader == ""
+
+
+@pytest.mark.parametrize("norm", [nn.GroupNorm(2, 8), nn.InstanceNorm2d(8), nn.LayerNorm([8, 32, 32])])
+def test_apart_from_normalization(norm: nn.Module) -> None:
+    inspection = inspected(nn.Sequential(conv(stride=2), norm, conv()))
+    local = inspection.local_field
+    assert local is not None and (local.fields[0].size, local.fields[0].stride, local.layer) == (7, 2, "2")
+    assert inspection.layers[-1].field_along(0)[0].status is ReachStatus.WHOLE_AXIS
+
+
+def test_groups_of_a_group_norm_stay_together() -> None:
+    def run(x: torch.Tensor, wide: nn.Module, norm: nn.Module) -> torch.Tensor:
+        return norm(torch.cat([x[:, :4], wide(x)[:, :4]], 1))
+
+    for groups, sizes in ((1, (3,)), (2, (1, 3))):
+        inspection = inspected(Run(run, conv(), nn.GroupNorm(groups, 8)))
+        fields, _ = local_fields(inspection.graph, inspection.layers, 0)
+        assert fields[inspection.layers[-1].index][0].sizes == sizes
+
+
+@pytest.mark.parametrize(("name", "size", "gated"), [("seresnet50", 427, 19), ("mobilenet_v3_small", 639, 7)])
+def test_networks_with_gates(name: str, size: int, gated: int) -> None:
+    inspection = convscope.inspect(name)
+    assert inspection.network_field is not None and inspection.local_field is not None
+    assert inspection.local_field.fields[0].size == size
+    assert inspection.network_field.fields[0].size == gated
+
+
+def test_table_page_comparison_and_json_say_the_same() -> None:
+    inspection = convscope.inspect("resnet18")
+    (figures, _) = convscope.compare(inspection, "lenet5").figures
+    assert figures.field == (435, 435) and figures.field_layer == "layer4.1.conv2"
+    assert inspection.to_dict()["network_field"] == {
+        "size": [435, 435],
+        "least": [435, 435],
+        "stride": [32, 32],
+        "without_borders": True,
+        "layer": "layer4.1.conv2",
+        "before": "avgpool",
+    }
+    assert "435 pixels at stride 32, at layer4.1.conv2, before avgpool reads the whole image" in str(inspection)
+    drawing = inspection.field_figure()
+    assert drawing is not None and "435" in drawing.title
+    assert "local field" in [c.header for c in inspection.table(depth=1, local_fields=True).columns]
+
+
+def test_self_attention_on_a_map_takes_few_numbers() -> None:
+    def attend(x: torch.Tensor) -> torch.Tensor:
+        tokens = x.flatten(2)
+        return tokens @ torch.softmax(tokens.transpose(1, 2) @ tokens, -1)
+
+    graph = capture(Run(attend), (3, 64, 64))
+    reaches = propagate(graph)
+    largest = max(r.clipped[0].size for v in graph.values for r in reaches.axes_of(v.index).values())
+    assert largest == 64 * 64  # of the scores of 4096 by 4096 tokens: a row of the image by a row
+
+
+def test_padding_on_one_side_takes_few_numbers() -> None:
+    def run(x: torch.Tensor, a: nn.Module, b: nn.Module) -> torch.Tensor:
+        return b(F.pad(a(x), (0, 3, 0, 3)) + F.pad(x, (0, 3, 0, 3)))
+
+    graph = capture(Run(run, conv(), conv()), (8, 61, 61))
+    reaches = propagate(graph)
+    largest = max(r.clipped[0].size for v in graph.values for r in reaches.axes_of(v.index).values())
+    assert largest <= 64 * 8  # rows, by few kinds of columns
