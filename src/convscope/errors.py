@@ -21,7 +21,12 @@ class ConvscopeError(Exception):
 
 
 class ArgumentError(ConvscopeError):
-    """An argument of a public function that is missing, not known, or of the wrong kind."""
+    """An argument of a public function that is missing, not known, or of the wrong kind.
+
+    Where its value is wrong, the message begins with `function`: `argument`.
+    """
+
+    function = argument = ""
 
 
 class GeometryError(ConvscopeError):

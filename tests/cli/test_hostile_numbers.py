@@ -85,3 +85,11 @@ def test_a_state_is_read_as_it_was_written() -> None:
 def test_a_state_of_other_keys_or_types_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UnreadableError, match=message):
         RunProgress.of({**STATE, **change})
+
+
+def test_an_argument_is_called_by_its_option(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ("nan", "inf"):
+        code, _, err = run_command(capsys, "predict", "run", "photos", "--threshold", value)
+        assert code == 2 and err.startswith(f"convscope: --threshold is {value}: give ")
+        code, _, err = run_command(capsys, "evaluate", "run", "--good-class", "a", "--miss-rate", value)
+        assert code == 2 and err.startswith(f"convscope: --miss-rate is {value}: give ")

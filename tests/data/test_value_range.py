@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,21 @@ def test_a_run_keeps_its_range(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (code, err) == (0, "")
     code, _, err = run_command(capsys, "train", tmp_path / "data", "--value-range", "9:1", "--runs", tmp_path / "runs")
     assert (code, err) == (2, "convscope: value_range is 9:1: LOW must be below HIGH\n")
+
+
+def test_images_of_8_bits_are_counted_whatever_holds_them() -> None:
+    levels = np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8)
+    for source in ("digits", (levels, np.arange(20) % 2)):
+        found = probe_given(source, value_range="10:20")
+        decoding = replace(found.default_decoding(), value_range="10:20")
+        count = sum(found.counts.values())
+        assert f"{count:,} images: {EIGHT_BITS}" in open_dataset(found, decoding=decoding).notes
+
+
+def test_16_bit_grey_with_alpha_is_not_called_colour() -> None:
+    # Pillow writes no such PNG: width, height, 16 bits, grey with alpha.
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0)
+    parts = (b"IHDR" + header, b"IDAT" + zlib.compress(bytes(2 * (1 + 2 * 4))), b"IEND")
+    chunks = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
+    with pytest.raises(UnreadableError, match=r"16-bit transparency is read .* to grey without alpha"):
+        decode_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), Decoding(size=(2, 2), channels=1, value_range="0:9"))

@@ -188,3 +188,27 @@ def test_planted_errors_of_several_labels_come_first(tmp_path: Path) -> None:
         shown = bool(targets[error.row, error.row % 2])
         assert (error.given, error.other) == ((name, f"not {name}") if shown else (f"not {name}", name))
     assert found.label_errors.likely and "→" in found.to_html()
+
+
+def test_a_single_picture_of_one_colour_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.fill(tmp_path / "pets", {"cat": 12, "dog": 12})
+    colours = ("black", "white", (9, 9, 9), (1, 2, 3), (3, 2, 1))
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (16, 16), colour).save(tmp_path / f"pets/cat/blank{number}.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "pets/loose.png")
+    monkeypatch.chdir(tmp_path / "pets")
+    found = convscope.check(".")
+    warned = said(found, "warning")
+    assert (
+        re.search(r"1 image is all black: \S*blank0.png", warned) and "2 more images are each of one colour" in warned
+    )
+    # The folder is called by its own name.
+    assert found.document().title == "Check of pets" and found.headline().startswith("pets: 29 images")
+    assert "outside any class folder, and not read: 1 image in pets" in said(found, "note")
+
+
+def test_a_split_of_tiny_classes_is_said(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(30), 2)
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    notes = said(convscope.check((images, labels)), "note")
+    assert "val has 50.0 % of the images, not 10.0 %" in notes and "test: no class has a third image" in notes

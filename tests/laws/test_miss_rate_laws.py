@@ -41,6 +41,8 @@ def test_the_number_of_defects_that_is_needed_is_the_smallest(wanted: float) -> 
     require_enough(needed, wanted)
     with pytest.raises(RunError, match="hold back more"):
         require_enough(needed - 1, wanted)
+    with pytest.raises(RunError, match="put more of them into its validation split"):
+        require_enough(needed - 1, wanted, own_val=True)
 
 
 def test_the_rate_that_is_named_as_reachable_is() -> None:

@@ -117,7 +117,9 @@ class Parameters:
         if found is REFUSED:
             near = did_you_mean(value, words_of(hint)) if isinstance(value, str) else ""
             what = f"{self.name}: {name} is {described(value)}: give {remedy(name, value, hint) or needed(hint)}"
-            raise ArgumentError(f"{what}.{near}" if near else what)
+            error = ArgumentError(f"{what}.{near}" if near else what)
+            error.function, error.argument = self.name, name
+            raise error
         return found
 
     def _misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

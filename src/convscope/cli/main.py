@@ -19,9 +19,9 @@ import click
 from convscope import __version__
 from convscope.aliases import name_of_ours
 from convscope.cli.output import finish_output, guard_output
-from convscope.errors import ConvscopeError, PeerError, did_you_mean
+from convscope.errors import ArgumentError, ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
-from convscope.report.usage import as_options
+from convscope.report.usage import as_options, option_name
 
 # group -> command -> (its module in convscope.cli, the line that `--help` shows).
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
@@ -110,6 +110,13 @@ def cli() -> None:
         raise ConvscopeError(reason) from None
 
 
+def _with_options(error: ConvscopeError) -> str:
+    """Return an error's message, with the option in place of the function's argument."""
+    if isinstance(error, ArgumentError) and error.argument:
+        return option_name(error.argument) + str(error).removeprefix(f"{error.function}: {error.argument}")
+    return str(error)
+
+
 def in_one_line(error: click.ClickException) -> str:
     """Return click's usage error in one line, with the command to read on; click itself prints three lines."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
@@ -185,7 +192,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     except PeerError:
         return EXIT_USER_ERROR
     except ConvscopeError as error:
-        click.echo(f"convscope: {printable(str(error))}", err=True)
+        click.echo(f"convscope: {printable(_with_options(error))}", err=True)
         return EXIT_USER_ERROR
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -13,12 +13,14 @@ from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
 from convscope.errors import DataError
-from convscope.report.units import few, percent
+from convscope.report.units import few, percent, plural
 
 # Classes that a note names.
 MOST_NAMED = 5
 # A part that is smaller or larger than asked by this factor is said.
 FAR_OFF = 1.5
+# Classes of few images give one each: said where a part is larger by this share of all images.
+MORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ def partition(
         made = {"train": train, "val": val, "test": test}
         notes += _lacking(listing, {"val": val, "test": test})
         notes += _far_off(listing.groups, made, asked)
+        if len(val) and not len(test) and test_fraction > 0:
+            notes.append("test: no class has a third image to spare, so none is held back to test")
         return Partition({name: found for name, found in made.items() if len(found)}, tuple(made), tuple(notes))
     if not len(rows.get("val", ())) and validation_fraction > 0:
         train, val = split_rows(listing, rows["train"], (validation_fraction,), seed=seed, same=outcome.same)
-        note = f"val: {len(val)} images taken out of train (seed {seed})"
+        note = f"val: {plural(len(val), 'image')} taken out of train (seed {seed})"
         ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
         made = {"train": train, "val": val}
         far_off = _far_off(listing.groups, made, {"val": validation_fraction})
@@ -69,11 +73,17 @@ def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
 
 
 def _far_off(groups: ImageGroups | None, made: dict[str, Labels], asked: dict[str, float]) -> Iterator[str]:
-    """Return notes on the parts that groups leave far smaller or larger than asked."""
+    """Return notes on the parts that groups, or classes of few images, leave far smaller or larger than asked."""
     images = sum(len(rows) for rows in made.values())
-    for name, fraction in asked.items() if groups else ():
+    for name, fraction in asked.items():
         share = len(made[name]) / images
-        if fraction > 0 and abs(share - fraction) * images > 1 and not fraction / FAR_OFF < share < fraction * FAR_OFF:
+        if groups is None:
+            if fraction > 0 and share > max(FAR_OFF * fraction, fraction + MORE):
+                one = f"{percent(share)} of the images, not {percent(fraction)}: one of each class at least"
+                yield f"{name} has {one}, and classes are small"
+            continue
+        near = abs(share - fraction) * images <= 1 or fraction / FAR_OFF < share < fraction * FAR_OFF
+        if fraction > 0 and not near:
             yield f"{name} has {percent(share)} of the images, not {percent(fraction)}: groups are not parted"
 
 

@@ -32,6 +32,7 @@ from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.progress import ProgressOption
 from convscope.report.table import Column, Table
+from convscope.report.units import plural
 from convscope.report.usage import call_text, setting_name
 from convscope.runs.events import Listener
 from convscope.runs.training_display import listening
@@ -223,7 +224,7 @@ def range_test(
 ) -> LearningRateRangeTest:
     """Run the range test on `recipe.data`, or on images in memory; arguments and errors are those of `lr_find`."""
     if steps < FEWEST_STEPS:
-        raise RunError(f"a range test of {steps} steps shows nothing: take {FEWEST_STEPS} or more")
+        raise RunError(f"a range test of {plural(steps, 'step')} shows nothing: take {FEWEST_STEPS} or more")
     session = prepare(
         recipe.changed({"learning_rate": AUTO}),
         listener=listener,

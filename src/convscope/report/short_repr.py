@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from convscope.report.printable import printable
@@ -54,6 +55,16 @@ def short_path(path: object, *, longest: int = LONGEST_VALUE) -> str:
     """
     text = str(path)
     return text if len(text) <= longest else f"…{text[1 - longest :]}"
+
+
+def named_folder(path: str) -> str:
+    """Return a path as it is, but the folder's own name for ".", ".." and what ends in "..".
+
+    >>> named_folder("photos/cat"), named_folder("/"), named_folder(".") == Path.cwd().name
+    ('photos/cat', '/', True)
+    """
+    ends_named = Path(path).name not in ("", "..")
+    return path if ends_named else Path(path).resolve().name or path
 
 
 def _field(name: str, value: Any) -> str:

@@ -271,7 +271,7 @@ def _with_miss_rate(
     _, val = _choose(dataset, "val")
     val = _by_name(val, dataset, spec)
     defects = int((val.labels != spec.classes.index(spec.defect_rule.good_class)).sum())
-    require_enough(defects, miss_rate, trained=True)
+    require_enough(defects, miss_rate, trained=True, own_val="val" not in dataset.made_splits)
     scores = predictor.scores(val, progress=progress, what="choosing the threshold on val")
     return with_threshold(spec, miss_rate, scores[:, 1], val)
 

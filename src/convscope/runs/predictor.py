@@ -32,6 +32,7 @@ from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
 from convscope.report.units import exact, few, plural
 from convscope.report.units import shape as shape_text
+from convscope.report.usage import setting_name
 from convscope.runs.image_items import image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictions import ClassProbability, Prediction, Predictions
@@ -227,7 +228,7 @@ class Predictor(Documented):
                 "a good class"
             )
         if not 0 <= threshold <= 1:
-            raise RunError(f"threshold is {threshold:g}: a probability is 0 to 1")
+            raise RunError(f"{setting_name('threshold')} is {threshold:g}: a probability is 0 to 1")
         return threshold
 
     def _stream(

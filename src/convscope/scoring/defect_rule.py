@@ -60,7 +60,7 @@ class DefectRule(ShortRepr):
         found = f"threshold {self.threshold:.3g}"
         if self.miss_rate is None or self.defects is None:
             return found
-        return f"{found}, for a miss rate of {rate(self.miss_rate)}, from {self.defects:,} validation defects"
+        return f"{found}, for a miss rate of {rate(self.miss_rate)}, from {plural(self.defects, 'validation defect')}"
 
     def scores(self, probabilities: Floats, classes: Sequence[str]) -> Floats:
         """Return the defect scores (N,) of probabilities (N, classes)."""
@@ -140,10 +140,11 @@ def require_good_class(name: str, classes: Sequence[str], *, multi_label: bool) 
         raise RunError(f"good_class {name}: it is the only class, so there are no defects")
 
 
-def require_enough(defects: int, miss_rate: float, *, trained: bool = False) -> None:
+def require_enough(defects: int, miss_rate: float, *, trained: bool = False, own_val: bool = False) -> None:
     """Raise RunError where so few validation defects show no threshold with a miss rate as low as this.
 
-    Of a run that is `trained` no more can be held back: another training is advised.
+    Of a run that is `trained` no more can be held back: another training is advised. To a validation split of the
+    user's `own_val` images are added.
 
     >>> require_enough(12, 0.01)
     Traceback (most recent call last):
@@ -157,6 +158,8 @@ validation_fraction=SHARE, or take 0.077 or more
     more = "hold back more, " + settings_text(**held)
     if trained:
         more = "train anew with more held back, " + call_text("train", Placeholder("DATA"), recipe=held)
+    if own_val:
+        more = "put more of them into its validation split"
     # The lowest rate with k = 1, rounded up.
     lowest = f", or take {math.ceil(1000 / (defects + 1)) / 1000:g} or more" if defects else ""
     raise RunError(

@@ -143,7 +143,8 @@ class LabelScores(Pictured):
     def headline(self) -> str:
         """Return the split, mAP and how many images have every label right."""
         mean = f"{percent(self.mean_average_precision, decimals=2)} ({interval(self.map_interval)})"
-        return f"{self.split}: mAP {mean}, exact match {percent(self.exact_match, decimals=2)}, {self.images:,} images"
+        exact_match = percent(self.exact_match, decimals=2)
+        return f"{self.split}: mAP {mean}, exact match {exact_match}, {plural(self.images, 'image')}"
 
     def facts(self) -> list[Fact]:
         """Return the main scores, each with its name."""

@@ -223,7 +223,7 @@ class Scores(Pictured):
         """Return the split and the accuracy."""
         right = int(self.confusion.trace())
         accuracy = f"{percent(self.accuracy_top1, decimals=2)} ({interval(self.accuracy_interval)})"
-        return f"{self.split}: accuracy {accuracy}, {right:,} of {self.images:,} images"
+        return f"{self.split}: accuracy {accuracy}, {right:,} of {plural(self.images, 'image')}"
 
     def facts(self) -> list[Fact]:
         """Return the main scores, each with its name."""

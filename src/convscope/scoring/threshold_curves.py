@@ -16,7 +16,7 @@ from convscope.arrays import Floats, Integers
 from convscope.report.charts import Curve, line_chart
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing, beside
-from convscope.report.units import percent
+from convscope.report.units import percent, plural
 
 Decisions = npt.NDArray[np.bool_]
 DRAWN = 5  # curves that are drawn: of more classes those with the lowest average precision
@@ -46,7 +46,7 @@ class ThresholdCurve(ShortRepr):
 
     def headline(self) -> str:
         """Return the class, both areas and the number of images."""
-        images = f"{self.positives:,} of {self.positives + self.negatives:,} images"
+        images = f"{self.positives:,} of {plural(self.positives + self.negatives, 'image')}"
         return f"{self.name}: AUC {percent(self.roc_auc)}, AP {percent(self.average_precision)}, {images}"
 
     def to_dict(self) -> dict[str, Any]:

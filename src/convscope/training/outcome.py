@@ -73,13 +73,13 @@ class Outcome(Pictured):
                 lines.append(
                     f"test mAP {percent(self.scores.mean_average_precision, decimals=2)} "
                     f"({interval(self.scores.map_interval)}), every label right on "
-                    f"{percent(self.scores.exact_match, decimals=2)} of {self.scores.images:,} images"
+                    f"{percent(self.scores.exact_match, decimals=2)} of {plural(self.scores.images, 'image')}"
                 )
         elif self.scores and self.scores.split == "test":
             right = round(self.scores.accuracy_top1 * self.scores.images)
             lines.append(
                 f"test accuracy {percent(self.scores.accuracy_top1, decimals=2)} "
-                f"({right:,} of {self.scores.images:,} images; {interval(self.scores.accuracy_interval)}), "
+                f"({right:,} of {plural(self.scores.images, 'image')}; {interval(self.scores.accuracy_interval)}), "
                 f"balanced {percent(self.scores.balanced_accuracy, decimals=2)}, "
                 f"macro F1 {percent(self.scores.macro_f1, decimals=2)}, "
                 f"calibration error {percent(self.scores.calibration_error)}{self.scores.before_temperature}"

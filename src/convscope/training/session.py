@@ -251,7 +251,7 @@ def _open_images(
         raise RunError(f"{recipe.data} has no images to train on: put them in class folders, or in train/ by class")
     if recipe.miss_rate:  # again, for images may be unreadable, or equal to another
         val = dataset.class_counts("val") if dataset.val is not None else {recipe.good_class: 0}
-        require_enough(sum(val.values()) - val[recipe.good_class], recipe.miss_rate)
+        require_enough(sum(val.values()) - val[recipe.good_class], recipe.miss_rate, own_val=found.listing.is_split)
     return dataset
 
 
@@ -275,7 +275,9 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
 def _of_data(dataset: Dataset) -> Iterator[Notice]:
     """Yield what there is to say of the images."""
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
-    yield Notice(topic="data", message=f"{dataset.source}: {len(dataset.classes)} classes, images: {counts}")
+    yield Notice(
+        topic="data", message=f"{dataset.source}: {plural(len(dataset.classes), 'class', 'classes')}, images: {counts}"
+    )
     yield Notice(message=f"classes: {first_and_last(map(quoted_where_blank, dataset.classes))}")
     yield from (Notice(message=line) for line in (*dataset.notes, *dataset.notes_on_training))
     if alike := look_alikes_text(dataset.classes):

@@ -273,7 +273,12 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         r"diagnostic \(b0, b1, b2\) can be the labels, and smoke, biopsed, of 0 and 1, too: "
         "label_column='diagnostic' or label_column='smoke,biopsed'",
     ),
-    ("id,dx", lambda n: f"{n},b{n % 2}", {"group_column": "dx"}, "no column of labels beside 'dx' of the groups"),
+    (
+        "id,dx",
+        lambda n: f"{n},b{n % 2}",
+        {"group_column": "dx"},
+        "group_column='dx' takes 'dx' as groups, and no other is of labels",
+    ),
     ("id,breed,patient", lambda n: f"{n},b{n % 2},1", {"group_column": "3"}, "patient gives all images one group"),
     (
         "id,label,patient",
@@ -530,3 +535,26 @@ def test_columns_are_of_tables_alone(tmp_path: Path) -> None:
     ):
         probe(str(tmp_path), options=SourceOptions(label_column="breed"))
     assert np.array_equal(probe(str(tmp_path)).listing.labels, [0, 0, 1, 1])
+
+
+NAMES = ("cat", "dog", "hen")
+TWINS: list[tuple[str, Callable[[int], str], dict[str, str], Sequence[str]]] = [
+    ("id,label,label_name", lambda n: f"{n},{n % 3},{NAMES[n % 3]}", {}, NAMES),
+    ("id,label,breed", lambda n: f"{n},{n % 3},{NAMES[n % 3]}", {}, NAMES),
+    ("id,class,label", lambda n: f"{n},{NAMES[n % 2]},{n % 2}", {}, NAMES[:2]),
+    ("id,label,class_name", lambda n: f"{n},{n % 3},{NAMES[n % 2]}", {}, "012"),
+    ("id,label,sex", lambda n: f"{n},{n % 2},{'mf'[n % 2]}", {}, "01"),
+    ("id,label,malignant", lambda n: f"{n},{n % 2},{n % 2 == 1}", {}, "01"),
+    ("id,label,label_name", lambda n: f"{n},{n % 3},{NAMES[n % 3]}", {"label_column": "label"}, "012"),
+]
+
+
+@pytest.mark.parametrize(("head", "row", "options", "classes"), TWINS)
+def test_of_two_columns_that_say_the_same_the_one_with_names_is_taken(
+    tmp_path: Path, head: str, row: Callable[[int], str], options: dict[str, str], classes: Sequence[str]
+) -> None:
+    table = str(published(tmp_path, Shape(png, head, row, (), lambda n: 0)))
+    found = probe(table, options=SourceOptions(**options))
+    assert found.classes == tuple(classes)
+    # A run that was trained on the numbers is measured by them.
+    assert probe(table, options=SourceOptions(**options), earlier=("0", "1", "2")).classes[0] in {"0", *NAMES[:1]}

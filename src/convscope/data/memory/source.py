@@ -30,6 +30,7 @@ from convscope.data.listing import WHOLE, Listing, identity_of, in_groups_source
 from convscope.data.memory.groups import read_given_groups
 from convscope.data.memory.held import Held, HeldReader, Seen, as_held, look_at, typical_of_seen
 from convscope.data.memory.labels import GivenLabels, read_given_labels
+from convscope.data.pixels.flatten import EIGHT_BITS
 from convscope.data.pixels.numbers import as_levels, channels_last, is_numbers, numbers_of
 from convscope.data.records import Pixels
 from convscope.data.sources.arrays import found_file
@@ -37,6 +38,7 @@ from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError, explain_os_error
+from convscope.report.units import plural
 
 KIND = "memory"
 # Groups may follow the labels in each.
@@ -57,6 +59,7 @@ class _GivenSplit:
         groups: as given, or None.
         paths: of image files, where every image is one.
         item: reads an item of a dataset: image, label, and group or None.
+        eight_bits: how many are arrays of uint8, which a range of values leaves as they are.
     """
 
     count: int
@@ -65,6 +68,7 @@ class _GivenSplit:
     groups: Any = None
     paths: tuple[str, ...] | None = None
     item: Callable[[int], tuple[Held, Any, Any]] | None = None
+    eight_bits: int = 0
 
 
 def list_memory(
@@ -108,6 +112,9 @@ def list_memory(
     digest.update(b"" if labels.targets is None else labels.targets.tobytes())
     of_files = len(seen) < sum(counts.values())
     listing = _of_files(parts, labels, digest) if of_files else _of_images(parts, labels, seen, digest)
+    eight_bits = 0 if value_range == AUTO else sum(part.eight_bits for part in parts.values())
+    if eight_bits:
+        listing = replace(listing, notes=(*listing.notes, f"{plural(eight_bits, 'image')}: {EIGHT_BITS}"))
     return (
         listing if groups is None else replace(listing, source=in_groups_source(listing.source, groups), groups=groups)
     )
@@ -236,7 +243,7 @@ def _of_pair(images: Any, labels: Any, name: str, value_range: str) -> _GivenSpl
     """Return images with their labels, as an array or one by one."""
     if is_numbers(images):
         pixels = _levels(images, name, value_range)
-        return _GivenSplit(len(pixels), lambda row: pixels[row], labels)
+        return _GivenSplit(len(pixels), lambda row: pixels[row], labels, eight_bits=len(pixels) * _is_8_bits(images))
     if isinstance(images, (str, bytes, os.PathLike)) or is_pillow(images) or not hasattr(images, "__len__"):
         raise DataError(
             f"{_of(name)}images of type {type(images).__name__}: give an array (N, H, W, C) or a list of them"
@@ -245,7 +252,19 @@ def _of_pair(images: Any, labels: Any, name: str, value_range: str) -> _GivenSpl
     if items and all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = tuple(os.fsdecode(item) for item in items)
         return _GivenSplit(len(items), lambda row: _no_pixels(), labels, paths=paths)
-    return _GivenSplit(len(items), lambda row: as_held(items[row], f"{_of(name)}image {row}", value_range), labels)
+    return _GivenSplit(
+        len(items),
+        lambda row: as_held(items[row], f"{_of(name)}image {row}", value_range),
+        labels,
+        eight_bits=sum(map(_is_8_bits, items)),
+    )
+
+
+def _is_8_bits(given: Any) -> bool:
+    """Return whether these are numbers of 8 bits, or a PIL image that is held as such."""
+    if is_pillow(given):
+        return given.mode in ("L", "RGB")
+    return is_numbers(given) and str(given.dtype).endswith("uint8")
 
 
 def _no_pixels() -> Held:

@@ -51,8 +51,11 @@ def flatten(
     remark = None
     if decoding.value_range != AUTO:
         if depth > 8:
+            # Pillow opens grey with alpha as RGBA, too.
+            alpha = mode in _WITH_ALPHA
+            what, without = ("transparency", " without alpha") if alpha else ("colour", "")
             raise UnreadableError(
-                "16-bit colour is read with 8 bits, so value_range does not apply: convert it to grey"
+                f"16-bit {what} is read with 8 bits, so value_range does not apply: convert it to grey{without}"
             )
         remark = EIGHT_BITS
     if mode == "P":

@@ -11,7 +11,9 @@ from typing import ClassVar
 
 from convscope.data.listing import DecodedImage, ListedFile, content_digest
 from convscope.data.pixels.decode import fit, from_array
+from convscope.data.pixels.flatten import EIGHT_BITS
 from convscope.data.records import Decoding, Pixels
+from convscope.data.value_range import AUTO
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class ArrayReader:
     reads_single_rows: ClassVar[bool] = False
 
     def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
-        """Return one row, resized as the decoding states, without a remark."""
+        """Return one row, resized as the decoding states, and a remark where a range of values has no effect."""
         pixels = self._row(row)
         digest = content_digest(pixels.tobytes())
         fitted = pixels if pixels.shape == decoding.image_shape else fit(from_array(pixels), decoding)
-        return DecodedImage(fitted, None, digest)
+        return DecodedImage(fitted, None if decoding.value_range == AUTO else EIGHT_BITS, digest)
 
     def digest(self, row: int) -> int:
         """Return the digest of one row's pixels."""

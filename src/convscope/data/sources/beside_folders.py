@@ -97,7 +97,7 @@ def table_beside(root: Branch, tables: Sequence[Path], options: SourceOptions) -
     labels = f"whose labels are {few(first.classes)}" if not first.trouble else "which lists the images"
     names = sorted({name for classes in reading.classes.values() for name in classes})
     raise DataError(
-        f"{root.path} can be read in two ways: by {first.path.name}, {labels} (give {shell_quote(first.path)}), or as "
+        f"{root.shown} can be read in two ways: by {first.path.name}, {labels} (give {shell_quote(first.path)}), or as "
         f"the classes {few(names)} (add {settings_text(layout=str(reading.layout))})"
     )
 

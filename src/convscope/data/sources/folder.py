@@ -101,14 +101,14 @@ def _classes(reading: Reading, *, to_learn: bool, earlier: tuple[str, ...]) -> t
         only = next(iter(learned))
         but = f" (no images in {few(branch.name + '/' for branch in where.empty)})" if where.empty else ""
         wanted = hint(where.path, learned[only][0]) or ": a classifier needs the folders of two or more"
-        raise DataError(f"{where.path} has one class only, {only!r}{but}{wanted}")
+        raise DataError(f"{where.shown} has one class only, {only!r}{but}{wanted}")
     for split, by_class in reading.classes.items():
         strangers = [name for name in by_class if name not in learned]
         if strangers:
             near = did_you_mean(strangers[0], learned)
             folders = few(_path_below(root, path) for name in strangers for path in by_class[name])
             raise DataError(
-                f"{root.path}: {split} holds classes that train does not: {few(strangers)}.{near} Put images of "
+                f"{root.shown}: {split} holds classes that train does not: {few(strangers)}.{near} Put images of "
                 f"{few(strangers)} into {_path_below(root, where.path)}/, or remove {folders}"
             )
     return class_order(learned, earlier=earlier)
@@ -139,7 +139,7 @@ def _notes_on_empty(reading: Reading, *, to_learn: bool) -> Iterator[str]:
         unknown = Counter(ending for ending in endings if ending and ending[1:] not in _BESIDE_IMAGES)
         if unknown and to_learn:
             raise DataError(
-                f"class folder {branch.path} has no images (it holds {_count_endings(unknown)}): add some "
+                f"class folder {branch.shown} has no images (it holds {_count_endings(unknown)}): add some "
                 "or remove the folder"
             )
     if empty:

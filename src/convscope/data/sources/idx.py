@@ -17,6 +17,7 @@ from convscope.data.records import Labels, Pixels
 from convscope.data.sources.arrays import ArrayBlock, ArrayReader, found_file
 from convscope.errors import DataError
 from convscope.files.regular import read_gzip, read_start, refused_as
+from convscope.report.units import plural
 
 _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _UBYTE = 0x08
@@ -61,7 +62,9 @@ def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool 
         labels_path = found[split, "labels"]
         (count,) = _read_shape(labels_path, axes=1)
         if count != shape[0]:
-            raise DataError(f"{path} holds {shape[0]} images, but {labels_path.name} {count} labels")
+            raise DataError(
+                f"{path} holds {plural(shape[0], 'image')}, but {labels_path.name} {plural(count, 'label')}"
+            )
         if 0 in shape:
             raise DataError(f"{path} holds no images")
         if count > MOST_IMAGES:

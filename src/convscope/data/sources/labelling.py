@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from convscope.data.listing import class_order
 from convscope.data.source_options import NO_SEPARATOR, SEPARATORS, SourceOptions
-from convscope.data.sources.columns import MANY_LABELS, ONE_LABEL, YES, SheetColumns
+from convscope.data.sources.columns import SheetColumns
+from convscope.data.sources.hot_columns import YES
+from convscope.data.sources.label_columns import MANY_LABELS, ONE_LABEL
 from convscope.data.sources.sheet import Sheet, SheetRow, plain_name
 from convscope.errors import DataError
 from convscope.report.printable import few

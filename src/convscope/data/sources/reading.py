@@ -77,7 +77,7 @@ def by_splits(root: Branch) -> Reading:
             else f"has {lack}"
         )
         do = "name the folder of training images train" if lack == "no train/" else "put the training images there"
-        raise DataError(f"{root.path} {has}: {do}, or {settings_text(layout='train=FOLDER')}")
+        raise DataError(f"{root.shown} {has}: {do}, or {settings_text(layout='train=FOLDER')}")
     holders: dict[str, list[Branch]] = {}
     notes: list[str] = []
     for split, branch in chosen.items():
@@ -86,7 +86,7 @@ def by_splits(root: Branch) -> Reading:
             holders[split] = [unwrapped(branch)]
         else:
             notes.append(
-                f"{split}: {plural(without_class.images, 'image')} in {without_class.path} not read: they "
+                f"{split}: {plural(without_class.images, 'image')} in {without_class.shown} not read: they "
                 f"lie in no class folder, so nothing can be measured on them ({call_text('predict')} takes them)"
             )
     if any(branch.name != split for split, branch in chosen.items()) or _stepped(chosen, holders):
@@ -106,7 +106,7 @@ def by_class_first(root: Branch) -> Reading:
     for name, (branch,) in _by_class_name(root.below).items():
         chosen = find_splits(branch)
         if "train" not in chosen:
-            raise DataError(f"{branch.path} has no train/ in it, as the layout class-first needs")
+            raise DataError(f"{branch.shown} has no train/ in it, as the layout class-first needs")
         for split, inner in chosen.items():
             classes[split][name] = [inner.path]
         beside += [f"{name}/{inner.name}" for inner in branch.below if inner not in chosen.values()]
@@ -178,7 +178,7 @@ def _by_class_name(branches: Iterable[Branch]) -> dict[str, list[Branch]]:
             # The bytes, for they are UTF-8 in a locale of another encoding as well.
             name = os.fsencode(branch.name).decode()
         except UnicodeDecodeError:
-            raise DataError(f"class folder {branch.path} has a name that is not UTF-8: rename it") from None
+            raise DataError(f"class folder {branch.shown} has a name that is not UTF-8: rename it") from None
         named.setdefault(unicodedata.normalize("NFC", name), []).append(branch)
     for found in named.values():
         if len(found) > 1:
@@ -209,7 +209,7 @@ def _below(root: Branch, branch: Branch) -> str:
 
 def _loose(branches: Iterable[Branch]) -> Iterator[str]:
     """Note the number of images outside class folders."""
-    loose = {branch.path: branch.images for branch in branches if branch.images}
+    loose = {branch.shown: branch.images for branch in branches if branch.images}
     if len(loose) > 3:
         yield f"outside any class folder, and not read: {plural(sum(loose.values()), 'image')} in {len(loose)} folders"
         return
@@ -221,12 +221,12 @@ def no_classes(where: Branch) -> str:
     """Return the error for a folder without class folders that hold images."""
     if where.images:
         count = plural(where.images, "image")
-        return f"{where.path} holds {count} but no class folders{hint(where.path) or f': put them into {LAYOUT}'}"
+        return f"{where.shown} holds {count} but no class folders{hint(where.path) or f': put them into {LAYOUT}'}"
     try:
         is_empty = not any(Path(where.path).iterdir())
     except OSError as error:
-        return f"{where.path} can't be read: {error.strerror}"
+        return f"{where.shown} can't be read: {error.strerror}"
     found = "is empty" if is_empty else "has no class folders"
     if where.folders:
         found = f"has no class folders with images (found: {few(branch.name for branch in where.folders)})"
-    return f"{where.path} {found}: what is needed is {LAYOUT}"
+    return f"{where.shown} {found}: what is needed is {LAYOUT}"

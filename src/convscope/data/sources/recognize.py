@@ -36,7 +36,7 @@ def recognized(root: Branch) -> Reading:
     reading = _recognized(inner)
     if inner is root:
         return reading
-    note = f"layout: images are read from {inner.path}, all that {root.path} holds"
+    note = f"layout: images are read from {inner.shown}, all that {root.shown} holds"
     return replace(reading, notes=(note, *reading.notes))
 
 
@@ -149,7 +149,7 @@ def _without_train(root: Branch, chosen: dict[str, Branch]) -> Reading | None:
         if others:
             said = [("train", "FOLDER"), *((split, branch.name) for split, branch in held.items())]
             raise DataError(
-                f"{root.path} has {lack_of_train(root)}: say which folder it is ({option_of(said)}), or read all "
+                f"{root.shown} has {lack_of_train(root)}: say which folder it is ({option_of(said)}), or read all "
                 f"{_as_classes(root)}"
             )
         return by_splits(root)  # which says that there is no train/
@@ -166,7 +166,7 @@ def _refuse_splits_without_classes(root: Branch) -> None:
         usual = ": put the images into a folder for each class, or give a CSV file with their labels"
         found = hint(root.path, *(branch.path for branch in named)) or usual
         raise DataError(
-            f"{root.path}: no class folders in {held}{found}; "
+            f"{root.shown}: no class folders in {held}{found}; "
             f"if {_names_of(root)} are the classes: {settings_text(layout='classes')}"
         )
 
@@ -219,7 +219,7 @@ def _is_class_first(root: Branch) -> bool:
         return False
     first = unwrapped(signed[0])
     there = " and ".join(f"{inner.name}/" for inner in first.below if split_in_name(inner.name))
-    here = f"{first.path} holds {there}"
+    here = f"{first.shown} holds {there}"
     alone = f"give {shell_quote(first.path)} to read it alone"
     without = [branch.name for branch in root.below if "train" not in _splits_in(branch)]
     if without:
@@ -260,4 +260,4 @@ def _path_below(root: Branch, branch: Branch) -> str:
 
 
 def _two_ways(root: Branch, first: str, second: str) -> DataError:
-    return DataError(f"{root.path} can be read in two ways: {first}, or {second}")
+    return DataError(f"{root.shown} can be read in two ways: {first}, or {second}")

@@ -119,3 +119,9 @@ def _fitted(row: SheetRow, columns: int, path: str) -> SheetRow:
             "a comma inside a cell needs quotes around the cell"
         )
     return row if len(row.cells) == columns else SheetRow(row.number, row.cells[:columns])
+
+
+def found_columns(sheet: Sheet, most: int = 12) -> str:
+    """Return the names of a table's columns, for a message."""
+    there = ", ".join(name or "(no name)" for name in sheet.header[:most])
+    return there + (", ..." if len(sheet.header) > most else "")

@@ -46,7 +46,7 @@ def _one(root: Branch, split: str, candidates: Mapping[str, Sequence[Branch]]) -
         first, second = (branch.name for branch in there[:2])
         named = {other: found[0].name for other, found in candidates.items()} | {split: there[0].name}
         raise DataError(
-            f"{root.path} has both {first}/ and {second}/ for one split: keep one, or name it: "
+            f"{root.shown} has both {first}/ and {second}/ for one split: keep one, or name it: "
             f"{option_of(named.items())}"
         )
     return there[0]

@@ -20,8 +20,9 @@ from convscope.data.layout import SPLIT_NAMES, SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile, Listing, identity_of
 from convscope.data.records import SEVERAL, Problem, Targets
 from convscope.data.source_options import AS_FOUND, SourceOptions
-from convscope.data.sources.columns import IMAGE, MANY_LABELS, ONE_LABEL, SheetColumns, find_columns
+from convscope.data.sources.columns import SheetColumns, find_columns
 from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined, near_file
+from convscope.data.sources.label_columns import IMAGE, MANY_LABELS, ONE_LABEL
 from convscope.data.sources.labelling import EMPTY, Labelling, conflict, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, plain_name, read_sheet
@@ -63,7 +64,7 @@ def list_table(
     Without `to_learn` there may be only one class. `earlier` are the classes of a run, in whose
     order they are listed where they are the same.
     """
-    sheet, columns, finder = find_columns(read_sheet(source), options)
+    sheet, columns, finder = find_columns(read_sheet(source), options, earlier=earlier)
     labelling = read_labels(sheet, columns, options, to_learn=to_learn, earlier=earlier)
     notes = [*_understood(sheet, columns, finder, Path(source).parent), *labelling.notes]
     problems: list[Problem] = []

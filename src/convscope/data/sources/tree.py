@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from convscope.data.sources.walk import could_be_image, folders_around, is_hidden
+from convscope.report.short_repr import named_folder
 
 
 class Branch:
@@ -25,6 +26,11 @@ class Branch:
         self._around: frozenset[tuple[int, int]] = folders_around(path) if above is None else above._around
         # Whether a folder holds images, by its identity: through links it may be met several times.
         self._known: dict[tuple[int, int], bool] = {} if above is None else above._known
+
+    @cached_property
+    def shown(self) -> str:
+        """The path for a message: of "." and ".." the folder's own name."""
+        return named_folder(self.path)
 
     @cached_property
     def _entries(self) -> tuple[int, tuple[Branch, ...], tuple[str, ...]]:

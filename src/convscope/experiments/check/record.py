@@ -19,7 +19,7 @@ from convscope.report.document import Callout, Document, Fact, Facts, Section, d
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
 from convscope.report.printable import printable
-from convscope.report.short_repr import short_path
+from convscope.report.short_repr import named_folder, short_path
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import percent, plural
 
@@ -76,7 +76,7 @@ class DataCheck(Documented):
         """Return the source, its size, and how much is wrong with it."""
         found = Counter(finding.severity for finding in self.findings)
         wrong = f"{plural(found['error'], 'error')}, {plural(found['warning'], 'warning')}"
-        source = short_path(self._survey.listing.source)
+        source = short_path(named_folder(self._survey.listing.source))
         return f"{source}: {plural(sum(self.images.values()), 'image')}, {self._classes()}: {wrong}"
 
     def document(self) -> Document:
@@ -90,9 +90,9 @@ class DataCheck(Documented):
             *label_gallery(survey, self.label_errors),
         ]
         return Document(
-            f"Check of {PurePath(survey.listing.source).name or survey.listing.source}",
+            f"Check of {PurePath(named_folder(survey.listing.source)).name or survey.listing.source}",
             tuple(blocks),
-            lead=f"{survey.listing.source}, read as {survey.listing.kind}"
+            lead=f"{named_folder(survey.listing.source)}, read as {survey.listing.kind}"
             + (f", layout {survey.listing.layout}." if survey.listing.layout != "none" else "."),
             summary=(
                 Facts(tuple(self._facts())),

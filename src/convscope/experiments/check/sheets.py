@@ -40,7 +40,9 @@ def contact_sheets(survey: Survey) -> Iterator[Section]:
         title = f"{name}: {len(chosen)} of {plural(len(own), 'image')}"
         sheets += [Heading(title), gallery] if len(classes) <= OPEN else [Details(title, (gallery,))]
     if len(classes) > MOST_CLASSES:
-        sheets.append(Paragraph(f"The other {len(classes) - MOST_CLASSES:,} classes are not shown."))
+        sheets.append(
+            Paragraph(f"{plural(len(classes) - MOST_CLASSES, 'other class is', 'other classes are')} not shown.")
+        )
     if len(rows):
         yield Section("Contact sheets", tuple(sheets), page_only=True)
 

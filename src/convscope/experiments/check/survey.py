@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from convscope.data.equal_pictures import EqualPictures, notes_on_equal
+from convscope.data.equal_pictures import EqualPictures, blank_rows, notes_on_equal
 from convscope.data.file_headers import FileHeaders, has_headers, read_headers
 from convscope.data.listing import Listing
 from convscope.data.memory.source import InMemory
@@ -82,8 +82,10 @@ class Survey:
 
     @cached_property
     def equal(self) -> tuple[EqualPictures, ...]:
-        """What there is to say of equal pictures."""
-        return tuple(notes_on_equal(self.listing, self.decoded.pixels, self.decoded.outcome, self.decoding, self.leaks))
+        """What there is to say of equal pictures, and of single ones that are blank."""
+        pixels = self.decoded.pixels
+        blank = blank_rows(pixels, self.rows)
+        return tuple(notes_on_equal(self.listing, pixels, self.decoded.outcome, self.decoding, self.leaks, blank))
 
     @cached_property
     def split_of(self) -> npt.NDArray[np.int64]:

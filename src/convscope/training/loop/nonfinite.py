@@ -18,6 +18,7 @@ from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.units import loss as loss_text
+from convscope.report.units import plural
 from convscope.report.usage import call_text
 from convscope.runs.events import EpochRow
 from convscope.scoring.objective import Objective
@@ -249,4 +250,4 @@ def _not_finite(values: Tensor | None) -> str:
 def _rows(batch: Tensor) -> str:
     """Return how many of a batch's images are not finite, in words."""
     wrong = int((~batch.isfinite().flatten(1).all(1)).sum())
-    return f"{wrong} of the batch's {len(batch)} images"
+    return f"{wrong} of the batch's {plural(len(batch), 'image')}"

@@ -175,7 +175,7 @@ def _remarks(report: TrainingReport) -> Iterator[Callout]:
     if report.remark:
         yield Callout("error", sentence(report.remark))
     if report.ending == "early":
-        yield Callout("note", f"Stopped early: {report.recipe.patience} epochs brought no better validation.")
+        yield Callout("note", f"Stopped early: {plural(report.recipe.patience, 'epoch')} brought no better validation.")
     for caution in report.cautions:
         yield Callout("warning", sentence(caution))
     if report.dataset.problems:

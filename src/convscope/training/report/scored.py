@@ -53,14 +53,14 @@ def defects(scores: Scores) -> Iterator[Section]:
     )
     if rule.miss_rate is not None and rule.defects is not None:
         text += (
-            f"This threshold was chosen on {rule.defects:,} defects among the validation images, so that at most "
-            f"{rate(rule.miss_rate)} of new defects of the same kind are missed on average. "
+            f"This threshold was chosen on {plural(rule.defects, 'defect')} among the validation images, so that at "
+            f"most {rate(rule.miss_rate)} of new defects of the same kind are missed on average. "
         )
     else:
         text += "To choose it for a wanted share of missed defects, train with a miss rate. "
     shares = (("Missed defects", found.missed), ("False alarms", found.false_alarms))
     rows = [(name, share.text) for name, share in shares]
-    table = Table.of([Column("rate"), Column(f"on {scores.images:,} {scores.split} images")], rows)
+    table = Table.of([Column("rate"), Column(f"on {plural(scores.images, f'{scores.split} image')}")], rows)
     by_class = found.table()
     tables = (table, *([by_class] if by_class else []))
     yield Section("Missed defects and false alarms", (Paragraph(text), *tables, *_curves(scores.shown_curves)))

@@ -72,7 +72,8 @@ def mistakes(scores: LabelScores, images: ImageSet) -> Section:
     negatives = [mistake for mistake in scores.mistakes if mistake.shown]
     blocks: list[Block] = [
         Paragraph(
-            f"{plural(scores.wrong, 'class', 'classes')} of {scores.images:,} images were predicted wrongly. "
+            f"{plural(scores.wrong, 'class', 'classes')} of {plural(scores.images, 'image')} "
+            f"{'was' if scores.wrong == 1 else 'were'} predicted wrongly. "
             "These are the predictions of the highest confidence; a wrong label is often among them."
         )
     ]

@@ -27,7 +27,7 @@ from convscope.nets.layer_groups import freeze
 from convscope.nets.modules import has_batch_norm
 from convscope.recipe.presets import preset_values
 from convscope.recipe.setting import AUTO
-from convscope.report.units import byte_size
+from convscope.report.units import byte_size, plural
 from convscope.report.usage import setting_name
 from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.resolve.budget import learning_rate, require_batch
@@ -103,7 +103,7 @@ def fit_to_memory(
     taken = halved_to_fit(resolved.batch_size, needed, limit)
     if taken == resolved.batch_size:
         return resolved, ()
-    shown = f"a step of {resolved.batch_size} images needs about {byte_size(needed(resolved.batch_size))}"
+    shown = f"a step of {plural(resolved.batch_size, 'image')} needs about {byte_size(needed(resolved.batch_size))}"
     if at_once > 1:
         shown += f" in {at_once} trainings at once"
     room = f"{byte_size(limit)} can be taken"
@@ -171,7 +171,7 @@ class OutOfMemoryError(RunError):
 
 def no_memory(resolved: ResolvedRecipe, *, remedy: str) -> OutOfMemoryError:
     """Return the error of a step that does not fit and can't be made smaller."""
-    return OutOfMemoryError(f"the memory does not hold a step of {resolved.batch_size} images: {remedy}")
+    return OutOfMemoryError(f"the memory does not hold a step of {plural(resolved.batch_size, 'image')}: {remedy}")
 
 
 def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:

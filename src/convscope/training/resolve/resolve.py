@@ -53,9 +53,8 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         listing, held_back=recipe.held_back, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split
     )
     if recipe.miss_rate:
-        require_enough(
-            int((listing.labels[held_back] != found.classes.index(recipe.good_class)).sum()), recipe.miss_rate
-        )
+        defects = int((listing.labels[held_back] != found.classes.index(recipe.good_class)).sum())
+        require_enough(defects, recipe.miss_rate, own_val=listing.is_split)
     images, usual = max(1, len(rows)), table(recipe.preset, recipe.model).budget
     batch_size = budget.batch_size(recipe.batch_size, images, usual)
     normalizes = has_batch_norm(made)
