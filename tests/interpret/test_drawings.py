@@ -1,18 +1,24 @@
 """Drawings: well formed, nothing on top of anything else, branches and repeats visible."""
 
+import time
 import xml.etree.ElementTree as ET
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
+import torch
 from torch import nn
 
+from convscope.interpret.inspection.network_drawing import network_places
 from convscope.interpret.inspection.network_layout import lay_out
+from convscope.interpret.inspection.network_places import Places
 from convscope.interpret.inspection.network_units import Unit, network_units
 from convscope.interpret.inspection.record import Inspection, inspect
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.report.svg import Drawing, text_width
 
 SAMPLE = ("lenet5", "googlenet", "resnet152", "unet", "densenet121", "inception_v3", "mobilenet_v3_small", "m5", "c3d")
+SMALLEST_TEXT = 10.0  # pixels; a page shows drawings at their own size
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -26,26 +32,84 @@ def _units(inspection: Inspection) -> list[Unit]:
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_boxes_lie_beside_each_other_and_inside_the_drawing(name: str, inspections: dict[str, Inspection]):
-    drawing = inspections[name].figure()
+def test_a_drawing_obeys_its_laws(name: str, inspections: dict[str, Inspection]):
+    drawing_obeys_its_laws(inspections[name])
+
+
+@pytest.mark.long  # half a minute: every architecture is built
+@pytest.mark.parametrize("name", sorted(catalogue.names()))
+def test_every_drawing_obeys_its_laws(name: str):
+    drawing_obeys_its_laws(inspect(lambda: build(name), catalogue.find(name).input_shape, name=name))
+
+
+def drawing_obeys_its_laws(inspection: Inspection) -> None:
+    drawing = inspection.figure()
     root = ET.fromstring(drawing.document())
+    boxes_lie_beside_each_other(root, drawing)
+    texts_lie_beside_each_other(root, drawing)
+    units = _units(inspection)
+    places = network_places(units)
+    data_flows_to_the_right(places)
+    every_connection_is_drawn(inspection, units, places)
+    growth = inspection.field_figure()
+    if growth is not None:
+        texts_lie_beside_each_other(ET.fromstring(growth.document()), growth)
+
+
+def boxes_lie_beside_each_other(root: ET.Element, drawing: Drawing) -> None:
     boxes = []
     for rect in root.iter(f"{SVG}rect"):
         if rect.find(f"{SVG}title") is not None:
             x, y, width, height = (float(rect.get(key, "nan")) for key in ("x", "y", "width", "height"))
-            assert x >= 0 and y >= 0 and x + width <= drawing.width and y + height <= drawing.height
             boxes.append((x, y, x + width, y + height))
-    assert len(boxes) > 3
+    apart_and_inside(boxes, drawing)
+
+
+def texts_lie_beside_each_other(root: ET.Element, drawing: Drawing) -> None:
+    boxes = []
+    for text in root.iter(f"{SVG}text"):
+        size, x, y = (float(text.get(key, "nan")) for key in ("font-size", "x", "y"))
+        assert size >= SMALLEST_TEXT, f"{text.text} is of {size} pixels"
+        width = text_width(text.text or "", size)
+        left = x - {"start": 0.0, "middle": width / 2, "end": width}[text.get("text-anchor", "start")]
+        boxes.append((left, y - 0.75 * size, left + width, y + 0.2 * size))
+    apart_and_inside(boxes, drawing)
+
+
+def apart_and_inside(boxes: list[tuple[float, float, float, float]], drawing: Drawing) -> None:
+    for left, top, right, bottom in boxes:
+        assert left >= -0.1 and top >= -0.1 and right <= drawing.width + 0.1 and bottom <= drawing.height + 0.1
     for a, b in combinations(boxes, 2):
-        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], f"{a} and {b} overlap"
+        assert a[2] <= b[0] + 0.1 or b[2] <= a[0] + 0.1 or a[3] <= b[1] + 0.1 or b[3] <= a[1] + 0.1, f"{a} on {b}"
 
 
-@pytest.mark.parametrize("name", SAMPLE)
-def test_data_flows_to_the_right(name: str, inspections: dict[str, Inspection]):
-    layout = lay_out(_units(inspections[name]), width_of=lambda unit: 50.0, room=900.0)
-    assert all(edge.source.rank < edge.target.rank for edge in layout.edges)
-    places = [(spot.rank, spot.lane) for spot in layout.spots.values()]
-    assert len(set(places)) == len(places)
+def data_flows_to_the_right(places: Places) -> None:
+    layout = places.layout
+    for edge in layout.edges:
+        assert edge.source.rank < edge.target.rank or (edge.route == "level" and edge.source.level != edge.target.level)
+    spots = [(spot.rank, *spot.line) for spot in layout.spots.values()]
+    assert len(set(spots)) == len(spots)
+
+
+def every_connection_is_drawn(inspection: Inspection, units: list[Unit], places: Places) -> None:
+    """From box to box, through none, whatever a unit reads from another."""
+    edges = {(edge.source.unit.index, edge.target.unit.index) for edge in places.layout.edges}
+    assert edges == {(before.index, unit.index) for unit in units for before in unit.before}
+    assert len(edges) == len(places.layout.edges)
+    boxes = {}
+    for index, spot in places.layout.spots.items():
+        (x, y), extent = places.centre(spot), places.extents[index]
+        boxes[index] = (x - extent.width / 2, y - extent.height / 2, x + extent.width / 2, y + extent.height / 2)
+    for edge in places.layout.edges:
+        for corners in places.corners(edge):
+            for (ax, ay), (bx, by) in pairwise(corners):
+                assert ax == bx or ay == by, "connections are straight"
+                for index, (left, top, right, bottom) in boxes.items():
+                    through = min(ax, bx) < right - 0.1 and max(ax, bx) > left + 0.1
+                    through = through and min(ay, by) < bottom - 0.1 and max(ay, by) > top + 0.1
+                    assert not through, (
+                        f"{edge.source.unit.tip} to {edge.target.unit.tip} runs through {units[index].tip}"
+                    )
 
 
 def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(inspections: dict[str, Inspection]):
@@ -53,13 +117,61 @@ def test_a_residual_block_has_its_shortcut_around_and_its_projection_beside(insp
     layout = lay_out(units, width_of=lambda unit: 1.0, room=1e9)
     assert sum(unit.family == "join" for unit in units) == 8  # the first two blocks of four stages; others are folded
     assert {spot.lane for spot in layout.spots.values()} == {0, 1}
-    assert sum(edge.over for edge in layout.edges) == 4  # the second blocks' identities
+    assert sum(edge.route == "over" for edge in layout.edges) == 4  # the second blocks' identities
     assert [u.count for u in units if u.family == "block"] == [1, 6, 34, 1]
 
 
-def test_a_u_net_has_its_four_bridges(inspections: dict[str, Inspection]):
-    layout = lay_out(_units(inspections["unet"]), width_of=lambda unit: 1.0, room=1e9)
-    assert sum(edge.over for edge in layout.edges) == 4
+def test_an_encoder_and_its_decoder_are_a_u_with_its_bridges_across(inspections: dict[str, Inspection]):
+    layout = network_places(_units(inspections["unet"])).layout
+    assert layout.levels == 5 and layout.row_starts == (0,)
+    by_rank = sorted(layout.spots.values(), key=lambda spot: spot.rank)
+    levels = [spot.level for spot in by_rank]
+    bottom = levels.index(4)
+    assert levels[:bottom] == sorted(levels[:bottom]) and levels[-1] == 0
+    bridges = [e for e in layout.edges if e.target.unit.family == "join" and e.target.rank - e.source.rank > 1]
+    assert [(e.source.level, e.target.level, e.route) for e in bridges] == [(n, n, "over") for n in (3, 2, 1, 0)]
+
+
+def test_a_network_whose_maps_only_shrink_has_one_level(inspections: dict[str, Inspection]):
+    assert {network_places(_units(one)).layout.levels for name, one in inspections.items() if name != "unet"} == {1}
+
+
+def test_a_dense_blocks_connections_are_drawn(inspections: dict[str, Inspection]):
+    units = _units(inspections["densenet121"])
+    layout = network_places(units).layout
+    over = [edge for edge in layout.edges if edge.route == "over"]
+    assert len(over) == 6  # the first block's six layers; the others are folded, with the sign of what is in them
+    assert [unit.skips for unit in units if unit.labels[0].startswith("denseblock")] == [1, 1, 1]
+
+
+def test_a_value_that_only_a_copy_lies_before_has_its_connection():
+    class Copied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x).permute(0, 2, 3, 1).contiguous().view(1, 8, 8, 4).permute(0, 3, 1, 2))
+
+    units = _units(inspect(Copied(), (3, 8, 8)))
+    assert [len(unit.before) for unit in units] == [0, 1, 1]
+
+
+def test_a_thousand_layers_are_drawn_at_once():
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convs = nn.ModuleList(nn.Conv2d(4, 4, 1 + 2 * (n * n % 3), padding=n * n % 3) for n in range(1000))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for n, conv in enumerate(self.convs):
+                x = conv(x) + x if n % 3 == 0 else conv(x)
+            return x
+
+    inspection = inspect(Long, (4, 8, 8))
+    start = time.process_time()
+    inspection.figure().markup()
+    assert time.process_time() - start < 1.0
 
 
 def test_the_field_is_drawn_where_there_is_one(inspections: dict[str, Inspection]):

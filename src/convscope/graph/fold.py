@@ -7,7 +7,7 @@ has those of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -77,20 +77,23 @@ class _TreeItem:
             yield from child.layers()
 
 
-def fold(graph: Graph, layers: Sequence[Layer], *, depth: int | None = None) -> tuple[FoldedLine, ...]:
+def fold(
+    graph: Graph, layers: Sequence[Layer], *, depth: int | None = None, closed: Collection[str] = ()
+) -> tuple[FoldedLine, ...]:
     """Return the lines of the module tree.
 
     Args:
         graph: the network.
         layers: its layers.
         depth: levels of modules to show, at least 1; None shows all, with repeated blocks folded.
+        closed: paths of modules that are shown as one line, whatever their depth.
     """
     kinds = {module.path: module.kind for module in graph.modules}
     root = _TreeItem("", kinds.get("", ""), "")
     signatures: dict[object, int] = {}
     _grow(root, layers, kinds)
     _sign(root, signatures)
-    return tuple(_lines(root.children, 0, depth))
+    return tuple(_lines(root.children, 0, depth, closed))
 
 
 def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) -> None:
@@ -125,7 +128,7 @@ def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
     return signatures[key]
 
 
-def _lines(items: Sequence[_TreeItem], depth: int, limit: int | None) -> Iterator[FoldedLine]:
+def _lines(items: Sequence[_TreeItem], depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
     start = 0
     while start < len(items):
         item = items[start]
@@ -134,21 +137,21 @@ def _lines(items: Sequence[_TreeItem], depth: int, limit: int | None) -> Iterato
             stop += 1
         if stop - start < (2 if item.layer is None else _LEAF_RUN):
             stop = start + 1
-        yield from _written(item, depth, limit)
+        yield from _written(item, depth, limit, closed)
         if stop - start > 1:
             rest = items[start + 1 : stop]
             yield _line("folded", depth, rest, like=item.path)
         start = stop
 
 
-def _written(item: _TreeItem, depth: int, limit: int | None) -> Iterator[FoldedLine]:
+def _written(item: _TreeItem, depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
     if item.layer is not None:
         yield _line("layer", depth, [item])
-    elif limit is not None and depth + 1 >= limit:
+    elif (limit is not None and depth + 1 >= limit) or item.path in closed:
         yield _line("collapsed", depth, [item])
     else:
         yield _line("heading", depth, [item])
-        yield from _lines(item.children, depth + 1, limit)
+        yield from _lines(item.children, depth + 1, limit, closed)
 
 
 def _line(

@@ -10,12 +10,13 @@ from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
 from convscope.report.charts import nice_ticks
-from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, line, paint, rectangle, text
+from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, line, paint, rectangle, text, text_width
 
 _SIDE = 300.0  # of the square on which frames are drawn
 _FRAMES = 7
 _CHART = (400.0, 560.0, 236.0)  # left, width, height
 _TOP = 34.0
+_LABEL = 10.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ def field_drawing(graph: Graph, growth: Sequence[FieldGrowth], source: int) -> D
     parts: list[Element | None] = [text(0, 14, "receptive field over the input", size=13, bold=True)]
     parts += _frames(frames, image_rows, image_columns)
     parts += _steps(growth, max(image_rows, image_columns), [frame.layer.index for frame in frames])
+    legend, bottom = _legend(frames)
+    parts += legend
     last = growth[-1]
     description = "; ".join(f"{f.layer.name}: {units.per_axis((f.rows, f.columns))}" for f in frames)
     return Drawing.of(
         _CHART[0] + _CHART[1],
-        _TOP + _SIDE + 14,
+        max(_TOP + _SIDE + 14, bottom),
         parts,
         title=f"{graph.name}: the receptive field grows to {units.per_axis((last.rows, last.columns))}",
         description=description,
@@ -121,8 +124,21 @@ def _steps(growth: Sequence[FieldGrowth], image_size: int, marked: Sequence[int]
         x, y = place(step.layer.index, step.columns)
         tip = element("title", {}, f"{step.layer.name}: {step.columns}")
         parts.append(element("circle", {"cx": x, "cy": y, "r": 4} | paint(colour), tip))
-        label = f"{units.per_axis((step.rows, step.columns))} at {step.layer.name}"
-        row, column = divmod(i, 2)
-        parts.append(rectangle(plot_left + column * 262, bottom + 20 + row * 15 - 8, 9, 9, fill=colour, radius=2))
-        parts.append(text(plot_left + column * 262 + 14, bottom + 20 + row * 15, label, size=10.5, colour="muted"))
     return parts
+
+
+def _legend(frames: Sequence[FieldGrowth]) -> tuple[list[Element], float]:
+    """Return the chosen layers with their colours, under the chart, and where that ends."""
+    left, width, height = _CHART
+    labels = [f"{units.per_axis((frame.rows, frame.columns))} at {frame.layer.name}" for frame in frames]
+    columns = 2 if max(text_width(label, _LABEL) for label in labels) < width / 2 - 20 else 1
+    longest = int((width - 14) / text_width("x", _LABEL))
+    parts: list[Element] = []
+    y = _TOP + height
+    for i, label in enumerate(labels):
+        row, column = divmod(i, columns)
+        x, y = left + column * width / 2, _TOP + height + 20 + row * 15
+        shown = label if len(label) <= longest else f"{label[:20]}…{label[21 - longest :]}"
+        parts.append(rectangle(x, y - 8, 9, 9, fill=SERIES[i % len(SERIES)], radius=2))
+        parts.append(text(x + 14, y, shown, size=_LABEL, colour="muted"))
+    return parts, y + 8

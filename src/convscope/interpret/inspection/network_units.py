@@ -6,7 +6,7 @@ its shape (normalisations, activations) belong to the unit before them. A folded
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +22,8 @@ Family = Literal["input", "convolution", "pooling", "linear", "join", "resize", 
 # More than this and a drawing can't be read: deeper levels of modules are then drawn as one unit each.
 _UNITS_LIMIT = 90
 _EDGES_LIMIT = 150
+
+_SHOWN_SKIPS = 3  # arcs over a folded block
 
 _JOINS = {"add": "+", "sub": "−", "mul": "×", "concat": "cat", "stack": "cat", "maximum": "max"}
 _LINEAR = frozenset({"linear", "matmul", "attention", "bilinear"})
@@ -40,6 +42,8 @@ class Unit:
         shape: the output of one sample: (C, H, W) or (F,).
         count: the number of blocks that it represents.
         group: the outermost module that it belongs to.
+        skips: connections inside it that lead around some of its layers, as far as they are shown.
+        enlarges: whether it makes its map larger.
         before: units that it reads from.
     """
 
@@ -50,19 +54,38 @@ class Unit:
     shape: tuple[int, ...]
     count: int = 1
     group: str = ""
+    skips: int = 0
+    enlarges: bool = False
     before: list[Unit] = field(default_factory=list)
+
+    @property
+    def side(self) -> int | None:
+        """The largest spatial size; None without spatial axes."""
+        return max(self.shape[1:]) if len(self.shape) > 1 else None
 
 
 def network_units(graph: Graph, layers: Sequence[Layer]) -> list[Unit]:
-    """Return the units of a network, at the deepest level that can still be drawn."""
-    deepest = max((line.depth for line in fold(graph, layers)), default=0)
-    levels: list[int | None] = [None, *range(deepest + 1, 0, -1)]
-    found: list[Unit] = []
-    for level in levels:
-        found = _units_of(graph, fold(graph, layers, depth=level))
+    """Return the units of a network; where they are too many, modules like an earlier one are one unit each."""
+    closed: set[str] = set()
+    while True:
+        lines = fold(graph, layers, closed=closed)
+        found = _units_of(graph, lines)
         if len(found) <= _UNITS_LIMIT and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
-            break
-    return found
+            return found
+        more = _to_close([line for line in lines if line.role == "heading"])
+        if not more:
+            return found
+        closed |= more
+
+
+def _to_close(open_modules: Sequence[FoldedLine]) -> set[str]:
+    """Return the deepest of the modules that have an earlier one of their class, or of all where none has."""
+    first: dict[str, str] = {}
+    for line in open_modules:
+        first.setdefault(line.kind, line.name)
+    repeated = [line for line in open_modules if first[line.kind] != line.name]
+    deepest = max((line.depth for line in repeated or open_modules), default=0)
+    return {line.name for line in repeated or open_modules if line.depth == deepest}
 
 
 def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
@@ -81,7 +104,7 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
         outputs = [v for layer in line.layers for n in layer.nodes for v in graph.nodes[n].outputs]
         inside = set(outputs)
         reads = [v for layer in line.layers for v in layer.inputs if v not in inside]
-        before = list({made[v].index: made[v] for v in reads if v in made}.values())
+        before = list({unit.index: unit for v in reads for unit in _makers(graph, v, made)}.values())
         if len(before) == 1 and _passes_on(line, before[0]):
             unit = before[0]
             unit.tip += f"\n{line.name}: {operation(line.last)}"
@@ -90,6 +113,16 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
             units.append(unit)
         made.update(dict.fromkeys(outputs, unit))
     return units
+
+
+def _makers(graph: Graph, value: int, made: Mapping[int, Unit]) -> Iterator[Unit]:
+    """Yield the units that a value comes from: more than one, or none, only where no layer made it, such as a copy."""
+    if value in made:
+        yield made[value]
+        return
+    producer = graph.values[value].producer
+    for read in graph.nodes[producer].inputs if producer is not None else ():
+        yield from _makers(graph, read, made)
 
 
 def _passes_on(line: FoldedLine, before: Unit) -> bool:
@@ -103,20 +136,28 @@ def _passes_on(line: FoldedLine, before: Unit) -> bool:
 def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
     layer = line.last
     shape = layer.output_shape[1:]
+    enlarges = any(_enlarges(each.op) for each in line.layers)
     tip = f"{line.name}: {operation(layer)} → {output_shape(layer)}"
     tip += f"\n{ink.count(line.parameters)} parameters, {ink.count(line.macs)} MACs"
-    group = line.name.partition(".")[0].partition(":")[0]
+    group = layer.module.partition(".")[0]
     if line.role != "layer":
         kind = line.kind or operation(layer)
         name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else _tail(line.name)
         labels = (name, _channels(shape))
         tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
-        return Unit(index, "block", labels, tip, shape, line.count, group, before)
+        joined = [len(each.inputs) - 1 for each in line.layers if each.op in _JOINS]
+        skips = min(_SHOWN_SKIPS, max(joined, default=0))
+        return Unit(index, "block", labels, tip, shape, line.count, group, skips, enlarges, before)
     if layer.op in _JOINS and len(before) > 1:
-        return Unit(index, "join", (_JOINS[layer.op],), tip, shape, 1, group, before)
+        return Unit(index, "join", (_JOINS[layer.op],), tip, shape, 1, group, before=before)
     if layer.op == "linear" and len(shape) > 1:
         shape = (shape[-1], *shape[:-1])  # a fully connected layer at every position: features are the last axis
-    return Unit(index, _family(layer.op), (_short(line), _channels(shape)), tip, shape, 1, group, before)
+    labels = (_short(line), _channels(shape))
+    return Unit(index, _family(layer.op), labels, tip, shape, 1, group, 0, enlarges, before)
+
+
+def _enlarges(op: str) -> bool:
+    return op in _RESIZES or op == "transposed_convolution"
 
 
 def _tail(path: str) -> str:
