@@ -49,6 +49,8 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("m.py", ("inspect", "m.py:make", "-i", "3x8x8"), ()),
     ("m.py", ("compare", "lenet5", "m.py:make"), ()),
     ("m.py", ("field", "m.py", "--layer", "c1"), ()),
+    ("m.py", ("train", "photos", "--model", "m.py:make", "--epochs", "1"), ()),
+    ("m.py", ("evaluate", "run", "--model", "m.py:make"), ()),
     ("thing", ("predict", "thing", "photos"), ()),
 )
 WRITTEN: tuple[tuple[str, ...], ...] = (
@@ -71,11 +73,12 @@ PLAIN = {
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
+    "deadline", "local_fields", "trust_code",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
-    "cache", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name", "out",
-    "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page", "predictions",
+    "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name",
+    "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page", "predictions",
 }  # fmt: skip
 
 

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import importlib
-import importlib.util
-import inspect
 import os
 import reprlib
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 from torch import nn
 
 from convscope.data.preprocessing import Normalization, Preprocessing
-from convscope.errors import CaptureError, ConvscopeError, did_you_mean
-from convscope.files.regular import UnreadableError, refused_as, require_regular
-from convscope.files.text import read_text
+from convscope.errors import CaptureError, ConvscopeError
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from convscope.nets.from_file import factory_of, made, needed_arguments
 from convscope.nets.from_timm import import_timm, require_name
+from convscope.nets.own_code import found, suggested_factories
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
 from convscope.runs.tensor_files import load_weights
-
-LARGEST_SOURCE = 2**24  # bytes of Python
 
 # A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.
 ModelLike: TypeAlias = RunLike | Predictor | nn.Module | Callable[[], nn.Module]
@@ -139,7 +129,7 @@ def load(model: ModelLike) -> Loaded:
         name = getattr(model, "__name__", "")
         name = name if name.isidentifier() else "the function"
         _require_no_arguments(name, name, model)
-        return Loaded("", lambda: _made(name, model), makes_own=True)
+        return Loaded("", lambda: made(name, model), makes_own=True)
     raise CaptureError(
         f"{reprlib.repr(model)} is a {type(model).__name__}, and no model: give a torch.nn.Module, a function that "
         "makes one, a name of a network, a run, or what convscope.train returned"
@@ -151,32 +141,14 @@ def _from_text(text: str) -> Loaded:
         return _from_timm(text.removeprefix("timm/"))
     if text.lower().endswith(".onnx"):
         return _from_onnx(text)
-    place, colon, attribute = text.rpartition(":")
-    if colon:
-        return _from_import(text, place, attribute)
+    if ":" in text:
+        return _from_own(text)
     path = Path(text)
     if text.endswith(".py") or (os.path.lexists(path) and not path.is_dir()):
-        raise CaptureError(f"{text} is a file: say what in it makes the model, {_suggest_factory(path)}")
+        raise CaptureError(f"{text} is a file: say what in it makes the model, {suggested_factories(path)}")
     if path.is_dir():
         return _from_run(run_of(path))
     return _from_catalogue(text)
-
-
-def _suggest_factory(path: Path) -> str:
-    """Return the names in a file that may build a model, from its text; nothing is executed."""
-    try:
-        statements = ast.parse(read_text(path, limit=LARGEST_SOURCE)).body
-    except (UnreadableError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return f"such as {path}:make_model"
-    makers = [
-        s.name
-        for s in statements
-        if (isinstance(s, ast.ClassDef) and any("Module" in ast.unparse(base) for base in s.bases))
-        or (isinstance(s, ast.FunctionDef) and len(s.args.args) == len(s.args.defaults) and not s.name.startswith("_"))
-    ]
-    if not makers:
-        return f"such as {path}:make_model; it has no class of nn.Module and no function that takes nothing"
-    return " or ".join(f"{path}:{name}" for name in makers[:4])
 
 
 def _from_catalogue(name: str) -> Loaded:
@@ -190,6 +162,7 @@ def _from_catalogue(name: str) -> Loaded:
 
 
 def _from_run(run: Run) -> Loaded:
+    run.require_code()
     spec = run.spec_of_one()
     run.require_weights()
 
@@ -218,110 +191,31 @@ def _from_timm(name: str) -> Loaded:
     own = None if known is None else Normalization(tuple(known.mean), tuple(known.std))
     return Loaded(
         f"timm/{name}",
-        lambda: _made(f"timm/{name}", lambda: timm.create_model(name)),
+        lambda: made(f"timm/{name}", lambda: timm.create_model(name)),
         shape,
         preprocessing=None if shape is None else Preprocessing.default(shape, own),
     )
 
 
-def _from_import(text: str, place: str, attribute: str) -> Loaded:
-    if not place or not attribute:
-        raise CaptureError(f"{text!r} is not a model: {_forms()}")
-    path = Path(place)
-    folder = Path(os.path.realpath(path)).parent if place.endswith(".py") else Path.cwd()
-    with _importable_from(folder):
-        module = _module_from_file(path) if place.endswith(".py") else _module_by_name(place)
-    if not hasattr(module, attribute):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        hint = did_you_mean(attribute, known) or (f" It has {', '.join(known[:8])}." if known else "")
-        raise CaptureError(f"{place} has no {attribute!r}.{hint}")
-    found = getattr(module, attribute)
-    if isinstance(found, nn.Module):
-        return Loaded(attribute, lambda: found, makes_own=True)
-    if not callable(found):
-        raise CaptureError(f"{text} is a {type(found).__name__}: it must be a function or class that makes a "
-                           "torch.nn.Module, or a module itself")  # fmt: skip
-    _require_no_arguments(text, attribute, found)
-
-    def factory() -> nn.Module:
-        with _importable_from(folder):
-            return _made(text, found)
-
-    return Loaded(attribute, factory, makes_own=True)
-
-
-def _made(text: str, factory: Callable[[], Any]) -> nn.Module:
-    """Call a user's factory; whatever it raises becomes one line."""
-    try:
-        model = factory()
-    except ConvscopeError:
-        raise
-    except Exception as error:
-        raise CaptureError(f"{text} failed: {_in_one_line(error)}") from error
-    except SystemExit as ended:
-        raise CaptureError(f"{text} ended the program (exit {ended.code})") from ended
-    if not isinstance(model, nn.Module):
-        raise CaptureError(f"{text} gave a {type(model).__name__}: it must return a torch.nn.Module")
-    return model
+def _from_own(name: str) -> Loaded:
+    if name.startswith(":") or name.endswith(":"):
+        raise CaptureError(f"{name!r} is not a model: {_forms()}")
+    model = found(name)
+    attribute = name.rpartition(":")[2]
+    if isinstance(model, nn.Module):
+        return Loaded(attribute, lambda: model, makes_own=True)
+    factory = factory_of(name)
+    _require_no_arguments(name, attribute, factory)
+    return Loaded(attribute, lambda: made(name, factory), makes_own=True)
 
 
 def _require_no_arguments(text: str, name: str, factory: Callable[..., Any]) -> None:
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # builtins have no signature to read: calling shows
-        return
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if needed:
-        given = ", ".join(f"{n}=..." for n in needed)
+    if lacks := needed_arguments(factory):
+        given = ", ".join(f"{one}=..." for one in lacks)
         raise CaptureError(
-            f"{text} needs {', '.join(needed)}: write a function without arguments beside it, such as "
+            f"{text} needs {', '.join(lacks)}: write a function without arguments beside it, such as "
             f"`def make_model(): return {name}({given})`, and name that"
         )
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    with refused_as(CaptureError, path):
-        require_regular(path, limit=LARGEST_SOURCE)
-    spec = importlib.util.spec_from_file_location(f"_convscope_user_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling look there while the file runs
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise CaptureError(f"{path} does not import: {_in_one_line(error)}") from error
-    except SystemExit as ended:
-        raise CaptureError(
-            f"{path} ends the program when it is imported (exit {ended.code}): "
-            'put what it runs under `if __name__ == "__main__":`'
-        ) from ended
-    return module
-
-
-def _module_by_name(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        raise CaptureError(f"{name} does not import: {_in_one_line(error)}") from error
-
-
-@contextmanager
-def _importable_from(folder: Path) -> Iterator[None]:
-    """Return a user's file imports its neighbours, as it would when it is run."""
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
-
-
-def _in_one_line(error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
 
 
 def _forms() -> str:

@@ -68,14 +68,21 @@ def command(
         training_progress(quiet=as_json) as listener,
     ):
         from convscope.experiments.ablation.ablate import ablate_on, begin_ablation
+        from convscope.runs.run_directory import Run
 
         if resume is not None:
+            model = str(settings.pop("model", ""))
             if data is not None or recipe_file is not None or name is not None or settings:
                 raise RunError(
                     "--resume FOLDER takes data and settings from the folder: give --without, --seeds, --jobs only"
                 )
             found = ablate_on(
-                resume, without=parts, seeds=seeds, jobs=_jobs(jobs), cache_directory=cache, listener=listener
+                Run(Path(resume), model=model),
+                without=parts,
+                seeds=seeds,
+                jobs=_jobs(jobs),
+                cache_directory=cache,
+                listener=listener,
             )
         else:
             recipe = recipe_for(recipe_file, settings, data)

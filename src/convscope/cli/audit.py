@@ -6,6 +6,7 @@ import json
 
 import click
 
+from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
 
 JSON_VERSION = 1
@@ -15,8 +16,9 @@ JSON_VERSION = 1
 @click.argument("model")
 @click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, if the model has none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the input and of random weights.")
+@code_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, input_text: str | None, seed: int, as_json: bool) -> None:
+def command(model: str, input_text: str | None, seed: int, code: str, trust_code: bool, as_json: bool) -> None:
     """Run MODEL in NumPy at float64, and measure each layer of torch's fp32, channels-last and bf16 against it.
 
     A layer's own error is that on exact inputs; the error so far includes that of the layers before it.
@@ -26,11 +28,12 @@ def command(model: str, input_text: str | None, seed: int, as_json: bool) -> Non
     from convscope.interpret.audit import audit
     from convscope.report.terminal import print_document
 
-    shapes = input_shapes(load(model), () if input_text is None else (input_text,))
+    given = with_code(model, code, trust_code)
+    shapes = input_shapes(load(given), () if input_text is None else (input_text,))
     say_batch(shapes, "each error")
     if len(shapes.samples) != 1:
         raise CaptureError("an audit takes one input of floating-point numbers: give its shape alone")
-    found = audit(model, input_shape=shapes.samples[0], seed=seed)
+    found = audit(given, input_shape=shapes.samples[0], seed=seed)
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return

@@ -6,6 +6,7 @@ import click
 
 from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo_json
+from convscope.cli.own_code import code_options, each_with_code
 from convscope.errors import CaptureError
 
 
@@ -13,9 +14,17 @@ from convscope.errors import CaptureError
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
               help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
+@code_options
 @deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
-def command(models: tuple[str, ...], inputs: tuple[str, ...], deadline: float, as_json: bool) -> None:
+def command(
+    models: tuple[str, ...],
+    inputs: tuple[str, ...],
+    code: str,
+    trust_code: bool,
+    deadline: float,
+    as_json: bool,
+) -> None:
     """Compare two or more models; for two with common layers also the differences, layer by layer."""
     if len(models) < 2:
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
@@ -26,9 +35,9 @@ def command(models: tuple[str, ...], inputs: tuple[str, ...], deadline: float, a
     from convscope.report.terminal import print_document
 
     inspections, batch = [], None
-    for name in models:
+    for name, model in zip(models, each_with_code(models, code, trust_code), strict=True):
         with within(deadline, name):
-            loaded = load(name)
+            loaded = load(model)
             loaded.require_intact_weights()
             shapes = input_shapes(loaded, inputs)
             inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)

@@ -16,14 +16,12 @@ from convscope.recipe.setting import SettingValue
 
 if TYPE_CHECKING:
     from convscope.experiments.ensemble.outcome import EnsembleOutcome
-
-
-def is_ensemble(run: str) -> bool:
-    """Return whether a directory is that of an ensemble."""
     from convscope.runs.run_directory import Run
 
-    found = Run(Path(run))
-    return found.spec_path.is_file() and found.spec().members is not None
+
+def is_ensemble(run: Run) -> bool:
+    """Return whether a directory is that of an ensemble."""
+    return run.spec_path.is_file() and run.spec().members is not None
 
 
 def train_members(
@@ -45,7 +43,7 @@ def train_members(
 
 
 def resume_members(
-    run: str, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool
+    run: Run, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool
 ) -> int:
     """Resume an ensemble, and print the result."""
     from convscope.experiments.ensemble.train import train_ensemble_on

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.own_code import code_options
 from convscope.cli.settings import OF_TABLES, limit_option, source_options
 from convscope.report.progress import shown_progress
 from convscope.report.terminal import print_document
@@ -20,6 +21,7 @@ from convscope.report.terminal import print_document
 @source_options(*OF_TABLES)
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @limit_option
+@code_options
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
 @click.option("--verify", is_flag=True, help="Compare every file with the cache, and decode changed ones again.")
 @click.option(
@@ -42,6 +44,8 @@ def command(
     label_separator: str,
     device: str,
     max_megapixels: int | None,
+    code: str,
+    trust_code: bool,
     cache: str | None,
     verify: bool,
     good_class: str,
@@ -72,6 +76,8 @@ def command(
             split=split,
             device=device,
             max_megapixels=max_megapixels,
+            model=code,
+            trust_code=trust_code,
             cache_directory=cache,
             progress=progress,
             verify=verify,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.output import echo, write_output
+from convscope.cli.own_code import code_options, with_code
 from convscope.errors import GeometryError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
               help="Explain the largest contributor too, this many steps down.")  # fmt: skip
 @click.option("--pixels", is_flag=True, help="Continue down to the input.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
+@code_options
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--demo", type=click.Choice(["edges"]), help="Show a lesson instead: edge detection.")
@@ -44,6 +46,8 @@ def command(
     depth: int,
     pixels: bool,
     seed: int,
+    code: str,
+    trust_code: bool,
     html_path: Path | None,
     as_json: bool,
     demo: str | None,
@@ -66,7 +70,13 @@ def command(
     from convscope.report.json_values import in_json
 
     found = explain(
-        model, given, layer=layer, channel=channel, at=_place(at), input_shape=_shape(input_text), seed=seed
+        with_code(model, code, trust_code),
+        given,
+        layer=layer,
+        channel=channel,
+        at=_place(at),
+        input_shape=_shape(input_text),
+        seed=seed,
     )
     chain = found.to_pixels(None if pixels else depth)
     if html_path is not None:

@@ -11,6 +11,7 @@ import click
 
 from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
 
 
@@ -24,6 +25,7 @@ from convscope.errors import CaptureError
 @click.option("--pixel", metavar="Y,X",
               help="Show the cells of the layer that this pixel of the input can change.")  # fmt: skip
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
+@code_options
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
 @deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")
@@ -35,6 +37,8 @@ def command(
     source: str | None,
     pixel: str | None,
     inputs: tuple[str, ...],
+    code: str,
+    trust_code: bool,
     svg: Path | None,
     deadline: float,
     as_json: bool,
@@ -47,7 +51,7 @@ def command(
 
     require_folder_of(svg)
     with within(deadline, model):
-        loaded = load(model)
+        loaded = load(with_code(model, code, trust_code))
         loaded.require_intact_weights()
         shapes = input_shapes(loaded, inputs)
         inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)

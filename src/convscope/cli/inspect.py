@@ -10,6 +10,7 @@ import click
 
 from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo, echo_json, write_output
+from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError, ConvscopeError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _MODELS = (
               help="Mode of the modules while the model runs.")  # fmt: skip
 @deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
+@code_options
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--svg", "svg_file", type=click.Path(dir_okay=False, path_type=Path), help="Draw the network.")
 @click.option("--field-svg", "field_file", type=click.Path(dir_okay=False, path_type=Path),
@@ -70,6 +72,8 @@ def command(
     mode: CaptureMode,
     deadline: float,
     as_json: bool,
+    code: str,
+    trust_code: bool,
     html_file: Path | None,
     svg_file: Path | None,
     field_file: Path | None,
@@ -85,7 +89,7 @@ def command(
     limit = None if memory is None else parse_byte_size(memory)
     needs = None
     with within(deadline, model):
-        loaded = load(model)
+        loaded = load(with_code(model, code, trust_code))
         loaded.require_intact_weights()
         shapes = input_shapes(loaded, inputs)
         shapes = shapes if batch is None else replace(shapes, batch_size=batch)

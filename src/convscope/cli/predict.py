@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.output import echo
+from convscope.cli.own_code import code_options
 from convscope.cli.settings import limit_option
 from convscope.report.csv_table import csv_text
 from convscope.report.progress import shown_progress
@@ -32,6 +33,7 @@ TOP = 3
 @click.option("--no-tta", is_flag=True, help="Leave out the run's test-time augmentation.")
 @click.option("--device", default="cpu", show_default=True, help="Device to run the network on.")
 @limit_option
+@code_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the probability of every class.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV: image, class, confidence, and the probability of every class."
@@ -44,6 +46,8 @@ def command(
     no_tta: bool,
     device: str,
     max_megapixels: int | None,
+    code: str,
+    trust_code: bool,
     as_json: bool,
     as_csv: bool,
 ) -> int:
@@ -60,7 +64,7 @@ def command(
     from convscope.runs.predictions import Predictions
     from convscope.runs.predictor import load
 
-    predictor = load(run, device=device, max_megapixels=max_megapixels)
+    predictor = load(run, device=device, max_megapixels=max_megapixels, model=code, trust_code=trust_code)
     if top is not None and predictor.spec.multi_label:
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     listed = len(predictor.classes) if predictor.spec.multi_label else top or TOP

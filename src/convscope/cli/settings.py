@@ -112,15 +112,19 @@ def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data
 
     The layout of a recipe that was written for other data is left at auto. Raises RunError.
     """
-    recipe = read_recipe(name_or_file)
+    recipe = read_recipe(name_or_file, str(given.get("model", "")))
     of_data: dict[str, SettingValue] = {} if data is None else {"data": data}
     if data is not None and recipe.data and Path(recipe.data).resolve() != Path(data).resolve():
         of_data["layout"] = AUTO
     return recipe.changed({**of_data, **given})
 
 
-def read_recipe(name_or_file: str | None) -> Recipe:
-    """Return the recipe of this name or TOML file, by default the default recipe; raises RunError if there is none."""
+def read_recipe(name_or_file: str | None, model: str = "") -> Recipe:
+    """Return the recipe of this name or TOML file, by default the default recipe; `model` is given beside it.
+
+    Raises:
+        RunError: there is none, or it names own code that was not given.
+    """
     names = choices("preset")
     if name_or_file is None:
         return Recipe()
@@ -130,7 +134,7 @@ def read_recipe(name_or_file: str | None) -> Recipe:
     if path.suffix == "" and not path.exists():
         near = did_you_mean(name_or_file, names)
         raise RunError(f"there is no recipe {name_or_file!r}: it is {', '.join(names)}, or a file.{near}")
-    return load_recipe(path)
+    return load_recipe(path, model=model)
 
 
 def source_options(*names: str) -> Callable[[Command], Command]:

@@ -10,12 +10,14 @@ import click
 
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.output import echo
+from convscope.cli.own_code import trust_option
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
 
 if TYPE_CHECKING:
     from convscope.recipe.setting import SettingValue
+    from convscope.runs.run_directory import Run
     from convscope.training.outcome import Outcome
 
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 @click.argument("data", required=False)
 @from_recipe
 @click.option("--resume", metavar="RUN", help="Resume a run from its last checkpoint; --epochs may add epochs.")
+@trust_option
 @click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
@@ -39,6 +42,7 @@ def command(
     data: str | None,
     recipe_file: str | None,
     resume: str | None,
+    trust_code: bool,
     ensemble: int | None,
     name: str | None,
     runs_directory: str,
@@ -55,6 +59,7 @@ def command(
     from convscope.hardware.allocator import prepare_memory
     from convscope.hardware.rank import Rank
     from convscope.runs.lock import locked_early
+    from convscope.runs.run_directory import open_run, with_code
 
     prepare_memory()  # before torch is imported
     settings = given_settings(context)
@@ -65,7 +70,10 @@ def command(
                 "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
             )
         with locked_early(Path(resume), writes=first):
-            return _go_on(resume, settings, ensemble, cache=cache, as_json=as_json, first=first)
+            run, settings = with_code(open_run(Path(resume), trust_code=trust_code), settings)
+            return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first)
+    if trust_code:
+        raise RunError("--trust-code is for a run that is resumed: give --resume RUN, or leave it out")
     recipe = recipe_for(recipe_file, settings, data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
@@ -83,7 +91,7 @@ def command(
 
 
 def _go_on(
-    run: str, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
+    run: Run, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
 ) -> int:
     """Resume a run or an ensemble, whose lock is held."""
     from convscope.training.train_run import train_on

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
 
 from convscope.errors import CaptureError, GeometryError, did_you_mean
-from convscope.nets import catalogue, from_timm
+from convscope.nets import catalogue, from_file, from_timm
+from convscope.nets.checked_option import checked_option
 from convscope.nets.entry import TIMM, Entry
 from convscope.nets.from_timm import IMAGE_SIZE
 from convscope.nets.layer_groups import freeze
+from convscope.nets.own_code import is_own
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.report.usage import settings_text
 
@@ -39,7 +39,7 @@ def build(
     """Build a network of the catalogue with fresh weights; settings left out are those of its paper.
 
     Args:
-        name: as `convscope models` lists it.
+        name: as `convscope models` lists it, or the user's own `file.py:factory`, whose code is run: see `from_file`.
         num_classes: outputs, at least 1.
         in_channels: input channels, at least 1.
         image_size: spatial axes in pixels; one number means all axes. Networks that have a stem for small
@@ -54,6 +54,15 @@ def build(
     >>> sum(p.numel() for p in build("lenet5").parameters())
     61706
     """
+    if is_own(name):
+        return from_file.build(
+            name,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            image_size=image_size,
+            options=options or {},
+            check=check,
+        )
     entry = catalogue.find(name)
     arguments = _arguments(entry, num_classes, in_channels, options)
     sizes = _image_size(entry, image_size, options)
@@ -270,7 +279,7 @@ def _options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
     checked = {}
     for option, value in options.items():
         _require_option(entry, option, known)
-        checked[option] = _checked(f"{entry.name}'s option {option}", value, hints[option])
+        checked[option] = checked_option(f"{entry.name}'s option {option}", value, hints[option])
     return checked
 
 
@@ -280,9 +289,9 @@ def option_values(name: str) -> list[tuple[str, object]]:
     >>> option_values("resnet18")[:3]
     [('stem', 'auto'), ('stem', 'imagenet'), ('stem', 'small')]
     """
-    entry = catalogue.find(name)
-    if is_timms(name):
+    if is_timms(name) or is_own(name):
         return []
+    entry = catalogue.find(name)
     fixed = {*catalogue.COMMON, *(setting for setting, _ in entry.settings), "return"}
     values: list[tuple[str, object]] = []
     for option, hint in get_type_hints(_factory(entry)).items():
@@ -298,7 +307,7 @@ def _timms_options(entry: Entry, options: Mapping[str, object]) -> dict[str, obj
     for option in options:
         _require_option(entry, option, known)
     own = {option: value for option, value in options.items() if option != "pretrained"}
-    return {"options": own, "pretrained": _checked("pretrained", options.get("pretrained", False), bool)}
+    return {"options": own, "pretrained": checked_option("pretrained", options.get("pretrained", False), bool)}
 
 
 def _require_option(entry: Entry, option: str, known: Sequence[str]) -> None:
@@ -306,31 +315,6 @@ def _require_option(entry: Entry, option: str, known: Sequence[str]) -> None:
         has = f"it has {', '.join(known)}" if known else "it has none"
         near = did_you_mean(option, known)
         raise CaptureError(f"{entry.name} has no option {option!r}: {has}{near and '.' + near}")
-
-
-def _checked(what: str, value: object, hint: Any) -> object:
-    """Return the value if the factory's annotation allows it: literals, integers, floats, booleans, lists of them."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        value = str(value) if str(value) in inner else value  # "1998", read as a number from a command line
-        if value not in inner:
-            near = did_you_mean(str(value), map(str, inner))
-            raise CaptureError(f"{what} is one of {', '.join(map(repr, inner))}; got {value!r}.{near}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-            raise CaptureError(f"{what} takes a list, got {value!r}")
-        each = (inner[0],) * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_checked(what, item, item_hint) for item, item_hint in zip(value, each, strict=True))
-    allowed = inner if origin in (Union, UnionType) else (hint,)
-    if float in allowed and type(value) is int:
-        return float(value)
-    if type(value) not in allowed:
-        needed = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", NoneType: "nothing"}
-        raise CaptureError(f"{what} takes {' or '.join(needed[kind] for kind in allowed)}, got {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise CaptureError(f"{what} takes a finite number, got {value}")
-    return value
 
 
 def _by(sizes: Sequence[int]) -> str:

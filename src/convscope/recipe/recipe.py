@@ -151,7 +151,11 @@ class Recipe(Documented):
         False, "read every file of decoded images again, and decode anew where one has changed", "images"
     )
 
-    model: str = setting(AUTO, "network: a name that `convscope models` lists, or auto: by image size", "network")
+    model: str = setting(
+        AUTO,
+        "network: a name that `convscope models` lists, your own file.py:factory, or auto: by image size",
+        "network",
+    )
     model_options: str = setting("", "the network's own settings, like variant=notes,activation=relu", "network")
     weights: str = setting(
         "", "start from a .safetensors or .pth file, or a run; what does not fit is listed", "network"

@@ -12,7 +12,9 @@ from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, refused_as
 from convscope.files.text import path_in_text, read_text
+from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe, choices, names, settings
+from convscope.report.usage import settings_text
 
 # Of the settings' names: raised when one of them changes. A recipe written by hand may leave it out.
 FORMAT = 2
@@ -67,12 +69,25 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
 
 
 @public
-def load_recipe(path: str | Path, *, whole: bool = False) -> Recipe:
+def load_recipe(path: str | Path, *, whole: bool = False, model: str = "") -> Recipe:
     """Return the recipe in a TOML file, such as a run's recipe.toml: `train(data, load_recipe(path))` repeats the run.
+
+    `model` replaces its network. A recipe whose network is of own code, `file.py:factory`, needs it: the file may be a
+    stranger's, and no code is run by a name that stands in it.
 
     Raises RunError as `from_toml` does; with `whole`, also where the file is cut off.
     """
-    path = Path(path)
+    recipe = read_recipe(Path(path), whole=whole)
+    if is_own(recipe.model) and not model:
+        raise RunError(
+            f"{path} trains {recipe.model}, and its code is not run unless you say so: "
+            f"give {settings_text(model=recipe.model)}"
+        )
+    return recipe.changed({"model": model}) if model else recipe
+
+
+def read_recipe(path: Path, *, whole: bool = False) -> Recipe:
+    """Return the recipe in a file, whatever its network; raises RunError as `load_recipe` does."""
     try:
         text = read_text(path, limit=TOML_LIMIT, names=True)
     except UnreadableError as error:

@@ -123,8 +123,8 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
     or_word = "".join(f", or {word}" for word in kinds.words)
     if name == "model" and not isinstance(value, str):
         raise RunError(
-            f"model is {described(value)}: give the name of a network, such as 'lenet5' or 'timm/resnet18'; a network "
-            "of your own can be inspected and explained, but not trained here"
+            f"model is {described(value)}: give the name of a network, such as 'lenet5' or 'timm/resnet18', or of a "
+            "function or class in a file of yours that makes one, such as 'net.py:make'"
         )
     if type(value) is not kinds.type:
         raise RunError(f"{name} is {described(value)}: it must be {needed}{or_word}")

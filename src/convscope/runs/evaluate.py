@@ -126,6 +126,8 @@ def evaluate(
     split: str | None = None,
     device: str | None = None,
     max_megapixels: Positive | None = None,
+    model: str = "",
+    trust_code: bool = False,
     cache_directory: str | Path | None = None,
     progress: ProgressOption = False,
     verify: bool = False,
@@ -154,6 +156,8 @@ def evaluate(
         split: test, val or train; test, or else val, unless given.
         device: of a run's network, cpu unless given.
         max_megapixels: the largest image that is read; the run's limit unless given, and then at most 50.
+        model: where the code of the run's network is, `file.py:factory`, if that is your own; it is run.
+        trust_code: whether the copy of that code that the run holds may be run instead.
         cache_directory: where decoded images are kept.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
         verify: read every file again whose image is found decoded, and decode all anew where one has changed.
@@ -168,7 +172,7 @@ def evaluate(
             validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
     """
-    predictor = predictor_of(run, device, max_megapixels)
+    predictor = predictor_of(run, device, max_megapixels, model=model, trust_code=trust_code)
     if predictor.run is None:
         raise RunError("the predictor is of no run, so its images are not known: give the run instead")
     opened = predictor.run

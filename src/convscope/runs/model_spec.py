@@ -1,15 +1,16 @@
 """model.json: which network a run is, of which classes, and how an image is prepared for it. The one parser of it.
 
 The file may be a stranger's. So every field is checked, and what it builds is a network of the catalogue or of timm,
-whose weights lie beside it: nothing is fetched, and no code or file is reached by a name that stands in it. Reading it
-imports no torch; building the network does.
+whose weights lie beside it: nothing is fetched, and no code or file is reached by a name that stands in it. A network
+of the user's own code is built where the user names the code, and not else. Reading the file imports no torch; building
+the network does.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from convscope.files.fields import Fields, in_short
 from convscope.files.regular import UnreadableError, refused_as
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
+from convscope.nets.own_code import Source, is_kept_name
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr
@@ -67,7 +69,7 @@ class ModelSpec(ShortRepr):
     """What model.json holds.
 
     Args:
-        name: of the network: the catalogue's, or timm/NAME.
+        name: of the network: the catalogue's, timm/NAME, or that of the user's own code, file.py:factory.
         options: the network's own settings.
         preprocessing: how an image becomes its input, and the names of its classes in the order of its outputs.
         loss: what it was trained with, which says how scores become probabilities.
@@ -76,6 +78,8 @@ class ModelSpec(ShortRepr):
         temperature: what scores are divided by before they become probabilities, fitted on validation images (see
             `convscope.scoring.calibration`); 1 where it was not.
         defect_rule: which images are flagged as defects; None where no class is the good one.
+        source: of own code, its file and the file's hash; None for any other network.
+        code: where the user says that this code is; "" where it is not to be run. It is not in the file.
     """
 
     name: str
@@ -86,6 +90,8 @@ class ModelSpec(ShortRepr):
     tta: str = "one"
     temperature: float = 1.0
     defect_rule: DefectRule | None = None
+    source: Source | None = None
+    code: str = field(default="", compare=False)
 
     def headline(self) -> str:
         """Return the network, the number of classes and the input."""
@@ -134,11 +140,14 @@ class ModelSpec(ShortRepr):
         Raises:
             CaptureError: no network has this name, or it has not these options.
             GeometryError: it can't take images of this size.
+            RunError: its code is the user's own, and the user did not say where it is.
         """
         from convscope.nets.build import build
 
+        if self.source is not None and not self.code:
+            raise RunError(f"it is a network of {self.name}, whose code is not run unless its file is named")
         return build(
-            self.name,
+            self.code or self.name,
             num_classes=len(self.classes),
             in_channels=self.decoding.channels,
             image_size=self.decoding.size,
@@ -151,7 +160,11 @@ class ModelSpec(ShortRepr):
         members = {} if self.members is None else {"names": list(self.members.names), "planned": self.members.planned}
         return {
             "format": FORMAT,
-            "network": {"name": self.name, "options": dict(self.options)},
+            "network": {
+                "name": self.name,
+                "options": dict(self.options),
+                **({"source": self.source.to_dict()} if self.source else {}),
+            },
             "classes": list(self.classes),
             "preprocessing": self.preprocessing.to_dict(),
             "loss": self.loss,
@@ -172,7 +185,8 @@ class ModelSpec(ShortRepr):
             raise UnreadableError("it names a class twice")
         network = fields.object("network")
         name, options = network.text("name"), network.object("options")
-        _require_known(name)
+        source = Source.of(network.object("source")) if "source" in network else None
+        _require_known(name, source)
         if name.startswith(TIMM):
             _require_local(options)
         return cls(
@@ -185,6 +199,7 @@ class ModelSpec(ShortRepr):
             # A run of an earlier version has none.
             temperature=_temperature(fields) if "temperature" in fields else 1.0,
             defect_rule=_defect_rule(fields, classes),
+            source=source,
         )
 
 
@@ -245,8 +260,14 @@ def _members(fields: Fields) -> Members:
         raise UnreadableError(str(error)) from None
 
 
-def _require_known(name: str) -> None:
-    """Raise UnreadableError unless the name is one of the catalogue, or can be one of timm's own registry."""
+def _require_known(name: str, source: Source | None) -> None:
+    """Raise UnreadableError unless the name is the catalogue's, or can be one of timm's registry or of own code."""
+    if source is not None:
+        if not is_kept_name(name):
+            raise UnreadableError(
+                f"network.name is {in_short(name)}: of a source it is FILE.py:FACTORY or MODULE:FACTORY"
+            )
+        return
     if name.startswith(TIMM):
         if not _TIMM_NAME.fullmatch(name.removeprefix(TIMM)):
             raise UnreadableError(

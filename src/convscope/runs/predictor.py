@@ -286,7 +286,14 @@ class Predictor(Documented):
 
 
 @public
-def load(run: RunLike, *, device: str = "cpu", max_megapixels: Positive | None = None) -> Predictor:
+def load(
+    run: RunLike,
+    *,
+    device: str = "cpu",
+    max_megapixels: Positive | None = None,
+    model: str = "",
+    trust_code: bool = False,
+) -> Predictor:
     """Return the predictor of a run or an ensemble, with its best weights.
 
     `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
@@ -296,6 +303,8 @@ def load(run: RunLike, *, device: str = "cpu", max_megapixels: Positive | None =
         device: to run the network on.
         max_megapixels: the largest image that is read, 1 to 178. Unless given it is the run's limit, and at most 50: a
             run may be a stranger's, and a large image takes much memory.
+        model: where the code of the run's network is, `file.py:factory`, if that is your own; it is run.
+        trust_code: whether the copy of that code that the run holds may be run instead.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together.
@@ -310,16 +319,31 @@ def load(run: RunLike, *, device: str = "cpu", max_megapixels: Positive | None =
     True
     """
     device = usable_device(device)
-    opened = run_of(run)
+    opened = run_of(run, model=model, trust_code=trust_code)
     spec = opened.spec()
     limited = spec.preprocessing.limited(max_megapixels)
     return Predictor(opened.network(), replace(spec, preprocessing=limited), device=device, run=opened)
 
 
-def predictor_of(given: RunLike | Predictor, device: str | None, max_megapixels: int | None = None) -> Predictor:
+def predictor_of(
+    given: RunLike | Predictor,
+    device: str | None,
+    max_megapixels: int | None = None,
+    *,
+    model: str = "",
+    trust_code: bool = False,
+) -> Predictor:
     """Return a predictor as it is, and a run's as `load` does; raises RunError for what is not a predictor's own."""
     if not isinstance(given, Predictor):
-        return load(given, device="cpu" if device is None else device, max_megapixels=max_megapixels)
+        return load(
+            given,
+            device="cpu" if device is None else device,
+            max_megapixels=max_megapixels,
+            model=model,
+            trust_code=trust_code,
+        )
+    if model or trust_code:
+        raise RunError("model and trust_code are a run's, and the predictor has its network: leave them out")
     if max_megapixels not in (None, own := given.spec.decoding.max_megapixels):
         raise RunError(f"max_megapixels {max_megapixels}: the predictor has {own}: leave it out, or load it with that")
     if device is not None and usable_device(device) != given.device:
@@ -337,19 +361,21 @@ def predict(
     threshold: float | None = None,
     device: str | None = None,
     max_megapixels: Positive | None = None,
+    model: str = "",
+    trust_code: bool = False,
     progress: ProgressOption = False,
 ) -> Predictions:
     """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
 
     An image that can't be read has a `problem`, and stops nothing. `run` is a directory, what `convscope.train`
-    returned, or a predictor; `device` is that of a run's network, cpu unless given, and `max_megapixels` the largest
-    image that is read, 50 unless given.
+    returned, or a predictor; `device` is that of a run's network, cpu unless given, `max_megapixels` the largest
+    image that is read, 50 unless given, and `model` and `trust_code` are as for `load`.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
     """
     items = list(image_items(images))
-    predictor = predictor_of(run, device, max_megapixels)
+    predictor = predictor_of(run, device, max_megapixels, model=model, trust_code=trust_code)
     return Predictions(tuple(predictor.predict(items, top=top, tta=tta, threshold=threshold, progress=progress)))
 
 

@@ -1,7 +1,7 @@
 """The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
 
     recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
-    status.json  [split.csv]
+    status.json  [split.csv]  [network.py]
 
 It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
 """
@@ -9,13 +9,14 @@ It is never overwritten: a new run takes the next free name. Opening and listing
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -25,17 +26,19 @@ from convscope.api.public import checked
 from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import ArgumentError, RunError
+from convscope.errors import ArgumentError, CaptureError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
+from convscope.nets.own_code import is_own, lasting_name, source_of, without_folders
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.recipe_file import load_recipe
+from convscope.recipe.recipe_file import read_recipe
+from convscope.recipe.setting import SettingValue
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import from_here, printable
 from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.units import plural
-from convscope.report.usage import call_text, setting_name
+from convscope.report.usage import are_options, call_text, setting_name, settings_text
 from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
 from convscope.runs.events import (
     Event,
@@ -55,23 +58,40 @@ from convscope.runs.progress import measures
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_LOG = logging.getLogger("convscope")
 SHOWN = 5  # runs that an error names
 _RECORDING = threading.Lock()
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
-LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|safetensors)|step-\d{9})-\d+")
+LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|py|safetensors)|step-\d{9})-\d+")
 
 
 @dataclass(frozen=True, repr=False)
 class Run(ShortRepr):
-    """A run directory by its path, which is made absolute; every file in it has a property or a method here."""
+    """A run directory by its path, which is made absolute; every file in it has a property or a method here.
+
+    Args:
+        path: of the directory.
+        model: where the code of its network is, as `file.py:factory` or `package.module:factory`, for a run of the
+            user's own code; it is imported where the network is built.
+        trust_code: whether the copy of that code which the run holds may be run instead.
+    """
 
     path: Path
+    model: str = field(default="", compare=False)
+    trust_code: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
-        if taken(self.path, str | Path) is REFUSED:
-            raise ArgumentError(f"Run: path is {described(self.path)}: give {needed(str | Path)}")
+        for name, kind in (("path", str | Path), ("model", str), ("trust_code", bool)):
+            if taken(given := getattr(self, name), kind) is REFUSED:
+                raise ArgumentError(f"Run: {name} is {described(given)}: give {needed(kind)}")
+        if self.model and self.trust_code:
+            model, trust = setting_name("model"), setting_name("trust_code")
+            raise RunError(f"{model} names the code to run, and {trust} is the run's own copy of it: give one")
+        if self.model and not is_own(self.model):
+            raise RunError(f"{setting_name('model')} {self.model}: name the code of the run, as file.py:factory")
         object.__setattr__(self, "path", Path(self.path).absolute())
+        object.__setattr__(self, "model", lasting_name(self.model))
 
     def headline(self) -> str:
         """Return the path."""
@@ -104,6 +124,11 @@ class Run(ShortRepr):
     def spec_path(self) -> Path:
         """The architecture, classes and preprocessing."""
         return self.path / NAME
+
+    @property
+    def code_path(self) -> Path:
+        """A copy of the code of the network, where that is the user's own. It is data: nothing imports it by itself."""
+        return self.path / "network.py"
 
     @property
     def metrics_path(self) -> Path:
@@ -185,11 +210,62 @@ class Run(ShortRepr):
 
     def recipe(self) -> Recipe:
         """Return the settings; raises RunError, also where the file is cut off: half of one would parse as well."""
-        return load_recipe(self.recipe_path, whole=True)
+        return read_recipe(self.recipe_path, whole=True)
 
     def spec(self) -> ModelSpec:
-        """Return the architecture, classes and preprocessing; raises RunError."""
-        return read_spec(self.spec_path)
+        """Return the architecture, classes and preprocessing, and where own code is, if this handle says so.
+
+        Raises:
+            RunError: model.json can't be used, or the copy of the code that is trusted was changed.
+        """
+        spec = read_spec(self.spec_path)
+        if not self.model and not self.trust_code:
+            return spec
+        return replace(spec, code=self.model or self._trusted_copy(spec))
+
+    def _trusted_copy(self, spec: ModelSpec) -> str:
+        """Return the name by which the run's own copy of its code is imported."""
+        if spec.source is None:
+            return ""
+        name = self._copy_of(spec.name)
+        try:
+            kept = source_of(name)
+        except CaptureError as error:
+            raise RunError(f"{self} has no copy of its code to trust: {error}") from None
+        if kept.sha256 != spec.source.sha256:
+            raise RunError(
+                f"{from_here(self.code_path)} was changed: it is not the {spec.source.file} that {self} was trained "
+                f"with, and is not run; name the code, {settings_text(model=spec.name)}"
+            )
+        return name
+
+    def require_code(self) -> None:
+        """Raise RunError unless the network's code may be run; log where the named file is not as it was in training.
+
+        The code of a network of convscope or timm may be.
+        """
+        spec = self.spec()
+        if spec.source is None:
+            if self.model or self.trust_code:
+                given = setting_name("model" if self.model else "trust_code")
+                raise RunError(f"{self} is {spec.name}, which is not of your own code: leave {given} out")
+            return
+        if not spec.code:
+            how = (
+                f"give {settings_text(model=spec.name)}, or {setting_name('trust_code')}"
+                if are_options()
+                else f"open it as {call_text('Run', self, model=spec.name)}, or with trust_code=True"
+            )
+            raise RunError(
+                f"{self} is a network of {spec.name}, and its code is not run unless you say so: {how} to run the copy "
+                "that it holds"
+            )
+        if source_of(spec.code).sha256 != spec.source.sha256:
+            _LOG.warning(
+                printable(
+                    f"note: {without_folders(spec.code)} is not the {spec.source.file} that {self} was trained with"
+                )
+            )
 
     def spec_of_one(self) -> ModelSpec:
         """Return the spec of a run of one network; raises RunError for an ensemble's."""
@@ -201,6 +277,24 @@ class Run(ShortRepr):
             )
         return spec
 
+    def require_same_code(self, name: str) -> None:
+        """Raise RunError unless the code of this name is that of which a copy is kept: networks here are compared."""
+        with refused_as(RunError, self.code_path):
+            kept = read_bytes(self.code_path)
+        if source_of(name).text != kept:
+            raise RunError(
+                f"{without_folders(name)} is not the code that {self} was begun with: name the copy, "
+                f"{settings_text(model=self._copy_of(name))}, or start anew"
+            )
+
+    def _copy_of(self, name: str) -> str:
+        """Return the name by which this directory's copy of own code is imported."""
+        return f"{self.code_path}:{name.rpartition(':')[2]}"
+
+    def member(self, name: str) -> Run:
+        """Return a member of this ensemble by its folder, with the same code; it need not be there."""
+        return Run(self.path / name, model=self.spec().code)
+
     def network(self) -> nn.Module:
         """Return the network with the best weights, in evaluation mode; torch's generator is left as it was.
 
@@ -209,6 +303,7 @@ class Run(ShortRepr):
         """
         from convscope.runs.tensor_files import averaged, trained_network
 
+        self.require_code()
         spec = self.spec()
         if spec.members is not None:
             return averaged(self._members(spec, spec.members), spec)
@@ -247,7 +342,7 @@ class Run(ShortRepr):
                 lacks = "has no weights" if (self.path / name).is_dir() else "is missing"
                 raise RunError(f"member {name} of the ensemble {self} {lacks}: {on} trains it again")
             try:
-                member = open_run(self.path / name)
+                member = run_of(self.member(name))
                 networks.append(member.network())
             except RunError as error:
                 raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
@@ -258,7 +353,9 @@ class Run(ShortRepr):
         return networks
 
     def write_spec(self, spec: ModelSpec) -> None:
-        """Write model.json."""
+        """Write model.json, and beside it the code of the network where the spec has its text."""
+        if spec.source is not None and spec.source.text:
+            write_file(self.code_path, spec.source.text)
         write_file(self.spec_path, json.dumps(spec.to_dict(), indent=2) + "\n")
 
     def write_weights(self, weights: Mapping[str, Tensor], measures: Mapping[str, object]) -> None:
@@ -333,16 +430,29 @@ class HasRun(Protocol):
 RunLike: TypeAlias = str | os.PathLike[str] | Run | HasRun
 
 
-def run_of(given: RunLike) -> Run:
-    """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none."""
+def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
+    """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none.
+
+    `model` and `trust_code` say what code may be run, as `Run` takes them; where neither does, a run's own do.
+    """
+    if model or trust_code:
+        return open_run(run_of(given).path, model=model, trust_code=trust_code)
     if isinstance(given, Run):
-        return open_run(given.path)
+        return open_run(given.path, model=given.model, trust_code=given.trust_code)
     if isinstance(given, (str, os.PathLike)):
         return open_run(Path(given))
     found = getattr(given, "run", None)
     if not isinstance(found, Run):
         raise RunError(f"a {type(given).__name__} is no run: give its path, or what convscope.train returned")
-    return open_run(found.path)
+    return run_of(found)
+
+
+def with_code(run: Run, changes: dict[str, SettingValue]) -> tuple[Run, dict[str, SettingValue]]:
+    """Return the run with the code that its network is to be built from, where a change names it, and the rest."""
+    model = str(changes.get("model", ""))
+    if not is_own(model):
+        return run, changes
+    return replace(run, model=model, trust_code=False), {k: v for k, v in changes.items() if k != "model"}
 
 
 def require_name(name: str | None) -> None:
@@ -368,14 +478,18 @@ def create_run(parent: Path, name: str) -> Run:
     raise AssertionError("unreachable: count() does not end")
 
 
-def open_run(path: Path) -> Run:
-    """Return an existing run. Raises RunError where there is none, and names some; or where it can't be used."""
+def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
+    """Return an existing run, with what `Run` takes beside its path.
+
+    Raises:
+        RunError: there is none, and some are named; or it can't be used.
+    """
     if not path.exists():
         runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
         more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
         there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
-    run = Run(path)
+    run = Run(path, model=model, trust_code=trust_code)
     if not os.path.lexists(run.spec_path):
         raise RunError(f"{path} is not a run directory: it has no {NAME}")
     run.spec()  # one of another format, or half of one, is refused before anything else of the run is read
@@ -387,10 +501,12 @@ def run_name(data: str, model: str) -> str:
 
     >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
     ('My-photos-resnet18', 'labels-lenet5')
+    >>> run_name("digits", "nets/net.py:make")
+    'digits-net-make'
     """
     path = Path("memory" if is_in_memory(data) else data)
     stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
-    return f"{stem[:60]}-{model}"
+    return f"{stem[:60]}-{re.sub('([.]py)?:', '-', without_folders(model))}"
 
 
 def short_name(name: str, dataset: Dataset) -> str:

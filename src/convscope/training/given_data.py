@@ -10,6 +10,7 @@ from convscope.data.listing import is_in_memory
 from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe, probe_given
 from convscope.errors import RunError
+from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
 from convscope.runs.run_directory import Run
@@ -78,8 +79,15 @@ def require_resumable(name: str | None, runs_directory: str | Path, recipe: Reci
 
 
 def changes_of(recipe: Recipe | None, run: Run) -> dict[str, SettingValue]:
-    """Return the settings of a recipe that a run is resumed with: those that are neither the default nor the run's."""
+    """Return the settings of a recipe that a run is resumed with: those that are neither the default nor the run's.
+
+    The name of own code is one in any case: it says that the code may be run.
+    """
     if recipe is None:
         return {}
     default, own = Recipe().to_dict(), run.recipe().to_dict()
-    return {name: value for name, value in recipe.to_dict().items() if value not in (default[name], own[name])}
+    return {
+        name: value
+        for name, value in recipe.to_dict().items()
+        if value not in (default[name], own[name]) or (name == "model" and is_own(str(value)))
+    }

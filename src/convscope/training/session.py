@@ -26,6 +26,7 @@ from convscope.errors import DataError, RunError
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
+from convscope.nets.own_code import is_own, lasting_name, source_of, without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import first_and_last, quoted_where_blank
@@ -178,7 +179,8 @@ def prepare(
     check(found)
 
     weights = os.path.realpath(recipe.weights) if recipe.weights else ""
-    lasting = recipe.changed({"data": _lasting_source(found), "weights": weights})
+    model = lasting_name(recipe.model)
+    lasting = recipe.changed({"data": _lasting_source(found), "weights": weights, "model": model})
 
     def fitted(freeze: str) -> tuple[ResolvedRecipe, tuple[Notice, ...], int | None]:
         resolved = resolve(lasting.changed({"freeze": freeze}), found, cache_directory)
@@ -258,8 +260,9 @@ def _open_images(
 def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
     """Return the spec of the network that the recipe trains on these images."""
     assert dataset.train is not None
+    own = is_own(resolved.model)
     return ModelSpec(
-        name=resolved.model,
+        name=without_folders(resolved.model),
         options=resolved.architecture.options,
         preprocessing=Preprocessing(
             decoding=resolved.decoding,
@@ -269,6 +272,8 @@ def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
         loss=resolved.loss,
         tta=resolved.tta,
         defect_rule=DefectRule(good_class=resolved.recipe.good_class) if resolved.recipe.good_class else None,
+        source=source_of(resolved.model) if own else None,
+        code=resolved.model if own else "",
     )
 
 
@@ -311,13 +316,15 @@ def new_run(
     `default_name` is a pattern for the name where none was given. Without a `spec` there is no network to describe.
     """
     name = session.name or default_name.format(run_name(session.found.source, session.spec.name))
-    run = Run(group.decided(lambda: create_run(runs_directory, name).path))
+    run = Run(group.decided(lambda: create_run(runs_directory, name).path), model=session.spec.code)
     with locked(run, group):
         if group.first:
             write_file(run.recipe_path, to_toml(session.recipe))
             if spec is not None:
                 run.write_spec(spec)
                 write_split(run, session.dataset)
+            elif session.spec.source is not None:
+                write_file(run.code_path, session.spec.source.text)
         yield run
 
 

@@ -18,6 +18,7 @@ from convscope.nets.build import Architecture, option_values
 from convscope.nets.entry import TIMM
 from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, part_names, parts_with
 from convscope.nets.layer_groups import freeze as freeze_parts
+from convscope.nets.own_code import without_folders
 from convscope.nets.weights.fit import Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
@@ -114,7 +115,8 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool) -> St
     file = _weights_of_run(weights) or read_weights(weights)
     matched = match_weights(file, network.state_dict())
     name, model = architecture.name, setting_name("model")
-    other = "" if run is None or run.name == name else f"; it is of {run.name}, and {model} is {name}"
+    same = run is None or run.name == without_folders(name)
+    other = "" if run is None or same else f"; it is of {run.name}, and {model} is {name}"
     try:
         fit = fit_weights(network, matched.weights, where=weights)
     except CaptureError as error:
@@ -168,6 +170,15 @@ def run_of_weights(weights: str) -> ModelSpec | None:
     with suppress(ConvscopeError):
         return run.spec()
     return None
+
+
+def require_named(spec: ModelSpec, weights: str) -> None:
+    """Raise RunError where a run's network is of own code, which a name in its files does not run."""
+    if spec.source is not None:
+        raise RunError(
+            f"{weights} is a network of {spec.name}, and its code is not run unless you say so: "
+            f"give {settings_text(model=spec.name)}"
+        )
 
 
 def _run(weights: str) -> Run | None:
@@ -230,7 +241,7 @@ def _classifier(spec: ModelSpec) -> tuple[str, ...]:
     """Return the names of a network's weights that depend on the number of classes."""
     with torch.device("meta"):
         more = replace(spec.preprocessing, classes=(*spec.classes, ""))
-        own, wider = spec.build(), replace(spec, preprocessing=more).build()
+        own, wider = spec.build(check=False), replace(spec, preprocessing=more).build(check=False)
     sizes = {name: tensor.shape for name, tensor in wider.state_dict().items()}
     return tuple(name for name, tensor in own.state_dict().items() if sizes.get(name) != tensor.shape)
 

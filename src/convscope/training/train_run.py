@@ -18,6 +18,7 @@ from convscope.data.open import Probe
 from convscope.errors import DataError, RunError
 from convscope.hardware.allocator import prepare_memory
 from convscope.hardware.device import require_threads
+from convscope.nets.own_code import is_own, source_of
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import SettingValue
@@ -27,7 +28,8 @@ from convscope.report.usage import call_text, setting_name, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, OnEpoch, Silent, State
-from convscope.runs.run_directory import Run, RunLike, run_of
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.run_directory import Run, RunLike, open_run, run_of, with_code
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
@@ -70,7 +72,7 @@ def train_new(
     with joined() as group:
         listener = listener if group.first else Silent()
         if at := group.remembered(THE_RUN):
-            again = run_of(at)
+            again = open_run(Path(at), model=recipe.model if is_own(recipe.model) else "")
             return _resume(
                 group, again, {}, given, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch
             )
@@ -117,7 +119,7 @@ def train_on(
     """
     with joined() as group:
         listener = listener if group.first else Silent()
-        run = run_of(resume)
+        run, changes = with_code(run_of(resume), changes)
         return _resume(
             group,
             run,
@@ -143,6 +145,7 @@ def _resume(
 ) -> Outcome:
     # At once, so that a run that another process trains is refused before an image is read.
     with locked(run, group):
+        run.require_code()
         recipe = _recipe_to_resume(run, changes)
         session = prepare(
             recipe,
@@ -150,7 +153,7 @@ def _resume(
             cache_directory=cache_directory,
             group=group,
             # The temperature is that of weights that are there: `write_best` removes it together with them.
-            resumed=run.spec().of_training,
+            resumed=_with_code_of_now(run.spec().of_training),
             given=given,
         )
         with session.computing(), _handling_interrupts(run, listener, group, request) as request:
@@ -164,6 +167,8 @@ def _resume(
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
                 write_file(run.recipe_path, to_toml(session.recipe))
+                if session.spec.source != run.spec().source:
+                    run.write_spec(session.spec)
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])
@@ -185,10 +190,15 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
         raise RunError(
             f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"
         )
-    recipe = recipe.changed(changes)
+    recipe = recipe.changed({**changes, "model": run.spec().code or recipe.model})
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
     return recipe
+
+
+def _with_code_of_now(spec: ModelSpec) -> ModelSpec:
+    """Return the spec with the file that its network is built from now, which may differ from that of its beginning."""
+    return replace(spec, source=source_of(spec.code)) if spec.code else spec
 
 
 def _has_all_epochs_alone(job: Job) -> bool:

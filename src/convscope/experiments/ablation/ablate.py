@@ -26,6 +26,7 @@ from convscope.experiments.ablation.series import OpeningListener, Series
 from convscope.experiments.ablation.trial import Trial, measured_on
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
 from convscope.hardware.rank import Rank
+from convscope.nets.own_code import is_own, without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds
@@ -220,6 +221,16 @@ def ablate_on(
     run = resume.run if isinstance(resume, HasRun) else resume if isinstance(resume, Run) else Run(Path(resume))
     plan = read_plan(run)
     recipe = run.recipe()
+    if is_own(recipe.model):
+        if not run.model:
+            raise RunError(
+                f"{run} is of {without_folders(recipe.model)}, and its code is not run unless you say so: "
+                f"give {settings_text(model=without_folders(recipe.model))}"
+            )
+        run.require_same_code(run.model)
+        recipe = recipe.changed({"model": run.model})
+    elif run.model:
+        raise RunError(f"{run} is of {recipe.model}, which is not of your own code: leave {setting_name('model')} out")
     count = len(plan.seeds) if seeds is None else seeds
     if count < len(plan.seeds):
         raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")

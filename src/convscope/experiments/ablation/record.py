@@ -20,6 +20,7 @@ from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.statistics import estimate
 from convscope.experiments.ablation.trial import Trial
 from convscope.experiments.ablation.variants import BASELINE, VARIANTS
+from convscope.nets.own_code import without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.charts import Curve, line_chart
@@ -131,9 +132,9 @@ class Ablation(Pictured):
         """Return what is shown: the accuracies by variant, the order found, the curves, and what was done."""
         recipe = self.recipe
         return Document(
-            f"Ablation of {recipe.model} on {PurePath(recipe.data).name}",
+            f"Ablation of {without_folders(recipe.model)} on {PurePath(recipe.data).name}",
             tuple(_blocks(self)),
-            lead=f"{recipe.model} on {recipe.data}, {plural(int(recipe.epochs), 'epoch')}, "
+            lead=f"{without_folders(recipe.model)} on {recipe.data}, {plural(int(recipe.epochs), 'epoch')}, "
             f"{plural(len(self.plan.seeds), 'seed')}. Directory {self.run}.",
             summary=tuple(_remarks(self)),
             footer=dated_footer(),

@@ -16,6 +16,7 @@ from convscope.experiments.ablation.results import RESULTS, read_results, write_
 from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
 from convscope.experiments.ablation.variants import Variant
 from convscope.experiments.ablation.worker_pool import trials
+from convscope.nets.own_code import without_folders
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.units import percent, plural, seconds
 from convscope.report.usage import call_text, setting_name
@@ -79,8 +80,9 @@ class Series:
         at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
         if tasks:
             self.notify(
-                f"{plural(len(tasks), 'training')} of {resolved.model}, {plural(resolved.epochs, 'epoch')} each, "
-                f"on {resolved.device} with {plural(resolved.mode.threads, 'thread')} each{at_once}; "
+                f"{plural(len(tasks), 'training')} of {without_folders(resolved.model)}, "
+                f"{plural(resolved.epochs, 'epoch')} each, on {resolved.device} with "
+                f"{plural(resolved.mode.threads, 'thread')} each{at_once}; "
                 f"all at learning rate {resolved.learning_rate:g}"
             )
         self._write_status("training", done)

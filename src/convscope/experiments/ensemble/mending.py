@@ -69,7 +69,7 @@ def usable_members(run: Run, recipe: Recipe, spec: ModelSpec, seeds: Sequence[in
             raise RunError(
                 f"{from_here(run.spec_path)} lists two members of seed {seed}, {names[seed]} and {name}: remove one"
             )
-        member = Run(run.path / name)
+        member = run.member(name)
         if not member.path.is_dir():
             notes.append(f"member {name} is missing: it is trained again")
             continue

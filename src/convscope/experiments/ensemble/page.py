@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from convscope.data.records import ImageSet
 from convscope.experiments.ensemble.scores import EnsembleScores
+from convscope.nets.own_code import without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.report.document import (
     Callout,
@@ -43,7 +44,7 @@ def ensemble_document(
     facts = (*scored.headline(ensemble), *scores.facts())
     figures = Columns((Figure(scores.accuracies_figure), Figure(scores.growth_figure)))
     return Document(
-        f"Ensemble of {recipe.model} on {PurePath(recipe.data).name}",
+        f"Ensemble of {without_folders(recipe.model)} on {PurePath(recipe.data).name}",
         (
             Section("Members and ensemble", (figures,)),
             _members(members, scores),
@@ -54,8 +55,8 @@ def ensemble_document(
             *([] if ensemble.defects else scored.curves(ensemble.curves)),
             _use(run, members[0]),
         ),
-        lead=f"{plural(len(members), 'network')} of {recipe.model}, trained on the same images of {recipe.data}, each "
-        f"with a seed of its own; their probabilities are averaged. Directory {run}.",
+        lead=f"{plural(len(members), 'network')} of {without_folders(recipe.model)}, trained on the same images of "
+        f"{recipe.data}, each with a seed of its own; their probabilities are averaged. Directory {run}.",
         summary=(Facts(facts), *(Callout("warning", sentence(caution)) for caution in cautions)),
         footer=dated_footer(),
     )

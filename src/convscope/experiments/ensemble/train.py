@@ -168,7 +168,11 @@ def train_ensemble_on(
     listener = listener or Silent()
     run = run_of(resume)
     with run.locked():
+        run.require_code()
         recipe, spec = run.recipe(), run.spec()
+        if spec.source is not None:
+            run.require_same_code(spec.code)
+            recipe = recipe.changed({"model": spec.code})
         if spec.members is None:
             raise RunError(f"{run} is one network's run, not an ensemble: resume it as one network, by train")
         listed = spec.members.names
@@ -248,7 +252,7 @@ class _MemberSeries:
                     run=run,
                     ending="interrupted" if outcome.interrupted else "stopped",
                     exit_code=outcome.exit_code,
-                    members=tuple(Run(run.path / name) for name in in_order(trained)),
+                    members=tuple(map(run.member, in_order(trained))),
                     planned=planned,
                     scores=None,
                 )
@@ -261,7 +265,7 @@ class _MemberSeries:
     def _train_member(self, recipe: Recipe, spec: ModelSpec) -> tuple[Run, Outcome | None]:
         """Train a member, or go on with it; the outcome is None where it was complete already."""
         name = f"seed-{recipe.seed}"
-        begun = Run(self.run.path / name)
+        begun = self.run.member(name)
         if begun.path.is_dir():
             with begun.locked():
                 state, notes = look_at_begun(begun, self.run, recipe, spec)
@@ -297,7 +301,7 @@ def _finish(run: Run, recipe: Recipe, spec: ModelSpec, dataset: Dataset, listene
 
     assert spec.members is not None
     planned = spec.members.planned
-    members = tuple(Run(run.path / name) for name in spec.members.names)
+    members = tuple(map(run.member, spec.members.names))
     measured = held_out(dataset)
     scores = None
     hidden: tuple[str, ...] = ()

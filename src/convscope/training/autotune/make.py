@@ -17,6 +17,7 @@ from convscope.hardware.device import has_bf16, has_tf32
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision
 from convscope.nets.build import Architecture
+from convscope.nets.own_code import identity
 from convscope.recipe.recipe import Recipe
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.record import ComputePlan, ModeTrial, keep_plan, read_plan
@@ -118,7 +119,7 @@ def plan_key(
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "most_threads": torch.get_num_threads(),
-        "model": architecture.name,
+        "model": identity(architecture.name),
         "options": dict(architecture.options),
         "frozen": architecture.freeze,
         "shapes": hashlib.sha256(json.dumps(shapes).encode()).hexdigest(),

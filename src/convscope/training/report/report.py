@@ -12,6 +12,7 @@ from torch import Tensor
 from convscope.data.records import Dataset
 from convscope.data.training_batches import TrainingBatches
 from convscope.nets import catalogue
+from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
 from convscope.report.document import (
     Block,
@@ -87,7 +88,8 @@ def write_report(report: TrainingReport) -> None:
 def report_document(report: TrainingReport) -> Document:
     """Return the page of a run as a document."""
     scores = report.scores
-    title = catalogue.find(report.spec.name).title
+    name = report.spec.name
+    title = name if is_own(name) else catalogue.find(name).title
     blocks: list[Block] = [
         *_curves(report),
         *_first_scores(report),
@@ -257,7 +259,7 @@ def _settings(report: TrainingReport) -> Section:
 
 
 def _files(report: TrainingReport) -> Section:
-    columns = [Column("file"), Column("what it holds")]
+    columns, spec = [Column("file"), Column("what it holds")], report.spec
     rows = [
         ("weights.safetensors", f"the best weights, of epoch {report.best_epoch}"),
         (
@@ -270,6 +272,11 @@ def _files(report: TrainingReport) -> Section:
         ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),
+        *(
+            [("network.py", f"a copy of the code of {spec.name}: it is run by nobody who does not name or trust it")]
+            if spec.source
+            else []
+        ),
         *([("split.csv", "which image went where")] if report.dataset.made_splits else []),
         ("report.html", "this page"),
     ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import nearest_input, own_size, smallest_input
+from convscope.nets.own_code import is_own
 from convscope.recipe.presets import MODEL_INSTEAD
 from convscope.recipe.setting import AUTO, parse_size
 from convscope.report.units import plural
@@ -71,6 +72,8 @@ def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Map
     Raises:
         RunError: a network that is not for pictures.
     """
+    if is_own(model):  # it does not say what it was made for
+        return Choice("image_size", "x".join(map(str, typical)) if asked == AUTO else asked)
     entry = catalogue.find(model)
     own = own_size(entry, options)
     if entry.per_pixel:

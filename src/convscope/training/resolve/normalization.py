@@ -8,6 +8,7 @@ from convscope.data.preprocessing import HALVES, Normalization
 from convscope.errors import DataError, RunError
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
+from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.usage import settings_text
@@ -56,6 +57,8 @@ def _of_weights(recipe: Recipe) -> tuple[Normalization, str] | None:
         from convscope.nets.from_timm import normalization as of_timm
 
         return Normalization(*of_timm(recipe.model)), "timm's, which its weights were trained with"
+    if is_own(recipe.model):
+        return None
     entry = catalogue.find(recipe.model)
     if entry.num_classes != IMAGENET_CLASSES or entry.in_channels != 3:
         return None

@@ -29,7 +29,7 @@ from convscope.training.optim.optimizers import MOMENTUM, decays_any, default_le
 from convscope.training.resolve import augmentation, budget, machine, network
 from convscope.training.resolve.normalization import normalization
 from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe, decoding_of
-from convscope.training.start import architecture_of, network_options, run_of_weights, starts_trained
+from convscope.training.start import architecture_of, network_options, require_named, run_of_weights, starts_trained
 
 
 def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -> ResolvedRecipe:
@@ -125,6 +125,7 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
             asked.model, min(found.image_size), channels=channels, preset=asked.preset, image_size=asked.image_size
         )
     else:
+        require_named(spec, asked.weights)
         size = "x".join(map(str, spec.decoding.size))
         model = Choice("model", spec.name, f"the network of {asked.weights}, with images at {size} pixels")
         recipe = recipe.filled({"image_size": size}).changed(

@@ -13,6 +13,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import Decoding
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
 from convscope.nets.build import Architecture
+from convscope.nets.own_code import without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, Auto, SettingValue, parse_size, plain
 from convscope.report.document import Block, Details, Document, Paragraph
@@ -164,8 +165,8 @@ class ResolvedRecipe(Documented):
     def headline(self) -> str:
         """Return the network, the data and the size of the training."""
         return (
-            f"{self.model} on {short_path(self.recipe.data)}: {plural(self.epochs, 'epoch')}, batch size "
-            f"{self.batch_size}, {self.optimizer}, learning rate {self.learning_rate:g}"
+            f"{without_folders(self.model)} on {short_path(self.recipe.data)}: {plural(self.epochs, 'epoch')}, "
+            f"batch size {self.batch_size}, {self.optimizer}, learning rate {self.learning_rate:g}"
         )
 
     def document(self) -> Document:
@@ -261,7 +262,7 @@ class ResolvedRecipe(Documented):
     def introduction(self, *, processes: int) -> Iterator[Notice]:
         """Yield the network, what became of what was asked for, and what was chosen."""
         together = f"{processes} processes, each " if processes > 1 else ""
-        weights = f"{self.model}, {self.parameters:,} weights"
+        weights = f"{without_folders(self.model)}, {self.parameters:,} weights"
         yield Notice(topic="network", message=f"{weights}, {together}on {self.device}, {self.mode}")
         yield from self.notices
         yield from (Notice(topic="auto", message=line) for line in choice_lines(self.choices))

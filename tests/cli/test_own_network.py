@@ -1,0 +1,233 @@
+"""A network of the user's own file: trained, resumed and used by name; its code is never run by a name in a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import convscope
+from commands import run_command
+from convscope.cli.main import COMMANDS
+from convscope.errors import CaptureError, RunError
+from convscope.nets.build import build
+
+BLOCKS = """
+from torch import nn
+def block(i, o):
+    return nn.Sequential(nn.Conv2d(i, o, 3), nn.BatchNorm2d(o), nn.ReLU())
+"""
+NET = """
+from pathlib import Path
+from torch import nn
+from blocks import block
+with Path("imported").open("a") as file:
+    file.write("once ")
+class Net(nn.Module):
+    def __init__(self, num_classes, in_channels=1, width: int = 4):
+        super().__init__()
+        self.features = nn.Sequential(block(in_channels, width), nn.MaxPool2d(2), nn.Dropout(0.1))
+        self.head = nn.Linear(width, num_classes)
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+"""
+OF_A_RUN = (
+    ("evaluate", "RUN"),
+    ("predict", "RUN", "i.png"),
+    ("inspect", "RUN"),
+    ("field", "RUN", "--layer", "features"),
+    ("explain", "RUN", "digits/1", "--layer", "head"),
+    ("audit", "RUN"),
+    ("compare", "RUN", "lenet5"),
+    ("train", "--resume", "RUN", "--epochs", "3"),
+    ("train", "digits", "--weights", "RUN"),
+    ("train", "digits", "--recipe", "RUN/recipe.toml"),
+    ("lr-find", "digits", "--recipe", "RUN/recipe.toml"),
+    ("lr-find", "digits", "--weights", "RUN"),
+    ("ablate", "digits", "--recipe", "RUN/recipe.toml"),
+)
+# They read no run and no recipe.
+OTHERS = {"check", "demo", "size", "models", "notes", "shard", "doctor"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with net.py, its neighbour, an image, and a run of one epoch."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "net.py").write_text(NET)
+    (folder / "blocks.py").write_text(BLOCKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("CONVSCOPE_CACHE", str(folder / "cache"))
+        recipe = convscope.Recipe(model="net.py:Net", model_options="width=5", epochs=1, autotune="rules")
+        convscope.train("digits", recipe, name="RUN")
+        assert (folder / "imported").read_text() == "once "
+        from PIL import Image
+
+        Image.new("L", (8, 8)).save("i.png")
+    return folder
+
+
+@pytest.fixture
+def work(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, in which the test is."""
+    shutil.copytree(trained, tmp_path / "w")
+    shutil.move(tmp_path / "w/runs/RUN", tmp_path / "w/RUN")
+    monkeypatch.chdir(tmp_path / "w")
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(trained / "cache"))
+    return tmp_path / "w"
+
+
+def test_a_run_keeps_the_code_as_data_and_trains_on_where_it_is_named(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = json.loads((work / "RUN/model.json").read_text())["network"]
+    assert network["name"] == "net.py:Net" and network["options"] == {"width": 5}
+    assert (work / "RUN/network.py").read_text() == NET and network["source"]["file"] == "net.py"
+    assert "network.py" in (work / "RUN/report.html").read_text()
+    code, out, err = run_command(capsys, "train", "--resume", "RUN", "--model", "net.py:Net", "--epochs", "2")
+    assert code == 0 and "trained 2 epochs" in out, err
+    code, out, err = run_command(capsys, "evaluate", "RUN", "--model", "net.py:Net", "--json")
+    assert code == 0 and json.loads(out)["images"] == 179, err
+    assert run_command(capsys, "predict", "RUN", "i.png", "--model", "net.py:Net")[0] == 0
+    code, out, _ = run_command(capsys, "inspect", "RUN", "--model", "net.py:Net")
+    assert code == 0 and "features.0.0" in out
+    assert run_command(capsys, "explain", "RUN", "digits/1", "--layer", "head", "--model", "net.py:Net")[0] == 0
+    assert run_command(capsys, "compare", "RUN", "lenet5", "--model", "net.py:Net")[0] == 0
+
+
+@pytest.mark.parametrize("words", OF_A_RUN, ids=[f"{words[0]} {words[-2]}" for words in OF_A_RUN])
+def test_no_command_runs_the_code_of_a_run_by_itself(
+    work: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "from pathlib import Path\nPath('ran').touch()\n"
+    for name in ("RUN/network.py", "net.py", "RUN/net.py", "RUN/blocks.py"):
+        (work / name).write_text(hostile)
+    recipe = work / "RUN/recipe.toml"
+    lines = recipe.read_text().splitlines()
+    recipe.write_text(
+        "\n".join('model = "net.py:Net"' if line.startswith("model =") else line for line in lines) + "\n"
+    )
+    code, _, err = run_command(capsys, *words)
+    assert code == 2 and len(err.splitlines()) == 1
+    assert "its code is not run unless you say so: give --model net.py:Net" in err
+    assert not (work / "ran").exists()
+
+
+def test_every_command_is_tried_on_such_a_run() -> None:
+    assert {words[0] for words in OF_A_RUN} | OTHERS == set(COMMANDS)
+
+
+def test_a_copy_runs_where_it_is_trusted_and_as_it_was_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = BLOCKS + NET.replace("from blocks import block\n", "")
+    (work / "alone.py").write_text(alone)
+    words = ("train", "digits", "--model", "alone.py:Net", "--epochs", "1", "--autotune", "rules", "--name", "alone")
+    assert run_command(capsys, *words)[0] == 0
+    (work / "alone.py").unlink()
+    run = "runs/alone"
+    assert run_command(capsys, "inspect", run, "--trust-code")[0] == 0
+    assert convscope.load(run, trust_code=True).predict("i.png")
+    assert convscope.inspect(convscope.Run(Path(run), trust_code=True)).graph.name == "alone"
+    copy = work / run / "network.py"
+    copy.write_text(alone + "Path('ran').touch()\n")
+    code, _, err = run_command(capsys, "evaluate", run, "--trust-code")
+    assert code == 2 and "network.py was changed" in err and not (work / "ran").exists()
+    with pytest.raises(RunError, match="give one"):
+        convscope.Run(Path(run), model="net.py:Net", trust_code=True)
+    with pytest.raises(RunError, match=r"convscope.Run\(.*model='alone.py:Net'\), or with trust_code=True"):
+        convscope.load(run)
+
+
+def test_a_file_that_differs_is_noted_and_its_weights_decide(
+    work: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "later.py").write_text(NET + "# a remark\n")
+    assert convscope.load("RUN", model="later.py:Net")("i.png").label
+    assert "note: later.py:Net is not the net.py that RUN was trained with" in caplog.text
+    (work / "wider.py").write_text(NET.replace("self.head = nn", "self.tail = nn").replace("self.head(", "self.tail("))
+    code, _, err = run_command(capsys, "evaluate", "RUN", "--model", "wider.py:Net")
+    assert code == 2 and "does not fit the network" in err
+
+
+FACTORIES = """
+import torch
+from collections import namedtuple
+from torch import nn
+Outputs = namedtuple("Outputs", "logits aux_logits")
+class Net(nn.Module):
+    def __init__(self, outputs=10, channels=3, give=lambda scores: scores):
+        super().__init__()
+        self.conv, self.head, self.give = nn.Conv2d(channels, 4, 3), nn.Linear(4, outputs), give
+    def forward(self, x):
+        return self.give(self.head(self.conv(x).mean((2, 3))))
+def ten(): return Net()
+def named(num_classes, in_channels, image_size: int, width=1):
+    assert image_size == 8
+    return Net(num_classes, in_channels)
+def sides(num_classes, image_size=None): assert image_size == (8, 8); return Net(num_classes)
+def needs(num_classes, depth): return Net(num_classes)
+def passes_on(**settings): return Net(settings.pop("num_classes"), **settings)
+def output(): return Net(3, give=lambda scores: {"out": scores, "aux": scores})
+def inception(): return Net(3, give=lambda scores: Outputs(scores, scores))
+def beside(): return Net(3, give=lambda scores: (scores[:, :1], scores))
+def unclear(): return Net(3, give=lambda scores: (scores, scores))
+def maps(): return nn.Conv2d(3, 3, 3)
+def of_values(): return Net(3, give=lambda scores: scores * scores.detach().sum().mul(0).add(1).item())
+def built_of_values(): return Net(3) if torch.linspace(0, 1, 3).sum().item() else None
+def lazy(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
+def large(): return nn.Sequential(nn.Conv2d(3, 3, 9), nn.Flatten())
+def fails(): raise ValueError("first line\\nsecond")
+def nothing(): return 3
+def leaves(): raise SystemExit(1)
+made = Net()
+"""
+
+
+@pytest.fixture(scope="module")
+def factories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("factories") / "nets.py"
+    path.write_text(FACTORIES)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "message"),
+    [
+        ("ten", {}, "gives 10 outputs, and there are 3 classes: give its factory an argument num_classes"),
+        ("ten", {"width": 2}, "has no option 'width': it has none"),
+        ("named", {"wdth": 2}, "has no option 'wdth': it has width. Did you mean width?"),
+        ("named", {"in_channels": 1}, "in_channels is 3, by the data"),
+        ("needs", {}, "needs depth: give model_options=depth=..."),
+        ("unclear", {}, "gives a tuple .0 .2, 3., 1 .2, 3.., in which the scores .N, 3. are several"),
+        ("maps", {}, "gives outputs .N, 3, 6, 6., and training needs scores .N, 3."),
+        ("large", {}, "can't take an input of 3x8x8: .* layer '0' .Conv2d.: .*; give another image_size"),
+        ("fails", {}, "failed: ValueError: first line$"),
+        ("nothing", {}, "gave a int: it must return a torch.nn.Module"),
+        ("leaves", {}, "ended the program .exit 1."),
+        ("made", {}, "is a Net that is made already, and training draws fresh weights"),
+        ("maks", {}, "has no 'maks'. Did you mean "),
+    ],
+)
+def test_a_factory_that_does_not_do_is_one_line(
+    factories: Path, factory: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(CaptureError, match=message) as raised:
+        build(f"{factories}:{factory}", num_classes=3, in_channels=3, image_size=8, options=options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "factory", ["named", "sides", "passes_on", "output", "inception", "beside", "of_values", "built_of_values", "lazy"]
+)
+def test_a_factory_gives_scores_in_any_form(factories: Path, factory: str) -> None:
+    import torch
+
+    name = f"{factories}:{factory}"
+    network = build(name, num_classes=3, in_channels=3, image_size=8)
+    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
+    with torch.device("meta"):
+        on_meta = build(name, num_classes=3, in_channels=3, image_size=8)
+    assert all(weights.is_meta for weights in on_meta.parameters())
+    assert on_meta.state_dict().keys() == network.state_dict().keys()
