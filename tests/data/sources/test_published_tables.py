@@ -62,6 +62,15 @@ PUBLISHED = {
         WORDS,
         lambda n: n % 3,
     ),
+    "images in numbered parts, several labels, and patients": Shape(
+        lambda n: f"images_{n // 12:03d}/images/{n // 2:08d}_{n % 2}.png",
+        "Image Index,Finding Labels,Follow-up #,Patient ID,OriginalImage[Width,Height],",
+        lambda n: f"{n // 2:08d}_{n % 2}.png,{('No Finding', 'Mass')[n % 2]},{n % 2},{n // 2},2682,2749,",
+        ("Mass", "No Finding"),
+        lambda n: 1 - n % 2,
+        name="Data_Entry_2017.csv",
+        options=SourceOptions(group_column="Patient ID"),
+    ),
     "no header": Shape(
         lambda n: f"images/{n}.png", "", lambda n: f"images/{n}.png,{'ab'[n % 2]}", "ab", lambda n: n % 2
     ),
@@ -558,3 +567,33 @@ def test_of_two_columns_that_say_the_same_the_one_with_names_is_taken(
     assert found.classes == tuple(classes)
     # A run that was trained on the numbers is measured by them.
     assert probe(table, options=SourceOptions(**options), earlier=("0", "1", "2")).classes[0] in {"0", *NAMES[:1]}
+
+
+def drivers(tmp_path: Path) -> str:
+    """A table of bare names of images that lie three folders below, in folders of classes."""
+    row = lambda n: f"p{n // 6},c{n % 2},img_{n}.jpg"  # noqa: E731
+    return str(
+        published(
+            tmp_path, Shape(lambda n: f"imgs/train/c{n % 2}/img_{n}.jpg", "subject,classname,img", row, (), lambda n: 0)
+        )
+    )
+
+
+@pytest.mark.parametrize("folder", ["imgs", "imgs/train"])
+def test_bare_names_are_found_anywhere_below_a_named_folder(tmp_path: Path, folder: str) -> None:
+    table = drivers(tmp_path)
+    with pytest.raises(DataError, match=r"but imgs/train/c0/img_0.jpg is there: image_folder='imgs/train'"):
+        probe(table)
+    found = probe(table, options=SourceOptions(image_folder=folder, group_column="subject")).listing
+    assert found.classes == ("c0", "c1") and found.groups is not None and found.groups.count == 4
+    assert f"table: images by img in {folder} and the folders in it; labels by classname" in found.notes
+
+
+def test_a_bare_name_of_two_images_below_is_refused(tmp_path: Path) -> None:
+    table = drivers(tmp_path)
+    other = tmp_path / "imgs/test/img_3.jpg"
+    other.parent.mkdir()
+    made.image(1, size=8).save(other)
+    with pytest.raises(DataError, match=r"img_3.jpg is both .*imgs/test/img_3.jpg and .*imgs/train/c1/img_3.jpg"):
+        probe(table, options=SourceOptions(image_folder="imgs"))
+    assert len(probe(table, options=SourceOptions(image_folder="imgs/train")).listing.names) == ROWS

@@ -8,15 +8,15 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from convscope.data.layout import split_in_name
+from convscope.data.sources.below_folder import list_below
 from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
 from convscope.files.regular import UnreadableError, read_bytes
 from convscope.files.text import path_in_text
-from convscope.report.printable import few, printable
-from convscope.report.usage import settings_text
+from convscope.report.printable import few
+from convscope.report.usage import setting_name, settings_text
 
 # Endings of one format, in lower case.
 _SAME_FORMAT = {"jpg": "jpeg", "jpeg": "jpeg", "jpe": "jpeg", "tif": "tiff", "tiff": "tiff", "png": "png", "bmp": "bmp"}
@@ -32,8 +32,8 @@ class ImageFinder:
 
     `ending` is added to the names; where it is "", and a name does not end as images do, the image of that name with
     any ending is taken, if there is one; where it does, the file may end otherwise, .JPG or .jpeg for .jpg. `lead` is
-    left out where a name begins with it: it was the folder of the images on another machine. Accents may be written in
-    either way that Unicode has.
+    left out where a name begins with it: it was the folder of the images on another machine. A bare name is looked for
+    in the folders that `below` lists, too. Accents may be written in either way that Unicode has.
     """
 
     folders: tuple[str, ...]
@@ -41,12 +41,14 @@ class ImageFinder:
     lead: str = ""
     # The images of folders that were listed, by name without ending.
     listed: dict[str, dict[str, list[str]]] = field(default_factory=dict, repr=False)
+    # Folders by the names without ending of the images in them.
+    below: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def find(self, cell: str) -> tuple[str, os.stat_result | OSError]:
         """Return the path that a cell names, and its status, or why it can't be opened.
 
         Raises:
-            DataError: two images fit a name without an ending.
+            DataError: two images fit a name without an ending, or a bare one.
         """
         if self.lead and (plain := cell.replace("\\", "/")).startswith(self.lead):
             cell = plain[len(self.lead) :]
@@ -58,7 +60,7 @@ class ImageFinder:
                 return found
             first = first or found
         assert first is not None
-        return first
+        return self._in_below(cell) or first
 
     def names(self, cell: str) -> bool:
         """Return whether a cell names something that is no folder."""
@@ -85,6 +87,23 @@ class ImageFinder:
                 if not isinstance(status := _status(other), OSError):
                     return other, status
         return path, found
+
+    def _in_below(self, cell: str) -> tuple[str, os.stat_result] | None:
+        """Return the only image of a bare name in the folders below; raises DataError if two have it."""
+        whole = cell + self.ending
+        stem = whole.rpartition(".")[0] if has_image_ending(whole) else whole
+        found: dict[tuple[int, int], tuple[str, os.stat_result]] = {}
+        for folder in self.below.get(unicodedata.normalize("NFC", stem), ()):
+            path, status = self._in(folder, cell)
+            if not isinstance(status, OSError):
+                found.setdefault((status.st_dev, status.st_ino), (path, status))
+        if len(found) > 1:
+            first, second = [path for path, _ in found.values()][:2]
+            raise DataError(
+                f"{cell} is both {first} and {second}: give the {setting_name('image_folder')} that holds each name "
+                "once, or write paths into the table"
+            )
+        return next(iter(found.values()), None)
 
     def _same_format(self, path: str) -> str:
         """Return the only image of a path's folder with its name and another ending of its format; "" if none is."""
@@ -171,17 +190,19 @@ def find_folders(table: Path, cells: Sequence[str], *, folder: str, ending: str)
     if folder:
         path = here / folder
         if not path.is_dir():
-            near = did_you_mean(folder, [Path(each).name for each in _beside(here)])
+            near = did_you_mean(folder, [Path(each).name for each in folders_beside(here)])
             raise DataError(f"image_folder {folder}: there is no folder {path}.{near}")
         own = ImageFinder((str(path),), ending)
         count = _count(own, cells)
-        return (own, count) if 2 * count > len(cells) else _without_lead(own, cells) or (own, count)
+        if 2 * count > len(cells):
+            return own, count
+        return _without_lead(own, cells) or _by_name(own, cells) or (own, count)
     own = ImageFinder((str(here),), ending)
     count = _count(own, cells)
     if 2 * count > len(cells):
         return own, count
     found: dict[str, frozenset[int]] = {}
-    for path_ in _beside(here):
+    for path_ in folders_beside(here):
         finder = ImageFinder((path_,), ending, listed=own.listed)
         if there := frozenset(place for place, cell in enumerate(cells) if finder.names(cell)):
             found[path_] = there
@@ -191,6 +212,15 @@ def find_folders(table: Path, cells: Sequence[str], *, folder: str, ending: str)
     return ImageFinder(chosen, ending, listed=own.listed), len(
         frozenset[int]().union(*(found[each] for each in chosen))
     )
+
+
+def _by_name(own: ImageFinder, cells: Sequence[str]) -> tuple[ImageFinder, int] | None:
+    """Return what finds images anywhere below the folder, where the cells are names without a folder."""
+    if any("/" in cell or "\\" in cell for cell in cells):
+        return None
+    finder = replace(own, below=list_below(own.folders[0]))
+    count = _count(finder, cells)
+    return (finder, count) if 2 * count > len(cells) else None
 
 
 def _without_lead(own: ImageFinder, cells: Sequence[str]) -> tuple[ImageFinder, int] | None:
@@ -227,16 +257,17 @@ def _count(finder: ImageFinder, cells: Sequence[str]) -> int:
     return sum(finder.names(cell) for cell in cells)
 
 
-def _beside(here: Path) -> list[str]:
+def folders_beside(here: Path) -> list[str]:
     """Return the folders that a table's images may lie in: those beside it, those in them, and the one around it."""
     found: list[str] = []
-    nearest = _folders_in(here)
+    nearest = folders_in(here)
     for folder in nearest:
-        found += [folder, *_folders_in(Path(folder))]
+        found += [folder, *folders_in(Path(folder))]
     return [*found[:MOST_FOLDERS], str(here / os.pardir)]
 
 
-def _folders_in(folder: Path) -> list[str]:
+def folders_in(folder: Path) -> list[str]:
+    """Return the folders in one, sorted; none where it can't be read."""
     try:
         with os.scandir(folder) as entries:
             there = sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
@@ -263,29 +294,3 @@ def _only(table: Path, found: dict[str, frozenset[int]], cells: int) -> tuple[st
     whole = frozenset[int]().union(*found.values()) if found else frozenset()
     apart = len(whole) == sum(len(there) for there in found.values())
     return tuple(found) if apart and 2 * len(whole) > cells else ()
-
-
-def near_file(table: str, lost: str) -> str:
-    """Return a clause on a file that may be meant by a path where none is; "" if there is none.
-
-    It lies in the same folder or beside the table, and is called alike but for case, ending, accents, zeros in front,
-    or the signs that web addresses have in place of others.
-    """
-    folder, _, name = lost.rpartition(os.sep)
-    here = Path(table).parent
-    wanted = _in_short(name)
-    for place in (folder, str(here), *_beside(here)):
-        try:
-            there = sorted(each for each in os.listdir(place) if has_image_ending(each) and _in_short(each) == wanted)  # noqa: PTH208
-        except OSError:
-            continue
-        if there:
-            shown = os.path.relpath(str(Path(place, there[0])), here)
-            option = f": {settings_text(image_folder=os.path.relpath(place, here))}" if there[0] == name else ""
-            return f", but {printable(shown)} is there{option}"
-    return ""
-
-
-def _in_short(name: str) -> str:
-    name = unicodedata.normalize("NFC", unquote(name)).casefold()
-    return (name.rpartition(".")[0] if has_image_ending(name) else name).lstrip("0")

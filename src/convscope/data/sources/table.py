@@ -21,10 +21,11 @@ from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile
 from convscope.data.records import SEVERAL, Problem, Targets
 from convscope.data.source_options import AS_FOUND, SourceOptions
 from convscope.data.sources.columns import SheetColumns, find_columns
-from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined, near_file
+from convscope.data.sources.image_finder import ImageFinder, has_image_ending, joined
 from convscope.data.sources.label_columns import IMAGE, MANY_LABELS, ONE_LABEL
 from convscope.data.sources.labelling import EMPTY, Labelling, conflict, read_labels
 from convscope.data.sources.measure import FileReader, typical_image
+from convscope.data.sources.near_file import near_file
 from convscope.data.sources.sheet import ENDINGS, Sheet, SheetRow, plain_name, read_sheet
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError, did_you_mean
@@ -113,6 +114,7 @@ def _understood(sheet: Sheet, columns: SheetColumns, finder: ImageFinder, folder
         said = f"images by {image}" if sheet.has_header else f"no header, images by column {image}"
         if elsewhere:
             said += f" in {few((os.path.relpath(each, folder) for each in elsewhere), most=3)}"
+            said += " and the folders in it" if finder.below else ""
         if finder.lead:
             said += f" without {finder.lead}"
         if bare:
