@@ -173,3 +173,18 @@ def test_padding_on_one_side_takes_few_numbers() -> None:
     reaches = propagate(graph)
     largest = max(r.clipped[0].size for v in graph.values for r in reaches.axes_of(v.index).values())
     assert largest <= 64 * 8  # rows, by few kinds of columns
+
+
+@pytest.mark.parametrize("way", ["module", "setting"])
+def test_circular_padding_has_the_field_of_any_padding(way: str) -> None:
+    padded = [nn.CircularPad2d((1, 2, 0, 1)), nn.Conv2d(8, 8, (2, 4))] if way == "module" else [circular()]
+    inspection = inspected(nn.Sequential(circular(stride=2), *padded, conv()), 16, 20)
+    found = inspection.network_field
+    assert found is not None and [f.stride for f in found.fields] == [2, 2]
+    # 3; then 2 more taps (1 and 3 of the oblong window) and 2 more, at stride 2.
+    assert [f.size for f in found.fields] == ([9, 13] if way == "module" else [11, 11])
+    assert all(f.endless and f.least == f.size for f in found.fields)
+
+
+def circular(**settings: int) -> nn.Conv2d:
+    return nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular", **settings)

@@ -202,7 +202,76 @@ LAYERS = {
     "bilinear": lambda c: nn.Sequential(nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear")),
     "space-depth": lambda c: nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * c, 4 * c, 1), nn.PixelShuffle(2)),
     "gate": lambda c: Gate(),
+    "circular": lambda c: nn.Conv2d(c, c, 3, padding=1, padding_mode="circular"),
+    "channels-last": lambda c: AtEachPosition(c, "channels last"),
+    "tokens": lambda c: AtEachPosition(c, "tokens"),
+    "weight": lambda c: AtEachPosition(c, "weight"),
+    "attend": lambda c: Attend(),
+    "windows": lambda c: Windows(c),
+    "ceil": lambda c: Fitted(nn.AvgPool2d(3, 2, ceil_mode=True), nn.Conv2d(c, c, 3, padding=1)),
+    "unet": lambda c: Fitted(nn.AvgPool2d(3, 3), nn.Conv2d(c, c, 3, padding=1)),
+    "empty": lambda c: Nothing(),
 }
+
+
+class AtEachPosition(nn.Module):
+    """A fully connected layer over the channels of each position, in the shapes in which networks write it."""
+
+    def __init__(self, channels: int, way: str) -> None:
+        super().__init__()
+        self.linear, self.way = nn.Linear(channels, channels), way
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "channels last":
+            return self.linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        if self.way == "tokens":
+            tokens = self.linear(x.flatten(2).transpose(1, 2)).transpose(1, 2)
+            # Contiguous: torch 2.13's gradient of a batch norm is wrong on a map with these strides.
+            return tokens.reshape(x.shape).contiguous()
+        return torch.einsum("nchw,dc->ndhw", x, self.linear.weight)
+
+
+class Attend(nn.Module):
+    """Attention without a softmax, whose gradient could vanish, and without zeros: every position reads all."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = (x.flatten(2) + 1.0) / x[0, 0].numel()
+        return (tokens @ (tokens.transpose(1, 2) @ tokens)).reshape(x.shape)
+
+
+class Windows(nn.Module):
+    """Windows of 2 by 2 positions, rolled by one, each mixed whole and put back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4 * channels, 4 * channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = x.shape
+        x = x.roll((1, 1), (2, 3)).reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
+        x = self.linear(x.reshape(-1, 4 * c)).reshape(n, h // 2, w // 2, 2, 2, c)
+        return x.permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w).roll((-1, -1), (2, 3))
+
+
+class Fitted(nn.Module):
+    """A smaller map, enlarged, padded to the size of the first and put beside it; half of the channels are kept."""
+
+    def __init__(self, pool: nn.Module, conv: nn.Module) -> None:
+        super().__init__()
+        self.pool, self.conv = pool, conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        small = F.interpolate(self.conv(self.pool(x)), scale_factor=self.pool.stride)[..., : x.shape[2], : x.shape[3]]
+        rows, columns = x.shape[2] - small.shape[2], x.shape[3] - small.shape[3]
+        small = F.pad(small, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+        return torch.cat([x, small], 1)[:, 1::2]
+
+
+class Nothing(nn.Module):
+    """No channel at all, put beside the map and added up onto it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x[:, :0], x], 1) + x[:, :0].sum(1, keepdim=True)
 
 
 class Gate(nn.Module):
@@ -241,9 +310,12 @@ class RandomDag(nn.Module):
         return values[-1]
 
 
+KINDS = [*LAYERS, "concat", "add", "half"]
+
+
 @given(
     nodes=st.lists(
-        st.tuples(st.sampled_from([*LAYERS, "concat", "add", "half"]), st.integers(0, 50), st.integers(0, 50)),
+        st.tuples(st.sampled_from(KINDS), st.integers(0, 50), st.integers(0, 50)),
         min_size=1,
         max_size=7,
     ),
@@ -253,6 +325,11 @@ class RandomDag(nn.Module):
 )
 @settings(deadline=None, max_examples=60)
 def test_random_dags(nodes, height: int, width: int, data) -> None:
+    check_dag(nodes, height, width, lambda size: data.draw(st.integers(0, size - 1)))
+
+
+def check_dag(nodes: list[tuple[str, int, int]], height: int, width: int, draw: Callable[[int], int]) -> None:
+    """The support of the gradient is the field, at three cells of a random network's output."""
     model = make_positive(RandomDag(nodes, 4))
     x = (torch.rand(1, 4, 2 * height, 2 * width, dtype=torch.float64) + 0.5).requires_grad_()
     graph = capture(model, tuple(x.shape[1:]))
@@ -260,12 +337,24 @@ def test_random_dags(nodes, height: int, width: int, data) -> None:
     output = model(x)
     value, reaches = graph.outputs[0], propagate(graph)
     for _ in range(3):
-        cell = (0, *(data.draw(st.integers(0, size - 1)) for size in output.shape[1:]))
+        cell = (0, *(draw(size) for size in output.shape[1:]))
         (gradient,) = torch.autograd.grad(output[cell], x, retain_graph=True)
         support = (gradient[0] != 0).any(0).numpy()
         mask = walk_back(graph, value, cell).mask(graph.inputs[0])
-        assert (support == mask).all()
+        assert (support == mask).all(), f"{nodes} at {cell}: {mask.sum()} said, {support.sum()} found"
         check_hull(reaches, graph, value, cell, support)
+
+
+@pytest.mark.long
+def test_two_thousand_random_dags() -> None:
+    # The table in docs/receptive-fields.md has these kinds.
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        nodes = [
+            (str(random.choice(KINDS)), *map(int, random.integers(0, 50, 2))) for _ in range(random.integers(1, 8))
+        ]
+        height, width = map(int, random.integers(4, 8, 2))
+        check_dag(nodes, height, width, lambda size: int(random.integers(size)))
 
 
 def test_paths_are_the_gradient_when_every_weight_is_one() -> None:

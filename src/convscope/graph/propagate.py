@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from convscope.geometry.relation import Concat, ReachStatus
+from convscope.geometry.relation import Concat, ReachStatus, RelationStep
 from convscope.graph.branches import ReachPart, union
+from convscope.graph.circular import circular_pads, same_inside
 from convscope.graph.intervals import walk
 from convscope.graph.local_field import broadcasts, without_statistics
 from convscope.graph.reach import AxisReach, itself, nothing
@@ -87,6 +88,14 @@ class Reaches:
             for source, parts in by_source.items():
                 known.setdefault(source, union(parts, shape))
 
+    def _pad(self, padded: int, source: int, steps: tuple[RelationStep, ...]) -> None:
+        """Give a circular padding its field without borders, if the parts written are such a padding."""
+        for key, known in self._fields[padded].items():
+            field = self._fields[source].get(key)
+            whole = None if field is None else walk(field, steps, self.graph.shape(source))
+            if whole is not None and whole.endless and known.status is whole.status and same_inside(known, whole):
+                self._fields[padded][key] = whole
+
     def _spread_unknown(self, node: Node) -> None:
         touched = {source for value in node.inputs for source in self._fields[value]}
         for output in node.outputs:
@@ -114,6 +123,9 @@ def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: b
         if 0 in graph.shape(value):
             continue  # nothing to read
         reaches._fields[value][value, axis] = itself(graph.shape(value), axis)
+    pads = circular_pads(graph)
     for node in graph.nodes:
         reaches._visit(node)
+        if pads and node.outputs and node.outputs[0] in pads:
+            reaches._pad(node.outputs[0], *pads[node.outputs[0]])
     return reaches

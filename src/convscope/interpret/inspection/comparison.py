@@ -15,7 +15,7 @@ from convscope.errors import ArgumentError, CaptureError
 from convscope.graph.figures import Difference, Figures, differences, figures
 from convscope.graph.json_form import number
 from convscope.graph.summary import Layer
-from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape
+from convscope.interpret.inspection.layer_table import field_size, macs_of, operation, output_shape, range_text
 from convscope.interpret.inspection.record import Inspection, inspected
 from convscope.report import units
 from convscope.report.charts import bar_chart
@@ -148,10 +148,7 @@ class Comparison(Pictured):
 
 
 def _field(figure: Figures) -> str:
-    if not figure.field:
-        return "–"
-    least, size = units.per_axis(figure.least_field), units.per_axis(figure.field)
-    return size if least == size else f"{least} to {size}"
+    return range_text(figure.least_field, figure.field) if figure.field else "–"
 
 
 def _stride(figure: Figures) -> str:

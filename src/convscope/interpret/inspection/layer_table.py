@@ -177,9 +177,18 @@ def field_size(fields: Sequence[ReceptiveField]) -> str:
 
 def field_range(fields: Sequence[ReceptiveField]) -> str:
     """Return the field's size, and where positions differ the smallest and the largest: "234 to 236"."""
-    least = units.per_axis([field.least for field in fields])
-    size = units.per_axis([field.size for field in fields])
-    return size if least == size else f"{least} to {size}"
+    return range_text([field.least for field in fields], [field.size for field in fields])
+
+
+def range_text(least: Sequence[int | None], largest: Sequence[int | None]) -> str:
+    """Return the smallest and largest size per axis, once where the axes agree.
+
+    >>> range_text((7, 7), (7, 7)), range_text((5, 5), (7, 7)), range_text((5, 5), (8, 9))
+    ('7', '5 to 7', '5 to 8×5 to 9')
+    """
+    pairs = zip(least, largest, strict=True)
+    texts = [units.per_axis([most]) if low == most else f"{low} to {most}" for low, most in pairs]
+    return texts[0] if len(set(texts)) == 1 else "×".join(texts)
 
 
 def field_stride(fields: Sequence[ReceptiveField]) -> str:
