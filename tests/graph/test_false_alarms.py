@@ -119,3 +119,29 @@ class Attention(nn.Module):
 def test_the_projections_of_attention_weigh_no_positions(batch_first):
     for side in (1, 4):
         assert not [w for w in inspect(Attention(batch_first), (16, side, side)).warnings if w.kind == "heavy-linear"]
+
+
+class Coordinates(nn.Module):
+    """A network that adds what a convolution makes of coordinates, which depend on no input."""
+
+    def __init__(self, *, used):
+        super().__init__()
+        self.conv, self.where = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+        self.used = used
+
+    def forward(self, x):
+        rows = torch.linspace(-1, 1, x.shape[2])[:, None].expand(1, 1, *x.shape[2:])
+        where = self.where(rows)
+        return self.conv(x) + where if self.used else self.conv(x)
+
+
+def test_a_branch_of_constants_is_dead_only_where_nothing_reads_it():
+    assert not inspect(Coordinates(used=True), (1, 8, 8)).warnings
+    [warning] = inspect(Coordinates(used=False), (1, 8, 8)).warnings
+    assert (warning.kind, warning.layer) == ("dead-branch", "where")
+    assert warning.evidence == "1 layer, 64 MACs and 2 parameters behind it are computed for nothing"
+
+
+def test_one_of_a_thing_has_no_plural():
+    [note] = inspect(nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)), (1, 8, 8)).warnings
+    assert note.evidence == "1 parameter, with gradients and optimizer state, for nothing"

@@ -81,3 +81,20 @@ def test_comparisons_have_no_digits_and_what_a_precision_lacks_is_named() -> Non
 def test_an_average_by_a_divisor_of_its_own_is_torchs_where_windows_hang_over_the_edge() -> None:
     pooling = nn.AvgPool2d(3, 2, padding=1, ceil_mode=True, divisor_override=5)
     assert audit(pooling, input_shape=(2, 6, 6)).agreement < 1e-12
+
+
+def test_coordinates_made_in_the_forward_pass_have_each_modes_precision() -> None:
+    class Coordinates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.where = nn.Conv2d(3, 4, 3), nn.Conv2d(1, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = torch.linspace(-1, 1, x.shape[2])[None, None, :, None].expand(1, 1, *x.shape[2:])
+            columns = (torch.arange(x.shape[3]).float() / 7).expand(1, 1, *x.shape[2:])
+            y: torch.Tensor = self.conv(torch.cat([x, rows, columns], 1)[:, :3]) + self.where(columns)[:, :, 1:-1, 1:-1]
+            return y
+
+    found = audit(Coordinates(), input_shape=(1, 8, 8))
+    assert found.agreement < 1e-12
+    assert found.layers[-1].so_far["fp32"] < 1e-6 < found.layers[-1].so_far["bf16"]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from convscope.geometry.relation import ReachStatus, RelationStep
 from convscope.geometry.window import Window
 from convscope.report.short_repr import ShortRepr
+from convscope.report.units import plural
 
 ValueKind = Literal["input", "parameter", "buffer", "constant", "activation"]
 
@@ -216,7 +217,8 @@ class Graph(ShortRepr):
         """Return the name, and how much the graph holds."""
         inputs = " and ".join("×".join(map(str, self.shape(value))) for value in self.inputs)
         failed = ", the forward pass failed" if self.error else ""
-        return f"{self.name} on {inputs}: {len(self.nodes):,} nodes, {self.parameter_count:,} parameters{failed}"
+        parameters = plural(self.parameter_count, "parameter")
+        return f"{self.name} on {inputs}: {plural(len(self.nodes), 'node')}, {parameters}{failed}"
 
     def shape(self, value: int) -> tuple[int, ...]:
         """Return the shape of a value."""

@@ -19,6 +19,7 @@ from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph, Node, ParameterRecord, reached_values
 from convscope.report.short_repr import ShortRepr
+from convscope.report.units import plural
 
 # `Layer.op` of parameters that the forward pass never read.
 UNUSED = "unused"
@@ -76,7 +77,7 @@ class Layer(ShortRepr):
         """Return the name, the operation, the output's shape and the costs."""
         shape = "×".join(map(str, self.output_shape))
         macs = "MACs not known" if self.macs is None else f"{self.macs:,} MACs"
-        return f"{self.name}: {self.op} to {shape}, {self.parameters:,} parameters, {macs}"
+        return f"{self.name}: {self.op} to {shape}, {plural(self.parameters, 'parameter')}, {macs}"
 
     @checked
     def field_along(self, source: int) -> tuple[ReceptiveField, ...]:

@@ -10,6 +10,7 @@ from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Sub
 from convscope.graph.records import Node, ParameterRecord, alive_nodes
 from convscope.graph.summary import Layer, unread_parameters
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
+from convscope.report.units import plural
 
 # A fully connected layer is heavy from this share of all parameters on; in small networks that is only worth a note.
 _HEAVY_SHARE = 0.5
@@ -37,7 +38,7 @@ def bias_before_norm(subject: Subject) -> Iterator[DesignWarning]:
             kind="bias-before-norm",
             severity="note",
             message=f"the bias of {name} has no effect: {subject.name(norm)} subtracts each channel's mean",
-            evidence=f"{bias.spec.elements:,} parameters, their gradients and optimizer state for nothing",
+            evidence=f"{plural(bias.spec.elements, 'parameter')}, with gradients and optimizer state, for nothing",
             remedy="build the layer with bias=False",
         )
 
@@ -141,8 +142,8 @@ def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
             message=f"{layer.name} holds {share(layer.parameters, total)} of all parameters: it weighs every position "
             f"of a {channels}×{by(sizes)} map by itself",
             evidence=f"{layer.parameters:,} of {total:,}; after global average pooling it would have {pooled:,}",
-            remedy=f"average the map over its positions first: {layer.parameters - pooled:,} parameters less, and any "
-            "input size works",
+            remedy=f"average the map over its positions first: {plural(layer.parameters - pooled, 'parameter')} "
+            "less, and any input size works",
         )
 
 
@@ -151,9 +152,11 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
     if subject.graph.error is not None:
         return
     alive = alive_nodes(subject.graph, also=subject.graph.read)
-    # A view of a weight counts as a write into it, so what only prepares weights tells nothing.
-    alive &= {node.index for node in subject.nodes}
-    dead = [layer for layer in subject.layers if layer.nodes and alive.isdisjoint(layer.nodes)]
+    on_input = {node.index for node in subject.nodes}
+    # A view of a weight counts as a write into it, so what only prepares weights tells nothing, but in layers that
+    # compute on constants alone.
+    telling = ((layer, on_input.intersection(layer.nodes) or layer.nodes) for layer in subject.layers if layer.nodes)
+    dead = [layer for layer, nodes in telling if alive.isdisjoint(nodes)]
     cones: list[tuple[Layer, list[Layer]]] = []
     claimed: set[int] = set()
     # From the last to the first: the end of a dead branch claims everything before it.
@@ -167,14 +170,14 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         if all(member.op in MOVES for member in cone):
             continue
         macs, parameters = sum(m.macs or 0 for m in cone), sum(m.parameters for m in cone)
-        count = f"{len(cone)} layer{'s' if len(cone) > 1 else ''}"
         severity: FindingSeverity = "warning" if macs or parameters else "note"
         yield DesignWarning(
             layer=end.name,
             kind="dead-branch",
             severity=severity,
             message=f"the result of {end.name} reaches no output",
-            evidence=f"{count}, {macs:,} MACs and {parameters:,} parameters behind it are computed for nothing",
+            evidence=f"{plural(len(cone), 'layer')}, {plural(macs, 'MAC')} and {plural(parameters, 'parameter')} "
+            "behind it are computed for nothing",
             remedy="return it, use it, or take it out",
         )
 
@@ -204,7 +207,7 @@ def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
             kind="unused-parameters",
             severity="warning",
             message=f"the forward pass never used the parameters of {name}",
-            evidence=f"{count:,} parameters in {len(records)} tensor{'s' if len(records) > 1 else ''}",
+            evidence=f"{plural(count, 'parameter')} in {plural(len(records), 'tensor')}",
             remedy="if they serve training alone, leave them out of what you ship; else use them or take them out",
         )
 
@@ -219,6 +222,7 @@ def unregistered_parameters(subject: Subject) -> Iterator[DesignWarning]:
             kind="unregistered-parameters",
             severity="warning",
             message=f"{where} runs {what} that are not among its modules: no optimizer or checkpoint has them",
-            evidence=f"{stray.elements:,} parameters, in no total: kept in a plain list or dict, or made in forward",
+            evidence=f"{plural(stray.elements, 'parameter')}, in no total: kept in a plain list or dict, or made in "
+            "forward",
             remedy="make them in __init__, and keep them in an attribute, nn.ModuleList, ModuleDict or ParameterList",
         )

@@ -10,6 +10,7 @@ import numpy as np
 from convscope.geometry.taps import window_taps
 from convscope.graph.diagnose.finding import DesignWarning, Subject, by
 from convscope.graph.records import Node
+from convscope.report.units import plural
 
 
 def dead_taps(subject: Subject) -> Iterator[DesignWarning]:
@@ -32,7 +33,7 @@ def dead_taps(subject: Subject) -> Iterator[DesignWarning]:
             evidence=f"its {by([w.kernel_size for w in node.windows])} kernel"
             + (f" with dilation {node.windows[0].dilation}" if node.windows[0].dilation > 1 else "")
             + f" slides over a map of {by(sizes)}"
-            + (f": {wasted:,} weights never get a gradient" if wasted else ""),
+            + (f": {plural(wasted, 'weight')} never get a gradient" if wasted else ""),
             remedy="use a larger input, stride less before it, or lower the kernel or the dilation",
         )
 

@@ -118,7 +118,12 @@ class TorchExecutor:
         outputs = _tensors_in(result)
         if not outputs:
             outputs = _tensors_in([arguments[name] for name in written])
-        return outputs
+        made_here = node.op == "cast" or not any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
+        return [self._as_asked(output) for output in outputs] if self._dtype and made_here else outputs
+
+    def _as_asked(self, made: torch.Tensor) -> torch.Tensor:
+        """Return floating-point numbers that the forward pass made itself, such as coordinates, in the asked type."""
+        return made.to(self._dtype) if made.dtype in (torch.float32, torch.float64) else made
 
     def _argument(self, name: str, value: Argument, tensors: Mapping[int, torch.Tensor]) -> Any:
         if isinstance(value, Ref):
@@ -126,7 +131,7 @@ class TorchExecutor:
                 constant = self.graph.values[value.value]
                 raise CaptureError(
                     f"the model uses a tensor of shape {constant.spec.shape} that is neither parameter nor buffer, "
-                    "so its numbers are not known: register it with register_buffer"
+                    "so its numbers are not known: register it with register_buffer, or a layer in nn.ModuleList"
                 )
             return tensors[value.value]
         if isinstance(value, tuple):

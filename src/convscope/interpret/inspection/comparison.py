@@ -190,7 +190,7 @@ def _run_text(run: Sequence[Layer | None], inspection: Inspection) -> str:
     parameters = sum(layer.parameters for layer in run if layer)
     macs = sum(layer.macs or 0 for layer in run if layer)
     layers = units.plural(len(run), "layer")
-    return f"{layers}, {units.exact(parameters)} parameters, {macs_of(macs, inspection.batch)} MACs"
+    return f"{layers}, {units.plural(parameters, 'parameter')}, {macs_of(macs, inspection.batch)} MACs"
 
 
 def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
@@ -198,7 +198,7 @@ def _layer_text(layer: Layer | None, inspection: Inspection) -> str:
         return "–"
     parts = [operation(layer), output_shape(layer)]
     if layer.parameters:
-        parts.append(f"{units.exact(layer.parameters)} parameters")
+        parts.append(units.plural(layer.parameters, "parameter"))
     if layer.macs:
         parts.append(f"{macs_of(layer.macs, inspection.batch)} MACs")
     if inspection.source is not None:
