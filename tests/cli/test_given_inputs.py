@@ -1,5 +1,9 @@
 """Inputs with a type, a range, a name or in lists; models that hang, raise or have no size yet."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -40,6 +44,15 @@ class Endless(nn.Module):
             except Exception:
                 pass
 
+class Prints(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        print("built")
+    def forward(self, x):
+        print("shape", x.shape)
+        return self.conv(x)
+
 def lazy():
     return nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
 
@@ -63,6 +76,11 @@ def run(folder, *words):
         (("Labelled", "--input", "img=3x24x24", "--input", "label=scalar:int64"), "Labelled on 3×24×24 and scalar"),
         (("Pictures", "--input", "[3x24x24,3x30x20]"), "106,704 for one sample"),
         (("lazy", "--input", "3x16x16"), "8,085"),
+        (
+            ("Labelled", "--input", "img=3x24x24", "--input", "label=scalar:int64", "--batch", "4"),
+            "of 4 samples of 3×24",
+        ),
+        (("Labelled", "--input", "img=4x3x24x24", "--input", "label=4:int64"), "a batch of 4 samples of 3×24×24"),
         (("pooled", "--input", "3x16x16", "--mode", "train", "--batch", "2"), "a batch of 2 samples"),
     ],
 )
@@ -89,3 +107,32 @@ def test_an_input_is_read_with_its_type_and_range():
     for text, message in (("40:int7", "no type 'int7'"), ("4:int64:9-1", "is empty"), ("a=b:int64", "not a shape")):
         with pytest.raises(CaptureError, match=message):
             parse_input(text)
+
+
+def test_a_typed_batch_is_compared_by_its_samples(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(SOURCE)
+    done = CliRunner().invoke(cli, ["compare", f"{path}:Prints", f"{path}:Prints", "--input", "4x3x16x16:float32"])
+    assert done.exception is None and "a batch of 4 samples of 3×16×16: each figure" in done.stderr
+    assert [line.split() for line in done.stdout.splitlines() if "input" in line] == [["input", "3×16×16", "3×16×16"]]
+
+
+@pytest.mark.parametrize("command", ["inspect", "explain", "audit"])
+def test_what_a_model_prints_goes_to_stderr(tmp_path, command):
+    path, array = tmp_path / "net.py", tmp_path / "x.npy"
+    path.write_text(SOURCE)
+    np.save(array, np.ones((3, 8, 8), np.float32))
+    words = [array, "--layer", "conv", "--at", "1,1"] if command == "explain" else ["--input", "3x8x8"]
+    done = CliRunner().invoke(cli, list(map(str, [command, f"{path}:Prints", *words, "--json"])))
+    assert json.loads(done.stdout)["version"] == 1
+    assert "built" in done.stderr and "shape torch.Size([1, 3, 8, 8])" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("audit", "--input", "3x8x8"), ("explain", "x.npy", "--layer", "add")])
+def test_a_model_that_never_ends_is_one_line(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(SOURCE)
+    np.save("x.npy", np.ones((3, 8, 8), np.float32))
+    command, *rest = words
+    done = CliRunner().invoke(cli, [command, "net.py:Endless", *rest, "--deadline", "0.3"])
+    assert "takes more than 0.3 s" in str(done.exception)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from convscope.arrays import Shape
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
-from convscope.capture.inputs import Inputs
+from convscope.capture.inputs import Inputs, SampleSpec
 from convscope.capture.left_as_found import CaptureMode
 from convscope.errors import CaptureError
-from convscope.graph.records import TensorSpec
 from convscope.report import units
 
 # How many axes a sample has, by the first layer that says so: (C, L), (C, H, W) or (C, D, H, W).
@@ -43,9 +41,9 @@ class InputShapes:
 
     @property
     def inputs(self) -> Inputs:
-        """What `capture` and `inspect` take: one shape, several in a list, or tensors by position or by name."""
+        """What `capture` and `inspect` take beside the batch size: shapes or samples, by position or by name."""
         if self.typed:
-            made = [one.tensors(self.batch_size) for one in self.typed]
+            made = [one.given for one in self.typed]
             names = [one.name for one in self.typed]
             return dict(zip(names, made, strict=True)) if names[0] else made
         return self.samples[0] if len(self.samples) == 1 else list(self.samples)
@@ -75,17 +73,11 @@ class TypedInput:
     lowest: int = 0
     highest: int = 0
 
-    def tensors(self, batch_size: int) -> Any:
-        """Return a tensor of a batch, or a list of images."""
-        if self.listed:
-            return [self._tensor(shape) for shape in self.shapes]
-        return self._tensor((batch_size, *self.shapes[0]))
-
-    def _tensor(self, shape: Shape) -> TensorSpec | torch.Tensor:
-        if self.highest == self.lowest == 0:
-            return TensorSpec(shape, self.dtype)
-        numbers = torch.randint(self.lowest, self.highest + 1, shape, generator=torch.Generator().manual_seed(0))
-        return numbers.to(getattr(torch, self.dtype))
+    @property
+    def given(self) -> Any:
+        """What `capture` takes: a sample, or a list of images as they are."""
+        samples = [SampleSpec(shape, self.dtype, self.lowest, self.highest) for shape in self.shapes]
+        return [sample.of_batch(None) for sample in samples] if self.listed else samples[0]
 
 
 def parse_input(text: str) -> Shape | TypedInput:
@@ -134,7 +126,7 @@ def parse_inputs(
     typed = tuple(one if isinstance(one, TypedInput) else TypedInput("", (one,)) for one in given)
     if len({bool(one.name) for one in typed}) > 1:
         raise CaptureError(f"{' and '.join(texts)}: give each input a name, or none")
-    return InputShapes((), typed=typed)
+    return _tell_typed_batch(model, InputShapes((), typed=typed))
 
 
 def parse_shape(text: str) -> Shape:
@@ -166,10 +158,11 @@ def tell_batch(
 
     A batch of 4 images, and one clip of sound with 4 channels:
 
-    >>> tell_batch(nn.Conv2d(3, 8, 3), [(4, 3, 64, 64)])
-    InputShapes(samples=((3, 64, 64),), batch_size=4)
-    >>> tell_batch(nn.Conv1d(4, 8, 3), [(4, 16000)])
-    InputShapes(samples=((4, 16000),), batch_size=1)
+    >>> images, sound = tell_batch(nn.Conv2d(3, 8, 3), [(4, 3, 64, 64)]), tell_batch(nn.Conv1d(4, 8, 3), [(4, 16000)])
+    >>> images.samples, images.batch_size
+    (((3, 64, 64),), 4)
+    >>> sound.samples, sound.batch_size
+    (((4, 16000),), 1)
     """
     given = InputShapes(tuple(shapes))
     batch = _as_batch(shapes)
@@ -184,6 +177,17 @@ def tell_batch(
     return batch if len(shapes[0]) - 1 == axes or _runs(built, batch) else given
 
 
+def _tell_typed_batch(model: nn.Module | Callable[[], nn.Module], given: InputShapes) -> InputShapes:
+    """Return inputs as a batch where all begin with the same size and the network takes them as a batch alone."""
+    sizes = {one.shapes[0][:1] for one in given.typed}
+    if len(sizes) > 1 or () in sizes or any(one.listed for one in given.typed):
+        return given
+    samples = tuple(replace(one, shapes=(one.shapes[0][1:],)) for one in given.typed)
+    batch = InputShapes((), sizes.pop()[0], samples)
+    built = model if isinstance(model, nn.Module) else build_without_memory(model)
+    return given if _runs(built, given) or not _runs(built, batch) else batch
+
+
 def batch_note(shapes: InputShapes, what: str) -> str | None:
     """Return the note that `what` is of one sample although a batch was given, or None if none is needed.
 
@@ -192,7 +196,8 @@ def batch_note(shapes: InputShapes, what: str) -> str | None:
     """
     if shapes.batch_size == 1:
         return None
-    sample = " and ".join(units.shape(shape) for shape in shapes.samples)
+    each = shapes.samples or [one.shapes[0] for one in shapes.typed]
+    sample = " and ".join(units.shape(shape) for shape in each)
     return f"a batch of {shapes.batch_size} samples of {sample}: {what} is that of one sample"
 
 

@@ -17,6 +17,33 @@ from convscope.graph.records import TensorSpec
 # Elements of a tensor are below this: torch counts its bytes in 63 bits.
 LARGEST = 2**59
 
+
+@dataclass(frozen=True, slots=True)
+class SampleSpec:
+    """One sample of an input, with more than a shape; `make_inputs` puts the batch in front.
+
+    Args:
+        shape: of one sample.
+        dtype: element type.
+        lowest: the range of its numbers, both ends included, for whole numbers that a model looks up; no numbers where
+            both are 0.
+        highest: see `lowest`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    lowest: int = 0
+    highest: int = 0
+
+    def of_batch(self, batch_size: int | None) -> TensorSpec | torch.Tensor:
+        """Return the tensor of a batch; None for the sample alone."""
+        shape = self.shape if batch_size is None else (batch_size, *self.shape)
+        if self.highest == self.lowest == 0:
+            return TensorSpec(shape, self.dtype)
+        numbers = torch.randint(self.lowest, self.highest + 1, shape, generator=torch.Generator().manual_seed(0))
+        return numbers.to(_dtype(self.dtype))
+
+
 # One tensor: the shape of one sample, a full specification, or a tensor whose shape counts.
 OneInput = Sequence[int] | TensorSpec | torch.Tensor
 Inputs = OneInput | Sequence[Any] | Mapping[str, Any]
@@ -44,9 +71,9 @@ def is_shape(value: object) -> bool:
 def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, backend: Backend) -> Forward:
     """Tensors for a forward call.
 
-    A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None.
-    A `TensorSpec` or a tensor has its whole shape and type. A sequence of these is several positional arguments,
-    a mapping is keyword arguments; further structures inside are kept.
+    A sequence of whole numbers is the shape of one sample, and `batch_size` goes in front unless it is None, as it does
+    of a `SampleSpec`. A `TensorSpec` or a tensor has its whole shape and type. A sequence of these is several
+    positional arguments, a mapping is keyword arguments; further structures inside are kept.
 
     Raises:
         CaptureError: something among the inputs is none of these.
@@ -54,6 +81,8 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
     tensors: list[tuple[str, torch.Tensor]] = []
 
     def make(value: Any, name: str) -> Any:
+        if isinstance(value, SampleSpec):
+            value = value.of_batch(batch_size)
         if is_shape(value):
             shape = tuple(value) if batch_size is None else (batch_size, *value)
             if any(size < 0 for size in shape):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 
 import click
 
+from convscope.cli.deadline import deadline_option, within
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
 
@@ -17,23 +20,33 @@ JSON_VERSION = 1
 @click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, if the model has none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the input and of random weights.")
 @code_options
+@deadline_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, input_text: str | None, seed: int, code: str, trust_code: bool, as_json: bool) -> None:
+def command(
+    model: str, input_text: str | None, seed: int, code: str, trust_code: bool, deadline: float, as_json: bool
+) -> None:
     """Run MODEL in NumPy at float64, and measure each layer of torch's fp32, channels-last and bf16 against it.
 
     A layer's own error is that on exact inputs; the error so far includes that of the layers before it.
     """
+    from convscope.capture.capture import capture
     from convscope.capture.load import load
-    from convscope.cli.inspect import input_shapes, say_batch
+    from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
     from convscope.interpret.audit import audit
     from convscope.report.terminal import print_document
 
     given = with_code(model, code, trust_code)
-    shapes = input_shapes(load(given), () if input_text is None else (input_text,))
+    with within(deadline, model):
+        loaded = load(given)
+        shapes = input_shapes(loaded, () if input_text is None else (input_text,))
+        if len(shapes.samples) != 1:
+            raise CaptureError("an audit takes one input of floating-point numbers: give its shape alone")
+        error = capture(loaded.model, shapes.samples[0], name=loaded.name).error
+    if error:
+        raise CaptureError(error + smallest_that_works(loaded, shapes, error))
     say_batch(shapes, "each error")
-    if len(shapes.samples) != 1:
-        raise CaptureError("an audit takes one input of floating-point numbers: give its shape alone")
-    found = audit(given, input_shape=shapes.samples[0], seed=seed)
+    with redirect_stdout(sys.stderr):  # once the model is known to end, the arithmetic may take as long as it does
+        found = audit(given, input_shape=shapes.samples[0], seed=seed)
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return

@@ -1,11 +1,12 @@
-"""A limit on the time that a user's model may take: a forward pass that never ends is one line."""
+"""Run a user's model: a forward pass that never ends is one line, and what it prints goes to stderr."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -31,13 +32,16 @@ class _ExpiredError(BaseException):
 
 @contextmanager
 def within(seconds: float, name: str) -> Iterator[None]:
-    """Stop what runs inside after so many seconds; without effect where the system has no such alarm.
+    """Stop what runs inside after so many seconds, and send what it prints to stderr: stdout is the command's own.
+
+    The limit has no effect where the system has no such alarm.
 
     Raises:
         CaptureError: the time is over.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
         return
 
     def expire(number: int, frame: FrameType | None) -> None:
@@ -46,7 +50,8 @@ def within(seconds: float, name: str) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except _ExpiredError:
         raise CaptureError(f"{name} takes more than {seconds:g} s: it may never end; --deadline allows more") from None
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.deadline import deadline_option, within
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import GeometryError
@@ -33,6 +34,7 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 @click.option("--pixels", is_flag=True, help="Continue down to the input.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
 @code_options
+@deadline_option
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--demo", type=click.Choice(["edges"]), help="Show a lesson instead: edge detection.")
@@ -48,6 +50,7 @@ def command(
     seed: int,
     code: str,
     trust_code: bool,
+    deadline: float,
     html_path: Path | None,
     as_json: bool,
     demo: str | None,
@@ -69,15 +72,16 @@ def command(
     from convscope.interpret.explanation.explain import explain
     from convscope.report.json_values import in_json
 
-    found = explain(
-        with_code(model, code, trust_code),
-        given,
-        layer=layer,
-        channel=channel,
-        at=_place(at),
-        input_shape=_shape(input_text),
-        seed=seed,
-    )
+    with within(deadline, model):
+        found = explain(
+            with_code(model, code, trust_code),
+            given,
+            layer=layer,
+            channel=channel,
+            at=_place(at),
+            input_shape=_shape(input_text),
+            seed=seed,
+        )
     chain = found.to_pixels(None if pixels else depth)
     if html_path is not None:
         _write_page(found, html_path, None if pixels else depth)
