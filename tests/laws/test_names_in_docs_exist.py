@@ -15,7 +15,8 @@ HISTORY = ("CHANGELOG.md", "field-log.md")
 # fmt: off
 ENDINGS = {
     "py", "json", "jsonl", "toml", "txt", "csv", "md", "html", "svg", "bin", "npy", "npz", "tar", "css",
-    "jpg", "png", "pth", "safetensors",
+    "jpg", "png", "pth", "safetensors", "onnx",
+    "",  # a prefix, such as "model."
 }
 # fmt: on
 # First words of a sentence without a verb in the imperative, which ruff's D401 lets pass.

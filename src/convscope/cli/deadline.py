@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from types import FrameType
-from typing import Any, TypeVar
 
 import click
 
@@ -17,7 +16,6 @@ from convscope.errors import CaptureError
 SECONDS = 60.0
 _AGAIN = 0.5  # seconds after which the limit is enforced anew, should the model have caught it
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 # An option of the commands that run a model without training it.
 deadline_option = click.option(

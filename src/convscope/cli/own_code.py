@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from convscope.cli.command import Command
 
 if TYPE_CHECKING:
     from convscope.runs.run_directory import Run
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Also an option of the commands that train, whose --model is the recipe's setting.
 trust_option = click.option(

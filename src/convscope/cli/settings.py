@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import Field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from convscope.cli.command import Command
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.errors import RunError, did_you_mean
 from convscope.recipe.recipe import Recipe, choices, parse_setting, placeholder, settings
@@ -16,7 +17,6 @@ from convscope.recipe.recipe_file import load_recipe
 from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.usage import option_name
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 # The recipe to start from, an option of every command that trains.
 from_recipe = click.option(
     "--recipe",

@@ -27,6 +27,7 @@ from convscope.hardware.allocator import huge_pages_taken, prepare_memory
 from convscope.hardware.device import usable_device
 from convscope.hardware.machine import available_memory, load_of_others, this_machine
 from convscope.nets import catalogue
+from convscope.nets.own_code import is_own
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption, progress_of
@@ -144,6 +145,8 @@ _BACKENDS: dict[str, Callable[[], Any]] = {
 
 def _session(model: str, input_shape: tuple[int, ...] | None, batch_size: int | None, device: str) -> Session:
     """Open the training of a network on noise, with the settings that a run on many images would have."""
+    if is_own(model) and input_shape is None:
+        raise RunError(f"{model} does not say what it takes: give {setting_name('input_shape')}, such as 3x224x224")
     shape = input_shape or catalogue.find(model).input_shape
     _require_image(model, shape, given=input_shape is not None)
     recipe = Recipe(

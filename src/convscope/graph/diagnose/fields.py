@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from convscope.geometry.relation import ReachStatus
+from convscope.geometry.relation import ReachStatus, Taps
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by
 from convscope.graph.field import walk_back
 from convscope.graph.receptive_field import ReceptiveField
@@ -136,12 +136,17 @@ def _are_tokens(subject: Subject, value: int) -> bool:
     while (producer := subject.graph.values[value].producer) is not None:
         node = subject.graph.nodes[producer]
         # (N, 1, C) is one token as well as a signal of one channel: where its numbers come from tells which.
-        if node.windows or (_long_axes(subject, value) == [1] and len(subject.graph.shape(value)) > 2):
+        if _samples(node) or (_long_axes(subject, value) == [1] and len(subject.graph.shape(value)) > 2):
             break
         if node.op in ("linear", "matmul", "attention"):
             return True
         value = subject.source(node)
     return _long_axes(subject, value) == [1] and len(subject.graph.shape(value)) > 2
+
+
+def _samples(node: Node) -> bool:
+    """Return whether an operation reads positions along an axis, as windows, resizing and adaptive pooling do."""
+    return any(isinstance(step, Taps) for path in node.paths or () for step in path.steps)
 
 
 def _long_axes(subject: Subject, value: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convscope.nets.onnx.plan import Plan
-from convscope.nets.onnx.step import Step
+from convscope.nets.onnx.step import OnnxStep
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm")
 
@@ -34,7 +34,7 @@ def folded_note(plan: Plan) -> str | None:
     )
 
 
-def _folded(plan: Plan) -> Iterator[Step]:
+def _folded(plan: Plan) -> Iterator[OnnxStep]:
     for step in plan.steps:
         if step.operator in _LAYERS and not step.domain and len(step.inputs) > 1 and step.inputs[1] in plan.constants:
             computed = [name.startswith("onnx::") for name in step.inputs[1:3] if name]

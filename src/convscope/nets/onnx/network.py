@@ -18,7 +18,7 @@ from convscope.nets.onnx.folded import folded_note
 from convscope.nets.onnx.operators import BUFFERS, OPERATORS, SETTINGS, WEIGHT_NAMES, WHOLE_WEIGHTS
 from convscope.nets.onnx.plan import Plan
 from convscope.nets.onnx.scope import paths_of
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, array
+from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue, UntranslatedError, array
 from convscope.nets.onnx.unknown import Shapes, unknown
 
 # Whole numbers and switches of more elements than this are buffers; of fewer, known numbers.
@@ -34,7 +34,7 @@ class OnnxNode(nn.Module):
     A value that is a tensor of the file is a weight of the module, and is given as None.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: OnnxStep) -> None:
         super().__init__()
         self.step = step
         self.weights: dict[int, str] = {}
@@ -63,7 +63,7 @@ class OnnxNode(nn.Module):
             return unknown(self.step, given, shapes, str(reason))
 
 
-def _as_tensors(step: Step, values: Sequence[OnnxValue]) -> list[OnnxValue]:
+def _as_tensors(step: OnnxStep, values: Sequence[OnnxValue]) -> list[OnnxValue]:
     """Return values with known numbers as constants, except for settings and single numbers."""
     settings = SETTINGS.get(step.operator, ())
     return [
@@ -74,12 +74,12 @@ def _as_tensors(step: Step, values: Sequence[OnnxValue]) -> list[OnnxValue]:
     ]
 
 
-def _listed(made: Made) -> list[OnnxValue]:
+def _listed(made: OnnxResult) -> list[OnnxValue]:
     return [made] if isinstance(made, torch.Tensor | np.ndarray) else list(made)
 
 
 def _known(
-    step: Step, function: Callable[[Step, Sequence[OnnxValue]], Any], values: Sequence[OnnxValue]
+    step: OnnxStep, function: Callable[[OnnxStep, Sequence[OnnxValue]], Any], values: Sequence[OnnxValue]
 ) -> list[OnnxValue]:
     """Compute what no input decides, outside of what is recorded; large results are left to the network."""
     settings = SETTINGS.get(step.operator, ())
@@ -150,7 +150,7 @@ class OnnxNetwork(nn.Module):
                 if last_read[name] == index and name not in plan.outputs:
                     values.pop(name, None)
 
-    def _branch(self, step: Step, given: Sequence[OnnxValue]) -> Plan | None:
+    def _branch(self, step: OnnxStep, given: Sequence[OnnxValue]) -> Plan | None:
         """Return the branch of an If whose condition no input decides."""
         if step.operator != "If" or step.domain or not isinstance(given[0], np.ndarray):
             return None
@@ -185,7 +185,7 @@ class OnnxNetwork(nn.Module):
             if id(proto) not in self._tensors and name not in self._known and _is_float(proto) and proto.dims:
                 self.register_parameter(f"unused_{len(self._parameters)}", self._tensor(proto, buffer=False))
 
-    def _give(self, node: OnnxNode, step: Step, position: int, name: str, proto: Any, *, mine: bool) -> None:
+    def _give(self, node: OnnxNode, step: OnnxStep, position: int, name: str, proto: Any, *, mine: bool) -> None:
         """Give a tensor of the file to a node that reads it, or keep its numbers where it is a setting."""
         weight, settings = _is_weight(step, position, proto), SETTINGS.get(step.operator, ())
         size = int(np.prod(proto.dims, dtype=np.int64))
@@ -210,8 +210,8 @@ class OnnxNetwork(nn.Module):
 
 
 def _flat(
-    steps: Sequence[Step], constants: Mapping[str, Any], owner: Step | None = None
-) -> Iterator[tuple[Step, Step, Mapping[str, Any]]]:
+    steps: Sequence[OnnxStep], constants: Mapping[str, Any], owner: OnnxStep | None = None
+) -> Iterator[tuple[OnnxStep, OnnxStep, Mapping[str, Any]]]:
     """Return all nodes, those of subgraphs too: the node, the one whose module has its weights, tensors it can read."""
     for step in steps:
         yield step, owner or step, constants
@@ -222,7 +222,7 @@ def _flat(
                 yield from _flat(plan.steps, {**constants, **plan.constants}, around)
 
 
-def _read(step: Step) -> set[str]:
+def _read(step: OnnxStep) -> set[str]:
     """Return the names that a node reads, inside its subgraphs too."""
     names = {name for name in step.inputs if name}
     for plan in step.attributes.values():
@@ -236,7 +236,7 @@ def _is_float(proto: Any) -> bool:
     return kind is not None and kind.is_floating_point
 
 
-def _is_weight(step: Step, position: int, proto: Any) -> bool:
+def _is_weight(step: OnnxStep, position: int, proto: Any) -> bool:
     """Return whether a tensor of the file is a parameter where a node reads it."""
     if position in WHOLE_WEIGHTS.get(step.operator, ()):
         return True
@@ -251,17 +251,17 @@ def _class_named(name: str) -> type[OnnxNode]:
     return type(name, (OnnxNode,), {"__doc__": OnnxNode.__doc__})
 
 
-def _class_of(step: Step) -> type[OnnxNode]:
+def _class_of(step: OnnxStep) -> type[OnnxNode]:
     label = f"{step.domain}.{step.operator}" if step.domain else step.operator
     return _class_named("".join(c if c.isalnum() or c in "._" else "_" for c in label[:80]) or "Node")
 
 
-class Group(nn.Module):
+class OnnxScope(nn.Module):
     """Modules under one name."""
 
 
 def _place(root: nn.Module, path: tuple[str, ...], node: OnnxNode) -> None:
     """Register a module under its path."""
     for part in path[:-1]:
-        root = root._modules.setdefault(part, Group())  # type: ignore[assignment]  # no other value is kept there
+        root = root._modules.setdefault(part, OnnxScope())  # type: ignore[assignment]  # no other value is kept there
     root._modules[path[-1]] = node

@@ -10,7 +10,7 @@ from typing import Any
 from convscope.files.regular import UnreadableError
 from convscope.nets.onnx import tensors
 from convscope.nets.onnx.scope import scope_of
-from convscope.nets.onnx.step import Step
+from convscope.nets.onnx.step import OnnxStep
 
 # Functions may call functions, which multiply; a subgraph may hold a subgraph.
 MOST_VALUES = 200_000
@@ -48,7 +48,7 @@ class Plan:
     path: Path
     inputs: Mapping[str, Declared]
     outputs: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[OnnxStep, ...]
     constants: Mapping[str, Any]
     declared: Mapping[str, Declared] = field(default_factory=dict)
     producer: str = ""
@@ -154,7 +154,7 @@ class _Builder:
         self.scope = scope
         self.made = made
         self.functions = {(f.domain, f.name): f for f in model.functions}
-        self.steps: list[Step] = []
+        self.steps: list[OnnxStep] = []
         self.constants: dict[str, Any] = {}
         self.declared: dict[str, Declared] = {}
         self._calls = 0
@@ -222,7 +222,7 @@ class _Builder:
             self.constants[outputs[0]] = self.constants[inputs[0]]
         else:
             scope, made_from = scope_of(node)
-            self.steps.append(Step(node.op_type, domain, versions.get(domain, 1), inputs, outputs, plain, node.name,
+            self.steps.append(OnnxStep(node.op_type, domain, versions.get(domain, 1), inputs, outputs, plain, node.name,
                                    scope, made_from))  # fmt: skip
 
     def _replace(

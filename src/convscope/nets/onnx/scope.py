@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from convscope.nets.onnx.step import Step
+from convscope.nets.onnx.step import OnnxStep
 
 _LONGEST = 80
 
@@ -43,7 +43,7 @@ def _texts(written: str) -> list[str]:
     return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else []
 
 
-def paths_of(steps: Sequence[Step], weights: Sequence[str]) -> list[tuple[str, ...]]:
+def paths_of(steps: Sequence[OnnxStep], weights: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the module's path of each node, all different.
 
     Args:
@@ -65,7 +65,7 @@ def paths_of(steps: Sequence[Step], weights: Sequence[str]) -> list[tuple[str, .
     return paths
 
 
-def _wanted(step: Step, weight: str) -> tuple[str, ...]:
+def _wanted(step: OnnxStep, weight: str) -> tuple[str, ...]:
     """Return the path that a node should have: its weight's, its scope's, or its name's."""
     if "." in weight and re.fullmatch(r"[\w.]+", weight):
         return _parts(weight.rpartition(".")[0].split("."))

@@ -14,7 +14,8 @@ from convscope.arrays import Array
 # A tensor; an array, whose numbers are known before the network runs; None where an optional one is left out.
 OnnxValue: TypeAlias = torch.Tensor | Array | None
 # What an operator makes.
-Made: TypeAlias = torch.Tensor | Array | Sequence[torch.Tensor | Array]
+OnnxInputs: TypeAlias = Sequence["OnnxValue"]
+OnnxResult: TypeAlias = torch.Tensor | Array | Sequence[torch.Tensor | Array]
 
 
 class UntranslatedError(Exception):
@@ -22,7 +23,7 @@ class UntranslatedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class OnnxStep:
     """One node.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 
 from convscope.errors import CaptureError
 from convscope.nets.onnx.plan import Declared, Plan
-from convscope.nets.onnx.step import OnnxValue, Step
+from convscope.nets.onnx.step import OnnxStep, OnnxValue
 from convscope.nets.onnx.tensors import TORCH_TYPES
 
 # The namespace and name of the operator that an unknown node is recorded as.
@@ -76,7 +76,7 @@ class Shapes:
         return None if None in sizes else (declared.kind, tuple(size for size in sizes if size is not None))
 
 
-def unknown(step: Step, values: Sequence[OnnxValue], shapes: Shapes, reason: str) -> list[OnnxValue]:
+def unknown(step: OnnxStep, values: Sequence[OnnxValue], shapes: Shapes, reason: str) -> list[OnnxValue]:
     """Record a node that is not known.
 
     Raises:
@@ -98,7 +98,7 @@ def unknown(step: Step, values: Sequence[OnnxValue], shapes: Shapes, reason: str
     return [next(made) if name else None for name in step.outputs]
 
 
-def _inferred(step: Step, values: Sequence[OnnxValue]) -> list[tuple[int, tuple[int, ...]] | None] | None:
+def _inferred(step: OnnxStep, values: Sequence[OnnxValue]) -> list[tuple[int, tuple[int, ...]] | None] | None:
     """Return the types and shapes that onnx itself infers for one node of its own operators; None if it can't."""
     from onnx import TensorProto, helper, numpy_helper, shape_inference
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from convscope.nets.onnx.operators import elementwise, layers, quantized, resize, shape, windows
-from convscope.nets.onnx.step import Made, OnnxValue, Step
+from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue
 
-OPERATORS: Mapping[str, Callable[[Step, Sequence[OnnxValue]], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, Sequence[OnnxValue]], OnnxResult]] = {
     **elementwise.OPERATORS,
     **shape.OPERATORS,
     **windows.OPERATORS,

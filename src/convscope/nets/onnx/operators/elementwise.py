@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, array, at, operand, tensor
+from convscope.nets.onnx.step import (
+    OnnxInputs,
+    OnnxResult,
+    OnnxStep,
+    UntranslatedError,
+    array,
+    at,
+    operand,
+    tensor,
+)
 from convscope.nets.onnx.tensors import TORCH_TYPES
 
-Inputs = Sequence[OnnxValue]
 
-
-def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Step, Inputs], Made]:
+def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
     return lambda node, inputs: function(tensor(inputs[0]))
 
 
-def _binary(function: Callable[[Any, Any], torch.Tensor]) -> Callable[[Step, Inputs], Made]:
-    def run(node: Step, inputs: Inputs) -> Made:
+def _binary(function: Callable[[Any, Any], torch.Tensor]) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
+    def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         left, right = inputs[0], inputs[1]
         if node.version < 7 and node.get("broadcast") and node.get("axis") is not None:
             right = _aligned(tensor(right), tensor(left).ndim, node.get("axis"))
@@ -39,7 +46,9 @@ def _aligned(right: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
     return right.reshape(*right.shape, *(1,) * after)
 
 
-def _variadic(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[Step, Inputs], Made]:
+def _variadic(
+    function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
     return lambda node, inputs: reduce(function, map(tensor, inputs))
 
 
@@ -54,11 +63,11 @@ def _power(left: Any, right: Any) -> torch.Tensor:
     return result.to(left.dtype) if isinstance(left, torch.Tensor) else result
 
 
-def _mod(node: Step, inputs: Inputs) -> Made:
+def _mod(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return _binary(torch.fmod if node.get("fmod", 0) else torch.remainder)(node, inputs)
 
 
-def _clip(node: Step, inputs: Inputs) -> Made:
+def _clip(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     low, high = at(inputs, 1), at(inputs, 2)
     if isinstance(low, torch.Tensor) or isinstance(high, torch.Tensor):
@@ -71,18 +80,18 @@ def _clip(node: Step, inputs: Inputs) -> Made:
     return F.relu6(x) if (least, most) == (0, 6) and x.is_floating_point() else torch.clamp(x, least, most)
 
 
-def _cast(node: Step, inputs: Inputs) -> Made:
+def _cast(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     kind = TORCH_TYPES.get(node.get("to"))
     if kind is None:
         raise UntranslatedError(f"it casts to element type {node.get('to')}")
     return tensor(inputs[0]).to(kind, copy=True)
 
 
-def _cast_like(node: Step, inputs: Inputs) -> Made:
+def _cast_like(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return tensor(inputs[0]).to(tensor(inputs[1]).dtype, copy=True)
 
 
-def _prelu(node: Step, inputs: Inputs) -> Made:
+def _prelu(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, slope = tensor(inputs[0]), tensor(inputs[1])
     aligned = slope.ndim == (1 if node.version < 7 else max(1, x.ndim - 1))
     per_channel = aligned and slope.numel() == slope.shape[0]
@@ -91,32 +100,32 @@ def _prelu(node: Step, inputs: Inputs) -> Made:
     return torch.where(x < 0, x * slope, x)
 
 
-def _hard_sigmoid(node: Step, inputs: Inputs) -> Made:
+def _hard_sigmoid(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return F.hardsigmoid(tensor(inputs[0]))
     return torch.clamp(tensor(inputs[0]) * alpha + beta, 0, 1)
 
 
-def _gelu(node: Step, inputs: Inputs) -> Made:
+def _gelu(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return F.gelu(tensor(inputs[0]), approximate=node.get("approximate", "none"))
 
 
-def _selu(node: Step, inputs: Inputs) -> Made:
+def _selu(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     alpha, gamma = node.get("alpha", 1.6732632423543772), node.get("gamma", 1.0507009873554805)
     return F.elu(tensor(inputs[0]), alpha) * float(gamma)
 
 
-def _shrink(node: Step, inputs: Inputs) -> Made:
+def _shrink(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, bias, border = tensor(inputs[0]), node.get("bias", 0.0), node.get("lambd", 0.5)
     return torch.where(x < -border, x + bias, torch.where(x > border, x - bias, torch.zeros_like(x)))
 
 
-def _where(node: Step, inputs: Inputs) -> Made:
+def _where(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return torch.where(tensor(inputs[0]), operand(inputs[1]), operand(inputs[2]))
 
 
-def _dropout(node: Step, inputs: Inputs) -> Made:
+def _dropout(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     """Return the input, as in evaluation: a file is of a trained network."""
     x, training = tensor(inputs[0]), at(inputs, 2)
     if training is not None and (isinstance(training, torch.Tensor) or array(training).any()):
@@ -124,22 +133,22 @@ def _dropout(node: Step, inputs: Inputs) -> Made:
     return [x.clone(), torch.ones_like(x, dtype=torch.bool)] if len(node.outputs) > 1 else x.clone()
 
 
-def _identity(node: Step, inputs: Inputs) -> Made:
+def _identity(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return tensor(inputs[0])
 
 
-def _is_infinite(node: Step, inputs: Inputs) -> Made:
+def _is_infinite(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, found = tensor(inputs[0]), torch.isinf(tensor(inputs[0]))
     found = found if node.get("detect_negative", 1) else found & (x > 0)
     return found if node.get("detect_positive", 1) else found & (x < 0)
 
 
-def _bit_shift(node: Step, inputs: Inputs) -> Made:
+def _bit_shift(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     shift = torch.bitwise_left_shift if node.get("direction") == "LEFT" else torch.bitwise_right_shift
     return _binary(shift)(node, inputs)
 
 
-def _mean(node: Step, inputs: Inputs) -> Made:
+def _mean(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     total: torch.Tensor = reduce(operator.add, map(tensor, inputs))
     return total / len(inputs)
 
@@ -161,7 +170,7 @@ _BINARY: Mapping[str, Callable[[Any, Any], torch.Tensor]] = {
     "BitwiseAnd": torch.bitwise_and, "BitwiseOr": torch.bitwise_or, "BitwiseXor": torch.bitwise_xor,
 }  # fmt: skip
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     **{name: _unary(function) for name, function in _UNARY.items()},
     **{name: _binary(function) for name, function in _BINARY.items()},
     "Min": _variadic(torch.minimum),

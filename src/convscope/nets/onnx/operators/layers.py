@@ -9,12 +9,20 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, at, integers, operand, spatial, tensor
+from convscope.nets.onnx.step import (
+    OnnxInputs,
+    OnnxResult,
+    OnnxStep,
+    UntranslatedError,
+    at,
+    integers,
+    operand,
+    spatial,
+    tensor,
+)
 
-Inputs = Sequence[OnnxValue]
 
-
-def _gemm(node: Step, inputs: Inputs) -> Made:
+def _gemm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     a, b, c = tensor(inputs[0]), tensor(inputs[1]), at(inputs, 2)
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
     a = a.t() if node.get("transA", 0) else a
@@ -25,27 +33,27 @@ def _gemm(node: Step, inputs: Inputs) -> Made:
     return product if c is None else product + (operand(c) if beta == 1 else tensor(c) * beta)
 
 
-def _matmul(node: Step, inputs: Inputs) -> Made:
+def _matmul(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return torch.matmul(tensor(inputs[0]), tensor(inputs[1]))
 
 
-def _einsum(node: Step, inputs: Inputs) -> Made:
+def _einsum(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return torch.einsum(node.get("equation"), *map(tensor, inputs))
 
 
-def _batch_norm(node: Step, inputs: Inputs) -> Made:
+def _batch_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, scale, bias, mean, variance = map(tensor, inputs[:5])
     if node.get("training_mode", 0) or not node.get("spatial", 1):
         raise UntranslatedError("it normalizes by the batch's own statistics, or by position")
     return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, node.get("epsilon", 1e-5))
 
 
-def _instance_norm(node: Step, inputs: Inputs) -> Made:
+def _instance_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, scale, bias = map(tensor, inputs[:3])
     return F.instance_norm(x, weight=scale, bias=bias, eps=node.get("epsilon", 1e-5))
 
 
-def _layer_norm(node: Step, inputs: Inputs) -> Made:
+def _layer_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, scale, bias = tensor(inputs[0]), tensor(inputs[1]), at(inputs, 2)
     if sum(map(bool, node.outputs)) > 1:
         raise UntranslatedError("it also gives mean and deviation")
@@ -54,13 +62,13 @@ def _layer_norm(node: Step, inputs: Inputs) -> Made:
                         node.get("epsilon", 1e-5))  # fmt: skip
 
 
-def _rms_norm(node: Step, inputs: Inputs) -> Made:
+def _rms_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     sizes = x.shape[node.get("axis", -1) :]
     return F.rms_norm(x, sizes, tensor(inputs[1]).expand(sizes), node.get("epsilon", 1e-5))
 
 
-def _group_norm(node: Step, inputs: Inputs) -> Made:
+def _group_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, scale, bias = map(tensor, inputs[:3])
     groups = node.get("num_groups")
     if node.version < 21:  # one scale a group, not a channel
@@ -69,25 +77,25 @@ def _group_norm(node: Step, inputs: Inputs) -> Made:
     return F.group_norm(x, groups, scale, bias, node.get("epsilon", 1e-5))
 
 
-def _local_response(node: Step, inputs: Inputs) -> Made:
+def _local_response(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, size = tensor(inputs[0]), node.get("size")
     if size % 2:  # torch's window of an even size lies one channel further
         return F.local_response_norm(x, size, node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0))
     raise UntranslatedError("its window of channels is of an even size")
 
 
-def _mean_variance(node: Step, inputs: Inputs) -> Made:
+def _mean_variance(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axes = tensor(inputs[0]), tuple(node.get("axes") or (0, 2, 3))
     centred = x - x.mean(axes, keepdim=True)
     return centred / torch.sqrt((centred * centred).mean(axes, keepdim=True) + 1e-9)
 
 
-def _lp_normalization(node: Step, inputs: Inputs) -> Made:
+def _lp_normalization(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return F.normalize(tensor(inputs[0]), p=node.get("p", 2), dim=node.get("axis", -1))
 
 
-def _softmax(function: Callable[..., torch.Tensor]) -> Callable[[Step, Inputs], Made]:
-    def run(node: Step, inputs: Inputs) -> Made:
+def _softmax(function: Callable[..., torch.Tensor]) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
+    def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         x = tensor(inputs[0])
         if node.version >= 13:
             return function(x, node.get("axis", -1))
@@ -114,8 +122,8 @@ def _product_over(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.T
     return x
 
 
-def _reduce(function: Reduction) -> Callable[[Step, Inputs], Made]:
-    def run(node: Step, inputs: Inputs) -> Made:
+def _reduce(function: Reduction) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
+    def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         x, axes = tensor(inputs[0]), node.setting("axes", inputs, 1)
         if not axes and node.get("noop_with_empty_axes", 0):
             return function(x.unsqueeze(0), (0,), False)
@@ -139,7 +147,7 @@ _REDUCTIONS: Mapping[str, Reduction] = {
 }
 
 
-def _arg(function: Callable[..., torch.Tensor], node: Step, inputs: Inputs) -> Made:
+def _arg(function: Callable[..., torch.Tensor], node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), node.get("axis", 0)
     if node.get("select_last_index", 0):
         last: torch.Tensor = x.shape[axis] - 1 - function(x.flip(axis), axis, keepdim=bool(node.get("keepdims", 1)))
@@ -147,7 +155,7 @@ def _arg(function: Callable[..., torch.Tensor], node: Step, inputs: Inputs) -> M
     return function(x, axis, keepdim=bool(node.get("keepdims", 1)))
 
 
-def _top_k(node: Step, inputs: Inputs) -> Made:
+def _top_k(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     count = node.get("k") or integers(at(inputs, 1))[0]
     values, places = torch.topk(tensor(inputs[0]), count, node.get("axis", -1), bool(node.get("largest", 1)))
     return [values, places]
@@ -157,7 +165,7 @@ def _top_k(node: Step, inputs: Inputs) -> Made:
 _GATES: Mapping[str, tuple[int, ...]] = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 
 
-def _recurrent(node: Step, inputs: Inputs) -> Made:
+def _recurrent(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, hidden = tensor(inputs[0]), node.get("hidden_size")
     _require_plain(node, inputs)
     order, both = _GATES[node.operator], node.get("direction", "forward") == "bidirectional"
@@ -182,7 +190,7 @@ def _recurrent(node: Step, inputs: Inputs) -> Made:
     return [y.reshape(*y.shape[:2], len(weights) // (4 if bias is not None else 2), hidden).transpose(1, 2), *last]
 
 
-def _require_plain(node: Step, inputs: Inputs) -> None:
+def _require_plain(node: OnnxStep, inputs: OnnxInputs) -> None:
     """Raise UntranslatedError where a recurrent layer is not one of torch's."""
     usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}[node.operator]
     sides = 2 if node.get("direction", "forward") == "bidirectional" else 1
@@ -200,7 +208,7 @@ def _in_order(stacked: torch.Tensor, order: Sequence[int], hidden: int) -> torch
     return torch.cat([parts[i] for i in order]) if len(order) > 1 else stacked
 
 
-def _grid_sample(node: Step, inputs: Inputs) -> Made:
+def _grid_sample(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     mode = {"linear": "bilinear", "bilinear": "bilinear", "nearest": "nearest", "cubic": "bicubic",
             "bicubic": "bicubic"}[node.get("mode", "linear")]  # fmt: skip
     x, grid = tensor(inputs[0]), tensor(inputs[1])
@@ -209,7 +217,7 @@ def _grid_sample(node: Step, inputs: Inputs) -> Made:
     return F.grid_sample(x, grid, mode, node.get("padding_mode", "zeros"), bool(node.get("align_corners", 0)))
 
 
-def _attention(node: Step, inputs: Inputs) -> Made:
+def _attention(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     q, k, v = map(tensor, inputs[:3])
     more = any(at(inputs, i) is not None for i in (4, 5, 6)) or set(node.attributes) - {"is_causal", "scale"}
     if q.ndim != 4 or len(node.outputs) > 1 or more:
@@ -221,7 +229,7 @@ def _attention(node: Step, inputs: Inputs) -> Made:
     )  # fmt: skip
 
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum, "BatchNormalization": _batch_norm,
     "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm, "RMSNormalization": _rms_norm,
     "GroupNormalization": _group_norm, "LRN": _local_response, "MeanVarianceNormalization": _mean_variance,

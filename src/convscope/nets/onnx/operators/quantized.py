@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 
 from convscope.nets.onnx.operators.windows import convolution
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, at, tensor
-
-Inputs = Sequence[OnnxValue]
+from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, OnnxValue, UntranslatedError, at, tensor
 
 
 def _along(value: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
@@ -39,15 +37,15 @@ def quantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1)
     return torch.clamp(whole, limits.min, limits.max).to(kind)
 
 
-def _quantize(node: Step, inputs: Inputs) -> Made:
+def _quantize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return quantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
 
 
-def _dequantize(node: Step, inputs: Inputs) -> Made:
+def _dequantize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return dequantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
 
 
-def _convolution(node: Step, inputs: Inputs) -> Made:
+def _convolution(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, x_scale, x_zero, weight, w_scale, w_zero, y_scale, y_zero = inputs[:8]
     bias, factor = at(inputs, 8), tensor(x_scale).reshape(()) * tensor(w_scale)
     real = convolution(
@@ -59,7 +57,7 @@ def _convolution(node: Step, inputs: Inputs) -> Made:
     return quantized(real, y_scale, y_zero)
 
 
-def _product(node: Step, inputs: Inputs) -> Made:
+def _product(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = inputs[:8]
     left = dequantized(tensor(a), a_scale, a_zero, 0)
     return quantized(torch.matmul(left, dequantized(tensor(b), b_scale, b_zero, -1)), y_scale, y_zero)
@@ -70,17 +68,17 @@ def _whole(x: OnnxValue, zero: OnnxValue, axis: int) -> torch.Tensor:
     return value if zero is None else value - _along(tensor(zero), value.ndim, axis).float()
 
 
-def _integer_convolution(node: Step, inputs: Inputs) -> Made:
+def _integer_convolution(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     made = convolution(node, _whole(inputs[0], at(inputs, 2), 1), _whole(inputs[1], at(inputs, 3), 0), None)
     return made.to(torch.int32)
 
 
-def _integer_product(node: Step, inputs: Inputs) -> Made:
+def _integer_product(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     left, right = _whole(inputs[0], at(inputs, 2), 0), _whole(inputs[1], at(inputs, 3), -1)
     return torch.matmul(left, right).to(torch.int32)
 
 
-def _dynamic(node: Step, inputs: Inputs) -> Made:
+def _dynamic(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     low, high = torch.clamp(x.amin(), max=0.0), torch.clamp(x.amax(), min=0.0)
     scale = (high - low) / 255
@@ -88,7 +86,7 @@ def _dynamic(node: Step, inputs: Inputs) -> Made:
     return [torch.clamp(torch.round(x / scale) + zero, 0, 255).to(torch.uint8), scale, zero.to(torch.uint8)]
 
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize, "QLinearConv": _convolution,
     "QLinearMatMul": _product, "ConvInteger": _integer_convolution, "MatMulInteger": _integer_product,
     "DynamicQuantizeLinear": _dynamic,

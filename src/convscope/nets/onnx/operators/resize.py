@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from convscope.arrays import Array
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, array, at, integers, spatial, tensor
+from convscope.nets.onnx.step import (
+    OnnxInputs,
+    OnnxResult,
+    OnnxStep,
+    UntranslatedError,
+    array,
+    at,
+    integers,
+    spatial,
+    tensor,
+)
 
-Inputs = Sequence[OnnxValue]
 _ROUND: Mapping[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -32,7 +41,7 @@ _SAME: Mapping[tuple[str, str], tuple[str, bool | None]] = {
 _BY_AXES = {("linear", 1): "linear", ("linear", 2): "bilinear", ("linear", 3): "trilinear", ("cubic", 2): "bicubic"}
 
 
-def _resize(node: Step, inputs: Inputs) -> Made:
+def _resize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     scales, sizes = _scales_and_sizes(node, inputs, x)
     mode = {"bilinear": "linear"}.get(node.get("mode", "nearest"), node.get("mode", "nearest"))
@@ -54,7 +63,7 @@ def _resize(node: Step, inputs: Inputs) -> Made:
     return x
 
 
-def _scales_and_sizes(node: Step, inputs: Inputs, x: torch.Tensor) -> tuple[list[float], list[int]]:
+def _scales_and_sizes(node: OnnxStep, inputs: OnnxInputs, x: torch.Tensor) -> tuple[list[float], list[int]]:
     """Return the scale and the new size of every axis."""
     first = 1 if node.operator == "Upsample" or node.version < 11 else 2
     given, wanted = at(inputs, first), at(inputs, 3)
@@ -76,7 +85,7 @@ def _scales_and_sizes(node: Step, inputs: Inputs, x: torch.Tensor) -> tuple[list
 
 
 def _same_in_torch(
-    node: Step, x: torch.Tensor, sizes: list[int], scales: list[float], how: tuple[str, str]
+    node: OnnxStep, x: torch.Tensor, sizes: list[int], scales: list[float], how: tuple[str, str]
 ) -> torch.Tensor | None:
     """Return what torch's `interpolate` makes; None where its coordinates differ."""
     known = _SAME.get(how)
@@ -112,7 +121,7 @@ def _places(where: str, size: int, old: int, scale: float) -> Array:
     return (steps + 0.5) / scale - 0.5
 
 
-def _along(node: Step, x: torch.Tensor, axis: int, places: Array, mode: str, rounding: str) -> torch.Tensor:
+def _along(node: OnnxStep, x: torch.Tensor, axis: int, places: Array, mode: str, rounding: str) -> torch.Tensor:
     """Resize one axis by picks and weights."""
     last = x.shape[axis] - 1
     if mode == "nearest":
@@ -152,4 +161,4 @@ def _taps(mode: str, part: Array, a: float) -> tuple[list[int], list[Array]]:
     return [-1, 0, 1, 2], [far(part + 1), near(part), near(1 - part), far(2 - part)]
 
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {"Resize": _resize, "Upsample": _resize}
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {"Resize": _resize, "Upsample": _resize}

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, array, at, integers, tensor
+from convscope.nets.onnx.step import (
+    OnnxInputs,
+    OnnxResult,
+    OnnxStep,
+    OnnxValue,
+    UntranslatedError,
+    array,
+    at,
+    integers,
+    tensor,
+)
 
-Inputs = Sequence[OnnxValue]
 _PAD_MODES = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
-def _reshape(node: Step, inputs: Inputs) -> Made:
+def _reshape(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     sizes = node.setting("shape", inputs, 1)
     if sizes is None:
@@ -24,7 +33,7 @@ def _reshape(node: Step, inputs: Inputs) -> Made:
     return x.reshape(sizes)
 
 
-def _flatten(node: Step, inputs: Inputs) -> Made:
+def _flatten(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), node.get("axis", 1)
     axis = axis + x.ndim if axis < 0 else axis
     if axis == 1 and x.ndim > 1:
@@ -33,12 +42,12 @@ def _flatten(node: Step, inputs: Inputs) -> Made:
     return x.reshape(rows, int(np.prod(x.shape[axis:], dtype=np.int64)))
 
 
-def _transpose(node: Step, inputs: Inputs) -> Made:
+def _transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     return x.permute(node.get("perm") or tuple(reversed(range(x.ndim))))
 
 
-def _squeeze(node: Step, inputs: Inputs) -> Made:
+def _squeeze(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axes = tensor(inputs[0]), node.setting("axes", inputs, 1)
     if axes is None:
         return x.squeeze()
@@ -47,7 +56,7 @@ def _squeeze(node: Step, inputs: Inputs) -> Made:
     return x.squeeze(tuple(axes))
 
 
-def _unsqueeze(node: Step, inputs: Inputs) -> Made:
+def _unsqueeze(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axes = tensor(inputs[0]), node.setting("axes", inputs, 1) or []
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
@@ -55,11 +64,11 @@ def _unsqueeze(node: Step, inputs: Inputs) -> Made:
     return x
 
 
-def _concat(node: Step, inputs: Inputs) -> Made:
+def _concat(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return torch.cat([tensor(value) for value in inputs], dim=node.get("axis", 1))
 
 
-def _split(node: Step, inputs: Inputs) -> Made:
+def _split(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), node.get("axis", 0)
     sizes, parts = node.setting("split", inputs, 1), node.get("num_outputs") or len(node.outputs)
     if sizes is None:
@@ -68,7 +77,7 @@ def _split(node: Step, inputs: Inputs) -> Made:
     return list(torch.split(x, sizes, dim=axis))
 
 
-def _slice(node: Step, inputs: Inputs) -> Made:
+def _slice(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     starts, ends = node.setting("starts", inputs, 1) or [], node.setting("ends", inputs, 2) or []
     axes = node.setting("axes", inputs, 3) or list(range(len(starts)))
@@ -84,12 +93,12 @@ def _slice(node: Step, inputs: Inputs) -> Made:
     return x
 
 
-def _expand(node: Step, inputs: Inputs) -> Made:
+def _expand(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     return x.expand(np.broadcast_shapes(tuple(x.shape), tuple(integers(inputs[1]))))
 
 
-def _tile(node: Step, inputs: Inputs) -> Made:
+def _tile(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     if node.version >= 6:
         return x.repeat(integers(inputs[1]))
@@ -98,24 +107,24 @@ def _tile(node: Step, inputs: Inputs) -> Made:
     return x.repeat(repeats)
 
 
-def _shape(node: Step, inputs: Inputs) -> Made:
+def _shape(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     value = inputs[0]
     sizes = tuple(value.shape if isinstance(value, torch.Tensor) else array(value).shape)
     return np.array(sizes[node.get("start", 0) : node.get("end")], dtype=np.int64)
 
 
-def _size(node: Step, inputs: Inputs) -> Made:
+def _size(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     value = inputs[0]
     sizes = tuple(value.shape if isinstance(value, torch.Tensor) else array(value).shape)
     return np.array(np.prod(sizes, dtype=np.int64))
 
 
-def _constant_of_shape(node: Step, inputs: Inputs) -> Made:
+def _constant_of_shape(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     value = node.get("value", np.zeros(1, np.float32)).ravel()
     return torch.full(integers(inputs[0]), value[0].item(), dtype=torch.from_numpy(value).dtype)
 
 
-def _range(node: Step, inputs: Inputs) -> Made:
+def _range(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     start, limit, delta = (array(value).ravel()[0] for value in inputs)
     count = max(0, int(np.ceil((limit - start) / delta)))
     steps = torch.arange(count, dtype=torch.from_numpy(np.array(start)).dtype)
@@ -123,7 +132,7 @@ def _range(node: Step, inputs: Inputs) -> Made:
     return counted
 
 
-def _pad(node: Step, inputs: Inputs) -> Made:
+def _pad(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     pads = node.setting("pads", inputs, 1) or node.setting("paddings", inputs, 99) or []
     axes = [axis % x.ndim for axis in node.setting("axes", inputs, 3) or range(x.ndim)]
@@ -141,7 +150,7 @@ def _pad(node: Step, inputs: Inputs) -> Made:
     return F.pad(x, amounts, mode=_PAD_MODES[mode])
 
 
-def _depth_to_space(node: Step, inputs: Inputs) -> Made:
+def _depth_to_space(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, block = tensor(inputs[0]), node.get("blocksize")
     if node.get("mode", "DCR") == "CRD":
         return F.pixel_shuffle(x, block)
@@ -150,7 +159,7 @@ def _depth_to_space(node: Step, inputs: Inputs) -> Made:
     return split.reshape(n, c // block**2, h * block, w * block)
 
 
-def _space_to_depth(node: Step, inputs: Inputs) -> Made:
+def _space_to_depth(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, block = tensor(inputs[0]), node.get("blocksize")
     n, c, h, w = x.shape
     order = (0, 1, 3, 5, 2, 4) if node.get("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
@@ -166,7 +175,7 @@ def _from_front(index: OnnxValue, size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(np.where(places < 0, places + size, places), dtype=np.int64))
 
 
-def _gather(node: Step, inputs: Inputs) -> Made:
+def _gather(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis, index = tensor(inputs[0]), node.get("axis", 0), inputs[1]
     axis %= x.ndim
     if isinstance(index, np.ndarray) and index.ndim == 0:
@@ -178,19 +187,19 @@ def _gather(node: Step, inputs: Inputs) -> Made:
     return picked.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]) if places.ndim != 1 else picked
 
 
-def _gather_elements(node: Step, inputs: Inputs) -> Made:
+def _gather_elements(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), node.get("axis", 0)
     return torch.gather(x, axis, _from_front(inputs[1], x.shape[axis]))
 
 
-def _gather_nd(node: Step, inputs: Inputs) -> Made:
+def _gather_nd(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, index = tensor(inputs[0]), tensor(inputs[1]).long()
     if node.get("batch_dims", 0):
         raise UntranslatedError("it gathers by sample")
     return x[tuple(index.unbind(-1))]
 
 
-def _scatter_elements(node: Step, inputs: Inputs) -> Made:
+def _scatter_elements(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), node.get("axis", 0)
     index, reduction = _from_front(inputs[1], x.shape[axis]), node.get("reduction", "none")
     if reduction == "none":
@@ -199,14 +208,14 @@ def _scatter_elements(node: Step, inputs: Inputs) -> Made:
     return torch.scatter_reduce(x, axis, index, tensor(inputs[2]), how)
 
 
-def _scatter_nd(node: Step, inputs: Inputs) -> Made:
+def _scatter_nd(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, index = tensor(inputs[0]), tensor(inputs[1]).long()
     if node.get("reduction", "none") not in ("none", "add"):
         raise UntranslatedError(f"it reduces by {node.get('reduction')!r}")
     return torch.index_put(x, index.unbind(-1), tensor(inputs[2]), accumulate=node.get("reduction") == "add")
 
 
-def _one_hot(node: Step, inputs: Inputs) -> Made:
+def _one_hot(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     index, depth, axis = tensor(inputs[0]).long(), integers(inputs[1])[0], node.get("axis", -1)
     off, on = array(inputs[2])
     places = torch.remainder(index, depth).unsqueeze(axis)
@@ -215,12 +224,12 @@ def _one_hot(node: Step, inputs: Inputs) -> Made:
     return torch.where(places == steps, on.item(), off.item()).to(torch.from_numpy(array(inputs[2])).dtype)
 
 
-def _trilu(node: Step, inputs: Inputs) -> Made:
+def _trilu(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     diagonal = 0 if at(inputs, 1) is None else integers(inputs[1])[0]
     return (torch.triu if node.get("upper", 1) else torch.tril)(tensor(inputs[0]), diagonal)
 
 
-def _eye_like(node: Step, inputs: Inputs) -> Made:
+def _eye_like(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     from convscope.nets.onnx.tensors import TORCH_TYPES
 
     x = tensor(inputs[0])
@@ -230,11 +239,11 @@ def _eye_like(node: Step, inputs: Inputs) -> Made:
     return made
 
 
-def _nonzero(node: Step, inputs: Inputs) -> Made:
+def _nonzero(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return np.stack(np.nonzero(np.atleast_1d(array(inputs[0])))).astype(np.int64)
 
 
-def _column_to_image(node: Step, inputs: Inputs) -> Made:
+def _column_to_image(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     sizes, kernel = tuple(integers(inputs[1])), tuple(integers(inputs[2]))
     pads, axes = node.get("pads", [0] * 2 * len(kernel)), len(kernel)
     if axes != 2 or pads[:axes] != pads[axes:]:
@@ -243,7 +252,7 @@ def _column_to_image(node: Step, inputs: Inputs) -> Made:
     return F.fold(tensor(inputs[0]), sizes, kernel, dilation, tuple(pads[:axes]), stride)
 
 
-def _cumulative_sum(node: Step, inputs: Inputs) -> Made:
+def _cumulative_sum(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axis = tensor(inputs[0]), integers(inputs[1])[0]
     backwards = node.get("reverse", 0)
     x = x.flip(axis) if backwards else x
@@ -252,7 +261,7 @@ def _cumulative_sum(node: Step, inputs: Inputs) -> Made:
     return total.flip(axis) if backwards else total
 
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     "Reshape": _reshape, "Flatten": _flatten, "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze,
     "Concat": _concat, "Split": _split, "Slice": _slice, "Expand": _expand, "Tile": _tile, "Shape": _shape,
     "Size": _size, "ConstantOfShape": _constant_of_shape, "Range": _range, "Pad": _pad,

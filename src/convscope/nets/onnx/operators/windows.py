@@ -10,9 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from convscope.arrays import Array
-from convscope.nets.onnx.step import Made, OnnxValue, Step, UntranslatedError, at, spatial, tensor
+from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, UntranslatedError, at, spatial, tensor
 
-Inputs = Sequence[OnnxValue]
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -21,7 +20,7 @@ _ADAPTIVE_AVERAGE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.ad
 
 
 def _padding(
-    node: Step, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+    node: OnnxStep, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> list[tuple[int, int]]:
     """Return the padding before and after each axis, from `pads` or `auto_pad`."""
     rule, axes = node.get("auto_pad", "NOTSET"), len(sizes)
@@ -38,7 +37,7 @@ def _padding(
     return padding
 
 
-def _window(node: Step, axes: int) -> tuple[list[int], list[int]]:
+def _window(node: OnnxStep, axes: int) -> tuple[list[int], list[int]]:
     return list(node.get("strides") or [1] * axes), list(node.get("dilations") or [1] * axes)
 
 
@@ -52,7 +51,7 @@ def around(x: torch.Tensor, padding: Sequence[tuple[int, int]], value: float = 0
     return F.pad(x, [n for pair in reversed(padding) for n in pair], value=value)
 
 
-def convolution(node: Step, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def convolution(node: OnnxStep, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Convolve as a Conv node says; padding that differs between the ends of an axis is an operation of its own."""
     axes = x.ndim - 2
     _require_axes(axes)
@@ -63,12 +62,12 @@ def convolution(node: Step, x: torch.Tensor, weight: torch.Tensor, bias: torch.T
     return _CONVOLVE[axes](x, weight, bias, stride, [before for before, _ in padding], dilation, node.get("group", 1))
 
 
-def _conv(node: Step, inputs: Inputs) -> Made:
+def _conv(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     bias = at(inputs, 2)
     return convolution(node, tensor(inputs[0]), tensor(inputs[1]), None if bias is None else tensor(bias))
 
 
-def _conv_transpose(node: Step, inputs: Inputs) -> Made:
+def _conv_transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, weight, bias = tensor(inputs[0]), tensor(inputs[1]), at(inputs, 2)
     axes = x.ndim - 2
     _require_axes(axes)
@@ -98,7 +97,7 @@ def _conv_transpose(node: Step, inputs: Inputs) -> Made:
     return around(made, [(-before, -after) for before, after in cut])
 
 
-def _max_pool(node: Step, inputs: Inputs) -> Made:
+def _max_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     kernel = list(node.get("kernel_shape"))
     axes = len(kernel)
@@ -114,7 +113,7 @@ def _max_pool(node: Step, inputs: Inputs) -> Made:
     return _MAX[axes](x, kernel, stride, [before for before, _ in padding], dilation, ceil)
 
 
-def _average_pool(node: Step, inputs: Inputs) -> Made:
+def _average_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     kernel = list(node.get("kernel_shape"))
     axes = len(kernel)
@@ -143,7 +142,9 @@ def _counted(size: int, padding: tuple[int, int], kernel: int, stride: int, made
     return share
 
 
-def _average_of_dilated(node: Step, x: torch.Tensor, kernel: list[int], padding: list[tuple[int, int]]) -> Made:
+def _average_of_dilated(
+    node: OnnxStep, x: torch.Tensor, kernel: list[int], padding: list[tuple[int, int]]
+) -> OnnxResult:
     """Average windows with holes: a convolution of each channel by equal weights."""
     if any(n for pair in padding for n in pair) or node.get("ceil_mode", 0):
         raise UntranslatedError("it averages dilated windows over padding")
@@ -153,7 +154,7 @@ def _average_of_dilated(node: Step, x: torch.Tensor, kernel: list[int], padding:
     return _CONVOLVE[axes](x, weight, None, stride, 0, dilation, channels)
 
 
-def _lp_pool(node: Step, inputs: Inputs) -> Made:
+def _lp_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, kernel, p = tensor(inputs[0]), list(node.get("kernel_shape")), node.get("p", 2)
     stride, dilation = _window(node, len(kernel))
     padding = _padding(node, spatial(x), kernel, stride, dilation)
@@ -164,18 +165,18 @@ def _lp_pool(node: Step, inputs: Inputs) -> Made:
     return torch.pow(mean * int(np.prod(kernel)), 1 / p)
 
 
-def _global_average(node: Step, inputs: Inputs) -> Made:
+def _global_average(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     return _ADAPTIVE_AVERAGE[x.ndim - 2](x, 1) if x.ndim - 2 in _CONVOLVE else x.mean(
         tuple(range(2, x.ndim)), keepdim=True)  # fmt: skip
 
 
-def _global_max(node: Step, inputs: Inputs) -> Made:
+def _global_max(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     return torch.amax(x, tuple(range(2, x.ndim)), keepdim=True)
 
 
-OPERATORS: Mapping[str, Callable[[Step, Inputs], Made]] = {
+OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     "Conv": _conv, "ConvTranspose": _conv_transpose, "MaxPool": _max_pool, "AveragePool": _average_pool,
     "LpPool": _lp_pool, "GlobalAveragePool": _global_average, "GlobalMaxPool": _global_max,
 }  # fmt: skip
