@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from convscope.interpret.inspection.cost_bars import LARGE, cost_parts
 from convscope.interpret.inspection.network_drawing import network_places
 from convscope.interpret.inspection.network_layout import lay_out
 from convscope.interpret.inspection.network_places import Places
@@ -183,3 +184,18 @@ def test_the_field_is_drawn_where_there_is_one(inspections: dict[str, Inspection
 
 def test_a_network_of_one_layer_can_be_drawn():
     ET.fromstring(inspect(nn.Linear(4, 2), (4,)).figure().document())
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_where_the_cost_is_names_no_part_that_holds_nearly_all(name: str, inspections: dict[str, Inspection]):
+    layers = inspections[name].layers
+    for costs in ([(one.name, one.parameters) for one in layers], [(one.name, one.macs or 0) for one in layers]):
+        parts = cost_parts(costs)
+        total = sum(cost for _, cost in parts)
+        assert total == sum(cost for _, cost in costs) and len(parts) <= 13
+        assert all(cost < LARGE * total or (part, cost) in costs for part, cost in parts)
+
+
+def test_a_thousand_equal_parts_are_shown_as_runs_of_neighbours():
+    parts = cost_parts([(f"layers.{n}", 5) for n in range(1000)])
+    assert len(parts) == 12 and parts[0] == ("layers.0 to layers.83", 420)

@@ -35,7 +35,7 @@ _MODELS = (
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
-@click.option("--wide", is_flag=True, help="Also the start of each receptive field, and memory.")
+@click.option("--wide", is_flag=True, help="Also input, kernel, shares of the totals, start of the field, memory.")
 @click.option("--local-fields", is_flag=True, help="Also receptive fields apart from gates and normalization.")
 @click.option("--formulas", is_flag=True, help="Also the formulas of the MACs.")
 @click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn if no field is this large.")

@@ -21,6 +21,10 @@ _DASHES = (None, "6 3", "2 3", "8 3 2 3")
 _TITLE_HEIGHT = 34
 LEGEND_LINE = 18
 LONGEST_LABEL = 24  # characters of a class name beside a matrix; its tool-tip has all
+_LONGEST_NAME = 60  # characters of a name beside a bar
+_SHORTEST_BAR = 160.0  # what the largest bar has at least
+_SMALLEST = 10.0  # font size
+_PITCH = 14.0  # between names that stand at an angle
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,14 @@ def bar_chart(
     """
     shown = list(labels) if labels is not None else [_number(value) for _, value in bars]
     full = largest or max((value for _, value in bars), default=0.0) or 1.0
-    left = 14 + min(max((width_of(name) for name, _ in bars), default=0.0), width * 0.4)
-    room = width - left - 12 - max((width_of(label) for label in shown), default=0.0)
+    names = [_elided(name, _LONGEST_NAME) for name, _ in bars]
+    left = 14 + max((width_of(name) for name in names), default=0.0)
+    after = 12 + max((width_of(label) for label in shown), default=0.0)
+    width = max(width, left + _SHORTEST_BAR + after)
+    room = width - left - after
     step, top = 24, _TITLE_HEIGHT
     parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
-    for i, ((name, value), label) in enumerate(zip(bars, shown, strict=True)):
+    for i, (name, (_, value), label) in enumerate(zip(names, bars, shown, strict=True)):
         y = top + i * step
         length = max(1.0, room * min(value / full, 1.0)) if value > 0 else 1.0
         parts.append(text(left - 8, y + 15, name, size=12, anchor="end"))
@@ -144,9 +151,11 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     """
     n = len(classes)
     assert counts.shape == (n, n), f"{n} classes need a matrix of {n}×{n}, got {counts.shape}"
-    cell = max(8.0, min(44.0, 620.0 / max(n, 1)))
-    size = 12 if cell >= 18 else max(6.0, cell * 0.7)
-    labels = [_elided(name) for name in classes]
+    digits = max(2, len(str(counts.max(initial=0))))
+    cell = max(min(44.0, 620.0 / max(n, 1)), _SMALLEST * 0.62 * digits if n <= 40 else _PITCH if n <= 100 else 8.0)
+    size = 12 if cell >= 18 else _SMALLEST
+    every = math.ceil(_PITCH / cell)  # which names there is room for
+    labels = [_elided(name, LONGEST_LABEL) for name in classes]
     names = max((width_of(label, size) for label in labels), default=0.0)
     left, top = names + 34, _TITLE_HEIGHT + 34 + names * 0.75
     parts: list[Element | None] = [
@@ -157,8 +166,9 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     rows = np.maximum(counts.sum(axis=1), 1)
     for i, (name, label) in enumerate(zip(classes, labels, strict=True)):
         middle = i * cell + cell / 2
-        parts.append(text(left - 8, top + middle + size * 0.35, label, size=size, anchor="end"))
-        parts.append(text(left + middle + size * 0.3, top - 8, label, size=size, rotate=-48))
+        if i % every == 0:
+            parts.append(text(left - 8, top + middle + size * 0.35, label, size=size, anchor="end"))
+            parts.append(text(left + middle + size * 0.3, top - 8, label, size=size, rotate=-48))
         for j in range(n):
             number = int(counts[i, j])
             parts.append(
@@ -227,17 +237,17 @@ def _tag(x: float, y: float, box: PlotBox) -> Element:
     )
 
 
-def _elided(name: str) -> str:
+def _elided(name: str, longest: int) -> str:
     """Return a name with its middle left out where it is long: names of a kind differ at one of their ends."""
-    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 8]}…{name[-7:]}"
+    return name if len(name) <= longest else f"{name[: longest * 2 // 3]}…{name[1 + longest * 2 // 3 - longest :]}"
 
 
 def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, right: bool, tip: str) -> Element:
     # A mistake of 5 % must be seen beside a diagonal of 95 %: strength grows with the root of the share.
     strength = share if right else math.sqrt(share)
     parts = [rectangle(x, y, cell, cell, fill="blue" if right else "orange", opacity=round(strength, 3), tip=tip)]
-    if number and cell >= 18:
-        size = min(12.0, cell / (0.62 * max(2, len(str(number)))))
+    size = min(12.0, cell / (0.62 * max(2, len(str(number)))))
+    if number and cell >= 18 and size >= _SMALLEST - 1e-9:
         ink: Colour = "paper" if strength > 0.55 else "ink"
         parts.append(
             text(x + cell / 2, y + cell / 2 + size * 0.35, f"{number}", size=size, anchor="middle", colour=ink)

@@ -30,13 +30,14 @@ from convscope.report.document import (
 )
 from convscope.report.png import jpeg_data_uri, png_data_uri
 from convscope.report.printable import printable_lines
-from convscope.report.svg import STYLE
+from convscope.report.svg import STYLE, Drawing
 from convscope.report.table import Table
 
 LARGE_TYPE = 14  # characters of a figure in large type; what is longer is set as text
 # Below it the tables of a JPEG take more bytes than a PNG.
 SMALL_SIDE = 40
 _SMALL = ' class="small"'
+PAGE_WIDTH = 912  # pixels of a page's column, as in page.css
 
 Html = NewType("Html", str)
 """Markup that is safe to put on a page."""
@@ -107,7 +108,7 @@ def block_html(block: Block) -> Html:
             lines = "".join(f'<p class="why">{escaped(line)}</p>' for line in more)
             return Html(f'<div class="call {severity}" role="note"><p>{escaped(text)}</p>{lines}</div>')
         case Figure(caption=caption):
-            return Html(f'<figure><div class="scroll">{block.drawing.markup()}</div>{_caption(caption)}</figure>')
+            return _figure(block.drawing, caption)
         case Image():
             return _image(block)
         case Gallery(images):
@@ -124,6 +125,21 @@ def block_html(block: Block) -> Html:
 
 def _all(blocks: Sequence[Block]) -> Html:
     return _join(*map(block_html, blocks))
+
+
+def _figure(drawing: Drawing, caption: str) -> Html:
+    """Return a drawing at its own size; one that is wider than the page scrolls sideways, and has a choice of sizes."""
+    markup = drawing.markup()
+    sizes = room = ""
+    if drawing.width > PAGE_WIDTH:
+        name = f"size-{zlib.crc32(markup.encode()):08x}"
+        choices = (
+            f'<label><input type="radio" name="{name}" class="{css}"{" checked" * (css == "whole")}> {words}</label>'
+            for css, words in (("fit", "as wide as the page"), ("whole", "100 %"), ("double", "200 %"))
+        )
+        room = f' class="wide" style="--cs-width:{drawing.width:.0f}px"'
+        sizes = f'<div class="sizes" role="radiogroup" aria-label="size of the drawing">{"".join(choices)}</div>'
+    return Html(f'<figure{room}>{sizes}<div class="scroll">{markup}</div>{_caption(caption)}</figure>')
 
 
 def _image(block: Image) -> Html:

@@ -14,7 +14,7 @@ from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, l
 
 _SIDE = 300.0  # of the square on which frames are drawn
 _FRAMES = 7
-_CHART = (400.0, 560.0, 236.0)  # left, width, height
+_CHART = (376.0, 534.0, 236.0)  # left, width, height
 _TOP = 34.0
 _LABEL = 10.5
 

@@ -9,6 +9,7 @@ from convscope.geometry.relation import ReachStatus
 from convscope.graph.fold import FoldedLine
 from convscope.graph.network_field import LayerFields
 from convscope.graph.receptive_field import ReceptiveField
+from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
 from convscope.report.table import Cell, Column, Role, Row, Table
@@ -31,11 +32,21 @@ _START = Column("start", numeric=True, note="first input pixel of the first posi
 _MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
 _KEPT = Column("kept", numeric=True, note="bytes of one sample that autograd keeps for the backward pass")
 _FORMULA = Column("MACs, worked out")
-PAGE_COLUMNS = (_START, _MEMORY)
+_WIDE = (
+    Column("input", note="channels and spatial sizes of what one sample gives it"),
+    Column("kernel", numeric=True, note="of a convolution or pooling"),
+    Column("of parameters", numeric=True, note="share of the network's parameters"),
+    Column("of MACs", numeric=True, note="share of the network's multiply-adds"),
+    _START,
+    _MEMORY,
+)
+_INPUTS = 2  # this many of a layer's inputs are written out
+PAGE_COLUMNS = _WIDE
 """Columns that are shown in a terminal only when they are asked for."""
 
 
 def layer_table(
+    graph: Graph,
     lines: Sequence[FoldedLine],
     *,
     source: int | None,
@@ -49,11 +60,12 @@ def layer_table(
     """Return the lines as a table.
 
     Args:
+        graph: the network.
         lines: from `graph.fold.fold`.
         source: the input against which fields are given, as an index into `Graph.values`; None where none has axes.
         batch: samples that the network was run on; costs are shown for one.
         formulas: a column with how the MACs come about.
-        wide: columns for where fields start and for memory.
+        wide: columns for inputs, kernels, shares of the totals, where fields start, and memory.
         local: each layer's receptive fields apart from gates and normalization; a column if given.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
         title: the heading.
@@ -61,7 +73,7 @@ def layer_table(
     columns = [
         *_COLUMNS,
         *((_LOCAL,) if local is not None else ()),
-        *((_START, _MEMORY) if wide else ()),
+        *(_WIDE if wide else ()),
         *((_KEPT,) if kept else ()),
         *((_FORMULA,) if formulas else ()),
     ]
@@ -72,7 +84,7 @@ def layer_table(
             cells = [*cells[:2], *[("", None)] * (len(columns) - 2)]
         else:
             cells += [] if local is None else [field_size(local.get(line.last.index, ()))]
-            cells += _wide_cells(line, source, batch) if wide else []
+            cells += _wide_cells(graph, line, source, batch) if wide else []
             cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
         rows.append(Row.of(cells, _ROLES[line.role]))
@@ -92,10 +104,18 @@ def _cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
     ]
 
 
-def _wide_cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
+def _wide_cells(graph: Graph, line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
     fields = line.last.field_along(source) if source is not None else ()
     memory = sum(layer.activation_bytes for layer in line.layers) // batch
-    return [field_start(fields), _bytes_cell(memory)]
+    shapes = dict.fromkeys(units.shape(graph.shape(value)[1:]) for value in line.layers[0].inputs)
+    windows = line.last.windows if line.role == "layer" else ()
+    kernel = units.shape([w.kernel_size for w in windows]) if windows else ""
+    shares = (_share(line.parameters, graph.parameter_count), _share(line.macs, graph.macs))
+    return [units.few(tuple(shapes), _INPUTS), kernel, *shares, field_start(fields), _bytes_cell(memory)]
+
+
+def _share(number: int | None, total: int) -> Cell:
+    return (units.percent(number / total), number / total) if number and total else ("", None)
 
 
 def _bytes_cell(number: int) -> Cell:

@@ -34,12 +34,12 @@ from convscope.graph.propagate import Source, propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer, summarise_layers
+from convscope.interpret.inspection.cost_bars import cost_drawings
 from convscope.interpret.inspection.field_drawing import field_drawing, field_growth
 from convscope.interpret.inspection.field_fact import field_fact
 from convscope.interpret.inspection.layer_table import PAGE_COLUMNS, layer_table
 from convscope.interpret.inspection.network_drawing import network_drawing
 from convscope.report import units
-from convscope.report.charts import bar_chart
 from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from convscope.files.checked import Json
 
 NAMED = 6  # this many further layers of a folded warning are named
-_BARS = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,11 +148,12 @@ class Inspection(Pictured):
         Args:
             depth: levels of modules to show; all, with repeats folded, unless given.
             formulas: with how the MACs come about.
-            wide: with where fields start, and memory.
+            wide: with inputs, kernels, shares of the totals, where fields start, and memory.
             local_fields: with the receptive fields apart from gates and normalization.
             kept: bytes that training keeps of each layer, from `convscope.training_memory`; a column if given.
         """
         return layer_table(
+            self.graph,
             self.lines(depth),
             source=self.source,
             batch=self.batch,
@@ -222,7 +222,7 @@ class Inspection(Pictured):
         Args:
             depth: as of `table`, likewise `formulas` and `kept`.
             formulas: see `depth`.
-            wide: in a terminal too, where fields start, and memory.
+            wide: in a terminal too, inputs, kernels, shares of the totals, where fields start, and memory.
             local_fields: see `depth`.
             kept: see `depth`.
             more: further totals.
@@ -235,7 +235,8 @@ class Inspection(Pictured):
         if growth is not None:
             caption = "Which pixels the middle position of a map depends on, as if the image had no borders."
             drawings.append(Section("Receptive field", (Figure(growth, caption),)))
-        costs = Section("Cost by module", tuple(_costs(self)))
+        drawn = cost_drawings(self.layers, self.batch)
+        costs = Section("Where the cost is", tuple(map(Figure, drawn)))
         return Document(
             _title(self),
             (*drawings, costs, Section("Layers", (table if wide else table.on_pages(PAGE_COLUMNS),))),
@@ -301,28 +302,6 @@ def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:
 
 def _named(names: Sequence[str]) -> str:
     return units.few(names, NAMED)
-
-
-def _costs(inspection: Inspection) -> Iterator[Figure]:
-    lines = [line for line in inspection.lines(1) if line.role != "heading"]
-    for what, values, total in (
-        ("Parameters by module", [(line.name, line.parameters) for line in lines], inspection.parameters),
-        ("MACs by module", [(line.name, (line.macs or 0) // inspection.batch) for line in lines], inspection.macs),
-    ):
-        present = [(name, value) for name, value in values if value]
-        if len(present) > 1:
-            yield Figure(_bars(what, present, total))
-
-
-def _bars(what: str, values: list[tuple[str, int]], total: int) -> Drawing:
-    """Return the largest few, in the network's order, with their shares."""
-    threshold = sorted((value for _, value in values), reverse=True)[:_BARS][-1]
-    shown = [(name, value) for name, value in values if value >= threshold][:_BARS]
-    rest = sum(value for _, value in values) - sum(value for _, value in shown)
-    if rest:
-        shown.append(("the others", rest))
-    labels = [f"{units.count(value)}, {units.percent(value / total)}" for _, value in shown]
-    return bar_chart([(name, float(value)) for name, value in shown], title=what, labels=labels)
 
 
 @public
