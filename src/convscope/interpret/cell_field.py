@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.files.checked import Json
-from convscope.geometry.axis_names import axis_names
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.field import Position
 from convscope.report import units
@@ -40,6 +39,7 @@ class CellField(Pictured):
         shape: the output's shape, batch included.
         source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
         source_shape: its shape, batch included.
+        axes: the names of its spatial axes, such as "rows" and "columns".
         spans: first and last position per spatial axis, inside the source; None where it depends on nothing.
         endless: the same as if the source had no borders; None where that has no meaning.
         mask: which spatial positions are read, channels together.
@@ -54,6 +54,7 @@ class CellField(Pictured):
     shape: tuple[int, ...]
     source: str
     source_shape: tuple[int, ...]
+    axes: tuple[str, ...]
     spans: tuple[Span | None, ...]
     endless: tuple[Span | None, ...]
     mask: npt.NDArray[np.bool_]
@@ -144,7 +145,9 @@ class CellField(Pictured):
         indices = chosen(*(spans[0] if whole else (0, len(image) - 1)))
         # The size stands on the first slice; it is the same on the others.
         framed = {i: [replace(box, label=box.label if i == indices[0] else "") for box in boxes] for i in indices}
-        return slices_drawing([image[i] for i in indices], indices, boxes=framed, title=title, description=description)
+        return slices_drawing(
+            [image[i] for i in indices], indices, boxes=framed, title=title, description=description, axis=self.axes[0]
+        )
 
     def document(self) -> Document:
         """Return what is shown: which positions are read, and how much of the value comes from each."""
@@ -161,6 +164,10 @@ class CellField(Pictured):
             return f"{what} of {units.shape(self.shape[1:])}"
         return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
 
+    def _spans(self, spans: Sequence[Span | None]) -> str:
+        found = [f"{name} {span[0]} to {span[1]}" for name, span in zip(self.axes, spans, strict=True) if span]
+        return f"{', '.join(found)} ({_sizes(spans)})"
+
     def _facts(self) -> Iterator[Fact]:
         if self.status is ReachStatus.UNKNOWN:
             yield Fact(
@@ -172,9 +179,9 @@ class CellField(Pictured):
             return
         spans: Json = [list(span) if span else None for span in self.spans]
         yield Fact("reads", _sizes(self.spans), spans,
-                   f"{_spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}")  # fmt: skip
+                   f"{self._spans(self.spans)} of {self.source}, {units.shape(self.source_shape[1:])}")  # fmt: skip
         if any(self.endless) and self.endless != self.spans:
-            yield Fact("no borders", _sizes(self.endless), None, _spans(self.endless))
+            yield Fact("no borders", _sizes(self.endless), None, self._spans(self.endless))
         holes = (
             "every one is read"
             if self.read == self.hull
@@ -204,7 +211,7 @@ class CellField(Pictured):
         read = np.flatnonzero(self.share.reshape(len(self.share), -1).any(axis=1))
         slices = {index: _coarse(self.share[index], widest) for index in chosen(int(read[0]), int(read[-1]), SLICES)}
         darkest = max(float(cells.max()) for cells in slices.values())
-        return [row for index, cells in slices.items() for row in (f"depth {index}", *_shaded(cells, darkest))]
+        return [row for index, cells in slices.items() for row in (f"{self.axes[0]} {index}", *_shaded(cells, darkest))]
 
 
 def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float64]:
@@ -229,9 +236,3 @@ def _cell(position: Position) -> str:
 
 def _sizes(spans: Sequence[Span | None]) -> str:
     return "×".join(str(span[1] - span[0] + 1) for span in spans if span)
-
-
-def _spans(spans: Sequence[Span | None]) -> str:
-    names = axis_names(len(spans))
-    found = [f"{name} {span[0]} to {span[1]}" for name, span in zip(names, spans, strict=True) if span]
-    return f"{', '.join(found)} ({_sizes(spans)})"

@@ -9,6 +9,7 @@ from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
+from convscope.graph.axis_words import value_axis_names
 from convscope.graph.field import walk_back, walk_on
 from convscope.graph.layer_names import LayerNames, find
 from convscope.graph.propagate import Source, propagate
@@ -77,6 +78,7 @@ def field(
         shape=shape,
         source=name,
         source_shape=graph.shape(value),
+        axes=value_axis_names(graph, value),
         spans=tuple(spans),
         endless=tuple(endless) if len(blocks) <= 1 else (None,) * len(endless),
         mask=reads.mask(value),

@@ -32,15 +32,17 @@ def slices_drawing(
     boxes: Mapping[int, Sequence[PlotBox]],
     title: str,
     description: str,
+    axis: str,
 ) -> Drawing:
-    """Draw slices of a volume side by side, each with its index along the depth above it.
+    """Draw slices of a volume side by side, each with its index along its axis above it.
 
     Args:
         planes: of each slice the pixels, `(H, W)` or `(H, W, 3)`, all of one size.
-        indices: where each is along the depth.
+        indices: where each is along the axis.
         boxes: by index, what to frame on it.
         title: the text for screen readers.
         description: likewise.
+        axis: the name of the axis that they lie along, such as "depth".
     """
     across = min(_ACROSS, len(planes))
     high = _WIDTH * planes[0].shape[0] / planes[0].shape[1]
@@ -49,7 +51,7 @@ def slices_drawing(
         row, column = divmod(number, across)
         drawn = picture(plane, title=title, description="", boxes=boxes.get(index, ()), width=_WIDTH)
         x, y = column * (_WIDTH + _GAP), row * (high + _LABEL + _GAP)
-        parts.append(text(x, y + 12, f"depth {index}", size=11, colour="muted"))
+        parts.append(text(x, y + 12, f"{axis} {index}", size=11, colour="muted"))
         parts.append(group(*drawn.children, rectangle(0, 0, _WIDTH, high, stroke="muted"), x=x, y=y + _LABEL))
     rows = -(-len(planes) // across)
     return Drawing.of(

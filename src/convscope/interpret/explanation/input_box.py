@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.geometry.axis_names import axis_names
 from convscope.interpret.explanation.given import drawn
 from convscope.report.charts import PlotBox, picture
 from convscope.report.signals import signal_drawing
@@ -28,12 +27,14 @@ class PixelBox:
         last: per axis, inclusive.
         filled: pixels that are read over pixels of the box; less than 1 where the field has holes.
         status: "exact", or why it is a bound only.
+        axes: the names of the axes, such as "rows" and "columns".
     """
 
     first: tuple[int, ...]
     last: tuple[int, ...]
     filled: float
     status: str
+    axes: tuple[str, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -41,8 +42,7 @@ class PixelBox:
         return tuple(b - a + 1 for a, b in zip(self.first, self.last, strict=True))
 
     def __str__(self) -> str:
-        names = axis_names(len(self.first))
-        spans = ", ".join(f"{name} {a}–{b}" for name, a, b in zip(names, self.first, self.last, strict=True))
+        spans = ", ".join(f"{name} {a}–{b}" for name, a, b in zip(self.axes, self.first, self.last, strict=True))
         holes = "" if self.filled == 1 else f", {self.filled:.0%} of it"
         exact = "" if self.status == "exact" else f" ({self.status})"
         return f"input {spans} ({shape(self.sizes)}{holes}){exact}"
@@ -69,7 +69,12 @@ def input_drawing(box: PixelBox, sample: Array, pixels: Array | None) -> Drawing
         indices = chosen(box.first[0], box.last[0])
         framed = {index: [frame] for index in indices}
         return slices_drawing(
-            [planes[i] for i in indices], indices, boxes=framed, title="The input", description=description
+            [planes[i] for i in indices],
+            indices,
+            boxes=framed,
+            title="The input",
+            description=description,
+            axis=box.axes[0],
         )
     if pixels is None or len(box.first) != 2:
         return None

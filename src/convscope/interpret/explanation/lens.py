@@ -12,6 +12,7 @@ from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.axis_words import value_axis_names
 from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
@@ -154,4 +155,5 @@ class Lens:
         first, last = tuple(int(w[0]) for w in where), tuple(int(w[-1]) for w in where)
         inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
         status = walk.status(source)
-        return PixelBox(first, last, float(inside.mean()), "exact" if status is ReachStatus.EXACT else status.label)
+        known = "exact" if status is ReachStatus.EXACT else status.label
+        return PixelBox(first, last, float(inside.mean()), known, value_axis_names(self.graph, source))
