@@ -199,3 +199,18 @@ def test_where_the_cost_is_names_no_part_that_holds_nearly_all(name: str, inspec
 def test_a_thousand_equal_parts_are_shown_as_runs_of_neighbours():
     parts = cost_parts([(f"layers.{n}", 5) for n in range(1000)])
     assert len(parts) == 12 and parts[0] == ("layers.0 to layers.83", 420)
+
+
+def test_work_on_weights_takes_no_time_to_follow():
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.position = nn.Conv2d(3, 4, 1), nn.Parameter(torch.ones(4, 8, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            position = self.position
+            for _ in range(60):
+                position = position + position
+            return self.conv(self.conv(x)[:, :3] + position[:3])
+
+    assert [len(unit.before) for unit in _units(inspect(Doubled(), (3, 8, 8)))] == [0, 1, 1]

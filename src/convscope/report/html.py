@@ -210,9 +210,9 @@ def _fragment(*blocks: Html) -> str:
 
 
 def _indented(cell: str) -> str:
-    """Leading blanks as en spaces: in a proportional face a blank is too narrow to show a level."""
+    """Leading blanks as figure spaces: in a proportional face a blank is too narrow, and no line breaks at these."""
     text = cell.lstrip(" ")
-    return "\u2002" * (len(cell) - len(text)) + text
+    return "\u2007" * (len(cell) - len(text)) + text
 
 
 def _caption(text: str) -> str:

@@ -42,7 +42,7 @@ def field_drawing(graph: Graph, growth: Sequence[FieldGrowth], source: int) -> D
     description = "; ".join(f"{f.layer.name}: {units.per_axis((f.rows, f.columns))}" for f in frames)
     return Drawing.of(
         _CHART[0] + _CHART[1],
-        max(_TOP + _SIDE + 14, bottom),
+        max(_TOP + _SIDE + 20, bottom),
         parts,
         title=f"{graph.name}: the receptive field grows to {units.per_axis((last.rows, last.columns))}",
         description=description,
@@ -81,9 +81,9 @@ def _frames(frames: Sequence[FieldGrowth], image_rows: int, image_columns: int) 
     wide, high = image_columns * scale, image_rows * scale
     parts = [
         rectangle(middle_x - wide / 2, middle_y - high / 2, wide, high, fill="panel", stroke="muted", stroke_width=1.5),
-        text(middle_x - wide / 2 + 4, middle_y + high / 2 - 5, f"image {units.shape((image_rows, image_columns))}",
-             size=10, colour="muted", halo=True),
-    ]  # fmt: skip
+        rectangle(0.5, _TOP + _SIDE + 6, 9, 9, fill="panel", stroke="muted"),
+        text(14, _TOP + _SIDE + 14, f"image {units.shape((image_rows, image_columns))}", size=_LABEL, colour="muted"),
+    ]
     for i, frame in sorted(enumerate(frames), key=lambda pair: -pair[1].columns):
         wide, high = frame.columns * scale, frame.rows * scale
         colour = SERIES[i % len(SERIES)]

@@ -117,12 +117,17 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
 
 def _makers(graph: Graph, value: int, made: Mapping[int, Unit]) -> Iterator[Unit]:
     """Yield the units that a value comes from: more than one, or none, only where no layer made it, such as a copy."""
-    if value in made:
-        yield made[value]
-        return
-    producer = graph.values[value].producer
-    for read in graph.nodes[producer].inputs if producer is not None else ():
-        yield from _makers(graph, read, made)
+    seen = {value}
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if one in made:
+            yield made[one]
+            continue
+        producer = graph.values[one].producer
+        reads = () if producer is None else graph.nodes[producer].inputs
+        waiting += [read for read in reads if read not in seen]
+        seen.update(reads)
 
 
 def _passes_on(line: FoldedLine, before: Unit) -> bool:
