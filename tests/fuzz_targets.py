@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import convscope
 import data_makers as made
 from convscope.data.inputs.array_file import read_array
 from convscope.data.inputs.sound import read_sound
@@ -353,6 +354,61 @@ def _read_input(folder: Path, data: bytes) -> object:
     return read_sound(data) if data.startswith(b"RIFF") else read_array(data)
 
 
+def _onnx_files() -> list[bytes]:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    def weight(name: str, *shape: int) -> Any:
+        return numpy_helper.from_array(np.full(shape, 0.1, np.float32), name)
+
+    def model(nodes: list[Any], weights: list[Any]) -> bytes:
+        x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 3, 8, 8])
+        y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+        made = helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights), ir_version=8)
+        return bytes(made.SerializeToString())
+
+    def node(kind: str, reads: str, makes: str, **settings: Any) -> Any:
+        return helper.make_node(kind, reads.split(), makes.split(), **settings)
+
+    plain = model(
+        [
+            node("Conv", "x w b", "c", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+            node("BatchNormalization", "c b b b b", "n"),
+            node("Relu", "n", "r"),
+            node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+            node("Flatten", "p", "f", axis=1),
+            node("Gemm", "f g", "y", transB=1),
+        ],
+        [weight("w", 4, 3, 3, 3), weight("b", 4), weight("g", 5, 64)],
+    )
+    shapes = numpy_helper.from_array(np.array([1, -1], np.int64), "parts")
+    arithmetic = model(
+        [
+            node("Shape", "x", "s"),
+            node("Gather", "s i", "n", axis=0),
+            node("Unsqueeze", "n i", "u"),
+            node("Concat", "u m", "t", axis=0),
+            node("Reshape", "x t", "q"),
+            node("Resize", "x _ k", "z", mode="linear", coordinate_transformation_mode="align_corners"),
+            node("Transpose", "z", "v", perm=[0, 2, 3, 1]),
+            node("ReduceMean", "v", "a", axes=[1, 2], keepdims=0),
+            node("Softmax", "a", "y", axis=-1),
+        ],
+        [
+            shapes, numpy_helper.from_array(np.array(0, np.int64), "i"), weight("_"),
+            numpy_helper.from_array(np.array([-1], np.int64), "m"),
+            numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "k"),
+        ],
+    )  # fmt: skip
+    return [plain, arithmetic]
+
+
+def _read_onnx(folder: Path, data: bytes) -> object:
+    path = folder / "model.onnx"
+    path.write_bytes(data)
+    return convscope.inspect(str(path), (3, 8, 8))
+
+
 TARGETS = {
     "images": Target(_images, _decode, words=tuple(b"\xff\xd8 \xff\xda \xff\xc4 IDAT IEND tRNS VP8X acTL".split())),
     "weights": Target(_weights, _read_weights, words=tuple(b'PK\x01\x02 F32 BF16 "shape" } tR Q \x8a .data'.split())),
@@ -370,5 +426,8 @@ TARGETS = {
     "shards": Target(_shards, _read_shard, words=tuple(b".cls .json .png ustar 0000000 \x80 path= /".split())),
     "cards": Target(_classes, _read_card, json=True),
     "state": Target(_states, _read_state, json=True),
+    "onnx": Target(
+        _onnx_files, _read_onnx, words=tuple(b"Conv Gemm Shape ../w \x08\x80 \xff\xff\xff\xff\x0f x y".split())
+    ),
     "inputs": Target(_inputs, _read_input, words=tuple(b"descr ( ) '<f8' '|O' data LIST \x93NUMPY L True".split())),
 }

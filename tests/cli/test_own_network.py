@@ -62,7 +62,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("CONVSCOPE_CACHE", str(folder / "cache"))
         recipe = convscope.Recipe(model="net.py:Net", model_options="width=5", epochs=1, autotune="rules")
-        convscope.train("digits", recipe, name="RUN")
+        outcome = convscope.train("digits", recipe, name="RUN")
+        assert convscope.load(outcome).spec.name == "net.py:Net"  # it remembers where the code is
         assert (folder / "imported").read_text() == "once "
         from PIL import Image
 
@@ -149,6 +150,26 @@ def test_a_file_that_differs_is_noted_and_its_weights_decide(
     (work / "wider.py").write_text(NET.replace("self.head = nn", "self.tail = nn").replace("self.head(", "self.tail("))
     code, _, err = run_command(capsys, "evaluate", "RUN", "--model", "wider.py:Net")
     assert code == 2 and "does not fit the network" in err
+
+
+@pytest.mark.long
+def test_ensembles_and_ablations_need_the_code_that_they_began_with(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ("digits", "--model", "net.py:Net", "--epochs", "1", "--autotune", "rules", "--runs", ".")
+    assert run_command(capsys, "train", *own, "--ensemble", "2", "--name", "en")[0] == 0
+    assert (
+        run_command(capsys, "ablate", *own, "--without", "relu", "--seeds", "1", "--jobs", "2", "--name", "ab")[0] == 0
+    )
+    (work / "other.py").write_text(NET + "# a remark\n")
+    for words in (("train", "--resume", "en", "--ensemble", "3"), ("ablate", "--resume", "ab", "--seeds", "2")):
+        code, _, err = run_command(capsys, *words)
+        assert code == 2 and "its code is not run unless you say so: give --model net.py:Net" in err
+        code, _, err = run_command(capsys, *words, "--model", "other.py:Net")
+        assert code == 2 and "other.py:Net is not the code that" in err
+        assert run_command(capsys, *words, "--model", "net.py:Net")[0] == 0
+    assert run_command(capsys, "predict", "en", "i.png", "--model", "net.py:Net")[0] == 0
+    assert run_command(capsys, "predict", "en", "i.png")[0] == 2
 
 
 FACTORIES = """

@@ -96,6 +96,8 @@ def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str |
     x, weight = failure.arguments["input"], failure.arguments["weight"]
     if len(given[0]) != len(x) - 1 or given[0][0] != 1 or len(x) not in AXES:
         return None
+    if len(weight) != len(x):
+        return f"its weight has {plural(len(weight), 'axis', 'axes')}, and needs {len(x)}"
     channels = weight[0] if failure.arguments["transposed"] else weight[1] * failure.arguments["groups"]
     return f"each sample needs {AXES[len(x)]}, {plural(channels, 'channel')} first; it gets {written((given[0][1:],))}"
 
@@ -103,6 +105,8 @@ def _missing_axis(failure: Failure, given: tuple[tuple[int, ...], ...]) -> str |
 def _convolution(settings: Mapping[str, Any]) -> str | None:
     x, weight = settings["input"], settings["weight"]
     groups = settings["groups"]
+    if len(weight) != len(x) or len(x) < 3:
+        return f"its weight has {plural(len(weight), 'axis', 'axes')}, and its input {len(x)}"
     channels = weight[0] if settings["transposed"] else weight[1] * groups
     if x[1] != channels:
         return f"it takes {plural(channels, 'channel')}, and gets {x[1]}"

@@ -28,6 +28,7 @@ from convscope.files.fields import Fields, in_short
 from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.files.text import read_text
 from convscope.nets.entry import TIMM
+from convscope.report.printable import from_here
 
 LARGEST_SOURCE = 2**24  # bytes of Python
 LONGEST_NAME = 200
@@ -186,11 +187,12 @@ def _is_file(place: str) -> bool:
 
 def _of_file(place: str) -> ModuleType:
     with refused_as(CaptureError, place):
-        return _executed(os.path.realpath(place), place, read_bytes(place, limit=LARGEST_SOURCE))
+        text = read_bytes(place, limit=LARGEST_SOURCE)
+    return _executed(os.path.realpath(place), text)
 
 
 @lru_cache(maxsize=32)  # a training builds its network several times: the file is executed once, until it changes
-def _executed(path: str, shown: str, text: bytes) -> ModuleType:
+def _executed(path: str, text: bytes) -> ModuleType:
     """Execute the bytes of a file as a module. Not its import: that would run what lies in `__pycache__` instead."""
     module = ModuleType(f"_convscope_user_{Path(path).stem}_{hashlib.sha256(text).hexdigest()[:8]}")
     module.__file__ = path
@@ -198,10 +200,10 @@ def _executed(path: str, shown: str, text: bytes) -> ModuleType:
     try:
         exec(compile(text, path, "exec", dont_inherit=True), vars(module))
     except Exception as error:
-        raise CaptureError(f"{shown} does not import: {in_one_line(error)}") from error
+        raise CaptureError(f"{from_here(path)} does not import: {in_one_line(error)}") from error
     except SystemExit as ended:
         raise CaptureError(
-            f"{shown} ends the program when it is imported (exit {ended.code}): "
+            f"{from_here(path)} ends the program when it is imported (exit {ended.code}): "
             'put what it runs under `if __name__ == "__main__":`'
         ) from ended
     return module

@@ -37,7 +37,13 @@ def _product(*factors: int) -> str:
 
 
 def _bias_flow(bias: Operand, shape: tuple[int, ...]) -> Flow:
-    """Return a bias that is itself computed from the input: one number per channel, everywhere."""
+    """Return a bias that is itself computed from the input: one number per channel, everywhere.
+
+    Shapes alone do not refuse a bias of another shape; with values, torch does.
+    """
+    if bias.shape != (shape[1],):
+        mixed = (Mix(axis, 1) for axis in range(bias.rank))
+        return Flow(bias.slot, 0, (*mixed, Reshape((1,) * len(shape)), Expand(shape)), ReachStatus.UNKNOWN)
     lifted = Expand((1,) * (len(shape) - 1) + bias.shape)
     return Flow(bias.slot, 0, (lifted, _channels_second(len(shape)), Expand(shape)))
 

@@ -56,6 +56,8 @@ def _convolution(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
         return None
     shape, kernel = x.signature.shape, weight.signature.shape
     axes, groups, transposed = len(kernel) - 2, settings["groups"], settings["transposed"]
+    if axes < 1:
+        return None
     channels = kernel[0] if transposed else kernel[1] * groups
     made = kernel[1] * groups if transposed else kernel[0]
     if len(shape) != axes + 2 or shape[1] != channels or made % groups or channels % groups:

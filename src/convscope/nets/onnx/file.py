@@ -53,10 +53,24 @@ def _parsed(onnx: Any, data: bytes) -> Any:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-        whole = model.ir_version > 0 and model.HasField("graph")
+        whole = model.ir_version > 0 and model.HasField("graph") and _has_text(model)
     except Exception:  # protobuf's DecodeError, and what its implementations raise beside it
         whole = False
     if not whole:
         kind = kind_by_start(data)
         raise UnreadableError(f"not an ONNX file but {kind}" if kind else "not a whole ONNX file: cut off, or another")
     return model
+
+
+def _has_text(message: Any) -> bool:
+    """Return whether every text in a message is UTF-8: those that are not come as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            # One, or several.
+            if any(isinstance(text, bytes) for text in ((value,) if isinstance(value, str | bytes) else value)):
+                return False
+        elif field.type == field.TYPE_MESSAGE and not all(
+            map(_has_text, (value,) if hasattr(value, "ListFields") else value)
+        ):
+            return False
+    return True

@@ -27,6 +27,9 @@ _ROUND: Mapping[str, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
 }
+# Positions along an axis: which it reads is listed for each.
+LARGEST_SIDE = 2**20
+
 # Torch's mode and whether it aligns corners, by ONNX's mode and coordinates.
 _SAME: Mapping[tuple[str, str], tuple[str, bool | None]] = {
     ("nearest", "asymmetric floor"): ("nearest", None),
@@ -50,6 +53,8 @@ def _resize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     rounding = "floor" if old else node.get("nearest_mode", "round_prefer_floor")
     if where == "tf_crop_and_resize" or mode not in ("nearest", "linear", "cubic"):
         raise UntranslatedError(f"it crops, or resizes by mode {mode!r}")
+    if max(sizes) > LARGEST_SIDE:
+        raise UntranslatedError(f"it makes an axis of {max(sizes):,} positions, and {LARGEST_SIDE:,} are read at most")
     if list(x.shape) == sizes and all(scale == 1 for scale in scales):
         return x.clone()
     torchs = _same_in_torch(node, x, sizes, scales, (mode, f"{where} {rounding}" if mode == "nearest" else where))

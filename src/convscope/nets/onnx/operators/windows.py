@@ -63,12 +63,20 @@ def convolution(node: OnnxStep, x: torch.Tensor, weight: torch.Tensor, bias: tor
 
 
 def _conv(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
+    return convolution(node, tensor(inputs[0]), tensor(inputs[1]), _bias(inputs))
+
+
+def _bias(inputs: OnnxInputs) -> torch.Tensor | None:
     bias = at(inputs, 2)
-    return convolution(node, tensor(inputs[0]), tensor(inputs[1]), None if bias is None else tensor(bias))
+    if bias is None:
+        return None
+    if bias.ndim != 1:
+        raise UntranslatedError(f"its bias has {bias.ndim} axes, and not one")
+    return tensor(bias)
 
 
 def _conv_transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    x, weight, bias = tensor(inputs[0]), tensor(inputs[1]), at(inputs, 2)
+    x, weight, bias = tensor(inputs[0]), tensor(inputs[1]), _bias(inputs)
     axes = x.ndim - 2
     _require_axes(axes)
     stride, dilation = _window(node, axes)
@@ -87,7 +95,6 @@ def _conv_transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     # Torch pads both ends alike, and adds to the far end less than a stride or a dilation.
     even = all(before >= 0 and before == after for before, after in cut)
     within = all(extra < max(s, d) for extra, s, d in zip(added, stride, dilation, strict=True))
-    bias = None if bias is None else tensor(bias)
     convolve, group = _TRANSPOSED[axes], node.get("group", 1)
     if even and within:
         return convolve(x, weight, bias, stride, [before for before, _ in cut], added, group, dilation)
