@@ -72,7 +72,8 @@ def network_units(graph: Graph, layers: Sequence[Layer]) -> list[Unit]:
         found = _units_of(graph, lines)
         if len(found) <= _UNITS_LIMIT and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
             return found
-        more = _to_close([line for line in lines if line.role == "heading"])
+        # To close what is one unit anyway, such as a convolution with its normalisation, would only hide what it is.
+        more = _to_close([x for x in lines if x.role == "heading" and sum(map(_changes_the_map, x.layers)) > 1])
         if not more:
             return found
         closed |= more
@@ -99,8 +100,8 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
         units.append(unit)
         made[value] = unit
     for line in lines:
-        if line.role == "heading":
-            continue
+        if line.role == "heading" or all(layer.output is None for layer in line.layers):
+            continue  # the latter are parameters that nothing reads
         outputs = [v for layer in line.layers for n in layer.nodes for v in graph.nodes[n].outputs]
         inside = set(outputs)
         reads = [v for layer in line.layers for v in layer.inputs if v not in inside]
@@ -132,10 +133,14 @@ def _makers(graph: Graph, value: int, made: Mapping[int, Unit]) -> Iterator[Unit
 
 def _passes_on(line: FoldedLine, before: Unit) -> bool:
     """Return whether the line only changes values of the map that it is given, or lays its elements out anew."""
-    layer = line.last
-    if line.role != "layer" or layer.windows or before.family == "input":
-        return False
-    return not (layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS)
+    joins = line.last.op in _JOINS  # of values of the one unit before, such as a map times its own sigmoid
+    return line.role == "layer" and before.family != "input" and (joins or not _changes_the_map(line.last))
+
+
+def _changes_the_map(layer: Layer) -> bool:
+    if layer.op in _JOINS:
+        return len(layer.inputs) > 1
+    return bool(layer.windows) or layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS
 
 
 def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
