@@ -37,7 +37,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f:]+:[^\W\d]\w*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceFile:
     """The file that makes a network: its name without folders, and the hash of its bytes.
 
     `text` are the bytes, where the file was read; of a model.json they are empty.
@@ -52,7 +52,7 @@ class Source:
         return {"file": self.file, "sha256": self.sha256}
 
     @classmethod
-    def of(cls, fields: Fields) -> Source:
+    def of(cls, fields: Fields) -> SourceFile:
         """Return what the fields of a model.json say; raises UnreadableError where they are no name and no hash."""
         file, digest = fields.text("file"), fields.text("sha256")
         if file != Path(file).name or not file.isprintable() or not 0 < len(file) <= LONGEST_NAME:
@@ -113,7 +113,7 @@ def found(name: str) -> Any:
     return getattr(module, attribute)
 
 
-def source_of(name: str) -> Source:
+def source_of(name: str) -> SourceFile:
     """Return the file of own code, read now: the named one, or that which defines a module's factory.
 
     Raises:
@@ -123,7 +123,7 @@ def source_of(name: str) -> Source:
     path = place if _is_file(place) else _file_of_factory(name)
     with refused_as(CaptureError, path):
         text = read_bytes(path, limit=LARGEST_SOURCE)
-    return Source(file=Path(path).name, sha256=hashlib.sha256(text).hexdigest(), text=text)
+    return SourceFile(file=Path(path).name, sha256=hashlib.sha256(text).hexdigest(), text=text)
 
 
 def _file_of_factory(name: str) -> str:

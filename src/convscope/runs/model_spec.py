@@ -23,7 +23,7 @@ from convscope.files.fields import Fields, in_short
 from convscope.files.regular import UnreadableError, refused_as
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
-from convscope.nets.own_code import Source, is_kept_name
+from convscope.nets.own_code import SourceFile, is_kept_name
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr
@@ -90,7 +90,7 @@ class ModelSpec(ShortRepr):
     tta: str = "one"
     temperature: float = 1.0
     defect_rule: DefectRule | None = None
-    source: Source | None = None
+    source: SourceFile | None = None
     code: str = field(default="", compare=False)
 
     def headline(self) -> str:
@@ -185,7 +185,7 @@ class ModelSpec(ShortRepr):
             raise UnreadableError("it names a class twice")
         network = fields.object("network")
         name, options = network.text("name"), network.object("options")
-        source = Source.of(network.object("source")) if "source" in network else None
+        source = SourceFile.of(network.object("source")) if "source" in network else None
         _require_known(name, source)
         if name.startswith(TIMM):
             _require_local(options)
@@ -260,7 +260,7 @@ def _members(fields: Fields) -> Members:
         raise UnreadableError(str(error)) from None
 
 
-def _require_known(name: str, source: Source | None) -> None:
+def _require_known(name: str, source: SourceFile | None) -> None:
     """Raise UnreadableError unless the name is the catalogue's, or can be one of timm's registry or of own code."""
     if source is not None:
         if not is_kept_name(name):

@@ -14,7 +14,7 @@ from itertools import pairwise
 from convscope.interpret.inspection.network_layout import DiagramLayout, Edge, Spot
 
 Point = tuple[float, float]
-_Line = tuple[int, int, int]  # row, level, lane
+_Lane = tuple[int, int, int]  # row, level, lane
 
 LEGEND_HEIGHT = 30.0
 NAME_HEIGHT = 20.0  # of the modules' names over a line
@@ -53,7 +53,7 @@ class Places:
         for spot in layout.spots.values():
             self.by_rank[spot.rank].append(spot)
         self.left, self.right = self._columns()
-        self._lines: dict[_Line, list[Spot]] = defaultdict(list)
+        self._lines: dict[_Lane, list[Spot]] = defaultdict(list)
         for spot in layout.spots.values():
             self._lines[spot.row, *spot.line].append(spot)
         self._track_of = self._tracks()
@@ -89,7 +89,7 @@ class Places:
 
     def _tracks(self) -> dict[int, tuple[int, float]]:
         """Return, by source, the track of the connections that lead over a line, and the height of the boxes below."""
-        spans: dict[_Line, dict[int, tuple[int, int]]] = defaultdict(dict)
+        spans: dict[_Lane, dict[int, tuple[int, int]]] = defaultdict(dict)
         for edge in self.layout.edges:
             if edge.route == "over":
                 line, index = (edge.source.row, *edge.source.line), edge.source.unit.index
@@ -115,11 +115,11 @@ class Places:
         track, tallest = self._track_of[source.unit.index]
         return tallest + 9 + _TRACK * track
 
-    def _heights(self) -> dict[_Line, dict[int, float]]:
+    def _heights(self) -> dict[_Lane, dict[int, float]]:
         """Return how much room each line needs above its middle, by rank."""
-        above: dict[_Line, dict[int, float]] = defaultdict(dict)
+        above: dict[_Lane, dict[int, float]] = defaultdict(dict)
 
-        def need(line: _Line, ranks: range, height: float) -> None:
+        def need(line: _Lane, ranks: range, height: float) -> None:
             for rank in ranks:
                 above[line][rank] = max(above[line].get(rank, 0.0), height)
 
@@ -139,9 +139,9 @@ class Places:
                 by_rank[rank] += NAME_HEIGHT
         return dict(above)
 
-    def _stacked(self) -> tuple[dict[_Line, float], float]:
+    def _stacked(self) -> tuple[dict[_Lane, float], float]:
         """Return the height of each line, as close below what is over it as that allows, and that of the whole."""
-        places: dict[_Line, float] = {}
+        places: dict[_Lane, float] = {}
         floor = [LEGEND_HEIGHT] * self.layout.ranks
         starts = [*self.layout.row_starts, self.layout.ranks]
         for row, (start, stop) in enumerate(pairwise(starts)):
