@@ -98,3 +98,8 @@ def test_coordinates_made_in_the_forward_pass_have_each_modes_precision() -> Non
     found = audit(Coordinates(), input_shape=(1, 8, 8))
     assert found.agreement < 1e-12
     assert found.layers[-1].so_far["fp32"] < 1e-6 < found.layers[-1].so_far["bf16"]
+
+
+def test_a_network_in_bf16_is_given_bf16() -> None:
+    found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(torch.bfloat16), input_shape=(3, 8, 8))
+    assert found.layers[0].own["bf16"] > 1e-4 > found.layers[0].own["fp32"]

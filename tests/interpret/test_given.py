@@ -137,6 +137,15 @@ def test_a_tensor_of_other_axes_is_named() -> None:
         convscope.explain(nn.Conv3d(2, 2, 3), torch.zeros(5, 6), layer="convolution", at=(0, 0, 0))
 
 
+def test_a_single_sample_of_other_axes_is_the_networks_own() -> None:
+    generator = nn.Sequential(nn.Linear(4, 36), nn.Unflatten(1, (1, 6, 6)), nn.Conv2d(1, 2, 3))
+    noise = torch.rand(1, 4)
+    found = convscope.explain(generator, noise, layer="2", channel=1, at=(2, 3))
+    assert found.value == pytest.approx(generator(noise)[0, 1, 2, 3].item(), abs=1e-6)
+    with pytest.raises(DataError, match=r"or say what it takes: input_shape=\(4,\)"):
+        convscope.explain(generator, torch.rand(4), layer="2", at=(0, 0))
+
+
 @pytest.mark.parametrize("wanted", [None, (1, 8, 8)])
 @pytest.mark.parametrize(
     ("shape", "words"),

@@ -230,7 +230,7 @@ def audit(
     notes = tuple(filter(None, (loaded.weights_note(seed),)))
     if image is None:
         shape = loaded.own_input_shape() if input_shape is None else input_shape
-        inputs = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
+        inputs = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed)).to(network.dtype)
     else:
         given = network_input(image, network)
         inputs = in_dtype(given.tensor, network.dtype, name="the input", network=name)

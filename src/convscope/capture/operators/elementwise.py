@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
-from convscope.geometry.relation import Expand, RelationStep, Taps
+from convscope.geometry.relation import Expand, Mix, RelationStep, Reshape, Taps
 from convscope.geometry.taps import listed_taps
 
 # ATen's name -> the field's, where they differ.
@@ -33,13 +33,18 @@ _ELEMENTWISE = """
     bitwise_not bitwise_xor __and__ __or__ __xor__ isnan isinf isfinite nan_to_num sinc xlogy heaviside hypot
     logaddexp logit sgn real imag masked_fill dropout clone _to_copy contiguous to
     _conj _neg_view conj_physical _conj_physical view_as_real_copy lift_fresh_copy digamma lgamma polygamma i0
-    signbit copysign deg2rad rad2deg
+    signbit copysign deg2rad rad2deg polar complex fake_quantize_per_tensor_affine_cachemask
 """
 
 
 def broadcast(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
     """Return the steps that bring a tensor to the shape of a result."""
     return () if operand.shape == shape else (Expand(shape),)
+
+
+def anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
+    """Return every position of the result reads every position of the tensor."""
+    return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
 
 
 def pointwise(call: Call) -> OperatorRule:

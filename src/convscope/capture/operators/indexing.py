@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from convscope.capture.operators.elementwise import anywhere
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
 from convscope.geometry.taps import listed_taps
@@ -89,7 +90,7 @@ def _masked(call: Call) -> OperatorRule:
 
 def _from_anywhere(call: Call, status: ReachStatus) -> OperatorRule:
     out = call.outputs[0]
-    return OperatorRule(call.op, tuple(Flow(o.slot, 0, _anywhere(o, out), status) for o in call.operands))
+    return OperatorRule(call.op, tuple(Flow(o.slot, 0, anywhere(o, out), status) for o in call.operands))
 
 
 def _along_an_axis(rule: Rule) -> Rule:
@@ -99,11 +100,6 @@ def _along_an_axis(rule: Rule) -> Rule:
         return rule(call) if call.first.rank else _from_anywhere(call, ReachStatus.EXACT)
 
     return of_any_rank
-
-
-def _anywhere(operand: Operand, shape: tuple[int, ...]) -> tuple[RelationStep, ...]:
-    """Return every position of the result reads every position of the tensor."""
-    return (*(Mix(axis, 1) for axis in range(operand.rank)), Reshape((1,) * len(shape)), Expand(shape))
 
 
 def _index_select(call: Call) -> OperatorRule:
@@ -153,10 +149,20 @@ def _scatter(call: Call) -> OperatorRule:
         if not isinstance(operand, Operand):
             continue
         if operand.rank != x.rank or any(a != axis and size != x.shape[a] for a, size in enumerate(operand.shape)):
-            flows.append(Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
+            flows.append(Flow(operand.slot, 0, anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
         else:
             flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), ReachStatus.DATA_DEPENDENT))
     return OperatorRule(call.op, tuple(flows))
+
+
+def _packed(call: Call) -> OperatorRule:
+    """Describe sequences of several lengths, packed: which steps are rows of the result, the lengths decide."""
+    x, lengths = call.operands
+    rows, sizes = call.outputs
+    steps = (Mix(0, 1), Mix(1, 1), Reshape((1, *rows[1:])), Expand(rows))
+    steered = Flow(lengths.slot, 0, anywhere(lengths, rows))
+    counted = Flow(lengths.slot, 1, (Mix(0, sizes[0]),))
+    return OperatorRule("pack_sequence", (Flow(x.slot, 0, steps, ReachStatus.DATA_DEPENDENT), steered, counted))
 
 
 def _index_put(call: Call) -> OperatorRule:
@@ -166,7 +172,7 @@ def _index_put(call: Call) -> OperatorRule:
     for operand in call.operands:
         if operand.slot == x.slot:
             continue
-        flows.append(Flow(operand.slot, 0, _anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
+        flows.append(Flow(operand.slot, 0, anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
     return OperatorRule("index_put", tuple(flows))
 
 
@@ -180,6 +186,6 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _along_an_axis(_scatter)),
     "index_put": _index_put,
     "_index_put_impl": _index_put,
-    "masked_select": _masked,
-    "nonzero": _masked,
+    "_pack_padded_sequence": _packed,
+    **dict.fromkeys(("masked_select", "nonzero", "masked_scatter", "take", "histc", "_unique2"), _masked),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convscope.capture.operators.elementwise import pointwise
+from convscope.capture.operators.elementwise import broadcast, pointwise
 from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule, axis_of
 from convscope.geometry.relation import Mix, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, listed_taps
@@ -61,6 +61,19 @@ def _running(call: Call) -> OperatorRule:
     return OperatorRule(call.op, flows)
 
 
+def _drawn(call: Call) -> OperatorRule:
+    """Describe samples of a distribution over the last axis."""
+    last = call.first.rank - 1
+    return OperatorRule(call.op, (Flow(0, 0, (Mix(last, call.outputs[0][last]),)),))
+
+
+def _cross(call: Call) -> OperatorRule:
+    """Describe cross products: along the axis each number reads the two others of both vectors."""
+    axis, out = call.axis(rank=len(call.outputs[0])), call.outputs[0]
+    others = Taps(axis, listed_taps(np.array([[1, 2], [0, 2], [0, 1]]), 3))
+    return OperatorRule("cross", tuple(Flow(o.slot, 0, (*broadcast(o, out), others)) for o in call.operands))
+
+
 def _fourier(call: Call) -> OperatorRule:
     axes = [axis_of(d, call.first.rank) for d in call.arguments["dim"]]
     return OperatorRule("fft", (Flow(0, 0, tuple(Mix(axis, call.outputs[0][axis]) for axis in axes)),), macs=None)
@@ -77,5 +90,7 @@ RULES: Mapping[str, Rule] = {
     "min": _extreme,
     **dict.fromkeys(("sort", "topk", "argsort", "renorm"), _along),
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"), _running),
+    "multinomial": _drawn,
+    "linalg_cross": _cross,
     **dict.fromkeys(("_fft_r2c", "_fft_c2c", "_fft_c2r"), _fourier),
 }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
 from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
-from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, Reshape, Taps
 from convscope.geometry.resize import InterpolationMode, resize_taps
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
 
@@ -95,6 +96,15 @@ def _grid_sample(call: Call) -> OperatorRule:
     return OperatorRule("grid_sample", flows, macs=None)
 
 
+def _affine_grid(call: Call) -> OperatorRule:
+    """Describe the grid (N, ..., d) of a map (N, d, d + 1): each coordinate reads its own row of the map."""
+    theta, out = call.first, call.outputs[0]
+    samples, axes = theta.shape[:2]
+    steps = (Mix(2, 1), Permute((0, 2, 1)), Reshape((samples, *(1,) * axes, axes)), Expand(out))
+    sizes = (*out, axes + 1)
+    return OperatorRule("affine_grid", (Flow(0, 0, steps),), macs=prod(sizes), formula=" · ".join(map(str, sizes)))
+
+
 _LINEAR = {1: "upsample_linear1d", 2: "upsample_bilinear2d", 3: "upsample_trilinear3d"}
 
 RULES: Mapping[str, Rule] = {
@@ -107,4 +117,5 @@ RULES: Mapping[str, Rule] = {
     "grid_sampler_2d": _grid_sample,
     "grid_sampler_3d": _grid_sample,
     "_grid_sampler_2d_cpu_fallback": _grid_sample,
+    "affine_grid_generator": _affine_grid,
 }

@@ -175,12 +175,13 @@ def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
     for rank in ranks:
         if tensor.ndim - rank in (1, 2):
             return tensor if tensor.ndim - rank == 2 else tensor[None]
-    if ranks:
+    if ranks and not (shape is None and len(tensor) == 1):
         wanted = " or ".join(f"({axes}) or (N, {axes})" for axes in map(_axes, ranks))
         wanted += f", or say what it takes: {settings_text(input_shape=tuple(tensor.shape))}" if shape is None else ""
         raise DataError(f"a tensor of {sizes_text(tensor.shape)} is no input of {network.name}: give {wanted}")
-    # No layer determines the number of axes of a map: three are taken for an image, and one for a vector.
-    return tensor[None] if tensor.ndim in (1, 3) else tensor
+    # No layer determines the number of axes of a map: three are taken for an image, and one for a vector. Where one
+    # does, a single sample of other axes is the network's own: a vector to a generator, a clip to one of frames.
+    return tensor[None] if tensor.ndim in (1, 3) and not ranks else tensor
 
 
 def _axes(dimensions: int) -> str:
