@@ -119,7 +119,8 @@ def half_of_flop_counter(factory: Callable[[], nn.Module], shapes: Shapes) -> in
             model = build_without_memory(factory).to("meta") if meta else factory()
             inputs = [torch.empty(1, *shape, device="meta") if meta else random(shape) for shape in shapes]
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                model.eval()(*inputs)
+                # Without gradients: the counter's hooks fail on views of weights that ask for them.
+                model.eval().requires_grad_(False)(*inputs)
         except Exception:  # whatever a forward raises
             continue
         return int(counter.get_total_flops()) // 2

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -146,3 +147,25 @@ def test_what_a_forward_keeps_in_attributes_is_taken_out_again():
     assert model.features == [] and model.by_name == {"kept": 1}
     assert set(model.state_dict()) == {"conv.weight", "conv.bias"}
     assert model(torch.rand(1, 3, 8, 8)).shape == (1, 2) and len(model.features) == 1
+
+
+def test_a_run_on_numbers_holds_no_more_than_the_network_does():
+    alive = []
+
+    class Reads(nn.Module):
+        def forward(self, x):
+            made = []
+            base = x.repeat(2**20, 1)
+            view = base[1:]
+            for _ in range(24):
+                x = base * x.sum().item()  # 16 MB each
+                made.append(weakref.ref(x))
+            alive.append(sum(one() is not None for one in made))
+            view.add_(1)
+            return base.sum() + x.sum()
+
+    graph = capture(Reads(), (4,))
+    assert graph.error is None and graph.notes
+    assert alive[-1] <= 12
+    # What was written through a view is still found after a release.
+    assert graph.nodes[-1].op == "add" and any(node.op == "slice_scatter" for node in graph.nodes)

@@ -60,3 +60,51 @@ def test_deformable_convolution(deform_conv2d, masked: bool) -> None:
     steering = next(node for node in graph.nodes if node.op == "convolution")
     read = walk.mask(steering.outputs[0])
     assert read.sum() == 1 and read[1, 1]
+
+
+@pytest.fixture(scope="module")
+def roi_align():
+    """torchvision's operator, or one of its schema that makes tensors of its shape."""
+    try:
+        yield torch.ops.torchvision.roi_align
+    except AttributeError:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        library.define(
+            "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
+            "int sampling_ratio, bool aligned) -> Tensor"
+        )
+        library.impl("roi_align", lambda x, r, s, h, w, *_: x.new_empty(r.shape[0], x.shape[1], h, w), "Meta")
+        yield torch.ops.torchvision.roi_align
+
+
+class Boxed(nn.Module):
+    """One box for each image, made by a linear layer of its means."""
+
+    def __init__(self, operator) -> None:
+        super().__init__()
+        self.operator, self.conv, self.corners = operator, nn.Conv2d(3, 4, 1), nn.Linear(4, 5)
+
+    def forward(self, x):
+        maps = self.conv(x)
+        return self.operator(maps, self.corners(maps.mean((2, 3))), 1.0, 7, 5, 2, True)
+
+
+def test_boxes_read_anywhere_on_the_maps_and_at_their_own_corners(roi_align) -> None:
+    graph = capture(Boxed(roi_align), (3, 8, 6), batch_size=2)
+    node = next(node for node in graph.nodes if node.op == "roi_align")
+    assert graph.error is None and graph.shape(node.outputs[0]) == (2, 4, 7, 5)
+    assert node.macs is None and node.paths is not None
+    walk = walk_back(graph, node.outputs[0], (0, 2, 1, 1))
+    assert walk.status(node.inputs[0]) is ReachStatus.DATA_DEPENDENT and walk.mask(node.inputs[0]).all()
+    assert walk_back(graph, node.inputs[1], (0, 0)).status(graph.inputs[0]) is not ReachStatus.DATA_DEPENDENT
+
+
+def test_values_that_occur_are_found_among_all() -> None:
+    class Occurring(nn.Module):
+        def forward(self, x):
+            values, places, counts = torch.unique(x, return_inverse=True, return_counts=True)
+            return values[places] * counts.sum()
+
+    graph = capture(Occurring(), [torch.tensor([[1.0, 2.0, 2.0, 5.0]])])
+    assert graph.error is None and all(node.paths is not None for node in graph.nodes)
+    assert walk_back(graph, graph.outputs[0], (0, 1)).status(graph.inputs[0]) is ReachStatus.DATA_DEPENDENT

@@ -19,7 +19,8 @@ ELSEWHERE = {
     "convolution_overrideable", "mkldnn_convolution", "_slow_conv2d_forward", "thnn_conv2d", "slow_conv3d_forward",
     "_conv_depthwise2d", "conv_depthwise3d", "mkldnn_max_pool2d", "masked_select", "nonzero", "tanhshrink",
     "_adaptive_avg_pool1d", "view.dtype", "_conj", "imag", "view_as_real_copy", "to",
-    "torchvision::deform_conv2d", "unknown_node",
+    "torchvision::deform_conv2d", "torchvision::nms", "torchvision::roi_align", "unknown_node",
+    "_unique", "_unique2", "unique_dim", "unique_consecutive",
 }  # fmt: skip
 
 

@@ -88,6 +88,22 @@ def _masked(call: Call) -> OperatorRule:
     return _from_anywhere(call, ReachStatus.DATA_DEPENDENT)
 
 
+def _unique(call: Call) -> OperatorRule:
+    """Return that values, places and counts are found by comparing all with all."""
+    x = call.first
+    flows = [Flow(x.slot, k, anywhere(x, out), ReachStatus.DATA_DEPENDENT) for k, out in enumerate(call.outputs)]
+    return OperatorRule("unique", tuple(flows))
+
+
+def _roi_align(call: Call) -> OperatorRule:
+    """Return the steps of torchvision's `roi_align`: each box reads anywhere on the maps, channel by channel."""
+    maps, boxes, out = call.operand("input"), call.operand("rois"), call.outputs[0]
+    steps = tuple(Mix(axis, out[axis]) for axis in (0, 2, 3))
+    steered = (Mix(1, 1), Reshape((out[0], 1, 1, 1)), Expand(out))
+    flows = (Flow(maps.slot, 0, steps, ReachStatus.DATA_DEPENDENT), Flow(boxes.slot, 0, steered))
+    return OperatorRule("roi_align", flows, macs=None)
+
+
 def _from_anywhere(call: Call, status: ReachStatus) -> OperatorRule:
     out = call.outputs[0]
     return OperatorRule(call.op, tuple(Flow(o.slot, 0, anywhere(o, out), status) for o in call.operands))
@@ -187,5 +203,7 @@ RULES: Mapping[str, Rule] = {
     "index_put": _index_put,
     "_index_put_impl": _index_put,
     "_pack_padded_sequence": _packed,
-    **dict.fromkeys(("masked_select", "nonzero", "masked_scatter", "take", "histc", "_unique2"), _masked),
+    **dict.fromkeys(("masked_select", "nonzero", "masked_scatter", "take", "histc", "torchvision::nms"), _masked),
+    "torchvision::roi_align": _roi_align,
+    **dict.fromkeys(("_unique", "_unique2", "unique_dim", "unique_consecutive"), _unique),
 }

@@ -27,6 +27,8 @@ from convscope.capture.recording.templates import READS_NUMBERS, Template, cache
 from convscope.capture.saved import Kept
 from convscope.graph.records import ValueKind
 
+# Bytes that a real run makes between two looks for tensors that nothing can read again.
+_RELEASED_AFTER = 2**27
 # Constants up to this many elements are kept with the graph, so that it can be computed again.
 _KEPT_CONSTANT = 1_000_000
 
@@ -64,8 +66,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self._named = named
         self._backend = backend
         self._by_id: dict[int, Tracked] = {}
-        # Every tensor seen is held, so that no id is used twice.
+        # Every tensor seen is held, so that no id is used twice; in a real run until it is released.
         self._held: list[Any] = []
+        self._bytes = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -99,9 +102,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def kept_values(self) -> set[int]:
         """Return the values of tensors that somebody else still holds when the forward pass is over."""
+        return {tracked.value for tracked in self._kept_elsewhere()}
+
+    def _kept_elsewhere(self) -> list[Tracked]:
         tracked = [self._by_id.get(id(tensor)) for tensor in self._held]
         own = [int(t is not None and t.tensor is tensor) for t, tensor in zip(tracked, self._held, strict=True)]
-        return {found.value for i in kept_elsewhere(self._held, own) if (found := tracked[i]) is not None}
+        return [found for i in kept_elsewhere(self._held, own) if (found := tracked[i]) is not None]
+
+    def _release(self) -> None:
+        """Forget the tensors whose memory nothing outside can read or write again, so that it is free."""
+        self._bytes = 0
+        in_use = {tracked.memory.index for tracked in self._kept_elsewhere()}
+        held, self._held = self._held, []
+        for tensor in held:
+            tracked = self._by_id.get(id(tensor))
+            if tracked is None or tracked.memory.index in in_use:
+                self._held.append(tensor)
+            else:
+                del self._by_id[id(tensor)]
 
     def pack(self, tensor: torch.Tensor) -> None:
         """Autograd keeps a tensor; weights are there anyway."""
@@ -239,6 +257,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             self._by_id[id(tensor)] = tracked
             self._held.append(tensor)
             slot += 1
+            if self._backend.real and not view:
+                self._bytes += tensor.nbytes
+        if self._bytes > _RELEASED_AFTER and not torch.is_grad_enabled():  # autograd holds tensors out of sight
+            self._release()
 
     def _record_write(
         self,

@@ -18,6 +18,7 @@ from convscope.experiments.ablation.variants import Variant
 from convscope.nets.layer_groups import scale_free_of
 from convscope.recipe.presets import NAMED
 from convscope.report.short_repr import ShortRepr
+from convscope.report.units import plural
 from convscope.runs.events import EpochRow, Listener
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
@@ -109,7 +110,7 @@ def run_trial(
         if ending == _NO_MEMORY:
             # Out of the handler, where the error no longer holds what was in memory.
             raise OutOfMemoryError(
-                f"the memory does not hold a step of {resolved.batch_size} images of {variant.label}"
+                f"the memory does not hold a step of {plural(resolved.batch_size, 'image')} of {variant.label}"
             )
         if ending == "stopped":
             return None

@@ -13,6 +13,7 @@ from convscope.graph.field import walk_back
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
 from convscope.graph.vocabulary import CONVOLUTIONS
+from convscope.report.units import plural
 
 # Each walk back costs about as much as a whole propagation: this many suspicious layers are looked at, the first ones.
 _WALKS = 6
@@ -96,8 +97,8 @@ def small_field(subject: Subject) -> Iterator[DesignWarning]:
         layer=subject.name(node),
         kind="small-field",
         severity="warning",
-        message=f"no position sees an object of {subject.object_size} pixels whole: the largest receptive field, at "
-        f"{subject.name(node)}, is {by([f.size or 0 for f in fields])}",
+        message=f"no position sees an object of {plural(subject.object_size, 'pixel')} whole: the largest receptive "
+        f"field, at {subject.name(node)}, is {by([f.size or 0 for f in fields])}",
         evidence=f"a 3×3 convolution here would add {int(2 * stride)} pixels; and the effective field is smaller than "
         "the theoretical one (Luo et al., 2016)",
         remedy=f"add about {layers} 3×3 layer{'s' if layers > 1 else ''} here, or downsample or dilate earlier",

@@ -13,6 +13,7 @@ from convscope.geometry.taps import TapTable
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
 from convscope.graph.records import Node, Path
 from convscope.graph.vocabulary import MOVES
+from convscope.report.units import plural
 
 # Below this share of a map, what is never read is a border effect: worth a note, no more.
 _BORDER_SHARE = 0.02
@@ -135,7 +136,7 @@ def _taps_along(path: Path, axis: int) -> Taps | None:
 
 
 def _map(sizes: Sequence[int]) -> str:
-    return f"its {by(sizes)} input" if len(sizes) > 1 else f"the {sizes[0]} positions of its input"
+    return f"its {by(sizes)} input" if len(sizes) > 1 else f"the {plural(sizes[0], 'position')} of its input"
 
 
 def _positions(positions: list[int], axis: int, dimensions: int) -> str:

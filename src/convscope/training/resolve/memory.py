@@ -183,7 +183,7 @@ def halved(resolved: ResolvedRecipe) -> tuple[ResolvedRecipe, Notice]:
     if resolved.batch_size < 2 * LEAST_BATCH:
         raise no_memory(resolved, remedy="take smaller images or a smaller network")
     smaller = with_batch(resolved, resolved.batch_size // 2)
-    message = f"it does not hold a step of {resolved.batch_size} images: {followed(smaller, resolved)}"
+    message = f"it does not hold a step of {plural(resolved.batch_size, 'image')}: {followed(smaller, resolved)}"
     return smaller, Notice(topic="memory", message=message, level="warning")
 
 
