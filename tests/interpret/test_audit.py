@@ -10,6 +10,7 @@ from torch import nn
 
 from convscope.errors import CaptureError
 from convscope.interpret.audit import MODES, audit
+from convscope.interpret.explanation.explain import explain
 
 
 class Cancels(nn.Module):
@@ -103,3 +104,16 @@ def test_coordinates_made_in_the_forward_pass_have_each_modes_precision() -> Non
 def test_a_network_in_bf16_is_given_bf16() -> None:
     found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(torch.bfloat16), input_shape=(3, 8, 8))
     assert found.layers[0].own["bf16"] > 1e-4 > found.layers[0].own["fp32"]
+
+
+@pytest.mark.parametrize("op", ["index_add"])
+def test_an_index_beyond_its_axis_is_named(op: str) -> None:
+    class Graph(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            places = torch.tensor([1])
+            return torch.zeros_like(x).index_add_(0, places, x * 2) if op == "index_add" else (x * 2)[places]
+
+    with pytest.raises(CaptureError, match=f"{op} .* does not run in float64: index 1 is out of bounds"):
+        audit(Graph(), input_shape=(4,))
+    with pytest.raises(CaptureError, match=f"the model: {op} does not run on this input: index 1 is out of bounds"):
+        explain(Graph(), torch.rand(1, 4), layer=op, channel=1)

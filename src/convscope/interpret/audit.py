@@ -302,7 +302,7 @@ def _runtime_note(network: OnnxNetwork, inputs: torch.Tensor, exact: Sequence[Ar
 def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> None:
     try:
         executor.run(node)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) does not run in {precision}: {reason}") from error
     made = executor.array(node.outputs[0]).shape

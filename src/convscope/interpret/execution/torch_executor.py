@@ -73,7 +73,12 @@ class TorchExecutor:
         if value not in self._tensors:
             with torch.inference_mode():
                 for node in self._needed(value):
-                    self.run(node)
+                    try:
+                        self.run(node)
+                    except (RuntimeError, IndexError) as reason:
+                        # Shapes alone do not show an index in the numbers that is beyond its axis.
+                        where, why = node.module or "the model", str(reason).partition("\n")[0]
+                        raise CaptureError(f"{where}: {node.op} does not run on this input: {why}") from reason
         return self._tensors[value]
 
     def array(self, value: int) -> Array:
