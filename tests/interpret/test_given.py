@@ -281,3 +281,12 @@ def test_weights_without_numbers_are_refused() -> None:
     for verb in (partial(convscope.explain, layer="0", at=(0, 0)), convscope.audit):
         with pytest.raises(CaptureError, match=r"1\.weight is on the meta device"):
             verb(network, torch.ones(1, 4, 4))
+
+
+def test_an_index_beyond_its_axis_is_one_line() -> None:
+    class Second(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 2)[torch.tensor([1])]
+
+    with pytest.raises(CaptureError, match="index does not run on this input: index 1 is out of bounds"):
+        convscope.explain(Second(), torch.rand(1, 4), layer="index", channel=1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convscope.arrays import Array
+from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
@@ -111,7 +112,11 @@ def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, 
         first += prod(shape)
     settings = {name: resolved(argument, codes) for name, argument in node.arguments.items()}
     filling = settings.get("value")
-    result = NUMPY_OPERATORS[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
+    try:
+        result = NUMPY_OPERATORS[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
+    except IndexError as error:
+        where = node.module or "the model"
+        raise CaptureError(f"{where}: {node.op} does not run on this input: {error}") from error
     code = int((result[which] if isinstance(result, list) else result)[position])
     if code == 0:
         text = "padding" if "pad" in node.op or "im2col" in node.op else "filled in"
