@@ -12,6 +12,7 @@ from convscope.capture.capture import capture
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.network_field import local_fields
 from convscope.graph.propagate import propagate
+from convscope.graph.receptive_field import field_at
 from fields import Run
 
 
@@ -80,9 +81,108 @@ def test_attention_reads_the_whole_image() -> None:
 
     inspection = inspected(Run(attend, conv(), conv()), 16, 16)
     found = inspection.network_field
-    assert found is not None and (found.fields[0].size, found.layer, found.reader) == (3, "parts.0", "softmax")
+    assert found is not None and (found.fields[0].size, found.layer, found.reader) == (3, "parts.0", "matmul")
     assert inspection.layers[-1].field_along(0)[0].status is ReachStatus.WHOLE_AXIS
     assert inspection.local_field is None
+
+
+def attention(tokens: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(tokens @ tokens.transpose(-1, -2), -1) @ tokens
+
+
+def vit(x: torch.Tensor, patches: nn.Module, *_: nn.Module) -> torch.Tensor:
+    tokens = patches(x).flatten(2).transpose(1, 2)
+    n, count, channels = tokens.shape
+    tokens = torch.cat([tokens.new_zeros(n, 1, channels), tokens], 1)
+    heads = tokens.reshape(n, count + 1, 2, channels // 2).transpose(1, 2)
+    return (tokens + attention(heads).transpose(1, 2).reshape(tokens.shape))[:, 0]
+
+
+def in_windows(x: torch.Tensor, size: int) -> torch.Tensor:
+    n, c, h, w = x.shape
+    windows = x.reshape(n, c, h // size, size, w // size, size).permute(0, 2, 4, 3, 5, 1)
+    tokens = attention(windows.reshape(-1, size * size, c)).reshape(windows.shape)
+    return x + tokens.permute(0, 5, 1, 3, 2, 4).reshape(x.shape)
+
+
+def swin(x: torch.Tensor, patches: nn.Module, *_: nn.Module) -> torch.Tensor:
+    x = in_windows(patches(x), 4)
+    return in_windows(x.roll((-2, -2), (2, 3)), 4).roll((2, 2), (2, 3))
+
+
+def swin_to_the_image(x: torch.Tensor, patches: nn.Module, *_: nn.Module) -> torch.Tensor:
+    x = swin(x, patches)
+    return in_windows(x, x.shape[2])
+
+
+def mixer(x: torch.Tensor, patches: nn.Module, over_tokens: nn.Module, _: nn.Module) -> torch.Tensor:
+    tokens = patches(x).flatten(2)
+    return (tokens + over_tokens(tokens)).mean(2)
+
+
+def conv_mixer(x: torch.Tensor, patches: nn.Module, _: nn.Module, depthwise: nn.Module) -> torch.Tensor:
+    x = patches(x)
+    return (x + torch.nn.functional.gelu(depthwise(x))).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("way", "least", "size", "stride", "reader"),
+    [
+        (vit, 2, 2, 2, "matmul"),
+        # Windows of 4 patches read 8 pixels; moved by 2 patches, they read two of these, or the image's two borders.
+        (swin, 16, 32, None, ""),
+        (swin_to_the_image, 16, 32, None, "matmul#5"),
+        (mixer, 2, 2, 2, "parts.1"),
+        (conv_mixer, 10, 10, 2, "mean"),  # 5 taps at stride 2: 2 + 4 * 2
+    ],
+)
+def test_patches_windows_and_tokens(way, least: int, size: int, stride: int | None, reader: str) -> None:
+    parts = nn.Conv2d(8, 8, 2, 2), nn.Linear(256, 256), conv(kernel=5, groups=8)
+    found = inspected(Run(way, *parts), 32, 32).network_field
+    assert found is not None
+    assert [(f.least, f.size, f.stride) for f in found.fields] == [(least, size, stride)] * 2
+    assert found.reader == reader
+
+
+def test_windows_of_attention_are_the_support_of_gradients() -> None:
+    model = Run(swin, nn.Conv2d(8, 8, 2, 2).double())
+    x = torch.randn(1, 8, 32, 32, dtype=torch.float64, requires_grad=True)
+    graph = capture(model, (8, 32, 32))
+    reach = propagate(graph).of(graph.outputs[0])
+    assert reach is not None and reach.status is ReachStatus.EXACT
+    y = model(x)
+    for row in range(16):
+        (gradient,) = torch.autograd.grad(y[0, :, row, 5].sum(), x, retain_graph=True)
+        read = gradient[0].abs().sum((0, 2)).nonzero().flatten()
+        assert field_at(reach, (0, 0, row, 5)) == (int(read[0]), int(read[-1]))
+
+
+def u_net(x: torch.Tensor, down: nn.Module, deep: nn.Module, up: nn.Module, last: nn.Module) -> torch.Tensor:
+    skip = down(x)
+    return last(torch.cat([skip, up(deep(F.max_pool2d(skip, 2)))], 1))
+
+
+def fpn(
+    x: torch.Tensor, a: nn.Module, b: nn.Module, c: nn.Module, last: nn.Module
+) -> tuple[torch.Tensor, torch.Tensor]:
+    fine = a(x)
+    coarse = b(fine)
+    return last(c(fine) + F.interpolate(coarse, scale_factor=2)), coarse
+
+
+@pytest.mark.parametrize(("start", "stride"), [(1, None), (2, 2)])
+def test_tokens_have_a_stride_and_a_flattened_map_has_none(start: int, stride: int | None) -> None:
+    layers = inspected(nn.Sequential(conv(stride=2), nn.Flatten(start))).layers
+    assert [f.stride for f in layers[-1].field_along(0)] == [stride, stride]
+
+
+def test_decoders_with_skips() -> None:
+    # 3, pooled 4, at stride 2 then 8; three fine positions lie on two coarse ones.
+    up = nn.ConvTranspose2d(8, 8, 2, 2)
+    assert field_of(Run(u_net, conv(), conv(), up, nn.Conv2d(16, 8, 3, padding=1))) == (10, 1, "parts.3", "")
+    # 3 at stride 2, 7 at stride 4; again two of these.
+    parts = conv(stride=2), conv(stride=2), conv(kernel=1), conv()
+    assert field_of(Run(fpn, *parts)) == (11, 2, "parts.3", "")
 
 
 def gate(x: torch.Tensor, first: nn.Module, squeeze: nn.Module, last: nn.Module) -> torch.Tensor:

@@ -37,7 +37,9 @@ def union(parts: Sequence[ReachPart], shape: tuple[int, ...]) -> AxisReach:
     endless = _join([field.endless for field in fields if field.endless]) if lattice else None
     status = max(field.status for field in fields)
     along = frozenset[int]().union(*(field.along for field in fields))
-    there = AxisReach(clipped, endless, lattice, along, status, all(f.rising for f in fields), fields[0].layout)
+    pairs = any(field.pairs for field in fields) or all(field.along < along for field in fields)
+    rising = all(field.rising for field in fields)
+    there = AxisReach(clipped, endless, lattice, along, status, rising, fields[0].layout, pairs)
     return there if status is ReachStatus.EXACT else _uniform(there)
 
 
@@ -136,6 +138,7 @@ def _lay(placed: Sequence[tuple[AxisReach, Concat]], shape: tuple[int, ...]) -> 
         max(field.status for field in fields),
         all(field.rising for field in fields) and not empty and all(part not in field.along for field in fields),
         next((field.layout for field in fields if field.layout), None),
+        any(field.pairs for field in fields),
     )
     return sized(there, axis, part, size, None if dense or entries + empty == 1 else index, shape)
 

@@ -106,7 +106,7 @@ def _tap(field: AxisReach, axis: int, table: TapTable, shape: tuple[int, ...]) -
         else:
             endless = _pick(endless, part, table, rising)
     stays = rising or (field.rising and part not in field.along and table.never_empty)
-    there = AxisReach(clipped, endless, lattice, field.along, field.status, stays, field.layout)
+    there = AxisReach(clipped, endless, lattice, field.along, field.status, stays, field.layout, field.pairs)
     return there if field.layout is None else sized(there, axis, part, table.output_size, None, shape)
 
 
@@ -239,12 +239,14 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
     clipped, endless = mixed(field.clipped), endless and mixed(endless)
     along = field.along.difference(parts)
     carries = len(along) < len(field.along)
-    if carries and along and all((end == end.flat[0]).all() for end in clipped):
+    pairs = field.pairs and bool(along) and not carries
+    sizes = layout.parts if layout else shape
+    if carries and field.pairs and sum(sizes[part] > 1 for part in along) < 2 and _uniform(clipped):
         along = frozenset()  # of attention: the rows are left, but all of them read every column
     status = max(field.status, ReachStatus.WHOLE_AXIS) if carries and not along else field.status
     rising = field.rising and not carries
     if layout is None:
-        return AxisReach(clipped, endless, lattice, along, status, rising)
+        return AxisReach(clipped, endless, lattice, along, status, rising, None, pairs)
     if removed:
         along = frozenset(part - removed * (part > first) for part in along)
         lattice = lattice and replace(lattice, part=lattice.part - removed * (lattice.part > first))
@@ -252,7 +254,11 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
         (*layout.groups[:axis], (size,), *layout.groups[axis + 1 :]),
         (*layout.classes[:first], None, *layout.classes[parts.stop :]),
     )
-    return AxisReach(clipped, endless, lattice, along, status, rising, there.settled())
+    return AxisReach(clipped, endless, lattice, along, status, rising, there.settled(), pairs)
+
+
+def _uniform(interval: IndexInterval) -> bool:
+    return all(bool((end == end.flat[0]).all()) for end in interval)
 
 
 def _mix_groups(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...]) -> AxisReach:

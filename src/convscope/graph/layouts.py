@@ -75,6 +75,7 @@ def moved(
         field.status,
         field.rising,
         layout,
+        field.pairs,
     )
 
 
@@ -153,6 +154,7 @@ def merged(field: AxisReach, layout: ArrayLayout, axis: int, parts: range) -> Ax
         field.status,
         field.rising and not (carries and varying not in ([], [leading])),
         ArrayLayout(groups, classes).settled(),
+        field.pairs,
     )
 
 

@@ -72,24 +72,39 @@ def network_field(
     run = [layer for layer in layers if fields.get(layer.index)]
     run = _behind(graph, run, graph.outputs, gates) or run
     reader = next((one for one in run if any(f.status is not ReachStatus.EXACT for f in fields[one.index])), None)
+    status = ReachStatus.EXACT if reader is None else max(f.status for f in fields[reader.index])
     if reader is None:
         outputs = [one for one in run if one.output in graph.outputs] or run[-1:]
         last = max(outputs, key=lambda one: [f.size or 0 for f in fields[one.index]], default=None)
     else:
         before = _behind(graph, run[: run.index(reader)], reader.inputs, gates)
-        maps = [one for one in before if len(one.output_shape) >= len(graph.shape(image))]
-        last = next(reversed(maps or before), None)
+        last = next(reversed(_maps(before, fields) or before), None)
+        # Attention reads whole axes where it compares positions in pairs; its scores' rows are mixed after that.
+        reader = next((one for one in before if last and one.index > last.index and _pairs(one, run, fields)), reader)
     if last is None:
         return None
     found = fields[last.index]
-    same = [
-        one
-        for one in _behind(graph, run, () if last.output is None else (last.output,), gates)
-        if _alike(fields[one.index], found)
-    ]
+    way = _behind(graph, run, () if last.output is None else (last.output,), gates)
+    same = [one for one in _maps(way, fields) or way if _alike(fields[one.index], found)]
     first = min(same, key=lambda one: one.index, default=last)
-    status = ReachStatus.EXACT if reader is None else max(f.status for f in fields[reader.index])
     return NetworkField(found, first.name, first.index, reader.name if reader else "", status)
+
+
+def _maps(layers: Sequence[Layer], fields: LayerFields) -> list[Layer]:
+    """Return the layers whose output has an axis of its own for each axis of the image, else those that have tokens."""
+    axes = {one.index: [f.axes for f in fields[one.index]] for one in layers}
+    tokens = [one for one in layers if all(len(along) == 1 for along in axes[one.index])]
+    return [one for one in tokens if len(set(axes[one.index])) == len(axes[one.index])] or tokens
+
+
+def _pairs(layer: Layer, layers: Sequence[Layer], fields: LayerFields) -> bool:
+    """Return whether a layer's values stand for pairs of positions, one of each of two inputs that do not."""
+
+    def axes(index: int) -> int:
+        return max(len(field.axes) for field in fields[index])
+
+    inputs = [one.index for one in layers if one.output in layer.inputs]
+    return len(inputs) > 1 and axes(layer.index) > max(map(axes, inputs))
 
 
 def _alike(one: tuple[ReceptiveField, ...], other: tuple[ReceptiveField, ...]) -> bool:

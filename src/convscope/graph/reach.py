@@ -113,6 +113,7 @@ class AxisReach:
         rising: no interval is empty, and neither end ever falls along a part of `along`: then the ends of a window are
             the ends of its first and its last tap, and two lookups do where a minimum over all taps would be needed.
         layout: which positions the arrays' entries stand for; None where their axes are the value's.
+        pairs: a position stands for several of one map, each along parts of its own, as attention's scores do.
     """
 
     clipped: IndexInterval
@@ -122,6 +123,7 @@ class AxisReach:
     status: ReachStatus
     rising: bool = False
     layout: ArrayLayout | None = None
+    pairs: bool = False
 
     def varies(self, part: int) -> bool:
         """Return whether the arrays have more than one entry along a part."""

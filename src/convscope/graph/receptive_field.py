@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -29,6 +31,8 @@ class ReceptiveField(ShortRepr):
         sizes: the different sizes, ascending: phases of a transposed convolution, blocks of channels.
         status: exact, whole axis, data-dependent or unknown.
         endless: whether size and start are those without borders.
+        axes: the value's axes that positions are laid out along: one in a map, two in windows that are cut out of one
+            and in attention's scores of pairs, none once no position is left.
     """
 
     size: int | None
@@ -38,6 +42,7 @@ class ReceptiveField(ShortRepr):
     sizes: tuple[int, ...]
     status: ReachStatus
     endless: bool
+    axes: tuple[int, ...] = field(compare=False)
 
     @property
     def centre(self) -> Fraction | None:
@@ -56,32 +61,45 @@ class ChannelBlock:
     size: int
 
 
-UNKNOWN = ReceptiveField(None, None, None, None, (), ReachStatus.UNKNOWN, False)
+UNKNOWN = ReceptiveField(None, None, None, None, (), ReachStatus.UNKNOWN, False, ())
 
 
-def summarise(reach: AxisReach | None, laid: frozenset[int] = frozenset()) -> ReceptiveField | None:
+def summarise(reach: AxisReach | None, beside: Collection[AxisReach] = ()) -> ReceptiveField | None:
     """Return size, stride and start of a value's field; None for a value that depends on no pixel of the source.
 
     Args:
         reach: the value's reach along one source axis.
-        laid: the value's axes that other axes of the source are laid out along: its positions, beside channels.
+        beside: its reach along all axes of that source, which tells positions from channels.
     """
     if reach is None:
         return None
     if reach.status is ReachStatus.UNKNOWN:
         return UNKNOWN
     lo, hi = reach.endless or reach.clipped
+    endless, plain = reach.endless is not None, reach.layout is None
+    axes = tuple(sorted(reach.along if plain else reach.axes_along))
+    stride = reach.lattice.stride if reach.lattice and (plain or _of_positions_alone(reach, beside)) else None
     spans = hi - lo + 1
-    stride = reach.lattice.stride if reach.lattice else None
     if reach.rising and spans.min() == (size := int(spans.max())):
         # The common case: one size everywhere, nothing empty, so the first position starts first.
-        return ReceptiveField(size, size, stride, int(lo.min()), (size,), reach.status, reach.endless is not None)
+        return ReceptiveField(size, size, stride, int(lo.min()), (size,), reach.status, endless, axes)
     sizes = tuple(int(s) for s in np.unique(spans) if s > 0)
     if not sizes:
         return None
-    least = sizes[0] if len(sizes) == 1 else _least(reach, laid)
-    start = _first_position(reach)
-    return ReceptiveField(sizes[-1], least, stride, start, sizes, reach.status, reach.endless is not None)
+    least = sizes[0] if len(sizes) == 1 else _least(reach, frozenset[int]().union(*(r.axes_along for r in beside)))
+    return ReceptiveField(sizes[-1], least, stride, _first_position(reach), sizes, reach.status, endless, axes)
+
+
+def _of_positions_alone(reach: AxisReach, beside: Collection[AxisReach]) -> bool:
+    """Return whether the axis with the reach's lattice holds positions alone, as tokens do, not channels with them."""
+    if reach.layout is None or reach.lattice is None:
+        return True
+    axis = reach.layout.axis_of(reach.lattice.part)
+    held = 1
+    for layout, along in ((one.layout, one.along) for one in beside or (reach,)):
+        if layout is not None:
+            held *= prod(layout.parts[part] for part in layout.parts_of(axis) if part in along)
+    return held >= prod(reach.layout.groups[axis])
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
@@ -96,8 +114,9 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
         axes = reaches.axes_of(value.index)
         for source, reach in axes.items():
             if id(reach) not in known:
-                laid = () if reach.rising else (r.axes_along for (v, _), r in axes.items() if v == source[0])
-                known[id(reach)] = summarise(reach, frozenset[int]().union(*laid))
+                plain = reach.rising and reach.layout is None
+                beside = () if plain else [r for (v, _), r in axes.items() if v == source[0]]
+                known[id(reach)] = summarise(reach, beside)
             field = known[id(reach)]
             if field is not None:
                 found[source] = field

@@ -95,6 +95,7 @@ def reshaped(field: AxisReach, old: tuple[int, ...], new: tuple[int, ...]) -> Ax
             tuple(tuple(c.size for c in group) for group in groups),
             tuple(None if c.part is None else classes[c.part][c.piece] for c in flat),
         ).settled(),
+        field.pairs,
     )
 
 
