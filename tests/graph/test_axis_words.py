@@ -1,10 +1,11 @@
 """Axes are named as the network itself treats them."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from convscope import field, inspect
+from convscope import explain, field, inspect
 from convscope.capture.capture import capture
 from convscope.graph.axis_words import value_axis_names
 
@@ -47,7 +48,12 @@ def test_the_axes_of_an_input(network, shape, names):
     assert value_axis_names(graph, graph.inputs[0]) == names
 
 
-def test_a_clip_has_no_depth():
+def test_a_clip_has_no_depth(tmp_path):
+    saved = tmp_path / "clip.npy"
+    np.save(saved, np.ones((5, 3, 8, 8), np.float32))
     found = field(inspect(ByFrame(), (5, 3, 8, 8)), "conv", (4, 4))
     assert "axis 2: 0 to 2, axis 3: 3 to 5, axis 4: 3 to 5 (3×3×3) of the input" in str(found)
     assert "depth" not in str(found) + str(found.to_html())
+    made = explain(ByFrame(), str(saved), layer="conv", at=(1, 1), input_shape=(5, 3, 8, 8))
+    assert "axis 2: 0–2, axis 3: 0–2, axis 4: 0–2" in str(made)
+    assert "float32 of 5×3×8×8; its numbers are used as they are" in str(made)

@@ -227,7 +227,10 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
         note = f"{described}, read as pixels {reading.words}, resized and normalised"
         return _from_pixels(np.ascontiguousarray(np.moveaxis(reading.sample, 0, -1)), network, (note,))
     reading = understood(array, wanted, name=name, network=network.name)
-    note = f"{described}, read as {reading.words}; its numbers are used as they are"
+    # A clip (T, C, H, W) whose frames are convolved one by one is not C×D×H×W.
+    axes = spatial_axes(network.module)
+    read = f", read as {reading.words}" if not axes or len(wanted) - 1 in axes else ""
+    note = f"{described}{read}; its numbers are used as they are"
     tensor = _as_tensor(reading.sample, name)[None]
     return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
 
