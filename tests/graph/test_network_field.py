@@ -288,3 +288,19 @@ def test_circular_padding_has_the_field_of_any_padding(way: str) -> None:
 
 def circular(**settings: int) -> nn.Conv2d:
     return nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular", **settings)
+
+
+@pytest.mark.parametrize("written", ["adaptive", "a window of the map's size"])
+def test_global_pooling_is_one_however_it_is_written(written: str) -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.gate, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            mean = F.adaptive_avg_pool2d(x, 1) if written == "adaptive" else F.avg_pool2d(x, x.shape[3])
+            return self.last(x * self.gate(mean).sigmoid())
+
+    answer = convscope.inspect(Gated(), (3, 16, 16)).to_dict()
+    assert answer["network_field"]["size"] == [3, 3] and answer["local_field"]["size"] == [5, 5]

@@ -27,11 +27,20 @@ def _sliding(op: str, dimensions: int) -> Rule:
         )
         x = call.first
         first = x.rank - dimensions
-        steps = tuple(Taps(first + i, window_taps(w, x.shape[first + i])) for i, w in enumerate(windows))
+        sizes = x.shape[first:]
+        # The mean over one window as large as the map is global average pooling, however it is written.
+        if op == "avg_pool" and max(sizes) > 1 and all(map(_is_whole, windows, sizes)):
+            steps: tuple[RelationStep, ...] = tuple(Mix(first + i, 1) for i in range(dimensions))
+        else:
+            steps = tuple(Taps(first + i, window_taps(w, sizes[i])) for i, w in enumerate(windows))
         flows = tuple(Flow(0, output, steps) for output in range(len(call.outputs)))
         return OperatorRule(op, flows, windows=windows)
 
     return rule
+
+
+def _is_whole(window: Window, size: int) -> bool:
+    return window.kernel_size == size and window.dilation == 1 and not window.padding_before + window.padding_after
 
 
 def _adaptive(op: str, dimensions: int) -> Rule:
