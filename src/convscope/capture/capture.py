@@ -180,8 +180,8 @@ def _initialized(
 
 
 def _lazy_of(module: nn.Module) -> list[Any]:
-    held = (*module._parameters.values(), *module._buffers.values())
-    return [tensor for tensor in held if tensor is not None and torch.nn.parameter.is_lazy(tensor)]
+    held: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+    return [tensor for tensors in held for tensor in tensors.values() if torch.nn.parameter.is_lazy(tensor)]
 
 
 def _without_weights(model: nn.Module) -> nn.Module | None:
@@ -196,9 +196,10 @@ def _without_weights(model: nn.Module) -> nn.Module | None:
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:
-    dtypes = [p.dtype for p in model.parameters()]
-    # Complex weights beside real ones are read after a Fourier transform; alone, they read the input.
-    floating = (dtype for test in ("is_floating_point", "is_complex") for dtype in dtypes if getattr(dtype, test))
+    # Complex weights beside real ones are read after a Fourier transform; alone, they read the input. In most models
+    # the first parameter decides, and no other is looked up.
+    tests = ("is_floating_point", "is_complex")
+    floating = (p.dtype for test in tests for p in model.parameters() if getattr(p.dtype, test))
     return next(floating, torch.get_default_dtype())
 
 
@@ -233,7 +234,8 @@ class _ForwardRun:
         self.gradients = gradients
         self.stopped: BaseException | None = None
         self.misfit = False
-        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._modules = tuple(model.named_modules())
+        self._paths = {id(module): path for path, module in self._modules}
         self._tensors = _named_tensors(model)
 
     def once(self, backend: Backend, *, notes: tuple[str, ...] = ()) -> Graph:
@@ -285,13 +287,14 @@ class _ForwardRun:
         error: str | None,
         notes: tuple[str, ...],
     ) -> Graph:
+        classes = {kind: _class_of(kind) for kind in {type(module) for _, module in self._modules}}
         return Graph(
             name=self.name,
             values=tuple(recorder.builder.values),
             nodes=recorder.kept.on(recorder.builder.nodes),
             modules=tuple(
-                ModuleRecord(path, *_class_of(module, calls.counts.get(path, 0)))
-                for path, module in self.model.named_modules()
+                ModuleRecord(path, classes[type(module)][0], calls.counts.get(path, 0), classes[type(module)][1])
+                for path, module in self._modules
             ),
             parameters=tuple(
                 ParameterRecord(
@@ -313,15 +316,14 @@ class _ForwardRun:
         )
 
 
-def _class_of(module: nn.Module, calls: int) -> tuple[str, int, bool]:
-    """Return the name of a module's class, the calls, and whether the class is torch's own.
+def _class_of(kind: type[nn.Module]) -> tuple[str, bool]:
+    """Return the name of a module's class, and whether the class is torch's own.
 
     Registering a parametrization makes a class of its own from the module's: the module's is meant.
     """
-    kind = type(module)
     if kind.__module__ == "torch.nn.utils.parametrize" and len(kind.__bases__) == 1:
         kind = kind.__bases__[0]
-    return kind.__name__, calls, kind.__module__.startswith("torch.nn.")
+    return kind.__name__, kind.__module__.startswith("torch.nn.")
 
 
 def _strays(recorder: Recorder) -> tuple[StrayModule, ...]:

@@ -30,11 +30,12 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     caches; every parameter's `requires_grad` and gradient; random states, as `exclusive(None)` does.
     """
     with ExitStack() as surroundings:
-        for surrounding in (exclusive(None), warnings_ignored(), _uncompiled(), _unhurried()):
+        for surrounding in (exclusive(None), warnings_ignored(), _uncompiled(), garbage_left()):
             surroundings.enter_context(surrounding)
         # Only now: a capture in another thread may have had the model in a mode of its own.
         remembered = [(module, *_remember(module)) for module in model.modules()]
-        wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+        held = (p for module, _, _ in remembered for p in module._parameters.values() if p is not None)
+        wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
         try:
             if mode != "as is":
                 # A network that was exported in one mode refuses to change it, and runs as it is.
@@ -92,7 +93,7 @@ def _uncompiled() -> Iterator[None]:
 
 
 @contextmanager
-def _unhurried() -> Iterator[None]:
+def garbage_left() -> Iterator[None]:
     """Put off garbage collection: a capture keeps what it makes, and a full collection takes longer than it."""
     was_on = gc.isenabled()
     gc.disable()

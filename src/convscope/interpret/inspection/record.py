@@ -11,7 +11,7 @@ from convscope.api.annotations import Positive
 from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.capture.inputs import Inputs
-from convscope.capture.left_as_found import CaptureMode
+from convscope.capture.left_as_found import CaptureMode, garbage_left
 from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
@@ -373,11 +373,7 @@ def inspected(given: Inspection | ModelLike, input_shape: Inputs | None = None) 
 
 def inspect_graph(graph: Graph, *, object_size: int | None = None) -> Inspection:
     """Return the inspection of a graph that was captured before."""
-    fields = summarise_all(propagate(graph))
-    layers = summarise_layers(graph, fields)
-    return Inspection(
-        graph,
-        fields,
-        layers,
-        diagnose(graph, layers, fields, object_size=object_size),
-    )
+    with garbage_left():
+        fields = summarise_all(propagate(graph))
+        layers = summarise_layers(graph, fields)
+        return Inspection(graph, fields, layers, diagnose(graph, layers, fields, object_size=object_size))
