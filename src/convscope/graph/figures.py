@@ -34,7 +34,7 @@ class Figures(ShortRepr):
             map before the first operation that reads whole axes, or of the output; empty without one.
         least_field: the smallest of any position there.
         field_layer: the layer from which on the field is this large.
-        stride: input pixels per position there.
+        stride: input pixels per position there; None where it has no single value.
         local_field: the same apart from gates and normalization, where it is another.
         warnings: design warnings.
         notes: design notes.
@@ -52,7 +52,7 @@ class Figures(ShortRepr):
     field: tuple[int, ...]
     least_field: tuple[int, ...]
     field_layer: str
-    stride: tuple[Fraction, ...]
+    stride: tuple[Fraction | None, ...]
     local_field: tuple[int, ...]
     warnings: int
     notes: int
@@ -91,7 +91,7 @@ def figures(
         field=tuple(f.size or 0 for f in fields),
         least_field=tuple(f.least or 0 for f in fields),
         field_layer=field.layer if field else "",
-        stride=tuple(f.stride or Fraction(0) for f in fields),
+        stride=tuple(f.stride for f in fields),
         local_field=tuple(f.size or 0 for f in local.fields) if local else (),
         warnings=sum(w.severity == "warning" for w in warnings),
         notes=sum(w.severity == "note" for w in warnings),

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 FEW = 6  # this many positions are listed one by one
 
+# Sides, kernels, strides, ... in pixels; and windows times their pixels along an axis.
+LARGEST_NUMBER = 1_000_000
+MOST_TAPS = 50_000_000
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerSize(Documented):
@@ -162,6 +166,8 @@ def size(
         raise GeometryError(f"input_size has {len(sizes)} axes: give 1 to 3, and the channels as in_channels")
     if min(sizes) < 1:
         raise GeometryError(f"input_size is {min(sizes)}: it must be at least 1")
+    _require_listable(sizes, input_size=sizes, kernel_size=kernel_size, stride=stride, padding=padding,
+                      dilation=dilation, output_padding=output_padding)  # fmt: skip
     if kind == "pooling" and isinstance(padding, str):
         raise GeometryError(f"padding {padding!r} belongs to convolutions: give a pooling a number")
     layer = work_out(
@@ -171,6 +177,23 @@ def size(
     if strict:
         require_whole(layer)
     return LayerSize(layer)
+
+
+def _require_listable(sizes: Sequence[int], **numbers: int | Sequence[int] | str | None) -> None:
+    """Raise GeometryError where the pixels that are read are too many to be listed one by one."""
+    largest = {
+        name: max((value,) if isinstance(value, int) else value, default=0)
+        for name, value in numbers.items()
+        if value is not None and not isinstance(value, str)
+    }
+    for name, value in largest.items():
+        if value > LARGEST_NUMBER:
+            raise GeometryError(f"{name.replace('_', ' ')} is {value:,}: give {LARGEST_NUMBER:,} at most")
+    pixels = max(sizes) + 2 * largest.get("padding", 0)
+    if pixels * largest["kernel_size"] > MOST_TAPS:
+        raise GeometryError(
+            f"windows of {largest['kernel_size']:,} on {pixels:,} pixels are too many to list: give fewer"
+        )
 
 
 def _lines(layer: LayerArithmetic) -> Iterator[tuple[str, str]]:

@@ -152,7 +152,7 @@ def _field(figure: Figures) -> str:
 
 
 def _stride(figure: Figures) -> str:
-    texts = [str(stride) for stride in figure.stride]
+    texts = ["–" if stride is None else str(stride) for stride in figure.stride]
     return "–" if not texts else texts[0] if len(set(texts)) == 1 else "×".join(texts)
 
 
