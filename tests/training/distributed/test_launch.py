@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from convscope.training.distributed import launch
 
 SOURCE = Path(__file__).parents[3] / "src"
 
@@ -90,3 +94,19 @@ def test_weights_that_no_process_uses_have_no_gradient(members: list[dict[str, A
 def test_what_the_first_process_decides_or_refuses_holds_for_all(members: list[dict[str, Any]]) -> None:
     assert [member["decided"] for member in members] == [0, 0]
     assert [member["refusing"] for member in members] == ["refusing", "refused"]
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped process holds the store: torch's wait for it has no end."""
+    released = threading.Event()
+
+    class Stopped:
+        def wait(self, keys: list[str], timeout: datetime.timedelta) -> None:
+            released.wait()
+
+    monkeypatch.setattr(launch, "REPORT_WAIT", datetime.timedelta(seconds=0.05))
+    try:
+        with pytest.raises(RuntimeError, match="does not answer"):
+            launch._wait(Stopped(), "key")
+    finally:
+        released.set()

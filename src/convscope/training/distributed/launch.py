@@ -12,6 +12,7 @@ import datetime
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -95,10 +96,33 @@ def _is_reported_elsewhere(place: Rank, store: Store, error: ConvscopeError) -> 
     try:
         if place.first:
             return lost and store.check([REPORTING])
-        store.wait([REPORTED], REPORT_WAIT)
+        _wait(store, REPORTED)
     except RuntimeError:
         return lost or not _reports_first(store)
     return True
+
+
+def _wait(store: Store, key: str) -> None:
+    """Wait for a key; raises RuntimeError where it does not come in time.
+
+    A store whose process is stopped answers nothing, and a wait then outlasts its own timeout: torch asks the store to
+    forget the wait, and waits for the answer. So a thread waits, and is left behind.
+    """
+    failed: list[RuntimeError] = []
+
+    def wait() -> None:
+        try:
+            store.wait([key], REPORT_WAIT)
+        except RuntimeError as error:
+            failed.append(error)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    waiting.join(2 * REPORT_WAIT.total_seconds())
+    if waiting.is_alive():
+        raise RuntimeError("the store does not answer")
+    if failed:
+        raise failed[0]
 
 
 def _reports_first(store: Store) -> bool:
