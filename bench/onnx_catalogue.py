@@ -11,21 +11,20 @@ the outputs on one random input.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
+import sys
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from convscope.capture.capture import capture
 from convscope.capture.load import load
-from convscope.graph.records import Graph
 from convscope.nets import catalogue
 from convscope.nets.build import build
+from onnx_files import costs, exported, folded, trained
 
 
 @dataclass(frozen=True)
@@ -48,46 +47,14 @@ class Row:
         return self.error is None and self.shapes and self.macs and self.difference < 1e-4
 
 
-def trained(network: nn.Module) -> nn.Module:
-    """Give every vector of a network other numbers, so that no two are equal and no bias is 0."""
-    generator = torch.Generator().manual_seed(0)
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.ndim == 1 and tensor.is_floating_point():
-            tensor.data.uniform_(0.5, 1.5, generator=generator)
-    return network.eval()
-
-
-def folded(network: Graph, file: Graph) -> int:
-    """Return how many parameters are gone by folding: in each channel of a normalization after a convolution."""
-    gone, convolutions = 0, {n.outputs[0]: n for n in network.nodes if n.op == "convolution"}
-    normalized = [n for n in network.nodes if n.op == "batch_norm" and n.inputs[0] in convolutions]
-    kept = sum(n.op == "batch_norm" for n in file.nodes)
-    if kept + len(normalized) != sum(n.op == "batch_norm" for n in network.nodes):
-        return 0
-    for node in normalized:
-        biased = convolutions[node.inputs[0]].arguments["bias"] is not None
-        gone += network.shape(node.outputs[0])[1] * (2 if biased else 1)
-    return gone
-
-
-def costs(graph: Graph) -> list[tuple[tuple[int, ...], int]]:
-    """Return the shape and MACs of every operation that has any."""
-    return sorted((graph.shape(node.outputs[0]), node.macs) for node in graph.nodes if node.macs)
-
-
 def measure(name: str, *, new: bool) -> Row:
     """Export one network, read it back and compare."""
     shape = catalogue.find(name).input_shape
     torch.manual_seed(0)
     network = trained(build(name))
-    options = {"external_data": False, "verbose": False} if new else {}
     x = torch.rand(1, *shape)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(network, (torch.zeros(1, *shape),), path, dynamo=new, **options)
-        found = load(path).module
+        found = load(exported(network, shape, Path(folder) / "model.onnx", dynamo=new)).module
         assert found is not None
     theirs, ours = capture(network, shape), capture(found, shape)
     with torch.no_grad():

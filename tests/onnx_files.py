@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.graph.records import Graph
+
 SETS = 20
 
 
@@ -32,6 +34,24 @@ def trained(network: nn.Module) -> nn.Module:
         if tensor.ndim == 1 and tensor.is_floating_point():
             tensor.data.uniform_(0.5, 1.5, generator=generator)
     return network.eval()
+
+
+def costs(graph: Graph) -> list[tuple[tuple[int, ...], int]]:
+    """Return the shape and MACs of every operation that has any."""
+    return sorted((graph.shape(node.outputs[0]), node.macs) for node in graph.nodes if node.macs)
+
+
+def folded(network: Graph, file: Graph) -> int:
+    """Return how many parameters are gone by folding: in each channel of a normalization after a convolution."""
+    gone, convolutions = 0, {n.outputs[0]: n for n in network.nodes if n.op == "convolution"}
+    normalized = [n for n in network.nodes if n.op == "batch_norm" and n.inputs[0] in convolutions]
+    kept = sum(n.op == "batch_norm" for n in file.nodes)
+    if kept + len(normalized) != sum(n.op == "batch_norm" for n in network.nodes):
+        return 0
+    for node in normalized:
+        biased = convolutions[node.inputs[0]].arguments["bias"] is not None
+        gone += network.shape(node.outputs[0])[1] * (2 if biased else 1)
+    return gone
 
 
 def made(

@@ -15,13 +15,9 @@ from convscope.capture.load import load
 from convscope.graph.records import Graph
 from convscope.nets.build import build
 from convscope.nets.onnx.model import read_model
-from onnx_files import exported, trained
+from onnx_files import costs, exported, folded, trained
 
 pytest.importorskip("onnx")
-
-
-def costs(graph: Graph) -> list[tuple[tuple[int, ...], int]]:
-    return sorted((graph.shape(node.outputs[0]), node.macs) for node in graph.nodes if node.macs)
 
 
 def require_equal(network: nn.Module, shape: tuple[int, ...], path: Path) -> Graph:
@@ -41,20 +37,6 @@ def require_equal(network: nn.Module, shape: tuple[int, ...], path: Path) -> Gra
     if note is not None:
         assert gone in [int(number.replace(",", "")) for number in re.findall(r"([\d,]+)(?: fewer| where)", note)]
     return ours
-
-
-def folded(network: Graph, file: Graph) -> int:
-    """Return how many parameters are gone: of two by channel of a normalization after a convolution one is left."""
-    gone, convolutions = 0, {n.outputs[0]: n for n in network.nodes if n.op == "convolution"}
-    normalized = [n for n in network.nodes if n.op == "batch_norm" and n.inputs[0] in convolutions]
-    if sum(n.op == "batch_norm" for n in file.nodes) + len(normalized) != sum(
-        n.op == "batch_norm" for n in network.nodes
-    ):
-        return 0
-    for node in normalized:
-        biased = convolutions[node.inputs[0]].arguments["bias"] is not None
-        gone += network.shape(node.outputs[0])[1] * (2 if biased else 1)
-    return gone
 
 
 @pytest.mark.parametrize(("name", "side"), [("nin", 32), ("mobilenet_v3_small", 32), ("googlenet", 32)])

@@ -101,7 +101,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             self.strays[id(parameter)] = self.place.path, kind, parameter
 
     def kept_values(self) -> set[int]:
-        """Return the values of tensors that somebody else still holds when the forward pass is over."""
+        """Return the values of tensors that are still referred to elsewhere when the forward pass is over."""
         return {tracked.value for tracked in self._kept_elsewhere()}
 
     def _kept_elsewhere(self) -> list[Tracked]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from convscope.nets.entry import Entry
 
 _RESNET = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition. CVPR 2016, arXiv:1512.03385"
@@ -31,20 +33,13 @@ def _resnet(depth: int, parameters: int, published_error: str, idea: str) -> Ent
 
 
 def _resnet_cifar(depth: int, parameters: int, published_error: str, idea: str) -> Entry:
-    return Entry(
-        name=f"resnet{depth}",
+    return replace(
+        _resnet(depth, parameters, published_error, idea),
         title=f"ResNet-{depth} for CIFAR-10",
-        year=2015,
-        paper=_RESNET,
-        idea=idea,
         input_shape=(3, 32, 32),
-        parameters=parameters,
-        published_error=published_error,
-        layers=depth,
         num_classes=10,
         module="convscope.nets.resnet_cifar",
         factory="resnet_cifar",
-        settings=(("depth", depth),),
     )
 
 
