@@ -129,9 +129,9 @@ def conv_mixer(x: torch.Tensor, patches: nn.Module, _: nn.Module, depthwise: nn.
     ("way", "least", "size", "stride", "reader"),
     [
         (vit, 2, 2, 2, "matmul"),
-        # Windows of 4 patches read 8 pixels; moved by 2 patches, they read two of these, or the image's two borders.
-        (swin, 16, 32, None, ""),
-        (swin_to_the_image, 16, 32, None, "matmul#5"),
+        # Windows of 4 patches read 8 pixels; moved by 2 patches, they read two of these: 8 pixels on every 4 patches.
+        (swin, 16, 16, 2, ""),
+        (swin_to_the_image, 16, 16, 2, "matmul#5"),
         (mixer, 2, 2, 2, "parts.1"),
         (conv_mixer, 10, 10, 2, "mean"),  # 5 taps at stride 2: 2 + 4 * 2
     ],
@@ -304,3 +304,57 @@ def test_global_pooling_is_one_however_it_is_written(written: str) -> None:
 
     answer = convscope.inspect(Gated(), (3, 16, 16)).to_dict()
     assert answer["network_field"]["size"] == [3, 3] and answer["local_field"]["size"] == [5, 5]
+
+
+def wrapped(kernel: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(8, 8, kernel, padding=kernel // 2, padding_mode="circular")
+
+
+def in_blocks(x: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 4, 4, w // 4, 4).permute(order)
+
+
+def put_back(x: torch.Tensor, a: nn.Module, b: nn.Module) -> torch.Tensor:
+    return b(in_blocks(a(x), (0, 2, 4, 3, 5, 1)).permute(0, 5, 1, 3, 2, 4).reshape(x.shape))
+
+
+def dilated_by_reshape(x: torch.Tensor, a: nn.Module, b: nn.Module) -> torch.Tensor:
+    n, c, h, w = x.shape
+    parts = b(a(x).reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(4 * n, c, h // 2, w // 2))
+    return parts.reshape(n, 2, 2, c, h // 2, w // 2).permute(0, 3, 4, 1, 5, 2).reshape(x.shape)
+
+
+def space_to_depth(x: torch.Tensor, _: nn.Module, b: nn.Module) -> torch.Tensor:
+    slices = [x[:, :2, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    return b(torch.cat(slices, 1))
+
+
+def folded(x: torch.Tensor, kernel: int, **settings: int) -> torch.Tensor:
+    return F.fold(F.unfold(x, kernel, **settings), x.shape[2:], kernel, **settings)
+
+
+def enlarged(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+@pytest.mark.parametrize(
+    ("way", "size", "stride"),
+    [
+        (lambda x, a, b: b(folded(a(x), 2, stride=2)), 5, 1),  # each pixel by itself
+        (lambda x, a, b: b(folded(a(x), 3, padding=1)), 5, 1),  # each pixel nine times
+        (lambda x, a, b: (b.weight.flatten(1) @ F.unfold(a(x), 3, padding=1)).unflatten(2, (32, 32)), 5, 1),
+        (lambda x, a, b: wrapped()(wrapped()(x).roll((3, -2), (2, 3))), 5, 1),
+        (lambda x, a, b: b(a(x).flip(3)), 5, 1),
+        (lambda x, a, b: F.pixel_shuffle(b(F.pixel_unshuffle(a(x)[:, :2], 2)), 2), 8, 1),
+        (space_to_depth, 6, 2),
+        (put_back, 5, 1),
+        (dilated_by_reshape, 7, 1),  # 3, then 2 more at stride 2
+        (lambda x, a, b: b(enlarged(F.max_pool2d(a(x), 2))), 8, 1),
+    ],
+)
+def test_positions_that_are_moved_and_moved_back(way, size: int, stride: int | None) -> None:
+    inspection = inspected(Run(way, conv(), conv()), 32, 32)
+    found = inspection.network_field
+    assert found is not None and [(f.size, f.stride) for f in found.fields] == [(size, stride)] * 2
+    assert all(f.endless for f in found.fields) and inspection.to_dict()["network_field"]["without_borders"]

@@ -221,6 +221,6 @@ def pad_taps(before: int, after: int, mode: PadMode, input_size: int) -> TapTabl
     return _table(folded, input_size, (1, 1), endless)
 
 
-def listed_taps(positions: Positions, input_size: int) -> TapTable:
+def listed_taps(positions: Positions, input_size: int, pace: tuple[int, int] | None = None) -> TapTable:
     """Return the taps written out: an array of shape (output_size, taps), for an index that is known."""
-    return _table(positions if positions.ndim == 2 else positions[:, None], input_size)
+    return _table(positions if positions.ndim == 2 else positions[:, None], input_size, pace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
@@ -14,6 +14,7 @@ from convscope.geometry.relation import ReachStatus
 from convscope.graph.layouts import one_part, written_out
 from convscope.graph.propagate import Reaches, Source
 from convscope.graph.reach import AxisReach
+from convscope.graph.unclipped import Unclipped, unclipped
 from convscope.report.short_repr import ShortRepr
 
 
@@ -24,7 +25,7 @@ class ReceptiveField(ShortRepr):
     Args:
         size: pixels from the first to the last that a position depends on, as if the image had no borders; the
             largest where positions or channels differ; None when unknown. Where "no borders" has no meaning
-            (status other than exact, or an irregular resize) it is the largest field inside the image.
+            (status other than exact, or no position's field ends inside the image) it is the largest field inside.
         stride: input pixels between the fields of neighbouring positions; None when it has no single value.
         start: first input pixel of position 0's field, negative in the padding; None when unknown.
         least: the smallest size of any position that depends on something, its channels taken together.
@@ -78,7 +79,13 @@ def summarise(reach: AxisReach | None, beside: Collection[AxisReach] = ()) -> Re
     lo, hi = reach.endless or reach.clipped
     endless, plain = reach.endless is not None, reach.layout is None
     axes = tuple(sorted(reach.along if plain else reach.axes_along))
-    stride = reach.lattice.stride if reach.lattice and (plain or _of_positions_alone(reach, beside)) else None
+    inside = _unclipped(reach, beside) if not endless and reach.status is ReachStatus.EXACT else None
+    if inside is not None:
+        size = inside.sizes[-1]
+        return ReceptiveField(
+            size, inside.least, inside.stride, inside.start, inside.sizes, reach.status, inside.endless, axes
+        )
+    stride = _stride(reach, beside)
     spans = hi - lo + 1
     if reach.rising and spans.min() == (size := int(spans.max())):
         # The common case: one size everywhere, nothing empty, so the first position starts first.
@@ -86,20 +93,52 @@ def summarise(reach: AxisReach | None, beside: Collection[AxisReach] = ()) -> Re
     sizes = tuple(int(s) for s in np.unique(spans) if s > 0)
     if not sizes:
         return None
-    least = sizes[0] if len(sizes) == 1 else _least(reach, frozenset[int]().union(*(r.axes_along for r in beside)))
+    least = sizes[0] if len(sizes) == 1 else _least(reach, beside)
     return ReceptiveField(sizes[-1], least, stride, _first_position(reach), sizes, reach.status, endless, axes)
 
 
-def _of_positions_alone(reach: AxisReach, beside: Collection[AxisReach]) -> bool:
-    """Return whether the axis with the reach's lattice holds positions alone, as tokens do, not channels with them."""
-    if reach.layout is None or reach.lattice is None:
-        return True
-    axis = reach.layout.axis_of(reach.lattice.part)
-    held = 1
-    for layout, along in ((one.layout, one.along) for one in beside or (reach,)):
-        if layout is not None:
-            held *= prod(layout.parts[part] for part in layout.parts_of(axis) if part in along)
-    return held >= prod(reach.layout.groups[axis])
+def _stride(reach: AxisReach, beside: Collection[AxisReach]) -> Fraction | None:
+    """Return the pixels per position of the axis with the lattice."""
+    if reach.lattice is None:
+        return None
+    within = _positions_within(reach, beside, reach.lattice.part)
+    return within and abs(reach.lattice.stride) / prod(within)
+
+
+def _unclipped(reach: AxisReach, beside: Collection[AxisReach]) -> Unclipped | None:
+    """Return the field of positions that no border cuts; without a stride where positions lie along several axes."""
+    along = tuple(sorted(reach.along))
+    for part in along:
+        reach = written_out(reach, part)
+    found = unclipped(reach.clipped, along, _channels(reach, beside)) if along else None
+    if found is None or found.stride is None:
+        return found
+    within = _positions_within(reach, beside, along[0]) if len(reach.axes_along) == 1 else None
+    if within is None:
+        return replace(found, stride=None, start=None)
+    return replace(found, stride=found.stride / within[1])
+
+
+def _positions_within(reach: AxisReach, beside: Collection[AxisReach], part: int) -> tuple[int, int] | None:
+    """Return how many positions of its axis lie within one position of a part: those of the source, times others.
+
+    None where the axis holds channels with the positions, as that of a flattened map does; not tokens.
+    """
+    layout = reach.layout
+    if layout is None:
+        return 1, 1
+    axis, sizes = layout.axis_of(part), layout.parts
+    parts = layout.parts_of(axis)
+    here = [one for one in beside or (reach,) if axis in one.axes_along]
+    held = prod(sizes[p] for one in here if one.layout for p in parts if p in one.along)
+    inner = [p for p in parts if p > part]
+    own = prod(sizes[p] for p in inner if p in reach.along)
+    if held >= prod(sizes[p] for p in parts):
+        return own, 1
+    # Channels that became positions between positions, as in a pixel shuffle.
+    leading = all(sizes[p] == 1 for p in parts if p < part)
+    shuffled = leading and len(here) == 1 and len(layout.groups) >= 2 + len(beside)
+    return (own, prod(sizes[p] for p in inner) // own) if shuffled else None
 
 
 def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
@@ -124,11 +163,17 @@ def summarise_all(reaches: Reaches) -> list[dict[Source, ReceptiveField]]:
     return fields
 
 
-def _least(reach: AxisReach, laid: frozenset[int]) -> int:
+def _channels(reach: AxisReach, beside: Collection[AxisReach]) -> tuple[int, ...]:
+    """Return the parts of a reach's arrays on axes that hold no positions, of this source axis or another."""
+    layout, axes = reach.layout, reach.axes_along.union(*(one.axes_along for one in beside))
+    parts = range(reach.clipped[0].ndim)
+    return tuple(part for part in parts if (layout.axis_of(part) if layout else part) not in axes)
+
+
+def _least(reach: AxisReach, beside: Collection[AxisReach]) -> int:
     """Return the smallest size of a position that reads anything, over all channels of it."""
     lo, hi = reach.endless or reach.clipped
-    axes, layout = reach.axes_along | laid, reach.layout
-    channels = tuple(part for part in range(lo.ndim) if (layout.axis_of(part) if layout else part) not in axes)
+    channels = _channels(reach, beside)
     spans = hi.max(axis=channels) - lo.min(axis=channels) + 1
     return int(spans[spans > 0].min())
 

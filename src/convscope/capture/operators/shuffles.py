@@ -104,16 +104,26 @@ def _unfold_windows(call: Call) -> OperatorRule:
     order = (*range(axis + 1), *range(axis + 2, rank + 1), axis + 1)
     return move(
         "unfold", call,
-        Taps(axis, listed_taps(rows, shape[axis])),
+        Taps(axis, listed_taps(rows, shape[axis], (size, step) if size and step else None)),
         Reshape((*shape[:axis], count, size, *shape[axis + 1 :])),
         Permute(order),
     )  # fmt: skip
 
 
 def _window_rows(window: Window, places: int) -> Positions:
-    """Return the input positions of an unfolded axis, tap by tap then place by place."""
-    taps = np.arange(window.kernel_size)[:, None] * window.dilation - window.padding_before
-    return (taps + np.arange(places) * window.stride).reshape(-1)
+    """Return the input positions of an unfolded axis, place by place then tap by tap."""
+    taps = np.arange(window.kernel_size) * window.dilation - window.padding_before
+    return (np.arange(places)[:, None] * window.stride + taps).reshape(-1)
+
+
+def _window_readers(window: Window, places: int, size: int) -> Positions:
+    """Return what each of `size` positions reads of windows that are added up, counted as `_window_rows` does.
+
+    Windows beyond the first and last are numbered on, as those in the padding.
+    """
+    taps = np.arange(window.kernel_size)
+    place, rest = np.divmod(np.arange(size)[:, None] + window.padding_before - taps * window.dilation, window.stride)
+    return np.where(rest == 0, place * window.kernel_size + taps, NO_TAP)
 
 
 def _column_windows(call: Call) -> list[Window]:
@@ -131,37 +141,35 @@ def _im2col(call: Call) -> OperatorRule:
     places = [w.output_size(size) for w, size in zip(windows, (height, width), strict=True)]
     b = len(batch)
     taps = [
-        Taps(b + 1 + i, listed_taps(_window_rows(w, places[i]), call.first.shape[b + 1 + i]))
-        for i, w in enumerate(windows)
+        Taps(b + 1 + i, listed_taps(_window_rows(w, n), size, (w.kernel_size, w.stride)))
+        for i, (w, n, size) in enumerate(zip(windows, places, (height, width), strict=True))
     ]
     return move(
         "im2col", call, *taps,
-        Reshape((*batch, channels, windows[0].kernel_size, places[0], windows[1].kernel_size, places[1])),
-        Permute((*range(b), b, b + 1, b + 3, b + 2, b + 4)),
+        Reshape((*batch, channels, places[0], windows[0].kernel_size, places[1], windows[1].kernel_size)),
+        Permute((*range(b), b, b + 2, b + 4, b + 1, b + 3)),
         Reshape(call.outputs[0]),
     )  # fmt: skip
 
 
 def _col2im(call: Call) -> OperatorRule:
-    """Overlapping windows added up: each pixel reads every (tap, place) that falls on it."""
+    """Overlapping windows added up: each pixel reads every (place, tap) that falls on it."""
     *batch, channels, height, width = call.outputs[0]
     windows = _column_windows(call)
     places = [w.output_size(size) for w, size in zip(windows, (height, width), strict=True)]
     taps = [w.kernel_size for w in windows]
     b = len(batch)
-    steps: list[RelationStep] = [
-        Reshape((*batch, channels, *taps, *places)),
-        Permute((*range(b), b, b + 1, b + 3, b + 2, b + 4)),
-        Reshape((*batch, channels, taps[0] * places[0], taps[1] * places[1])),
+    added = [
+        Taps(b + 1 + i, listed_taps(_window_readers(w, n, size), n * w.kernel_size, (w.stride, w.kernel_size)))
+        for i, (w, n, size) in enumerate(zip(windows, places, (height, width), strict=True))
     ]
-    for i, window in enumerate(windows):
-        written = _window_rows(window, places[i])
-        readers = [np.flatnonzero(written == pixel) for pixel in range(call.outputs[0][b + 1 + i])]
-        rows = np.full((len(readers), max(1, *(len(r) for r in readers))), NO_TAP, dtype=np.int64)
-        for pixel, read in enumerate(readers):
-            rows[pixel, : len(read)] = read
-        steps.append(Taps(b + 1 + i, listed_taps(rows, taps[i] * places[i])))
-    return move("col2im", call, *steps)
+    return move(
+        "col2im", call,
+        Reshape((*batch, channels, *taps, *places)),
+        Permute((*range(b), b, b + 3, b + 1, b + 4, b + 2)),
+        Reshape((*batch, channels, places[0] * taps[0], places[1] * taps[1])),
+        *added,
+    )  # fmt: skip
 
 
 RULES: Mapping[str, Rule] = {
