@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -86,8 +87,9 @@ def test_a_run_keeps_the_code_as_data_and_trains_on_where_it_is_named(
 ) -> None:
     network = json.loads((work / "RUN/model.json").read_text())["network"]
     assert network["name"] == "net.py:Net" and network["options"] == {"width": 5}
-    assert (work / "RUN/network.py").read_text() == NET and network["source"]["file"] == "net.py"
-    assert "network.py" in (work / "RUN/report.html").read_text()
+    assert (work / "RUN/code/net.py").read_text() == NET and network["source"]["file"] == "net.py"
+    assert (work / "RUN/code/blocks.py").read_text() == BLOCKS and set(network["source"]["beside"]) == {"blocks.py"}
+    assert "code/" in (work / "RUN/report.html").read_text()
     code, out, err = run_command(capsys, "train", "--resume", "RUN", "--model", "net.py:Net", "--epochs", "2")
     assert code == 0 and "trained 2 epochs" in out, err
     code, out, err = run_command(capsys, "evaluate", "RUN", "--model", "net.py:Net", "--json")
@@ -104,7 +106,7 @@ def test_no_command_runs_the_code_of_a_run_by_itself(
     work: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     hostile = "from pathlib import Path\nPath('ran').touch()\n"
-    for name in ("RUN/network.py", "net.py", "RUN/net.py", "RUN/blocks.py"):
+    for name in ("RUN/code/net.py", "RUN/code/blocks.py", "net.py", "RUN/net.py", "RUN/blocks.py"):
         (work / name).write_text(hostile)
     recipe = work / "RUN/recipe.toml"
     lines = recipe.read_text().splitlines()
@@ -117,8 +119,22 @@ def test_no_command_runs_the_code_of_a_run_by_itself(
     assert not (work / "ran").exists()
 
 
-def test_every_command_is_tried_on_such_a_run() -> None:
+def test_every_command_is_tried_on_such_a_run_and_can_trust_it() -> None:
     assert {words[0] for words in OF_A_RUN} | OTHERS == set(COMMANDS)
+    for name in {words[0] for words in OF_A_RUN}:
+        command = importlib.import_module(f"convscope.cli.{COMMANDS[name][0]}").command
+        assert {"--model", "--trust-code"} <= {option for one in command.params for option in one.opts}, name
+
+
+@pytest.mark.parametrize("words", [words for words in OF_A_RUN if words[0] in ("lr-find", "audit", "field")])
+def test_a_command_runs_the_copy_where_it_is_trusted(
+    work: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "net.py").unlink()
+    code, _, err = run_command(capsys, *words, "--trust-code", *(["--steps", "20"] if words[0] == "lr-find" else []))
+    assert code == 0, err
+    code, _, err = run_command(capsys, *words, "--trust-code", "--model", "net.py:Net")
+    assert code == 2 and "give one" in err
 
 
 def test_a_copy_runs_where_it_is_trusted_and_as_it_was_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,14 +147,86 @@ def test_a_copy_runs_where_it_is_trusted_and_as_it_was_written(work: Path, capsy
     assert run_command(capsys, "inspect", run, "--trust-code")[0] == 0
     assert convscope.load(run, trust_code=True).predict("i.png")
     assert convscope.inspect(convscope.Run(Path(run), trust_code=True)).graph.name == "alone"
-    copy = work / run / "network.py"
+    copy = work / run / "code/alone.py"
     copy.write_text(alone + "Path('ran').touch()\n")
     code, _, err = run_command(capsys, "evaluate", run, "--trust-code")
-    assert code == 2 and "network.py was changed" in err and not (work / "ran").exists()
+    assert code == 2 and "alone.py was changed" in err and not (work / "ran").exists()
     with pytest.raises(RunError, match="give one"):
         convscope.Run(Path(run), model="net.py:Net", trust_code=True)
     with pytest.raises(RunError, match=r"convscope.Run\(.*model='alone.py:Net'\), or with trust_code=True"):
         convscope.load(run)
+
+
+PACKAGE = {
+    "models/__init__.py": "from .net import Net\n",
+    "models/net.py": """
+from torch import nn
+from .blocks import block
+from models.heads import Head
+from tools.misc import same
+class Net(nn.Module):
+    def __init__(self, num_classes, in_channels=1):
+        super().__init__()
+        self.body, self.head = block(in_channels, 4), Head(4, num_classes)
+    def forward(self, x):
+        from models import late
+        return {"out": self.head(same(self.body(x).mean((2, 3)))), "aux": late.pair(x)}
+""",
+    "models/blocks.py": BLOCKS,
+    "models/heads.py": "from torch.nn import Linear as Head\n",
+    "models/late.py": "def pair(x): return x, x\n",
+    "tools/misc.py": "def same(x): return x\n",
+}
+
+
+def test_a_package_of_several_files_is_kept_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
+    recipe = convscope.Recipe(model="models/net.py:Net", epochs=1, autotune="rules")
+    run = convscope.train("digits", recipe, name="RUN").run.path
+    code = run / "code"
+    assert {str(path.relative_to(code)) for path in code.rglob("*.py")} == set(PACKAGE)
+    for name in ("models.net:Net", "models:Net", "models/net.py:Net"):
+        assert convscope.inspect(convscope.Run(run, model=name)).graph.parameter_count == 98
+    shutil.move(tmp_path / "models", tmp_path / "gone")
+    shutil.rmtree(tmp_path / "tools")
+    assert run_command(capsys, "evaluate", str(run))[0] == 2
+    assert run_command(capsys, "evaluate", str(run), "--trust-code")[0] == 0
+    assert not list(code.rglob("__pycache__"))
+    for change in (lambda: (code / "models/late.py").write_text(""), lambda: (code / "torch.py").write_text("")):
+        before = {path: path.read_bytes() for path in code.rglob("*.py")}
+        change()
+        status, _, err = run_command(capsys, "evaluate", str(run), "--trust-code")
+        assert status == 2 and len(err.splitlines()) == 1 and "code/" in err
+        for path in code.rglob("*.py"):
+            path.write_bytes(before[path]) if path in before else path.unlink()
+
+
+def test_networks_have_neighbours_of_their_own_and_they_are_read_anew_where_they_change(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "blocks.py").write_text(
+            f"from torch import nn\nwidth = {len(folder + folder)}{ord(folder)}\n"
+        )
+        (tmp_path / folder / "net.py").write_text(
+            "from torch import nn\nfrom blocks import width\ndef make(num_classes): return nn.Sequential("
+            "nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))\n"
+        )
+    widths = [
+        build(f"{tmp_path / folder}/net.py:make", num_classes=3, in_channels=1, image_size=8, options={})[
+            1
+        ].out_features
+        for folder in ("a", "b", "a")
+    ]
+    assert widths == [297, 298, 297]
+    (tmp_path / "a/blocks.py").write_text("width = 5\n")
+    changed = build(f"{tmp_path}/a/net.py:make", num_classes=3, in_channels=1, image_size=8, options={})
+    assert changed[1].out_features == 5
 
 
 def test_a_file_that_differs_is_noted_and_its_weights_decide(
@@ -167,7 +255,14 @@ def test_ensembles_and_ablations_need_the_code_that_they_began_with(
         assert code == 2 and "its code is not run unless you say so: give --model net.py:Net" in err
         code, _, err = run_command(capsys, *words, "--model", "other.py:Net")
         assert code == 2 and "other.py:Net is not the code that" in err
+        (work / "blocks.py").write_text(BLOCKS + "# a remark\n")
+        code, _, err = run_command(capsys, *words, "--model", "net.py:Net")
+        assert code == 2 and "(blocks.py differs)" in err
+        (work / "blocks.py").write_text(BLOCKS)
         assert run_command(capsys, *words, "--model", "net.py:Net")[0] == 0
+    for words in (("train", "--resume", "en", "--ensemble", "4"), ("ablate", "--resume", "ab", "--seeds", "3")):
+        code, _, err = run_command(capsys, *words, "--trust-code")
+        assert code == 0, err
     assert run_command(capsys, "predict", "en", "i.png", "--model", "net.py:Net")[0] == 0
     assert run_command(capsys, "predict", "en", "i.png")[0] == 2
 

@@ -18,4 +18,4 @@ def test_the_page_lists_the_files_of_a_run(tmp_path: Path) -> None:
     written = {path.name for path in run.path.iterdir()}
     of_files = PAGE.split("## Read the run directory")[1].split("\n## ")[0]
     # A network of the catalogue has no code of its own to keep.
-    assert written | {"network.py"} == set(re.findall(r"^\| `([\w.]+)/?` \|", of_files, re.MULTILINE))
+    assert written | {"code"} == set(re.findall(r"^\| `([\w.]+)/?` \|", of_files, re.MULTILINE))

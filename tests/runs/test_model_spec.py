@@ -55,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (_set("network", "name", to="os:system"), "no network of the catalogue has this name"),
         (_set("network", "name", to="evil.py:make"), "no network of the catalogue has this name"),
         (_set("network", "source", to={"file": "net.py", "sha256": "0" * 64}), "of a source it is FILE.py:FACTORY"),
-        (_set("network", "source", to={"file": "../net.py", "sha256": "0" * 64}), "it must be the name of a file"),
+        (_set("network", "source", to={"file": "../net.py", "sha256": "0" * 64}), "it must be the path of a .py file"),
         (_set("network", "source", to={"file": "net.py", "sha256": "x"}), "it must be 64 hexadecimal digits"),
         (_set("network", "source", to="net.py"), "network.source is 'net.py': it must be an object"),
         (_set("network", "name", to="timm/hf_hub:evil/net"), "it must be timm/ and the name of a network of timm"),

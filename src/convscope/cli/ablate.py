@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from convscope.cli.output import echo
+from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
@@ -31,6 +32,7 @@ from convscope.report.printable import from_here
 @click.option("--jobs", metavar="N", default="auto", help="Trainings in parallel  [auto: by cores and memory]")
 @from_recipe
 @click.option("--resume", metavar="FOLDER", help="Resume an ablation; --without and --seeds may add to it.")
+@trust_option
 @click.option("--name", metavar="NAME", help="Name of the directory  [ablate-DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of the directory  [runs]")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
@@ -45,6 +47,7 @@ def command(
     jobs: str,
     recipe_file: str | None,
     resume: str | None,
+    trust_code: bool,
     name: str | None,
     runs_directory: str,
     cache: str | None,
@@ -77,7 +80,7 @@ def command(
                     "--resume FOLDER takes data and settings from the folder: give --without, --seeds, --jobs only"
                 )
             found = ablate_on(
-                Run(Path(resume), model=model),
+                Run(Path(resume), model=model, trust_code=trust_code),
                 without=parts,
                 seeds=seeds,
                 jobs=_jobs(jobs),
@@ -85,7 +88,7 @@ def command(
                 listener=listener,
             )
         else:
-            recipe = recipe_for(recipe_file, settings, data)
+            recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
             if not recipe.data:
                 raise RunError(f"there is nothing to train on: name {SOURCES}")
             found = begin_ablation(

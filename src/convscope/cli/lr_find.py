@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.recipe.setting import SettingValue
@@ -26,6 +27,7 @@ WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
 @click.command("lr-find", cls=RecipeCommand)
 @click.argument("data")
 @from_recipe
+@trust_option
 @click.option("--steps", type=int, default=100, help="Steps from the lowest learning rate to the highest  [100]")
 @click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the loss over the learning rate.")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
@@ -36,6 +38,7 @@ def command(
     context: click.Context,
     data: str,
     recipe_file: str | None,
+    trust_code: bool,
     steps: int,
     svg: Path | None,
     cache: str | None,
@@ -52,7 +55,7 @@ def command(
 
     require_folder_of(svg)
     given = given_settings(context)
-    recipe = recipe_for(recipe_file, given, data)
+    recipe = recipe_for(recipe_file, with_trusted(given, recipe_file, trust_code), data)
     with training_progress(quiet=as_json) as listener:
         test = range_test(
             recipe, steps=steps, listener=listener, cache_directory=None if cache is None else Path(cache)

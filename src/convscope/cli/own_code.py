@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.command import Command
+from convscope.errors import RunError
 
 if TYPE_CHECKING:
+    from convscope.recipe.setting import SettingValue
     from convscope.runs.run_directory import Run
 
 
@@ -29,6 +31,28 @@ def code_options(command: Command) -> Command:
         help="Where the code of RUN's network is, if that is a file's; it is run.",
     )
     return named(trust_option(command))
+
+
+def with_trusted(given: dict[str, SettingValue], recipe_file: str | None, trust_code: bool) -> dict[str, SettingValue]:
+    """Return the settings of a training that begins, with the copy of the run that its weights or recipe are of.
+
+    Raises:
+        RunError: the option is given, and there is no such run, or the network is named as well.
+    """
+    if not trust_code:
+        return given
+    from convscope.runs.run_directory import open_run
+
+    path = Path(str(given.get("weights", "") or recipe_file or ""))
+    folder = path if path.is_dir() else path.parent
+    if not path.name or not (folder / "model.json").is_file():
+        raise RunError(
+            "--trust-code is for the code that a run holds: give --resume RUN, --weights RUN or "
+            "--recipe RUN/recipe.toml, or leave it out"
+        )
+    run = open_run(folder, model=str(given.get("model", "")), trust_code=True)
+    run.require_code()
+    return {**given, "model": run.spec().code}
 
 
 def with_code(model: str, code: str, trust_code: bool) -> str | Run:

@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.output import echo
-from convscope.cli.own_code import trust_option
+from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
@@ -72,9 +72,7 @@ def command(
         with locked_early(Path(resume), writes=first):
             run, settings = with_code(open_run(Path(resume), trust_code=trust_code), settings)
             return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first)
-    if trust_code:
-        raise RunError("--trust-code is for a run that is resumed: give --resume RUN, or leave it out")
-    recipe = recipe_for(recipe_file, settings, data)
+    recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
     from convscope.training.train_run import train_new

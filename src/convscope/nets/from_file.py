@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -20,7 +22,8 @@ from torch.nn.parameter import is_lazy
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
 from convscope.nets.checked_option import checked_option
 from convscope.nets.modules import evaluation_mode
-from convscope.nets.own_code import found, in_one_line, neighbours_importable, without_folders
+from convscope.nets.own_code import found, neighbours_importable, without_folders
+from convscope.nets.own_imports import in_one_line
 from convscope.nets.shapes import VanishedError, trace_shapes
 from convscope.report.units import plural
 from convscope.report.usage import Placeholder, setting_name, settings_text
@@ -69,14 +72,15 @@ def build(
             _require_scores(name, network, shape, num_classes, factory)
         return network
 
-    try:
-        return complete()
-    except (CaptureError, VanishedError):
-        if not _on_meta():
-            raise
-    # Its constructor or its forward needs values: it is made with them, and the memory is given back.
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return complete().to("meta")
+    with neighbours_importable(name):  # its forward pass may import as well
+        try:
+            return complete()
+        except (CaptureError, VanishedError):
+            if not _on_meta():
+                raise
+        # Its constructor or its forward needs values: it is made with them, and the memory is given back.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return complete().to("meta")
 
 
 def factory_of(name: str) -> Callable[..., Any]:
@@ -101,7 +105,7 @@ def factory_of(name: str) -> Callable[..., Any]:
 def made(name: str, factory: Callable[[], Any]) -> nn.Module:
     """Call a factory without arguments; whatever it raises becomes one line."""
     try:
-        with neighbours_importable(name):
+        with neighbours_importable(name), redirect_stdout(sys.stderr):
             network = factory()
     except ConvscopeError:
         raise

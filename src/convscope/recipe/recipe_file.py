@@ -12,7 +12,7 @@ from convscope.files.checked import TOML_LIMIT, parse_toml
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, refused_as
 from convscope.files.text import path_in_text, read_text
-from convscope.nets.own_code import is_own
+from convscope.nets.own_code import is_own, or_trust
 from convscope.recipe.recipe import Recipe, choices, names, settings
 from convscope.report.usage import settings_text
 
@@ -81,7 +81,7 @@ def load_recipe(path: str | Path, *, whole: bool = False, model: str = "") -> Re
     if is_own(recipe.model) and not model:
         raise RunError(
             f"{path} trains {recipe.model}, and its code is not run unless you say so: "
-            f"give {settings_text(model=recipe.model)}"
+            f"give {settings_text(model=recipe.model)}{or_trust()}"
         )
     return recipe.changed({"model": model}) if model else recipe
 

@@ -23,7 +23,8 @@ from convscope.files.fields import Fields, in_short
 from convscope.files.regular import UnreadableError, refused_as
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
-from convscope.nets.own_code import SourceFile, is_kept_name
+from convscope.nets.own_code import is_kept_name
+from convscope.nets.source_file import SourceFile
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr

@@ -1,7 +1,7 @@
 """The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
 
     recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
-    status.json  [split.csv]  [network.py]
+    status.json  [split.csv]  [code/]
 
 It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
 """
@@ -26,11 +26,12 @@ from convscope.api.public import checked
 from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
 from convscope.data.sources.table import KIND, is_table
-from convscope.errors import ArgumentError, CaptureError, RunError
+from convscope.errors import ArgumentError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
-from convscope.nets.own_code import is_own, lasting_name, source_of, without_folders
+from convscope.nets.own_code import changed_since, is_own, lasting_name, or_trust, without_folders
+from convscope.nets.source_file import SourceFile
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import read_recipe
 from convscope.recipe.setting import SettingValue
@@ -51,6 +52,7 @@ from convscope.runs.events import (
     this_host,
     write_status,
 )
+from convscope.runs.kept_code import require_as_kept, write_code
 from convscope.runs.lock import is_held, locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
@@ -128,7 +130,7 @@ class Run(ShortRepr):
     @property
     def code_path(self) -> Path:
         """A copy of the code of the network, where that is the user's own. It is data: nothing imports it by itself."""
-        return self.path / "network.py"
+        return self.path / "code"
 
     @property
     def metrics_path(self) -> Path:
@@ -219,25 +221,21 @@ class Run(ShortRepr):
             RunError: model.json can't be used, or the copy of the code that is trusted was changed.
         """
         spec = read_spec(self.spec_path)
-        if not self.model and not self.trust_code:
-            return spec
-        return replace(spec, code=self.model or self._trusted_copy(spec))
+        return replace(spec, code=self.code_of(spec.name, spec.source))
 
-    def _trusted_copy(self, spec: ModelSpec) -> str:
-        """Return the name by which the run's own copy of its code is imported."""
-        if spec.source is None:
-            return ""
-        name = self._copy_of(spec.name)
+    def code_of(self, name: str, source: SourceFile | None) -> str:
+        """Return where the code of a network of this directory is, if this handle says so, else "".
+
+        Raises:
+            RunError: the copy is trusted, and is not as it was written.
+        """
+        if source is None or not self.trust_code:
+            return self.model
         try:
-            kept = source_of(name)
-        except CaptureError as error:
-            raise RunError(f"{self} has no copy of its code to trust: {error}") from None
-        if kept.sha256 != spec.source.sha256:
-            raise RunError(
-                f"{from_here(self.code_path)} was changed: it is not the {spec.source.file} that {self} was trained "
-                f"with, and is not run; name the code, {settings_text(model=spec.name)}"
-            )
-        return name
+            require_as_kept(self.code_path, source, whose=str(self))
+        except RunError as error:
+            raise RunError(f"{error}; name the code, {settings_text(model=name)}") from None
+        return self._copy_of(name, source)
 
     def require_code(self) -> None:
         """Raise RunError unless the network's code may be run; log where the named file is not as it was in training.
@@ -245,26 +243,30 @@ class Run(ShortRepr):
         The code of a network of convscope or timm may be.
         """
         spec = self.spec()
-        if spec.source is None:
+        self.require_code_of(spec.name, spec.source)
+        if spec.source is not None and (file := changed_since(spec.code, spec.source)):
+            named = without_folders(spec.code)
+            not_it = f"{named} is not the {file}" if file == spec.source.file else f"{file} of {named} is not the one"
+            _LOG.warning(printable(f"note: {not_it} that {self} was trained with"))
+
+    def require_code_of(self, name: str, source: SourceFile | None) -> None:
+        """Raise RunError unless code of this name and source may be run, as this handle says."""
+        if source is None:
             if self.model or self.trust_code:
                 given = setting_name("model" if self.model else "trust_code")
-                raise RunError(f"{self} is {spec.name}, which is not of your own code: leave {given} out")
+                raise RunError(f"{self} is {name}, which is not of your own code: leave {given} out")
             return
-        if not spec.code:
+        if not self.code_of(name, source):
+            place, _, factory = name.rpartition(":")
+            named = f"{source.file}:{factory}" if place == PurePath(source.file).name else name
             how = (
-                f"give {settings_text(model=spec.name)}, or {setting_name('trust_code')}"
+                f"give {settings_text(model=named)}{or_trust()}"
                 if are_options()
-                else f"open it as {call_text('Run', self, model=spec.name)}, or with trust_code=True"
+                else f"open it as {call_text('Run', self, model=named)}, or with trust_code=True"
             )
             raise RunError(
-                f"{self} is a network of {spec.name}, and its code is not run unless you say so: {how} to run the copy "
+                f"{self} is a network of {name}, and its code is not run unless you say so: {how} to run the copy "
                 "that it holds"
-            )
-        if source_of(spec.code).sha256 != spec.source.sha256:
-            _LOG.warning(
-                printable(
-                    f"note: {without_folders(spec.code)} is not the {spec.source.file} that {self} was trained with"
-                )
             )
 
     def spec_of_one(self) -> ModelSpec:
@@ -277,19 +279,18 @@ class Run(ShortRepr):
             )
         return spec
 
-    def require_same_code(self, name: str) -> None:
+    def require_same_code(self, name: str, source: SourceFile) -> None:
         """Raise RunError unless the code of this name is that of which a copy is kept: networks here are compared."""
-        with refused_as(RunError, self.code_path):
-            kept = read_bytes(self.code_path)
-        if source_of(name).text != kept:
+        if file := changed_since(name, source):
+            other = "" if file == source.file else f" ({file} differs)"
             raise RunError(
-                f"{without_folders(name)} is not the code that {self} was begun with: name the copy, "
-                f"{settings_text(model=self._copy_of(name))}, or start anew"
+                f"{without_folders(name)} is not the code that {self} was begun with{other}: give "
+                f"{setting_name('trust_code')} to run the copy that it holds, or start anew"
             )
 
-    def _copy_of(self, name: str) -> str:
+    def _copy_of(self, name: str, source: SourceFile) -> str:
         """Return the name by which this directory's copy of own code is imported."""
-        return f"{self.code_path}:{name.rpartition(':')[2]}"
+        return f"{self.code_path / source.file}:{name.rpartition(':')[2]}"
 
     def member(self, name: str) -> Run:
         """Return a member of this ensemble by its folder, with the same code; it need not be there."""
@@ -355,7 +356,7 @@ class Run(ShortRepr):
     def write_spec(self, spec: ModelSpec) -> None:
         """Write model.json, and beside it the code of the network where the spec has its text."""
         if spec.source is not None and spec.source.text:
-            write_file(self.code_path, spec.source.text)
+            write_code(self.code_path, spec.source)
         write_file(self.spec_path, json.dumps(spec.to_dict(), indent=2) + "\n")
 
     def write_weights(self, weights: Mapping[str, Tensor], measures: Mapping[str, object]) -> None:

@@ -34,6 +34,7 @@ from convscope.report.units import plural
 from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener
+from convscope.runs.kept_code import write_code
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, create_run, require_name, run_name, short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough
@@ -324,7 +325,7 @@ def new_run(
                 run.write_spec(spec)
                 write_split(run, session.dataset)
             elif session.spec.source is not None:
-                write_file(run.code_path, session.spec.source.text)
+                write_code(run.code_path, session.spec.source)
         yield run
 
 

@@ -18,7 +18,7 @@ from convscope.nets.build import Architecture, option_values
 from convscope.nets.entry import TIMM
 from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, part_names, parts_with
 from convscope.nets.layer_groups import freeze as freeze_parts
-from convscope.nets.own_code import without_folders
+from convscope.nets.own_code import or_trust, without_folders
 from convscope.nets.weights.fit import Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
@@ -177,7 +177,7 @@ def require_named(spec: ModelSpec, weights: str) -> None:
     if spec.source is not None:
         raise RunError(
             f"{weights} is a network of {spec.name}, and its code is not run unless you say so: "
-            f"give {settings_text(model=spec.name)}"
+            f"give {settings_text(model=spec.name)}{or_trust()}"
         )
 
 

@@ -28,7 +28,6 @@ from convscope.report.usage import call_text, setting_name, settings_text
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, OnEpoch, Silent, State
-from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, RunLike, open_run, run_of, with_code
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
@@ -153,9 +152,11 @@ def _resume(
             cache_directory=cache_directory,
             group=group,
             # The temperature is that of weights that are there: `write_best` removes it together with them.
-            resumed=_with_code_of_now(run.spec().of_training),
+            resumed=run.spec().of_training,
             given=given,
         )
+        if session.spec.code and not run.trust_code:  # its files may differ now from those of its beginning
+            session = replace(session, spec=replace(session.spec, source=source_of(session.spec.code)))
         with session.computing(), _handling_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
@@ -194,11 +195,6 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
     return recipe
-
-
-def _with_code_of_now(spec: ModelSpec) -> ModelSpec:
-    """Return the spec with the file that its network is built from now, which may differ from that of its beginning."""
-    return replace(spec, source=source_of(spec.code)) if spec.code else spec
 
 
 def _has_all_epochs_alone(job: Job) -> bool:

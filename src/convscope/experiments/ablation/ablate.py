@@ -173,7 +173,7 @@ def begin_ablation(
         given=given,
     )
     ((plan, at_once),) = chosen
-    plan = replace(plan, data_hash=hash_of(session.dataset))
+    plan = replace(plan, data_hash=hash_of(session.dataset), source=session.spec.source)
     measured_on(session)
     opened = new_run(session, runs_directory=runs_directory, default_name="ablate-{}", spec=None, group=ProcessGroup())
     with opened as run:
@@ -221,16 +221,14 @@ def ablate_on(
     run = resume.run if isinstance(resume, HasRun) else resume if isinstance(resume, Run) else Run(Path(resume))
     plan = read_plan(run)
     recipe = run.recipe()
-    if is_own(recipe.model):
-        if not run.model:
-            raise RunError(
-                f"{run} is of {without_folders(recipe.model)}, and its code is not run unless you say so: "
-                f"give {settings_text(model=without_folders(recipe.model))}"
-            )
-        run.require_same_code(run.model)
-        recipe = recipe.changed({"model": run.model})
-    elif run.model:
-        raise RunError(f"{run} is of {recipe.model}, which is not of your own code: leave {setting_name('model')} out")
+    own = is_own(recipe.model)
+    if own != (plan.source is not None):
+        raise RunError(f"{run.path / PLAN} can't be used: its source does not fit {recipe.model} of the recipe")
+    run.require_code_of(without_folders(recipe.model), plan.source)
+    if plan.source is not None:
+        code = run.code_of(recipe.model, plan.source)
+        run.require_same_code(code, plan.source)
+        recipe = recipe.changed({"model": code})
     count = len(plan.seeds) if seeds is None else seeds
     if count < len(plan.seeds):
         raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")
@@ -253,7 +251,7 @@ def ablate_on(
 
         def share(resolved: ResolvedRecipe) -> Sharing:
             variants = choose_variants(wanted, recipe, resolved.architecture.on_meta)
-            grown = replace(make_plan(resolved, variants, all_seeds), data_hash=plan.data_hash)
+            grown = replace(make_plan(resolved, variants, all_seeds), data_hash=plan.data_hash, source=plan.source)
             at_once, threads = shared_out(jobs, resolved.mode.threads, grown, resolved)
             assert threads != AUTO
             of_memory: tuple[Notice, ...] = ()

@@ -26,6 +26,7 @@ from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.machine import available_memory, this_machine
+from convscope.nets.source_file import SourceFile
 from convscope.recipe.setting import AUTO, SEEDS, Auto
 from convscope.report.short_repr import ShortRepr
 from convscope.report.usage import settings_text
@@ -54,6 +55,7 @@ class AblationPlan(ShortRepr):
     seeds: tuple[int, ...]
     costs: Mapping[str, VariantCost]
     data_hash: str = ""
+    source: SourceFile | None = None  # of own code, the files; their copies are beside the plan
 
     @property
     def surgeries(self) -> list[Surgery]:
@@ -73,6 +75,7 @@ class AblationPlan(ShortRepr):
             "seeds": list(self.seeds),
             "costs": {name: asdict(cost) for name, cost in self.costs.items()},
             "data": self.data_hash,
+            **({"source": self.source.to_dict()} if self.source else {}),
         }
         return json.dumps(values, indent=2) + "\n"
 
@@ -86,6 +89,7 @@ class AblationPlan(ShortRepr):
             seeds=fields.integers("seeds", at_least=0, at_most=SEEDS - 1),
             costs={name: _cost_of(costs.object(name)) for name in costs.values},
             data_hash=fields.text("data"),
+            source=SourceFile.of(fields.object("source")) if "source" in fields else None,
         )
 
 

@@ -171,7 +171,7 @@ def train_ensemble_on(
         run.require_code()
         recipe, spec = run.recipe(), run.spec()
         if spec.source is not None:
-            run.require_same_code(spec.code)
+            run.require_same_code(spec.code, spec.source)
             recipe = recipe.changed({"model": spec.code})
         if spec.members is None:
             raise RunError(f"{run} is one network's run, not an ensemble: resume it as one network, by train")

@@ -273,7 +273,7 @@ def _files(report: TrainingReport) -> Section:
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),
         *(
-            [("network.py", f"a copy of the code of {spec.name}: not run unless you name it or trust it")]
+            [("code/", f"a copy of the code of {spec.name}: not run unless you name it or trust it")]
             if spec.source
             else []
         ),

@@ -19,6 +19,7 @@ from convscope.hardware.device import require_one_each, usable_device
 from convscope.hardware.mode import require_possible
 from convscope.hardware.rank import Rank
 from convscope.nets.modules import has_batch_norm
+from convscope.nets.own_code import is_own
 from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import preset_values, table
 from convscope.recipe.recipe import Recipe
@@ -119,15 +120,20 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
     held_back = budget.validation_fraction(asked.validation_fraction, listing, test_fraction=asked.test_fraction)
     channels = value_or(asked.channels, found.channels)
     recipe = asked.changed({"validation_fraction": held_back, "channels": channels, "layout": found.layout})
-    spec = run_of_weights(asked.weights) if asked.model == AUTO else None
+    own = is_own(asked.model)
+    spec = run_of_weights(asked.weights) if asked.model == AUTO or own else None
+    if spec is not None and own and asked.model.rpartition(":")[2] != spec.name.rpartition(":")[2]:
+        spec = None  # another factory has other options
     if spec is None:
         model = network.model(
             asked.model, min(found.image_size), channels=channels, preset=asked.preset, image_size=asked.image_size
         )
     else:
-        require_named(spec, asked.weights)
+        if not own:
+            require_named(spec, asked.weights)
         size = "x".join(map(str, spec.decoding.size))
-        model = Choice("model", spec.name, f"the network of {asked.weights}, with images at {size} pixels")
+        name = asked.model if own else spec.name
+        model = Choice("model", name, f"the network of {asked.weights}, with images at {size} pixels")
         recipe = recipe.filled({"image_size": size}).changed(
             {"model_options": asked.model_options or options_text(spec.options)}
         )
