@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from convscope.capture.input_shapes import TypedInput, parse_input
 from convscope.cli.main import cli
-from convscope.errors import CaptureError
 
 SOURCE = """
 import torch
@@ -95,18 +93,12 @@ def test_inputs_of_any_kind_are_taken(tmp_path, words, shown):
         (("Endless", "--input", "3", "--deadline", "0.3"), "takes more than 0.3 s"),
         (("pooled", "--input", "3x16x16", "--mode", "train"), "needs two samples: --batch 2"),
         (("Labelled", "--input", "3x24x24", "--input", "label=1:int64"), "give each input a name, or none"),
+        (("Labelled", "--input", "img=3x24x24", "--input", "img=3x4"), "the input img is given twice"),
     ],
 )
 def test_what_can_not_run_is_one_line(tmp_path, words, message):
     done = run(tmp_path, *words)
     assert message in str(done.exception)
-
-
-def test_an_input_is_read_with_its_type_and_range():
-    assert parse_input("40:int64:0-99") == TypedInput("", ((40,),), dtype="int64", highest=99)
-    for text, message in (("40:int7", "no type 'int7'"), ("4:int64:9-1", "is empty"), ("a=b:int64", "not a shape")):
-        with pytest.raises(CaptureError, match=message):
-            parse_input(text)
 
 
 def test_a_typed_batch_is_compared_by_its_samples(tmp_path):

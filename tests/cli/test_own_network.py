@@ -238,6 +238,19 @@ def test_a_file_that_differs_is_noted_and_its_weights_decide(
     (work / "wider.py").write_text(NET.replace("self.head = nn", "self.tail = nn").replace("self.head(", "self.tail("))
     code, _, err = run_command(capsys, "evaluate", "RUN", "--model", "wider.py:Net")
     assert code == 2 and "does not fit the network" in err
+    (work / "net.py").write_text(NET + "\nclass Renamed(Net): pass\n")
+    assert convscope.inspect(convscope.Run(Path("RUN"), model="net.py:Renamed")).parameters
+    assert "note: net.py:Renamed is not the net.py that RUN was trained with" in caplog.text
+
+
+@pytest.mark.parametrize("words", OF_A_RUN[2:7], ids=lambda words: words[0])
+def test_no_other_network_is_shown_under_the_name_of_a_run(
+    work: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = NET.replace("width),", "2 * width),").replace("nn.Linear(width", "nn.Linear(2 * width")
+    (work / "wider.py").write_text(wider)
+    code, out, err = run_command(capsys, *words, "--model", "wider.py:Net")
+    assert code == 2 and not out and "RUN/weights.safetensors does not fit" in err
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from convscope.api.public import public
 from convscope.api.warning_filters import warnings_ignored
 from convscope.capture.build import build_without_memory
 from convscope.capture.failures import explain, first_line, is_misfit
+from convscope.capture.input_dtypes import first_dtype, other_dtypes
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import CaptureMode, left_as_found
 from convscope.capture.load import ModelLike, load
@@ -28,8 +30,10 @@ from convscope.capture.saved import autograd
 from convscope.errors import CaptureError
 from convscope.graph.memory import TrainingMemory
 from convscope.graph.records import Graph, ModuleRecord, ParameterRecord, StrayModule, ValueKind
+from convscope.report.units import byte_size
 
-# Bytes of weights up to which a model that was built without memory is built again to be run for real.
+# Bytes of weights up to which a model that was built without memory is built again to be run for real, and of inputs
+# up to which it is.
 _LARGEST_REAL = 2_000_000_000
 # Two batch sizes, to separate what grows with the batch; one sample alone would fail batch normalisation.
 _BATCHES = (2, 3)
@@ -78,19 +82,32 @@ def capture(
     built = model if isinstance(model, nn.Module) else build_without_memory(model)
     built = _initialized(built, model, inputs, batch_size, dtype)
     run = _ForwardRun(
-        built, inputs, batch_size, name or type(built).__name__, mode, dtype or _dtype_of(built), gradients
+        built, inputs, batch_size, name or type(built).__name__, mode, dtype or first_dtype(built), gradients
     )
+    graph = _captured(run, model)
+    if run.stopped is None or run.misfit or dtype is not None:
+        return graph
+    for kind in other_dtypes(built, run.dtype, graph.error or ""):
+        again = _ForwardRun(built, inputs, batch_size, run.name, mode, kind, gradients)
+        found = _captured(again, model)
+        if again.stopped is None or again.misfit:
+            return replace(found, notes=(*found.notes, f"the input is taken as {str(kind).removeprefix('torch.')}"))
+    return graph
+
+
+def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> Graph:
+    """Run in the quickest backend in which the forward pass goes through."""
     graph = run.once(Meta())
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
-    if run.stopped is not None and not run.misfit and any(not p.is_meta for p in built.parameters()):
-        without = _without_weights(built)
+    if run.stopped is not None and not run.misfit and any(not p.is_meta for p in run.model.parameters()):
+        without = _without_weights(run.model)
         if without is not None:
-            again = _ForwardRun(without, inputs, batch_size, run.name, mode, run.dtype, gradients)
+            again = _ForwardRun(without, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
             graph = again.once(Meta())
             run.stopped = again.stopped
     if run.stopped is not None and not run.misfit:
         with silent_fakes():
-            graph = run.once(Fake(_device_of(built)))
+            graph = run.once(Fake(_device_of(run.model)))
     if run.stopped is not None and wants_numbers(run.stopped):
         return _for_real(run, model, graph)
     return graph
@@ -138,15 +155,25 @@ def training_memory(
 
 def _for_real(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module], graph: Graph) -> Graph:
     """Run on real numbers, if they are given or fit into memory; otherwise keep the partial graph."""
-    if any(p.is_meta for p in run.model.parameters()):
-        if isinstance(model, nn.Module) or graph.parameter_count * 4 > _LARGEST_REAL:
+    weights = graph.parameter_count * 4 if any(p.is_meta for p in run.model.parameters()) else 0
+    size = weights + sum(graph.values[value].spec.bytes for value in graph.inputs)
+    if size > _LARGEST_REAL:
+        return replace(
+            graph, error=f"{run.name} reads numbers in its forward pass, and is not run on {byte_size(size)}"
+        )
+    if weights:
+        if isinstance(model, nn.Module):
             return graph
         with exclusive():
             real = model()
-        run = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
+        ready = _ForwardRun(real, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
     elif _device_of(run.model).type != "cpu":
         return graph
-    return run.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
+    else:
+        ready = run
+    graph = ready.once(Real(), notes=("the forward pass asks for numbers, so it was run for real, on random input",))
+    run.stopped, run.misfit = ready.stopped, ready.misfit
+    return graph
 
 
 def _initialized(
@@ -193,14 +220,6 @@ def _without_weights(model: nn.Module) -> nn.Module | None:
         return copy.deepcopy(model, memo)
     except Exception:  # whatever a module's attributes raise when they are copied: there are other ways to run it
         return None
-
-
-def _dtype_of(model: nn.Module) -> torch.dtype:
-    # Complex weights beside real ones are read after a Fourier transform; alone, they read the input. In most models
-    # the first parameter decides, and no other is looked up.
-    tests = ("is_floating_point", "is_complex")
-    floating = (p.dtype for test in tests for p in model.parameters() if getattr(p.dtype, test))
-    return next(floating, torch.get_default_dtype())
 
 
 def _device_of(model: nn.Module) -> torch.device:

@@ -12,6 +12,7 @@ from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.window import Window
 from convscope.report.units import plural
+from convscope.report.usage import are_options, setting_name
 
 # The axes of a sample, by how many its batch has.
 AXES = {3: "channels and length", 4: "channels, rows and columns", 5: "channels, depth, rows and columns"}
@@ -20,6 +21,10 @@ AXES = {3: "channels and length", 4: "channels, rows and columns", 5: "channels,
 # What torch says of batch normalisation on one value per channel, and what we say.
 NEEDS_TWO = "Expected more than 1 value per channel when training"
 TWO_SAMPLES = "one value per channel: it needs two samples"
+
+# What torch says of indices that are no whole numbers, and what we say.
+NEEDS_INDICES = ("scalar types: Long, Int", "expected indices to be long or int")
+WHOLE_NUMBERS = "its indices must be whole numbers"
 
 
 def explain(problem: BaseException, failure: Failure | None, calls: ModuleCalls) -> str:
@@ -40,6 +45,9 @@ def explain(problem: BaseException, failure: Failure | None, calls: ModuleCalls)
         return f"{where} failed{shapes}: {_too_many_axes(problem, given) or first_line(problem)}"
     operation = failure.operator.base.lstrip("_").removesuffix("_with_indices")
     reason = _missing_axis(failure, given) or _reason(failure) or first_line(failure.problem)
+    if any(words in reason for words in NEEDS_INDICES):
+        example = "40:int64" if are_options() else 'TensorSpec((1, 40), "int64")'
+        reason = f"{WHOLE_NUMBERS}: give {setting_name('input_shape')} a type, such as {example}"
     return f"{where}: {operation} of {written(failure.shapes)} failed: {reason}"
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
 from convscope.arrays import Shape
 from convscope.capture.build import build_without_memory
 from convscope.capture.capture import capture
-from convscope.capture.inputs import Inputs, SampleSpec
+from convscope.capture.input_text import TypedInput, parse_input
+from convscope.capture.inputs import Inputs
 from convscope.capture.left_as_found import CaptureMode
 from convscope.errors import CaptureError
 from convscope.report import units
@@ -49,75 +48,13 @@ class InputShapes:
         return self.samples[0] if len(self.samples) == 1 else list(self.samples)
 
 
-_TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
-_INPUT = re.compile(r"(?:([A-Za-z_]\w*)=)?([^:=]+)(?::(\w+)(?::(-?\d+)-(\d+))?)?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class TypedInput:
-    """One input with more than a shape.
-
-    Args:
-        name: of the argument; "" where inputs go by position.
-        shapes: of one sample; of each image in a list.
-        listed: whether it is a list of images, which have no batch axis.
-        dtype: element type.
-        lowest: the range of its numbers, both ends included; for whole numbers that a model looks up.
-        highest: see `lowest`.
-    """
-
-    name: str
-    shapes: tuple[Shape, ...]
-    listed: bool = False
-    dtype: str = "float32"
-    lowest: int = 0
-    highest: int = 0
-
-    @property
-    def given(self) -> Any:
-        """What `capture` takes: a sample, or a list of images as they are."""
-        samples = [SampleSpec(shape, self.dtype, self.lowest, self.highest) for shape in self.shapes]
-        return [sample.of_batch(None) for sample in samples] if self.listed else samples[0]
-
-
-def parse_input(text: str) -> Shape | TypedInput:
-    """Return an input as the command line writes it: NAME=SHAPE:TYPE:LOWEST-HIGHEST, of which all but SHAPE may lack.
-
-    "scalar" is the shape of one number per sample, [3x224x224,3x300x200] a list of images.
-
-    Raises:
-        CaptureError: it is no shape, its type is unknown, or its range is empty.
-
-    >>> parse_input("3x224x224")
-    (3, 224, 224)
-    >>> parse_input("label=scalar:int64:0-9")
-    TypedInput(name='label', shapes=((),), listed=False, dtype='int64', lowest=0, highest=9)
-    >>> parse_input("[3x8x8,3x8x6]").shapes
-    ((3, 8, 8), (3, 8, 6))
-    """
-    found = _INPUT.fullmatch(text)
-    if found is None:
-        return parse_shape(text)
-    name, body, dtype, lowest, highest = found.groups()
-    listed = body.startswith("[") and body.endswith("]")
-    if not (name or dtype or listed):
-        return parse_shape(text)
-    if dtype is not None and dtype not in _TYPES:
-        raise CaptureError(f"{text!r}: there is no type {dtype!r}; it is one of {', '.join(_TYPES)}")
-    if lowest is not None and int(lowest) > int(highest):
-        raise CaptureError(f"{text!r}: the range {lowest}-{highest} is empty")
-    parts = body[1:-1].split(",") if listed else [body]
-    shapes = tuple(() if part == "scalar" else parse_shape(part) for part in parts)
-    return TypedInput(name or "", shapes, listed, dtype or "float32", int(lowest or 0), int(highest or 0))
-
-
 def parse_inputs(
     texts: Sequence[str], model: nn.Module | Callable[[], nn.Module], known: Shape | None = None
 ) -> InputShapes:
     """Return the inputs that the command line names; of plain shapes `tell_batch` decides whether they are a batch's.
 
     Raises:
-        CaptureError: one is no input; or some have names and others none.
+        CaptureError: one is no input; some have names and others none; or two have the same.
     """
     given = [parse_input(text) for text in texts]
     shapes = [one for one in given if not isinstance(one, TypedInput)]
@@ -126,21 +63,9 @@ def parse_inputs(
     typed = tuple(one if isinstance(one, TypedInput) else TypedInput("", (one,)) for one in given)
     if len({bool(one.name) for one in typed}) > 1:
         raise CaptureError(f"{' and '.join(texts)}: give each input a name, or none")
+    if twice := [one.name for one in typed if one.name and sum(one.name == other.name for other in typed) > 1]:
+        raise CaptureError(f"{' and '.join(texts)}: the input {twice[0]} is given twice")
     return _tell_typed_batch(model, InputShapes((), typed=typed))
-
-
-def parse_shape(text: str) -> Shape:
-    """Return the whole numbers of a shape such as "3x224x224".
-
-    Raises:
-        CaptureError: it is none.
-
-    >>> parse_shape("3x224x224"), parse_shape("1,32000")
-    ((3, 224, 224), (1, 32000))
-    """
-    if not re.fullmatch(r"[1-9]\d*([x×,][1-9]\d*)*", text, re.ASCII):
-        raise CaptureError(f"{text!r} is not a shape: write channels, height and width, like 3x224x224")
-    return tuple(int(part) for part in re.split("[x×,]", text))
 
 
 def tell_batch(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from convscope.capture.recording.aliasing import signature_of
@@ -25,23 +26,14 @@ class SampleSpec:
     Args:
         shape: of one sample.
         dtype: element type.
-        lowest: the range of its numbers, both ends included, for whole numbers that a model looks up; no numbers where
-            both are 0.
-        highest: see `lowest`.
+        numbers: the range of its numbers where it is run for real, both ends included; any where None.
+        whole: whether the shape is the tensor's, without a batch in front.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
-    lowest: int = 0
-    highest: int = 0
-
-    def of_batch(self, batch_size: int | None) -> TensorSpec | torch.Tensor:
-        """Return the tensor of a batch; None for the sample alone."""
-        shape = self.shape if batch_size is None else (batch_size, *self.shape)
-        if self.highest == self.lowest == 0:
-            return TensorSpec(shape, self.dtype)
-        numbers = torch.randint(self.lowest, self.highest + 1, shape, generator=torch.Generator().manual_seed(0))
-        return numbers.to(_dtype(self.dtype))
+    numbers: tuple[int, int] | None = None
+    whole: bool = False
 
 
 # One tensor: the shape of one sample, a full specification, or a tensor whose shape counts.
@@ -81,17 +73,14 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
     tensors: list[tuple[str, torch.Tensor]] = []
 
     def make(value: Any, name: str) -> Any:
+        batch = () if batch_size is None else (batch_size,)
         if isinstance(value, SampleSpec):
-            value = value.of_batch(batch_size)
-        if is_shape(value):
-            shape = tuple(value) if batch_size is None else (batch_size, *value)
-            if any(size < 0 for size in shape):
-                raise CaptureError(f"{_called(name)} has shape {tuple(value)}: sizes must be at least 0")
-            if math.prod(shape) >= LARGEST:
-                raise CaptureError(f"{_called(name)} has shape {tuple(value)}, which no memory holds: lower it")
-            tensor = _made(shape, dtype, backend)
+            shape = value.shape if value.whole else (*batch, *value.shape)
+            tensor = _made(_possible(shape, name), _dtype(value.dtype), backend, value.numbers)
+        elif is_shape(value):
+            tensor = _made(_possible((*batch, *value), name), dtype, backend)
         elif isinstance(value, TensorSpec):
-            tensor = _made(value.shape, _dtype(value.dtype), backend)
+            tensor = _made(_possible(value.shape, name), _dtype(value.dtype), backend)
         elif isinstance(value, torch.Tensor):
             tensor = value.detach().clone() if backend.real else _made(tuple(value.shape), value.dtype, backend)
         elif isinstance(value, Mapping):
@@ -117,14 +106,30 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
     return Forward(arguments, {}, tuple(tensors))
 
 
-def _made(shape: tuple[int, ...], dtype: torch.dtype, backend: Backend) -> torch.Tensor:
+def _possible(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """Return a tensor's shape; raise CaptureError where there is no such tensor."""
+    if any(size < 0 for size in shape):
+        raise CaptureError(f"{_called(name)} has shape {shape}: sizes must be at least 0")
+    if math.prod(shape) >= LARGEST:
+        raise CaptureError(f"{_called(name)} has shape {shape}, which no memory holds: lower it")
+    return shape
+
+
+def _made(
+    shape: tuple[int, ...], dtype: torch.dtype, backend: Backend, numbers: tuple[int, int] | None = None
+) -> torch.Tensor:
     if not backend.real:
         stand_in = torch.empty(shape, dtype=dtype, device="meta")
         return backend.stand_in(stand_in, signature_of(stand_in))
     # A real run needs ordinary numbers: small ones, so that exponentials don't overflow; whole ones for indices.
-    generator = torch.Generator().manual_seed(0)
+    if numbers is not None:
+        lowest, highest = numbers
+        kind = np.uint64 if highest > np.iinfo(np.int64).max else np.int64
+        drawn = np.random.default_rng(0).integers(lowest, highest, shape, dtype=kind, endpoint=True)
+        return torch.as_tensor(drawn).to(dtype)
     if dtype.is_floating_point or dtype.is_complex:
-        return torch.randn(shape, dtype=dtype, generator=generator)
+        wide = dtype if dtype.itemsize > 1 else torch.float32  # torch draws none of 8 bits
+        return torch.randn(shape, dtype=wide, generator=torch.Generator().manual_seed(0)).to(dtype)
     return torch.zeros(shape, dtype=dtype)
 
 

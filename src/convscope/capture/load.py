@@ -12,18 +12,19 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from convscope.capture.build import build_without_memory
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, ConvscopeError
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_file import factory_of, made, needed_arguments
 from convscope.nets.from_timm import import_timm, require_name
-from convscope.nets.own_code import found, suggested_factories
+from convscope.nets.own_code import found, suggested_factories, without_folders
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
-from convscope.runs.tensor_files import load_weights
+from convscope.runs.tensor_files import load_weights, require_fit
 
 # A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.
 ModelLike: TypeAlias = RunLike | Predictor | nn.Module | Callable[[], nn.Module]
@@ -95,9 +96,13 @@ class Loaded:
         return self.input_shape
 
     def require_intact_weights(self) -> None:
-        """Raise RunError where the run's weights are missing or damaged."""
+        """Raise RunError where the run's weights are missing or damaged, or not those of the code that is named."""
         if self.run is not None:
-            self.run.read_weights()
+            weights = self.run.read_weights()
+            code = self.run.spec().code
+            if code:
+                network = build_without_memory(self.factory)
+                require_fit(network, weights, where=from_here(self.run.weights), called=without_folders(code))
 
 
 def load(model: ModelLike) -> Loaded:

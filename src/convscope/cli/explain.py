@@ -69,6 +69,7 @@ def command(
             name for name, value in (("MODEL", model), ("INPUT", given), ("--layer", layer)) if value is None
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
+    from convscope.capture.input_text import parse_shape
     from convscope.interpret.explanation.explain import explain
     from convscope.report.json_values import in_json
 
@@ -79,7 +80,7 @@ def command(
             layer=layer,
             channel=channel,
             at=_place(at),
-            input_shape=_shape(input_text),
+            input_shape=None if input_text is None else parse_shape(input_text),
             seed=seed,
         )
     chain = found.to_pixels(None if pixels else depth)
@@ -120,14 +121,6 @@ def _edges(html_path: Path | None, as_json: bool) -> None:
 def _place(text: str) -> tuple[int, ...]:
     if not text:
         return ()
-    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
+    if not re.fullmatch(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*", text):
         raise GeometryError(f"--at must be whole numbers with commas, such as 3,4; got {text!r}")
     return tuple(int(part) for part in text.split(","))
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+([x×,]\d+)*", text):
-        raise GeometryError(f"--input must be a shape such as 3x224x224; got {text!r}")
-    return tuple(int(part) for part in re.split("[x×,]", text))

@@ -82,6 +82,6 @@ def _only_pixel(others: Mapping[str, object]) -> None:
 
 
 def _position(text: str, option: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d+(,\d+)*", text):
+    if not re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
         raise CaptureError(f"{option} takes whole numbers like 12,30; got {text!r}")
     return tuple(map(int, text.split(",")))

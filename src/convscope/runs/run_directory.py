@@ -248,6 +248,9 @@ class Run(ShortRepr):
             named = without_folders(spec.code)
             not_it = f"{named} is not the {file}" if file == spec.source.file else f"{file} of {named} is not the one"
             _LOG.warning(printable(f"note: {not_it} that {self} was trained with"))
+        elif spec.source is not None and spec.code.rpartition(":")[2] != spec.name.rpartition(":")[2]:
+            named = without_folders(spec.code)
+            _LOG.warning(printable(f"note: {named} is not the {spec.name} that {self} was trained with"))
 
     def require_code_of(self, name: str, source: SourceFile | None) -> None:
         """Raise RunError unless code of this name and source may be run, as this handle says."""

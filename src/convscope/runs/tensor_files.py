@@ -63,19 +63,24 @@ def read_note(path: Path) -> str:
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
     """Put weights into a network whose names and shapes they must match exactly. Raises RunError where they don't."""
+    require_fit(network, weights, where=where)
+    network.load_state_dict(dict(weights))
+
+
+def require_fit(network: nn.Module, weights: Mapping[str, Tensor], *, where: str, called: str = "the network") -> None:
+    """Raise RunError where the names or shapes of weights are not those of a network, which `called` names."""
     wanted = network.state_dict()
     missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     if missing or extra:
         raise RunError(
-            f"{where} does not fit the network: it lacks {', '.join(missing[:3]) or 'nothing'} "
+            f"{where} does not fit {called}: it lacks {', '.join(missing[:3]) or 'nothing'} "
             f"and has {', '.join(extra[:3]) or 'nothing'} too much"
         )
     for name, tensor in wanted.items():
         if tensor.shape != weights[name].shape:
             raise RunError(
-                f"{where} does not fit the network: {name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
+                f"{where} does not fit {called}: {name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
             )
-    network.load_state_dict(dict(weights))
 
 
 def read_sealed(path: Path) -> Weights:

@@ -273,8 +273,10 @@ def _totals(inspection: Inspection) -> Iterator[Fact]:
         "activations",
         units.byte_size(kept),
         kept,
-        f"{units.byte_size(kept)} for one sample, at most {units.byte_size(peak // batch)} of them at a time "
-        "without gradients" + f"; {units.byte_size(kept * batch)} and {units.byte_size(peak)} for {batch}" * many,
+        f"{units.byte_size(kept)} for one sample; a forward pass without gradients holds at most "
+        f"{units.byte_size(peak // batch)} with its input"
+        + f"; {units.byte_size(kept * batch)} and {units.byte_size(peak)} for {batch}"
+        * many,
     )
     if many and graph.outputs:
         yield Fact("output", " and ".join(units.shape(graph.shape(value)) for value in graph.outputs))
