@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.interpret.inspection.cost_bars import LARGE, cost_parts
-from convscope.interpret.inspection.network_drawing import network_places
+from convscope.interpret.inspection.network_drawing import network_places, placed_units
 from convscope.interpret.inspection.network_layout import lay_out
 from convscope.interpret.inspection.network_places import Places
 from convscope.interpret.inspection.network_units import Unit, network_units
@@ -48,8 +48,7 @@ def drawing_obeys_its_laws(inspection: Inspection) -> None:
     root = ET.fromstring(drawing.document())
     boxes_lie_beside_each_other(root, drawing)
     texts_lie_beside_each_other(root, drawing)
-    units = _units(inspection)
-    places = network_places(units)
+    units, places = placed_units(inspection.graph, inspection.layers)
     data_flows_to_the_right(places)
     every_connection_is_drawn(inspection, units, places)
     growth = inspection.field_figure()
@@ -142,7 +141,89 @@ def test_a_dense_blocks_connections_are_drawn(inspections: dict[str, Inspection]
     layout = network_places(units).layout
     over = [edge for edge in layout.edges if edge.route == "over"]
     assert len(over) == 6  # the first block's six layers; the others are folded, with the sign of what is in them
-    assert [unit.skips for unit in units if unit.labels[0].startswith("denseblock")] == [1, 1, 1]
+    folded = [unit for unit in units if unit.labels[0].startswith("denseblock")]
+    assert [unit.skips for unit in folded] == [1, 1, 1]
+    assert [unit.labels[1] for unit in folded] == ["12× DenseLayer", "24× DenseLayer", "16× DenseLayer"]
+
+
+class Tokens(nn.Module):
+    """Patches of an image as tokens through layers of a transformer, as `nn` has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 24, 8, stride=8), nn.LayerNorm(24)
+        self.layers = nn.Sequential(*(nn.TransformerEncoderLayer(24, 2, 48, batch_first=True) for _ in range(3)))
+        self.head = nn.Linear(24, 5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        tokens = self.norm(self.patches(image).flatten(2).transpose(1, 2))
+        return self.head(self.layers(tokens).mean(1))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.lstm = nn.Embedding(9, 8), nn.LSTM(8, 16, batch_first=True)
+        self.cell, self.head = nn.GRUCell(16, 16), nn.Linear(16, 5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        steps = self.lstm(self.embedding(tokens))[0]
+        state = steps.new_zeros(len(steps), 16)
+        for step in range(steps.shape[1]):
+            state = self.cell(steps[:, step], state)
+        return self.head(state)
+
+
+class Siblings(nn.Module):
+    """A convolution for each of some channels, as LeNet-5 of 1998 has, and an enlargement at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.each = nn.Conv2d(1, 5, 3, stride=2), nn.ModuleList(nn.Conv2d(1, 2, 3) for _ in range(5))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = self.first(image)
+        joined = torch.cat([conv(maps[:, n : n + 1]) for n, conv in enumerate(self.each)], 1)
+        return nn.functional.interpolate(joined, scale_factor=2)
+
+
+OTHERS = {
+    "tokens": lambda: inspect(Tokens(), (3, 64, 64)),
+    "recurrent": lambda: inspect(Recurrent(), torch.zeros(1, 6, dtype=torch.int64)),
+    "siblings": lambda: inspect(Siblings(), (1, 32, 32)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_drawings_of_other_kinds_of_networks_obey_the_laws(name: str):
+    drawing_obeys_its_laws(OTHERS[name]())
+
+
+def test_tokens_have_their_features_as_width_and_the_side_of_their_map_as_height():
+    first, *others, last = _units(OTHERS["tokens"]())[1:]
+    assert first.shape == (24, 8, 8) and last.shape == (5,)
+    assert {(unit.shape[0], unit.side) for unit in others if unit.family == "block"} == {(24, 8)}
+    assert {unit.labels[-1] for unit in others if unit.family == "block"} == {"24"}
+
+
+def test_recurrent_layers_are_drawn_and_slices_of_the_input_are_not():
+    names = [unit.labels[0] for unit in _units(OTHERS["recurrent"]())]
+    assert names[:3] == ["input", "embedding", "lstm"] and names[-1] == "fc" and "select" not in names
+
+
+def test_many_alike_units_side_by_side_are_drawn_as_one():
+    units = _units(OTHERS["siblings"]())
+    assert [unit.labels[0] for unit in units] == ["input", "3×3/2", "5× 3×3", "cat", "upsample"]
+    assert units[2].count == 5 and all(f"each.{n}" in units[2].tip for n in range(5))
+    assert network_places(units).layout.levels == 1  # one enlargement at the end is no decoder
+
+
+def test_rows_are_about_equally_full(inspections: dict[str, Inspection]):
+    for name, one in inspections.items():
+        places = network_places(_units(one))
+        starts = [*places.layout.row_starts, places.layout.ranks]
+        widths = [places.right[stop - 1] for stop in starts[1:]]
+        assert min(widths) > 0.4 * max(widths), f"{name}: {widths}"
 
 
 def test_a_value_that_only_a_copy_lies_before_has_its_connection():

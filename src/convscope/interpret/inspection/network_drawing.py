@@ -11,7 +11,7 @@ from math import hypot, log2, sqrt
 
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
-from convscope.interpret.inspection.network_layout import Edge, Spot, lay_out
+from convscope.interpret.inspection.network_layout import DiagramLayout, Edge, Spot, lay_out
 from convscope.interpret.inspection.network_places import MARGIN, NAME_HEIGHT, Extent, Places, Point
 from convscope.interpret.inspection.network_units import Family, Unit, network_units
 from convscope.report import units as ink
@@ -44,12 +44,12 @@ _LABEL = 10.5
 _LABEL_LINE = 12.0
 _ROW = 890.0  # a row of the page
 _CORNER = 5.0
+_U_LIMIT = 48  # units of a U
 
 
 def network_drawing(graph: Graph, layers: Sequence[Layer]) -> Drawing:
     """Draw a network from left to right, in as many rows as it takes; one with a decoder as a U."""
-    units = network_units(graph, layers)
-    places = network_places(units)
+    units, places = placed_units(graph, layers)
     layout = places.layout
     legend, legend_width = _legend(units)
     parts: list[Element | None] = [legend]
@@ -67,6 +67,16 @@ def network_drawing(graph: Graph, layers: Sequence[Layer]) -> Drawing:
     return Drawing.of(width, places.height, parts, title=f"{graph.name}: the network", description=description)
 
 
+def placed_units(graph: Graph, layers: Sequence[Layer]) -> tuple[list[Unit], Places]:
+    """Return a network's units and their coordinates; a U has fewer units, as its levels can't be cut into rows."""
+    units = network_units(graph, layers)
+    places = network_places(units)
+    if places.layout.levels > 1 and len(units) > _U_LIMIT:
+        units = network_units(graph, layers, limit=_U_LIMIT)
+        places = network_places(units)
+    return units, places
+
+
 def network_places(units: Sequence[Unit]) -> Places:
     """Return the coordinates of a network's units and connections."""
     largest = max((unit.side or 1 for unit in units), default=1)
@@ -75,7 +85,7 @@ def network_places(units: Sequence[Unit]) -> Places:
     return Places(layout, extents)
 
 
-def _extent(unit: Unit, largest: int) -> Extent:
+def _extent(unit: Unit, largest: float) -> Extent:
     """Return the size of a unit's box, and the room for what stands around it."""
     if unit.family == "join":
         width = max(_JOIN, text_width(unit.labels[0], _LABEL) + 8)
@@ -158,10 +168,14 @@ def _groups(places: Places) -> list[Element]:
             spans.setdefault((spot.row, spot.level), {}).setdefault(spot.unit.group, []).append(spot.rank)
     found: list[Element] = []
     one_unit = places.layout.levels > 1  # whose label says it, and the way from another level leads there
+    from_above = _from_above(places.layout)
     for (row, level), by_name in spans.items():
         end = 0.0
         for name, ranks in sorted(by_name.items(), key=lambda item: min(item[1])):
             left, right = places.left[min(ranks)] + MARGIN, places.right[max(ranks)] - MARGIN
+            for rank in {min(ranks), max(ranks)}.intersection(from_above.get(level, ())):
+                middle = (places.left[rank] + places.right[rank]) / 2
+                left, right = (middle + 5, right) if rank == min(ranks) else (left, middle - 5)
             if left < end or right - left < text_width(name, _LABEL) - 1 or (one_unit and len(ranks) == 1):
                 continue
             across = range(min(ranks), max(ranks) + 1)
@@ -169,6 +183,16 @@ def _groups(places: Places) -> list[Element]:
             label = text(left, top - 4, name, size=_LABEL, colour="muted", halo=True)
             found += [line(left, top, right, top, colour="faint", width=2), label]
             end = right + MARGIN
+    return found
+
+
+def _from_above(layout: DiagramLayout) -> dict[int, set[int]]:
+    """Return, by level, the ranks at which a connection comes down, or leads up, in the middle of a column."""
+    found: dict[int, set[int]] = {}
+    for edge in layout.edges:
+        if edge.route == "level":
+            lower = max(edge.source.level, edge.target.level)
+            found.setdefault(lower, set()).add(edge.source.rank)
     return found
 
 

@@ -1,16 +1,18 @@
 """The positions of a drawing's units: ranks from left to right, lanes for branches, rows where a line is full.
 
 A unit's rank is the longest way to it. Branches get lanes of their own; the longest branch stays on the main lane. A
-network that makes its maps smaller and then larger again has a level for each size, one below the other, so that an
-encoder and its decoder are the two sides of a U and what links them lies across it.
+network that makes its maps smaller and then larger again, in several steps or to join earlier ones, has a level for
+each size, one below the other, so that an encoder and its decoder are the two sides of a U and what links them lies
+across it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import accumulate, chain, count
 from math import log2
 from typing import Literal
 
@@ -98,9 +100,14 @@ def lay_out(units: Sequence[Unit], *, width_of: Callable[[Unit], float], room: f
 
 
 def _levels(units: Sequence[Unit], after: dict[int, list[Unit]]) -> dict[int, int]:
-    """Return the level of each unit, from 0; one for all unless a map becomes larger after it became smaller."""
+    """Return the level of each unit, from 0; one for all unless maps become larger after they became smaller.
+
+    One enlargement at the end, as of a segmentation without bridges, is no decoder.
+    """
     halvings: dict[int, int] = {}
-    grows = False
+    climbed: set[int] = set()  # to these levels
+    decoded: set[int] = set()  # units after an enlargement
+    bridged = False
     for unit in units:
         spatial = [before for before in unit.before if before.side]
         if not spatial or unit.side is None:
@@ -113,8 +120,14 @@ def _levels(units: Sequence[Unit], after: dict[int, list[Unit]]) -> dict[int, in
             if before.side and (before.side > 1 or unit.side == 1 or len(spatial) == 1)
         ] or [(halvings[spatial[0].index], 0)]
         halvings[unit.index] = min(level + step for level, step in steps)
-        grows = grows or (unit.enlarges and all(step < 0 < level for level, step in steps))
-    if not grows:
+        grows = unit.enlarges and all(step < 0 < level for level, step in steps)
+        after_growth = sum(before.index in decoded for before in unit.before)
+        bridged = bridged or 0 < after_growth < len(spatial)
+        if grows:
+            climbed.add(halvings[unit.index])
+        if grows or after_growth:
+            decoded.add(unit.index)
+    if len(climbed) < 2 and not bridged:
         return dict.fromkeys(halvings, 0)
     for unit in units:
         if not unit.before and after[unit.index] and unit.index:  # an input that is read late
@@ -210,21 +223,40 @@ def _widths(spots: dict[int, Spot], width_of: Callable[[Unit], float]) -> list[f
 
 
 def _row_starts(edges: Iterable[Edge], widths: Sequence[float], room: float) -> tuple[int, ...]:
-    """Return a row may end where one connection alone leads on; rows are filled as far as there is room."""
-    steps = [0] * (len(widths) + 1)
-    for edge in edges:
-        steps[edge.source.rank + 1] += 1
-        steps[edge.target.rank + 1] -= 1
-    starts = [0]
-    cut: int | None = None
-    filled = since_cut = 0.0
-    crossing = 0
-    for rank, width in enumerate(widths):
-        crossing += steps[rank]
-        if crossing == 1 and filled > room / 4:  # a row of one or two units is worse than a long one
-            cut, since_cut = rank, 0.0
-        filled, since_cut = filled + width, since_cut + width
-        if filled > room and cut is not None and cut > starts[-1]:
-            starts.append(cut)
-            filled = since_cut
+    """Return the first rank of each row: rows end where one value alone leads on, and are filled about evenly."""
+    cuts = _cuts(edges, len(widths))
+    before = list(accumulate(widths, initial=0.0))
+    # By cut: the least cost of the rows before it, and where the last of them starts.
+    best: dict[int, tuple[float, int]] = {0: (0.0, 0)}
+    for stop in (*cuts, len(widths)):
+        found: tuple[float, int] | None = None
+        for start in reversed([0, *cuts][: bisect_left(cuts, stop) + 1]):
+            filled = (before[stop] - before[start]) / room
+            own = (1 - filled) ** 2 if filled <= 1 else 1 + 4 * (filled - 1)
+            if found is not None and filled > 1 and own > found[0]:
+                break  # and longer ones cost more
+            cost = best[start][0] + own + (filled < 0.25)  # a row of one or two units is worse than a long one
+            if found is None or cost < found[0]:
+                found = cost, start
+        best[stop] = found or best[0]
+    starts = [best[len(widths)][1]]
+    while starts[0]:
+        starts.insert(0, best[starts[0]][1])
     return tuple(starts)
+
+
+def _cuts(edges: Iterable[Edge], ranks: int) -> list[int]:
+    """Return the ranks before which a row may end: all connections across come from one unit, one along its line."""
+    across: list[list[Edge]] = [[] for _ in range(ranks)]
+    for edge in edges:
+        for rank in range(edge.source.rank + 1, edge.target.rank + 1):
+            across[rank].append(edge)
+
+    def leads_on(together: list[Edge]) -> bool:
+        if len(together) == 1:
+            return True
+        sources = {edge.source for edge in together}
+        straight = any(edge.source.line == edge.target.line for edge in together)
+        return len(sources) == 1 and straight and all(edge.route in ("own", "target") for edge in together)
+
+    return [rank for rank in range(1, ranks) if across[rank] and leads_on(across[rank])]

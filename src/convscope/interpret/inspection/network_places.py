@@ -6,7 +6,7 @@ it, so nothing runs through a box, and no label lies over another.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,6 +56,8 @@ class Places:
         self._lines: dict[_Lane, list[Spot]] = defaultdict(list)
         for spot in layout.spots.values():
             self._lines[spot.row, *spot.line].append(spot)
+        crossing = Counter(edge.source for edge in layout.edges if edge.source.row != edge.target.row)
+        self._leading_on = {source for source, times in crossing.items() if times > 1}  # to several of the next row
         self._track_of = self._tracks()
         self._above = self._heights()
         self._y, self.height = self._stacked()
@@ -134,6 +136,9 @@ class Places:
             elif edge.source.row == edge.target.row:
                 end = edge.target if edge.route == "target" else edge.source
                 need((end.row, *end.line), between[1:-1], 2.0)
+            elif edge.route == "target" or edge.source.line == edge.target.line:
+                start = self.layout.row_starts[edge.target.row]
+                need((edge.target.row, *edge.target.line), range(start, edge.target.rank), 2.0)
         for by_rank in above.values():
             for rank in by_rank:
                 by_rank[rank] += NAME_HEIGHT
@@ -169,7 +174,7 @@ class Places:
         start, end = x1 + self.extent(source).width / 2, x2 - self.extent(target).width / 2
         leaving, arriving = self.right[source.rank] - 3, self.left[target.rank] + 3
         if source.row != target.row:
-            return [[(start, y1), (leaving + _ONWARD, y1)], [(max(0.0, arriving - _ONWARD), y2), (end, y2)]]
+            return [[(start, y1), (leaving + _ONWARD, y1)], self._into_the_row(edge, end)]
         if edge.route == "level":
             return [self._to_the_next_level(source, target, leaving)]
         if edge.route == "over":
@@ -182,6 +187,18 @@ class Places:
             return [[(start, y1), (end, y2)]]
         turn = arriving if edge.route == "own" else leaving
         return [[(start, y1), (turn, y1), (turn, y2), (end, y2)]]
+
+    def _into_the_row(self, edge: Edge, end: float) -> list[Point]:
+        """Return the corners of a connection from an earlier row: along its source's line, and from there as usual."""
+        source, target = edge.source, edge.target
+        y2 = self.centre(target)[1]
+        y1 = self._y.get((target.row, *source.line), y2)
+        first, arriving = self.left[self.layout.row_starts[target.row]], self.left[target.rank] + 3
+        if y1 == y2:
+            begin = first if source in self._leading_on else arriving
+            return [(max(0.0, begin - _ONWARD + 3), y2), (end, y2)]
+        turn = arriving if edge.route == "own" else first - 3
+        return [(first - _ONWARD + 3, y1), (turn, y1), (turn, y2), (end, y2)]
 
     def _to_the_next_level(self, source: Spot, target: Spot, leaving: float) -> list[Point]:
         (x1, y1), (x2, y2) = self.centre(source), self.centre(target)

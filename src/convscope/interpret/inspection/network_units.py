@@ -13,21 +13,24 @@ from typing import Literal
 from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
-from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
+from convscope.graph.vocabulary import CONVOLUTIONS, MOVES, POOLINGS
 from convscope.interpret.inspection.layer_table import operation, output_shape
 from convscope.report import units as ink
 
 Family = Literal["input", "convolution", "pooling", "linear", "join", "resize", "block", "other"]
 
 # More than this and a drawing can't be read: deeper levels of modules are then drawn as one unit each.
-_UNITS_LIMIT = 90
+UNITS_LIMIT = 90
 _EDGES_LIMIT = 150
 
 _SHOWN_SKIPS = 3  # arcs over a folded block
+_ALIKE = 4  # so many units that differ in nothing but their weights, side by side, are drawn as one
 
 _JOINS = {"add": "+", "sub": "−", "mul": "×", "concat": "cat", "stack": "cat", "maximum": "max"}
 _LINEAR = frozenset({"linear", "matmul", "attention", "bilinear"})
 _RESIZES = frozenset({"upsample", "pixel_shuffle", "pixel_unshuffle", "grid_sample", "max_unpool"})
+_FEATURES_LAST = _LINEAR | {"embedding", "rnn", "lstm", "gru", "multihead_attention"}
+_CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +42,8 @@ class Unit:
         family: what colour it has.
         labels: one or two short lines.
         tip: everything about it.
-        shape: the output of one sample: (C, H, W) or (F,).
+        shape: the output of one sample: (C, H, W), (F, tokens) or (F,).
+        side: the largest spatial size, of tokens that of the map which they could be; None without spatial axes.
         count: the number of blocks that it represents.
         group: the outermost module that it belongs to.
         skips: connections inside it that lead around some of its layers, as far as they are shown.
@@ -52,25 +56,21 @@ class Unit:
     labels: tuple[str, ...]
     tip: str
     shape: tuple[int, ...]
+    side: float | None
     count: int = 1
     group: str = ""
     skips: int = 0
     enlarges: bool = False
     before: list[Unit] = field(default_factory=list)
 
-    @property
-    def side(self) -> int | None:
-        """The largest spatial size; None without spatial axes."""
-        return max(self.shape[1:]) if len(self.shape) > 1 else None
 
-
-def network_units(graph: Graph, layers: Sequence[Layer]) -> list[Unit]:
-    """Return the units of a network; where they are too many, modules like an earlier one are one unit each."""
+def network_units(graph: Graph, layers: Sequence[Layer], *, limit: int = UNITS_LIMIT) -> list[Unit]:
+    """Return the units of a network; where they are more than the limit, modules like an earlier one are one each."""
     closed: set[str] = set()
     while True:
         lines = fold(graph, layers, closed=closed)
-        found = _units_of(graph, lines)
-        if len(found) <= _UNITS_LIMIT and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
+        found = _without_alike(_units_of(graph, lines, _features_last(graph, layers)))
+        if len(found) <= limit and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
             return found
         # To close what is one unit anyway, such as a convolution with its normalisation, would only hide what it is.
         more = _to_close([x for x in lines if x.role == "heading" and sum(map(_changes_the_map, x.layers)) > 1])
@@ -89,14 +89,56 @@ def _to_close(open_modules: Sequence[FoldedLine]) -> set[str]:
     return {line.name for line in repeated or open_modules if line.depth == deepest}
 
 
-def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
+def _features_last(graph: Graph, layers: Sequence[Layer]) -> set[int]:
+    """Return the outputs whose last axis is that of features, as of tokens: those of linear layers, and after them."""
+    found: set[int] = set()
+    for layer in layers:
+        shape = layer.output_shape
+        if layer.output is None or len(shape) < 3:
+            continue
+        carried = any(value in found and graph.shape(value)[-1] == shape[-1] for value in layer.inputs)
+        tokens = layer.op in ("layer_norm", "rms_norm") and len(shape) == 3
+        if layer.op in _FEATURES_LAST or tokens or (carried and (layer.op in _JOINS or not _changes_the_map(layer))):
+            found.update(v for n in layer.nodes for v in graph.nodes[n].outputs)
+    return found
+
+
+def _without_alike(units: Sequence[Unit]) -> list[Unit]:
+    """Return the units, those that read the same, are read by the same and look the same as one."""
+    after: dict[int, list[int]] = {}
+    for unit in units:
+        for before in unit.before:
+            after.setdefault(before.index, []).append(unit.index)
+    alike: dict[object, list[Unit]] = {}
+    for unit in units:
+        reads = tuple(before.index for before in unit.before)
+        own = unit.index if unit.family in ("input", "join") or not reads else -1
+        key = (own, unit.family, unit.labels, unit.shape, unit.group, reads, tuple(after.get(unit.index, ())))
+        alike.setdefault(key, []).append(unit)
+    dropped: set[int] = set()
+    for first, *others in alike.values():
+        if 1 + len(others) >= _ALIKE:
+            name, *more = first.labels
+            first.count = (1 + len(others)) * first.count
+            first.family, first.labels = "block", (f"{1 + len(others)}× {name}", *more)
+            first.tip = "\n".join(unit.tip for unit in (first, *others))
+            dropped |= {unit.index for unit in others}
+    kept = [unit for unit in units if unit.index not in dropped]
+    for unit in kept:
+        unit.before = [before for before in unit.before if before.index not in dropped]
+    for index, unit in enumerate(kept):
+        unit.index = index
+    return kept
+
+
+def _units_of(graph: Graph, lines: Sequence[FoldedLine], features_last: set[int]) -> list[Unit]:
     made: dict[int, Unit] = {}
     units: list[Unit] = []
+    rank = max((len(graph.shape(value)) - 2 for value in graph.inputs), default=1)
     for value in graph.inputs:
         shape = graph.shape(value)[1:]
-        unit = Unit(
-            len(units), "input", ("input", ink.shape(shape)), f"{graph.values[value].name} {ink.shape(shape)}", shape
-        )
+        tip = f"{graph.values[value].name} {ink.shape(shape)}"
+        unit = Unit(len(units), "input", ("input", ink.shape(shape)), tip, shape, _side(shape, rank))
         units.append(unit)
         made[value] = unit
     for line in lines:
@@ -110,7 +152,7 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine]) -> list[Unit]:
             unit = before[0]
             unit.tip += f"\n{line.name}: {operation(line.last)}"
         else:
-            unit = _unit(line, len(units), before)
+            unit = _unit(graph, line, len(units), before, _shape(line.last, features_last), rank)
             units.append(unit)
         made.update(dict.fromkeys(outputs, unit))
     return units
@@ -134,18 +176,38 @@ def _makers(graph: Graph, value: int, made: Mapping[int, Unit]) -> Iterator[Unit
 def _passes_on(line: FoldedLine, before: Unit) -> bool:
     """Return whether the line only changes values of the map that it is given, or lays its elements out anew."""
     joins = line.last.op in _JOINS  # of values of the one unit before, such as a map times its own sigmoid
-    return line.role == "layer" and before.family != "input" and (joins or not _changes_the_map(line.last))
+    shown = before.family == "input" and line.last.op not in MOVES
+    return line.role == "layer" and not shown and (joins or not _changes_the_map(line.last))
 
 
 def _changes_the_map(layer: Layer) -> bool:
     if layer.op in _JOINS:
         return len(layer.inputs) > 1
-    return bool(layer.windows) or layer.op in _LINEAR or layer.op in _RESIZES or layer.op in POOLINGS
+    return bool(layer.windows) or layer.op in _FEATURES_LAST or layer.op in _RESIZES or layer.op in POOLINGS
 
 
-def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
-    layer = line.last
+def _shape(layer: Layer, features_last: set[int]) -> tuple[int, ...]:
+    """Return the shape of one sample with its channels, or its features, first."""
     shape = layer.output_shape[1:]
+    if layer.op == "matmul":
+        shape = shape[-2:]  # before them there are samples and heads, in any number of axes
+    return (shape[-1], *shape[:-1]) if layer.output in features_last and len(shape) > 1 else shape
+
+
+def _side(shape: tuple[int, ...], rank: int) -> float | None:
+    """Return the largest spatial size; of tokens of a network that reads images, that of a square map of them.
+
+    >>> _side((64, 56, 28), 2), _side((192, 196), 2), _side((128, 8000), 1), _side((10,), 2)
+    (56, 14.0, 8000, None)
+    """
+    if len(shape) == 2 and rank > 1:
+        return float(round(shape[1] ** (1 / rank), 6))
+    return max(shape[1:], default=None)
+
+
+def _unit(graph: Graph, line: FoldedLine, index: int, before: list[Unit], shape: tuple[int, ...], rank: int) -> Unit:
+    layer = line.last
+    side = _side(shape, rank)
     enlarges = any(_enlarges(each.op) for each in line.layers)
     tip = f"{line.name}: {operation(layer)} → {output_shape(layer)}"
     tip += f"\n{ink.count(line.parameters)} parameters, {ink.count(line.macs)} MACs"
@@ -153,17 +215,31 @@ def _unit(line: FoldedLine, index: int, before: list[Unit]) -> Unit:
     if line.role != "layer":
         kind = line.kind or operation(layer)
         name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else _tail(line.name)
-        labels = (name, _channels(shape))
+        inside = _blocks_inside(graph, line) if line.role == "collapsed" else ""
+        labels = (name, *([inside] if inside else []), _channels(shape))
         tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
         joined = [len(each.inputs) - 1 for each in line.layers if each.op in _JOINS]
         skips = min(_SHOWN_SKIPS, max(joined, default=0))
-        return Unit(index, "block", labels, tip, shape, line.count, group, skips, enlarges, before)
+        return Unit(index, "block", labels, tip, shape, side, line.count, group, skips, enlarges, before)
     if layer.op in _JOINS and len(before) > 1:
-        return Unit(index, "join", (_JOINS[layer.op],), tip, shape, 1, group, before=before)
-    if layer.op == "linear" and len(shape) > 1:
-        shape = (shape[-1], *shape[:-1])  # a fully connected layer at every position: features are the last axis
-    labels = (_short(line), _channels(shape))
-    return Unit(index, _family(layer.op), labels, tip, shape, 1, group, 0, enlarges, before)
+        return Unit(index, "join", (_JOINS[layer.op],), tip, shape, side, 1, group, before=before)
+    size = ink.shape(layer.output_shape[-2:]) if layer.op == "matmul" else _channels(shape)
+    return Unit(index, _family(layer.op), (_short(line), size), tip, shape, side, 1, group, 0, enlarges, before)
+
+
+def _blocks_inside(graph: Graph, line: FoldedLine) -> str:
+    """Return how many blocks of one class a module consists of: "24× DenseLayer"; "" where it is otherwise made."""
+    kinds = {module.path: module.kind for module in graph.modules}
+    sizes: dict[str, int] = {}
+    for layer in line.layers:
+        child = ".".join(layer.module.split(".")[: line.name.count(".") + 2])
+        sizes[child] = sizes.get(child, 0) + _changes_the_map(layer)
+    blocks = [child for child, size in sizes.items() if size > 1 and child != line.name]
+    classes = {kinds.get(child, "") for child in blocks}
+    alone = all(child in blocks for child in sizes if kinds.get(child) and child != line.name)
+    if len(blocks) < 2 or len(classes) > 1 or classes & _CONTAINERS or not alone:
+        return ""
+    return f"{len(blocks)}× {classes.pop().lstrip('_')}"
 
 
 def _enlarges(op: str) -> bool:
@@ -171,9 +247,14 @@ def _enlarges(op: str) -> bool:
 
 
 def _tail(path: str) -> str:
-    """Return the end of a path that says something: "features.block1" is "block1", "blocks.3" stays."""
-    parent, _, last = path.rpartition(".")
-    return f"{parent.rpartition('.')[2]}.{last}" if last.isdigit() and parent else last
+    """Return the end of a path that says something: "features.block1" is "block1", "blocks.3" stays.
+
+    >>> _tail("features.block1"), _tail("body.blocks.3"), _tail("body.stages.0.0"), _tail("0.1")
+    ('block1', 'blocks.3', 'stages.0.0', '0.1')
+    """
+    parts = path.split(".")
+    named = max((n for n, part in enumerate(parts) if not part.isdigit()), default=0)
+    return ".".join(parts[named:])
 
 
 def _family(op: str) -> Family:
