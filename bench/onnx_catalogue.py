@@ -1,6 +1,10 @@
 """Export every network of the catalogue to ONNX, read it back, and write docs/onnx-catalogue.md.
 
     python bench/onnx_catalogue.py [--exporter older|new] [--network NAME ...] [--out docs/onnx-catalogue.md]
+        [--files FOLDER] [--rows FILE]
+
+`--files` keeps the exported files, most of the time, and takes those that are there; `--rows` keeps each row as soon as
+it is measured, and goes on after the last one.
 
 Needs onnx (and onnxscript for the new exporter). Every vector of a network gets other numbers first, as training would
 give them: exporters merge tensors that are equal, and leave out biases of 0. Compared are the shapes and MACs of every
@@ -11,9 +15,10 @@ the outputs on one random input.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -47,14 +52,17 @@ class Row:
         return self.error is None and self.shapes and self.macs and self.difference < 1e-4
 
 
-def measure(name: str, *, new: bool) -> Row:
-    """Export one network, read it back and compare."""
+def measure(name: str, *, new: bool, files: Path | None = None) -> Row:
+    """Export one network, unless it is among the files already, read it back and compare."""
     shape = catalogue.find(name).input_shape
     torch.manual_seed(0)
     network = trained(build(name))
     x = torch.rand(1, *shape)
     with tempfile.TemporaryDirectory() as folder:
-        found = load(exported(network, shape, Path(folder) / "model.onnx", dynamo=new)).module
+        path = (files or Path(folder)) / f"{name}-{'new' if new else 'older'}.onnx"
+        if not path.exists():
+            exported(network, shape, path.with_suffix(".part"), dynamo=new).rename(path)
+        found = load(path).module
         assert found is not None
     theirs, ours = capture(network, shape), capture(found, shape)
     with torch.no_grad():
@@ -98,12 +106,24 @@ def main() -> None:
     parser.add_argument("--exporter", choices=["older", "new"], action="append")
     parser.add_argument("--network", action="append", choices=catalogue.names())
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--files", type=Path, help="folder that keeps the exported files")
+    parser.add_argument("--rows", type=Path, help="file that keeps the rows, to go on after an interruption")
     options = parser.parse_args()
+    if options.files:
+        options.files.mkdir(parents=True, exist_ok=True)
+    kept = options.rows.read_text().splitlines() if options.rows and options.rows.exists() else []
+    known = {(row.name, row.exporter): row for row in (Row(**json.loads(line)) for line in kept)}
     rows = []
     for name in options.network or catalogue.names():
         for exporter in options.exporter or ["older", "new"]:
-            rows.append(measure(name, new=exporter == "new"))
-            print(rows[-1], flush=True)
+            row = known.get((name, exporter))
+            if row is None:
+                row = measure(name, new=exporter == "new", files=options.files)
+                print(row, flush=True)
+                if options.rows:
+                    with options.rows.open("a") as file:
+                        file.write(json.dumps(asdict(row)) + "\n")
+            rows.append(row)
             if options.out:
                 options.out.write_text(page(rows))
 

@@ -286,6 +286,21 @@ def test_circular_padding_has_the_field_of_any_padding(way: str) -> None:
     assert all(f.endless and f.least == f.size for f in found.fields)
 
 
+class _Beside(nn.Module):
+    """A circular padding made by hand, as the older ONNX exporter writes it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([x[..., -2:], x, x[..., :1]], -1)
+        return torch.cat([x[..., -1:, :], x], -2)
+
+
+def test_borders_put_beside_a_map_are_a_circular_padding() -> None:
+    padded = nn.Sequential(_Beside(), nn.Conv2d(8, 8, (2, 4)))
+    inspection = inspected(nn.Sequential(conv(), padded, conv()), 16, 20)
+    found = inspection.network_field
+    assert found is not None and [(f.size, f.stride, f.endless) for f in found.fields] == [(6, 1, True), (8, 1, True)]
+
+
 def circular(**settings: int) -> nn.Conv2d:
     return nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular", **settings)
 

@@ -144,7 +144,7 @@ def training_memory(
     """
     loaded = load(model)
     built = loaded.module if loaded.module is not None else build_without_memory(loaded.factory)
-    shape = loaded.own_input_shape() if input_shape is None else input_shape
+    shape = loaded.inputs(input_shape)
     name = name or loaded.name
     small, large = (
         capture(built, shape, batch_size=size, name=name, mode="train", dtype=dtype, gradients=True)

@@ -32,15 +32,19 @@ class InputShapes:
         samples: the shape of one sample of each input, without the batch; empty where `typed` has the inputs.
         batch_size: samples in the batch; 1 unless a batch was given.
         typed: inputs with names, types, ranges or lists of images.
+        complete: inputs that a file declares, as `capture` takes them; None where none does.
     """
 
     samples: tuple[Shape, ...]
     batch_size: int = 1
     typed: tuple[TypedInput, ...] = ()
+    complete: Inputs | None = None
 
     @property
     def inputs(self) -> Inputs:
         """What `capture` and `inspect` take beside the batch size: shapes or samples, by position or by name."""
+        if self.complete is not None:
+            return self.complete
         if self.typed:
             made = [one.given for one in self.typed]
             names = [one.name for one in self.typed]
@@ -60,12 +64,34 @@ def parse_inputs(
     shapes = [one for one in given if not isinstance(one, TypedInput)]
     if len(shapes) == len(given):
         return tell_batch(model, shapes, known)
+    return _tell_typed_batch(model, InputShapes((), typed=_all_typed(texts, given)))
+
+
+def _all_typed(texts: Sequence[str], given: Sequence[Shape | TypedInput]) -> tuple[TypedInput, ...]:
     typed = tuple(one if isinstance(one, TypedInput) else TypedInput("", (one,)) for one in given)
     if len({bool(one.name) for one in typed}) > 1:
         raise CaptureError(f"{' and '.join(texts)}: give each input a name, or none")
     if twice := [one.name for one in typed if one.name and sum(one.name == other.name for other in typed) > 1]:
         raise CaptureError(f"{' and '.join(texts)}: the input {twice[0]} is given twice")
-    return _tell_typed_batch(model, InputShapes((), typed=typed))
+    return typed
+
+
+def inputs_beside_a_file(texts: Sequence[str]) -> Inputs | None:
+    """Return what the command line says of inputs that a file declares, whose names may be any text.
+
+    >>> inputs_beside_a_file(["images:0=3x8x8"]), inputs_beside_a_file([])
+    ({'images:0': (3, 8, 8)}, None)
+    """
+    parts = [text.rpartition("=") for text in texts]
+    given = [(name, parse_input(rest)) for name, _, rest in parts]
+    _all_typed(texts, [TypedInput(name, ()) for name, _ in given])
+    # A shape alone has the file's type.
+    values = [one.given if isinstance(one, TypedInput) else one for _, one in given]
+    return (
+        {name: value for (name, _), value in zip(given, values, strict=True)}
+        if given and given[0][0]
+        else values or None
+    )
 
 
 def tell_batch(

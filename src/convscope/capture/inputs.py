@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -27,13 +27,15 @@ class SampleSpec:
         shape: of one sample.
         dtype: element type.
         numbers: the range of its numbers where it is run for real, both ends included; any where None.
-        whole: whether the shape is the tensor's, without a batch in front.
+        whole: whether the shape is the tensor's, without a batch.
+        batch_axis: where the batch is put.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     numbers: tuple[int, int] | None = None
     whole: bool = False
+    batch_axis: int = 0
 
 
 # One tensor: the shape of one sample, a full specification, or a tensor whose shape counts.
@@ -50,7 +52,7 @@ class Forward:
     tensors: tuple[tuple[str, torch.Tensor], ...]
 
 
-def is_shape(value: object) -> bool:
+def is_shape(value: object) -> TypeGuard[Sequence[int]]:
     """Return whether this is a sequence of whole numbers."""
     return (
         isinstance(value, Sequence)
@@ -75,7 +77,8 @@ def make_inputs(inputs: Inputs, *, batch_size: int | None, dtype: torch.dtype, b
     def make(value: Any, name: str) -> Any:
         batch = () if batch_size is None else (batch_size,)
         if isinstance(value, SampleSpec):
-            shape = value.shape if value.whole else (*batch, *value.shape)
+            axis = value.batch_axis
+            shape = value.shape if value.whole else (*value.shape[:axis], *batch, *value.shape[axis:])
             tensor = _made(_possible(shape, name), _dtype(value.dtype), backend, value.numbers)
         elif is_shape(value):
             tensor = _made(_possible((*batch, *value), name), dtype, backend)

@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
 
 from convscope.capture.build import build_without_memory
+from convscope.capture.declared import completed, main_input
+from convscope.capture.inputs import Inputs, make_inputs
+from convscope.capture.recording.backends import Real
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import CaptureError, ConvscopeError
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.from_file import factory_of, made, needed_arguments
 from convscope.nets.from_timm import import_timm, require_name
+from convscope.nets.onnx.inputs import DeclaredInput
 from convscope.nets.own_code import found, suggested_factories, without_folders
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
@@ -42,6 +47,7 @@ class Loaded:
         preprocessing: how an image becomes its input; None where nothing says it.
         module: the module itself, where the user gave one, which is left as it is; None where it is to be built.
         makes_own: whether the factory is the user's, and may load weights.
+        declared: the inputs that a file says the network takes; empty where none does.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Loaded:
     preprocessing: Preprocessing | None = None
     module: nn.Module | None = None
     makes_own: bool = False
+    declared: tuple[DeclaredInput, ...] = ()
 
     @property
     def model(self) -> nn.Module | Callable[[], nn.Module]:
@@ -94,6 +101,28 @@ class Loaded:
             name = self.name or "the model"
             raise CaptureError(f"{name} does not say what it takes: give its input_shape, such as (3, 224, 224)")
         return self.input_shape
+
+    def inputs(self, given: Inputs | None = None) -> Inputs:
+        """Return the inputs of a forward pass: those given, or else the model's own.
+
+        Raises:
+            CaptureError: nothing says what the model takes, or a file that does says something else.
+        """
+        if self.declared:
+            return completed(self.name, self.declared, given)
+        return self.own_input_shape() if given is None else given
+
+    def beside(self, tensor: torch.Tensor) -> tuple[list[torch.Tensor], tuple[str, ...]]:
+        """Return all inputs where one is given, the others 0, and what to say of them."""
+        if len(self.declared) < 2:
+            return [tensor], ()
+        main = main_input(self.declared)
+        forward = make_inputs(
+            self.inputs({main.name: tensor}), batch_size=1, dtype=torch.get_default_dtype(), backend=Real()
+        )
+        inputs = [tensor if name == main.name else torch.zeros_like(zeros) for name, zeros in forward.tensors]
+        others = ", ".join(one.name for one in self.declared if one is not main)
+        return inputs, (f"what is given is {main.name}; 0 everywhere: {others}",)
 
     def require_intact_weights(self) -> None:
         """Raise RunError where the run's weights are missing or damaged, or not those of the code that is named."""
@@ -185,7 +214,8 @@ def _from_onnx(path: str) -> Loaded:
     from convscope.nets.onnx.model import read_model
 
     found = read_model(path)
-    return Loaded(found.name, lambda: found.network, found.input_shape, module=found.network)
+    shape = main_input(found.inputs).shape or None
+    return Loaded(found.name, lambda: found.network, shape, module=found.network, declared=found.inputs)
 
 
 def _from_timm(name: str) -> Loaded:

@@ -39,14 +39,14 @@ def command(
     with within(deadline, model):
         loaded = load(given)
         shapes = input_shapes(loaded, () if input_text is None else (input_text,))
-        if len(shapes.samples) != 1:
+        if len(shapes.samples) != 1 and not loaded.declared:
             raise CaptureError("an audit takes one input of floating-point numbers: give its shape alone")
-        error = capture(loaded.model, shapes.samples[0], name=loaded.name).error
+        error = capture(loaded.model, shapes.inputs, name=loaded.name).error
     if error:
         raise CaptureError(error + smallest_that_works(loaded, shapes, error))
     say_batch(shapes, "each error")
     with redirect_stdout(sys.stderr):  # once the model is known to end, the arithmetic may take as long as it does
-        found = audit(given, input_shape=shapes.samples[0], seed=seed)
+        found = audit(given, input_shape=shapes.inputs, seed=seed)
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,8 +135,16 @@ def input_shapes(loaded: Loaded, texts: tuple[str, ...]) -> InputShapes:
     Raises:
         CaptureError: a text is not a shape, or none was given for a model that does not say.
     """
-    from convscope.capture.input_shapes import InputShapes, parse_inputs
+    from convscope.capture.input_shapes import InputShapes, inputs_beside_a_file, parse_inputs
 
+    if loaded.declared:
+        sizes = loaded.declared[0].sizes
+        if len(texts) > 1 or len(loaded.declared) > 1 or not sizes or not re.fullmatch(r"[\dx×,]*", "".join(texts)):
+            return InputShapes((), complete=loaded.inputs(inputs_beside_a_file(texts)))
+        if not texts:
+            return InputShapes((loaded.input_shape,) if loaded.input_shape else (), complete=loaded.inputs())
+        shapes = parse_inputs(texts, loaded.factory, (1,) * len(sizes))
+        return replace(shapes, complete=loaded.inputs(shapes.samples[0]))
     if texts:
         return parse_inputs(texts, loaded.factory, loaded.input_shape)
     if loaded.input_shape is None:

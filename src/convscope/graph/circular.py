@@ -1,4 +1,4 @@
-"""Circular padding, which torch runs as one map that is written in parts: memory, the middle, then each border.
+"""Circular padding: one map that is written in parts (memory, the middle, each border), or borders put beside it.
 
 Inside the image the parts say all there is. Without borders a circular padding is like any other: the field goes on
 beyond the ends as the windows do, which parts that are copied from the other end can't say.
@@ -24,6 +24,8 @@ def circular_pads(graph: Graph) -> CircularPads:
     """Return what could be circular paddings of a graph, by the maps that could be theirs."""
     found: CircularPads = {}
     for node in graph.nodes:
+        if node.op == "concat" and len(node.inputs) in (2, 3):
+            found.update(_beside(graph, node))
         if node.op == "new_empty" and node.inputs:
             run = [node, *_writes_after(graph, node)]
             source, padded = node.inputs[0], node.outputs[0]
@@ -39,6 +41,25 @@ def circular_pads(graph: Graph) -> CircularPads:
                 writes = (one.outputs[0] for one in run if one.op == "slice_scatter")
                 found.update((value, (source, steps)) for value in writes if graph.shape(value) == wanted)
     return found
+
+
+def _beside(graph: Graph, node: Node) -> CircularPads:
+    """Return the padding that a concatenation is, of a map between its own last and first positions."""
+    source = next((v for v in node.inputs if any(_cut_of(graph, other) == v for other in node.inputs)), None)
+    axis = node.arguments.get("dim", 0)
+    if source is None or not isinstance(axis, int) or node.inputs.count(source) != 1:
+        return {}
+    axis %= len(graph.shape(source))
+    sizes = [graph.shape(value)[axis] for value in node.inputs]
+    place = node.inputs.index(source)
+    pads = pad_taps(sum(sizes[:place]), sum(sizes[place + 1 :]), "circular", sizes[place])
+    return {node.outputs[0]: (source, (Taps(axis, pads),))}
+
+
+def _cut_of(graph: Graph, value: int) -> int | None:
+    producer = graph.values[value].producer
+    node = None if producer is None else graph.nodes[producer]
+    return node.inputs[0] if node is not None and node.op == "slice" else None
 
 
 def _writes_after(graph: Graph, first: Node) -> Iterator[Node]:

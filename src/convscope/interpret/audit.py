@@ -19,7 +19,9 @@ from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.arrays import Array
 from convscope.capture.capture import capture
+from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.load import ModelLike, load
+from convscope.capture.recording.backends import Real
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
@@ -205,7 +207,7 @@ def audit(
     model: ModelLike,
     image: Given | None = None,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Inputs | None = None,
     seed: int = 0,
 ) -> Audit:
     """Measure every layer's numerical error in fp32, in fp32 channels-last and in bf16.
@@ -213,7 +215,7 @@ def audit(
     Args:
         model: what `convscope.explain` takes: a module, a name, a run, an outcome, a predictor.
         image: the input, in any form that `convscope.explain` takes; normal numbers of `input_shape` unless given.
-        input_shape: the shape of one sample; the model's own unless given.
+        input_shape: the shape of one sample; the model's own unless given. An ONNX file's inputs also by name.
         seed: of the normal numbers, and of random weights.
 
     Raises:
@@ -225,17 +227,16 @@ def audit(
     (['0', '1'], True, True)
     """
     loaded = load(model)
-    network = given_network(loaded, input_shape, seed)
+    network = given_network(loaded, input_shape if is_shape(input_shape) else None, seed)
     name, module = network.name, network.module
     notes = tuple(filter(None, (loaded.weights_note(seed),)))
     if image is None:
-        shape = loaded.own_input_shape() if input_shape is None else input_shape
-        inputs = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed)).to(network.dtype)
+        inputs = _normal_numbers(loaded.inputs(input_shape), network.dtype, seed)
     else:
         given = network_input(image, network)
-        inputs = in_dtype(given.tensor, network.dtype, name="the input", network=name)
-        notes += given.notes
-    graph = capture(module, [inputs], name=name)
+        inputs, more = loaded.beside(in_dtype(given.tensor, network.dtype, name="the input", network=name))
+        notes += (*given.notes, *more)
+    graph = capture(module, inputs, name=name)
     if graph.error is not None:
         raise CaptureError(f"{name} does not run on this input: {graph.error}")
     # Threads split sums, so their number decides how these are rounded.
@@ -243,16 +244,23 @@ def audit(
         layers, agreement, outputs = _measure(graph, module, inputs)
     if isinstance(module, OnnxNetwork):
         notes += (_runtime_note(module, inputs, outputs),)
-    return Audit(name, tuple(inputs.shape[1:]), tuple(layers), agreement, notes)
+    return Audit(name, tuple(inputs[0].shape[1:]), tuple(layers), agreement, notes)
+
+
+def _normal_numbers(inputs: Inputs, dtype: torch.dtype, seed: int) -> list[torch.Tensor]:
+    """Return normal numbers for every input; zeros for whole numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    made = [tensor for _, tensor in make_inputs(inputs, batch_size=1, dtype=dtype, backend=Real()).tensors]
+    return [torch.randn(t.shape, generator=generator).to(t.dtype) if t.is_floating_point() else t for t in made]
 
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # of a network with infinities
 def _measure(
-    graph: Graph, module: nn.Module, inputs: torch.Tensor
+    graph: Graph, module: nn.Module, inputs: Sequence[torch.Tensor]
 ) -> tuple[list[LayerError], float, list[Array | None]]:
     """Walk the graph once, with the exact numbers and those of every mode side by side; exact outputs come last."""
-    exact = TorchExecutor(graph, module, [inputs], dtype=torch.float64)
-    modes = [TorchExecutor(graph, module, [inputs], dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
+    exact = TorchExecutor(graph, module, inputs, dtype=torch.float64)
+    modes = [TorchExecutor(graph, module, inputs, dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
     names, last_use = LayerNames(graph), {value: node.index for node in graph.nodes for value in node.inputs}
     arrays = {value: as_array(tensor) for value, tensor in exact.known().items()}
     layers: list[LayerError] = []
@@ -287,10 +295,10 @@ def _measure(
     return layers, agreement, [arrays.get(value) for value in graph.outputs]
 
 
-def _runtime_note(network: OnnxNetwork, inputs: torch.Tensor, exact: Sequence[Array | None]) -> str:
+def _runtime_note(network: OnnxNetwork, inputs: Sequence[torch.Tensor], exact: Sequence[Array | None]) -> str:
     """Return how far onnxruntime's outputs are from the exact ones."""
     try:
-        version, found = runtime_outputs(network.plan.path, [inputs])
+        version, found = runtime_outputs(network.plan.path, inputs)
     except CaptureError as reason:
         return str(reason)
     errors = [error_of(made, wanted) for made, wanted in zip(found, exact, strict=True) if wanted is not None]

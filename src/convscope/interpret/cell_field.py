@@ -209,7 +209,8 @@ class CellField(Pictured):
             cells = _coarse(np.atleast_2d(self.share), widest)
             return _shaded(cells, cells.max())
         read = np.flatnonzero(self.share.reshape(len(self.share), -1).any(axis=1))
-        slices = {index: _coarse(self.share[index], widest) for index in chosen(int(read[0]), int(read[-1]), SLICES)}
+        planes = self.share.sum(axis=tuple(range(1, self.share.ndim - 2)))  # of more axes than a volume's three
+        slices = {index: _coarse(planes[index], widest) for index in chosen(int(read[0]), int(read[-1]), SLICES)}
         darkest = max(float(cells.max()) for cells in slices.values())
         return [row for index, cells in slices.items() for row in (f"{self.axes[0]} {index}", *_shaded(cells, darkest))]
 

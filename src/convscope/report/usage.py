@@ -96,9 +96,14 @@ def option_words(name: str, value: object) -> Iterator[str]:
 
     >>> list(option_words("verify", False)), list(option_words("input_shape", (3, 32, 32)))
     (['--no-verify'], ['--input', '3x32x32'])
+    >>> list(option_words("input_shape", {"image": (3, 32, 32)}))
+    ['--input', 'image=3x32x32']
     """
     option = option_name(name)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and name == "input_shape":
+        for label, shape in value.items():
+            yield from (option, f"{label}={'x'.join(map(str, shape))}")
+    elif isinstance(value, Mapping):
         for setting, its_value in value.items():
             yield from option_words(setting, its_value)
     elif name in SWITCHES:
@@ -115,6 +120,8 @@ def _code(value: object, name: str = "") -> str:
     """Return a value as Python code; what is no number and no tuple is written as its text, such as a path."""
     if isinstance(value, Placeholder):
         return str(value)
+    if isinstance(value, Mapping) and name == "input_shape":
+        return repr(dict(value))
     if isinstance(value, Mapping):
         return f"convscope.Recipe({', '.join(f'{setting}={_code(one)}' for setting, one in value.items())})"
     code = repr(value) if isinstance(value, (bool, int, float, tuple)) else repr(str(value))

@@ -118,7 +118,9 @@ class TorchExecutor:
         if node.target in _ALWAYS_POSSIBLE:
             arguments = dict(zip(names, arguments.values(), strict=True))
         positional = [arguments[a.name] for a in schema if not a.kwarg_only and a.name in arguments]
-        keywords = {a.name: arguments[a.name] for a in schema if a.kwarg_only and arguments.get(a.name) is not None}
+        # None is left out where it is the default: not all that are recorded as None can be given.
+        keywords = {a.name: arguments[a.name] for a in schema if a.kwarg_only and a.name in arguments
+                    and (arguments[a.name] is not None or not a.has_default_value())}  # fmt: skip
         result = operator(*positional, **keywords)
         outputs = _tensors_in(result)
         if not outputs:

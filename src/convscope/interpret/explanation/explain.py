@@ -10,6 +10,7 @@ import torch
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.capture.capture import capture
+from convscope.capture.declared import main_input
 from convscope.capture.input_shapes import smallest_input
 from convscope.capture.load import Loaded, ModelLike, load
 from convscope.errors import CaptureError
@@ -76,8 +77,12 @@ def lens(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None = 
     tensor = in_dtype(given.tensor, network.dtype, name=name, network=network.name)
     notes = list(filter(None, (loaded.weights_note(seed),)))
     try:
-        return Lens(network.module, [tensor], name=network.name, pixels=given.pixels, notes=[*notes, *given.notes])
+        inputs, more = loaded.beside(tensor)
+        notes += (*given.notes, *more)
+        return Lens(network.module, inputs, name=network.name, pixels=given.pixels, notes=notes)
     except CaptureError as error:
+        if len(loaded.declared) > 1:
+            raise
         raise CaptureError(f"{error}{_smallest_that_works(network, tensor, loaded.input_shape)}") from None
 
 
@@ -90,7 +95,8 @@ def given_network(loaded: Loaded, input_shape: Sequence[int] | None, seed: int) 
             torch.manual_seed(seed)
             module = loaded.build().eval()
     name = loaded.name or type(module).__name__
-    return GivenNetwork(name, module, shape, loaded.preprocessing, takes_images=loaded.takes_images)
+    kind = getattr(torch, main_input(loaded.declared).dtype) if loaded.declared else None
+    return GivenNetwork(name, module, shape, loaded.preprocessing, takes_images=loaded.takes_images, input_dtype=kind)
 
 
 def _smallest_that_works(network: GivenNetwork, tensor: torch.Tensor, known: tuple[int, ...] | None) -> str:

@@ -62,6 +62,7 @@ class GivenNetwork:
         input_shape: of one sample, `(C, *S)`; None where it is not known.
         preprocessing: how an image becomes its input; None where it is not known.
         takes_images: whether it was trained on images here: floating-point numbers are then an image's, of 0 to 1.
+        input_dtype: of its input, where a file says it.
     """
 
     name: str
@@ -69,10 +70,13 @@ class GivenNetwork:
     input_shape: tuple[int, ...] | None = None
     preprocessing: Preprocessing | None = None
     takes_images: bool = False
+    input_dtype: torch.dtype | None = None
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that it computes in."""
+        """The type that it takes."""
+        if self.input_dtype is not None:
+            return self.input_dtype
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         return next(floating, torch.get_default_dtype())
 

@@ -345,7 +345,7 @@ def inspect(
     """
     loaded = load(model)
     loaded.require_intact_weights()
-    shape = loaded.own_input_shape() if input_shape is None else input_shape
+    shape = loaded.inputs(input_shape)
     graph = capture(loaded.model, shape, batch_size=batch_size, name=name or loaded.name, mode=mode)
     inspection = inspect_graph(graph, object_size=object_size)
     if mode != "eval" or not any(w.kind in EXPLAINED and w.severity == "warning" for w in inspection.warnings):

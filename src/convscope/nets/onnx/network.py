@@ -12,18 +12,19 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from convscope.arrays import Array
+from convscope.errors import CaptureError
 from convscope.files.regular import UnreadableError
 from convscope.nets.onnx import tensors
 from convscope.nets.onnx.folded import folded_note
-from convscope.nets.onnx.operators import BUFFERS, OPERATORS, SETTINGS, WEIGHT_NAMES, WHOLE_WEIGHTS
+from convscope.nets.onnx.operators import BUFFERS, OPERATORS, SETTINGS, WEIGHT_NAMES
 from convscope.nets.onnx.plan import Plan
 from convscope.nets.onnx.scope import paths_of
 from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue, UntranslatedError, array
 from convscope.nets.onnx.unknown import Shapes, unknown
+from convscope.nets.onnx.weights import WeightRule
 
 # Whole numbers and switches of more elements than this are buffers; of fewer, known numbers.
 _SMALL = 65_536
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 # What is computed from known numbers alone stays known up to this many elements.
 _LARGEST_KNOWN = 4_000_000
 
@@ -121,15 +122,21 @@ class OnnxNetwork(nn.Module):
         self._tensors: dict[int, nn.Parameter | torch.Tensor] = {}
         self._nodes: dict[int, OnnxNode] = {}
         self._last_read: dict[str, int] = {}
+        self._rule = WeightRule(plan.origins, plan.path.parent, plan.producer.startswith("pytorch"))
         self._build(plan, plan.constants)
         note = folded_note(plan)
         self._convscope_notes = () if note is None else (note,)  # a capture keeps them
         self._last_read = {name: i for i, step in enumerate(plan.steps) for name in _read(step)}
         self.eval()
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """Run the nodes in order."""
-        values: dict[str, OnnxValue] = {**self._known, **dict(zip(self.plan.inputs, inputs, strict=True))}
+    def forward(self, *given: torch.Tensor, **named: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Run the nodes in order, on inputs by position, by name, or both."""
+        taken = dict(zip(self.plan.inputs, given, strict=False)) | named
+        if len(given) + len(named) != len(self.plan.inputs) or taken.keys() != self.plan.inputs.keys():
+            names = ", ".join(name[:40] for name in self.plan.inputs)
+            raise CaptureError(f"it takes {len(self.plan.inputs)} inputs ({names}), not {len(given) + len(named)}")
+        inputs = [taken[name] for name in self.plan.inputs]
+        values: dict[str, OnnxValue] = {**self._known, **taken}
         shapes = Shapes.of(self.plan, inputs)
         self._run(self.plan, values, shapes, self._last_read)
         outputs = tuple(self._output(values, name) for name in self.plan.outputs)
@@ -169,10 +176,7 @@ class OnnxNetwork(nn.Module):
         """Make the module of every node, with the tensors of the file that it reads."""
         found = list(_flat(plan.steps, constants))
         run = [(step, held) for step, owner, held in found if owner is step]
-        weights = [
-            next((name for i, name in enumerate(step.inputs) if name in held and _is_weight(step, i, held[name])), "")
-            for step, held in run
-        ]
+        weights = [self._first_weight(step, held) for step, held in run]
         for (step, _), path in zip(run, paths_of([step for step, _ in run], weights), strict=True):
             node = _class_of(step)(step)
             self._nodes[id(step)] = node
@@ -182,14 +186,19 @@ class OnnxNetwork(nn.Module):
                 if name in held:
                     self._give(self._nodes[id(owner)], step, position, name, held[name], mine=owner is step)
         for name, proto in constants.items():
-            if id(proto) not in self._tensors and name not in self._known and _is_float(proto) and proto.dims:
+            if id(proto) not in self._tensors and name not in self._known and self._rule.is_unused_weight(name, proto):
                 self.register_parameter(f"unused_{len(self._parameters)}", self._tensor(proto, buffer=False))
+
+    def _first_weight(self, step: OnnxStep, held: Mapping[str, Any]) -> str:
+        """Return the name of the first weight of a node; "" where it has none."""
+        named = ((i, name) for i, name in enumerate(step.inputs) if name in held)
+        return next((name for i, name in named if self._rule.is_weight(step, i, name, held[name])), "")
 
     def _give(self, node: OnnxNode, step: OnnxStep, position: int, name: str, proto: Any, *, mine: bool) -> None:
         """Give a tensor of the file to a node that reads it, or keep its numbers where it is a setting."""
-        weight, settings = _is_weight(step, position, proto), SETTINGS.get(step.operator, ())
+        weight, settings = self._rule.is_weight(step, position, name, proto), SETTINGS.get(step.operator, ())
         size = int(np.prod(proto.dims, dtype=np.int64))
-        number = not proto.dims or not (weight or position in BUFFERS.get(step.operator, ()))
+        number = not (weight or (proto.dims and position in BUFFERS.get(step.operator, ())))
         if number and (size <= _SMALL or position in settings):
             if size > _LARGEST_KNOWN:
                 raise UnreadableError(f"tensor {name[:80]!r}, a setting of {step.operator}, has {size:,} numbers")
@@ -229,21 +238,6 @@ def _read(step: OnnxStep) -> set[str]:
         if isinstance(plan, Plan):
             names.update(plan.outputs, *(_read(inner) for inner in plan.steps))
     return names
-
-
-def _is_float(proto: Any) -> bool:
-    kind = tensors.TORCH_TYPES.get(proto.data_type)
-    return kind is not None and kind.is_floating_point
-
-
-def _is_weight(step: OnnxStep, position: int, proto: Any) -> bool:
-    """Return whether a tensor of the file is a parameter where a node reads it."""
-    if position in WHOLE_WEIGHTS.get(step.operator, ()):
-        return True
-    if not proto.name and step.operator not in WEIGHT_NAMES and step.operator not in _ARITHMETIC:
-        return False  # of a Constant node, in which some exporters write weights, and all of them zeros and masks
-    left_out = (*SETTINGS.get(step.operator, ()), *BUFFERS.get(step.operator, ()))
-    return _is_float(proto) and bool(proto.dims) and position not in left_out
 
 
 @cache

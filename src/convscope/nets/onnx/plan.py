@@ -11,6 +11,7 @@ from convscope.files.regular import UnreadableError
 from convscope.nets.onnx import tensors
 from convscope.nets.onnx.scope import scope_of
 from convscope.nets.onnx.step import OnnxStep
+from convscope.nets.onnx.weights import origins_of
 
 # Functions may call functions, which multiply; a subgraph may hold a subgraph.
 MOST_VALUES = 200_000
@@ -42,6 +43,7 @@ class Plan:
         constants: tensors of the file, by name.
         declared: what the file says of other values.
         producer: the exporter.
+        origins: what it says of tensors; see `weights.WeightRule`.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Plan:
     constants: Mapping[str, Any]
     declared: Mapping[str, Declared] = field(default_factory=dict)
     producer: str = ""
+    origins: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 def plan_of(model: Any, *, path: Path, newest: int) -> Plan:
@@ -79,7 +82,7 @@ def plan_of(model: Any, *, path: Path, newest: int) -> Plan:
     outputs = builder.outputs(model.graph)
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return Plan(model.graph.name, path, inputs, outputs, tuple(builder.steps), builder.constants, builder.declared,
-                producer)  # fmt: skip
+                producer, builder.origins)  # fmt: skip
 
 
 def _versions(model: Any, newest: int) -> dict[str, int]:
@@ -157,6 +160,7 @@ class _Builder:
         self.steps: list[OnnxStep] = []
         self.constants: dict[str, Any] = {}
         self.declared: dict[str, Declared] = {}
+        self.origins: dict[str, str | tuple[str, ...]] = {}
         self._calls = 0
 
     def add_graph_facts(self, graph: Any) -> None:
@@ -166,6 +170,7 @@ class _Builder:
         for proto in graph.initializer:
             tensors.check(proto)
             self.constants[self.scope.make(proto.name, "a tensor", self.made)] = proto
+        self.origins.update(origins_of(graph.value_info, self.scope.prefix))
         for value in (*graph.value_info, *graph.output):
             if value.type.WhichOneof("value") == "tensor_type":
                 self.declared[self.scope.prefix + value.name] = _tensor_facts(value.type.tensor_type)
