@@ -102,8 +102,8 @@ def test_a_run_directory_brings_its_weights(tmp_path):
         ("FOLDER/absent.py:make", "absent.py: no such file"),
         ("FILE:mak", "has no 'mak'. Did you mean make?"),
         ("FILE:number", "number is a int: it must be a function or class"),
-        ("FILE:Net", "needs num_classes: write a function without arguments beside it, such as "
-                     "`def make_model(): return Net(num_classes=...)`"),
+        ("FILE:Net", "needs num_classes: give it a value, '"),
+        ("FILE:Net(3)", "must be values by name, as "),
         ("FOLDER/script.py:make", "ends the program when it is imported (exit 2): put what it runs under `if __name__"),
         ("BROKEN:make", "does not import: SyntaxError: invalid syntax (broken.py, line 2)"),
     ],

@@ -307,6 +307,20 @@ def of_values(): return Net(3, give=lambda scores: scores * scores.detach().sum(
 def built_of_values(): return Net(3) if torch.linspace(0, 1, 3).sum().item() else None
 def lazy(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
 def large(): return nn.Sequential(nn.Conv2d(3, 3, 9), nn.Flatten())
+class Caches(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv, self.rows = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), None
+        self.twice = nn.Sequential(*[nn.Conv2d(4, 4, 1)] * 2)
+        self.head, self.tied = nn.Linear(4, num_classes), nn.Linear(4, num_classes)
+        self.tied.weight = self.head.weight
+    def forward(self, x):
+        if self.rows is None:
+            self.rows = torch.arange(x.shape[-1], device=x.device)
+        x = self.twice(self.conv(x + self.rows)).mean((2, 3))
+        return self.head(x) + self.tied(x)
+class Unlisted(nn.Module):
+    def forward(self, x): return x.mean((2, 3))
 def fails(): raise ValueError("first line\\nsecond")
 def nothing(): return 3
 def leaves(): raise SystemExit(1)
@@ -335,6 +349,8 @@ def factories(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("fails", {}, "failed: ValueError: first line$"),
         ("nothing", {}, "gave a int: it must return a torch.nn.Module"),
         ("leaves", {}, "ended the program .exit 1."),
+        ("Unlisted", {}, "has no weights to train: layers in a plain list are not found"),
+        ("Net(outputs=3)", {}, "training gives num_classes itself, and the rest by model_options"),
         ("made", {}, "is a Net that is made already, and training draws fresh weights"),
         ("maks", {}, "has no 'maks'. Did you mean "),
     ],
@@ -348,7 +364,8 @@ def test_a_factory_that_does_not_do_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "factory", ["named", "sides", "passes_on", "output", "inception", "beside", "of_values", "built_of_values", "lazy"]
+    "factory",
+    ["named", "sides", "passes_on", "output", "inception", "beside", "of_values", "built_of_values", "lazy", "Caches"],
 )
 def test_a_factory_gives_scores_in_any_form(factories: Path, factory: str) -> None:
     import torch
@@ -360,3 +377,51 @@ def test_a_factory_gives_scores_in_any_form(factories: Path, factory: str) -> No
         on_meta = build(name, num_classes=3, in_channels=3, image_size=8)
     assert all(weights.is_meta for weights in on_meta.parameters())
     assert on_meta.state_dict().keys() == network.state_dict().keys()
+
+
+HEADS = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.answer, self.body, self.aux = nn.Linear(4, num_classes), nn.Conv2d(1, 4, 3), nn.Linear(4, num_classes)
+    def forward(self, x):
+        x = self.body(x).mean((2, 3))
+        return {"logits": self.answer(x), "aux": self.aux(x)}
+class Wrapper(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
+    def forward(self, x):
+        if self.training and getattr(self, "broken", False):
+            raise KeyError("first\\nsecond")
+        return self.model(x)
+class Broken(Wrapper):
+    broken = True
+"""
+
+
+def test_the_classifier_of_a_network_is_where_it_defines_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "heads.py").write_text(HEADS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
+    common = ("--epochs", "1", "--autotune", "rules")
+    for name, frozen in (("Net", "frozen: 1 part, body"), ("Wrapper", "frozen: 1 part, model.0")):
+        model = ("--model", f"heads.py:{name}")
+        assert run_command(capsys, "train", "digits", *model, *common, "--name", name)[0] == 0
+        words = ("train", "digits", "--weights", f"runs/{name}", "--trust-code", "--freeze", "backbone", *common)
+        code, _, err = run_command(capsys, *words)
+        assert code == 0 and frozen in err, err
+    code, _, err = run_command(capsys, "train", "digits", "--model", "heads.py:Broken", *common)
+    assert code == 2 and f"heads.py, line {HEADS[: HEADS.index('raise')].count(chr(10)) + 1}: KeyError" in err
+
+
+def test_a_factory_is_given_values_by_name_where_nothing_else_gives_them(
+    factories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run_command(capsys, "inspect", f"{factories}:Caches(num_classes=5)", "--input", "3x8x8")
+    assert code == 0 and "linear" in out, err
+    code, _, err = run_command(capsys, "inspect", f"{factories}:Caches", "--input", "3x8x8")
+    assert code == 2 and f"give it a value, '{factories}:Caches(num_classes=...)'" in err

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from convscope.api.generators import exclusive
 from convscope.api.warning_filters import warnings_ignored
+from convscope.nets.attributes import put_back, remember
 
 # "eval": every module in evaluation; "train": every module in training; "as is": as the user left them.
 CaptureMode = Literal["eval", "train", "as is"]
-
-# Attributes of these types are put back with what they held.
-_CONTAINERS = (dict, OrderedDict, list, set)
 
 
 @contextmanager
@@ -33,7 +30,7 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
         for surrounding in (exclusive(None), warnings_ignored(), _uncompiled(), garbage_left()):
             surroundings.enter_context(surrounding)
         # Only now: a capture in another thread may have had the model in a mode of its own.
-        remembered = [(module, *_remember(module)) for module in model.modules()]
+        remembered = [(module, *remember(module)) for module in model.modules()]
         held = (p for module, _, _ in remembered for p in module._parameters.values() if p is not None)
         wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
         try:
@@ -44,42 +41,12 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
             yield
         finally:
             for module, attributes, contents in remembered:
-                _put_back(module.__dict__, attributes, contents)
+                put_back(module.__dict__, attributes, contents)
             for parameter, flag, gradient in wanted:
                 if parameter.requires_grad != flag:
                     parameter.requires_grad_(flag)
                 if parameter.grad is not gradient:
                     parameter.grad = gradient
-
-
-def _remember(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a module's attributes, and what those that are containers hold, empty ones left out."""
-    attributes = module.__dict__.copy()
-    return attributes, {k: value.copy() for k, value in attributes.items() if type(value) in _CONTAINERS and value}
-
-
-def _put_back(state: dict[str, Any], attributes: dict[str, Any], contents: dict[str, Any]) -> None:
-    """Give a module its attributes back; nothing is touched where nothing changed."""
-    if len(state) != len(attributes) or state.keys() != attributes.keys():
-        for name in [name for name in state if name not in attributes]:
-            del state[name]
-    for name, value in attributes.items():
-        if name not in state or state[name] is not value:
-            state[name] = value
-        if type(value) in _CONTAINERS and (value or name in contents):
-            content = contents.get(name, ())
-            if not _holds(value, content):
-                value.clear()
-                value.extend(content) if isinstance(value, list) else value.update(content)
-
-
-def _holds(held: Any, content: Any) -> bool:
-    """Return whether a container holds these very objects."""
-    if len(held) != len(content):
-        return False
-    if isinstance(held, dict):
-        return all(name in held and held[name] is value for name, value in content.items())
-    return all(a is b for a, b in zip(held, content, strict=True)) if isinstance(held, list) else held == content
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ from convscope.nets.build import build
 from convscope.nets.from_file import factory_of, made, needed_arguments
 from convscope.nets.from_timm import import_timm, require_name
 from convscope.nets.onnx.inputs import DeclaredInput
-from convscope.nets.own_code import found, suggested_factories, without_folders
+from convscope.nets.own_code import found, suggested_factories, with_arguments, without_folders
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
 from convscope.runs.predictor import Predictor
@@ -162,7 +163,7 @@ def load(model: ModelLike) -> Loaded:
     if callable(model):
         name = getattr(model, "__name__", "")
         name = name if name.isidentifier() else "the function"
-        _require_no_arguments(name, name, model)
+        _require_no_arguments(model, name)
         return Loaded("", lambda: made(name, model), makes_own=True)
     raise CaptureError(
         f"{reprlib.repr(model)} is a {type(model).__name__}, and no model: give a torch.nn.Module, a function that "
@@ -232,24 +233,29 @@ def _from_timm(name: str) -> Loaded:
     )
 
 
-def _from_own(name: str) -> Loaded:
+def _from_own(text: str) -> Loaded:
+    name, arguments = with_arguments(text)
     if name.startswith(":") or name.endswith(":"):
-        raise CaptureError(f"{name!r} is not a model: {_forms()}")
+        raise CaptureError(f"{text!r} is not a model: {_forms()}")
     model = found(name)
     attribute = name.rpartition(":")[2]
-    if isinstance(model, nn.Module):
+    if isinstance(model, nn.Module) and not arguments:
         return Loaded(attribute, lambda: model, makes_own=True)
-    factory = factory_of(name)
-    _require_no_arguments(name, attribute, factory)
+    factory = partial(factory_of(name), **arguments)
+    if lacks := needed_arguments(factory):
+        values = ", ".join(f"{one}=..." for one in (*arguments, *lacks))
+        raise CaptureError(
+            f"{text} needs {', '.join(lacks)}: give {'it' if len(lacks) == 1 else 'them'} a value, '{name}({values})'"
+        )
     return Loaded(attribute, lambda: made(name, factory), makes_own=True)
 
 
-def _require_no_arguments(text: str, name: str, factory: Callable[..., Any]) -> None:
+def _require_no_arguments(factory: Callable[..., Any], name: str) -> None:
     if lacks := needed_arguments(factory):
         given = ", ".join(f"{one}=..." for one in lacks)
         raise CaptureError(
-            f"{text} needs {', '.join(lacks)}: write a function without arguments beside it, such as "
-            f"`def make_model(): return {name}({given})`, and name that"
+            f"{name} needs {', '.join(lacks)}: give a function without arguments, such as `lambda: {name}({given})`, "
+            "or the module itself"
         )
 
 

@@ -209,4 +209,10 @@ def _exit_code(arguments: list[str] | None) -> int:
         name = printable(str(error.filename or "the output"))
         click.echo(f"convscope: {name} can't be written: {error.strerror}", err=True)
         return EXIT_USER_ERROR
+    except Exception as error:
+        own = sys.modules.get("convscope.nets.own_imports")  # loaded where a network of the user's own is
+        if own is None or not (failure := own.failure_in_own_code(error)):
+            raise
+        click.echo(f"convscope: {printable(failure)} (from Python, convscope shows the whole traceback)", err=True)
+        return EXIT_USER_ERROR
     return code if isinstance(code, int) else 0

@@ -7,7 +7,6 @@ tensors, as torchvision's Inception does in training, the scores are taken from 
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from convscope.errors import CaptureError, ConvscopeError, did_you_mean
+from convscope.nets.attributes import attributes_kept
 from convscope.nets.checked_option import checked_option
 from convscope.nets.modules import evaluation_mode
 from convscope.nets.own_code import found, neighbours_importable, without_folders
@@ -66,6 +66,10 @@ def build(
         network = made(name, partial(factory, **arguments))
         if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
             _materialise(name, network, shape)
+        if num_classes is not None and not any(True for _ in network.parameters()):
+            raise CaptureError(
+                f"{name} has no weights to train: layers in a plain list are not found, put them into nn.ModuleList"
+            )
         if num_classes is not None:
             network.register_forward_hook(partial(_scores_alone, without_folders(name), num_classes))
         if check and num_classes is not None and shape is not None:
@@ -128,6 +132,8 @@ def needed_arguments(factory: Callable[..., Any]) -> list[str]:
 
 
 def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    if inspect.isclass(factory) and factory.__init__ is nn.Module.__init__:
+        return {}  # it is written to take anything, and refuses it
     try:
         return inspect.signature(factory).parameters
     except (TypeError, ValueError):  # builtins have no signature to read: calling shows
@@ -232,10 +238,9 @@ def _output_shape(name: str, network: nn.Module, shape: Sequence[int]) -> tuple[
             raise vanished.__cause__ from None
         if _on_meta():
             raise
-        ran = copy.deepcopy(network)
         try:
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                output = ran.eval()(torch.zeros(2, *shape))
+            with attributes_kept(network), evaluation_mode(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+                output = network(torch.zeros(2, *shape))
         except ConvscopeError:
             raise
         except Exception:

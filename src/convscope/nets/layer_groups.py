@@ -66,16 +66,23 @@ ALL_BUT_LAST = "backbone"
 def parts(network: nn.Module) -> dict[str, nn.Module]:
     """Return the parts that have weights, by name, in order of definition, which is that of depth.
 
+    Of a network that only wraps another they are the other's.
+
     >>> from convscope.nets.build import build
     >>> list(parts(build("resnet18", num_classes=2)))
     ['conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4', 'fc']
     """
     found: dict[str, nn.Module] = {}
+    with_weights = {name: child for name, child in network.named_children() if _has_weights(child)}
+    if len(with_weights) == 1 and not any(True for _ in network.parameters(recurse=False)):
+        ((name, child),) = with_weights.items()
+        if any(map(_has_weights, child.children())):
+            return {f"{name}.{below}": part for below, part in parts(child).items()}
     for name, child in network.named_children():
         holds = name in CONTAINERS and isinstance(child, nn.Sequential)
         inner = child.named_children() if holds else [("", child)]
         for below, module in inner:
-            if any(True for _ in module.parameters()):
+            if _has_weights(module):
                 found[f"{name}.{below}".rstrip(".")] = module
     return found
 
@@ -154,7 +161,7 @@ def train_mode(network: nn.Module) -> None:
     """Set training mode, except for frozen modules: their batch statistics are kept, their dropout is off."""
     network.train()
     for module in network.modules():
-        if any(True for _ in module.parameters()) and not _learns(module):
+        if _has_weights(module) and not _learns(module):
             module.eval()
 
 
@@ -184,6 +191,10 @@ def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
             for name, _ in found[member].named_parameters():
                 factors[f"{member}.{name}"] = decay**steps
     return factors
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())
 
 
 def _learns(module: nn.Module) -> bool:

@@ -24,6 +24,7 @@ from convscope.nets.own_imports import code_of, imported, is_file
 from convscope.nets.source_file import LARGEST_SOURCE, LONGEST_NAME, SourceFile
 from convscope.report.usage import are_options, setting_name
 
+_CALL = re.compile(r"(.*:[^\W\d]\w*)\((.*)\)", re.DOTALL)
 _NAME = re.compile(r"[^\x00-\x1f\x7f:]+:[^\W\d]\w*")
 
 
@@ -137,6 +138,28 @@ def neighbours_importable(name: str) -> Iterator[None]:
         yield
 
 
+def with_arguments(text: str) -> tuple[str, dict[str, object]]:
+    """Return the name in "net.py:Net(num_classes=10)", and the arguments, which are literals by name.
+
+    >>> with_arguments("net.py:Net(num_classes=10, act='gelu')"), with_arguments("net.py:Net")
+    (('net.py:Net', {'num_classes': 10, 'act': 'gelu'}), ('net.py:Net', {}))
+
+    Raises:
+        CaptureError: they are not.
+    """
+    parted = _CALL.fullmatch(text)
+    if parted is None:
+        return text, {}
+    name, inside = parted.groups()
+    try:
+        call = ast.parse(f"f({inside})", mode="eval").body
+        if isinstance(call, ast.Call) and not call.args and all(one.arg for one in call.keywords):
+            return name, {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        pass
+    raise CaptureError(f"{text}: what is between the parentheses must be values by name, as {name}(num_classes=10)")
+
+
 def suggested_factories(path: Path) -> str:
     """Return the names in a file that may build a network, from its text; nothing is executed."""
     try:
@@ -155,6 +178,10 @@ def suggested_factories(path: Path) -> str:
 
 
 def _parted(name: str) -> tuple[str, str]:
+    if _CALL.fullmatch(name):
+        raise CaptureError(
+            f"{name}: training gives num_classes itself, and the rest by {setting_name('model_options')}"
+        )
     place, _, attribute = name.rpartition(":")
     if not place or not attribute:
         raise CaptureError(f"{name!r} is no network of your own: name it file.py:factory or package.module:factory")

@@ -106,6 +106,7 @@ class OwnCode:
         name = module.__name__
         source = SourceFile.read(path, file=file)
         self.files[name], self.modules[name] = (path, source), module
+        _EXECUTED.add(path)
         try:
             exec(compile(source.text, path, "exec", dont_inherit=True), vars(module))
         except BaseException:
@@ -164,6 +165,7 @@ class OwnCode:
 
 
 _entered: list[OwnCode] = []
+_EXECUTED: set[str] = set()  # the paths of files
 
 
 def imported(place: str) -> ModuleType:
@@ -267,6 +269,14 @@ def in_one_line(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
+
+
+def failure_in_own_code(error: BaseException) -> str:
+    """Return where a user's own code raised an exception, and what, in one line; "" where it is not of own code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_installed(frame.filename)]
+    if not frames or frames[-1].filename not in _EXECUTED:
+        return ""
+    return f"{from_here(Path(frames[-1].filename))}, line {frames[-1].lineno}: {in_one_line(error)}"
 
 
 def _is_ours(module: ModuleType) -> bool:

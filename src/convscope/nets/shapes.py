@@ -15,6 +15,7 @@ from torch.func import functional_call
 from convscope.errors import GeometryError
 from convscope.geometry import convolution, pooling
 from convscope.geometry.window import Padding, Window
+from convscope.nets.attributes import attributes_kept
 from convscope.nets.modules import evaluation_mode
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -59,6 +60,9 @@ def trace_shapes(network: nn.Module, input_shape: Sequence[int], *, batch: int =
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(network))
         stack.enter_context(torch.no_grad())
+        # It may cache tensors, which are without data here; and functional_call gives a module that has two names back
+        # without its weights.
+        stack.enter_context(attributes_kept(network))
         for name, module in network.named_modules():
             before = module.register_forward_pre_hook(lambda m, inputs, name=name: enter(name, m, inputs))
             after = module.register_forward_hook(lambda _m, _inputs, output, name=name: leave(name, output))

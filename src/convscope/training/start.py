@@ -16,9 +16,9 @@ from convscope.data.records import Decoding, ImageSet
 from convscope.errors import CaptureError, ConvscopeError, RunError
 from convscope.nets.build import Architecture, option_values
 from convscope.nets.entry import TIMM
-from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, part_names, parts_with
+from convscope.nets.layer_groups import ALL_BUT_LAST, Whitened, part_names, parts, parts_with
 from convscope.nets.layer_groups import freeze as freeze_parts
-from convscope.nets.own_code import or_trust, without_folders
+from convscope.nets.own_code import is_own, or_trust, without_folders
 from convscope.nets.weights.fit import Weights, fit_weights
 from convscope.nets.weights.match import fits, match_weights
 from convscope.nets.weights.read import WeightsFile, read_weights
@@ -127,11 +127,11 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool) -> St
         option = _fitting_option(architecture, matched.weights)
         remedy = f"{settings_text(model_options=option)} takes more of the file" if option else ""
         lines.append(remedy)
-    named = part_names(network, freeze)
+    named = part_names(network, freeze if freeze != ALL_BUT_LAST else _backbone(architecture, network))
     frozen = parts_with(network, named, fit.taken)
     without = [part for part in named if part not in frozen]
     # Parts that the user named must have all of their weights.
-    if without and (freeze != ALL_BUT_LAST or not frozen):
+    if (without and freeze != ALL_BUT_LAST) or (named and not frozen):
         raise RunError(
             f"freeze: {', '.join(without[:CLASSES_NAMED])} got no weights that fit from {weights} "
             f"and would stay random: {remedy + ', or ' if remedy else ''}leave them out"
@@ -139,6 +139,23 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool) -> St
     if without:
         lines.append(f"not frozen, for they got no weights that fit: {', '.join(without)}")
     return Start(weights, matched.weights, tuple(filter(None, lines)), ",".join(frozen))
+
+
+def _backbone(architecture: Architecture, network: nn.Module) -> str:
+    """Return what `freeze` calls the backbone; of the user's own network, which may define its classifier anywhere, or
+    several, the names of the parts whose weights do not depend on the number of classes.
+    """
+    if not is_own(architecture.name):
+        return ALL_BUT_LAST
+    with suppress(ConvscopeError):
+        wider = replace(architecture, classes=architecture.classes + 1, freeze="").on_meta().state_dict()
+        here = network.state_dict()
+        heads = {name for name in here if name not in wider or wider[name].shape != here[name].shape}
+        names = list(parts(network))
+        backbone = [name for name in names if not any(head.startswith(f"{name}.") for head in heads)]
+        if backbone and len(backbone) < len(names):
+            return ",".join(backbone)
+    return ALL_BUT_LAST
 
 
 def _fitting_option(architecture: Architecture, weights: Weights) -> str:

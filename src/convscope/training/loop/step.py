@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data.training_batches import TrainingBatch
+from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
+from convscope.report.usage import setting_name
 from convscope.scoring.objective import LossOutput, Objective
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import without_share
@@ -79,6 +81,11 @@ def differentiate(
 ) -> LossOutput:
     """Leave the gradients of a batch's loss, times `weight`, in the parameters; `forward` replaces the state's own."""
     output = objective.of_answer(state.network, (forward or state.forward)(batch.pixels), batch.targets)
+    if not output.loss.requires_grad:
+        raise RunError(
+            "the loss depends on no weight that is trained: the network's scores come from frozen parts, or without "
+            f"gradients (no_grad, detach, argmax); see {setting_name('freeze')}"
+        )
     state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(output.loss * weight)
     return output

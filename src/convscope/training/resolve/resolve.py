@@ -19,7 +19,7 @@ from convscope.hardware.device import require_one_each, usable_device
 from convscope.hardware.mode import require_possible
 from convscope.hardware.rank import Rank
 from convscope.nets.modules import has_batch_norm
-from convscope.nets.own_code import is_own
+from convscope.nets.own_code import is_own, without_folders
 from convscope.recipe.class_weights import require_known
 from convscope.recipe.presets import preset_values, table
 from convscope.recipe.recipe import Recipe
@@ -133,7 +133,8 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
             require_named(spec, asked.weights)
         size = "x".join(map(str, spec.decoding.size))
         name = asked.model if own else spec.name
-        model = Choice("model", name, f"the network of {asked.weights}, with images at {size} pixels")
+        reason = f"the network of {asked.weights}, with images at {size} pixels"
+        model = Choice("model", name, reason, shown=f"model {without_folders(name)}")
         recipe = recipe.filled({"image_size": size}).changed(
             {"model_options": asked.model_options or options_text(spec.options)}
         )
