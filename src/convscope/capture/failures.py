@@ -62,6 +62,8 @@ def first_line(problem: BaseException) -> str:
     >>> first_line(KeyError("logits"))
     "KeyError: 'logits'"
     """
+    if isinstance(problem, SystemExit):
+        return f"it ends the program (exit {problem.code})"
     lines = str(problem).strip().splitlines()
     if not lines:
         return type(problem).__name__

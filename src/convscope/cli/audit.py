@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 
 import click
 
-from convscope.cli.deadline import deadline_option, within
+from convscope.cli.deadline import with_deadline, within
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
 
@@ -20,7 +20,7 @@ JSON_VERSION = 1
 @click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, if the model has none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the input and of random weights.")
 @code_options
-@deadline_option
+@with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     model: str, input_text: str | None, seed: int, code: str, trust_code: bool, deadline: float, as_json: bool

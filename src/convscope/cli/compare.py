@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from convscope.cli.deadline import deadline_option, within
+from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo_json
 from convscope.cli.own_code import code_options, each_with_code
 from convscope.errors import CaptureError
@@ -15,7 +15,7 @@ from convscope.errors import CaptureError
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
               help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
 @code_options
-@deadline_option
+@with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 def command(
     models: tuple[str, ...],

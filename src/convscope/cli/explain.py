@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.deadline import deadline_option, within
+from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import GeometryError
@@ -34,7 +34,7 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 @click.option("--pixels", is_flag=True, help="Continue down to the input.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
 @code_options
-@deadline_option
+@with_deadline
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--demo", type=click.Choice(["edges"]), help="Show a lesson instead: edge detection.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.deadline import deadline_option, within
+from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
@@ -27,7 +27,7 @@ from convscope.errors import CaptureError
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE", help="Shape of one sample, like 3x224x224.")
 @code_options
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it.")
-@deadline_option
+@with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the mask.")
 def command(
     model: str,

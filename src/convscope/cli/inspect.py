@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.deadline import deadline_option, within
+from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo, echo_json, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError, ConvscopeError
@@ -50,7 +50,7 @@ _MODELS = (
 @click.option("--strict", is_flag=True, help="Exit with 2 if there are warnings; notes are ignored.")
 @click.option("--mode", type=click.Choice(["eval", "train", "as is"]), default="eval", show_default=True,
               help="Mode of the modules while the model runs.")  # fmt: skip
-@deadline_option
+@with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
 @code_options
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")

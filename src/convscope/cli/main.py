@@ -18,6 +18,7 @@ import click
 
 from convscope import __version__
 from convscope.aliases import name_of_ours
+from convscope.cli.deadline import OWN_PROCESS, tell_end
 from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ArgumentError, ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
@@ -130,16 +131,17 @@ def in_one_line(error: click.ClickException) -> str:
     return f"{path}: {said}{'' if said[-1] in '.?!)' else '.'} For all that it takes: {path} --help"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, *, own_process: bool = False) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted.
 
     Output that can't be written does not end the command. If a file was left incomplete, stderr and the exit code
-    state it; the exit code of a training does not change, as its results are in its directory.
+    state it; the exit code of a training does not change, as its results are in its directory. In a process of its
+    own, a command may fork.
     """
     words = sys.argv[1:] if arguments is None else arguments
     stdout = guard_output()
     with _ended_by_hang_up():
-        code = _exit_code(arguments)
+        code = _exit_code(arguments, OWN_PROCESS if own_process else None)
     if (loss := finish_output(stdout)) is not None:
         click.echo(f"convscope: the output can't be written: {loss.strerror}", err=True)
         if words[:1] not in LEAVE_A_RUN or "--json" in words:
@@ -154,8 +156,11 @@ def run() -> None:
     the process ends as soon as what is registered to run at exit has run and both streams are flushed.
     """
     try:
-        main()
+        main(own_process=True)
     except SystemExit as ended:
+        if isinstance(ended.code, int) and tell_end(ended.code):
+            # Threads and processes that a user's model has started are not waited for.
+            os._exit(ended.code)
         if "torch" not in sys.modules or not isinstance(ended.code, int) or threading.active_count() > 1:
             raise
         atexit._run_exitfuncs()
@@ -185,10 +190,10 @@ def _ended_by_hang_up() -> Iterator[None]:
         signal.signal(hang_up, signal.SIG_DFL)
 
 
-def _exit_code(arguments: list[str] | None) -> int:
+def _exit_code(arguments: list[str] | None, obj: str | None) -> int:
     """Run a command; an error becomes one line on stderr."""
     try:
-        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False, obj=obj)
     except PeerError:
         return EXIT_USER_ERROR
     except ConvscopeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _NAMES = {1: ("positions",), 2: ("rows", "columns"), 3: ("depth", "rows", "columns")}
-_LETTERS = {1: ("X",), 2: ("Y", "X"), 3: ("D", "Y", "X")}
+_LETTERS = {"positions": "X", "columns": "X", "rows": "Y", "depth": "D", "frames": "T"}
 
 
 def axis_names(dimensions: int) -> tuple[str, ...]:
@@ -15,13 +15,13 @@ def axis_names(dimensions: int) -> tuple[str, ...]:
     return _NAMES.get(dimensions, ("positions",) * dimensions)
 
 
-def axis_letters(dimensions: int) -> str:
-    """Return how a position of a map is written on the command line.
+def axis_letter(name: str, number: int) -> str:
+    """Return how a place along an axis is written on the command line; `number` is which axis of positions it is.
 
-    >>> axis_letters(2), axis_letters(3)
-    ('Y,X', 'D,Y,X')
+    >>> axis_letter("rows", 0), axis_letter("axis 3:", 1)
+    ('Y', 'P1')
     """
-    return ",".join(_LETTERS.get(dimensions, tuple(f"P{axis}" for axis in range(dimensions))))
+    return _LETTERS.get(name, f"P{number}")
 
 
 def padded_position(at: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -140,7 +140,23 @@ def _lay(placed: Sequence[tuple[AxisReach, Concat]], shape: tuple[int, ...]) -> 
         next((field.layout for field in fields if field.layout), None),
         any(field.pairs for field in fields),
     )
-    return sized(there, axis, part, size, None if dense or entries + empty == 1 else index, shape)
+    there = sized(there, axis, part, size, None if dense or entries + empty == 1 else index, shape)
+    return _in_a_row(there, part, shape)
+
+
+def _in_a_row(field: AxisReach, part: int, shape: tuple[int, ...]) -> AxisReach:
+    """Return a reach along the part of a concatenation, if positions taken one by one lie along it again, evenly."""
+    sizes = field.layout.parts if field.layout else shape
+    lo, hi = field.clipped
+    alone = lo.shape == hi.shape and lo.size == lo.shape[part] == sizes[part] > 1
+    if not alone or field.status is not ReachStatus.EXACT or any(sizes[one] > 1 for one in field.along):
+        return field
+    steps = np.diff(lo, axis=part)
+    step = int(steps.flat[0])
+    if not step or (steps != step).any() or (np.diff(hi, axis=part) != step).any():
+        return field
+    endless, lattice = field.clipped, Lattice(part, 1, step)
+    return replace(field, endless=endless, lattice=lattice, along=frozenset({part}), rising=step > 0)
 
 
 def _agree(one: AxisReach, other: AxisReach) -> bool:

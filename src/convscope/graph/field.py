@@ -37,6 +37,7 @@ from convscope.geometry.relation import (
     spread_reshape,
 )
 from convscope.geometry.taps import TapTable
+from convscope.graph.axes import value_axes
 from convscope.graph.records import Graph
 
 Measure = Literal["reads", "paths", "share"]
@@ -63,8 +64,8 @@ class ReachWalk:
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
-        """Return the spatial positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W)."""
-        return np.asarray(self.of(value).any(axis=(0, 1))) if self.graph.shape(value)[2:] else self.of(value) > 0
+        """Return the positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W)."""
+        return np.asarray(self.of(value).any(axis=self._others(value)))
 
     def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
         """Return the positions along one axis of a value that take part, at any position of the others."""
@@ -77,7 +78,12 @@ class ReachWalk:
 
     def map(self, value: int) -> npt.NDArray[np.float64]:
         """Return the measure summed over samples and channels: (H, W) of (N, C, H, W)."""
-        return np.asarray(self.of(value).sum(axis=(0, 1)))
+        return np.asarray(self.of(value).sum(axis=self._others(value)))
+
+    def _others(self, value: int) -> tuple[int, ...]:
+        """Return the axes of a value that hold no positions; none of a vector, whose elements are all shown."""
+        positions = value_axes(self.graph, value).positions
+        return tuple(a for a in range(len(self.graph.shape(value))) if positions and a not in positions)
 
     def _add(self, value: int, array: Field, status: ReachStatus) -> None:
         known = self._arrays.get(value)

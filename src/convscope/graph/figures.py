@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from convscope.graph.axes import batch_of
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.network_field import NetworkField
 from convscope.graph.records import Graph
@@ -76,7 +77,7 @@ def figures(
 ) -> Figures:
     """Return the figures of a network, given its receptive field, and that apart from gates and normalization."""
     shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
-    batch = graph.batch
+    batch = batch_of(graph)
     fields = field.fields if field else ()
     return Figures(
         name=graph.name,
@@ -176,5 +177,5 @@ def training_macs(graph: Graph) -> TrainingMacs:
         for value in node.outputs:
             needs[value] = any(needs[v] for v in node.inputs)
             from_image[value] = any(from_image[v] for v in node.inputs)
-    batch = graph.batch
+    batch = batch_of(graph)
     return TrainingMacs(forward // batch, inputs // batch, weights // batch, len(graph.uncounted))

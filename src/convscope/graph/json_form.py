@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from convscope.graph.axes import input_axes, spatial_inputs
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.memory import forward_memory
 from convscope.graph.network_field import NetworkField
@@ -61,14 +62,11 @@ def graph_to_dict(graph: Graph, layers: Sequence[Layer], warnings: Sequence[Desi
     }
 
 
-def spatial_inputs(graph: Graph) -> tuple[int, ...]:
-    """Return the inputs that have spatial axes: those against which receptive fields are given."""
-    return tuple(value for value in graph.inputs if len(graph.shape(value)) > 2)
-
-
 def _tensor(graph: Graph, value: int, *, named: bool) -> Json:
     spec = graph.values[value].spec
-    form: dict[str, Json] = {"name": graph.values[value].name} if named else {}
+    form: dict[str, Json] = {}
+    if named:
+        form = {"name": graph.values[value].name, "axes": list(input_axes(graph, value).names)}
     return {**form, "shape": list(spec.shape), "dtype": spec.dtype}
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.propagate import Source, propagate
+from convscope.graph.axes import FRAMES, input_axes, sources_of, spatial_inputs
+from convscope.graph.propagate import propagate
 from convscope.graph.receptive_field import ReceptiveField, summarise_all
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
@@ -45,7 +46,7 @@ class NetworkField(ShortRepr):
 
 def spatial_input(graph: Graph) -> int | None:
     """Return the input against which fields are measured: the first with spatial axes."""
-    return next((value for value in graph.inputs if len(graph.shape(value)) > 2), None)
+    return next(iter(spatial_inputs(graph)), None)
 
 
 def fields_by_layer(layers: Sequence[Layer], image: int) -> LayerFields:
@@ -116,7 +117,7 @@ def local_fields(graph: Graph, layers: Sequence[Layer], image: int) -> tuple[Lay
 
     What is left out is said in `graph.local_field`.
     """
-    sources: list[Source] = [(image, axis) for axis in range(2, len(graph.shape(image)))]
+    sources = sources_of(graph, image)
     reaches = propagate(graph, sources=sources, local=True)
     values = summarise_all(reaches)
     fields = {
@@ -140,7 +141,8 @@ def _maps_after(graph: Graph, layers: Sequence[Layer], reader: str) -> bool:
     """Return whether there are maps of several positions at or after the layer that reads whole axes."""
     image = spatial_input(graph)
     after = next((layer.index for layer in layers if layer.name == reader), 0)
-    rank = 3 if image is None else len(graph.shape(image))
+    names = () if image is None else input_axes(graph, image).shown
+    rank = 2 + max(1, len(names) - (FRAMES in names))
     return any(len(one.output_shape) >= rank and max(one.output_shape[2:]) > 1 for one in layers[after:] if one.nodes)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from convscope.geometry.relation import Concat, ReachStatus, RelationStep
+from convscope.graph.axes import sources_of
 from convscope.graph.branches import ReachPart, union
 from convscope.graph.circular import circular_pads, same_inside
 from convscope.graph.intervals import walk
@@ -109,7 +110,7 @@ def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: b
 
     Args:
         graph: a captured network.
-        sources: (value, axis) pairs to measure against; the spatial axes (2 and up) of every input unless given.
+        sources: (value, axis) pairs to measure against; every input's axes of positions unless given.
             Any value can be a source: that answers layer-to-layer questions.
         local: apart from gates and normalization, as `graph.local_field` defines it.
 
@@ -117,7 +118,7 @@ def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: b
         The fields by value; `graph.receptive_field.summarise` turns one into size, stride and start.
     """
     if sources is None:
-        sources = [(v, axis) for v in graph.inputs for axis in range(2, len(graph.shape(v)))]
+        sources = [source for value in graph.inputs for source in sources_of(graph, value)]
     reaches = Reaches(graph, tuple(sources), local=local)
     for value, axis in reaches.sources:
         if 0 in graph.shape(value):

@@ -101,8 +101,11 @@ def _stride(reach: AxisReach, beside: Collection[AxisReach]) -> Fraction | None:
     """Return the pixels per position of the axis with the lattice."""
     if reach.lattice is None:
         return None
+    stride = reach.lattice.stride if reach.lattice.advance >= 0 else -reach.lattice.stride
+    if reach.layout is None:
+        return stride
     within = _positions_within(reach, beside, reach.lattice.part)
-    return within and abs(reach.lattice.stride) / prod(within)
+    return within and stride / prod(within)
 
 
 def _unclipped(reach: AxisReach, beside: Collection[AxisReach]) -> Unclipped | None:

@@ -241,12 +241,6 @@ class Graph(ShortRepr):
         return (n for n in self.nodes if n.module == module or n.module.startswith(prefix))
 
     @property
-    def batch(self) -> int:
-        """Samples that the network ran on: the first axis of the first input; 1 where that is in a list of images."""
-        first = self.values[self.inputs[0]] if self.inputs else None
-        return 1 if first is None or "." in first.name or not first.spec.shape else max(1, first.spec.shape[0])
-
-    @property
     def parameter_count(self) -> int:
         """Elements of all parameters, shared ones once, buffers left out."""
         return sum(p.spec.elements for p in self.parameters if not p.buffer)

@@ -169,6 +169,10 @@ def _in_groups(columns: Sequence[_Piece], shape: tuple[int, ...]) -> list[list[_
         while total < size or (size == 1 and not group and i < len(columns) and columns[i].size == 1):
             group.append(columns[i])
             total, i = total * columns[i].size, i + 1
+        if not groups and shape[1:2] != (1,):
+            while i < len(columns) and columns[i].size == 1:  # one of several frames stays with the batch
+                group.append(columns[i])
+                i += 1
         groups.append(group or [_Piece(1)])
     if groups:
         groups[-1] += columns[i:]

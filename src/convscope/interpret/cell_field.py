@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from convscope.files.checked import Json
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.axes import ValueAxes
 from convscope.graph.field import Position
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
@@ -39,7 +40,8 @@ class CellField(Pictured):
         shape: the output's shape, batch included.
         source: "the image" or, in one and three dimensions, "the input"; or the name of the layer that is read.
         source_shape: its shape, batch included.
-        axes: the names of its spatial axes, such as "rows" and "columns".
+        axes: the names of its axes of positions, such as "rows" and "columns".
+        output_axes: what the axes of the layer's output are.
         spans: first and last position per spatial axis, inside the source; None where it depends on nothing.
         endless: the same as if the source had no borders; None where that has no meaning.
         mask: which spatial positions are read, channels together.
@@ -55,6 +57,7 @@ class CellField(Pictured):
     source: str
     source_shape: tuple[int, ...]
     axes: tuple[str, ...]
+    output_axes: ValueAxes
     spans: tuple[Span | None, ...]
     endless: tuple[Span | None, ...]
     mask: npt.NDArray[np.bool_]
@@ -159,10 +162,11 @@ class CellField(Pictured):
         return Document(f"{self.layer} of {self.network}, {self._where()}", blocks, footer="Made by convscope field.")
 
     def _where(self) -> str:
-        if not self.position[2:]:
-            what = "all units" if self.position[1] is None else f"unit {self.position[1]}"
-            return f"{what} of {units.shape(self.shape[1:])}"
-        return f"cell {_cell(self.position)} of {units.shape(self.shape[1:])}"
+        where, channel = self.output_axes.cell(self.position), self.output_axes.channel(self.position)
+        if not where:
+            return f"{'all units' if channel is None else f'unit {channel}'} of {units.shape(self.shape[1:])}"
+        cell = f"({', '.join(map(str, where))})" + ("" if channel is None else f" of channel {channel}")
+        return f"cell {cell} of {units.shape(self.shape[1:])}"
 
     def _spans(self, spans: Sequence[Span | None]) -> str:
         found = [f"{name} {span[0]} to {span[1]}" for name, span in zip(self.axes, spans, strict=True) if span]
@@ -228,11 +232,6 @@ def _coarse(plane: npt.NDArray[np.float64], widest: int) -> npt.NDArray[np.float
 def _shaded(cells: npt.NDArray[np.float64], darkest: float) -> list[str]:
     level = np.ceil(np.sqrt(cells / darkest) * (len(SHADES) - 1)).astype(int)
     return ["".join(SHADES[i] for i in row) for row in level]
-
-
-def _cell(position: Position) -> str:
-    where = ", ".join(map(str, position[2:]))
-    return f"({where})" if position[1] is None else f"({where}) of channel {position[1]}"
 
 
 def _sizes(spans: Sequence[Span | None]) -> str:

@@ -9,10 +9,10 @@ from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
-from convscope.graph.axis_words import value_axis_names
+from convscope.graph.axes import sources_of, value_axes
 from convscope.graph.field import walk_back, walk_on
 from convscope.graph.layer_names import LayerNames, find
-from convscope.graph.propagate import Source, propagate
+from convscope.graph.propagate import propagate
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.cell_field import CellField, Span
 from convscope.interpret.cell_position import cell_position
@@ -54,23 +54,25 @@ def field(
     output = find(graph, layer)
     value, name = _source(inspection, source)
     shape = graph.shape(output)
-    middle = tuple(size // 2 for size in shape[2:])
-    position = cell_position(shape, channel, middle if at is None else at, layer=layer)
+    laid = value_axes(graph, output)
+    middle = tuple(shape[axis] // 2 for axis in laid.positions)
+    position = cell_position(shape, channel, middle if at is None else at, layer=layer, axes=laid)
     reads = walk_back(graph, output, position)
     share = walk_back(graph, output, position, measure="share").map(value)
-    axes: list[Source] = [(value, axis) for axis in range(2, len(graph.shape(value)))]
+    axes = sources_of(graph, value)
     reaches = propagate(graph, sources=axes)
     spans: list[Span | None] = []
     endless: list[Span | None] = []
     blocks: tuple[tuple[int, int, int], ...] = ()
-    for axis in axes:
+    for number, axis in enumerate(axes):
         reach = reaches.of(output, axis)
-        spans.append(_hull(reads.mask(value), axis[1] - 2))
+        spans.append(_hull(reads.mask(value), number))
         # Channels with different fields: the ends without borders are those of the first channel asked for.
         whole = tuple(p or 0 for p in position)
         endless.append(field_at(reach, whole, endless=True) if reach and reach.endless else None)
-        if reach is not None and len(shape) > 1 and channel is None:
-            blocks = tuple((b.first, b.last, b.size) for b in channel_blocks(reach, shape[1]))
+        if reach is not None and laid.channels is not None and channel is None:
+            found = channel_blocks(reach, shape[laid.channels], axis=laid.channels)
+            blocks = tuple((b.first, b.last, b.size) for b in found)
     return CellField(
         network=graph.name,
         layer=layer,
@@ -78,7 +80,8 @@ def field(
         shape=shape,
         source=name,
         source_shape=graph.shape(value),
-        axes=value_axis_names(graph, value),
+        axes=value_axes(graph, value).shown,
+        output_axes=laid,
         spans=tuple(spans),
         endless=tuple(endless) if len(blocks) <= 1 else (None,) * len(endless),
         mask=reads.mask(value),
@@ -96,7 +99,8 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
         GeometryError: the position is outside the input.
     """
     value, source = _source(inspection, None)
-    position = cell_position(inspection.graph.shape(value), None, pixel, layer=source)
+    graph = inspection.graph
+    position = cell_position(graph.shape(value), None, pixel, layer=source, axes=value_axes(graph, value))
     walk = walk_on(inspection.graph, value, position)
     return walk.mask(find(inspection.graph, layer))
 

@@ -209,7 +209,7 @@ def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int
     walk = walk_back(subject.graph, node.outputs[0], cell)
     if walk.status(image) is not ReachStatus.EXACT:
         return []
-    return [int(i) for i in np.flatnonzero(walk.along(image, axis + 2))]
+    return [int(i) for i in np.flatnonzero(walk.along(image, subject.positions[image][axis]))]
 
 
 def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
@@ -222,8 +222,9 @@ def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
 
 def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveField, ...]:
     fields = subject.fields[value]
-    along = tuple(fields[key] for key in sorted(fields) if key[0] == image)
-    whole = len(along) == len(subject.spatial(image))
+    axes = subject.positions[image]
+    along = tuple(fields[image, axis] for axis in axes if (image, axis) in fields)
+    whole = len(along) == len(axes)
     return along if whole and all(f.status is ReachStatus.EXACT and f.endless for f in along) else ()
 
 
@@ -237,7 +238,8 @@ def _shortest_fields(subject: Subject, image: int) -> dict[int, tuple[Fraction, 
         least = tuple(map(min, zip(*known, strict=True)))
         if node.windows and len(node.windows) == len(least):
             fields = subject.fields[subject.source(node)]
-            strides = [fields[image, 2 + a].stride if (image, 2 + a) in fields else None for a in range(len(least))]
+            along = [fields.get((image, axis)) for axis in subject.positions[image]]
+            strides = [None if field is None else field.stride for field in along]
             growth = [w.span - 1 for w in node.windows]
             if node.op == "transposed_convolution":
                 growth = [-(-w.span // w.stride) - 1 for w in node.windows]

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from convscope.geometry.window import Window
+from convscope.graph.axes import FRAMES, input_axes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
@@ -101,8 +102,15 @@ class Subject:
         return self.parameters.get(self.graph.values[reference.value].name)
 
     def spatial(self, value: int) -> tuple[int, ...]:
-        """Return the spatial sizes of a (N, C, ...) value; empty for others."""
-        return self.graph.shape(value)[2:]
+        """Return the spatial sizes of an input, and of a (N, C, ...) value; empty for others."""
+        shape = self.graph.shape(value)
+        return tuple(shape[axis] for axis in self.positions[value]) if value in self.positions else shape[2:]
+
+    @cached_property
+    def positions(self) -> dict[int, tuple[int, ...]]:
+        """The axes of positions of each input, frames left out."""
+        axes = {value: input_axes(self.graph, value) for value in self.graph.inputs}
+        return {v: tuple(a for a in one.positions if one.names[a] != FRAMES) for v, one in axes.items()}
 
 
 def share(part: int, whole: int) -> str:

@@ -12,7 +12,7 @@ from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.axis_words import value_axis_names
+from convscope.graph.axes import ValueAxes, value_axes
 from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
@@ -65,6 +65,7 @@ class Lens:
         self.pixels = pixels
         self.notes = tuple(notes)
         self._arrays: dict[int, Array] = {}
+        self._axes: dict[int, ValueAxes] = {}
 
     def numbers(self, value: int) -> Array:
         """Return a value's numbers as torch computed them, as float64."""
@@ -85,8 +86,8 @@ class Lens:
             GeometryError: a cell outside the map.
         """
         output = self.names.find(layer)
-        label = self.names.of_value(output)
-        return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label))
+        label, axes = self.names.of_value(output), self.axes(output)
+        return self.number(output, cell_position(self.graph.shape(output), channel, tuple(at), layer=label, axes=axes))
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # log(0), inf − inf
     def number(self, value: int, position: Coordinates) -> Explanation:
@@ -140,14 +141,20 @@ class Lens:
             lines.append(WorkedLine(text, float(self.numbers(value)[position])))
         return lines
 
+    def axes(self, value: int) -> ValueAxes:
+        """Return what the axes of a value are."""
+        if value not in self._axes:
+            self._axes[value] = value_axes(self.graph, value)
+        return self._axes[value]
+
     def box(self, value: int, position: Coordinates) -> PixelBox | None:
         """Return the box of the input that a cell of a value depends on."""
         if not self.graph.inputs:
             return None
         source = self.graph.inputs[0]
-        walk = walk_back(self.graph, value, position)
+        walk, axes = walk_back(self.graph, value, position), self.axes(source)
         mask = walk.mask(source)
-        if len(self.graph.shape(source)) < 3 or not mask.any():
+        if not axes.positions or not mask.any():
             return None
         where = [
             np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
@@ -156,4 +163,4 @@ class Lens:
         inside = mask[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))]
         status = walk.status(source)
         known = "exact" if status is ReachStatus.EXACT else status.label
-        return PixelBox(first, last, float(inside.mean()), known, value_axis_names(self.graph, source))
+        return PixelBox(first, last, float(inside.mean()), known, axes.shown)

@@ -14,6 +14,7 @@ from convscope.api.annotations import NotNegative
 from convscope.api.public import public
 from convscope.arrays import Array
 from convscope.errors import GeometryError
+from convscope.graph.axes import ValueAxes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.graph.summary import own_windows
@@ -51,6 +52,9 @@ class ExplainedNetwork(Protocol):
 
     def box(self, value: int, position: Coordinates) -> PixelBox | None:
         """Return where in the input a cell of a value came from."""
+
+    def axes(self, value: int) -> ValueAxes:
+        """Return what the axes of a value are."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +103,10 @@ class Explanation(Pictured):
     worked: Worked
     torch_value: float
     following: tuple[WorkedLine, ...]
+
+    def place(self, value: int, position: Coordinates) -> str:
+        """Return a position of a value in words."""
+        return place(position, self.lens.axes(value))
 
     @cached_property
     def box(self) -> PixelBox | None:
@@ -240,7 +248,7 @@ class Explanation(Pictured):
 
     def headline(self) -> str:
         """Return the layer, the position, the number and how it was made."""
-        where = f"{self.layer} of {self.lens.graph.name}, {place(self.position)}"
+        where = f"{self.layer} of {self.lens.graph.name}, {self.place(self.output, self.position)}"
         return f"{where}: {ink(self.torch_value)} by {self.operation}"
 
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")
@@ -249,16 +257,19 @@ class Explanation(Pictured):
         drawn = [block.drawing for block in self._worked_blocks() if isinstance(block, Figure)]
         source = self._input_drawing()
         drawings = [*([source] if source else []), *(drawn or [self._contributions()])]
-        return below(*drawings, title=f"{self.layer}, {place(self.position)}")
+        return below(*drawings, title=f"{self.layer}, {self.place(self.output, self.position)}")
 
     def _input_drawing(self) -> Drawing | None:
         if self.box is None:
             return None
-        return input_drawing(self.box, self.lens.numbers(self.lens.graph.inputs[0])[0], self.lens.pixels)
+        source = self.lens.graph.inputs[0]
+        return input_drawing(self.box, self.lens.axes(source).one_sample(self.lens.numbers(source)), self.lens.pixels)
 
     def _contributions(self) -> Drawing:
         """Draw the largest contributions as bars, by their size."""
-        found = [(f"{one.label} {place(one.position)}", one.contribution) for one in self.contributors()]
+        found = [
+            (f"{one.label} {self.place(one.value, one.position)}", one.contribution) for one in self.contributors()
+        ]
         finite = [(name, added) for name, added in found if math.isfinite(added)]
         return bar_chart(
             [(name, abs(added)) for name, added in finite],
@@ -304,7 +315,7 @@ class Explanation(Pictured):
         return document_page(self.document(depth))
 
     def _facts(self) -> Iterator[Fact]:
-        where = place(self.position)
+        where = self.place(self.output, self.position)
         yield Fact("cell", where, list(self.position), f"{where}, of {units.shape(self.shape[1:])}")
         if self.box is not None:
             yield Fact("made from", units.shape(self.box.sizes), list(self.box.sizes), str(self.box))
@@ -313,16 +324,21 @@ class Explanation(Pictured):
         yield Fact("difference", difference, self.difference, f"{difference} from torch's number")
 
     def _worked_blocks(self) -> list[Block]:
-        return [*worked_blocks(self.worked, self.label_of), steps_table(self.worked, self.torch_value, self.following)]
+        return [
+            *worked_blocks(self.worked, self.label_of, self.place),
+            steps_table(self.worked, self.torch_value, self.following),
+        ]
 
     def _next_cells(self) -> Iterator[Table]:
         """Return the cells to explain next: those that contributed the most."""
+        found = [(one, self.lens.axes(one.value)) for one in self.contributors(3)]
         rows = [
-            (one.label, str(one.position[1]), ",".join(map(str, one.position[2:])), signed(one.contribution))
-            for one in self.contributors(3)
+            (one.label, str(axes.channel(one.position)), ",".join(map(str, axes.cell(one.position))),
+             signed(one.contribution))
+            for one, axes in found
             # The input is made by no operation, and one number for the whole network has no channel to ask for.
-            if self.lens.graph.values[one.value].producer is not None and len(one.position) > 1
-        ]
+            if self.lens.graph.values[one.value].producer is not None and axes.channels is not None
+        ]  # fmt: skip
         if rows:
             columns = (Column("layer"), Column("channel", numeric=True), Column("at"), Column("adds", numeric=True))
             yield Table.of(columns, rows)
@@ -332,7 +348,7 @@ def _way_down(chain: list[Explanation]) -> list[Block]:
     """Return the largest contributor of each cell, one inside the other."""
     inner: tuple[Block, ...] = ()
     for one in reversed(chain):
-        summary = f"{one.layer} · {place(one.position)} = {ink(one.torch_value)} · {one.operation}"
+        summary = f"{one.layer} · {one.place(one.output, one.position)} = {ink(one.torch_value)} · {one.operation}"
         inner = (Details(summary, (*one._worked_blocks(), *_reached(one), *inner)),)
     text = "The number that counted most, explained in turn; open one after the other to go down."
     return [Paragraph(text), *inner] if inner else []
@@ -342,5 +358,6 @@ def _reached(explanation: Explanation) -> Iterator[Paragraph]:
     """Return the sentence that a cell was computed from the input itself."""
     for one in explanation.contributors(1):
         if explanation.lens.graph.values[one.value].producer is None:
+            where = explanation.place(one.value, one.position)
             reached = "the pixels are" if explanation.lens.pixels is not None else "the input is"
-            yield Paragraph(f"Here {reached} reached: {one.label} {place(one.position)} is {ink(one.number)}.")
+            yield Paragraph(f"Here {reached} reached: {one.label} {where} is {ink(one.number)}.")

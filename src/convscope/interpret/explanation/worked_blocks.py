@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from convscope.arrays import Array
+from convscope.graph.axes import ValueAxes
 from convscope.interpret.explanation.patch_drawing import (
     largest_of,
     matrix,
@@ -28,8 +29,17 @@ LARGEST_GRID = 16  # rows or columns up to which it is drawn cell by cell
 SLICES = 8  # of a window in three dimensions, that are shown
 
 
-def worked_blocks(worked: Worked, label_of: Callable[[Operands], str]) -> list[Block]:
-    """Return how a cell was made of its operands; `label_of` names the layer that operands come from."""
+PlaceOf = Callable[[int, Coordinates], str]
+
+
+def worked_blocks(worked: Worked, label_of: Callable[[Operands], str], place_of: PlaceOf) -> list[Block]:
+    """Return how a cell was made of its operands.
+
+    Args:
+        worked: the cell.
+        label_of: names the layer that operands come from.
+        place_of: says where a position of one of the graph's values is.
+    """
     if worked.kind == "given":
         return [Paragraph("How this operation makes its numbers is not worked out here: the number is torch's own.")]
     if not worked.operands:
@@ -37,15 +47,15 @@ def worked_blocks(worked: Worked, label_of: Callable[[Operands], str]) -> list[B
     operands = worked.operands[0]
     source = label_of(operands)
     if worked.kind == "products":
-        return _products(worked, source) if operands.numbers.ndim > 1 else _row(worked, source)
+        return _products(worked, source) if operands.numbers.ndim > 1 else _row(worked, source, place_of)
     if worked.kind in ("choice", "mean", "sum"):
         return _window(operands, worked.winner, source)
     if worked.kind == "softmax":
-        return _scores(operands, source)
+        return _scores(operands, source, place_of)
     letters = "ab" if len(worked.operands) > 1 else "x"
     rows: list[list[Cell]] = []
     for letter, one in zip(letters * 9, worked.operands, strict=False):
-        where = place(one.position(())) if one.positions else "a constant"
+        where = place_of(one.value, one.position(())) if one.positions else "a constant"
         rows.append([letter, _number(float(one.numbers)), label_of(one), where, one.role if " " in one.role else ""])
     columns = [Column(""), Column("number", numeric=True), Column("from"), Column("where"), Column("")]
     return [Table.of(columns, rows)]
@@ -60,16 +70,18 @@ def steps_table(worked: Worked, torch_value: float, following: Sequence[WorkedLi
     return Table.of([Column("step"), Column("gives", numeric=True)], rows)
 
 
-def place(position: Sequence[int]) -> str:
+def place(position: Coordinates, axes: ValueAxes) -> str:
     """Return a position in words, the batch left out.
 
-    >>> place((0, 3, 10, 20)), place((0, 7)), place(())
+    >>> place((0, 3, 10, 20), plain_axes(4)), place((0, 7), plain_axes(2)), place((), plain_axes(0))
     ('channel 3 at (10, 20)', 'unit 7', 'the one number')
     """
     if not position:
         return "the one number"
-    channel, at = position[1] if len(position) > 1 else position[0], position[2:]
-    return f"channel {channel} at ({', '.join(map(str, at))})" if at else f"unit {channel}"
+    channel, at = axes.channel(position), ", ".join(map(str, axes.cell(position)))
+    if not at:
+        return f"unit {position[0] if channel is None else channel}"
+    return f"position ({at})" if channel is None else f"channel {channel} at ({at})"
 
 
 def _number(number: float) -> Cell:
@@ -128,13 +140,13 @@ def _products_figures(operands: Operands, index: int, name: str, adds: str) -> I
         yield Figure(products_drawing(f"patch, {name}, {where}", *parts, added, description), text=text)
 
 
-def _row(worked: Worked, source: str) -> list[Block]:
+def _row(worked: Worked, source: str, place_of: PlaceOf) -> list[Block]:
     operands = worked.operands[0]
     assert operands.weights is not None
     found = worked.largest(LISTED)
     rows: list[list[Cell]] = [
-        [place(one.position(index)), _number(float(one.numbers[index])), _number(float(operands.weights[index])),
-         _added(added)]
+        [place_of(one.value, one.position(index)), _number(float(one.numbers[index])),
+         _number(float(operands.weights[index])), _added(added)]
         for one, index, added in found
     ]  # fmt: skip
     if operands.numbers.size > len(found):
@@ -196,9 +208,10 @@ def _volume_figures(
         yield Figure(drawing, text="\n".join([where, *lines]))
 
 
-def _scores(operands: Operands, source: str) -> list[Block]:
+def _scores(operands: Operands, source: str, place_of: PlaceOf) -> list[Block]:
     largest = np.argsort(-operands.numbers, kind="stable")[:LISTED]
-    rows = [[place(operands.position((int(i),))), _number(float(operands.numbers[i]))] for i in largest]
+    places = [place_of(operands.value, operands.position((int(i),))) for i in largest]
+    rows = [[where, _number(float(operands.numbers[i]))] for where, i in zip(places, largest, strict=True)]
     return [
         Paragraph(f"One of {plural(operands.numbers.size, 'score')} of {source}; the largest first."),
         Table.of([Column("from"), Column("score", numeric=True)], rows),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.axes import input_axes
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
@@ -30,7 +31,7 @@ class FieldGrowth:
 
 def field_drawing(graph: Graph, growth: Sequence[FieldGrowth], source: int) -> Drawing:
     """Draw the receptive field on an input as it grows from layer to layer, of which there is one at least."""
-    sizes = graph.shape(source)[2:]
+    sizes = [graph.shape(source)[axis] for axis in input_axes(graph, source).positions]
     image_rows, image_columns = (sizes[-2], sizes[-1]) if len(sizes) > 1 else (1, sizes[-1])
     frames = _chosen(growth)
     parts: list[Element | None] = [text(0, 14, "receptive field over the input", size=13, bold=True)]

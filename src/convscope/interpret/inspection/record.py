@@ -14,11 +14,12 @@ from convscope.capture.inputs import Inputs
 from convscope.capture.left_as_found import CaptureMode, garbage_left
 from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
+from convscope.graph.axes import batch_of
 from convscope.graph.diagnose.diagnose import Folded, diagnose, fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.diagnose.training import EXPLAINED, noted_for_training
 from convscope.graph.fold import FoldedLine, fold
-from convscope.graph.json_form import graph_to_dict, network_field_to_dict, spatial_inputs
+from convscope.graph.json_form import graph_to_dict, network_field_to_dict
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.memory import forward_memory
 from convscope.graph.network_field import (
@@ -90,10 +91,10 @@ class Inspection(Pictured):
         """Bytes of inputs and activations alive at the worst moment of a forward pass, as the network was run."""
         return forward_memory(self.graph).peak_bytes
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """Samples that the network was run on."""
-        return self.graph.batch
+        return batch_of(self.graph)
 
     @property
     def error(self) -> str | None:
@@ -103,7 +104,7 @@ class Inspection(Pictured):
     @cached_property
     def source(self) -> int | None:
         """The input against which receptive fields are shown: the first with spatial axes."""
-        return next(iter(spatial_inputs(self.graph)), None)
+        return spatial_input(self.graph)
 
     @public
     def layer(self, name: str) -> Layer:
@@ -118,7 +119,7 @@ class Inspection(Pictured):
     @cached_property
     def network_field(self) -> NetworkField | None:
         """The network's receptive field: at the last map before an operation reads whole axes, or at the output."""
-        image = spatial_input(self.graph)
+        image = self.source
         return None if image is None else network_field(self.graph, self.layers, fields_by_layer(self.layers, image))
 
     @cached_property
