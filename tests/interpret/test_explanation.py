@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -258,3 +259,47 @@ def test_a_branch_ends_at_complex_numbers() -> None:
     assert "torch's own" in str(found)
     with pytest.raises(CaptureError, match="mul makes complex numbers"):
         lens.cell("mul", at=(1, 1))
+
+
+class _Detector(nn.Module):
+    """Boxes (N, 4) of one image, their scores (N,), and those that pass a limit: none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 5, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = self.head(x).flatten(2)[0].T
+        boxes, scores = found[:, :4] * 2, found[:, 4].sigmoid()
+        return boxes[scores > 2], scores
+
+
+def test_values_without_a_batch_axis_are_explained_by_their_own_axes() -> None:
+    image = torch.rand(3, 8, 8)
+    ask = partial(convscope.explain, _Detector(), image)
+    assert ask(layer="mul", channel=3, at=(7,)).position == (7, 3)
+    scores = ask(layer="sigmoid", at=(7,))
+    assert scores.position == (7,) and abs(scores.difference) < 1e-6
+    for layer, at, message in (
+        ("sigmoid", None, "sigmoid gives 16: say where with one number, from 0 to 15; got 0"),
+        ("sigmoid", (16,), "sigmoid has 16 along its first axis: 16 is outside"),
+        ("index", (0,), "index gives 0×4 here, and no number"),
+    ):
+        with pytest.raises(GeometryError, match=message):
+            ask(layer=layer, at=at)
+
+
+def test_a_sequence_is_taken_with_and_without_its_batch_axis() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    tokens = torch.rand(5, 8)
+    with_axis, without = (
+        convscope.explain(layer, x, layer="linear1", channel=2, at=(3,)) for x in (tokens[None], tokens)
+    )
+    assert with_axis.shape == without.shape == (1, 5, 16)
+    assert with_axis.torch_value == without.torch_value
+
+
+def test_nothing_is_below_a_cell_of_padding_alone() -> None:
+    network = nn.Conv2d(1, 1, 1, padding=1, bias=False)
+    found = convscope.explain(network, torch.rand(1, 3, 3), layer="convolution", at=(0, 0))
+    assert found.down() is None and found.to_pixels() == [found]

@@ -205,6 +205,8 @@ def _from_run(run: Run) -> Loaded:
         try:
             return spec.build()
         except ConvscopeError as error:
+            if spec.code:
+                raise
             raise type(error)(f"{from_here(run.spec_path)} can't be used: {error}") from None
 
     shape = spec.preprocessing.input_shape

@@ -102,6 +102,8 @@ def trained_network(spec: ModelSpec, weights: Mapping[str, Tensor], *, spec_path
         try:
             network = spec.build(check=False)
         except ConvscopeError as error:
+            if spec.code:  # the fault is the code's, and its error names it
+                raise RunError(str(error)) from None
             raise RunError(f"{spec_path} can't be used: {error}") from None
     load_weights(network, weights, where=where)
     return network.eval()

@@ -28,7 +28,7 @@ def explain(
     *,
     layer: str,
     channel: int = 0,
-    at: Sequence[int] = (),
+    at: Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Explanation:
@@ -44,7 +44,8 @@ def explain(
             or without a batch axis (N, ...), of which the first sample is explained.
         layer: a layer's name as `inspect` prints it, such as "layer1.0.conv1" or "layer1.0:add".
         channel: which feature map, or which unit.
-        at: where on the map: (x,), (y, x) or (depth, y, x); nothing for a fully connected layer.
+        at: where on the map: (x,), (y, x) or (depth, y, x); None for a fully connected layer. One number more
+            before them is the place along the first axis, such as a box of a detector.
         input_shape: of one sample, (C, L), (C, H, W) or (C, D, H, W); the model's own unless given.
         seed: of the random weights of a model that has none of its own.
 
@@ -65,7 +66,7 @@ def explain(
     >>> found.position, found.shape
     ((0, 0, 2), (1, 1, 6))
     """
-    return lens(model, image, input_shape=input_shape, seed=seed).cell(layer, channel=channel, at=at)
+    return lens(model, image, input_shape=input_shape, seed=seed).cell(layer, channel=channel, at=at or ())
 
 
 def lens(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None = None, seed: int = 0) -> Lens:

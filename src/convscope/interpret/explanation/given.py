@@ -175,7 +175,7 @@ def _from_tensor(tensor: torch.Tensor, network: GivenNetwork) -> NetworkInput:
 def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
     """Return a tensor with its batch axis, which is added where the network's layers say that it is missing."""
     shape = network.input_shape
-    ranks = spatial_axes(network.module) if shape is None else (len(shape) - 1,)
+    ranks = _ranks(network.module) if shape is None else (len(shape) - 1,)
     for rank in ranks:
         if tensor.ndim - rank in (1, 2):
             return tensor if tensor.ndim - rank == 2 else tensor[None]
@@ -186,6 +186,12 @@ def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:
     # No layer determines the number of axes of a map: three are taken for an image, and one for a vector. Where one
     # does, a single sample of other axes is the network's own: a vector to a generator, a clip to one of frames.
     return tensor[None] if tensor.ndim in (1, 3) and not ranks else tensor
+
+
+def _ranks(module: nn.Module) -> tuple[int, ...]:
+    """Return how many axes beside batch and channels an input has, by the layers; of a network of sequences one."""
+    sequences = (nn.MultiheadAttention, nn.RNNBase)
+    return spatial_axes(module) or ((1,) if any(isinstance(one, sequences) for one in module.modules()) else ())
 
 
 def _axes(dimensions: int) -> str:

@@ -172,12 +172,16 @@ class Explanation(Pictured):
 
     @public
     def down(self, which: NotNegative = 0) -> Explanation | None:
-        """Explain the `which`-th largest contributor in turn; None where it is a pixel or a parameter.
+        """Explain the `which`-th largest contributor in turn.
+
+        Returns None where that is a pixel or a parameter, and for a cell that is not worked out, or of padding alone.
 
         Raises:
             GeometryError: there are fewer contributors.
         """
         found = self.contributors(which + 1)
+        if not found:
+            return None
         if which >= len(found):
             raise GeometryError(
                 f"{self.layer} has {units.plural(len(found), 'contributor')} here: {which} is none of them"
