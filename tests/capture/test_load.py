@@ -124,7 +124,7 @@ def test_mistakes_get_one_line(file, text, message):
         ("breaks", "failed: KeyError: 'depth'"),
         ("two_lines", "failed: ValueError: first$"),
         ("ends", "ended the program"),
-        ("nothing", "gave a int: it must return a torch.nn.Module"),
+        ("nothing", "gave a value of type int: it must return a torch.nn.Module"),
     ],
 )
 def test_a_factory_that_fails_says_so(file, factory, message):

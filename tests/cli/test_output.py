@@ -100,3 +100,7 @@ def test_a_hang_up_before_a_run_exists_ends_as_a_termination(monkeypatch: pytest
     finally:
         signal.signal(signal.SIGHUP, before)
     assert stopped.value.code == 143
+
+
+def test_an_encoding_that_lacks_a_character_keeps_columns_aligned():
+    assert "3×3 – 8 · ü".encode("ascii", "convscope") == b"3x3 - 8 . \\xfc"

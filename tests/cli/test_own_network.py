@@ -347,7 +347,7 @@ def factories(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("maps", {}, "gives outputs .N, 3, 6, 6., and training needs scores .N, 3."),
         ("large", {}, "can't take an input of 3x8x8: .* layer '0' .Conv2d.: .*; give another image_size"),
         ("fails", {}, "failed: ValueError: first line$"),
-        ("nothing", {}, "gave a int: it must return a torch.nn.Module"),
+        ("nothing", {}, "gave a value of type int: it must return a torch.nn.Module"),
         ("leaves", {}, "ended the program .exit 1."),
         ("Unlisted", {}, "has no weights to train: layers in a plain list are not found"),
         ("Net(outputs=3)", {}, "training gives num_classes itself, and the rest by model_options"),

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convscope.api.generators import exclusive
+from convscope.api.surroundings import surroundings_restored
 from convscope.capture.recording.schema import describe
 from convscope.errors import CaptureError
 
@@ -79,9 +80,9 @@ def build_without_memory(factory: Callable[[], Any]) -> nn.Module:
     >>> model.weight.is_meta, model.weight.numel()
     (True, 102760448)
     """
-    with exclusive(), _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
+    with exclusive(), surroundings_restored(), _Weightless():  # type: ignore[no-untyped-call]  # torch's class has no types
         model = factory()
     if not isinstance(model, nn.Module):
         name = getattr(factory, "__name__", type(factory).__name__)
-        raise CaptureError(f"{name} gave a {type(model).__name__}: it must return a torch.nn.Module")
+        raise CaptureError(f"{name} gave a value of type {type(model).__name__}: it must return a torch.nn.Module")
     return model

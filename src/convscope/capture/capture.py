@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from convscope.api.generators import exclusive
 from convscope.api.public import public
@@ -20,6 +19,7 @@ from convscope.capture.input_dtypes import first_dtype, other_dtypes
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
 from convscope.capture.left_as_found import CaptureMode, left_as_found
 from convscope.capture.load import ModelLike, load
+from convscope.capture.outputs import tensors_in, without_tensors
 from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
 from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
@@ -278,8 +278,10 @@ class _ForwardRun:
                 with watched(calls, enter, recorder.notice_strays), noticed, kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                 recorder.read |= recorder.kept_values()
-                leaves = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
-                outputs = tuple(recorder.value_of(leaf) for leaf in leaves)
+                outputs = tuple(recorder.value_of(tensor) for tensor in tensors_in(result))
+                if not outputs:
+                    returned = f"{type(self.model).__name__} returned {without_tensors(result)}"
+                    error, notes = (None, (*notes, returned)) if recorder.builder.nodes else (returned, notes)
             except (Exception, SystemExit) as problem:
                 self.stopped = problem
                 self.misfit = is_misfit(problem, recorder.failure)

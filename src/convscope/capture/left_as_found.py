@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from convscope.api.generators import exclusive
+from convscope.api.surroundings import surroundings_restored
 from convscope.api.warning_filters import warnings_ignored
 from convscope.nets.attributes import put_back, remember
 
@@ -24,10 +25,17 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     """Put the model into `mode` and give everything back afterwards.
 
     Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward
-    caches; every parameter's `requires_grad` and gradient; random states, as `exclusive(None)` does.
+    caches; every parameter's `requires_grad` and gradient; random states, as `exclusive(None)` does; the folder,
+    the environment and signal handlers.
     """
     with ExitStack() as surroundings:
-        for surrounding in (exclusive(None), warnings_ignored(), _uncompiled(), garbage_left()):
+        for surrounding in (
+            exclusive(None),
+            surroundings_restored(),
+            warnings_ignored(),
+            _uncompiled(),
+            garbage_left(),
+        ):
             surroundings.enter_context(surrounding)
         # Only now: a capture in another thread may have had the model in a mode of its own.
         remembered = [(module, *remember(module)) for module in model.modules()]

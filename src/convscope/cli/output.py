@@ -75,6 +75,20 @@ def require_folder_of(path: Path | None) -> None:
         raise ConvscopeError(f"{path} can't be written: {why}")
 
 
+# What ASCII has for the characters of tables and notes, one for one so that columns stay aligned.
+_ASCII = str.maketrans("×–—·→─│…", "x--.>-|~")
+
+
+def _in_encoding(error: UnicodeError) -> tuple[str, int]:
+    """Return what is written for characters that an encoding lacks, as that of locale C: one alike, or an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].translate(_ASCII)
+    return lacking.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error("convscope", _in_encoding)
+
 STDIN, STDOUT, STDERR = 0, 1, 2
 # The reader has closed its end: `| head` has seen enough.
 READER_GONE = (errno.EPIPE, errno.ECONNRESET)
@@ -183,6 +197,6 @@ def _text(outlet: Outlet, like: TextIO | None) -> TextIO:
         io.BufferedWriter(outlet),
         encoding=shape.encoding if shape else "utf-8",
         # An encoding that lacks a character, as of locale C, is no reason to end.
-        errors=shape.errors if shape and whole else "backslashreplace",
+        errors=shape.errors if shape and whole else "convscope",
         line_buffering=shape is None or shape.line_buffering or shape.write_through,
     )

@@ -118,7 +118,7 @@ def made(name: str, factory: Callable[[], Any]) -> nn.Module:
     except SystemExit as ended:
         raise CaptureError(f"{name} ended the program (exit {ended.code})") from ended
     if not isinstance(network, nn.Module):
-        raise CaptureError(f"{name} gave a {type(network).__name__}: it must return a torch.nn.Module")
+        raise CaptureError(f"{name} gave a value of type {type(network).__name__}: it must return a torch.nn.Module")
     return network
 
 

@@ -79,7 +79,9 @@ def found(name: str) -> Any:
     place, attribute = _parted(name)
     module = imported(place)
     if not hasattr(module, attribute):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        there = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        own = [name for name in there if getattr(vars(module)[name], "__module__", None) == module.__name__]
+        known = own or there
         hint = did_you_mean(attribute, known) or (f" It has {', '.join(known[:8])}." if known else "")
         raise CaptureError(f"{place} has no {attribute!r}.{hint}")
     return getattr(module, attribute)
