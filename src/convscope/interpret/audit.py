@@ -298,7 +298,7 @@ def _measure(
 def _runtime_note(network: OnnxNetwork, inputs: Sequence[torch.Tensor], exact: Sequence[Array | None]) -> str:
     """Return how far onnxruntime's outputs are from the exact ones."""
     try:
-        version, found = runtime_outputs(network.plan.path, inputs)
+        version, found = runtime_outputs(network.plan.path, network.as_in_file(inputs))
     except CaptureError as reason:
         return str(reason)
     errors = [error_of(made, wanted) for made, wanted in zip(found, exact, strict=True) if wanted is not None]

@@ -48,7 +48,11 @@ def run_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
     rule = operator_of(node)
     if rule is None:
         raise CaptureError(f"{node.module or 'the model'}: there is no NumPy for {node.target}")
-    result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
+    try:
+        result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
+    except (IndexError, TypeError, ValueError) as problem:  # shapes alone do not show all that a setting asks
+        cause = (str(problem).splitlines() or [""])[0]
+        raise CaptureError(f"{node.module or 'the model'}: {node.op} does not run in NumPy: {cause}") from problem
     return result if isinstance(result, list) else [result]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from convscope.nets.onnx.plan import Declared
@@ -39,8 +39,8 @@ class DeclaredInput:
         return f"{self.name} of {'×'.join(str(size or '?') for size in self.sizes) or 'one number'}"
 
 
-def declared_inputs(inputs: Mapping[str, Declared]) -> tuple[DeclaredInput, ...]:
-    """Return the inputs of a plan.
+def declared_inputs(inputs: Mapping[str, Declared], channels_last: Collection[str] = ()) -> tuple[DeclaredInput, ...]:
+    """Return the inputs of a plan, channels before positions.
 
     The first axis is that of samples where its size is 1 or open, unless it is the only one; and so is every axis of
     the same name.
@@ -62,6 +62,8 @@ def declared_inputs(inputs: Mapping[str, Declared]) -> tuple[DeclaredInput, ...]
         elif batch is not None and batch in sizes:
             axis = sizes.index(batch)
         rest = sizes if sizes is None or axis is None else (*sizes[:axis], *sizes[axis + 1 :])
+        if name in channels_last and rest:
+            rest = (rest[-1], *rest[:-1])
         kind = TORCH_TYPES.get(declared.kind)
         dtype = "float32" if kind is None else str(kind).removeprefix("torch.")
         made.append(DeclaredInput(name, dtype, rest, axis))

@@ -37,4 +37,4 @@ def read_model(path: str | os.PathLike[str]) -> OnnxModel:
     plan = read_plan(path)
     with refused_as(CaptureError, os.fspath(path)):
         network = OnnxNetwork(plan)
-    return OnnxModel(Path(path).stem, network, declared_inputs(plan.inputs))
+    return OnnxModel(Path(path).stem, network, declared_inputs(plan.inputs, network.channels_last))

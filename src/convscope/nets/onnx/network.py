@@ -15,9 +15,11 @@ from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.files.regular import UnreadableError
 from convscope.nets.onnx import tensors
+from convscope.nets.onnx.channels_last import channels_last
 from convscope.nets.onnx.folded import folded_note
-from convscope.nets.onnx.operators import BUFFERS, OPERATORS, SETTINGS, WEIGHT_NAMES
+from convscope.nets.onnx.operators import BUFFERS, BY_DOMAIN, SETTINGS, WEIGHT_NAMES
 from convscope.nets.onnx.plan import Plan
+from convscope.nets.onnx.repeated import named_inputs, repeated
 from convscope.nets.onnx.scope import paths_of
 from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue, UntranslatedError, array
 from convscope.nets.onnx.unknown import Shapes, unknown
@@ -27,6 +29,12 @@ from convscope.nets.onnx.weights import WeightRule
 _SMALL = 65_536
 # What is computed from known numbers alone stays known up to this many elements.
 _LARGEST_KNOWN = 4_000_000
+
+
+# What Python raises where a node has not the inputs and settings of its operator.
+_NOT_ITS_OWN = (
+    IndexError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration, AssertionError
+)  # fmt: skip
 
 
 class OnnxNode(nn.Module):
@@ -53,7 +61,7 @@ class OnnxNode(nn.Module):
         given = list(values)
         for position, label in self.weights.items():
             given[position] = (self._parameters if label in self._parameters else self._buffers)[label]
-        function = None if self.step.domain else OPERATORS.get(self.step.operator)
+        function = BY_DOMAIN.get(self.step.domain, {}).get(self.step.operator)
         try:
             if function is None:
                 raise UntranslatedError("the operator is not known")
@@ -62,6 +70,11 @@ class OnnxNode(nn.Module):
             return _listed(function(self.step, _as_tensors(self.step, given)))
         except UntranslatedError as reason:
             return unknown(self.step, given, shapes, str(reason))
+        except _NOT_ITS_OWN as problem:
+            cause = (str(problem).splitlines() or [""])[0][:120]
+            raise CaptureError(
+                f"{self.step.operator} lacks an input or a setting, or has one that it does not take ({cause})"
+            ) from problem
 
 
 def _as_tensors(step: OnnxStep, values: Sequence[OnnxValue]) -> list[OnnxValue]:
@@ -124,8 +137,12 @@ class OnnxNetwork(nn.Module):
         self._last_read: dict[str, int] = {}
         self._rule = WeightRule(plan.origins, plan.path.parent, plan.producer.startswith("pytorch"))
         self._build(plan, plan.constants)
-        note = folded_note(plan)
-        self._convscope_notes = () if note is None else (note,)  # a capture keeps them
+        self.channels_last = channels_last(plan)
+        moved = ", ".join(sorted(self.channels_last))
+        last = (
+            f"the file takes {moved} with the channels last: here they come before rows and columns" if moved else None
+        )
+        self._convscope_notes = tuple(filter(None, (last, folded_note(plan))))  # a capture keeps them
         self._last_read = {name: i for i, step in enumerate(plan.steps) for name in _read(step)}
         self.eval()
 
@@ -135,27 +152,48 @@ class OnnxNetwork(nn.Module):
         if len(given) + len(named) != len(self.plan.inputs) or taken.keys() != self.plan.inputs.keys():
             names = ", ".join(name[:40] for name in self.plan.inputs)
             raise CaptureError(f"it takes {len(self.plan.inputs)} inputs ({names}), not {len(given) + len(named)}")
-        inputs = [taken[name] for name in self.plan.inputs]
-        values: dict[str, OnnxValue] = {**self._known, **taken}
+        inputs = self.as_in_file([taken[name] for name in self.plan.inputs])
+        values: dict[str, OnnxValue] = {**self._known, **dict(zip(self.plan.inputs, inputs, strict=True))}
         shapes = Shapes.of(self.plan, inputs)
         self._run(self.plan, values, shapes, self._last_read)
         outputs = tuple(self._output(values, name) for name in self.plan.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def as_in_file(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return inputs (N, C, *S) with their channels where the file takes them."""
+        return [x.movedim(1, -1) if name in self.channels_last and x.ndim > 2 else x
+                for name, x in zip(self.plan.inputs, inputs, strict=True)]  # fmt: skip
 
     def _run(self, plan: Plan, values: dict[str, OnnxValue], shapes: Shapes, last_read: Mapping[str, int]) -> None:
         for index, step in enumerate(plan.steps):
             given = [values.get(name) if name else None for name in step.inputs]
             branch = self._branch(step, given)
             if branch is not None:
-                inner = dict(values)
-                self._run(branch, inner, shapes, {})
-                made: list[OnnxValue] = [inner.get(name) for name in branch.outputs]
+                made = self._run_inner(branch, [], values, shapes)
+            elif step.operator in ("Loop", "Scan") and not step.domain:
+                made = self._repeated(step, given, values, shapes)
             else:
                 made = self._nodes[id(step)](given, shapes)
             values.update({name: value for name, value in zip(step.outputs, made, strict=False) if name})
             for name in _read(step) if last_read else ():
                 if last_read[name] == index and name not in plan.outputs:
                     values.pop(name, None)
+
+    def _run_inner(
+        self, plan: Plan, given: Sequence[OnnxValue], values: Mapping[str, OnnxValue], shapes: Shapes
+    ) -> list[OnnxValue]:
+        """Run a subgraph, which reads what is around it; return its outputs."""
+        inner = {**values, **named_inputs(plan, given)}
+        self._run(plan, inner, shapes, {})
+        return [inner.get(name) for name in plan.outputs]
+
+    def _repeated(
+        self, step: OnnxStep, given: Sequence[OnnxValue], values: Mapping[str, OnnxValue], shapes: Shapes
+    ) -> list[OnnxValue]:
+        try:
+            return repeated(step, given, lambda plan, inputs: self._run_inner(plan, inputs, values, shapes))
+        except UntranslatedError as reason:
+            return unknown(step, given, shapes, str(reason))
 
     def _branch(self, step: OnnxStep, given: Sequence[OnnxValue]) -> Plan | None:
         """Return the branch of an If whose condition no input decides."""
@@ -226,8 +264,8 @@ def _flat(
         yield step, owner or step, constants
         for plan in step.attributes.values():
             if isinstance(plan, Plan):
-                # The branches of an If are run; a loop stays one node.
-                around = owner or (None if step.operator == "If" else step)
+                # What is run node by node is not one node.
+                around = owner or (None if step.operator in ("If", "Loop", "Scan") and not step.domain else step)
                 yield from _flat(plan.steps, {**constants, **plan.constants}, around)
 
 

@@ -274,10 +274,9 @@ class _Builder:
     def _subgraph(self, graph: Any, versions: Mapping[str, int], calls: tuple[Any, ...]) -> Plan:
         inner = _Builder(self.model, self.path, _Scope(f"{graph.name[:80]}#{len(self.made)}/", self.scope), self.made)
         inner.add_graph_facts(graph)
-        for value in graph.input:
-            inner.scope.make(value.name, "an input", self.made)
+        inputs = {inner.scope.make(value.name, "an input", self.made): Declared(0, None) for value in graph.input}
         inner.add_nodes(graph.node, versions, calls)
-        return Plan(graph.name, self.path, {}, inner.outputs(graph), tuple(inner.steps), inner.constants,
+        return Plan(graph.name, self.path, inputs, inner.outputs(graph), tuple(inner.steps), inner.constants,
                     inner.declared)  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def runtime_outputs(path: str | os.PathLike[str], inputs: Sequence[torch.Tensor]
     try:
         session = runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
         names = [value.name for value in session.get_inputs()]
-        given = {name: tensor.detach().cpu().numpy() for name, tensor in zip(names, inputs, strict=True)}
+        given = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in zip(names, inputs, strict=True)}
         return str(runtime.__version__), list(session.run(None, given))
     except Exception as error:  # its own errors have no common class
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

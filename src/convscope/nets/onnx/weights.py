@@ -55,7 +55,8 @@ class WeightRule:
         """Return whether a tensor is a parameter where a node reads it."""
         operator = step.operator
         if position in WHOLE_WEIGHTS.get(operator, ()):
-            return True
+            # One number is added or multiplied as a constant is.
+            return bool(proto.dims) and (operator not in ("QLinearAdd", "QLinearMul") or np.prod(proto.dims) > 1)
         left_out = (*SETTINGS.get(operator, ()), *BUFFERS.get(operator, ()))
         if not is_float(proto) or position in left_out:
             return False

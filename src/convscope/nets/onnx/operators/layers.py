@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -79,9 +80,11 @@ def _group_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 
 def _local_response(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, size = tensor(inputs[0]), node.get("size")
-    if size % 2:  # torch's window of an even size lies one channel further
-        return F.local_response_norm(x, size, node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0))
-    raise UntranslatedError("its window of channels is of an even size")
+    settings = (size, node.get("alpha", 1e-4), node.get("beta", 0.75), node.get("bias", 1.0))
+    if size % 2:
+        return F.local_response_norm(x, *settings)
+    # Of an even size, ONNX has one channel more behind, torch before.
+    return F.local_response_norm(x.flip(1), *settings).flip(1)
 
 
 def _mean_variance(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
@@ -97,6 +100,8 @@ def _lp_normalization(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 def _softmax(function: Callable[..., torch.Tensor]) -> Callable[[OnnxStep, OnnxInputs], OnnxResult]:
     def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         x = tensor(inputs[0])
+        if not -x.ndim <= node.get("axis", -1) < x.ndim:
+            raise ValueError(f"axis {node.get('axis')} of {x.ndim}")
         if node.version >= 13:
             return function(x, node.get("axis", -1))
         axis = node.get("axis", 1) % x.ndim
@@ -113,6 +118,8 @@ def _hardmax(x: torch.Tensor, axis: int) -> torch.Tensor:
     return torch.zeros_like(x).scatter(axis, largest, 1.0)
 
 
+# Steps that are written out where torch has no layer of this kind.
+_LONGEST_SEQUENCE = 2_000
 Reduction = Callable[[torch.Tensor, tuple[int, ...], bool], torch.Tensor]
 
 
@@ -177,7 +184,12 @@ def _recurrent(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
             weights += [_in_order(half, order, hidden) for half in tensor(bias)[side].chunk(2)]
     start = [at(inputs, 5), at(inputs, 6)] if node.operator == "LSTM" else [at(inputs, 5)]
     shape = (2 if both else 1, x.shape[1], hidden)
-    states = [torch.zeros(shape, dtype=x.dtype) if s is None else tensor(s) for s in start]
+    states = [
+        torch.zeros(shape, dtype=x.dtype) if not (isinstance(s, torch.Tensor) or np.any(s)) else tensor(s)
+        for s in start
+    ]
+    if node.operator == "GRU" and not node.get("linear_before_reset", 0):
+        return _reset_first(node, inputs, states[0])
     backwards = node.get("direction") == "reverse"
     x = x.flip(0) if backwards else x
     rest: tuple[Any, ...] = (bias is not None, 1, 0.0, False, both, False)
@@ -197,10 +209,34 @@ def _require_plain(node: OnnxStep, inputs: OnnxInputs) -> None:
     named = [str(name).capitalize() for name in node.get("activations") or usual * sides]
     if named != usual * sides or node.get("clip") or node.get("layout", 0) or node.get("input_forget", 0):
         raise UntranslatedError("its activations, clipping or layout are not those of torch's layers")
-    if node.operator == "GRU" and not node.get("linear_before_reset", 0):
-        raise UntranslatedError("its reset gate comes before the product, unlike in torch's GRU")
     if at(inputs, 7) is not None or at(inputs, 4) is not None:
         raise UntranslatedError("it has peepholes, or sequences of several lengths")
+
+
+def _reset_first(node: OnnxStep, inputs: OnnxInputs, state: torch.Tensor) -> OnnxResult:
+    """Run a GRU whose reset gate comes before the product with the state, unlike torch's, step by step."""
+    x, bias, way = tensor(inputs[0]), at(inputs, 3), node.get("direction", "forward")
+    if len(x) > _LONGEST_SEQUENCE:
+        raise UntranslatedError(f"its reset gate comes before the product, and it has {len(x):,} steps")
+    sides, last = [], []
+    for side in range(2 if way == "bidirectional" else 1):
+        order = range(len(x))[::-1] if side or way == "reverse" else range(len(x))
+        weight, inner = tensor(inputs[1])[side], tensor(inputs[2])[side]
+        shifts = (None, None) if bias is None else tensor(bias)[side].chunk(2)
+        read, h = F.linear(x, weight, shifts[0]), state[side]
+        gates, new = torch.split(inner, [2 * h.shape[-1], h.shape[-1]])
+        gate_shift, new_shift = (
+            (None, None) if shifts[1] is None else torch.split(shifts[1], [2 * h.shape[-1], h.shape[-1]])
+        )
+        made = {}
+        for t in order:
+            zr, n = torch.split(read[t], [2 * h.shape[-1], h.shape[-1]], -1)
+            z, r = torch.sigmoid(zr + F.linear(h, gates, gate_shift)).chunk(2, -1)
+            n = torch.tanh(n + F.linear(r * h, new, new_shift))
+            h = made[t] = (1 - z) * n + z * h
+        sides.append(torch.stack([made[t] for t in range(len(x))]))
+        last.append(h)
+    return [torch.stack(sides, 1), torch.stack(last)]
 
 
 def _in_order(stacked: torch.Tensor, order: Sequence[int], hidden: int) -> torch.Tensor:

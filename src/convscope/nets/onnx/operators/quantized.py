@@ -45,7 +45,8 @@ def _dequantize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return dequantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
 
 
-def _convolution(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
+def quantized_convolution(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
+    """Convolve numbers of 8 bits, as a QLinearConv node says."""
     x, x_scale, x_zero, weight, w_scale, w_zero, y_scale, y_zero = inputs[:8]
     bias, factor = at(inputs, 8), tensor(x_scale).reshape(()) * tensor(w_scale)
     real = convolution(
@@ -87,7 +88,7 @@ def _dynamic(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 
 
 OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
-    "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize, "QLinearConv": _convolution,
+    "QuantizeLinear": _quantize, "DequantizeLinear": _dequantize, "QLinearConv": quantized_convolution,
     "QLinearMatMul": _product, "ConvInteger": _integer_convolution, "MatMulInteger": _integer_product,
     "DynamicQuantizeLinear": _dynamic,
 }  # fmt: skip

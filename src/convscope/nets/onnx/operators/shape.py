@@ -65,7 +65,10 @@ def _unsqueeze(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 
 
 def _concat(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    return torch.cat([tensor(value) for value in inputs], dim=node.get("axis", 1))
+    parts, axis = [tensor(value) for value in inputs], node.get("axis", 1)
+    if not all(-part.ndim <= axis < part.ndim for part in parts):
+        raise ValueError(f"axis {axis} of {parts[0].ndim}")
+    return torch.cat(parts, dim=axis)
 
 
 def _split(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:

@@ -109,15 +109,23 @@ def _max_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     kernel = list(node.get("kernel_shape"))
     axes = len(kernel)
     _require_axes(axes)
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise UntranslatedError("it also gives indices")
+    places = len(node.outputs) > 1 and bool(node.outputs[1])
     stride, dilation = _window(node, axes)
     padding = _padding(node, spatial(x), kernel, stride, dilation)
     if any(before != after or before > k // 2 for (before, after), k in zip(padding, kernel, strict=True)):
+        if places:
+            raise UntranslatedError("it also gives indices, with padding that torch's pooling does not have")
         least = -float("inf") if x.is_floating_point() else torch.iinfo(x.dtype).min
         x, padding = around(x, padding, least), [(0, 0)] * axes
-    ceil = bool(node.get("ceil_mode", 0))
-    return _MAX[axes](x, kernel, stride, [before for before, _ in padding], dilation, ceil)
+    ceil, ends = bool(node.get("ceil_mode", 0)), [before for before, _ in padding]
+    if not places:
+        return _MAX[axes](x, kernel, stride, ends, dilation, ceil)
+    if node.get("storage_order", 0):
+        raise UntranslatedError("it also gives indices, by columns")
+    made, index = _MAX[axes](x, kernel, stride, ends, dilation, ceil, return_indices=True)
+    # Torch counts in each map, ONNX in the whole tensor.
+    maps = torch.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *(1,) * axes)
+    return [made, index + maps * int(np.prod(spatial(x)))]
 
 
 def _average_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:

@@ -1,0 +1,127 @@
+"""Files that onnxruntime writes, loops written out, channels last: the same MACs and numbers as the network's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.capture.load import load
+from convscope.errors import CaptureError
+from onnx_files import exported, made, trained
+
+onnx = pytest.importorskip("onnx")
+node = onnx.helper.make_node
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, activation="gelu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layer(x)
+        return result
+
+
+NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "convolutions": (nn.Sequential(nn.Conv2d(3, 8, 3), nn.LeakyReLU(), nn.Conv2d(8, 8, 3), nn.SiLU(),
+                                   nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)), (3, 12, 12)),
+    "attention": (Attending(), (9, 16)),
+    "recurrent": (nn.LSTM(6, 5, batch_first=True), (7, 6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_optimized_file_has_the_macs_and_numbers_of_its_source(name: str, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    network, shape = NETWORKS[name]
+    path = exported(trained(network), shape, tmp_path / "m.onnx")
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "fused.onnx"), 4
+    runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    found, wanted = convscope.inspect(str(tmp_path / "fused.onnx")), convscope.inspect(network, shape)
+    assert found.error is None and not found.graph.uncounted
+    assert (found.macs, found.parameters) == (wanted.macs, wanted.parameters)
+    x = torch.rand(1, *shape)
+    with torch.no_grad():
+        made, own = load(tmp_path / "fused.onnx").module(x), network(x)  # type: ignore[misc]  # a file's is there
+    first, theirs = (value[0] if isinstance(value, tuple) else value for value in (made, own))
+    torch.testing.assert_close(first, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_of_8_bits_count_as_the_real_ones(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    network, shape = NETWORKS["convolutions"]
+    path = exported(trained(network), shape, tmp_path / "m.onnx")
+    numbers = iter([{"input.1": np.random.default_rng(0).random((1, *shape), np.float32)}])
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # it has no types
+        def get_next(self) -> Any:
+            return next(numbers, None)
+
+    options = {"quant_format": quantization.QuantFormat.QOperator}
+    quantization.quantize_static(str(path), str(tmp_path / "q.onnx"), Reader(), **options)
+    found, wanted = convscope.inspect(str(tmp_path / "q.onnx")), convscope.inspect(network, shape)
+    assert found.error is None and not found.graph.uncounted
+    assert (found.macs, found.parameters) == (wanted.macs, wanted.parameters)
+
+
+def body() -> Any:
+    facts = onnx.helper.make_tensor_value_info
+    nodes = [node("Conv", ["s", "w"], ["o"], pads=[1] * 4), node("Identity", ["go"], ["on"])]
+    return onnx.helper.make_graph(nodes, "body", [facts("i", 7, []), facts("go", 9, []), facts("s", 1, None)],
+                                  [facts("on", 9, []), facts("o", 1, None)])  # fmt: skip
+
+
+def test_loop_of_a_constant_count_is_written_out(tmp_path: Path) -> None:
+    weight = {"w": np.ones((3, 3, 3, 3), np.float32)}
+    for count, macs in ((1, 5184), (4, 4 * 5184)):
+        path = made(tmp_path / "m.onnx", [node("Loop", ["n", "", "x"], ["y"], body=body())], {"x": (1, 3, 8, 8)}, ["y"],
+                    {**weight, "n": np.array(count)})  # fmt: skip
+        found = convscope.inspect(str(path))
+        assert (found.error, found.macs, found.parameters) == (None, macs, 81)
+        assert found.network_field is not None
+        assert [field.size for field in found.network_field.fields] == [1 + 2 * count] * 2
+    path = made(
+        tmp_path / "m.onnx", [node("Loop", ["", "", "x"], ["y"], body=body())], {"x": (1, 3, 8, 8)}, ["y"], weight
+    )
+    assert "Loop can't be followed" in str(convscope.inspect(str(path)).error)
+
+
+def test_channels_of_an_input_come_first(tmp_path: Path) -> None:
+    nodes = [node("Sub", ["x", "m"], ["s"]), node("Transpose", ["s"], ["t"], perm=[0, 3, 1, 2]),
+             node("Conv", ["t", "w"], ["y"], strides=[2, 2], name="conv")]  # fmt: skip
+    tensors = {"m": np.float32(0.5), "w": np.ones((8, 3, 3, 5), np.float32)}
+    path = str(made(tmp_path / "m.onnx", nodes, {"x": ("N", 32, 24, 3)}, ["y"], tensors))
+    found = convscope.inspect(path)
+    assert found.graph.shape(found.graph.inputs[0]) == (1, 3, 32, 24) and "channels last" in str(found)
+    assert convscope.field(path, "conv", (1, 2)).spans == ((2, 4), (4, 8))
+    image = np.random.default_rng(0).random((3, 32, 24), np.float32)
+    value = convscope.explain(path, image, layer="conv", at=(1, 2)).value
+    assert value == pytest.approx(float((image[:, 2:5, 4:9] - 0.5).sum()), rel=1e-4)
+    if pytest.importorskip("onnxruntime"):
+        assert any("digits are left" in note for note in convscope.audit(path).notes)
+
+
+def test_node_without_its_inputs_is_one_line(tmp_path: Path) -> None:
+    for operator, settings in (("Gemm", {}), ("LSTM", {"hidden_size": 3}), ("MaxPool", {}), ("Softmax", {"axis": 9})):
+        path = made(tmp_path / "m.onnx", [node(operator, ["x"], ["y"], **settings)], {"x": (1, 3, 8, 8)}, ["y"])
+        assert f"{operator} lacks an input or a setting" in str(convscope.inspect(str(path)).error)
+        with pytest.raises(CaptureError):
+            convscope.audit(str(path))
+
+
+def test_even_window_of_channels_has_one_more_behind(tmp_path: Path) -> None:
+    path = made(
+        tmp_path / "m.onnx", [node("LRN", ["x"], ["y"], size=2, alpha=0.5, beta=0.6)], {"x": (1, 3, 1, 1)}, ["y"]
+    )
+    x = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
+    wanted = [n / (1 + 0.25 * s) ** 0.6 for n, s in ((1, 1 + 4), (2, 4 + 9), (3, 9))]  # the operator's definition
+    torch.testing.assert_close(load(path).module(x).ravel(), torch.tensor(wanted))  # type: ignore[misc]
