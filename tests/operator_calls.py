@@ -30,10 +30,10 @@ def overloads() -> Iterator[tuple[str, OpOverload]]:
                 yield name, function
 
 
-def _leaves(values: object) -> list[torch.Tensor]:
+def leaves(values: object) -> list[torch.Tensor]:
     if isinstance(values, torch.Tensor):
         return [values]
-    return [t for value in values for t in _leaves(value)] if isinstance(values, list | tuple) else []
+    return [t for value in values for t in leaves(value)] if isinstance(values, list | tuple) else []
 
 
 def _is_mask(setting: object) -> bool:
@@ -71,7 +71,7 @@ class CallDraw:
     @property
     def floats(self) -> list[torch.Tensor]:
         """The tensors that a network would compute; indices and masks are constants."""
-        return [t for t in _leaves(list(self.arguments.values())) if t.is_floating_point()]
+        return [t for t in leaves(list(self.arguments.values())) if t.is_floating_point()]
 
     def forward(self, *floats: torch.Tensor) -> object:
         """Call the operator with other tensors in place of its floating-point ones."""
@@ -81,7 +81,7 @@ class CallDraw:
     def shapes(self) -> list[tuple[int, ...]] | None:
         """Return the shapes of torch's results for tensors without numbers; None where torch takes no such call."""
         try:
-            return [tuple(t.shape) for t in _leaves([self._call(lambda t: t.to("meta"), masks=False)])]
+            return [tuple(t.shape) for t in leaves([self._call(lambda t: t.to("meta"), masks=False)])]
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError, ZeroDivisionError):
             return None
 

@@ -105,7 +105,7 @@ def require_equal_in_numpy(lens: Lens) -> None:
         if operator_of(node) is None or any("complex" in lens.graph.values[v].spec.dtype for v in node.inputs):
             continue
         arrays = {value: as_array(lens.executor.tensor(value)) for value in node.inputs}
-        for value, result in zip(node.outputs, run_node(node, arrays), strict=False):
+        for value, result in zip(node.outputs, run_node(lens.graph, node, arrays), strict=False):
             expected = lens.executor.array(value)
             assert result.shape == expected.shape, node.target
             assert np.allclose(result, expected, 1e-4, 1e-5, equal_nan=True), node.target

@@ -156,10 +156,19 @@ def _linear(settings: Mapping[str, Any]) -> str | None:
     return f"it takes {weight[0]} features, and gets {x[1]}" if x[1] != weight[0] else None
 
 
+def _resized(settings: Mapping[str, Any]) -> str | None:
+    return (
+        "it needs at least one channel and one position, and gets none"
+        if 0 in (settings.get("self") or settings["input"])[1:]
+        else None
+    )
+
+
 # Beginning of an operator's name -> what does not fit, where the message can be more precise than torch's.
 _REASONS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "convolution": _convolution,
     "max_pool": _pooling,
     "avg_pool": _pooling,
     "addmm": _linear,
+    "upsample": _resized,
 }

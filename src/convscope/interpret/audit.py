@@ -271,7 +271,7 @@ def _measure(
         if reads_left_out(graph, node, arrays):
             continue
         known = operator_of(node) is not None
-        results = run_node(node, arrays) if known else [exact.array(value) for value in node.outputs]
+        results = run_node(graph, node, arrays) if known else [exact.array(value) for value in node.outputs]
         arrays.update(zip(node.outputs, results, strict=False))
         output, result = node.outputs[0], results[0]
         own, so_far = {}, {}

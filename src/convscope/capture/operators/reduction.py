@@ -14,12 +14,15 @@ from convscope.geometry.taps import NO_TAP, listed_taps
 # Above this, a running sum's triangle of taps is not written out: it counts as the whole axis.
 _TRIANGLE_LIMIT = 1024
 
+# No axes named are none for these, and all of them for the others.
+_NONE_IS_NONE = frozenset({"any", "all", "nansum"})
+
 
 def _axes(call: Call) -> list[int]:
     dim = call.arguments.get("dim")
     rank = call.first.rank
     if dim is None or (isinstance(dim, tuple | list) and not dim):
-        return list(range(rank))
+        return [] if dim is not None and call.op in _NONE_IS_NONE else list(range(rank))
     return [axis_of(d, rank) for d in ([dim] if isinstance(dim, int) else dim)] if rank else []
 
 

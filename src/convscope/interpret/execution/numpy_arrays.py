@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -32,7 +32,8 @@ def _padded_by(mode: Literal["reflect", "edge"]) -> NumpyOperator:
         x, pairs = s["self"], s["padding"]
         axes = len(pairs) // 2
         widths = [(pairs[2 * i], pairs[2 * i + 1]) for i in reversed(range(axes))]
-        return np.pad(x, [(0, 0)] * (x.ndim - axes) + widths, mode=mode)
+        cropped, rest = _cropped(x, [(0, 0)] * (x.ndim - axes) + widths)
+        return np.pad(cropped, rest, mode=mode)
 
     return rule
 
@@ -84,7 +85,7 @@ def _sorted(s: OperatorSettings, count: int, descending: bool) -> Array:
 def _windows_along(s: OperatorSettings) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(s["self"], s["size"], axis=s["dimension"])
     index = [slice(None)] * windows.ndim
-    index[s["dimension"]] = slice(None, None, s["step"])
+    index[s["dimension"] % max(1, s["self"].ndim)] = slice(None, None, s["step"])
     view: Array = windows[tuple(index)]
     return view
 
@@ -107,9 +108,14 @@ def _pad(s: OperatorSettings) -> Array:
     x, pairs = s["self"], s["pad"]
     widths = [(0, 0)] * (x.ndim - len(pairs) // 2)
     widths += [(pairs[i], pairs[i + 1]) for i in range(len(pairs) - 2, -1, -2)]
-    # A negative width crops.
-    cropped = x[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True))]
-    return np.pad(cropped, [(max(0, a), max(0, b)) for a, b in widths], constant_values=s["value"] or 0)
+    cropped, rest = _cropped(x, widths)
+    return np.pad(cropped, rest, constant_values=s["value"] or 0) if rest else cropped
+
+
+def _cropped(x: Array, widths: Sequence[tuple[int, int]]) -> tuple[Array, list[tuple[int, int]]]:
+    """Return what negative widths of a padding leave of an array, and the other widths."""
+    kept = x[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True))]
+    return kept, [(max(0, a), max(0, b)) for a, b in widths]
 
 
 def _slice(s: OperatorSettings) -> Array:

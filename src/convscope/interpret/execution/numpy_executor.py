@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_arrays import ARRAY_OPERATORS, NumpyOperator
 from convscope.interpret.execution.numpy_elementwise import ELEMENTWISE_OPERATORS
 from convscope.interpret.execution.numpy_layers import LAYER_OPERATORS
+
+_ELEMENTS: Mapping[str, type[np.generic]] = {"int64": np.int64, "int32": np.int64, "bool": np.bool_, "uint8": np.uint8}
 
 NUMPY_OPERATORS: Mapping[str, NumpyOperator] = {**LAYER_OPERATORS, **ARRAY_OPERATORS, **ELEMENTWISE_OPERATORS}
 
@@ -31,7 +35,7 @@ def run_in_numpy(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Nod
     arrays = dict(given)
     last_use = {value: node.index for node in graph.nodes for value in node.inputs}
     for node in graph.nodes:
-        results = [] if reads_left_out(graph, node, arrays) else run_node(node, arrays)
+        results = [] if reads_left_out(graph, node, arrays) else run_node(graph, node, arrays)
         arrays.update(zip(node.outputs, results, strict=False))
         yield node, results
         for value in node.inputs:
@@ -39,20 +43,25 @@ def run_in_numpy(graph: Graph, given: Mapping[int, Array]) -> Iterator[tuple[Nod
                 arrays.pop(value, None)
 
 
-def run_node(node: Node, arrays: Mapping[int, Array]) -> list[Array]:
+def run_node(graph: Graph, node: Node, arrays: Mapping[int, Array]) -> list[Array]:
     """Return the results of one node; the masks and indices that some operators give besides are left out.
 
     Raises:
-        CaptureError: an operator that we have no NumPy for.
+        CaptureError: an operator that we have no NumPy for, or numbers that it can't be run on.
     """
+    where = node.module or "the model"
     rule = operator_of(node)
     if rule is None:
-        raise CaptureError(f"{node.module or 'the model'}: there is no NumPy for {node.target}")
+        raise CaptureError(f"{where}: there is no NumPy for {node.target}")
+    specs = [graph.values[value].spec for value in node.outputs]
+    if specs and all(0 in spec.shape for spec in specs):
+        # Nothing is computed, and NumPy has reductions and reshapes that refuse to.
+        return [np.zeros(spec.shape, _ELEMENTS.get(spec.dtype, np.float64)) for spec in specs]
     try:
         result = rule({name: resolved(argument, arrays) for name, argument in node.arguments.items()})
-    except (IndexError, TypeError, ValueError) as problem:  # shapes alone do not show all that a setting asks
+    except (IndexError, TypeError, ValueError, ArithmeticError) as problem:  # shapes alone do not show all it asks
         cause = (str(problem).splitlines() or [""])[0]
-        raise CaptureError(f"{node.module or 'the model'}: {node.op} does not run in NumPy: {cause}") from problem
+        raise CaptureError(f"{where}: {node.op} does not run in NumPy: {cause}") from problem
     return result if isinstance(result, list) else [result]
 
 

@@ -122,6 +122,8 @@ class TorchExecutor:
         keywords = {a.name: arguments[a.name] for a in schema if a.kwarg_only and a.name in arguments
                     and (arguments[a.name] is not None or not a.has_default_value())}  # fmt: skip
         result = operator(*positional, **keywords)
+        if "output_mask" in arguments:  # of no samples, torch makes the gradients too that are not asked for
+            result = [made for made, asked in zip(result, arguments["output_mask"], strict=True) if asked]
         outputs = _tensors_in(result)
         if not outputs:
             outputs = _tensors_in([arguments[name] for name in written])
@@ -170,7 +172,7 @@ class TorchExecutor:
 
 def as_array(tensor: torch.Tensor) -> Array:
     """Return a tensor in NumPy; floating point as float64."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     array: Array = (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
     return array
 

@@ -35,7 +35,7 @@ def elementwise(graph: Graph, node: Node, numbers: NumberAt, position: Coordinat
     assert isinstance(result, np.ndarray | np.generic)
     if aten_name(node) in CHOOSERS:
         operands = [replace(one, weights=np.asarray(_share(one.role, settings))) for one in operands]
-    return Worked("chain", tuple(operands), (WorkedLine(_spoken(node), float(result)),))
+    return Worked("chain", tuple(operands), (WorkedLine(_spoken(node), float(np.asarray(result).reshape(()))),))
 
 
 CHOOSERS: Mapping[str, tuple[str, str]] = {"where": ("condition", "self"), "masked_fill": ("mask", "value")}
@@ -114,7 +114,7 @@ def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, 
     filling = settings.get("value")
     try:
         result = NUMPY_OPERATORS[aten_name(node)]({**settings, "value": 0} if "value" in settings else settings)
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         where = node.module or "the model"
         raise CaptureError(f"{where}: {node.op} does not run on this input: {error}") from error
     code = int((result[which] if isinstance(result, list) else result)[position])

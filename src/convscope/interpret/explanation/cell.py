@@ -9,6 +9,7 @@ ends there. `worked` finds the way by the operator's ATen name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from convscope.errors import CaptureError
 from convscope.geometry.relation import Expand
@@ -38,12 +39,14 @@ def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *
             f"{node.module or 'the model'}: {node.op} makes complex numbers, of which none is one number"
         )
     found: Worked | None = None
+    # A window or a row needs an axis to lie along, and numbers on it.
+    has_row = bool(node.inputs) and prod(graph.shape(node.inputs[0])) > 0 < len(graph.shape(node.inputs[0]))
     if any(_is_complex(graph, value) for value in node.inputs):
         pass
     elif name in by_place.MOVES:
         found = by_place.move(graph, node, position, numbers, which=which)
     elif (way := WAYS.get(name) if not which else SECOND_WAYS.get(name)) is not None:
-        found = way(node, numbers, position)
+        found = way(node, numbers, position) if has_row else None
     elif not which and name in ELEMENTWISE and not node.arguments.get("training") and _in_place(node):
         found = by_place.elementwise(graph, node, numbers, position)
     return found or given(node, float(numbers(node.outputs[which])[position]))

@@ -99,6 +99,8 @@ class Lens:
         producer = self.graph.values[value].producer
         if producer is None:
             raise CaptureError(f"{self.graph.values[value].name} is given: no operation makes it")
+        if 0 in self.numbers(value).shape:
+            raise CaptureError(f"{self.names.of_value(value)} gives no numbers: there is none to explain")
         node = self.graph.nodes[producer]
         layer = self.names.layer_of(node)
         if layer is not None and layer.whole and layer.output == value and not layer.composite:

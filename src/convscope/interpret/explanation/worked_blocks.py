@@ -160,6 +160,8 @@ def _row(worked: Worked, source: str, place_of: PlaceOf) -> list[Block]:
 
 def _window(operands: Operands, winner: Coordinates | None, source: str) -> list[Block]:
     numbers = operands.numbers
+    if not numbers.size:
+        return [Paragraph(f"No number of {source} goes into it.")]
     span = f"{numbers.size:,} numbers of {source}, from {ink(float(numbers.min()))} to {ink(float(numbers.max()))}."
     one_channel = numbers.ndim < 3 or len(numbers) == 1
     if numbers.size > LARGEST_WINDOW and (max(numbers.shape[-2:]) > LARGEST_GRID or not one_channel):
