@@ -1,5 +1,8 @@
 """What autograd keeps: our bytes are those of a real training step."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +10,7 @@ from torch import nn
 from convscope.capture.capture import capture, training_memory
 from convscope.errors import CaptureError
 from convscope.graph.memory import forward_memory, saved_bytes
+from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
 
@@ -19,7 +23,7 @@ def really_saved(model, x):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             held[storage.data_ptr()] = (storage.nbytes(), storage)  # the storage stays, so no address comes twice
-        return tensor
+        return tensor.detach()  # an output that its own graph holds would never be freed
 
     model.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -54,6 +58,17 @@ def test_saved_bytes_are_those_of_a_real_step(name):
     assert sum(saved_bytes(graph).values()) == really_saved(network, torch.rand(2, channels, *sizes))
     by_batch = training_memory(network, NETWORKS[name])
     assert by_batch.at(5).saved == really_saved(network, torch.rand(5, channels, *sizes))
+
+
+def test_nothing_of_a_network_stays_when_it_is_gone():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1))
+    weights = [weakref.ref(parameter) for parameter in network.parameters()]
+    capture(network, (3, 6, 6), mode="train", batch_size=2, gradients=True)
+    training_memory(network, (3, 6, 6))
+    inspect(network, (3, 6, 6)).to_html()
+    del network
+    gc.collect()
+    assert not any(weight() is not None for weight in weights)
 
 
 def test_each_layer_keeps_what_its_backward_needs():

@@ -73,6 +73,45 @@ def test_a_thousand_mixed_verbs_in_threads_find_what_one_thread_finds(widths: tu
     assert not _differences(tmp_path, [network(width).train(width != 5) for width in widths], 1_000)
 
 
+class Reading(nn.Module):
+    """A network in which one branch ends in Python, or in nothing."""
+
+    def __init__(self, *, reads: bool) -> None:
+        super().__init__()
+        self.reads, self.first, self.side = reads, nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = self.first(image)
+        side = self.side(maps).sum()
+        if self.reads:
+            str(side)
+        return maps
+
+
+def test_captures_in_two_threads_notice_their_own_reads_alone() -> None:
+    readers = ("numpy", "tolist", "__array__", "__repr__")
+    before = {name: torch.Tensor.__dict__.get(name) for name in readers}
+    ended = threading.Event()
+
+    def print_tensors() -> None:
+        while not ended.is_set():
+            assert torch.ones(2).tolist() == [1.0, 1.0] and str(torch.ones(1)) == "tensor([1.])"
+
+    def found(reads: bool) -> set[str]:
+        warnings = convscope.inspect(Reading(reads=reads), (3, 8, 8)).warnings
+        return {warning.kind for warning in warnings if warning.kind == "dead-branch"}
+
+    with ThreadPoolExecutor(4) as pool:
+        beside = pool.submit(print_tensors)
+        try:
+            results = list(pool.map(found, [True, False] * 10))
+        finally:
+            ended.set()
+        beside.result()
+    assert results == [set(), {"dead-branch"}] * 10
+    assert {name: torch.Tensor.__dict__.get(name) for name in readers} == before
+
+
 def test_a_predictor_predicts_while_other_threads_inspect_it() -> None:
     preprocessing = replace(Preprocessing.default(SHAPE), classes=tuple("abcde"))
     predictor = convscope.Predictor(network(), ModelSpec(name="lenet5", options={}, preprocessing=preprocessing))

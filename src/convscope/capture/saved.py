@@ -65,5 +65,10 @@ def autograd(pack: Callable[[torch.Tensor], None], *, gradients: bool) -> Iterat
     def never(packed: object) -> torch.Tensor:
         raise AssertionError("a capture runs no backward pass")
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, never):
-        yield
+    # Autograd holds the hook as long as the outputs, and whose method `pack` is may hold those: no collector sees it.
+    held = [pack]
+    try:
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(lambda tensor: held[0](tensor), never):
+            yield
+    finally:
+        held.clear()

@@ -284,9 +284,8 @@ def _legend(names: Sequence[str], left: float, top: float, *, width: float) -> t
     for i, name in enumerate(names):
         if x > left and x + 28 + width_of(name) > width:
             x, y = left, y + LEGEND_LINE
-        colour = SERIES[i % len(SERIES)]
         parts.append(_curve([(x, y), (x + 22, y)], i))
-        parts.append(text(x + 28, y + 4, name, size=12, colour=colour))
+        parts.append(text(x + 28, y + 4, name, size=12))
         x += 28 + width_of(name) + 20
     return group(*parts), y - top
 

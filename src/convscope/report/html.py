@@ -131,6 +131,7 @@ def _figure(drawing: Drawing, caption: str) -> Html:
     """Return a drawing at its own size; one that is wider than the page scrolls sideways, and has a choice of sizes."""
     markup = drawing.markup()
     sizes = room = ""
+    scroll = '<div class="scroll">'
     if drawing.width > PAGE_WIDTH:
         name = f"size-{zlib.crc32(markup.encode()):08x}"
         choices = (
@@ -138,8 +139,10 @@ def _figure(drawing: Drawing, caption: str) -> Html:
             for css, words in (("fit", "as wide as the page"), ("whole", "100 %"), ("double", "200 %"))
         )
         room = f' class="wide" style="--cs-width:{drawing.width:.0f}px"'
+        # Without a pointer it is scrolled once it has the focus.
+        scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(drawing.title)}">'
         sizes = f'<div class="sizes" role="radiogroup" aria-label="size of the drawing">{"".join(choices)}</div>'
-    return Html(f'<figure{room}>{sizes}<div class="scroll">{markup}</div>{_caption(caption)}</figure>')
+    return Html(f"<figure{room}>{sizes}{scroll}{markup}</div>{_caption(caption)}</figure>")
 
 
 def _image(block: Image) -> Html:
@@ -172,8 +175,10 @@ def _table(content: Table) -> Html:
         rows.append(f'<tr class="{row.role}">{cells}</tr>' if row.role != "body" else f"<tr>{cells}</tr>")
     caption = f"<caption>{escaped(content.title)}</caption>" if content.title else ""
     body = "\n".join(rows)
+    name = escaped(content.title or "table")
     return Html(
-        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>'
+        f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 

@@ -27,8 +27,8 @@ Colour = Literal[
 # Hues after Okabe and Ito's colour-blind-safe set; the dark ones are lighter, for the same contrast on dark paper.
 LIGHT: Mapping[str, str] = {
     "ink": "#1d2330", "muted": "#5b6472", "faint": "#d5dae1", "paper": "#ffffff", "panel": "#f5f6f8",
-    "blue": "#0a6ab0", "orange": "#d2550a", "green": "#00835f", "pink": "#b8578f", "yellow": "#b98600",
-    "sky": "#3f9fd8", "violet": "#6a51b8", "grey": "#7a828e",
+    "blue": "#0a6ab0", "orange": "#c94f08", "green": "#00835f", "pink": "#b8578f", "yellow": "#b98600",
+    "sky": "#3797d1", "violet": "#6a51b8", "grey": "#7a828e",
 }  # fmt: skip
 DARK: Mapping[str, str] = {
     "ink": "#e6e9ee", "muted": "#a2abb8", "faint": "#3a424e", "paper": "#14181e", "panel": "#1d232b",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,13 +18,15 @@ _READERS = ("numpy", "tolist", "__array__", "__repr__")
 @contextmanager
 def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
     """Call `notice` with each tensor whose numbers Python takes or prints, for as long as this lasts."""
+    here = threading.get_ident()  # of other threads the forward pass is not
     own = {name: torch.Tensor.__dict__.get(name) for name in _READERS}
 
     def reader(name: str) -> Callable[..., Any]:
         original = getattr(torch.Tensor, name)
 
         def read(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            notice(self)
+            if threading.get_ident() == here:
+                notice(self)
             if name != "__repr__":
                 return original(self, *args, **kwargs)
             # What printing computes is no part of the network.

@@ -198,7 +198,7 @@ def _from_above(layout: DiagramLayout) -> dict[int, set[int]]:
 
 def _legend(units: Sequence[Unit]) -> tuple[Element, float]:
     parts: list[Element] = []
-    x = 0.0
+    x = 1.0  # the swatch's stroke
     for family, name in _NAMES.items():
         if any(unit.family == family for unit in units):
             colour = _COLOURS[family]
