@@ -196,6 +196,8 @@ def _read_by(node: Node, along: Sequence[AxisReach | None], shape: tuple[int, ..
         frames = 0 < axis < last and (shape[axis] > 1 or len(windows) > 1)
         kinds[axis] = CHANNELS if axis in channels else FRAMES if frames else BATCH if not axis else CHANNELS
     spatial = iter(axis_names(kinds.count("position")))
+    if kinds.count("position") != len(windows):
+        return plain_axes(len(shape))  # positions were mixed before, as by attention: where they lie tells nothing
     return ValueAxes(tuple(next(spatial) if kind == "position" else kind for kind in kinds))
 
 
