@@ -101,6 +101,20 @@ def test_coordinates_made_in_the_forward_pass_have_each_modes_precision() -> Non
     assert found.layers[-1].so_far["fp32"] < 1e-6 < found.layers[-1].so_far["bf16"]
 
 
+def test_types_that_a_forward_pass_names_are_those_of_the_audit() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x).softmax(1, dtype=torch.float32)
+            y: torch.Tensor = self.last(x - x.sum(1, keepdim=True, dtype=torch.float32))
+            return y
+
+    assert audit(Named(), input_shape=(3, 8, 8)).agreement < 1e-12
+
+
 def test_a_network_in_bf16_is_given_bf16() -> None:
     found = audit(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(torch.bfloat16), input_shape=(3, 8, 8))
     assert found.layers[0].own["bf16"] > 1e-4 > found.layers[0].own["fp32"]

@@ -39,17 +39,31 @@ def completed(model: str, declared: Sequence[DeclaredInput], given: Inputs | Non
     made = {one.name: _made(one, named[one.name], sizes) for one in declared}
     lacking = [one for one in declared if made[one.name] is None]
     if lacking:
-        example = {
-            one.name: tuple(n if isinstance(n, int) else 224 for n in one.sizes or (3, 224, 224)) for one in lacking
-        }
+        example = {one.name: _example(one, main=one is main_input(declared)) for one in lacking}
         said = settings_text(input_shape=example if len(declared) > 1 else example[lacking[0].name])
         raise CaptureError(f"{model} leaves sizes open, {_all(lacking)}: give {said}")
     return made if len(declared) > 1 else [made[declared[0].name]]
 
 
 def main_input(declared: Sequence[DeclaredInput]) -> DeclaredInput:
-    """Return the input that an image or an array is given to: the first with two axes or more, or else the first."""
-    return next((one for one in declared if len(one.sizes or (1, 1)) > 1), declared[0])
+    """Return the input that an image or an array is given to.
+
+    The first whose samples come first and have two axes or more; or else one axis; or else the first of all.
+    """
+    images = [one for one in declared if one.batch_axis == 0]
+    return next((one for one in images if one.sizes is None or len(one.sizes) > 1),
+                next((one for one in images if one.sizes), declared[0]))  # fmt: skip
+
+
+def _example(one: DeclaredInput, *, main: bool) -> tuple[int, ...]:
+    """Return a shape for a message: 224 for open sizes, but 3 channels of images, and 1 for a batch inside a state."""
+    sizes = one.sizes or (3, 224, 224)
+    made = []
+    for axis, size in enumerate(sizes):
+        inside = not main and any(isinstance(later, int) for later in sizes[axis:])
+        guess = 1 if inside else 3 if axis == 0 and len(sizes) > 2 else 224
+        made.append(size if isinstance(size, int) else guess)
+    return tuple(made)
 
 
 def _by_position(model: str, declared: Sequence[DeclaredInput], given: Inputs | None) -> list[Any]:

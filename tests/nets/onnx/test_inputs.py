@@ -68,3 +68,22 @@ def test_commands_take_one_input_by_name(two: str) -> None:
 def test_explanation_says_what_the_other_inputs_are(two: str) -> None:
     found = convscope.explain(two, np.ones((3, 8, 9), np.float32), layer="conv", at=(4, 4))
     assert found.value == 27 and "what is given is image:0; 0 everywhere: label" in str(found)
+
+
+def test_input_that_is_given_is_the_one_whose_samples_come_first(tmp_path: Path) -> None:
+    """A waveform beside the state of a recurrent layer, none of whose open axes has a name."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    nodes = [helper.make_node("Unsqueeze", ["x", "axes"], ["u"]),
+             helper.make_node("Add", ["u", "state"], ["y"])]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("state", kinds.FLOAT, [2, None, 8]),
+         helper.make_tensor_value_info("x", kinds.FLOAT, [None, None])],
+        [helper.make_tensor_value_info("y", kinds.FLOAT, None)], [onnx.numpy_helper.from_array(np.array([1]), "axes")],
+    )  # fmt: skip
+    path = tmp_path / "state.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    with pytest.raises(CaptureError, match=r"give .*\(2, 1, 8\).*\(224,\)"):
+        convscope.inspect(str(path))
+    found = convscope.inspect(str(path), {"x": (8,), "state": (2, 1, 8)})
+    assert found.error is None and found.graph.shape(found.graph.outputs[0]) == (2, 1, 8)

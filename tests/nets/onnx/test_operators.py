@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "slice from the back": ("Slice", {"b": np.array([4, -1]), "e": np.array([-99, 0]), "a": np.array([2, 3]),
                                       "t": np.array([-2, -1])}, {}),
     "edge": ("Pad", {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2])}, {"mode": "edge"}),
+    "reflect, channels too": ("Pad", {"p": np.array([0, 1, 0, 2, 0, 0, 0, 1])}, {"mode": "reflect"}),
     "depth to space": ("SpaceToDepth", {}, {"blocksize": 1}),
     "norm of groups": ("GroupNormalization", {"s": np.ones(2, np.float32), "b": np.ones(2, np.float32)},
                        {"num_groups": 1}),

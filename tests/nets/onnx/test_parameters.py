@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import convscope
-from onnx_files import exported, trained
+from onnx_files import exported, made, trained
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 
 class Scaled(nn.Module):
@@ -42,7 +43,7 @@ NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_are_those_that_were_trained(name: str, dynamo: bool, tmp_path: Path) -> None:
     if dynamo:
@@ -56,6 +57,23 @@ def test_parameters_are_those_that_were_trained(name: str, dynamo: bool, tmp_pat
     assert found.macs == wanted.macs
 
 
+def test_weights_are_parameters_through_moves(tmp_path: Path) -> None:
+    """Gates that are put in another order, as an exporter that folds no constants writes an LSTM."""
+    helper, array = onnx.helper.make_node, onnx.numpy_helper.from_array
+    numbers = {"w": (12, 2), "r": (12, 3), "state": (1, 1, 3)}
+    nodes = [helper("Constant", [], [name], value=array(np.ones(shape, np.float32))) for name, shape in numbers.items()]
+    for name in ("w", "r"):
+        nodes += [helper("Split", [name], [f"{name}{i}" for i in range(4)], num_outputs=4),
+                  helper("Concat", [f"{name}{i}" for i in (0, 3, 1, 2)], [f"{name}_all"], axis=0),
+                  helper("Unsqueeze", [f"{name}_all", "axis"], [f"{name}_1"])]  # fmt: skip
+    nodes += [helper("Identity", ["state"], ["first"]),
+              helper("LSTM", ["x", "w_1", "r_1", "", "", "first"], ["y"], hidden_size=3)]  # fmt: skip
+    path = made(tmp_path / "m.onnx", nodes, {"x": (1, 1, 2)}, ["y"], {"axis": np.array([0])})
+    found = convscope.inspect(str(path))
+    assert (found.error, found.parameters, found.macs) == (None, 12 * 2 + 12 * 3, 12 * (2 + 3))
+
+
+@pytest.mark.long
 def test_integer_division_of_uneven_pooling_is_explained(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d((7, 5)), nn.Flatten(2), nn.Linear(35, 1)).eval()

@@ -20,6 +20,7 @@ from convscope.graph.records import Argument, Graph, Node, Ref
 # A view of a channels-last tensor may not exist where one of the contiguous tensor did: a reshape has the same numbers.
 _ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,
                     "aten._unsafe_view.default": torch.ops.aten.reshape.default}  # fmt: skip
+_USUAL = (torch.float32, torch.float64)
 _TORCH_WORDS = {"dtype": torch, "layout": torch, "memory_format": torch}
 
 
@@ -115,6 +116,9 @@ class TorchExecutor:
             # An in-place operation overwrites what is a value of its own in the graph: it writes into a copy.
             arguments[name] = _copied(arguments[name])
         names = {a.name: a for a in schema}
+        of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
+        if self._dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in
+            arguments["dtype"] = self._dtype
         if node.target in _ALWAYS_POSSIBLE:
             arguments = dict(zip(names, arguments.values(), strict=True))
         positional = [arguments[a.name] for a in schema if not a.kwarg_only and a.name in arguments]
@@ -127,12 +131,12 @@ class TorchExecutor:
         outputs = _tensors_in(result)
         if not outputs:
             outputs = _tensors_in([arguments[name] for name in written])
-        made_here = node.op == "cast" or not any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
+        made_here = node.op == "cast" or not of_floats
         return [self._as_asked(output) for output in outputs] if self._dtype and made_here else outputs
 
     def _as_asked(self, made: torch.Tensor) -> torch.Tensor:
         """Return floating-point numbers that the forward pass made itself, such as coordinates, in the asked type."""
-        return made.to(self._dtype) if made.dtype in (torch.float32, torch.float64) else made
+        return made.to(self._dtype) if made.dtype in _USUAL else made
 
     def _argument(self, name: str, value: Argument, tensors: Mapping[int, torch.Tensor]) -> Any:
         if isinstance(value, Ref):

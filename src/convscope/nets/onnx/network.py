@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,13 +23,16 @@ from convscope.nets.onnx.repeated import named_inputs, repeated
 from convscope.nets.onnx.scope import paths_of
 from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue, UntranslatedError, array
 from convscope.nets.onnx.unknown import Shapes, unknown
-from convscope.nets.onnx.weights import WeightRule
+from convscope.nets.onnx.weights import WeightRule, moved_weights
 
 # Whole numbers and switches of more elements than this are buffers; of fewer, known numbers.
 _SMALL = 65_536
 # What is computed from known numbers alone stays known up to this many elements.
 _LARGEST_KNOWN = 4_000_000
 
+
+# A node, the one whose module has its weights, and the tensors that it can read.
+_Found: TypeAlias = tuple[OnnxStep, OnnxStep, Mapping[str, Any]]
 
 # What Python raises where a node has not the inputs and settings of its operator.
 _NOT_ITS_OWN = (
@@ -135,12 +138,16 @@ class OnnxNetwork(nn.Module):
         self._tensors: dict[int, nn.Parameter | torch.Tensor] = {}
         self._nodes: dict[int, OnnxNode] = {}
         self._last_read: dict[str, int] = {}
-        self._rule = WeightRule(plan.origins, plan.path.parent, plan.producer.startswith("pytorch"))
-        self._build(plan, plan.constants)
+        found = list(_flat(plan.steps, plan.constants))
+        moved = moved_weights([step for step, _, _ in found], {name for _, _, held in found for name in held})
+        self._rule = WeightRule(plan.origins, plan.path.parent, plan.producer.startswith("pytorch"), moved)
+        self._build(found, plan.constants)
         self.channels_last = channels_last(plan)
-        moved = ", ".join(sorted(self.channels_last))
+        turned = ", ".join(sorted(self.channels_last))
         last = (
-            f"the file takes {moved} with the channels last: here they come before rows and columns" if moved else None
+            f"the file takes {turned} with the channels last: here they come before rows and columns"
+            if turned
+            else None
         )
         self._convscope_notes = tuple(filter(None, (last, folded_note(plan))))  # a capture keeps them
         self._last_read = {name: i for i, step in enumerate(plan.steps) for name in _read(step)}
@@ -210,9 +217,8 @@ class OnnxNetwork(nn.Module):
 
     # From the plan to modules.
 
-    def _build(self, plan: Plan, constants: Mapping[str, Any]) -> None:
+    def _build(self, found: Sequence[_Found], constants: Mapping[str, Any]) -> None:
         """Make the module of every node, with the tensors of the file that it reads."""
-        found = list(_flat(plan.steps, constants))
         run = [(step, held) for step, owner, held in found if owner is step]
         weights = [self._first_weight(step, held) for step, held in run]
         for (step, _), path in zip(run, paths_of([step for step, _ in run], weights), strict=True):
@@ -256,10 +262,8 @@ class OnnxNetwork(nn.Module):
         return self._tensors[id(proto)]
 
 
-def _flat(
-    steps: Sequence[OnnxStep], constants: Mapping[str, Any], owner: OnnxStep | None = None
-) -> Iterator[tuple[OnnxStep, OnnxStep, Mapping[str, Any]]]:
-    """Return all nodes, those of subgraphs too: the node, the one whose module has its weights, tensors it can read."""
+def _flat(steps: Sequence[OnnxStep], constants: Mapping[str, Any], owner: OnnxStep | None = None) -> Iterator[_Found]:
+    """Return all nodes in order, those of subgraphs too."""
     for step in steps:
         yield step, owner or step, constants
         for plan in step.attributes.values():

@@ -5,6 +5,7 @@ says nothing, a tensor is a parameter by the place where it is read:
 
 - weights of operators that have any (a convolution, a product, a norm, a recurrent layer, a table that is looked up),
   but for the ones and zeros that an exporter writes for a norm without weights;
+- what only is cut, joined and laid out otherwise before it gets there;
 - operands of arithmetic and parts of concatenations, where they have more than one number, not all of them whole:
   counts, masks and indices are constants. Of a name that the network gave, they are parameters whatever they hold.
 """
@@ -12,7 +13,7 @@ says nothing, a tensor is a parameter by the place where it is read:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from convscope.nets.onnx.step import OnnxStep
 
 # Keys of the metadata that torch's exporter writes of a value.
 KIND, FOLDED = "pkg.torch.export.graph_signature.InputSpec.kind", "pkg.onnxscript.optimizer.folded_from"
+_MOVES = ("Slice", "Concat", "Split", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Cast", "Identity")
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 # Names that exporters number: of torch's, its older one, tf2onnx, and onnxruntime.
 _NUMBERED = re.compile(
@@ -45,11 +47,13 @@ class WeightRule:
         origins: what the exporter says of tensors, by name: "PARAMETER", "BUFFER", or the names it computed them of.
         folder: of the file.
         by_torch: whether torch's exporter made it.
+        moved: names of tensors that get to a place of weights by moves alone.
     """
 
     origins: Mapping[str, str | tuple[str, ...]]
     folder: Path
     by_torch: bool
+    moved: frozenset[str]
 
     def is_weight(self, step: OnnxStep, position: int, name: str, proto: Any) -> bool:
         """Return whether a tensor is a parameter where a node reads it."""
@@ -68,6 +72,8 @@ class WeightRule:
             return named or operator not in _NORMS or not self._only(proto, 0, 1)
         if self._says_kinds:
             return False
+        if proto.dims and name in self.moved:
+            return True
         if not proto.name and operator not in _ARITHMETIC:
             return False  # of a Constant node, in which some exporters write weights, and all of them zeros and masks
         if named and self.by_torch:
@@ -99,6 +105,31 @@ class WeightRule:
 
     def _numbers(self, proto: Any) -> Any:
         return tensors.numbers(proto, self.folder) if np.prod(proto.dims) <= _LARGEST_LOOKED_AT else None
+
+
+def moved_weights(steps: Sequence[OnnxStep], constants: Collection[str]) -> frozenset[str]:
+    """Return the names of tensors that only moves lie between and a place of weights, as those of gates put in order.
+
+    Args:
+        steps: all nodes, those of subgraphs too, each after those that it reads.
+        constants: names of the tensors of the file.
+    """
+    known, moves = set(constants), []
+    for step in steps:
+        read = {name for i, name in enumerate(step.inputs) if name and i not in SETTINGS.get(step.operator, ())}
+        if step.operator in _MOVES and not step.domain and read <= known:
+            known.update(step.outputs)
+            moves.append((step, read))
+    wanted = {
+        name for step in steps for i, name in enumerate(step.inputs)
+        if i in WEIGHT_NAMES.get(step.operator, {}) and i not in SETTINGS.get(step.operator, ())
+        and i not in BUFFERS.get(step.operator, ())
+    }  # fmt: skip
+    found: set[str] = set()
+    for step, read in reversed(moves):
+        if not (wanted | found).isdisjoint(step.outputs):
+            found |= read
+    return frozenset(found.intersection(constants))
 
 
 def is_float(proto: Any) -> bool:

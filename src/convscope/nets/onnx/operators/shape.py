@@ -147,10 +147,12 @@ def _pad(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     if mode == "constant":
         fill = at(inputs, 2)
         return F.pad(x, amounts, value=node.get("value", 0.0) if fill is None else array(fill).item())
-    if first < 2 or any(n < 0 for n in amounts) or not 3 <= x.ndim <= 5:
+    around = min(first, 2)  # torch pads up to three axes by a mode, behind one or two that stay
+    if any(n < 0 for n in amounts) or x.ndim - around > 3:
         raise UntranslatedError(f"it pads axes {changed} of {x.ndim} by mode {mode!r}")
-    amounts += [0] * (2 * (x.ndim - 2) - len(amounts))
-    return F.pad(x, amounts, mode=_PAD_MODES[mode])
+    amounts += [0] * (2 * (x.ndim - around) - len(amounts))
+    made = F.pad(x if around else x[None], amounts, mode=_PAD_MODES[mode])
+    return made if around else made[0]
 
 
 def _depth_to_space(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
