@@ -474,6 +474,32 @@ def _window_views(d: CallDraw) -> dict[str, object]:
     return {"size": size, "step": d.rng.randint(1, 2)}
 
 
+def _window_gradients(d: CallDraw) -> dict[str, object]:
+    d.x = d.x or (2,)
+    axis, size, step = d.axis(), d.rng.randint(1, 3), d.rng.randint(1, 2)
+    shape = [n + size for n in d.x]
+    windows = torch.empty(shape, device="meta").unfold(axis, size, step)
+    return {"grad_in": d.tensor(*windows.shape), "input_sizes": shape, "dim": axis, "size": size, "step": step}
+
+
+def _points(d: CallDraw) -> dict[str, object]:
+    return {"self": d.tensor(d.size(), d.size())}  # of other ranks torch's kernel ends the process
+
+
+def _time_first(d: CallDraw) -> dict[str, object]:
+    kernel, made, pad = d.rng.randint(1, 3), d.size(), d.rng.randint(0, 1)
+    x = d.tensor(d.size() + kernel, d.size(), d.size())
+    return {"self": x, "weight": d.tensor(kernel, x.shape[2], made), "bias": d.tensor(made), "pad": pad}
+
+
+def _alignment(d: CallDraw) -> dict[str, object]:
+    steps, samples, classes, length = d.rng.randint(3, 5), d.size(), d.rng.randint(2, 4), d.rng.randint(0, 2)
+    lengths = [[n] * samples for n in (steps, length)]
+    given = [torch.tensor(n) for n in lengths] if d.overload == "Tensor" else lengths
+    return {"log_probs": d.tensor(steps, samples, classes), "targets": d.index(samples, length, below=classes),
+            "input_lengths": given[0], "target_lengths": given[1], "blank": 0, "zero_infinity": False}  # fmt: skip
+
+
 def _two_axes(d: CallDraw) -> dict[str, object]:
     first, second = d.rng.sample(range(max(2, len(d.x))), 2)
     return {"dim1": first, "dim2": second, "dims": [first, second], "k": d.rng.randint(-1, 4)}
@@ -535,6 +561,7 @@ _BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(("slice_scatter", "select_scatter", "diagonal_scatter"), _written),
     "as_strided": _strided, "as_strided_scatter": _strided, "im2col": _columns, "col2im": _columns,
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle"), _shuffle),
+    "unfold_backward": _window_gradients, "conv_tbc": _time_first, "pdist_forward": _points, "ctc_loss": _alignment,
     "roll": _roll, "unfold": _window_views, "diagonal": _two_axes, "rot90": _two_axes, "view_as_real": _complex,
     "view_as_complex": _complex, "topk": _ranked, "prelu_kernel": _prelu,
     "rrelu_with_noise": _noise, "repeat_interleave": _repeats,

@@ -28,7 +28,7 @@ ELSEWHERE = {
     "_conv_depthwise2d", "conv_depthwise3d", "mkldnn_max_pool2d", "masked_select", "nonzero", "tanhshrink",
     "_adaptive_avg_pool1d", "view.dtype", "_conj", "imag", "view_as_real_copy", "to",
     "torchvision::deform_conv2d", "torchvision::nms", "torchvision::roi_align", "unknown_node",
-    "_unique", "_unique2", "unique_dim", "unique_consecutive",
+    "_sparse_addmm", "_unique", "_unique2", "unique_dim", "unique_consecutive",
 }  # fmt: skip
 
 # Torch's own kernels, called directly, divide by a size of 0.

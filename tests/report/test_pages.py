@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope.interpret.explanation.patch_drawing import matrix
 from convscope.report import charts, progress
 from convscope.report.document import Document, Figure
 from convscope.report.html import document_page
@@ -45,6 +46,58 @@ def test_a_drawing_is_well_formed_and_described(drawing: Drawing):
 
 def test_every_colour_has_a_form_for_dark_paper():
     assert LIGHT.keys() == DARK.keys()
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """WCAG's contrast ratio of two sRGB colours."""
+
+    def luminance(colour: list[float]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+SHARES = np.diag(range(1, 200, 8)) + np.roll(np.diag(range(200, 1, -8)), 1, axis=1)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "children",
+    [
+        charts.confusion_matrix(SHARES, [str(n) for n in range(25)], title="").children,
+        (matrix(np.linspace(-1, 1, 40).reshape(8, 5))[0],),
+        drawings()[-1].children,
+    ],
+    ids=["confusion matrix", "patch", "box"],
+)
+def test_text_on_a_colour_has_a_contrast_of_four_and_a_half(palette, children):
+    def colour(element) -> list[float]:
+        [name] = re.findall(r"cs-f-(\w+)", element.get("class"))
+        return [int(palette[name][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+    paper = [int(palette["paper"][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    seen = 0
+    for inner in ET.fromstring("<g>" + "".join(child.markup() for child in children) + "</g>").iter("g"):
+        below = paper
+        for each in inner:
+            if each.tag == "rect" and "cs-f-" in each.get("class", ""):
+                opacity = float(each.get("fill-opacity", 1))
+                below = [opacity * c + (1 - opacity) * p for c, p in zip(colour(each), paper, strict=True)]
+            if each.tag == "text" and below != paper:
+                assert contrast(colour(each), below) >= 4.5
+                seen += 1
+    assert seen
+
+
+def test_each_wide_drawing_on_a_page_has_a_choice_of_its_own():
+    wide = charts.bar_chart([("a" * 300, 1.0)], title="wide", width=2000)
+    page = document_page(Document("twice", (Figure(wide), Figure(wide))))
+    forms = re.findall(r'<form method="dialog">(.*?)</form>', page)
+    assert len(forms) == 2 and page.count('type="radio"') == 6
+    for form in forms:
+        assert form.count('name="size"') == 3 and form.count(" checked") == 1
 
 
 def test_what_stands_on_a_page_is_escaped_and_loads_nothing():

@@ -14,7 +14,19 @@ import numpy.typing as npt
 
 from convscope.report import units
 from convscope.report.png import png_data_uri
-from convscope.report.svg import SERIES, Colour, Drawing, Element, element, group, line, paint, rectangle, text
+from convscope.report.svg import (
+    FILL_UNDER_INK,
+    SERIES,
+    Colour,
+    Drawing,
+    Element,
+    element,
+    group,
+    line,
+    paint,
+    rectangle,
+    text,
+)
 from convscope.report.svg import text_width as width_of
 
 _DASHES = (None, "6 3", "2 3", "8 3 2 3")
@@ -24,6 +36,7 @@ LONGEST_LABEL = 24  # characters of a class name beside a matrix; its tool-tip h
 _LONGEST_NAME = 60  # characters of a name beside a bar
 _SHORTEST_BAR = 160.0  # what the largest bar has at least
 _SMALLEST = 10.0  # font size
+_NUMBERED = 18.0  # the side of a matrix cell from which it has room for its number
 _PITCH = 14.0  # between names that stand at an angle
 
 
@@ -153,7 +166,7 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     assert counts.shape == (n, n), f"{n} classes need a matrix of {n}×{n}, got {counts.shape}"
     digits = max(2, len(str(counts.max(initial=0))))
     cell = max(min(44.0, 620.0 / max(n, 1)), _SMALLEST * 0.62 * digits if n <= 40 else _PITCH if n <= 100 else 8.0)
-    size = 12 if cell >= 18 else _SMALLEST
+    size = 12 if cell >= _NUMBERED else _SMALLEST
     every = math.ceil(_PITCH / cell)  # which names there is room for
     labels = [_elided(name, LONGEST_LABEL) for name in classes]
     names = max((width_of(label, size) for label in labels), default=0.0)
@@ -244,14 +257,11 @@ def _elided(name: str, longest: int) -> str:
 
 def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, right: bool, tip: str) -> Element:
     # A mistake of 5 % must be seen beside a diagonal of 95 %: strength grows with the root of the share.
-    strength = share if right else math.sqrt(share)
+    strength = (share if right else math.sqrt(share)) * (FILL_UNDER_INK if cell >= _NUMBERED else 1)
     parts = [rectangle(x, y, cell, cell, fill="blue" if right else "orange", opacity=round(strength, 3), tip=tip)]
     size = min(12.0, cell / (0.62 * max(2, len(str(number)))))
-    if number and cell >= 18 and size >= _SMALLEST - 1e-9:
-        ink: Colour = "paper" if strength > 0.55 else "ink"
-        parts.append(
-            text(x + cell / 2, y + cell / 2 + size * 0.35, f"{number}", size=size, anchor="middle", colour=ink)
-        )
+    if number and cell >= _NUMBERED and size >= _SMALLEST - 1e-9:
+        parts.append(text(x + cell / 2, y + cell / 2 + size * 0.35, f"{number}", size=size, anchor="middle"))
     return group(*parts)
 
 

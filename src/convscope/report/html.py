@@ -133,15 +133,17 @@ def _figure(drawing: Drawing, caption: str) -> Html:
     sizes = room = ""
     scroll = '<div class="scroll">'
     if drawing.width > PAGE_WIDTH:
-        name = f"size-{zlib.crc32(markup.encode()):08x}"
         choices = (
-            f'<label><input type="radio" name="{name}" class="{css}"{" checked" * (css == "whole")}> {words}</label>'
+            f'<label><input type="radio" name="size" class="{css}"{" checked" * (css == "whole")}> {words}</label>'
             for css, words in (("fit", "as wide as the page"), ("whole", "100 %"), ("double", "200 %"))
         )
         room = f' class="wide" style="--cs-width:{drawing.width:.0f}px"'
         # Without a pointer it is scrolled once it has the focus.
         scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(drawing.title)}">'
+        # Radio buttons are one group by name and form: a form for each, so that a drawing may be on a page twice.
+        # A form of a dialog sends nothing, and loads nothing, where there is no dialog around it.
         sizes = f'<div class="sizes" role="radiogroup" aria-label="size of the drawing">{"".join(choices)}</div>'
+        sizes = f'<form method="dialog">{sizes}</form>'
     return Html(f"<figure{room}>{sizes}{scroll}{markup}</div>{_caption(caption)}</figure>")
 
 

@@ -38,6 +38,8 @@ DARK: Mapping[str, str] = {
 SERIES: tuple[Colour, ...] = ("blue", "orange", "green", "pink", "yellow", "sky", "violet", "grey")
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# The strongest fill under text in ink: their contrast is 4.5 and more, for every colour, on light and on dark paper.
+FILL_UNDER_INK = 0.55
 # Average advance of a character, as a share of the font size: to leave room for labels.
 CHARACTER_WIDTH = 0.59
 

@@ -115,6 +115,21 @@ def _transposed(call: Call, x: Operand, weight: Operand, windows: tuple[Window, 
     )
 
 
+def _time_first(call: Call) -> OperatorRule:
+    """Describe `torch.conv_tbc`: (T, N, C_in) with a weight (K, C_in, C_out) to (T', N, C_out)."""
+    x, weight, out = call.operand("self"), call.operand("weight"), call.outputs[0]
+    kernel_size, pad = weight.shape[0], call.arguments["pad"]
+    window = Window(kernel_size=kernel_size, padding_before=pad, padding_after=pad)
+    flows = (
+        Flow(x.slot, 0, (Mix(2, out[2]), Taps(0, window_taps(window, x.shape[0])))),
+        Flow(weight.slot, 0, (Mix(0, 1), Mix(1, 1), Expand(out))),
+        Flow(call.operand("bias").slot, 0, (Expand(out),)),
+    )
+    cost = convolution_cost(x.shape[2], out[2], (kernel_size,), out[:1])
+    # Another name than "convolution", of which axes are (N, C, *S) wherever it is read.
+    return OperatorRule("conv_tbc", flows, macs=out[1] * cost.macs, formula=_product(*out, x.shape[2], kernel_size))
+
+
 def _deformable(call: Call) -> OperatorRule:
     """Describe `torchvision.ops.deform_conv2d`: each tap is moved by an offset of its own place.
 
@@ -186,4 +201,4 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     ("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "_slow_conv2d_forward",
      "thnn_conv2d", "slow_conv3d_forward", "_conv_depthwise2d", "conv_depthwise3d"),
     convolution,
-) | {"torchvision::deform_conv2d": _deformable, "convolution_backward": _backward}  # fmt: skip
+) | {"torchvision::deform_conv2d": _deformable, "convolution_backward": _backward, "conv_tbc": _time_first}  # fmt: skip

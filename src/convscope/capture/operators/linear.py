@@ -113,6 +113,7 @@ def _trilinear(call: Call) -> OperatorRule:
 
 RULES: Mapping[str, Rule] = {
     "addmm": _addmm,
+    "_sparse_addmm": _addmm,  # every element counts, as in `A @ x`: how many are kept is not in the shape
     "baddbmm": _addmm,
     "mm": _mm,
     "bmm": _mm,

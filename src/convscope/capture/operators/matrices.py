@@ -1,13 +1,17 @@
-"""Decompositions, inverses and exponentials of matrices; distances between points."""
+"""Decompositions, inverses, exponentials and traces of matrices; distances between points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
 
+import numpy as np
+
 from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule
+from convscope.errors import GeometryError
 from convscope.geometry.cost import matmul_macs
-from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape
+from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape, Taps
+from convscope.geometry.taps import listed_taps
 
 
 def _whole_matrix(operand: Operand, out: tuple[int, ...]) -> tuple[RelationStep, ...]:
@@ -30,18 +34,39 @@ def _decomposition(call: Call) -> OperatorRule:
 
 
 def _distances(call: Call) -> OperatorRule:
-    """Describe the distances of every row of (..., P, M) from every row of (..., R, M): (..., P, R)."""
+    """Describe the distances of every row of (..., P, M) from every row of (..., R, M): (..., P, R).
+
+    One point (M,) on the left is taken as well, and gives (..., R).
+    """
     (left, right), out = call.operands, call.outputs[0]
     last = right.rank - 1
-    turned = (*range(last - 1), last, last - 1)
+    turned: tuple[RelationStep, ...] = (Permute((*range(last - 1), last, last - 1)), Expand(out))
     flows = (
         Flow(left.slot, 0, (Mix(left.rank - 1, 1), Expand(out))),
-        Flow(right.slot, 0, (Mix(last, 1), Permute(turned), Expand(out))),
+        Flow(right.slot, 0, (Mix(last, 1), *(turned if left.rank > 1 else (Reshape(out),)))),
     )
     if call.arguments.get("p", 2.0) != 2.0:
         return OperatorRule("cdist", flows, macs=None)
-    sizes = (prod(out[:-2]), out[-2], left.shape[-1], out[-1])
+    points = out[:-1] if left.rank > 1 else (*out[:-1], 1)
+    sizes = (prod(points[:-1]), points[-1], left.shape[-1], out[-1])
     return OperatorRule("cdist", flows, macs=matmul_macs(*sizes), formula=" · ".join(map(str, sizes)))
+
+
+def _distances_within(call: Call) -> OperatorRule:
+    """Describe the distances between every two rows of (N, M), each pair once: (N (N - 1) / 2,)."""
+    if call.first.rank != 2:  # refused with numbers alone
+        raise GeometryError(f"pdist takes points as (N, M), and gets {call.first.rank} axes")
+    rows = call.first.shape[0]
+    pairs = np.stack(np.triu_indices(rows, 1), axis=1)
+    steps = (Mix(1, 1), Reshape((rows,)), Taps(0, listed_taps(pairs, rows)))
+    return OperatorRule("pdist", (Flow(0, 0, steps),), macs=None)
+
+
+def _trace(call: Call) -> OperatorRule:
+    """Describe the sum of a matrix's diagonal."""
+    rows, columns = call.first.shape
+    diagonal = listed_taps(np.arange(min(rows, columns)) * (columns + 1), rows * columns)
+    return OperatorRule("trace", (Flow(0, 0, (Reshape((rows * columns,)), Taps(0, diagonal), Mix(0, 1), Reshape(()))),))
 
 
 RULES: Mapping[str, Rule] = {
@@ -52,4 +77,6 @@ RULES: Mapping[str, Rule] = {
     ),
     "_cdist_forward": _distances,
     "_euclidean_dist": _distances,
+    "_pdist_forward": _distances_within,
+    "trace": _trace,
 }  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.capture.operators.rule import Call, OperatorRule, Rule, axis_of
 from convscope.capture.operators.shape import move
-from convscope.geometry.relation import Expand, Permute, RelationStep, Reshape, Taps
+from convscope.geometry.relation import Expand, Mix, Permute, RelationStep, Reshape, Taps
 from convscope.geometry.taps import NO_TAP, PadMode, Positions, listed_taps, pad_taps, roll_taps, slice_taps
 from convscope.geometry.window import Window
 
@@ -110,6 +110,23 @@ def _unfold_windows(call: Call) -> OperatorRule:
     )  # fmt: skip
 
 
+def _unfold_gradient(call: Call) -> OperatorRule:
+    """Describe the gradient of `x.unfold(dim, size, step)`: the windows of the last axis, added up along `dim`."""
+    a, out = call.arguments, call.outputs[0]
+    size, step, rank = a["size"], a["step"], len(out)
+    if not rank:
+        return move("unfold_backward", call, Mix(0, 1), Reshape(()))
+    axis = axis_of(a["dim"], rank)
+    count = call.first.shape[axis]
+    readers = _window_readers(Window(kernel_size=size, stride=step), count, out[axis])
+    return move(
+        "unfold_backward", call,
+        Permute((*range(axis + 1), rank, *range(axis + 1, rank))),
+        Reshape((*out[:axis], count * size, *out[axis + 1 :])),
+        Taps(axis, listed_taps(readers, count * size, (step, size))),
+    )  # fmt: skip
+
+
 def _window_rows(window: Window, places: int) -> Positions:
     """Return the input positions of an unfolded axis, place by place then tap by tap."""
     taps = np.arange(window.kernel_size) * window.dilation - window.padding_before
@@ -185,6 +202,7 @@ RULES: Mapping[str, Rule] = {
     "channel_shuffle": _channel_shuffle,
     "native_channel_shuffle": _channel_shuffle,
     "unfold": _unfold_windows,
+    "unfold_backward": _unfold_gradient,
     "im2col": _im2col,
     "col2im": _col2im,
 }

@@ -116,6 +116,31 @@ def _diagonal(call: Call) -> OperatorRule:
     return move("diagonal", call, Permute(order), Reshape(flat), Taps(len(flat) - 1, listed_taps(positions, flat[-1])))
 
 
+def _diagonal_embedded(call: Call) -> OperatorRule:
+    """Describe `torch.diag_embed`: the last axis becomes the diagonal of two, and zeros stand beside it."""
+    out = call.outputs[0]
+    order, positions = _diagonal_places(call, out)
+    moved = tuple(out[axis] for axis in order)
+    _, written = _written_over(positions, moved[-2] * moved[-1], call.first.shape[-1])
+    return move("diag_embed", call, Taps(len(moved) - 2, written), Reshape(moved), Permute(_inverse(order)))
+
+
+def _blocks(call: Call) -> OperatorRule:
+    """Describe `torch.block_diag`: matrices along the diagonal; a vector or a number is a matrix of one row."""
+    rows, columns = call.outputs[0]
+    row, column, flows = 0, 0, []
+    for part in call.operands:
+        height, width = (1, 1, *part.shape)[-2:]
+        places = (range(row, row + height), range(column, column + width))
+        taps = [
+            Taps(axis, _written_over(covered, size, len(covered))[1])
+            for axis, (covered, size) in enumerate(zip(places, (rows, columns), strict=True))
+        ]
+        flows.append(Flow(part.slot, 0, (Reshape((height, width)), *taps)))
+        row, column = row + height, column + width
+    return OperatorRule("block_diag", tuple(flows))
+
+
 def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(order.index(axis) for axis in range(len(order)))
 
@@ -180,6 +205,8 @@ RULES: Mapping[str, Rule] = {
     "select_scatter": _select_scatter,
     "diagonal": _diagonal,
     "diagonal_scatter": _diagonal_scatter,
+    "diag_embed": _diagonal_embedded,
+    "block_diag": _blocks,
     "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter,
 }  # fmt: skip

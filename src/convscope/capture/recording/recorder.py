@@ -294,7 +294,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             self._notice_stray(tensor, "Parameter")
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
             self.builder.numbers.give(tracked.value, tensor)
-            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT:
+            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT and tensor.layout is torch.strided:
                 self.constants[tracked.value] = as_array(tensor).copy()
         return tracked
 

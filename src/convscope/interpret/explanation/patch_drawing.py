@@ -9,7 +9,18 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.interpret.explanation.patch_text import decimals
-from convscope.report.svg import Colour, Drawing, Element, element, group, line, rectangle, text, text_width
+from convscope.report.svg import (
+    FILL_UNDER_INK,
+    Colour,
+    Drawing,
+    Element,
+    element,
+    group,
+    line,
+    rectangle,
+    text,
+    text_width,
+)
 
 CELL = (54.0, 30.0)
 NARROW = (38.0, 24.0)
@@ -57,10 +68,9 @@ def matrix(
             number = float(values[i, j])
             hue: Colour = "blue" if number > 0 else "orange"
             strength = min(1.0, abs(number) / scale) if math.isfinite(number) else 1.0
-            parts.append(
-                rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=round(0.05 + 0.5 * strength, 3)
-                          if number else 0.0, tip=f"{number:.7g}")
-            )  # fmt: skip
+            opacity = round(0.05 + (FILL_UNDER_INK - 0.05) * strength, 3) if number else 0.0
+            tip = f"{number:.7g}"
+            parts.append(rectangle(x, y, width, height, fill=hue, stroke="faint", opacity=opacity, tip=tip))
             size = 9 if narrow else 12
             parts.append(
                 text(x + width / 2, y + height / 2 + size * 0.36, _written(number, places), size=size, anchor="middle")
