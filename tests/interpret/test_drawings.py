@@ -187,7 +187,24 @@ class Siblings(nn.Module):
         return nn.functional.interpolate(joined, scale_factor=2)
 
 
+class Iterated(nn.Module):
+    """An update of shared weights, from a state that starts as nothing, as of an optical flow."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times, self.encoder = times, nn.Conv2d(3, 8, 3, padding=1)
+        self.update, self.head = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 2, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        maps = self.encoder(image)
+        state = maps
+        for _ in range(self.times):
+            state = state + self.head(self.update(maps * state)).mean(1, keepdim=True)
+        return state
+
+
 OTHERS = {
+    "iterated": lambda: inspect(Iterated(7), (3, 16, 16)),
     "tokens": lambda: inspect(Tokens(), (3, 64, 64)),
     "recurrent": lambda: inspect(Recurrent(), torch.zeros(1, 6, dtype=torch.int64)),
     "siblings": lambda: inspect(Siblings(), (1, 32, 32)),
@@ -216,6 +233,16 @@ def test_many_alike_units_side_by_side_are_drawn_as_one():
     assert [unit.labels[0] for unit in units] == ["input", "3×3/2", "5× 3×3", "cat", "upsample"]
     assert units[2].count == 5 and all(f"each.{n}" in units[2].tip for n in range(5))
     assert network_places(units).layout.levels == 1  # one enlargement at the end is no decoder
+
+
+def test_iterations_of_an_update_are_drawn_once_whatever_their_number():
+    few, many = (_units(inspect(Iterated(times), (3, 16, 16))) for times in (5, 40))
+    assert len(few) == len(many) < 20
+    assert [unit.labels for unit in few if unit.count > 1] == [("3 iterations", "as before", "8")]
+    assert [unit.labels for unit in many if unit.count > 1] == [("38 iterations", "as before", "8")]
+    assert len(_units(inspect(Iterated(2), (3, 16, 16)))) == len(few) - 1
+    joined = [before.labels[0] for unit in many if unit.count > 1 for before in unit.before]
+    assert joined == ["3×3", "+"]  # the maps, and the state that the iteration before leaves
 
 
 def test_rows_are_about_equally_full(inspections: dict[str, Inspection]):

@@ -13,7 +13,8 @@ from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.interpret.inspection.network_layout import DiagramLayout, Edge, Spot, lay_out
 from convscope.interpret.inspection.network_places import MARGIN, NAME_HEIGHT, Extent, Places, Point
-from convscope.interpret.inspection.network_units import Family, Unit, network_units
+from convscope.interpret.inspection.network_units import network_units
+from convscope.interpret.inspection.unit import Family, Unit
 from convscope.report import units as ink
 from convscope.report.svg import (
     Attribute,

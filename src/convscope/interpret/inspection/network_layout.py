@@ -16,7 +16,7 @@ from itertools import accumulate, chain, count
 from math import log2
 from typing import Literal
 
-from convscope.interpret.inspection.network_units import Unit
+from convscope.interpret.inspection.unit import Unit
 
 Route = Literal["own", "target", "over", "level"]
 

@@ -7,17 +7,15 @@ its shape (normalisations, activations) belong to the unit before them. A folded
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from convscope.graph.fold import FoldedLine, fold
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS, MOVES, POOLINGS
+from convscope.interpret.inspection.iterations import without_iterations
 from convscope.interpret.inspection.layer_table import operation, output_shape
+from convscope.interpret.inspection.unit import Family, Unit, numbered
 from convscope.report import units as ink
-
-Family = Literal["input", "convolution", "pooling", "linear", "join", "resize", "block", "other"]
 
 # More than this and a drawing can't be read: deeper levels of modules are then drawn as one unit each.
 UNITS_LIMIT = 90
@@ -33,43 +31,12 @@ _FEATURES_LAST = _LINEAR | {"embedding", "rnn", "lstm", "gru", "multihead_attent
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
 
 
-@dataclass(slots=True, eq=False)
-class Unit:
-    """One thing that is drawn.
-
-    Args:
-        index: its place in the order of running.
-        family: what colour it has.
-        labels: one or two short lines.
-        tip: everything about it.
-        shape: the output of one sample: (C, H, W), (F, tokens) or (F,).
-        side: the largest spatial size, of tokens that of the map which they could be; None without spatial axes.
-        count: the number of blocks that it represents.
-        group: the outermost module that it belongs to.
-        skips: connections inside it that lead around some of its layers, as far as they are shown.
-        enlarges: whether it makes its map larger.
-        before: units that it reads from.
-    """
-
-    index: int
-    family: Family
-    labels: tuple[str, ...]
-    tip: str
-    shape: tuple[int, ...]
-    side: float | None
-    count: int = 1
-    group: str = ""
-    skips: int = 0
-    enlarges: bool = False
-    before: list[Unit] = field(default_factory=list)
-
-
 def network_units(graph: Graph, layers: Sequence[Layer], *, limit: int = UNITS_LIMIT) -> list[Unit]:
     """Return the units of a network; where they are more than the limit, modules like an earlier one are one each."""
     closed: set[str] = set()
     while True:
         lines = fold(graph, layers, closed=closed)
-        found = _without_alike(_units_of(graph, lines, _features_last(graph, layers)))
+        found = without_iterations(_without_alike(_units_of(graph, lines, _features_last(graph, layers))))
         if len(found) <= limit and sum(len(unit.before) for unit in found) <= _EDGES_LIMIT:
             return found
         # To close what is one unit anyway, such as a convolution with its normalisation, would only hide what it is.
@@ -123,12 +90,9 @@ def _without_alike(units: Sequence[Unit]) -> list[Unit]:
             first.family, first.labels = "block", (f"{1 + len(others)}× {name}", *more)
             first.tip = "\n".join(unit.tip for unit in (first, *others))
             dropped |= {unit.index for unit in others}
-    kept = [unit for unit in units if unit.index not in dropped]
-    for unit in kept:
+    for unit in units:
         unit.before = [before for before in unit.before if before.index not in dropped]
-    for index, unit in enumerate(kept):
-        unit.index = index
-    return kept
+    return numbered(unit for unit in units if unit.index not in dropped)
 
 
 def _units_of(graph: Graph, lines: Sequence[FoldedLine], features_last: set[int]) -> list[Unit]:
@@ -220,11 +184,12 @@ def _unit(graph: Graph, line: FoldedLine, index: int, before: list[Unit], shape:
         tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
         joined = [len(each.inputs) - 1 for each in line.layers if each.op in _JOINS]
         skips = min(_SHOWN_SKIPS, max(joined, default=0))
-        return Unit(index, "block", labels, tip, shape, side, line.count, group, skips, enlarges, before)
+        return Unit(index, "block", labels, tip, shape, side, line.count, group, line.name, skips, enlarges, before)
     if layer.op in _JOINS and len(before) > 1:
         return Unit(index, "join", (_JOINS[layer.op],), tip, shape, side, 1, group, before=before)
+    module = layer.module if layer.kind else ""
     size = ink.shape(layer.output_shape[-2:]) if layer.op == "matmul" else _channels(shape)
-    return Unit(index, _family(layer.op), (_short(line), size), tip, shape, side, 1, group, 0, enlarges, before)
+    return Unit(index, _family(layer.op), (_short(line), size), tip, shape, side, 1, group, module, 0, enlarges, before)
 
 
 def _blocks_inside(graph: Graph, line: FoldedLine) -> str:
