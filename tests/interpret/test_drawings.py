@@ -245,6 +245,27 @@ def test_iterations_of_an_update_are_drawn_once_whatever_their_number():
     assert joined == ["3×3", "+"]  # the maps, and the state that the iteration before leaves
 
 
+def test_a_block_that_a_path_only_numbers_has_its_classes_name():
+    class Numbered(nn.Module):
+        def __init__(self, kind: type[nn.Module]) -> None:
+            super().__init__()
+            self.body = nn.ModuleList(kind() for _ in range(3))
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            for block in self.body:
+                image = block(image)
+            return image
+
+    class Pair(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+
+    named, plain = (inspect(Numbered(kind), (3, 8, 8)) for kind in (Pair, lambda: nn.Sequential(*Pair())))
+    assert _units(named)[-1].labels[0] == "2× Pair" and _units(plain)[-1].labels[0] == "2× block"
+    closed = network_units(named.graph, named.layers, limit=3)
+    assert [unit.labels[0] for unit in closed[1:]] == ["Pair", "2× Pair"]
+
+
 def test_rows_are_about_equally_full(inspections: dict[str, Inspection]):
     for name, one in inspections.items():
         places = network_places(_units(one))

@@ -28,7 +28,8 @@ _JOINS = {"add": "+", "sub": "−", "mul": "×", "concat": "cat", "stack": "cat"
 _LINEAR = frozenset({"linear", "matmul", "attention", "bilinear"})
 _RESIZES = frozenset({"upsample", "pixel_shuffle", "pixel_unshuffle", "grid_sample", "max_unpool"})
 _FEATURES_LAST = _LINEAR | {"embedding", "rnn", "lstm", "gru", "multihead_attention"}
-_CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
+# Classes that say nothing of what is in them; the last is that of an ONNX file's scopes.
+_CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict", "OnnxScope"})
 
 
 def network_units(graph: Graph, layers: Sequence[Layer], *, limit: int = UNITS_LIMIT) -> list[Unit]:
@@ -177,9 +178,8 @@ def _unit(graph: Graph, line: FoldedLine, index: int, before: list[Unit], shape:
     tip += f"\n{ink.count(line.parameters)} parameters, {ink.count(line.macs)} MACs"
     group = layer.module.partition(".")[0]
     if line.role != "layer":
-        kind = line.kind or operation(layer)
-        name = f"{line.count}× {kind}" if line.count > 1 else kind if line.role == "folded" else _tail(line.name)
         inside = _blocks_inside(graph, line) if line.role == "collapsed" else ""
+        name = _name(line) if not inside else _tail(line.name)
         labels = (name, *([inside] if inside else []), _channels(shape))
         tip = f"{line.name} to {line.until}: {tip}" if line.count > 1 else tip
         joined = [len(each.inputs) - 1 for each in line.layers if each.op in _JOINS]
@@ -190,6 +190,14 @@ def _unit(graph: Graph, line: FoldedLine, index: int, before: list[Unit], shape:
     module = layer.module if layer.kind else ""
     size = ink.shape(layer.output_shape[-2:]) if layer.op == "matmul" else _channels(shape)
     return Unit(index, _family(layer.op), (_short(line), size), tip, shape, side, 1, group, module, 0, enlarges, before)
+
+
+def _name(line: FoldedLine) -> str:
+    """Return the name of a block: its class where its path says only a number, else the end of that."""
+    kind = "" if line.kind in _CONTAINERS else line.kind or operation(line.last)
+    if line.count > 1:
+        return f"{line.count}× {kind or 'block'}"
+    return kind if kind and (line.role == "folded" or line.name.rpartition(".")[2].isdigit()) else _tail(line.name)
 
 
 def _blocks_inside(graph: Graph, line: FoldedLine) -> str:
