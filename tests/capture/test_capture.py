@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from convscope.capture.capture import capture
+from convscope.capture.recording.recorder import Recorder
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
 
@@ -157,3 +159,27 @@ def test_a_bilinear_layer_has_macs() -> None:
     graph = capture(layer, [(3,), (4,)], batch_size=2)
     assert graph.error is None and graph.uncounted == ()
     assert graph.macs == 2 * (5 * 3 * 4 + 5 * 4)
+
+
+class Resized(nn.Module):
+    """Maps of a size that is read from numbers, looked at through a view, and dropped."""
+
+    def forward(self, x):
+        side = int((x.mean() * 0 + 40).item())
+        maps = (F.interpolate(x, size=(side, side), mode="bilinear") for _ in range(30))
+        return torch.stack([one[:, 0].reshape(-1).argmax() for one in maps])
+
+
+def test_a_real_run_frees_maps_that_were_read_through_views(monkeypatch):
+    held = []
+    release = Recorder._release
+
+    def watched(self):
+        release(self)
+        held.append(sum(tensor.dim() == 4 for tensor in self._held))
+
+    monkeypatch.setattr(Recorder, "_release", watched)
+    monkeypatch.setattr("convscope.capture.recording.recorder._RELEASED_AFTER", 2**15)
+    assert capture(Resized(), (4, 8, 8)).error is None
+    assert len(held) > 10
+    assert max(held) <= 3

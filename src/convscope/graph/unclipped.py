@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,14 +73,18 @@ def _apart(lo: Positions, hi: Positions) -> tuple[Flags, Flags]:
 
 def _spacing(lo: Positions, hi: Positions, apart: Flags, along: tuple[int, ...]) -> tuple[Fraction | None, int | None]:
     """Return the pixels per position, and where position 0 would begin: neither where neighbours differ in them."""
-    other = [axis for axis in range(lo.ndim) if axis not in along]
-    rows = [np.moveaxis(a, other, range(len(other))).reshape(-1, _count(lo, along)) for a in (lo, hi, apart)]
-    first, last, inside = rows[0], rows[1], rows[2].astype(bool)
+    first, last, inside = _rows(lo, along), _rows(hi, along), _rows(apart, along)
+    row = int(inside.sum(axis=1).argmax())
+    fullest = slice(row, row + 1)
     for period in range(1, min(_LONGEST_PERIOD, first.shape[1] - 1) + 1):
         pairs = inside[:, period:] & inside[:, :-period]
         if pairs.sum() < period:
             break
-        steps = np.concatenate([(a[:, period:] - a[:, :-period])[pairs] for a in (first, last)])
+        # One row tells most periods apart already, and there may be thousands.
+        steps = _steps(first[fullest], last[fullest], pairs[fullest], period)
+        if steps.size and (steps != steps[0]).any():
+            continue
+        steps = _steps(first, last, pairs, period)
         if steps[0] and (steps == steps[0]).all():
             row, place = (int(i) for i in np.argwhere(inside)[0])
             start = int(first[row, place]) - int(steps[0]) * place if period == 1 else None
@@ -87,5 +92,12 @@ def _spacing(lo: Positions, hi: Positions, apart: Flags, along: tuple[int, ...])
     return None, None
 
 
-def _count(array: Positions, along: tuple[int, ...]) -> int:
-    return int(np.prod([array.shape[axis] for axis in along], dtype=np.int64))
+def _steps(first: Positions, last: Positions, pairs: Flags, period: int) -> Positions:
+    """Return by how many pixels the fields of `pairs` of positions differ that lie a period apart."""
+    return np.concatenate([(ends[:, period:] - ends[:, :-period])[pairs] for ends in (first, last)])
+
+
+def _rows(array: npt.NDArray[Any], along: tuple[int, ...]) -> npt.NDArray[Any]:
+    other = [axis for axis in range(array.ndim) if axis not in along]
+    count = int(np.prod([array.shape[axis] for axis in along], dtype=np.int64))
+    return np.moveaxis(array, other, range(len(other))).reshape(-1, count)

@@ -47,6 +47,19 @@ def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
                 setattr(torch.Tensor, name, original)
 
 
+def _references_of_views() -> int:
+    with torch.inference_mode(False):
+        base = torch.empty(1, device="cpu")
+        alone = sys.getrefcount(base)
+        view = base[:1]
+        return sys.getrefcount(base) - alone if view is not base else 0
+
+
+# The references to a tensor that Python counts for all views of it together: 0 or 1, by torch's version. Found here,
+# since no view refers to its base that is made while operations are recorded.
+VIEWED = _references_of_views()
+
+
 def kept_elsewhere(held: Sequence[object], references: Sequence[int]) -> list[int]:
     """Return which objects of a list more refers to than the list and so many known references.
 

@@ -20,7 +20,7 @@ from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
 from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
-from convscope.capture.recording.reads import kept_elsewhere
+from convscope.capture.recording.reads import VIEWED, kept_elsewhere
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
@@ -107,6 +107,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     def _kept_elsewhere(self) -> list[Tracked]:
         tracked = [self._by_id.get(id(tensor)) for tensor in self._held]
         own = [int(t is not None and t.tensor is tensor) for t, tensor in zip(tracked, self._held, strict=True)]
+        # A view that is held here refers to its base.
+        viewed = {id(t.tensor._base) for t in tracked if t is not None and t.parent is not None}
+        if viewed:
+            own = [count + VIEWED * (id(tensor) in viewed) for count, tensor in zip(own, self._held, strict=True)]
         return [found for i in kept_elsewhere(self._held, own) if (found := tracked[i]) is not None]
 
     def _release(self) -> None:

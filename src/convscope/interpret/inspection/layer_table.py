@@ -78,13 +78,14 @@ def layer_table(
         *((_FORMULA,) if formulas else ()),
     ]
     rows = []
+    totals = graph.parameter_count, graph.macs
     for line in lines:
         cells = _cells(line, source, batch)
         if line.role == "heading":
             cells = [*cells[:2], *[("", None)] * (len(columns) - 2)]
         else:
             cells += [] if local is None else [field_size(local.get(line.last.index, ()))]
-            cells += _wide_cells(graph, line, source, batch) if wide else []
+            cells += _wide_cells(graph, line, source, batch, totals) if wide else []
             cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
         rows.append(Row.of(cells, _ROLES[line.role]))
@@ -104,13 +105,13 @@ def _cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
     ]
 
 
-def _wide_cells(graph: Graph, line: FoldedLine, source: int | None, batch: int) -> list[Cell]:
+def _wide_cells(graph: Graph, line: FoldedLine, source: int | None, batch: int, totals: tuple[int, int]) -> list[Cell]:
     fields = line.last.field_along(source) if source is not None else ()
     memory = sum(layer.activation_bytes for layer in line.layers) // batch
     shapes = dict.fromkeys(units.shape(graph.shape(value)[1:]) for value in line.layers[0].inputs)
     windows = line.last.windows if line.role == "layer" else ()
     kernel = units.shape([w.kernel_size for w in windows]) if windows else ""
-    shares = (_share(line.parameters, graph.parameter_count), _share(line.macs, graph.macs))
+    shares = (_share(line.parameters, totals[0]), _share(line.macs, totals[1]))
     return [units.few(tuple(shapes), _INPUTS), kernel, *shares, field_start(fields), _bytes_cell(memory)]
 
 
