@@ -46,13 +46,13 @@ def typed_inputs(draw):
     return TypedInput(draw(NAMES), tuple(shapes), listed, dtype, draw(st.none() | numbers))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(typed_inputs())
 def test_what_is_written_is_read_again(one):
     assert parse_input(str(one)) == one
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(WORDS | st.text(max_size=2), max_size=9).map("".join))
 def test_any_text_is_read_or_refused(text):
     found = None

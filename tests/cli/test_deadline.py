@@ -31,7 +31,19 @@ def unalarmed():
     signal.setitimer(signal.ITIMER_REAL, 0)
     sleeps()
 
+def writes():
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b"[0]\\n")
+        except OSError:
+            pass
+
 WORK = {
+    "closes": lambda: os.closerange(0, 100),
+    "closes_all": lambda: os.closerange(3, 4096),
+    "writes": writes,
+    "prints": lambda: subprocess.run("echo from another program", shell=True),
+    "orphan": lambda: subprocess.Popen(["sleep", "1000"]),
     "swallows": sleeps,
     "holds": lambda: sum(itertools.repeat(0)),
     "in_c": lambda: ctypes.CDLL(None).sleep(1000),
@@ -102,12 +114,18 @@ def test_a_model_that_catches_everything_is_ended(tmp_path):
         ("crashes", "60", 2, "net.py:crashes was ended by SIGSEGV"),
         ("thread", "60", 0, ""),
         ("process", "60", 0, ""),
+        ("closes", "60", 0, ""),
+        ("closes_all", "60", 2, "net.py:closes_all closes files that it did not open"),
+        ("writes", "60", 0, ""),
+        ("prints", "60", 0, "from another program"),
+        ("orphan", "60", 0, ""),  # whose end the command's pipes would wait for
     ],
 )
 def test_whatever_a_model_does_the_command_ends(tmp_path, model, seconds, code, said):
     ran = command(tmp_path, model, "--deadline", seconds)
-    _, err = ran.communicate(timeout=60)
+    out, err = ran.communicate(timeout=60)
     assert ran.returncode == code and said in err and len(err.splitlines()) <= 1
+    assert f"{model} on 3" in out if code == 0 else not out
 
 
 @pytest.mark.long

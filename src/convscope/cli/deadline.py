@@ -8,6 +8,7 @@ set no limit.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -18,12 +19,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
 import click
 
 from convscope.cli.command import Command
+from convscope.cli.output import STDERR, STDOUT
 from convscope.errors import CaptureError
 from convscope.report.printable import printable
 
@@ -33,7 +36,10 @@ _AGAIN = 0.5  # seconds after which the alarm is raised anew, should the model h
 _POLL = 0.2  # seconds between two looks at a child whose children hold its end of the pipe
 OWN_PROCESS = "own process"  # `obj` of the command line's root context, where it may fork
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
-_PARENT_DEATH_SIGNAL = 1  # Linux's prctl
+_PIPE_CLOSED = 76  # exit code of a child whose model has closed the pipe to its parent
+_PARENT_DEATH_SIGNAL, _ADOPT_ORPHANS = 1, 36  # Linux's prctl
+_HIGH = 200  # descriptors from here on are the command's own; a model that closes "all" mostly closes the low ones
+_EDGE = (__file__, contextlib.__file__)  # code that runs as the limit is set and lifted
 
 _to_parent: list[int] = []  # the pipe to the process that watches this one, if one does
 
@@ -78,7 +84,7 @@ def within(seconds: float, name: str) -> Iterator[None]:
     process = os.getpid()
     _tell({"name": name, "seconds": seconds})
     try:
-        with redirect_stdout(sys.stderr), _alarmed(seconds):
+        with redirect_stdout(sys.stderr), _descriptor_redirected(), _alarmed(seconds):
             yield
     except _ExpiredError:
         raise CaptureError(_too_long(name, seconds)) from None
@@ -89,7 +95,8 @@ def within(seconds: float, name: str) -> Iterator[None]:
     finally:
         if os.getpid() != process:
             os._exit(0)  # the model forked, and the command's work is the other process's
-        _tell({"name": ""})
+        if not _tell({"name": ""}) and _to_parent:
+            os._exit(_PIPE_CLOSED)  # what follows would have no limit, and its end would look like the model's
 
 
 def tell_end(code: int) -> bool:
@@ -113,7 +120,8 @@ def _alarmed(seconds: float) -> Iterator[None]:
         return
 
     def expire(number: int, frame: FrameType | None) -> None:
-        raise _ExpiredError
+        if frame is None or frame.f_code.co_filename not in _EDGE:  # else the model has just ended
+            raise _ExpiredError
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise _InterruptedError
@@ -131,11 +139,39 @@ def _alarmed(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _descriptor_redirected() -> Iterator[None]:
+    """Send what C code and other programs print to stderr too, where the process is the command's own."""
+    if not _to_parent:
+        yield
+        return
+    stdout = _out_of_the_way(os.dup(STDOUT))
+    os.dup2(STDERR, STDOUT)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the model has closed it
+            os.dup2(stdout, STDOUT)
+            os.close(stdout)
+
+
+def _out_of_the_way(descriptor: int) -> int:
+    """Return the file under a high number, where the system allows so many; the given number is closed then."""
+    import fcntl  # there is none where a process can't fork
+
+    with suppress(OSError):
+        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+        os.close(descriptor)
+        return high
+    return descriptor
+
+
 def _tell(message: dict[str, Any]) -> bool:
-    if _to_parent:
-        with suppress(OSError):
-            os.write(_to_parent[0], json.dumps(message).encode() + b"\n")
-    return bool(_to_parent)
+    """Write a message to the process that watches this one; return False where there is none, or no way to it."""
+    with suppress(OSError, IndexError):
+        os.write(_to_parent[0], json.dumps(message).encode() + b"\n")
+        return True
+    return False
 
 
 def _in_child() -> int | None:
@@ -144,22 +180,35 @@ def _in_child() -> int | None:
     child = os.fork()
     if not child:
         os.close(reading)
-        _to_parent[:] = [writing]
-        _end_with_parent()
+        _to_parent[:] = [_out_of_the_way(writing)]
+        _prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)  # a parent that is killed can pass nothing on
         return None
     os.close(writing)
+    _prctl(_ADOPT_ORPHANS, 1)
     watch = _Watch(child, reading)
     with watch.signals_passed_on():
-        return watch.wait()
+        try:
+            return watch.wait()
+        finally:
+            _end_orphans()
 
 
-def _end_with_parent() -> None:
-    """Let Linux end this process when its parent is killed, which can pass nothing on then."""
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+            ctypes.CDLL(None).prctl(option, value)
+
+
+def _end_orphans() -> None:
+    """End the processes that the model has left, on Linux; they would hold the command's pipes open."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with suppress(OSError):  # no such file, or nothing is left to wait for
+        while left := [int(number) for number in children.read_text().split()]:
+            for process in left:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
 
 
 class _Watch:
@@ -196,7 +245,8 @@ class _Watch:
         elif select.select([self.pipe], [], [], _POLL)[0]:
             content = os.read(self.pipe, 65536)  # a message is written whole, and is shorter
             for line in content.splitlines():
-                self._hear(json.loads(line))
+                with suppress(ValueError, AttributeError, TypeError):  # the model wrote to the pipe
+                    self._hear(json.loads(line))
             if not content:
                 os.close(self.pipe)
                 self.pipe = -1
@@ -217,6 +267,8 @@ class _Watch:
         if code < 0:
             cause = ": memory may be short" if code == -signal.SIGKILL else ""
             return _said(f"{self.name or 'the command'} was ended by {signal.Signals(-code).name}{cause}")
+        if code == _PIPE_CLOSED:
+            return _said(f"{self.name} closes files that it did not open: convscope needs them")
         return _said(f"{self.name} ended the process (exit {code})") if self.name else code
 
     @contextmanager
