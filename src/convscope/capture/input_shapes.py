@@ -201,7 +201,7 @@ def smallest_input(
         return capture(built, (channels, *(side,) * axes), mode=mode).error is None
 
     fails = min(failing[1:], default=0)
-    works_from = _first_working(works, fails, max(known[1:]) if known and known[0] == channels else None)
+    works_from = _first_working(works, fails, max(known[1:], default=None) if known and known[0] == channels else None)
     if works_from is None:
         return None
     while works_from - fails > 1:

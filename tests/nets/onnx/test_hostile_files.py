@@ -67,6 +67,10 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "negative": (lambda m: m.graph.initializer[0].dims.__setitem__(0, -2), r"its shape is \[-2, 3, 3, 3\]"),
     "huge": (lambda m: m.graph.initializer[0].dims.extend([2**60, 2**60]), "bytes, and the file has 216"),
     "type": (lambda m: setattr(m.graph.initializer[0], "data_type", 77), "elements of type 77"),
+    "input of text": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 8),
+        "input 'x' has elements of",
+    ),
     "text": (lambda m: setattr(m.graph.initializer[0], "data_type", 8), "elements of type 8"),
     "cycle": (lambda m: m.graph.node[0].input.__setitem__(0, "y"), "reads 'y', which nothing before it makes: a cycle"),
     "twice": (lambda m: m.graph.node.append(m.graph.node[0]), "'y' is made twice"),
@@ -157,3 +161,15 @@ def test_unknown_operator_is_listed_and_never_0(tmp_path: Path) -> None:
     (unknown,) = graph.uncounted
     assert (unknown.op, unknown.macs, unknown.paths) == ("com.example.Fused", None, None)
     assert graph.error is None and graph.shape(graph.outputs[0]) == (1, 2, 6, 6)
+
+
+def test_input_of_one_axis_that_fails_is_one_line(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from convscope.cli.main import cli
+
+    branches = {"then_branch": 3, "else_branch": "abc"}
+    path = made(
+        tmp_path / "m.onnx", [node("If", ["c"], ["y"], **branches)], {"x": (1, 3)}, ["y"], {"c": np.array(True)}
+    )
+    assert "If can't be followed" in str(CliRunner().invoke(cli, ["inspect", str(path)]).exception)

@@ -73,9 +73,11 @@ def test_layers_of_8_bits_count_as_the_real_ones(tmp_path: Path) -> None:
     assert (found.macs, found.parameters) == (wanted.macs, wanted.parameters)
 
 
-def body() -> Any:
+def body(inner: Any = None) -> Any:
+    """One convolution, or a loop of a body, of what goes around in a loop."""
     facts = onnx.helper.make_tensor_value_info
-    nodes = [node("Conv", ["s", "w"], ["o"], pads=[1] * 4), node("Identity", ["go"], ["on"])]
+    once = node("Loop", ["n", "", "s"], ["o"], body=inner) if inner else node("Conv", ["s", "w"], ["o"], pads=[1] * 4)
+    nodes = [once, node("Identity", ["go"], ["on"])]
     return onnx.helper.make_graph(nodes, "body", [facts("i", 7, []), facts("go", 9, []), facts("s", 1, None)],
                                   [facts("on", 9, []), facts("o", 1, None)])  # fmt: skip
 
@@ -92,7 +94,10 @@ def test_loop_of_a_constant_count_is_written_out(tmp_path: Path) -> None:
     path = made(
         tmp_path / "m.onnx", [node("Loop", ["", "", "x"], ["y"], body=body())], {"x": (1, 3, 8, 8)}, ["y"], weight
     )
-    assert "Loop can't be followed" in str(convscope.inspect(str(path)).error)
+    assert "Loop can't be followed (nothing ends it)" in str(convscope.inspect(str(path)).error)
+    nested = node("Loop", ["n", "", "x"], ["y"], body=body(body()))
+    path = made(tmp_path / "m.onnx", [nested], {"x": (1, 3, 8, 8)}, ["y"], {**weight, "n": np.array(100)})
+    assert "loops run more than 5,000 nodes" in str(convscope.inspect(str(path)).error)
 
 
 def test_channels_of_an_input_come_first(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class DeclaredInput:
     def described(self) -> str:
         """Name and sizes in words: "images of 3×height×?"."""
         if self.sizes is None:
-            return f"{self.name} of any shape"
-        return f"{self.name} of {'×'.join(str(size or '?') for size in self.sizes) or 'one number'}"
+            return f"{self.name[:80]} of any shape"
+        return f"{self.name[:80]} of {'×'.join(str(size or '?')[:40] for size in self.sizes) or 'one number'}"
 
 
 def declared_inputs(inputs: Mapping[str, Declared], channels_last: Collection[str] = ()) -> tuple[DeclaredInput, ...]:

@@ -19,7 +19,7 @@ from convscope.nets.onnx.channels_last import channels_last
 from convscope.nets.onnx.folded import folded_note
 from convscope.nets.onnx.operators import BUFFERS, BY_DOMAIN, SETTINGS, WEIGHT_NAMES
 from convscope.nets.onnx.plan import Plan
-from convscope.nets.onnx.repeated import named_inputs, repeated
+from convscope.nets.onnx.repeated import MOST_NODES, named_inputs, repeated
 from convscope.nets.onnx.scope import paths_of
 from convscope.nets.onnx.step import OnnxResult, OnnxStep, OnnxValue, UntranslatedError, array
 from convscope.nets.onnx.unknown import Shapes, unknown
@@ -74,10 +74,12 @@ class OnnxNode(nn.Module):
         except UntranslatedError as reason:
             return unknown(self.step, given, shapes, str(reason))
         except _NOT_ITS_OWN as problem:
-            cause = (str(problem).splitlines() or [""])[0][:120]
-            raise CaptureError(
-                f"{self.step.operator} lacks an input or a setting, or has one that it does not take ({cause})"
-            ) from problem
+            raise CaptureError(_lacking(self.step, problem)) from problem
+
+
+def _lacking(step: OnnxStep, problem: Exception) -> str:
+    cause = (str(problem).splitlines() or [""])[0][:120]
+    return f"{step.operator} lacks an input or a setting, or has one that it does not take ({cause})"
 
 
 def _as_tensors(step: OnnxStep, values: Sequence[OnnxValue]) -> list[OnnxValue]:
@@ -138,6 +140,7 @@ class OnnxNetwork(nn.Module):
         self._tensors: dict[int, nn.Parameter | torch.Tensor] = {}
         self._nodes: dict[int, OnnxNode] = {}
         self._last_read: dict[str, int] = {}
+        self._in_loops = 0
         found = list(_flat(plan.steps, plan.constants))
         moved = moved_weights([step for step, _, _ in found], {name for _, _, held in found for name in held})
         self._rule = WeightRule(plan.origins, plan.path.parent, plan.producer.startswith("pytorch"), moved)
@@ -162,6 +165,7 @@ class OnnxNetwork(nn.Module):
         inputs = self.as_in_file([taken[name] for name in self.plan.inputs])
         values: dict[str, OnnxValue] = {**self._known, **dict(zip(self.plan.inputs, inputs, strict=True))}
         shapes = Shapes.of(self.plan, inputs)
+        self._in_loops = 0
         self._run(self.plan, values, shapes, self._last_read)
         outputs = tuple(self._output(values, name) for name in self.plan.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -197,10 +201,18 @@ class OnnxNetwork(nn.Module):
     def _repeated(
         self, step: OnnxStep, given: Sequence[OnnxValue], values: Mapping[str, OnnxValue], shapes: Shapes
     ) -> list[OnnxValue]:
+        def run(body: Plan, inputs: Sequence[OnnxValue]) -> list[OnnxValue]:
+            self._in_loops += max(1, len(body.steps))
+            if self._in_loops > MOST_NODES:  # nested loops multiply
+                raise UntranslatedError(f"loops run more than {MOST_NODES:,} nodes")
+            return self._run_inner(body, inputs, values, shapes)
+
         try:
-            return repeated(step, given, lambda plan, inputs: self._run_inner(plan, inputs, values, shapes))
+            return repeated(step, given, run)
         except UntranslatedError as reason:
             return unknown(step, given, shapes, str(reason))
+        except _NOT_ITS_OWN as problem:
+            raise CaptureError(_lacking(step, problem)) from problem
 
     def _branch(self, step: OnnxStep, given: Sequence[OnnxValue]) -> Plan | None:
         """Return the branch of an If whose condition no input decides."""

@@ -98,8 +98,13 @@ def _versions(model: Any, newest: int) -> dict[str, int]:
 def _declared(value: Any) -> Declared:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise UnreadableError(f"its input {value.name!r} is a {(kind or 'value of no type').removesuffix('_type')}")
-    return _tensor_facts(value.type.tensor_type)
+        raise UnreadableError(
+            f"its input {value.name[:80]!r} is a {(kind or 'value of no type').removesuffix('_type')}"
+        )
+    facts = _tensor_facts(value.type.tensor_type)
+    if facts.kind and facts.kind not in tensors.TORCH_TYPES:  # 0 is none at all: taken as float32
+        raise UnreadableError(f"its input {value.name[:80]!r} has elements of type {facts.kind}: no numbers here")
+    return facts
 
 
 def _tensor_facts(facts: Any) -> Declared:

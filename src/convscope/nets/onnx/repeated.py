@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from convscope.nets.onnx.plan import Plan
-from convscope.nets.onnx.step import OnnxStep, OnnxValue, UntranslatedError, array, at, tensor
+from convscope.nets.onnx.step import OnnxStep, OnnxValue, UntranslatedError, array, at, integers, tensor
 
 # Runs a body on its inputs, and gives its outputs.
 RunBody = Callable[[Plan, Sequence[OnnxValue]], list[OnnxValue]]
-# Nodes that are run at most by one loop.
+# Nodes that are run at most by all loops of a file together.
 MOST_NODES = 5_000
 
 
@@ -29,19 +29,30 @@ def repeated(step: OnnxStep, given: Sequence[OnnxValue], run: RunBody) -> list[O
 
 
 def _loop(body: Plan, given: Sequence[OnnxValue], run: RunBody) -> list[OnnxValue]:
-    count = None if given[0] is None else int(array(given[0]).ravel()[0])
-    going = True if at(given, 1) is None else bool(array(given[1]).ravel()[0])
+    count = None if given[0] is None else integers(given[0])[0]
+    going = True if at(given, 1) is None else bool(integers(given[1])[0])
     state = list(given[2:])
     rows: list[list[OnnxValue]] = []
     _require_few(body, count or 0)
+    endless = count is None and not _computes_condition(body)
     while going and (count is None or len(rows) < count):
         made = run(body, [np.array(len(rows), np.int64), np.array(going), *state])
         state, rows = made[1 : 1 + len(state)], [*rows, made[1 + len(state) :]]
-        going = bool(array(made[0]).ravel()[0])
-        _require_few(body, len(rows))
+        going = bool(integers(made[0])[0])
+        if going and endless:
+            raise UntranslatedError("nothing ends it")
     if not rows and len(body.outputs) > 1 + len(state):
         raise UntranslatedError("it runs no time, and collects what it makes")
     return [*state, *(_stacked(column, 0) for column in zip(*rows, strict=True))]
+
+
+def _computes_condition(body: Plan) -> bool:
+    """Return whether a body computes whether it runs again, and does not give on what it got or a constant."""
+    makers = {name: step for step in body.steps for name in step.outputs}
+    name = body.outputs[0]
+    while name in makers and makers[name].operator == "Identity":
+        name = makers[name].inputs[0]
+    return name in makers
 
 
 def _scan(step: OnnxStep, body: Plan, given: Sequence[OnnxValue], run: RunBody) -> list[OnnxValue]:

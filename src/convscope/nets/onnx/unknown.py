@@ -86,7 +86,7 @@ def unknown(step: OnnxStep, values: Sequence[OnnxValue], shapes: Shapes, reason:
     specs = [shapes.spec(name) for name in wanted]
     if None in specs:
         specs = _inferred(step, values) or specs
-    label = f"{step.domain}.{step.operator}" if step.domain else step.operator
+    label = (f"{step.domain}.{step.operator}" if step.domain else step.operator)[:80]
     if None in specs:
         raise CaptureError(f"{label} can't be followed ({reason}), and nothing says the shape of what it makes")
     known = [spec for spec in specs if spec is not None and TORCH_TYPES.get(spec[0]) in _KINDS]
