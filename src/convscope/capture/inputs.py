@@ -17,6 +17,8 @@ from convscope.graph.records import TensorSpec
 
 # Elements of a tensor are below this: torch counts its bytes in 63 bits.
 LARGEST = 2**59
+# Of a longer axis, the tables of what every position reads would take gigabytes.
+LONGEST_AXIS = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def _possible(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
         raise CaptureError(f"{_called(name)} has shape {shape}: sizes must be at least 0")
     if math.prod(shape) >= LARGEST:
         raise CaptureError(f"{_called(name)} has shape {shape}, which no memory holds: lower it")
+    if max(shape, default=0) > LONGEST_AXIS:
+        raise CaptureError(f"{_called(name)} has an axis of {max(shape):,}: give {LONGEST_AXIS:,} or fewer")
     return shape
 
 

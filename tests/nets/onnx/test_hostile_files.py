@@ -139,6 +139,8 @@ def test_sizes_that_no_memory_holds_cost_none(tmp_path: Path) -> None:
     shape = {"s": np.array([2**20, 2**20], np.int64)}
     graph = capture(read_model(made(tmp_path / "m.onnx", nodes, {"x": (1, 3)}, ["y"], shape)).network, (3,))
     assert graph.error is None and graph.shape(graph.outputs[0]) == (1, 3)
+    with pytest.raises(CaptureError, match="an axis of 2,147,483,648"):
+        capture(read_model(plain(tmp_path / "side.onnx")).network, (3, 2**31, 8))
     for wrong in (2**62, -5):
         shape = {"s": np.array([wrong, 2], np.int64)}
         graph = capture(read_model(made(tmp_path / "m.onnx", nodes, {"x": (1, 3)}, ["y"], shape)).network, (3,))
