@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from convscope.api.generators import exclusive
 from convscope.api.public import public
@@ -184,9 +185,12 @@ def _initialized(
     dtype: torch.dtype | None,
 ) -> nn.Module:
     """Return the model; where it has lazy modules a copy, or a new one, that ran once and has its sizes."""
-    lazy = {id(tensor): (path, module, tensor) for path, module in built.named_modules() for tensor in _lazy_of(module)}
-    if not lazy:
+    kinds: set[type] = set()
+    for module in built.modules():
+        kinds.update(map(type, module._parameters.values()), map(type, module._buffers.values()))
+    if not any(issubclass(kind, UninitializedParameter | UninitializedBuffer) for kind in kinds):
         return built
+    lazy = {id(tensor): (path, module, tensor) for path, module in built.named_modules() for tensor in _lazy_of(module)}
     try:
         # torch copies no tensor that has no size yet.
         fresh = {key: type(t)(device=t.device, dtype=t.dtype) for key, (_, _, t) in lazy.items()}
@@ -253,9 +257,10 @@ class _ForwardRun:
         self.gradients = gradients
         self.stopped: BaseException | None = None
         self.misfit = False
-        self._modules = tuple(model.named_modules())
+        modules = tuple(model.named_modules(remove_duplicate=False))
+        self._modules = _each_once(modules)
         self._paths = {id(module): path for path, module in self._modules}
-        self._tensors = _named_tensors(model)
+        self._tensors = _named_tensors(modules)
 
     def once(self, backend: Backend, *, notes: tuple[str, ...] = ()) -> Graph:
         """Run and record; see `capture`."""
@@ -355,10 +360,21 @@ def _strays(recorder: Recorder) -> tuple[StrayModule, ...]:
     return tuple(StrayModule(where, kind, elements) for (where, kind), elements in found.items())
 
 
-def _named_tensors(model: nn.Module) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:
-    """Return the parameters and buffers by identity, each with all its names."""
+_Modules = tuple[tuple[str, nn.Module], ...]
+
+
+def _each_once(modules: _Modules) -> _Modules:
+    """Return modules by path, those that several paths lead to by the first of them."""
+    first: dict[int, tuple[str, nn.Module]] = {}
+    for path, module in modules:
+        first.setdefault(id(module), (path, module))
+    return tuple(first.values())
+
+
+def _named_tensors(modules: _Modules) -> dict[int, tuple[ValueKind, list[str], torch.Tensor]]:
+    """Return the parameters and buffers of modules by identity, each with all its names."""
     named: dict[int, tuple[ValueKind, list[str], torch.Tensor]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
+    for path, module in modules:
         prefix = f"{path}." if path else ""
         kinds: tuple[tuple[ValueKind, dict[str, Any]], ...] = (
             ("parameter", module._parameters),

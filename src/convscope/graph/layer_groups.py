@@ -63,7 +63,7 @@ def layers_of(graph: Graph) -> tuple[LayerNodes, ...]:
     on_input: list[Node] = []
     constant: list[Node] = []
     for node in graph.nodes:
-        (on_input if any(reached[value] for value in node.inputs) else constant).append(node)
+        (on_input if any(map(reached.__getitem__, node.inputs)) else constant).append(node)
     tree = _Tree(graph)
     groups = list(_grouped(on_input, tree))
     if constant:

@@ -87,7 +87,8 @@ class Reaches:
         for output, by_source in arriving.items():
             known, shape = self._fields[output], self.graph.shape(output)
             for source, parts in by_source.items():
-                known.setdefault(source, union(parts, shape))
+                alone = len(parts) == 1 and parts[0][1] is None  # as nearly all are
+                known.setdefault(source, parts[0][0] if alone else union(parts, shape))
 
     def _pad(self, padded: int, source: int, steps: tuple[RelationStep, ...]) -> None:
         """Give a circular padding its field without borders, if the parts written are such a padding."""
