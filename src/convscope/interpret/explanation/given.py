@@ -346,7 +346,7 @@ def _preprocessing(network: GivenNetwork) -> Preprocessing:
     wanted = network.input_shape
     if wanted is None:
         raise CaptureError(
-            "the input shape of the model is unknown: give input_shape, such as input_shape=(3, 224, 224)"
+            f"the input shape of the model is unknown: give it, such as {settings_text(input_shape=(3, 224, 224))}"
         )
     known = network.preprocessing or Preprocessing.default(wanted)
     if known is None or len(wanted) != 3 or wanted[0] != known.decoding.channels:
