@@ -220,6 +220,10 @@ def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, 
     if groups > 1:
         return _mix_groups(field, axis, size, groups, shape)
     layout = field.layout
+    if layout is None and axis not in field.along and not field.pairs:
+        held = (field.clipped, field.endless) if field.endless else (field.clipped,)
+        if all(lo.shape[axis] == 1 for lo, _ in held):
+            return field  # the same along this axis already, as where a convolution mixes channels
     parts = range(axis, axis + 1) if layout is None else layout.parts_of(axis)
     first, removed = parts.start, len(parts) - 1
     endless, lattice = field.endless, field.lattice
