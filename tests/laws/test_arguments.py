@@ -207,7 +207,7 @@ def test_a_wrong_argument_is_refused_in_a_sentence(
          "notes: sets is 'edgs': give a list of 'sizes', 'edges', 'simple', 'functional', 'fields', 'history', "
          "'exercises' or 'overview'"),
         (lambda: convscope.inspect("lenet5", (1, 10**12, 10**12)),
-         "the input has shape (1, 1000000000000, 1000000000000), which no memory holds: lower it"),
+         "the input has shape (1, 1, 1000000000000, 1000000000000), which no memory holds: lower it"),
         (lambda: convscope.Recipe(epochs=10**5000),
          "epochs is an int: it must be below 9223372036854775808, or auto"),
         (lambda: convscope.Recipe(epoch=3),

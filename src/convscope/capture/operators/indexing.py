@@ -20,6 +20,8 @@ def _index(call: Call) -> OperatorRule:
     placed = _placed(call)
     if placed is None:
         return _masked(call)
+    if not placed:
+        return OperatorRule("index", (Flow(x.slot),))  # only None: torch refuses it with numbers alone
     axes = [axis for axis, _, _ in placed]
     together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
     position = axes[0] if together and axes else 0

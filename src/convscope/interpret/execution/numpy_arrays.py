@@ -104,6 +104,12 @@ def _indexed(s: OperatorSettings) -> Array:
     return picked
 
 
+def _index_select(s: OperatorSettings) -> Array:
+    x = np.asarray(s["self"])
+    found = np.asarray(np.take(x, s["index"], axis=s["dim"]))
+    return found if x.ndim else found.reshape(())  # torch takes a number for a row of one, and gives a number
+
+
 def _pad(s: OperatorSettings) -> Array:
     x, pairs = s["self"], s["pad"]
     widths = [(0, 0)] * (x.ndim - len(pairs) // 2)
@@ -205,7 +211,7 @@ ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "channel_shuffle": _channel_shuffle,
     "native_channel_shuffle": _channel_shuffle,
     "index": _indexed,
-    "index_select": lambda s: np.take(s["self"], s["index"], axis=s["dim"]),
+    "index_select": _index_select,
     "gather": lambda s: np.take_along_axis(s["self"], s["index"], axis=s["dim"]),
     "embedding": lambda s: s["weight"][s["indices"]],
     "flip": lambda s: np.flip(s["self"], axis=s["dims"]),

@@ -11,7 +11,7 @@ from convscope.nets.onnx.operators import elementwise, layers, windows
 from convscope.nets.onnx.operators.quantized import dequantized, quantized, quantized_convolution
 from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, UntranslatedError, at, tensor
 
-Operator = Callable[[OnnxStep, OnnxInputs], OnnxResult]
+OnnxRule = Callable[[OnnxStep, OnnxInputs], OnnxResult]
 
 
 def _activated(node: OnnxStep, x: torch.Tensor, *, gemm: bool = False) -> torch.Tensor:
@@ -120,7 +120,7 @@ def _attended(node: OnnxStep, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor)
 # Layers of 8 bits: on the real numbers that they mean.
 
 
-def _on_real(function: Callable[[OnnxStep, torch.Tensor], torch.Tensor]) -> Operator:
+def _on_real(function: Callable[[OnnxStep, torch.Tensor], torch.Tensor]) -> OnnxRule:
     def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         x = dequantized(tensor(inputs[0]), inputs[1], at(inputs, 2))
         last = node.get("channels_last", 0)
@@ -130,7 +130,7 @@ def _on_real(function: Callable[[OnnxStep, torch.Tensor], torch.Tensor]) -> Oper
     return run
 
 
-def _of_two(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Operator:
+def _of_two(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> OnnxRule:
     def run(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         a, b = (dequantized(tensor(inputs[i]), inputs[i + 1], at(inputs, i + 2)) for i in (0, 3))
         return quantized(function(a, b), inputs[6], at(inputs, 7))
@@ -138,7 +138,7 @@ def _of_two(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> O
     return run
 
 
-def _by(operator: Operator) -> Callable[[OnnxStep, torch.Tensor], torch.Tensor]:
+def _by(operator: OnnxRule) -> Callable[[OnnxStep, torch.Tensor], torch.Tensor]:
     def run(node: OnnxStep, x: torch.Tensor) -> torch.Tensor:
         made = operator(node, [x])
         assert isinstance(made, torch.Tensor)
@@ -190,7 +190,7 @@ def _product_to_real(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return made if at(inputs, 6) is None else made + tensor(inputs[6])
 
 
-OPERATORS: Mapping[str, Operator] = {
+OPERATORS: Mapping[str, OnnxRule] = {
     "FusedConv": _fused_conv, "FusedGemm": _fused_gemm, "FusedMatMul": _fused_matmul,
     "TransposeMatMul": _fused_matmul, "Gelu": elementwise.OPERATORS["Gelu"],
     "BiasGelu": lambda node, inputs: F.gelu(_biased(inputs)),
