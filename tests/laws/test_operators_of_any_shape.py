@@ -32,7 +32,7 @@ ELSEWHERE = {
 }  # fmt: skip
 
 # Torch's own kernels, called directly, divide by a size of 0.
-ENDS_THE_PROCESS = {"scaled_dot_product_flash_attention_for_cpu"}
+ENDS_THE_PROCESS = {"scaled_dot_product_flash_attention_for_cpu", "weight_norm_interface"}
 
 
 def check(draw: CallDraw, *, numbers: bool = True) -> bool:

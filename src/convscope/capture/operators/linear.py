@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,8 +27,11 @@ def _product_flows(left: Operand, right: Operand) -> list[Flow]:
 
 def _product(call: Call, left: Operand, right: Operand, added: Operand | None = None) -> OperatorRule:
     flows = _product_flows(left, right)
+    out = call.outputs[0]
+    if out[-2:] != (left.shape[-2], right.shape[-1]):  # a sparse product is spread over what it is added to
+        flows = [replace(flow, steps=(*flow.steps, Expand(out))) for flow in flows]
     if added is not None:
-        flows.append(Flow(added.slot, 0, (Expand(call.outputs[0]),)))
+        flows.append(Flow(added.slot, 0, (Expand(out),)))
     batch = left.shape[0] if left.rank == 3 else 1
     rows, inner, columns = left.shape[-2], left.shape[-1], right.shape[-1]
     factors = (batch, rows, inner, columns) if left.rank == 3 else (rows, inner, columns)
@@ -71,10 +75,10 @@ def _dot(call: Call) -> OperatorRule:
 
 def _mv(call: Call) -> OperatorRule:
     matrix, vector = call.operands[-2], call.operands[-1]
-    flows = [
-        Flow(matrix.slot, 0, (Mix(1, 1), Reshape(call.outputs[0]))),
-        Flow(vector.slot, 0, (Mix(0, call.outputs[0][0]),)),
-    ]
+    flows = []
+    if matrix.shape[0]:  # of no rows, what is added alone comes out, and may have another length
+        flows.append(Flow(matrix.slot, 0, (Mix(1, 1), Reshape(call.outputs[0]))))
+        flows.append(Flow(vector.slot, 0, (Mix(0, call.outputs[0][0]),)))
     if call.op == "addmv":
         flows.append(Flow(call.operands[0].slot, 0, (Expand(call.outputs[0]),)))
     return OperatorRule(

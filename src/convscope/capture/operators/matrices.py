@@ -18,6 +18,8 @@ def _whole_matrix(operand: Operand, out: tuple[int, ...]) -> tuple[RelationStep,
     """Return the steps of a result that reads all of the last two axes, and its own place along those before."""
     matrix = min(operand.rank, 2)
     batch = operand.shape[: operand.rank - matrix]
+    if len(out) < len(batch) or any(size not in (1, there) for size, there in zip(batch, out, strict=False)):
+        batch = ()  # a result without this operand's batch, as the factors of a matrix that all right sides share
     mixed = (Mix(axis, 1) for axis in range(len(batch), operand.rank))
     return (*mixed, Reshape((*batch, *(1,) * (len(out) - len(batch)))), Expand(out))
 

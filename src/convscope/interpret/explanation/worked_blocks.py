@@ -73,6 +73,7 @@ def steps_table(worked: Worked, torch_value: float, following: Sequence[WorkedLi
 def place(position: Coordinates, axes: ValueAxes) -> str:
     """Return a position in words, the batch left out.
 
+    >>> from convscope.graph.axes import plain_axes
     >>> place((0, 3, 10, 20), plain_axes(4)), place((0, 7), plain_axes(2)), place((), plain_axes(0))
     ('channel 3 at (10, 20)', 'unit 7', 'the one number')
     """
