@@ -111,12 +111,14 @@ def _stride(reach: AxisReach, beside: Collection[AxisReach]) -> Fraction | None:
 def _unclipped(reach: AxisReach, beside: Collection[AxisReach]) -> Unclipped | None:
     """Return the field of positions that no border cuts; without a stride where positions lie along several axes."""
     along = tuple(sorted(reach.along))
+    if len(reach.axes_along) != 1:
+        return None
     for part in along:
         reach = written_out(reach, part)
-    found = unclipped(reach.clipped, along, _channels(reach, beside)) if along else None
+    found = unclipped(reach.clipped, along, _channels(reach, beside))
     if found is None or found.stride is None:
         return found
-    within = _positions_within(reach, beside, along[0]) if len(reach.axes_along) == 1 else None
+    within = _positions_within(reach, beside, along[0])
     if within is None:
         return replace(found, stride=None, start=None)
     return replace(found, stride=found.stride / within[1])
