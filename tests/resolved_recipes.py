@@ -23,6 +23,7 @@ PLAIN: dict[str, SettingValue] = {
     "normalization": "data",
     "progressive_resize_share": 0.0,
     "tta": "one",
+    "minutes": 0.0,
     "epochs": 1,
     "batch_size": 4,
     "optimizer": "sgd",

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from convscope.report.document import Document
     from convscope.report.table import Table
 
+# Of one command: a week. A longer training is resumed.
+MOST_MINUTES = 7 * 24 * 60 + 1
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe(Documented):
@@ -227,8 +230,22 @@ class Recipe(Documented):
     calibrate: bool = setting(
         True, "divide scores by a temperature fitted on validation images, so that confidence is accuracy", "training"
     )
+    minutes: float | Auto = setting(
+        AUTO,
+        "time budget of the whole command, its test included: the steps are planned for it; 0: none; auto: 10 where "
+        "epochs and steps are at auto too, else none",
+        "training",
+        at_least=0,
+        below=MOST_MINUTES,
+    )
     epochs: int | Auto = setting(
-        AUTO, "passes over the training images; auto: by the number of images", "training", at_least=1
+        AUTO, "passes over the training images; auto: by the number of images", "training", at_least=0
+    )
+    steps: int | Auto = setting(
+        AUTO,
+        "optimizer steps in all, so that the last epoch may be cut short; auto: whole epochs",
+        "training",
+        at_least=1,
     )
     batch_size: int | Auto = setting(AUTO, "batch size; auto: by the number of images", "training", at_least=1)
     optimizer: Literal["auto", "sgd", "adamw", "muon"] = setting(
@@ -437,6 +454,11 @@ class Recipe(Documented):
 
     def _refuse_contradictions(self) -> None:
         """Raise RunError if settings contradict each other; the message says which to change."""
+        if self.minutes not in (AUTO, 0):
+            for name in ("epochs", "steps"):
+                if (value := getattr(self, name)) != AUTO:
+                    both = f"minutes {self.minutes:g} and {name} {value:,}"
+                    raise RunError(f"{both} contradict each other: leave one of them at auto")
         if self.held_back + self.test_fraction >= 1:
             raise RunError(
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "

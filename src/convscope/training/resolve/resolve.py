@@ -93,6 +93,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
             {
                 "weight_decay": decay,
                 "flip_mode": flip_mode,
+                "minutes": 0.0,
                 "split_seed": recipe.seed_of_split,
                 "device": device,
                 "autotune": "rules",

@@ -159,7 +159,7 @@ class ResolvedRecipe(Documented):
     device = _Setting[str]()
 
     def __post_init__(self) -> None:
-        left = self.recipe.left_open - {"layout", "value_range"}
+        left = self.recipe.left_open - {"layout", "value_range", "steps"}
         assert not left, f"{', '.join(sorted(left))} left at auto"
 
     def headline(self) -> str:

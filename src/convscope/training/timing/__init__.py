@@ -1,0 +1,1 @@
+"""The time of a training: the plan of its steps, what they cost, and how the plan follows the clock."""
