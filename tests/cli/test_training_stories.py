@@ -64,7 +64,8 @@ def test_a_run_directory_holds_what_it_promises(work: Path) -> None:
     assert {path.name for path in run.iterdir()} == RUN_FILES | {"split.csv"}
     recipe = tomllib.loads((run / "recipe.toml").read_text())
     assert (recipe["epochs"], recipe["model"], recipe["flip"]) == (4, "alexnet-mini", True)
-    assert [name for name, value in recipe.items() if value == "auto"] == ["value_range"]  # by each image's own kind
+    # By each image's own kind; and as many as the epochs have.
+    assert [name for name, value in recipe.items() if value == "auto"] == ["value_range", "steps"]
     spec = json.loads((run / "model.json").read_text())
     assert spec["classes"] == sorted(COLOURS)
     assert spec["preprocessing"]["channels"] == len(spec["preprocessing"]["mean"]) == 3

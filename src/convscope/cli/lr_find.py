@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convscope.experiments.learning_rate_range import LearningRateRangeTest
 
 # What says how a rate moves over a run has no meaning in the test.
-WITHOUT = ("data", "learning_rate", "epochs", "schedule", "warmup", "patience")
+WITHOUT = ("data", "learning_rate", "minutes", "epochs", "steps", "schedule", "warmup", "patience")
 
 
 @click.command("lr-find", cls=RecipeCommand)

@@ -50,10 +50,12 @@ class TrainingBatches:
     Args:
         image_set: the training images.
         batch_size, seed, device, normalization, augmentation: as in the recipe, with "auto" resolved.
-        epochs: of the whole training: progressive resizing is over after a share of its steps.
+        schedule_steps: how many steps the schedule has; 0: those of one epoch.
+        place: `place(step)` is the place of a step in the schedule; None for the step itself. Step n of epoch e is step
+            `e * len(batches) + n`.
         share: `share(images)` are the rows that this process trains on, of a batch of `images`; None for all.
         progressive_resize_start, progressive_resize_share: sides begin at `start` of the full size and grow until
-            `share` of all steps are done.
+            `share` of the schedule's steps are done.
 
     Raises:
         DataError: a batch size below 1.
@@ -66,13 +68,14 @@ class TrainingBatches:
     augmentation: Augmentation
     normalization: Normalization
     device: torch.device | str = "cpu"
-    epochs: int = 1
+    schedule_steps: int = 0
+    place: Callable[[int], float] | None = None
     share: Callable[[int], slice] | None = None
     progressive_resize_start: float = 1.0
     progressive_resize_share: float = 0.0
 
     def __len__(self) -> int:
-        return len(self._plain(0))
+        return steps_of_epoch(self.image_set, self.batch_size)
 
     def epoch(self, epoch: int) -> Generator[TrainingBatch]:
         """Yield the batches of an epoch, counted from 0; close the generator to end the threads that decode."""
@@ -90,7 +93,9 @@ class TrainingBatches:
                 pixels = augment(pixels, self.augmentation, generator=generator, part=part, mirrored=mirrored)
                 pixels, targets = mix(pixels, targets, self.augmentation.mixing, generator=generator, part=part)
                 # Steps are counted by place: a resumed run with more epochs goes on at its place in the new schedule.
-                pixels = self._resized(pixels, step=epoch * len(batches) + step, steps=self.epochs * len(batches))
+                number = epoch * len(batches) + step
+                place = number if self.place is None else self.place(number)
+                pixels = self._resized(pixels, place=place, steps=self.schedule_steps or len(batches))
                 yield TrainingBatch(pixels, targets, images)
 
     def first(self) -> TrainingBatch:
@@ -118,12 +123,34 @@ class TrainingBatches:
             share=self.share,
         )
 
-    def _resized(self, pixels: Tensor, *, step: int, steps: int) -> Tensor:
+    def _resized(self, pixels: Tensor, *, place: float, steps: int) -> Tensor:
         early = self.progressive_resize_share * steps
-        if step >= early:
+        if place >= early:
             return pixels
         height, width = pixels.shape[2:]
-        return scaled_down(pixels, early_size((height, width), self.progressive_resize_start, step / early))
+        return scaled_down(pixels, early_size((height, width), self.progressive_resize_start, place / early))
+
+
+def steps_of_epoch(image_set: ImageSet, batch_size: int) -> int:
+    """Return how many batches an epoch of training has."""
+    return len(Batches(image_set, batch_size=batch_size, join_single=True))
+
+
+def side_shares(start: float, share: float) -> tuple[tuple[float, float], ...]:
+    """Return the parts of a schedule with progressive resizing: (share of the steps from which it holds, side).
+
+    A side is a share of the full one; the arguments are those of `TrainingBatches`.
+
+    >>> [(round(done, 3), side) for done, side in side_shares(0.5, 0.6)]
+    [(0.0, 0.5), (0.2, 0.625), (0.4, 0.75), (0.6, 1.0)]
+    >>> side_shares(1.0, 0.5), side_shares(0.5, 0.0)
+    (((0.0, 1.0),), ((0.0, 1.0),))
+    """
+    if start >= 1 or not share:
+        return ((0.0, 1.0),)
+    times = _times_grown(start)
+    early = ((share * number / (times + 1), start + GROWTH * number) for number in range(times + 1))
+    return (*early, (share, 1.0))
 
 
 def early_size(size: tuple[int, int], start: float, done: float = 0.0) -> tuple[int, int]:
@@ -135,10 +162,14 @@ def early_size(size: tuple[int, int], start: float, done: float = 0.0) -> tuple[
     >>> [early_size((32, 48), 0.5, done)[0] for done in (0, 0.3, 0.4, 0.6, 0.7, 1)]
     [16, 16, 20, 20, 24, 24]
     """
-    times = int(max(0.0, LARGEST_EARLY - start) / GROWTH + 1e-9)
+    times = _times_grown(start)
     part = start + GROWTH * min(times, int(done * (times + 1) + 1e-9))
     height, width = (max(1, round(side * part)) for side in size)
     return height, width
+
+
+def _times_grown(start: float) -> int:
+    return int(max(0.0, LARGEST_EARLY - start) / GROWTH + 1e-9)
 
 
 def scaled_down(batch: Tensor, size: tuple[int, int]) -> Tensor:

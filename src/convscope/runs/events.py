@@ -53,6 +53,7 @@ class Status(_Record):
             numbers that are not finite, "failed" by any other error.
         epoch: epochs that are complete; of an ensemble or an ablation, trainings.
         epochs: epochs, or trainings, that were asked for.
+        step: steps that are complete, of `steps` planned; both are 0 in a series of trainings.
         reason: why it ended, where it is not done.
         pid: the process that trains, or trained.
         host: its machine.
@@ -63,13 +64,16 @@ class Status(_Record):
     epoch: int
     epochs: int
     reason: str = ""
+    step: int = field(default=0, compare=False)
+    steps: int = field(default=0, compare=False)
     pid: int = field(default_factory=os.getpid, compare=False)
     host: str = field(default_factory=this_host, compare=False)
     started: float = field(default=0.0, compare=False)
 
     def headline(self) -> str:
-        """Return the state and the epochs."""
-        return f"{self.state}: {self.epoch} of {self.epochs}" + f", {self.reason}" * bool(self.reason)
+        """Return the state, the epochs and the steps."""
+        of_steps = f", steps {self.step:,} of {self.steps:,}" if self.steps else ""
+        return f"{self.state}: {self.epoch} of {self.epochs}{of_steps}" + f", {self.reason}" * bool(self.reason)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Status:
@@ -79,6 +83,8 @@ class Status(_Record):
             epoch=fields.integer("epoch", at_least=0),
             epochs=fields.integer("epochs", at_least=0),
             reason=fields.text("reason", default=""),
+            step=fields.integer("step", at_least=0) if "step" in fields else 0,
+            steps=fields.integer("steps", at_least=0) if "steps" in fields else 0,
             pid=fields.integer("pid", at_least=0) if "pid" in fields else 0,
             host=fields.text("host", default=""),
             started=fields.number("started", at_least=0) if "started" in fields else 0.0,
@@ -100,12 +106,14 @@ def read_status(path: Path) -> Status | None:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class StepProgress(ShortRepr):
-    """The progress within an epoch; `epoch` and `batch` count from 1."""
+    """The progress within an epoch; `epoch` and `batch` count from 1. Of `steps` planned, `step` are done."""
 
     epoch: int
     epochs: int
     batch: int
     batches: int
+    step: int
+    steps: int
     loss: float
     accuracy: float
     learning_rate: float

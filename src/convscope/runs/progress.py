@@ -24,6 +24,7 @@ class RunProgress:
         rows: one for each epoch.
         data: the hash of which image is in which split.
         bits_depend_on: what a result's last digits depend on.
+        plan: of the steps, as `StepPlan.to_dict` makes it; None in a checkpoint of before there were plans.
     """
 
     epoch: int
@@ -33,6 +34,7 @@ class RunProgress:
     rows: tuple[EpochRow, ...]
     data: str
     bits_depend_on: Mapping[str, Any]
+    plan: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the progress as JSON can hold it."""
@@ -50,6 +52,7 @@ class RunProgress:
             rows=tuple(EpochRow.from_fields(row) for row in fields.objects("rows")),
             data=fields.text("data"),
             bits_depend_on=fields.object("bits_depend_on").values,
+            plan=fields.object("plan").values if fields.values.get("plan") is not None else None,
         )
 
 

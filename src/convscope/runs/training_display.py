@@ -231,7 +231,7 @@ class Logging:
 
 def _place(step: StepProgress) -> tuple[int, int]:
     """Return the steps of the training that are done, and all of them."""
-    return (step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches
+    return step.step, step.steps
 
 
 def _note(step: StepProgress) -> str:

@@ -8,7 +8,7 @@ import math
 import platform
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -17,10 +17,13 @@ from torch import nn
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
+from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
+from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import from_here
 from convscope.report.units import plural
 from convscope.report.usage import settings_text
+from convscope.runs.atomic_files import write_file
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
 from convscope.runs.events import Listener, OnEpoch, State, Status, header, table_row
 from convscope.runs.model_spec import ModelSpec
@@ -28,9 +31,19 @@ from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run, short_name
 from convscope.runs.tensor_files import load_weights
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.loop.state import Best, Settings, TrainingState, is_better, loop_settings, new_state
+from convscope.training.loop.state import (
+    Best,
+    Settings,
+    TrainingState,
+    first_plan,
+    is_better,
+    loop_settings,
+    new_state,
+)
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.session import Session, in_short
+from convscope.training.timing.pacer import Pacer
+from convscope.training.timing.step_plan import StepPlan
 
 # A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -54,6 +67,10 @@ class Job:
     unsaved: Checkpoint | None = None
     # The epoch of the newest checkpoint on the disk.
     saved_epoch: int = 0
+    # Corrects what the steps cost, and changes the plan where there is a time to keep; None: nothing was measured.
+    pacer: Pacer | None = None
+    # What recipe.toml holds; empty before the first checkpoint.
+    recipe_written: str = ""
     # How many unreadable images of a stream the user was notified of.
     unreadable_shown: int = 0
 
@@ -108,12 +125,44 @@ class Job:
         for notice in notices:
             (self.warn if notice.level == "warning" else self.notify)(notice.text)
 
+    @property
+    def epoch_steps(self) -> int:
+        """How many steps a whole epoch has."""
+        return self.session.epoch_steps
+
+    def write_recipe(self) -> None:
+        """Write recipe.toml, where the plan was changed since it was written."""
+        written = to_toml(self.resolved.recipe)
+        if self.recipe_written not in ("", written):
+            write_file(self.run.recipe_path, written)
+        self.recipe_written = written
+
+    @property
+    def plan(self) -> StepPlan:
+        """The plan of the steps as it is now."""
+        return self.state.plan or first_plan(self.resolved, self.epoch_steps)
+
+    def follow_plan(self) -> None:
+        """Put the number of steps and epochs of a plan that was changed into the recipe."""
+        plan = self.plan
+        if plan.steps != first_plan(self.resolved, self.epoch_steps).steps:
+            resolved = self.resolved.changed(steps=plan.steps, epochs=plan.epochs)
+            self.session = replace(self.session, resolved=resolved)
+
     def write_status(self, state: State, *, reason: str = "") -> None:
         """Write status.json; of several processes the first does."""
         if self.group.first:
-            epoch, epochs = self.state.epoch, self.resolved.epochs
+            epoch, plan = self.state.epoch, self.plan
             self.run.write_status(
-                Status(state=state, epoch=epoch, epochs=epochs, reason=reason, started=round(self.started, 3))
+                Status(
+                    state=state,
+                    epoch=epoch,
+                    epochs=plan.epochs,
+                    step=min(epoch * plan.epoch_steps, plan.steps),
+                    steps=plan.steps,
+                    reason=reason,
+                    started=round(self.started, 3),
+                )
             )
 
 
@@ -133,6 +182,7 @@ def keep_epoch(job: Job) -> None:
     """Write the row of an epoch, and at intervals the weights and the checkpoint; in one process only."""
     if not job.group.first:
         return
+    job.follow_plan()
     # First, so that a disk that refuses one of the small files does not cost the epoch.
     job.unsaved = _checkpoint(job)
     row = job.state.rows[-1]
@@ -154,6 +204,8 @@ def keep_reached(job: Job) -> None:
     if job.unsaved is not None:
         save_checkpoint(job.run.checkpoints, job.unsaved)
         job.saved_epoch, job.unsaved = job.unsaved.values["epoch"], None
+        # After the checkpoint, which has the plan: a recipe ahead of it would be taken for another one's.
+        job.write_recipe()
     if job.state.best is not None:
         write_best(job, job.state.best)
     job.saved_at = time.monotonic()
@@ -209,6 +261,7 @@ def _checkpoint(job: Job) -> Checkpoint:
         rows=tuple(state.rows),
         data=job.data_hash,
         bits_depend_on=_bits_depend_on(job),
+        plan=job.plan.to_dict(),
     )
     return Checkpoint(
         model=state.network.state_dict(),
@@ -219,8 +272,12 @@ def _checkpoint(job: Job) -> Checkpoint:
     )
 
 
-def restore(job: Job) -> None:
-    """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over."""
+def restore(job: Job, *, as_recorded: bool = False) -> None:
+    """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over.
+
+    The plan of the steps is the checkpoint's, unless the recipe has another number of steps and it is not to be taken
+    `as_recorded`: then that was asked for since.
+    """
     saved = load_checkpoint(job.run.checkpoints)
     # A run stopped within its first epoch has weights too, but no row of metrics: there is nothing to lose.
     if saved is None and job.run.weights.exists() and job.run.metrics_path.exists():
@@ -234,6 +291,7 @@ def restore(job: Job) -> None:
     state, where = job.state, str(job.run.checkpoints)
     with refused_as(RunError, where):
         progress = RunProgress.of(saved.values)
+        plan = None if progress.plan is None else StepPlan.from_fields(Fields(progress.plan, "plan."))
     depended = progress.bits_depend_on
     if progress.data != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
@@ -253,6 +311,10 @@ def restore(job: Job) -> None:
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
     job.saved_epoch = state.epoch
+    if plan is not None:
+        plan = plan.in_epochs_of(job.epoch_steps)
+        asked = first_plan(job.resolved, job.epoch_steps).steps
+        state.plan = plan if as_recorded or asked in {piece.steps for piece in plan.pieces} else None
     state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
     state.rows = list(progress.rows)
 

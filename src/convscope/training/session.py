@@ -22,6 +22,7 @@ from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
 from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import Dataset, Decoding, ImageSet, Problem
+from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
@@ -29,6 +30,7 @@ from convscope.hardware.rank import Rank
 from convscope.nets.own_code import is_own, lasting_name, source_of, without_folders
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
+from convscope.recipe.setting import AUTO
 from convscope.report.printable import first_and_last, quoted_where_blank
 from convscope.report.units import plural
 from convscope.report.usage import settings_text
@@ -41,6 +43,7 @@ from convscope.scoring.defect_rule import DefectRule, require_enough
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.loop.state import first_plan
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -103,6 +106,11 @@ class Session:
         """The images to train on."""
         assert self.dataset.train is not None
         return self.dataset.train
+
+    @property
+    def epoch_steps(self) -> int:
+        """How many steps a whole epoch has."""
+        return steps_of_epoch(self.train, self.resolved.batch_size)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return the block in which steps have the session's threads and arithmetic."""
@@ -209,6 +217,8 @@ def prepare(
     )
     spec = resumed or spec_of(resolved, dataset)
     session = Session(resolved=resolved, found=found, dataset=dataset, spec=spec, start=start, name=name)
+    resolved = in_whole_steps(recipe, resolved, session.epoch_steps)
+    session = replace(session, resolved=resolved)
     asked = resolved.recipe if not autotune else recipe if threads is None else recipe.changed({"threads": threads})
     planned = group.decided(
         lambda: make_plan(asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory)
@@ -217,6 +227,23 @@ def prepare(
     introduction = planned.resolved.introduction(processes=group.size)
     notices = (*_of_data(dataset), *introduction, *of_memory, *of_plan)
     return replace(session, resolved=planned.resolved, plan=planned.plan, notices=notices)
+
+
+def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:
+    """Return the recipe with as many epochs as its steps need, where steps were asked for.
+
+    Raises:
+        RunError: other epochs were asked for beside them.
+    """
+    if isinstance(resolved.recipe.steps, str):
+        return resolved
+    plan = first_plan(resolved, epoch_steps)
+    if asked.epochs not in (AUTO, plan.epochs) and asked.batch_size in (AUTO, resolved.batch_size):
+        raise RunError(
+            f"epochs {asked.epochs} and steps {plan.steps:,} contradict each other: an epoch has {epoch_steps:,} "
+            f"steps, so these are {plural(plan.epochs, 'epoch')}; leave one of them at auto"
+        )
+    return resolved.changed(epochs=plan.epochs)
 
 
 def _lasting_source(found: Probe) -> str:

@@ -21,7 +21,7 @@ from convscope.hardware.device import require_threads
 from convscope.nets.own_code import is_own, source_of
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.recipe.setting import SettingValue
+from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.printable import from_here
 from convscope.report.units import plural
 from convscope.report.usage import call_text, setting_name, settings_text
@@ -44,7 +44,7 @@ from convscope.training.start import read_start, resumed_network
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
-CHANGEABLE = ("epochs", "patience", "threads", "device")
+CHANGEABLE = ("epochs", "steps", "patience", "threads", "device")
 # The name under which torchrun's processes keep their run beyond a restart.
 THE_RUN = "run"
 
@@ -164,7 +164,7 @@ def _resume(
             if damage and job.state.best is not None:
                 job.warn(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
             unfinished = group.decided(lambda: _has_all_epochs_alone(job))
-            if not unfinished or "epochs" in changes:
+            if not unfinished or changes.keys() & {"epochs", "steps"}:
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
                 write_file(run.recipe_path, to_toml(session.recipe))
@@ -173,7 +173,7 @@ def _resume(
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])
-            epochs = session.resolved.epochs
+            epochs = job.plan.epochs
             if unfinished and not damage:
                 job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
             job.notify(f"resuming {run} after epoch {job.state.epoch} of {epochs}")
@@ -191,7 +191,10 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
         raise RunError(
             f"{fixed[0]} can't change when a run is resumed, only {', '.join(CHANGEABLE)}: start a new run instead"
         )
-    recipe = recipe.changed({**changes, "model": run.spec().code or recipe.model})
+    # Whichever of the two is given says how long the run is.
+    other = {"epochs": "steps", "steps": "epochs"}
+    length = {other[name]: AUTO for name in other.keys() & changes.keys() if other[name] not in changes}
+    recipe = recipe.changed({**length, **changes, "model": run.spec().code or recipe.model})
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
     return recipe
@@ -200,12 +203,12 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
 def _has_all_epochs_alone(job: Job) -> bool:
     """Return whether all epochs are trained, but the weights or the report of them are not written."""
     best = job.state.best
-    return job.state.epoch >= job.resolved.epochs and best is not None and not is_finished(job.run, best.measures)
+    return job.state.epoch >= job.plan.epochs and best is not None and not is_finished(job.run, best.measures)
 
 
 def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
     """Raise RunError where as many epochs are trained as are wanted, or were now asked for."""
-    trained, wanted = job.state.epoch, job.resolved.epochs
+    trained, wanted = job.state.epoch, job.plan.epochs
     if trained < wanted:
         return
     if asked:
@@ -279,8 +282,12 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     session = replace(job.session, resolved=resolved)
     smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started = job.started
-    restore(smaller)
-    write_file(job.run.recipe_path, to_toml(resolved.recipe))
+    if resolved.recipe.steps != AUTO:
+        plan = job.plan.in_epochs_of(smaller.epoch_steps)
+        smaller.session = replace(session, resolved=resolved.changed(steps=plan.steps, epochs=plan.epochs))
+    restore(smaller, as_recorded=True)
+    smaller.follow_plan()
+    write_file(job.run.recipe_path, to_toml(smaller.resolved.recipe))
     return smaller
 
 
@@ -309,6 +316,8 @@ def _fit(job: Job, request: StopRequest) -> str:
             keep=lambda state: _keep_and_call(job, request),
             stop=lambda: bool(request),
             group=job.group,
+            pacer=job.pacer,
+            notify=job.notify,
         )
     except PeersLostError as error:
         _log(job, line := f"{error}: go on with {call_text('train', resume=job.run)}")

@@ -31,8 +31,8 @@ def _folder(folder: Path, *, side: int, colour: bool, classes: tuple[str, ...] =
 
 def test_nothing_is_left_open() -> None:
     resolved = resolve(Recipe(data="digits"), probe("digits"))
-    # The range of values goes by each image's own kind.
-    assert [name for name, value in resolved.recipe.to_dict().items() if value == AUTO] == ["value_range"]
+    # The range of values goes by each image's own kind, and epochs are whole.
+    assert [name for name, value in resolved.recipe.to_dict().items() if value == AUTO] == ["value_range", "steps"]
     assert resolve(resolved.recipe, probe("digits")).recipe == resolved.recipe
 
 

@@ -58,7 +58,7 @@ class _Moving(Silent):
         self._task, self._moved = task, moved
 
     def stepped(self, step: StepProgress) -> None:
-        self._moved(self._task, (step.epoch - 1 + step.batch / step.batches) / step.epochs)
+        self._moved(self._task, step.step / step.steps)
 
 
 def _one_by_one(tasks: Sequence[Task], session: Session, moved: Moved, stop: Callable[[], bool]) -> Iterator[Trial]:
@@ -196,7 +196,7 @@ class _SendingListener(Silent):
         self._replies = replies
 
     def stepped(self, step: StepProgress) -> None:
-        send(self._replies, {"share": (step.epoch - 1 + step.batch / step.batches) / step.epochs})
+        send(self._replies, {"share": step.step / step.steps})
 
 
 def send(replies: IO[str], message: dict[str, Any]) -> None:

@@ -90,9 +90,7 @@ class FoldProgress(Silent):
 
     def stepped(self, step: StepProgress) -> None:
         """Show the steps that are done, of all folds."""
-        of_fold = step.epochs * step.batches
-        done = self._fold * of_fold + (step.epoch - 1) * step.batches + step.batch
-        self._progress(done, FOLDS * of_fold, WHAT)
+        self._progress(self._fold * step.steps + step.step, FOLDS * step.steps, WHAT)
 
     def epoch_ended(self, row: EpochRow) -> None:
         """Show nothing: the next step does."""

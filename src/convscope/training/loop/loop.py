@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -37,6 +37,7 @@ from convscope.training.loop.nonfinite import (
     diagnose_validation,
     largest_weight,
 )
+from convscope.training.loop.pace import Pace
 from convscope.training.loop.running_statistics import BATCHES, FEW_STEPS, measured_anew
 from convscope.training.loop.state import (
     Best,
@@ -45,11 +46,13 @@ from convscope.training.loop.state import (
     TrainingState,
     batches_of,
     copy_weights,
+    first_plan,
     is_better,
 )
 from convscope.training.loop.step import DeferredCheck, StepInput, guarded_step, read_held
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.optim.schedule import learning_rate_factor
+from convscope.training.timing.pacer import Pacer
 
 # The random stream of dropout and other draws inside the network, minus the rank: no step has so high a number.
 NETWORK_STREAM = 2**23 - 1
@@ -68,12 +71,15 @@ def fit(
     keep: Callable[[TrainingState], None],
     stop: Callable[[], bool],
     group: ProcessGroup | None = None,
+    pacer: Pacer | None = None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Train until the epochs are done, patience has run out, or `stop()`; return "done", "early" or "stopped".
+    """Train until the planned steps are done, patience has run out, or `stop()`; return "done", "early" or "stopped".
 
     `keep(state)` is called at the end of each epoch. A stop in the middle of an epoch skips the rest of it; if no
-    epoch was complete before, the weights as they are then are measured and kept. With a `group`, this process trains
-    on its share of every batch.
+    epoch was complete before, the weights as they are then are measured and kept; so they are where no step is
+    planned. With a `group`, this process trains on its share of every batch. A `pacer` may change the plan, and each
+    change is passed to `notify`.
 
     Raises:
         DivergedError: the loss became NaN or infinite; `state.best` still holds the best weights before that.
@@ -85,15 +91,19 @@ def fit(
     pairs = settings.augmentation.mixing.on or normalizes_alone(state.network)
     share = partial(group.rows, least=2 if pairs else 1)
     batches = batches_of(settings, train, share=share)
-    while state.epoch < settings.resolved.epochs:
+    # Of a run whose batch was halved meanwhile, the plan has as many epochs of twice the steps.
+    state.plan = (state.plan or first_plan(settings.resolved, len(batches))).in_epochs_of(len(batches))
+    batches = replace(batches, schedule_steps=state.plan.schedule_steps, place=lambda step: state.planned.place(step))
+    pace = Pace(state, pacer, group, notify)
+    if not state.plan.steps and state.best is None:
+        _keep_as_is(state, val, settings, group)
+    while state.epoch < state.planned.epochs:
         if _patience_is_over(state, settings.resolved.patience):
             return "early"
-        trained = _train_epoch(state, settings, batches, listener, stop, group)
+        trained = _train_epoch(state, settings, batches, listener, stop, group, pace)
         if trained is None:
             if state.best is None:
-                _share_buffers(state, group)
-                measured = _measure(state.evaluated, val, settings, group)
-                state.best = Best(0, measured[0], measured[1], copy_weights(state.evaluated))
+                _keep_as_is(state, val, settings, group)
             return "stopped"
         began = time.perf_counter()
         _measure_statistics(state, batches)
@@ -131,10 +141,18 @@ def fit(
         )
         state.rows.append(row)
         listener.epoch_ended(row)
+        pace.between_epochs()
         keep(state)
         if stop():
-            return "done" if state.epoch == settings.resolved.epochs else "stopped"
+            return "done" if state.epoch == state.planned.epochs else "stopped"
     return "done"
+
+
+def _keep_as_is(state: TrainingState, val: ImageSet | None, settings: Settings, group: ProcessGroup) -> None:
+    """Measure the weights as they are, and keep them as those of epoch 0."""
+    _share_buffers(state, group)
+    accuracy, loss = _measure(state.evaluated, val, settings, group)
+    state.best = Best(0, accuracy, loss, copy_weights(state.evaluated))
 
 
 def _measure_statistics(state: TrainingState, batches: TrainingBatches) -> None:
@@ -178,17 +196,19 @@ def _train_epoch(
     listener: Listener,
     stop: Callable[[], bool],
     group: ProcessGroup,
+    pace: Pace,
 ) -> EpochRow | None:
     """Take an epoch's steps and return what they measured, or None if it was stopped before its end."""
-    meter = EpochMeter(epoch=state.epoch, epochs=settings.resolved.epochs, batches=len(batches), seconds=state.seconds)
-    steps = len(batches) * settings.resolved.epochs
+    meter = EpochMeter(epoch=state.epoch, seconds=state.seconds)
     rate = settings.resolved.learning_rate
     train_mode(state.network)
     own = _generators(settings, state.epoch, group.rank)
     # Several processes wait for one another at each step in any case.
     deferred = DeferredCheck(state.network) if settings.resolved.device in READ_LATE and group.size == 1 else None
+    pace.epoch_began()
+    number = 0
     with closing(batches.epoch(state.epoch)) as source:  # ends the threads that decode, however the epoch ends
-        for number in range(len(batches)):
+        while number < state.planned.steps_of(state.epoch):
             if stop():
                 if deferred is not None:
                     read_held(state, settings, deferred)
@@ -196,37 +216,43 @@ def _train_epoch(
                 return None
             # Steps are counted by place: a resumed run with more epochs goes on at its place in the new schedule.
             step = state.epoch * len(batches) + number
+            pace.before_step(step)
             with meter.waiting():
                 batch = next(source)
-            rates = _rates(settings, step, steps, [row.val_accuracy for row in state.rows])
+            rates = _rates(settings, state, step)
             rate = rates(1.0)
             set_rate(state.optimizer, rates)
             with own:
                 measured = [guarded_step(state, settings, StepInput(batch, step, rate), group, deferred)]
             if state.average is not None:
                 state.average.add(state.network, step, len(batches))
-            if deferred is not None and number + 1 == len(batches):
+            number += 1
+            if deferred is not None and number == state.planned.steps_of(state.epoch):
                 measured.append(read_held(state, settings, deferred))
             for stats in measured:
                 if stats is not None:
                     meter.count(*stats)
-            if progress := meter.due(number + 1, rate):
+            pace.step_ended(step)
+            if progress := meter.due(number, rate, state.planned, pace.seconds_left):
                 listener.stepped(progress)
-    state.step += len(batches)
+    state.step += number
     state.seconds += meter.elapsed
     return meter.row(rate)
 
 
-def _rates(settings: Settings, step: int, steps: int, accuracies: Sequence[float | None]) -> Callable[[float], float]:
+def _rates(settings: Settings, state: TrainingState, step: int) -> Callable[[float], float]:
     """Return the rate at a step by the share of the run for which parameters learn (1: all of it): 0 after it."""
+    place, steps = state.planned.place(step), state.planned.schedule_steps
+    accuracies = [row.val_accuracy for row in state.rows]
 
     def rate(until: float) -> float:
         own_steps = max(1, int(steps * until))
-        if step >= own_steps:
+        if place >= own_steps:
             return 0.0
         factor = learning_rate_factor(
             settings.resolved.schedule,
-            step=step,
+            # A place is between two steps where the plan was changed, and the last step of all is the end.
+            step=min(place, own_steps - 1.0),
             steps=own_steps,
             warmup=settings.resolved.warmup,
             accuracies=accuracies,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from convscope.scoring.objective import Objective
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.timing.step_plan import StepPlan
 
 SHOW_EVERY_SECONDS = 0.1
 
@@ -103,6 +104,14 @@ class TrainingState:
     best: Best | None = None
     rows: list[EpochRow] = field(default_factory=list)
     average: Average | None = None
+    # None until the loop begins, and then that of the recipe.
+    plan: StepPlan | None = None
+
+    @property
+    def planned(self) -> StepPlan:
+        """The plan of its steps, once the loop has begun."""
+        assert self.plan is not None, "the loop has not begun"
+        return self.plan
 
     @property
     def evaluated(self) -> nn.Module:
@@ -128,19 +137,26 @@ def new_state(network: nn.Module, resolved: ResolvedRecipe) -> TrainingState:
 
 
 def batches_of(settings: Settings, train: ImageSet, *, share: Callable[[int], slice] | None = None) -> TrainingBatches:
-    """Return the batches that a training with these settings has; `share` as in TrainingBatches."""
-    return TrainingBatches(
+    """Return the batches that a training with these settings has by its first plan; `share` as in TrainingBatches."""
+    batches = TrainingBatches(
         train,
         batch_size=settings.resolved.batch_size,
         seed=settings.resolved.seed,
         augmentation=settings.augmentation,
         normalization=settings.normalization,
         device=settings.resolved.device,
-        epochs=settings.resolved.epochs,
         share=share,
         progressive_resize_start=settings.resolved.progressive_resize_start,
         progressive_resize_share=settings.resolved.progressive_resize_share,
     )
+    return replace(batches, schedule_steps=first_plan(settings.resolved, len(batches)).steps)
+
+
+def first_plan(resolved: ResolvedRecipe, epoch_steps: int) -> StepPlan:
+    """Return the plan of a recipe's steps, or of its epochs where the steps are at auto."""
+    asked = resolved.recipe.steps
+    steps = resolved.epochs * epoch_steps if isinstance(asked, str) else asked
+    return StepPlan.of(steps, epoch_steps=epoch_steps)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -151,10 +167,8 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
 class EpochMeter:
     """Loss, correct predictions and times of the epoch after `epoch` complete ones, which took `seconds`."""
 
-    def __init__(self, *, epoch: int, epochs: int, batches: int, seconds: float) -> None:
+    def __init__(self, *, epoch: int, seconds: float) -> None:
         self._epoch = epoch
-        self._epochs = epochs
-        self._batches = batches
         self._began = time.perf_counter()
         self._shown = self._began
         self._waited = 0.0
@@ -182,22 +196,32 @@ class EpochMeter:
         self._loss += loss * images
         self._correct += correct
 
-    def due(self, batch: int, rate: float) -> StepProgress | None:
-        """Return the progress within the epoch if it is time to show it and anything was counted."""
-        now = time.perf_counter()
+    def due(
+        self, batch: int, rate: float, plan: StepPlan, seconds_left: Callable[[int], float | None]
+    ) -> StepProgress | None:
+        """Return the progress within the epoch if it is time to show it and anything was counted.
+
+        The time left is `seconds_left(step)`, or by the mean of the epochs so far where that is None.
+        """
+        now, batches = time.perf_counter(), plan.steps_of(self._epoch)
         if not self._images:
             return None
-        if now - self._shown < SHOW_EVERY_SECONDS and batch < self._batches:
+        if now - self._shown < SHOW_EVERY_SECONDS and batch < batches:
             return None
         self._shown = now
         elapsed = now - self._began
-        epoch_seconds = self._epoch_seconds or elapsed / batch * self._batches
-        left = epoch_seconds * (self._epochs - self._epoch - batch / self._batches)
+        step = self._epoch * plan.epoch_steps + batch
+        left = seconds_left(step)
+        if left is None:
+            epoch_seconds = self._epoch_seconds or elapsed / batch * plan.epoch_steps
+            left = epoch_seconds / plan.epoch_steps * (plan.steps - step)
         return StepProgress(
             epoch=self._epoch + 1,
-            epochs=self._epochs,
+            epochs=plan.epochs,
             batch=batch,
-            batches=self._batches,
+            batches=batches,
+            step=step,
+            steps=plan.steps,
             loss=self._loss / self._images,
             accuracy=self._correct / self._images,
             learning_rate=rate,

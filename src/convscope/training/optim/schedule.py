@@ -25,9 +25,11 @@ PLATEAU_DROPS = 3
 
 
 def learning_rate_factor(
-    schedule: str, *, step: int, steps: int, warmup: float, accuracies: Iterable[float | None] = ()
+    schedule: str, *, step: float, steps: int, warmup: float, accuracies: Iterable[float | None] = ()
 ) -> float:
     """Return the factor at `step` (0 to steps - 1) of `steps`, from 0 to 1; `warmup` is a share of the steps.
+
+    A `step` between two of them is a place in the schedule of a run whose plan was changed.
 
     `accuracies` are the epochs' validation accuracies so far; "plateau" alone looks at them.
 

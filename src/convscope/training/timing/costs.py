@@ -24,6 +24,14 @@ class Sides:
 
     parts: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 
+    def at(self, share: float) -> float:
+        """Return the side after a share (0 to 1) of the schedule.
+
+        >>> Sides(parts=((0.0, 0.5), (0.6, 1.0))).at(0.5)
+        0.5
+        """
+        return next(side for since, side in reversed(self.parts) if share >= since or not since)
+
     def counts(self, plan: StepPlan, *, since: int = 0) -> Iterator[tuple[float, int]]:
         """Yield (side, how many of the plan's steps have it) of the steps from `since` on.
 

@@ -1,0 +1,71 @@
+"""The plan of a training while it runs: the pacer of the first process decides for all, and each change is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from convscope.report.units import plural
+from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.loop.state import TrainingState
+from convscope.training.timing.pacer import Pacer
+
+
+class Pace:
+    """Changes the plan of a training state as the pacer decides; without a pacer it stays.
+
+    Every process of a group has a pacer or none has, for they exchange what the first one's says.
+    """
+
+    def __init__(
+        self, state: TrainingState, pacer: Pacer | None, group: ProcessGroup, notify: Callable[[str], None]
+    ) -> None:
+        self._state = state
+        self._pacer = pacer
+        self._group = group
+        self._notify = notify
+
+    def epoch_began(self) -> None:
+        """Count the time of the next step from now on."""
+        if self._pacer is not None:
+            self._pacer.epoch_began()
+
+    def step_ended(self, step: int) -> None:
+        """Observe the time that a step took."""
+        if self._pacer is not None:
+            self._pacer.step_ended(self._state.planned, step)
+
+    def before_step(self, step: int) -> None:
+        """Change the plan within an epoch, where the time would run out."""
+        plan = self._state.planned
+        if self._pacer is not None and 0 < step < plan.steps:
+            self._change(step, lambda pacer: pacer.within_epoch(plan, step))
+
+    def between_epochs(self) -> None:
+        """Change the plan after an epoch that is not the last."""
+        if self._pacer is None:
+            return
+        self._pacer.epoch_ended()
+        plan = self._state.planned
+        step = self._state.epoch * plan.epoch_steps
+        if step < plan.steps:
+            self._change(step, lambda pacer: pacer.between_epochs(plan, step))
+
+    def seconds_left(self, step: int) -> float | None:
+        """Return the seconds from a step to the end of the command; None where no step was measured before."""
+        return None if self._pacer is None else self._pacer.seconds_left(self._state.planned, step)
+
+    def _change(self, step: int, decide: Callable[[Pacer], int]) -> None:
+        """Take the number of steps that the first process decides on."""
+        assert self._pacer is not None
+        plan, pacer = self._state.planned, self._pacer
+        if not pacer.decides:
+            return
+        own = decide(pacer) if self._group.first else 0
+        steps = int(self._group.total(torch.tensor([own], dtype=torch.float64)).item())
+        if steps == plan.steps:
+            return
+        self._state.plan = plan.replanned(at=step, steps=steps)
+        slower = f": a step takes {pacer.step_ratio:.2f} times what was measured" if self._group.first else ""
+        self._notify(f"planned again after step {step:,}: {plural(steps, 'step')} in all, not {plan.steps:,}{slower}")

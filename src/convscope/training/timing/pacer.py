@@ -1,0 +1,184 @@
+"""The pacer: keeps a training within its time by planning the rest of its steps again as they turn out.
+
+It reads a monotonic clock, so a change of the machine's date is nothing to it; where the clock goes on while the
+machine sleeps, that time is lost as any other. It knows seconds and steps alone: the loop says when a step or an epoch
+has ended, and takes the plan that is returned.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+
+from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.step_plan import StepPlan
+
+# The share of the budget that is left unplanned: what no measurement foresees is taken from it.
+MARGIN = 0.015
+# A plan that would end this share of the budget after or before its aim is changed between two epochs.
+LATE, EARLY = 0.005, 0.02
+# The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
+EARLY_IN_LAST = 0.05
+# Within an epoch the time is looked at again after this share of what is left, and steps are averaged over this one.
+LOOK_AGAIN, WINDOW = 0.01, 0.1
+# Steps in the average, at least; the measured cost stands for those that are not there yet. And those kept in all.
+FEWEST, KEPT = 4, 512
+# A step that takes longer than so many usual ones is a stall: its time is lost, and says nothing of the others.
+STALL = 3.0
+# What comes after the last step is never expected to take less than this share of what was measured before the first.
+LEAST_OF_FINISH = 0.5
+# More steps than this are never planned.
+MOST_PLANNED = 10**9
+
+
+class Pacer:
+    """Corrects the costs by the steps and epochs that end, and plans the steps that are left within the time.
+
+    Args:
+        costs: as measured before the first step; `before` is over.
+        sides: progressive resizing.
+        deadline: when the command must have ended, on `clock`; None: the plan stays as it is.
+        budget: the seconds that the command was given in all.
+        most_steps: no plan is made longer than this; None: as the time allows.
+        clock: returns seconds, and never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        costs: Costs,
+        sides: Sides,
+        deadline: float | None = None,
+        budget: float = 0.0,
+        most_steps: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._costs = costs
+        self._sides = sides
+        self._deadline = deadline
+        self._budget = budget
+        self._most_steps = most_steps
+        self._clock = clock
+        self._mark = clock()
+        self._look_at = self._mark
+        self._left = budget
+        self._side = 0.0
+        self._ratios: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._ends: deque[float] = deque(maxlen=3)
+        # What steps and the ends of epochs take, as multiples of what was measured before; of the ends, beyond that.
+        self.step_ratio = 1.0
+        self.end_ratio = 1.0
+
+    @property
+    def decides(self) -> bool:
+        """Whether the plan may be changed: whether there is a deadline."""
+        return self._deadline is not None
+
+    def epoch_began(self) -> None:
+        """Count the time of the next step from now on; that until now belongs to the end of the epoch before."""
+        seconds = self._since_mark()
+        if self._ends:
+            self._ends[-1] += seconds / (self._costs.epoch_end * self.step_ratio)
+
+    def step_ended(self, plan: StepPlan, step: int) -> None:
+        """Observe what a step took, with the wait for its images."""
+        seconds = self._since_mark()
+        side = self._sides.at(plan.place(step) / max(1, plan.schedule_steps))
+        if side != self._side:
+            # The first step of a size sets its convolutions up.
+            self._side = side
+            return
+        self._ratios.append((seconds / max(self._costs.step(side), 1e-9), seconds))
+
+    def epoch_ended(self) -> None:
+        """Observe what the end of an epoch took: its validation, and what was written."""
+        seconds = self._since_mark()
+        self._update_ratio()
+        if self._costs.epoch_end > 0:
+            self._ends.append(seconds / (self._costs.epoch_end * self.step_ratio))
+            # A stall is seen as one when the next end has none: until then it counts as little as a stall of steps.
+            self.end_ratio = min(STALL, *self._ends) if len(self._ends) < 3 else statistics.median(self._ends)
+
+    def seconds_left(self, plan: StepPlan, step: int) -> float:
+        """Return the seconds from step `step` to the end of the command, by what was observed."""
+        of_end = self.end_ratio * self.step_ratio
+        corrected = Costs(
+            steps=tuple((side, seconds * self.step_ratio) for side, seconds in self._costs.steps),
+            epoch_end=self._costs.epoch_end * of_end,
+            finish=self._costs.finish * max(LEAST_OF_FINISH, of_end),
+        )
+        return corrected.seconds(plan, sides=self._sides, since=step)
+
+    def within_epoch(self, plan: StepPlan, step: int) -> int:
+        """Return how many steps the training has before step `step` is taken: fewer where the time would run out."""
+        now = self._clock()
+        if now < self._look_at:
+            return plan.steps
+        self._update_ratio()
+        self._left = self.seconds_left(plan, step)
+        self._look_at = now + LOOK_AGAIN * self._left
+        if self._deadline is None:
+            return plan.steps
+        late = now + self._left - self._deadline
+        in_last = step // plan.epoch_steps == plan.epochs - 1
+        if late > 0 or (in_last and -late > (MARGIN + EARLY_IN_LAST) * self._budget):
+            return self._fitting(plan, step, now)
+        return plan.steps
+
+    def between_epochs(self, plan: StepPlan, step: int) -> int:
+        """Return how many steps the training has after an epoch has ended before step `step`, and is not the last."""
+        now = self._clock()
+        if self._deadline is None:
+            return plan.steps
+        self._left = self.seconds_left(plan, step)
+        late = now + self._left - (self._deadline - MARGIN * self._budget)
+        if -EARLY * self._budget <= late <= LATE * self._budget:
+            return plan.steps
+        return self._fitting(plan, step, now)
+
+    def _fitting(self, plan: StepPlan, step: int, now: float) -> int:
+        """Return the most steps whose end is in time, at least one more."""
+        assert self._deadline is not None
+        left = self._deadline - MARGIN * self._budget - now
+        return most_steps_within(
+            left,
+            lambda steps: self.seconds_left(plan.replanned(at=step, steps=steps), step),
+            least=step + 1,
+            most=self._most_steps,
+        )
+
+    def _update_ratio(self) -> None:
+        """Average the newest steps: over less time the nearer the end is."""
+        window, found = WINDOW * self._left, list[float]()
+        for ratio, seconds in reversed(self._ratios):
+            if len(found) >= FEWEST and window <= 0:
+                break
+            found.append(ratio)
+            window -= seconds
+        if found:
+            found += [1.0] * (FEWEST - len(found))
+            longest = STALL * statistics.median(found)
+            self.step_ratio = statistics.fmean(min(ratio, longest) for ratio in found)
+
+    def _since_mark(self) -> float:
+        now = self._clock()
+        seconds, self._mark = now - self._mark, now
+        return max(0.0, seconds)
+
+
+def most_steps_within(seconds: float, needed: Callable[[int], float], *, least: int, most: int | None = None) -> int:
+    """Return the most steps, from `least` to `most`, that do not need more seconds; `least` where none is in time.
+
+    >>> most_steps_within(10.0, lambda steps: 2.0 + 0.5 * steps, least=1)
+    16
+    """
+    high = least
+    while (most is None or high < most) and needed(high) <= seconds and high < MOST_PLANNED:
+        high *= 2
+    low, high = least, min(high, MOST_PLANNED if most is None else max(least, most))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if needed(middle) <= seconds else (low, middle - 1)
+    return low

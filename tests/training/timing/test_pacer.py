@@ -1,0 +1,174 @@
+"""The pacer on a machine that is simulated: its clock, the seconds of each step, and what slows it down."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.pacer import MARGIN, Pacer, most_steps_within
+from convscope.training.timing.step_plan import StepPlan
+
+GROWING = Sides(parts=((0.0, 0.5), (0.2, 0.625), (0.4, 0.75), (0.65, 1.0)))
+# The ordinary tests draw a few machines, the longer proofs thousands.
+CASES = pytest.mark.parametrize("cases", [40, pytest.param(4000, marks=pytest.mark.long)])
+
+
+@dataclass
+class Machine:
+    """A machine whose work takes `factors[k]` times as long as measured from second `times[k]` on."""
+
+    costs: Costs
+    changes: list[tuple[float, float]] = field(default_factory=list)
+    stalls: list[tuple[float, float]] = field(default_factory=list)
+    noise: random.Random | None = None
+    now: float = 0.0
+
+    def factor(self) -> float:
+        return next((factor for since, factor in reversed(self.changes) if self.now >= since), 1.0)
+
+    def work(self, seconds: float) -> None:
+        seconds *= self.factor() * (1.0 if self.noise is None else self.noise.uniform(0.9, 1.1))
+        before, self.now = self.now, self.now + seconds
+        for at, lost in self.stalls:
+            if before <= at < self.now:
+                self.now += lost
+
+
+@dataclass
+class Simulated:
+    """A training that was simulated: when it ended, by which plan, and how often that was changed."""
+
+    seconds: float
+    plan: StepPlan
+    changes: int
+
+
+def simulated(machine: Machine, *, budget: float, epoch_steps: int, sides: Sides, most: int | None = None) -> Simulated:
+    """Train on a simulated machine as the loop does, from the plan that fits to the end of the command."""
+    costs = machine.costs
+    steps = most_steps_within(
+        budget * (1 - MARGIN),
+        lambda steps: costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides),
+        least=1,
+        most=most,
+    )
+    plan = StepPlan.of(steps, epoch_steps=epoch_steps)
+    machine.now += costs.before
+    pacer = Pacer(costs=costs, sides=sides, deadline=budget, budget=budget, most_steps=most, clock=lambda: machine.now)
+    changes = epoch = 0
+
+    def replanned(steps: int, at: int) -> StepPlan:
+        nonlocal changes
+        changes += steps != plan.steps
+        return plan.replanned(at=at, steps=steps) if steps != plan.steps else plan
+
+    while epoch < plan.epochs:
+        pacer.epoch_began()
+        number = 0
+        while number < plan.steps_of(epoch):
+            step = epoch * epoch_steps + number
+            plan = replanned(pacer.within_epoch(plan, step), step)
+            machine.work(costs.step(sides.at(plan.place(step) / plan.schedule_steps)))
+            pacer.step_ended(plan, step)
+            number += 1
+        machine.work(costs.epoch_end)
+        pacer.epoch_ended()
+        epoch += 1
+        if epoch < plan.epochs:
+            plan = replanned(pacer.between_epochs(plan, epoch * epoch_steps), epoch * epoch_steps)
+    machine.work(costs.finish)
+    return Simulated(machine.now, plan, changes)
+
+
+def drawn(rng: random.Random) -> tuple[Costs, float, int, Sides]:
+    """Return costs, a budget that holds some steps, the steps of an epoch, and sides."""
+    budget = 60.0 * 10 ** rng.uniform(0, 1)
+    step = budget * 10 ** rng.uniform(-3, -1.8)
+    epoch_steps = max(1, round(budget * rng.uniform(0.02, 0.5) / step))
+    sides = rng.choice([Sides(), GROWING])
+    costs = Costs(
+        before=budget * rng.uniform(0, 0.2),
+        steps=((0.5, step * rng.uniform(0.2, 0.5)), (1.0, step)),
+        epoch_end=budget * rng.uniform(0.0, 0.02),
+        finish=budget * rng.uniform(0.005, 0.06),
+    )
+    return costs, budget, epoch_steps, sides
+
+
+@CASES
+def test_as_measured_it_ends_in_time_and_uses_it(cases: int) -> None:
+    rng = random.Random(0)
+    for _ in range(cases):
+        costs, budget, epoch_steps, sides = drawn(rng)
+        found = simulated(Machine(costs, noise=rng), budget=budget, epoch_steps=epoch_steps, sides=sides)
+        assert 0.90 * budget <= found.seconds <= budget
+
+
+@CASES
+def test_however_the_machine_changes_it_ends_in_time(cases: int) -> None:
+    rng, judged = random.Random(1), 0
+    for _ in range(cases):
+        costs, budget, epoch_steps, sides = drawn(rng)
+        changes = sorted(
+            (rng.uniform(0, budget), 10 ** rng.uniform(-0.7, 0.7)) for _ in range(rng.choice([1, 1, 2, 3]))
+        )
+        machine = Machine(costs, changes=changes, noise=rng)
+        found = simulated(machine, budget=budget, epoch_steps=epoch_steps, sides=sides)
+        assert found.plan.place(found.plan.steps - 1) == found.plan.schedule_steps - 1
+        least = 8 * costs.step(1.0) + 2 * costs.epoch_end + costs.finish
+        if all(since + 1.1 * factor * least <= budget for since, factor in changes):
+            judged += 1
+            assert found.seconds <= 1.02 * budget, (costs, budget, epoch_steps, sides, changes, found)
+    assert judged > cases / 4
+
+
+@CASES
+def test_a_job_that_slows_the_machine_threefold_in_the_middle(cases: int) -> None:
+    rng = random.Random(2)
+    for _ in range(cases):
+        costs, budget, epoch_steps, sides = drawn(rng)
+        begins = budget * rng.uniform(0.3, 0.6)
+        changes = [(begins, 3.0), (begins + budget * rng.uniform(0.05, 0.3), 1.0)]
+        found = simulated(Machine(costs, changes=changes), budget=budget, epoch_steps=epoch_steps, sides=sides)
+        assert 0.6 * budget <= found.seconds <= 1.02 * budget
+
+
+@CASES
+def test_a_stall_costs_its_time_and_no_more(cases: int) -> None:
+    rng = random.Random(3)
+    for _ in range(cases):
+        costs, budget, epoch_steps, sides = drawn(rng)
+        stalls = [(budget * rng.uniform(0.25, 0.5), budget * rng.uniform(0.01, 0.3))]
+        found = simulated(Machine(costs, stalls=stalls), budget=budget, epoch_steps=epoch_steps, sides=sides)
+        assert 0.85 * budget <= found.seconds <= 1.02 * budget, (costs, budget, epoch_steps, sides, stalls)
+
+
+def test_a_machine_that_slept_past_the_deadline_takes_one_more_step_at_the_schedules_end() -> None:
+    costs = Costs(steps=((1.0, 0.1),), epoch_end=0.5, finish=1.0)
+    machine = Machine(costs, stalls=[(30.0, 3600.0)])
+    found = simulated(machine, budget=60.0, epoch_steps=200, sides=Sides())
+    assert found.seconds == pytest.approx(3630.0 + 0.1 + 0.5 + 1.0, abs=0.2)
+    assert found.plan.place(found.plan.steps - 1) == found.plan.schedule_steps - 1
+
+
+def test_without_a_deadline_the_plan_stays_and_the_time_left_follows_the_steps() -> None:
+    costs = Costs(steps=((1.0, 0.1),), epoch_end=0.5, finish=1.0)
+    now = [0.0]
+    pacer = Pacer(costs=costs, sides=Sides(), clock=lambda: now[0])
+    plan = StepPlan.of(100, epoch_steps=50)
+    assert pacer.seconds_left(plan, 0) == pytest.approx(12.0)
+    for step in range(20):
+        now[0] += 0.2
+        pacer.step_ended(plan, step)
+        assert pacer.within_epoch(plan, step + 1) == 100
+    assert pacer.between_epochs(plan, 50) == 100
+    assert pacer.seconds_left(plan, 20) == pytest.approx(80 * 0.2 + 2 * 1.0 + 2.0, rel=0.01)
+
+
+def test_no_plan_is_longer_than_the_most() -> None:
+    costs = Costs(steps=((1.0, 0.01),), epoch_end=0.0, finish=1.0)
+    found = simulated(Machine(costs), budget=60.0, epoch_steps=20, sides=Sides(), most=400)
+    assert found.plan.steps == 400 and found.changes == 0
