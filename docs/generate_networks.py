@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import torch
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from catalogue_facts import facts, network_on_meta, smallest  # noqa: E402 - the tests' folder is put on the path above
+from convscope.capture.capture import capture  # noqa: E402
 from convscope.geometry.cost import convolution_cost, linear_cost  # noqa: E402
+from convscope.interpret.inspection.record import inspect_graph  # noqa: E402
 from convscope.nets import catalogue  # noqa: E402
+from convscope.nets.build import build  # noqa: E402
+from convscope.nets.cifarnet import fitting_stem_stride  # noqa: E402
 from convscope.nets.entry import Entry  # noqa: E402
 from convscope.nets.timeline import ENTRANTS, HUMAN_TOP5_ERROR, other_figures  # noqa: E402
 from convscope.report import units  # noqa: E402
@@ -209,6 +214,45 @@ def lessons() -> str:
 """
 
 
+SIDES = (28, 32, 48, 64, 96, 128)
+
+
+def cifarnets() -> str:
+    """Return the sizes of convscope's own network: costs, and the last map's receptive field against the image."""
+    head = ["image", "stem stride", "last map", "its field", *(f"`{name}`" for name in catalogue.CIFARNETS)]
+    lines = [f"| {' | '.join(head)} |", f"|---|---:|---|---:|{'---:|' * len(catalogue.CIFARNETS)}"]
+    for side in SIDES:
+        stride = fitting_stem_stride((side, side))
+        found = []
+        for name in catalogue.CIFARNETS:
+            with torch.device("meta"):
+                network = build(name, in_channels=1, image_size=side, options={"stem_stride": stride})
+            found.append(inspect_graph(capture(network, (1, side, side))))
+        [last] = [layer for layer in found[0].layers if layer.name == "stage4:add"]
+        fields = {field.size for field in last.fields.values()}
+        assert min(fields) >= side
+        cells = [
+            f"1×{side}×{side}",
+            str(stride),
+            units.shape(last.output_shape[2:]),
+            " ".join(map(str, sorted(fields))),
+            *(units.exact(one.graph.macs) for one in found),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return CIFARNETS + "\n".join(lines) + "\n"
+
+
+CIFARNETS = """## CifarNet's sizes
+
+One depth in four widths, for grey or colour images of 28 to 128 pixels. Above 48 pixels `convscope train` sets the
+option `stem_stride`: the first layer takes patches of twice that many pixels at steps of it, and all maps behind it are
+those of an image of that part of the side. MACs of a grey image, and the receptive field of a cell of the last map in
+pixels a side without the image's borders: it is more than the image at every size, so the maximum over all cells,
+whose field is the whole image, chooses among cells that have each seen all of it.
+
+"""
+
+
 def worked() -> str:
     """Return every parameter count as a sum."""
     lines = [
@@ -268,7 +312,9 @@ def arithmetic(module: nn.Module) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([INTRODUCTION, years(), table(), WEIGHTS, departures(), lessons(), errors(), worked()])
+    return "\n".join(
+        [INTRODUCTION, years(), table(), cifarnets(), WEIGHTS, departures(), lessons(), errors(), worked()]
+    )
 
 
 if __name__ == "__main__":

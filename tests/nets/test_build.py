@@ -60,7 +60,7 @@ def test_the_papers_bottleneck_moves_the_stride_and_keeps_the_parameters():
 
 
 def test_auto_goes_by_image_size_and_channels():
-    assert [choose(28, channels=1), choose(32, channels=1), choose(32), choose(96, channels=1), choose(97)] == [
+    assert [choose(28, channels=1), choose(32, channels=1), choose(32), choose(128, channels=1), choose(129)] == [
         "lenet5",
         "lenet5",
         "cifarnet",

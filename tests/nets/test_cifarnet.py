@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from convscope.errors import GeometryError
-from convscope.nets.cifarnet import BIAS_RATE, TRUNK, cifarnet
+from convscope.interpret.inspection.record import inspect
+from convscope.nets.catalogue import CIFARNETS, LARGER_INPUTS, find
+from convscope.nets.cifarnet import BIAS_RATE, SMALLEST, TRUNKS, cifarnet, fitting_stem_stride
 from convscope.nets.layer_groups import HasParamGroups, Whitened
 from convscope.nets.whiten import REGULARIZATION, Whitening, whitening_filters
 
@@ -48,7 +52,7 @@ def test_images_without_a_whole_patch_are_refused():
 
 def test_filters_start_as_the_identity():
     stage = cifarnet().stage4
-    maps = torch.rand(2, TRUNK[-1].channels, 4, 4)
+    maps = torch.rand(2, TRUNKS["medium"][-1].channels, 4, 4)
     assert torch.equal(stage.rest.conv2(maps), maps)
 
 
@@ -79,3 +83,35 @@ def test_every_parameter_but_a_filter_has_a_pace_and_every_filter_any_scale():
 def test_classifier_weights_have_the_deviation_of_one_over_the_width():
     fc = cifarnet().fc
     assert float(fc.weight.detach().std()) == pytest.approx(1 / fc.in_features)
+
+
+SIDES = (28, 32, 48, 49, 56, 64, 96, 97, 128)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_cell_of_the_last_map_sees_the_whole_image_at_every_size(side: int):
+    stride = fitting_stem_stride((side, side))
+    with torch.device("meta"):
+        network = cifarnet(size="tiny", in_channels=1, stem_stride=stride)
+    [last] = [layer for layer in inspect(network, (1, side, side)).layers if layer.name == "stage4:add"]
+    for axis in (2, 3):
+        field = last.fields[0, axis]
+        assert field.endless and field.size == 67 * stride >= side
+
+
+def test_the_family_has_one_depth_and_its_cost_grows_with_its_sizes():
+    assert [dict(find(name).settings)["size"] for name in CIFARNETS] == list(TRUNKS)
+    shapes = [[(stage.convolutions, stage.halved, stage.shortcut) for stage in trunk] for trunk in TRUNKS.values()]
+    assert all(shape == shapes[0] for shape in shapes)
+    widths = [[stage.channels for stage in trunk] for trunk in TRUNKS.values()]
+    assert all(a < b for less, more in pairwise(widths) for a, b in zip(less, more, strict=True))
+    assert {LARGER_INPUTS[name] for name in CIFARNETS} == {max(SIDES)}
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_maps_of_a_stem_stride_are_those_of_an_image_of_that_part_of_the_side(stride: int):
+    with torch.device("meta"):
+        plain, strided = cifarnet(), cifarnet(stem_stride=stride)
+        small, large = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32 * stride, 32 * stride)
+        assert strided.whiten(large).shape == plain.whiten(small).shape
+        assert strided(torch.rand(2, 3, SMALLEST * stride, SMALLEST * stride)).shape == (2, 10)

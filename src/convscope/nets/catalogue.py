@@ -26,16 +26,19 @@ _BY_NAME = {entry.name: entry for entry in ENTRIES}
 # The arguments that every network may be built with; all others are its own.
 COMMON = ("num_classes", "in_channels", "image_size")
 
+# The sizes of convscope's own network for small images, the cheapest first.
+CIFARNETS = ("cifarnet-tiny", "cifarnet-small", "cifarnet", "cifarnet-large")
+
 # `--model auto`, stated once: (largest image side in pixels, channels or None for any, network).
 AUTO: tuple[tuple[int, int | None, str], ...] = (
     (32, 1, "lenet5"),
-    (96, None, "cifarnet"),
+    (128, None, "cifarnet"),
 )
 AUTO_OTHERWISE = "resnet18"
 # Takes images that are too small for those above.
 AUTO_SMALLEST = "alexnet-mini"
 # A network takes images of at most the size that it was made for, unless larger ones are named here.
-LARGER_INPUTS = {"cifarnet": 48}
+LARGER_INPUTS = dict.fromkeys(CIFARNETS, 128)
 
 
 def names() -> tuple[str, ...]:
@@ -64,7 +67,7 @@ def find(name: str) -> Entry:
 def choose(image_size: int, *, channels: int = 3) -> str:
     """Return the network that `--model auto` takes for images of this side, in pixels.
 
-    Grey images up to 32 pixels: lenet5. Other images up to 96: cifarnet, which trains in minutes without a GPU, and on
+    Grey images up to 32 pixels: lenet5. Other images up to 128: cifarnet, which trains in minutes without a GPU, and on
     a few hundred images where resnet18 does not. Anything larger: resnet18.
     """
     for largest, only_channels, name in AUTO:

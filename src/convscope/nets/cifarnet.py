@@ -6,13 +6,20 @@ instead of trained, filters that start as the identity, no trained scales, a max
 arXiv:2404.00498, sections 3.1 to 3.3). New here is the placement of the MACs: few channels while the map is large,
 where a CPU is bound by memory bandwidth; the widest convolution at a quarter of the side; and the remaining depth, with
 a shortcut, on maps of 3x3, where it is cheap. It takes images of any size, so progressive resizing is possible.
+
+Its family differs in the channels alone. For images above 48 pixels the first layer takes larger patches at a larger
+step, `stem_stride`, so that the maps behind it are those of an image of that part of the side, and cost as much: an
+image of 64 pixels at a stem stride of 2 has the maps of one of 32. The cells of the last map have a receptive field of
+67 pixels a side times the stem stride, which is more than the image at every size that `fitting_stem_stride` is chosen for.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +29,24 @@ from convscope.nets.layers import in_order
 from convscope.nets.whiten import Whitening
 
 STAGES = {
+    "cifarnet-tiny": (
+        ("whiten", (24, 31, 31)),
+        ("stage1", (16, 15, 15)),
+        ("stage2", (48, 7, 7)),
+        ("stage3", (64, 7, 7)),
+        ("stage4", (64, 3, 3)),
+        ("pool", (64,)),
+        ("fc", (10,)),
+    ),
+    "cifarnet-small": (
+        ("whiten", (24, 31, 31)),
+        ("stage1", (32, 15, 15)),
+        ("stage2", (96, 7, 7)),
+        ("stage3", (128, 7, 7)),
+        ("stage4", (128, 3, 3)),
+        ("pool", (128,)),
+        ("fc", (10,)),
+    ),
     "cifarnet": (
         ("whiten", (24, 31, 31)),
         ("stage1", (64, 15, 15)),
@@ -31,8 +56,16 @@ STAGES = {
         ("pool", (256,)),
         ("fc", (10,)),
     ),
+    "cifarnet-large": (
+        ("whiten", (24, 31, 31)),
+        ("stage1", (96, 15, 15)),
+        ("stage2", (288, 7, 7)),
+        ("stage3", (384, 7, 7)),
+        ("stage4", (512, 3, 3)),
+        ("pool", (512,)),
+        ("fc", (10,)),
+    ),
 }
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -47,14 +80,40 @@ class Stage:
     shortcut: bool = False
 
 
-# The first layer: side of a patch, step, padding, principal components (each gives two maps, one for each sign).
-PATCH, STEP, PADDING, DIRECTIONS = 2, 1, 0, 12
-TRUNK = (
-    Stage(64, 2, halved=True),
-    Stage(192, 1, halved=True),
-    Stage(256, 1, halved=False),
-    Stage(256, 3, halved=True, shortcut=True),
-)
+# The first layer: at most so many principal components (each gives two maps, one for each sign); a patch has two pixels
+# a side for each pixel of its step.
+DIRECTIONS, PATCH_FOR_STEP = 12, 2
+
+# The family, by the size of a network: the same depth at other widths.
+TRUNKS = {
+    "tiny": (
+        Stage(16, 2, halved=True),
+        Stage(48, 1, halved=True),
+        Stage(64, 1, halved=False),
+        Stage(64, 3, halved=True, shortcut=True),
+    ),
+    "small": (
+        Stage(32, 2, halved=True),
+        Stage(96, 1, halved=True),
+        Stage(128, 1, halved=False),
+        Stage(128, 3, halved=True, shortcut=True),
+    ),
+    "medium": (
+        Stage(64, 2, halved=True),
+        Stage(192, 1, halved=True),
+        Stage(256, 1, halved=False),
+        Stage(256, 3, halved=True, shortcut=True),
+    ),
+    "large": (
+        Stage(96, 2, halved=True),
+        Stage(288, 1, halved=True),
+        Stage(384, 1, halved=False),
+        Stage(512, 3, halved=True, shortcut=True),
+    ),
+}
+
+# The least pixels of a side for each pixel of the stem's stride.
+SMALLEST = 9
 
 # Batch normalization: the new batch's share of the running statistics is large, since the run is short.
 MOMENTUM, EPSILON = 0.4, 1e-6
@@ -131,11 +190,11 @@ class CifarNet(nn.Sequential):
     whiten: Whitening
     fc: nn.Linear
 
-    def __init__(self, *, num_classes: int, in_channels: int) -> None:
-        whiten = Whitening(in_channels, DIRECTIONS, PATCH, stride=STEP, padding=PADDING)
+    def __init__(self, trunk: tuple[Stage, ...], *, num_classes: int, in_channels: int, stem_stride: int) -> None:
+        whiten = Whitening(in_channels, DIRECTIONS, PATCH_FOR_STEP * stem_stride, stride=stem_stride, padding=0)
         layers: dict[str, nn.Module] = {"whiten": whiten, "gelu": nn.GELU()}
         channels = whiten.out_channels
-        for number, stage in enumerate(TRUNK, 1):
+        for number, stage in enumerate(trunk, 1):
             layers[f"stage{number}"] = _stage(channels, stage)
             channels = stage.channels
         fc = nn.Linear(channels, num_classes, bias=False)
@@ -169,10 +228,39 @@ class CifarNet(nn.Sequential):
         )
 
 
-def cifarnet(*, num_classes: int = 10, in_channels: int = 3) -> CifarNet:
-    """Build CifarNet for images (N, in_channels, H, W) of at least 9x9 pixels.
+Size = Literal["tiny", "small", "medium", "large"]
+StemStride = Literal[1, 2, 3]
+
+# Pixels of a side for each pixel of the stem's stride, at most.
+SIDE_FOR_STRIDE = 48
+
+
+def fitting_stem_stride(image_size: tuple[int, int]) -> int:
+    """Return the stem stride for images of a height and width: their maps are then of at most some 48 pixels.
+
+    >>> [fitting_stem_stride((side, side)) for side in (28, 48, 49, 64, 96, 128)]
+    [1, 1, 2, 2, 2, 3]
+    >>> fitting_stem_stride((16, 200))  # at a stride of 2 the shorter side would vanish
+    1
+    """
+    side, shorter = math.sqrt(image_size[0] * image_size[1]), min(image_size)
+    return max(1, min(max(get_args(StemStride)), math.ceil(side / SIDE_FOR_STRIDE), shorter // SMALLEST))
+
+
+def cifarnet(
+    *, size: Size = "medium", num_classes: int = 10, in_channels: int = 3, stem_stride: StemStride = 1
+) -> CifarNet:
+    """Build CifarNet for images (N, in_channels, H, W) of at least 9x9 pixels, times the stem stride.
+
+    Args:
+        size: the channels of its stages, a row of `TRUNKS`.
+        num_classes: outputs.
+        in_channels: input channels.
+        stem_stride: the step of the first layer in pixels; its patches are of twice the side.
 
     >>> sum(p.numel() for p in cifarnet().parameters())  # 24 + 50,816 + 110,784 + 442,624 + 1,770,240 + 2,560
     2377048
+    >>> cifarnet(size="small", in_channels=1, stem_stride=2).whiten.weight.shape
+    torch.Size([24, 1, 4, 4])
     """
-    return CifarNet(num_classes=num_classes, in_channels=in_channels)
+    return CifarNet(TRUNKS[size], num_classes=num_classes, in_channels=in_channels, stem_stride=stem_stride)

@@ -96,31 +96,32 @@ NAMED: dict[str, Preset] = {
     ),
 }
 
-# What "fast" takes for a network instead: its own settings on top of the table, and its own dose.
-FAST_FOR: dict[str, Preset] = {
-    "cifarnet": Preset(
-        settings={
-            "optimizer": "muon",
-            "weight_decay": 0.0,
-            "schedule": "triangular",
-            "warmup": 0.0,
-            "label_smoothing": 0.2,
-            "random_crop_padding": 2,
-            "flip_mode": "alternating",
-            "progressive_resize_start": 0.5,
-            "progressive_resize_share": 0.65,
-            "tta": "flip-shift",
-        },
-        budget=TrainingBudget(
-            images_in_all=480_000,
-            epochs=(10, 40),
-            batch_sizes=((20_000, 1000), (10_000, 500), (5_000, 250), (2_000, 125), (0, 50)),
-        ),
+_CIFARNET = Preset(
+    settings={
+        "optimizer": "muon",
+        "weight_decay": 0.0,
+        "schedule": "triangular",
+        "warmup": 0.0,
+        "label_smoothing": 0.2,
+        "random_crop_padding": 2,
+        "flip_mode": "alternating",
+        "progressive_resize_start": 0.5,
+        "progressive_resize_share": 0.65,
+        "tta": "flip-shift",
+    },
+    budget=TrainingBudget(
+        images_in_all=480_000,
+        epochs=(10, 40),
+        batch_sizes=((20_000, 1000), (10_000, 500), (5_000, 250), (2_000, 125), (0, 50)),
     ),
-}
+)
+_CIFARNETS = ("cifarnet-tiny", "cifarnet-small", "cifarnet", "cifarnet-large")
+
+# What "fast" takes for a network instead: its own settings on top of the table, and its own dose.
+FAST_FOR: dict[str, Preset] = dict.fromkeys(_CIFARNETS, _CIFARNET)
 
 # The network that a recipe takes where the images' size would choose another: CifarNet is not of AlexNet's time.
-MODEL_INSTEAD = {("classic", "cifarnet"): "alexnet-mini"}
+MODEL_INSTEAD = dict.fromkeys((("classic", name) for name in _CIFARNETS), "alexnet-mini")
 
 
 def table(name: str, model: str) -> Preset:

@@ -59,10 +59,10 @@ def test_digits() -> None:
     [
         (32, True, ("cifarnet", (32, 32), True, 2, False)),
         (44, True, ("cifarnet", (44, 44), True, 2, False)),
-        (75, False, ("cifarnet", (48, 48), False, 2, False)),
+        (75, False, ("cifarnet", (75, 75), False, 2, False)),
         (28, False, ("lenet5", (28, 28), False, 2, False)),
-        (64, True, ("cifarnet", (48, 48), True, 2, False)),
-        (120, True, ("resnet18", (120, 120), True, 0, True)),
+        (64, True, ("cifarnet", (64, 64), True, 2, False)),
+        (130, True, ("resnet18", (130, 130), True, 0, True)),
         (300, False, ("resnet18", (224, 224), False, 14, False)),
     ],
 )

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from convscope.errors import RunError
 from convscope.nets import catalogue
 from convscope.nets.build import nearest_input, own_size, smallest_input
+from convscope.nets.cifarnet import fitting_stem_stride
 from convscope.nets.own_code import is_own
 from convscope.recipe.presets import MODEL_INSTEAD
-from convscope.recipe.setting import AUTO, parse_size
+from convscope.recipe.setting import AUTO, options_text, parse_options, parse_size
 from convscope.report.units import plural
 from convscope.training.optim.muon import NEEDED, has_muon
 from convscope.training.resolve.resolved_recipe import Choice
 
+# The option of a cifarnet that follows from the size of the images.
+STEM_STRIDE = "stem_stride"
 # Pictures with a side below this are enlarged to the network's own size, or at most to ENLARGED.
 TINY_SIDE, ENLARGED = 24, 32
 
@@ -97,3 +100,31 @@ def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Map
     made = usual if height == taken else "takes no smaller ones"
     why = f"they are about {typical[0]}x{typical[1]}, and {model} {made}"
     return Choice("image_size", size, why, shown=f"images at {size} pixels")
+
+
+def model_options(asked: str, image_size: str, *, model: str, of_weights: Mapping[str, object] | None) -> Choice[str]:
+    """Return the network's own settings: as asked, and for a cifarnet the stem stride that fits the images.
+
+    Args:
+        asked: the settings as the recipe has them.
+        image_size: of the images, as "HxW".
+        model: the network.
+        of_weights: the settings of the network whose weights training starts from, if any: their stem is kept.
+
+    >>> model_options("", "64x64", model="cifarnet", of_weights=None).text
+    'stem stride 2: images of 64x64 then cost about what those of 32x32 do'
+    >>> model_options("", "32x32", model="cifarnet", of_weights=None).value
+    ''
+    """
+    if model not in catalogue.CIFARNETS or STEM_STRIDE in parse_options(asked):
+        return Choice("model_options", asked)
+    size = parse_size(image_size)
+    stride = of_weights.get(STEM_STRIDE, 1) if of_weights is not None else fitting_stem_stride(size)
+    if stride == 1:  # the network's own, and that of all networks before there was a choice
+        return Choice("model_options", asked)
+    text = ",".join(filter(None, (asked, options_text({STEM_STRIDE: stride}))))
+    if of_weights is not None:
+        return Choice("model_options", text)
+    as_large = "x".join(str(round(side / stride)) for side in size)
+    reason = f"images of {image_size} then cost about what those of {as_large} do"
+    return Choice("model_options", text, reason, shown=f"stem stride {stride}")

@@ -159,7 +159,15 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
     )
     options = network_options(recipe.model, recipe.model_options)
     image_size = network.image_size(recipe.image_size, found.image_size, model=recipe.model, options=options)
-    return recipe.changed({"image_size": image_size.value}), [model, loss, optimizer, image_size]
+    of_weights = run_of_weights(asked.weights)
+    own = network.model_options(
+        recipe.model_options,
+        image_size.value,
+        model=recipe.model,
+        of_weights=of_weights.options if of_weights and of_weights.name == recipe.model else None,
+    )
+    recipe = recipe.changed({"image_size": image_size.value, "model_options": own.value})
+    return recipe, [model, loss, optimizer, image_size, own]
 
 
 def _augmentation(
