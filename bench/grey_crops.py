@@ -66,9 +66,7 @@ def write(folder: Path, images: Pixels, labels: npt.NDArray[np.int64], *, form: 
         Image.fromarray(pixels).save(file, **settings)
 
 
-def crops(
-    count: int, *, split: str = "train", side: int = SIDE, seed: int = 0
-) -> tuple[Pixels, npt.NDArray[np.int64]]:
+def crops(count: int, *, split: str = "train", side: int = SIDE, seed: int = 0) -> tuple[Pixels, npt.NDArray[np.int64]]:
     """Return crops, uint8 (count, side, side), and their labels, numbers of `NAMES`; test crops differ from train's."""
     which = ("train", "test").index(split)
     shares = np.cumsum(list(CLASSES.values()))
@@ -243,9 +241,7 @@ class Part:
         thin = 1 - self.between(0, 0.25) * np.clip(self.smooth_noise(5), 0, 1)
         return self.between(0.3, 0.6) * thin * mark
 
-    def mark(
-        self, row: Levels, column: Levels, angle: Levels, radius: Levels
-    ) -> tuple[Levels, Levels, Levels, Levels]:
+    def mark(self, row: Levels, column: Levels, angle: Levels, radius: Levels) -> tuple[Levels, Levels, Levels, Levels]:
         """Return the cover of a ring and of the bar in it, and the coordinates of the mark: each (N, S, S)."""
         along, across = self.turned(row, column, angle)
         ring = np.clip((0.9 - np.abs(np.hypot(along, across) - radius)) * self.scale + 0.5, 0, 1)

@@ -250,7 +250,7 @@ WARNED = {
     **{key: {"heavy-linear"} for key in ("alexnet", "alexnet-2012", "alexnet-2012-one-tower", "zfnet")},
     **{key: {"heavy-linear"} for key in (n for n in catalogue.names() if n.startswith("vgg"))},
     # On purpose: maps of 31, 15 and 7 are halved downwards, which spares a quarter of the work.
-    **dict.fromkeys(catalogue.CIFARNETS, {"never-read"}),
+    **{key: {"never-read"} for key in catalogue.CIFARNETS},
 }
 
 

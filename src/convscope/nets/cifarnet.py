@@ -10,7 +10,7 @@ a shortcut, on maps of 3x3, where it is cheap. It takes images of any size, so p
 Its family differs in the channels alone. For images above 48 pixels the first layer takes larger patches at a larger
 step, `stem_stride`, so that the maps behind it are those of an image of that part of the side, and cost as much: an
 image of 64 pixels at a stem stride of 2 has the maps of one of 32. The cells of the last map have a receptive field of
-67 pixels a side times the stem stride, which is more than the image at every size that `fitting_stem_stride` is chosen for.
+67 pixels a side times the stem stride: more than the image, at each size with the stride of `fitting_stem_stride`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ STAGES = {
         ("fc", (10,)),
     ),
 }
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -244,7 +245,8 @@ def fitting_stem_stride(image_size: tuple[int, int]) -> int:
     1
     """
     side, shorter = math.sqrt(image_size[0] * image_size[1]), min(image_size)
-    return max(1, min(max(get_args(StemStride)), math.ceil(side / SIDE_FOR_STRIDE), shorter // SMALLEST))
+    most: int = max(get_args(StemStride))
+    return max(1, min(most, math.ceil(side / SIDE_FOR_STRIDE), shorter // SMALLEST))
 
 
 def cifarnet(

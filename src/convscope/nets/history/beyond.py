@@ -175,7 +175,13 @@ ENTRIES = (
                 2_377_048,
                 "accurate in minutes on a processor: a first layer fitted, not trained; depth where maps are small",
             ),
-            ("cifarnet-large", "CifarNet-Large", "large", 7_843_448, "cifarnet wider: for more images, or more minutes"),
+            (
+                "cifarnet-large",
+                "CifarNet-Large",
+                "large",
+                7_843_448,
+                "cifarnet wider: for more images, or more minutes",
+            ),
         )
     ),
 )

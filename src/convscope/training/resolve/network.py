@@ -119,12 +119,13 @@ def model_options(asked: str, image_size: str, *, model: str, of_weights: Mappin
     if model not in catalogue.CIFARNETS or STEM_STRIDE in parse_options(asked):
         return Choice("model_options", asked)
     size = parse_size(image_size)
-    stride = of_weights.get(STEM_STRIDE, 1) if of_weights is not None else fitting_stem_stride(size)
+    fitting = fitting_stem_stride(size)
+    stride = fitting if of_weights is None else of_weights.get(STEM_STRIDE, 1)
     if stride == 1:  # the network's own, and that of all networks before there was a choice
         return Choice("model_options", asked)
     text = ",".join(filter(None, (asked, options_text({STEM_STRIDE: stride}))))
     if of_weights is not None:
         return Choice("model_options", text)
-    as_large = "x".join(str(round(side / stride)) for side in size)
+    as_large = "x".join(str(round(side / fitting)) for side in size)
     reason = f"images of {image_size} then cost about what those of {as_large} do"
     return Choice("model_options", text, reason, shown=f"stem stride {stride}")
