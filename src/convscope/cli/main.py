@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,8 +132,10 @@ def in_one_line(error: click.ClickException) -> str:
     return f"{path}: {said}{'' if said[-1] in '.?!)' else '.'} For all that it takes: {path} --help"
 
 
-def main(arguments: list[str] | None = None, *, own_process: bool = False) -> None:
+def main(arguments: list[str] | None = None, *, began: float | None = None) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted.
+
+    The time that a command is given is counted from `began`, on the monotonic clock, or from now.
 
     Output that can't be written does not end the command. If a file was left incomplete, stderr and the exit code
     state it; the exit code of a training does not change, as its results are in its directory. In a process of its
@@ -141,7 +144,7 @@ def main(arguments: list[str] | None = None, *, own_process: bool = False) -> No
     words = sys.argv[1:] if arguments is None else arguments
     stdout = guard_output()
     with _ended_by_hang_up():
-        code = _exit_code(arguments, OWN_PROCESS if own_process else None)
+        code = _exit_code(arguments, time.monotonic() if began is None else began)
     if (loss := finish_output(stdout)) is not None:
         click.echo(f"convscope: the output can't be written: {loss.strerror}", err=True)
         if words[:1] not in LEAVE_A_RUN or "--json" in words:
@@ -156,7 +159,7 @@ def run() -> None:
     the process ends as soon as what is registered to run at exit has run and both streams are flushed.
     """
     try:
-        main(own_process=True)
+        main(began=process_began())
     except SystemExit as ended:
         if isinstance(ended.code, int) and tell_end(ended.code):
             # Threads and processes that a user's model has started are not waited for.
@@ -166,6 +169,18 @@ def run() -> None:
         atexit._run_exitfuncs()
         finish_output(None)
         os._exit(ended.code)
+
+
+def process_began() -> float:
+    """Return when this process began, on the monotonic clock; where the system does not report it, it began now."""
+    now = time.monotonic()
+    try:
+        # The 22nd field; the second, the program's name in brackets, may hold blanks.
+        ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (AttributeError, OSError, ValueError, IndexError):
+        return now
+    return now - max(0.0, age)
 
 
 @contextmanager
@@ -190,10 +205,10 @@ def _ended_by_hang_up() -> Iterator[None]:
         signal.signal(hang_up, signal.SIG_DFL)
 
 
-def _exit_code(arguments: list[str] | None, obj: str | None) -> int:
+def _exit_code(arguments: list[str] | None, began: float) -> int:
     """Run a command; an error becomes one line on stderr."""
     try:
-        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False, obj=obj)
+        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False, obj=began)
     except PeerError:
         return EXIT_USER_ERROR
     except ConvscopeError as error:

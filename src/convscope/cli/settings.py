@@ -33,6 +33,8 @@ limit_option = click.option(
 )
 # The settings that say how a table is read.
 OF_TABLES = ("image_column", "image_folder", "image_ending", "label_column", "label_separator")
+# The settings that say how long a training is: what is given of them goes before what a file has.
+LENGTHS = ("minutes", "epochs", "steps")
 OF_GROUPS = ("group_column", "group_by")
 _GIVEN = "convscope.settings"
 _ALL_HELP = "convscope.all_help"
@@ -116,7 +118,18 @@ def recipe_for(name_or_file: str | None, given: Mapping[str, SettingValue], data
     of_data: dict[str, SettingValue] = {} if data is None else {"data": data}
     if data is not None and recipe.data and Path(recipe.data).resolve() != Path(data).resolve():
         of_data["layout"] = AUTO
-    return recipe.changed({**of_data, **given})
+    return recipe.changed({**of_data, **length_at_auto(given), **given})
+
+
+def length_at_auto(given: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
+    """Return auto for the lengths of a recipe that one given beside it replaces: minutes, epochs or steps.
+
+    >>> length_at_auto({"minutes": 5.0}), length_at_auto({"model": "lenet5"})
+    ({'epochs': 'auto', 'steps': 'auto'}, {})
+    """
+    if not given.keys() & set(LENGTHS):
+        return {}
+    return {name: AUTO for name in LENGTHS if name not in given}
 
 
 def read_recipe(name_or_file: str | None, model: str = "") -> Recipe:

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 )
 @click.argument("data", required=False)
 @from_recipe
-@click.option("--resume", metavar="RUN", help="Resume a run from its last checkpoint; --epochs may add epochs.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Resume a run; --epochs, --steps or --minutes may add some.",
+)
 @trust_option
 @click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
@@ -62,6 +66,7 @@ def command(
     from convscope.runs.run_directory import open_run, with_code
 
     prepare_memory()  # before torch is imported
+    began = context.find_root().obj
     settings = given_settings(context)
     first = Rank.of().first
     if resume is not None:
@@ -71,8 +76,10 @@ def command(
             )
         with locked_early(Path(resume), writes=first):
             run, settings = with_code(open_run(Path(resume), trust_code=trust_code), settings)
-            return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first)
-    recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
+            return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first, began=began)
+    if trust_code:
+        raise RunError("--trust-code is for a run that is resumed: give --resume RUN, or leave it out")
+    recipe = recipe_for(recipe_file, settings, data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
     from convscope.training.train_run import train_new
@@ -84,12 +91,20 @@ def command(
             name=name,
             runs_directory=Path(runs_directory),
             cache_directory=None if cache is None else Path(cache),
+            began=began,
         )
     return _show(outcome, as_json=as_json, first=first)
 
 
 def _go_on(
-    run: Run, settings: dict[str, SettingValue], ensemble: int | None, *, cache: str | None, as_json: bool, first: bool
+    run: Run,
+    settings: dict[str, SettingValue],
+    ensemble: int | None,
+    *,
+    cache: str | None,
+    as_json: bool,
+    first: bool,
+    began: float,
 ) -> int:
     """Resume a run or an ensemble, whose lock is held."""
     from convscope.training.train_run import train_on
@@ -97,7 +112,13 @@ def _go_on(
     if ensemble is not None or is_ensemble(run):
         return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
     with training_progress(quiet=as_json or not first) as listener:
-        outcome = train_on(run, settings, listener=listener, cache_directory=None if cache is None else Path(cache))
+        outcome = train_on(
+            run,
+            settings,
+            listener=listener,
+            cache_directory=None if cache is None else Path(cache),
+            began=began,
+        )
     return _show(outcome, as_json=as_json, first=first)
 
 

@@ -42,7 +42,6 @@ from convscope.training.loop.state import (
 )
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.session import Session, in_short
-from convscope.training.timing.pacer import Pacer
 from convscope.training.timing.step_plan import StepPlan
 
 # A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
@@ -67,8 +66,6 @@ class Job:
     unsaved: Checkpoint | None = None
     # The epoch of the newest checkpoint on the disk.
     saved_epoch: int = 0
-    # Corrects what the steps cost, and changes the plan where there is a time to keep; None: nothing was measured.
-    pacer: Pacer | None = None
     # What recipe.toml holds; empty before the first checkpoint.
     recipe_written: str = ""
     # How many unreadable images of a stream the user was notified of.

@@ -7,6 +7,7 @@ each of them trains the same batch of the same images with the same settings.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.report.printable import first_and_last, quoted_where_blank
+from convscope.report.progress import Progress
 from convscope.report.units import plural
 from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
@@ -41,6 +43,7 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, create_run, require_name, run_name, short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough
 from convscope.training.autotune.make import make_plan
+from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
@@ -48,6 +51,16 @@ from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.start import Start, read_start, starting_network
+from convscope.training.timing.costs import Costs
+from convscope.training.timing.pacer import Pacer
+from convscope.training.timing.time_budget import (
+    BudgetPlan,
+    TimeBudget,
+    budget_of,
+    plan_within,
+    progress_within,
+    refuse_budget,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +96,9 @@ class Session:
         spec: of the network that is trained, and how images are prepared for it.
         start: the weights that training starts from, where the recipe names a file and no run is resumed.
         plan: the compute mode that was measured, if any.
+        costs: what steps and the ends of epochs take, where that was measured.
+        budget: the time that the command keeps to, where it has one.
+        most_steps: no plan within the budget has more.
         notices: in the order in which they are shown.
         name: of the run directory, if one was given.
     """
@@ -93,6 +109,9 @@ class Session:
     spec: ModelSpec
     start: Start | None = None
     plan: ComputePlan | None = None
+    costs: Costs | None = None
+    budget: TimeBudget | None = None
+    most_steps: int | None = None
     notices: tuple[Notice, ...] = ()
     name: str | None = None
 
@@ -111,6 +130,18 @@ class Session:
     def epoch_steps(self) -> int:
         """How many steps a whole epoch has."""
         return steps_of_epoch(self.train, self.resolved.batch_size)
+
+    def pacer(self) -> Pacer | None:
+        """Return what keeps the training within its time; None where no cost was measured."""
+        if self.costs is None:
+            return None
+        return Pacer(
+            costs=replace(self.costs, before=0.0),
+            sides=sides_of(self.resolved),
+            deadline=None if self.budget is None else self.budget.deadline,
+            budget=0.0 if self.budget is None else self.budget.seconds,
+            most_steps=self.most_steps,
+        )
 
     def computing(self) -> AbstractContextManager[None]:
         """Return the block in which steps have the session's threads and arithmetic."""
@@ -154,6 +185,7 @@ def prepare(
     share: Callable[[ResolvedRecipe], Sharing] = lambda resolved: ALONE,
     images: Callable[[ResolvedRecipe], Dataset] | None = None,
     autotune: bool = True,
+    began: float | None = None,
 ) -> Session:
     """Open a training; what is impossible is refused before an image is read.
 
@@ -171,6 +203,8 @@ def prepare(
         share: is called with the resolved recipe before an image is read, and may refuse it.
         images: makes the dataset, in place of the source's own images.
         autotune: whether the compute mode may be measured.
+        began: when the command began, on the monotonic clock, where the recipe's minutes are kept; None where nothing
+            has a time budget.
 
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or no memory for two images.
@@ -181,6 +215,9 @@ def prepare(
     require_name(name)
     if resumed is None and not any_threads:
         require_threads(recipe.threads)
+    budget = None if began is None else budget_of(recipe, began)
+    if began is None:
+        refuse_budget(recipe)
     earlier = earlier if resumed is None else resumed.classes
     found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=earlier)
     if resumed is not None and found.classes != resumed.classes:
@@ -210,10 +247,11 @@ def prepare(
     if start is not None and (frozen := start.freeze) != lasting.freeze:
         # The weights decide which parts can be frozen, and that changes what a step needs.
         resolved, of_memory, threads = group.decided(lambda: fitted(frozen))
+    shown = listener.progressed if budget is None else progress_within(budget, listener.progressed)
     # By the rules of the time, where the run is older than one of them.
     decoding = resolved.decoding if resumed is None else resumed.decoding
     dataset = group.in_turn(
-        lambda: images(resolved) if images else _open_images(found, resolved, decoding, listener, cache_directory)
+        lambda: images(resolved) if images else _open_images(found, resolved, decoding, shown, cache_directory)
     )
     spec = resumed or spec_of(resolved, dataset)
     session = Session(resolved=resolved, found=found, dataset=dataset, spec=spec, start=start, name=name)
@@ -223,10 +261,43 @@ def prepare(
     planned = group.decided(
         lambda: make_plan(asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory)
     )
+    session = replace(session, resolved=planned.resolved, plan=planned.plan)
+    if budget is not None:
+        session = in_budget(session, budget, group)
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
-    introduction = planned.resolved.introduction(processes=group.size)
-    notices = (*_of_data(dataset), *introduction, *of_memory, *of_plan)
-    return replace(session, resolved=planned.resolved, plan=planned.plan, notices=notices)
+    introduction = session.resolved.introduction(processes=group.size)
+    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan))
+
+
+def in_budget(session: Session, budget: TimeBudget, group: ProcessGroup) -> Session:
+    """Return the session with the steps that fit into its time; the first process measures and decides.
+
+    Raises:
+        RunError: a budget that was given does not hold one epoch.
+    """
+
+    def decide() -> tuple[Costs, BudgetPlan]:
+        resolved, dataset = session.resolved, session.dataset
+        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
+        found = plan_within(
+            budget,
+            costs,
+            sides_of(resolved),
+            now=time.monotonic(),
+            epoch_steps=session.epoch_steps,
+            usual_epochs=resolved.epochs,
+            image_size=resolved.recipe.image_size,
+        )
+        return costs, found
+
+    costs, found = group.decided(decide)
+    return replace(
+        session,
+        resolved=session.resolved.planned(found.plan, found.reason),
+        costs=costs,
+        budget=budget if found.in_time else None,
+        most_steps=found.most_steps,
+    )
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:
@@ -252,7 +323,7 @@ def _lasting_source(found: Probe) -> str:
 
 
 def _open_images(
-    found: Probe, resolved: ResolvedRecipe, decoding: Decoding, listener: Listener, cache_directory: Path | None
+    found: Probe, resolved: ResolvedRecipe, decoding: Decoding, progress: Progress, cache_directory: Path | None
 ) -> Dataset:
     recipe = resolved.recipe
     streamed = recipe.stream == "yes"
@@ -266,7 +337,7 @@ def _open_images(
             strict=recipe.strict,
             verify=recipe.verify,
             cache_directory=cache_directory,
-            progress=listener.progressed,
+            progress=progress,
             stream=streamed,
             processes=Rank.of().local_size,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def train(
             groups). Images are uint8, or floating-point numbers of 0 to 1; labels integers,
             names, or rows of 0 and 1 for each class. With `resume` it is left out, but for images that were in memory.
         recipe: every setting; what is left out follows from the data. With `resume`, the settings that change: epochs,
-            patience, threads or device.
+            steps, minutes (so many more), patience, threads or device.
         classes: the names of the classes of images in memory, where labels are numbers from 0 or rows of 0 and 1.
         resume: a run to go on with from its newest checkpoint, by its path or its outcome.
         name: of the run directory; the next free name is taken where it exists.
@@ -72,6 +73,7 @@ def train(
     >>> outcome.ending, outcome.scores.images, longer.epochs
     ('done', 179, 2)
     """
+    began = time.monotonic()
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch takes any
@@ -80,7 +82,16 @@ def train(
 
     with listening(progress) as listener:
         outcome = _train(
-            data, recipe, classes, resume, name, runs_directory, cache_directory, listener=listener, on_epoch=on_epoch
+            data,
+            recipe,
+            classes,
+            resume,
+            name,
+            runs_directory,
+            cache_directory,
+            listener=listener,
+            on_epoch=on_epoch,
+            began=began,
         )
     warn_if_interrupted(outcome.run, interrupted=outcome.interrupted)
     return outcome
@@ -114,6 +125,7 @@ def training_events(
     >>> epochs, events.outcome.ending
     ([1, 2], 'done')
     """
+    began = time.monotonic()
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()
@@ -131,6 +143,7 @@ def training_events(
             listener=channel,
             on_epoch=channel.on_epoch,
             request=channel.request,
+            began=began,
         )
 
     return TrainingEvents(train_in_thread, progress=progress)
@@ -148,8 +161,9 @@ def _train(
     listener: Listener,
     on_epoch: OnEpoch | None,
     request: StopRequest | None = None,
+    began: float,
 ) -> Outcome:
-    """Train or resume a run; the arguments are those of `train`, beside a listener and a request to stop."""
+    """Train or resume a run; the arguments are those of `train`, beside a listener, a request to stop and the time."""
     from convscope.training.given_data import changes_of, images_again, recipe_on, require_resumable
     from convscope.training.train_run import train_new, train_on
 
@@ -160,7 +174,14 @@ def _train(
         given = images_again(run, data, classes, run.spec().classes)
         changes = changes_of(recipe, run)
         return train_on(
-            run, changes, listener=listener, cache_directory=cache, given=given, on_epoch=on_epoch, request=request
+            run,
+            changes,
+            listener=listener,
+            cache_directory=cache,
+            given=given,
+            on_epoch=on_epoch,
+            request=request,
+            began=began,
         )
     recipe, given = recipe_on(data, recipe, classes)
     return train_new(
@@ -172,4 +193,5 @@ def _train(
         given=given,
         on_epoch=on_epoch,
         request=request,
+        began=began,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import Listener, OnEpoch, Silent, State
 from convscope.runs.run_directory import Run, RunLike, open_run, run_of, with_code
+from convscope.training.added_minutes import add_minutes
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import PeersLostError, ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
@@ -44,7 +46,7 @@ from convscope.training.start import read_start, resumed_network
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
-CHANGEABLE = ("epochs", "steps", "patience", "threads", "device")
+CHANGEABLE = ("minutes", "epochs", "steps", "patience", "threads", "device")
 # The name under which torchrun's processes keep their run beyond a restart.
 THE_RUN = "run"
 
@@ -60,13 +62,15 @@ def train_new(
     given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
     request: StopRequest | None = None,
+    began: float | None = None,
 ) -> Outcome:
     """Train `recipe.data` into a new run directory; an impossible recipe is refused before an image is read.
 
     `given` are the images where they are in memory. `earlier` are the classes of a run that this one belongs to: they
     are kept in its order. Processes that torchrun started train together: each is given its share of every batch, and
     the first one writes. Once torchrun has started them again, they resume the run that they trained. A
-    `request` may be filled from another thread.
+    `request` may be filled from another thread. The recipe's minutes are counted from `began`, on the monotonic clock;
+    without it no recipe may have any.
     """
     with joined() as group:
         listener = listener if group.first else Silent()
@@ -83,6 +87,7 @@ def train_new(
             group=group,
             earlier=earlier,
             given=given,
+            began=began,
         )
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
         with (
@@ -111,10 +116,11 @@ def train_on(
     given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
     request: StopRequest | None = None,
+    began: float | None = None,
 ) -> Outcome:
-    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs.
+    """Resume a run from its newest checkpoint, as if it had never stopped; `changes` may add epochs, steps or minutes.
 
-    `given` are its images again, where they were in memory.
+    `given` are its images again, where they were in memory. Minutes are counted from `began`, or from now.
     """
     with joined() as group:
         listener = listener if group.first else Silent()
@@ -128,6 +134,7 @@ def train_on(
             cache_directory=cache_directory,
             on_epoch=on_epoch,
             request=request,
+            began=began,
         )
 
 
@@ -141,7 +148,10 @@ def _resume(
     cache_directory: Path | None,
     on_epoch: OnEpoch | None,
     request: StopRequest | None = None,
+    began: float | None = None,
 ) -> Outcome:
+    began = time.monotonic() if began is None else began
+    changes, minutes = _minutes_apart(changes)
     # At once, so that a run that another process trains is refused before an image is read.
     with locked(run, group):
         run.require_code()
@@ -164,20 +174,33 @@ def _resume(
             if damage and job.state.best is not None:
                 job.warn(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
             unfinished = group.decided(lambda: _has_all_epochs_alone(job))
-            if not unfinished or changes.keys() & {"epochs", "steps"}:
+            if minutes:
+                add_minutes(job, minutes, began=began)
+            elif not unfinished or changes.keys() & {"epochs", "steps"}:
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
-                write_file(run.recipe_path, to_toml(session.recipe))
+                write_file(run.recipe_path, to_toml(job.session.recipe))
                 if session.spec.source != run.spec().source:
                     run.write_spec(session.spec)
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])
             epochs = job.plan.epochs
-            if unfinished and not damage:
+            if unfinished and not damage and not minutes:
                 job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
             job.notify(f"resuming {run} after epoch {job.state.epoch} of {epochs}")
             return _train(job, request)
+
+
+def _minutes_apart(changes: dict[str, SettingValue]) -> tuple[dict[str, SettingValue], float]:
+    """Return the other changes, and the minutes to add: these are no part of a run's recipe, which has its steps."""
+    others = {name: value for name, value in changes.items() if name != "minutes"}
+    minutes = changes.get("minutes", AUTO)
+    if minutes in (AUTO, 0):
+        return others, 0.0
+    if length := sorted(others.keys() & {"epochs", "steps"}):
+        raise RunError(f"minutes {minutes:g} and {length[0]} contradict each other: leave one of them out")
+    return others, float(minutes)
 
 
 def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
@@ -279,7 +302,8 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     if resolved.device == "cuda":
         torch.cuda.empty_cache()
     keep_reached(job)
-    session = replace(job.session, resolved=resolved)
+    costs = job.session.costs
+    session = replace(job.session, resolved=resolved, costs=None if costs is None else costs.times(0.5))
     smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started = job.started
     if resolved.recipe.steps != AUTO:
@@ -316,7 +340,7 @@ def _fit(job: Job, request: StopRequest) -> str:
             keep=lambda state: _keep_and_call(job, request),
             stop=lambda: bool(request),
             group=job.group,
-            pacer=job.pacer,
+            pacer=job.session.pacer(),
             notify=job.notify,
         )
     except PeersLostError as error:

@@ -88,12 +88,12 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         machine.precision(recipe.precision, autotune=recipe.autotune, weights=parameters, device=device),
     ]
     complete = (
-        recipe.changed({choice.setting: choice.value for choice in choices})
+        # The steps are planned for the minutes once they are timed; a recipe has the one or the other.
+        recipe.changed({"minutes": 0.0, **{choice.setting: choice.value for choice in choices}})
         .changed(
             {
                 "weight_decay": decay,
                 "flip_mode": flip_mode,
-                "minutes": 0.0,
                 "split_seed": recipe.seed_of_split,
                 "device": device,
                 "autotune": "rules",

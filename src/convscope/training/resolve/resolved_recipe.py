@@ -24,6 +24,7 @@ from convscope.report.table import Column, Table
 from convscope.report.units import plural
 from convscope.runs.events import Level
 from convscope.training.start import architecture_of, starts_trained
+from convscope.training.timing.step_plan import StepPlan
 
 T = TypeVar("T")
 Chosen = TypeVar("Chosen", bound=SettingValue)
@@ -258,6 +259,16 @@ class ResolvedRecipe(Documented):
     def changed(self, **settings: SettingValue) -> ResolvedRecipe:
         """Return the recipe with some settings replaced by other values, none of them auto."""
         return replace(self, recipe=self.recipe.changed(settings))
+
+    def planned(self, plan: StepPlan, reason: str) -> ResolvedRecipe:
+        """Return the recipe with the steps of a plan, and why they are so many; whole epochs need no steps."""
+        whole = plan.steps == plan.epochs * plan.epoch_steps
+        choice: Choice[Any] = Choice("steps", plan.steps, reason, shown=f"steps {plan.steps:,}")
+        if whole:
+            choice = Choice("epochs", plan.epochs, reason)
+        choices = tuple(other for other in self.choices if other.setting != "epochs")
+        changed = self.changed(epochs=plan.epochs, steps=AUTO if whole else plan.steps)
+        return replace(changed, choices=(choice, *choices))
 
     def introduction(self, *, processes: int) -> Iterator[Notice]:
         """Yield the network, what became of what was asked for, and what was chosen."""

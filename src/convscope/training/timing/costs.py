@@ -7,7 +7,7 @@ times that the steps and the validation really take.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from convscope.training.timing.step_plan import StepPlan
@@ -81,6 +81,10 @@ class Costs:
                 part = (side**2 - small**2) / (large**2 - small**2)
                 return less + part * (more - less)
         return self.steps[-1][1]
+
+    def times(self, factor: float) -> Costs:
+        """Return the costs with steps of so many times the seconds."""
+        return replace(self, steps=tuple((side, seconds * factor) for side, seconds in self.steps))
 
     def seconds(self, plan: StepPlan, *, sides: Sides | None = None, since: int = 0) -> float:
         """Return the seconds from step `since` to the end of the command; with `before` where that is the first one.

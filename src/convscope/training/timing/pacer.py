@@ -17,10 +17,14 @@ from convscope.training.timing.step_plan import StepPlan
 
 # The share of the budget that is left unplanned: what no measurement foresees is taken from it.
 MARGIN = 0.015
-# A plan that would end this share of the budget after or before its aim is changed between two epochs.
-LATE, EARLY = 0.005, 0.02
+# A plan is changed between two epochs where it would end so much after or before its aim: a share of the budget, and
+# one of what is left, for a forecast is the less exact the further it reaches.
+LATE, EARLY = 0.005, 0.015
+DOUBT = 0.06
 # The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
 EARLY_IN_LAST = 0.05
+# Within an epoch nothing is changed where its end is nearer than this share of what is left.
+END_IS_NEAR = 0.1
 # Within an epoch the time is looked at again after this share of what is left, and steps are averaged over this one.
 LOOK_AGAIN, WINDOW = 0.01, 0.1
 # Steps in the average, at least; the measured cost stands for those that are not there yet. And those kept in all.
@@ -123,6 +127,9 @@ class Pacer:
             return plan.steps
         late = now + self._left - self._deadline
         in_last = step // plan.epoch_steps == plan.epochs - 1
+        to_end = plan.epoch_steps - step % plan.epoch_steps
+        if not in_last and to_end < END_IS_NEAR * (plan.steps - step):
+            return plan.steps
         if late > 0 or (in_last and -late > (MARGIN + EARLY_IN_LAST) * self._budget):
             return self._fitting(plan, step, now)
         return plan.steps
@@ -134,7 +141,8 @@ class Pacer:
             return plan.steps
         self._left = self.seconds_left(plan, step)
         late = now + self._left - (self._deadline - MARGIN * self._budget)
-        if -EARLY * self._budget <= late <= LATE * self._budget:
+        doubt = DOUBT * self._left
+        if -EARLY * self._budget - doubt <= late <= LATE * self._budget + doubt:
             return plan.steps
         return self._fitting(plan, step, now)
 

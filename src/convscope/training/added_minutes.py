@@ -1,0 +1,56 @@
+"""Minutes that are added to a run as it is resumed: the plan of its steps is made anew for them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from convscope.errors import RunError
+from convscope.report.units import seconds
+from convscope.training.autotune.measured_costs import measured_costs, sides_of
+from convscope.training.job import Job
+from convscope.training.timing.costs import Costs
+from convscope.training.timing.pacer import MARGIN, most_steps_within
+from convscope.training.timing.step_plan import StepPlan
+from convscope.training.timing.time_budget import MINUTE, SPARE, TimeBudget
+
+
+def add_minutes(job: Job, minutes: float, *, began: float) -> None:
+    """Plan a restored job for so many minutes from `began`; the first process decides for all.
+
+    The steps that are left of a run that was stopped are made more or fewer, and its learning rate goes on from where
+    it was. A run that had ended goes on in a longer schedule, as with more epochs: at the rate of its place in that.
+
+    Raises:
+        RunError: not even one step fits.
+    """
+    session, state = job.session, job.state
+    budget = TimeBudget(seconds=minutes * MINUTE, began=began, given=True)
+    at = state.epoch * job.epoch_steps
+
+    def longer(steps: int) -> StepPlan:
+        if 0 < at < job.plan.steps:
+            return job.plan.replanned(at=at, steps=steps)
+        return StepPlan.of(steps, epoch_steps=job.epoch_steps)
+
+    def decide() -> tuple[Costs, StepPlan]:
+        dataset, resolved = session.dataset, session.resolved
+        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
+        now = time.monotonic()
+
+        def needed(steps: int) -> float:
+            return costs.seconds(longer(steps), sides=sides_of(resolved), since=at)
+
+        if now + needed(at + 1) > budget.deadline:
+            enough = (now - began + needed(at + 1)) * SPARE / (1 - MARGIN) / MINUTE
+            raise RunError(
+                f"minutes {minutes:g}: one step more, the test and the report take {seconds(needed(at + 1))}, after "
+                f"{seconds(now - began)} to begin: give {enough:.1g} or more"
+            )
+        left = budget.deadline - MARGIN * budget.seconds - now
+        return costs, longer(most_steps_within(left, needed, least=at + 1))
+
+    costs, plan = job.group.decided(decide)
+    state.plan = plan
+    resolved = session.resolved.changed(steps=plan.steps, epochs=plan.epochs)
+    job.session = replace(session, resolved=resolved, costs=costs, budget=budget, most_steps=None)

@@ -1,0 +1,189 @@
+"""The time that a command is given, and the plan of steps that fits into it: plain arithmetic, without a clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convscope.errors import RunError
+from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import AUTO, parse_size
+from convscope.report.progress import Progress
+from convscope.report.units import plural, seconds
+from convscope.report.usage import settings_text
+from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.pacer import MARGIN, most_steps_within
+from convscope.training.timing.step_plan import StepPlan
+
+# What a person would wait, where nothing was said.
+DEFAULT_MINUTES = 10.0
+# A budget is not filled with more epochs than so many times the usual ones: more of them gain nothing.
+MOST_TIMES_USUAL = 3
+MINUTE = 60.0
+# A budget that is named as enough has this much more than was measured; one that holds the decoding trains as well.
+SPARE, SPARE_TO_TRAIN = 1.1, 1.6
+# No image size below this is named in place of a larger one.
+SMALLEST = 32
+# Decoding is judged once it has gone on for so long.
+DECODING_SEEN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeBudget:
+    """The seconds of a command, from when it began on the monotonic clock; `given` where the user named them."""
+
+    seconds: float
+    began: float
+    given: bool
+
+    @property
+    def deadline(self) -> float:
+        """When the command must have ended, on the monotonic clock."""
+        return self.began + self.seconds
+
+    @property
+    def text(self) -> str:
+        """The budget as a message writes it.
+
+        >>> TimeBudget(seconds=300, began=0, given=True).text
+        '5 minutes'
+        """
+        minutes = self.seconds / MINUTE
+        return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+
+
+def budget_of(recipe: Recipe, began: float) -> TimeBudget | None:
+    """Return the time that a recipe gives its command; None where it says how long it trains instead.
+
+    >>> budget_of(Recipe(minutes=5), 0.0).seconds, budget_of(Recipe(), 0.0).seconds, budget_of(Recipe(epochs=3), 0.0)
+    (300.0, 600.0, None)
+    """
+    if recipe.minutes != AUTO:
+        minutes = float(recipe.minutes)
+        return TimeBudget(seconds=minutes * MINUTE, began=began, given=True) if minutes else None
+    if (recipe.epochs, recipe.steps) != (AUTO, AUTO):
+        return None
+    return TimeBudget(seconds=DEFAULT_MINUTES * MINUTE, began=began, given=False)
+
+
+def refuse_budget(recipe: Recipe) -> None:
+    """Raise RunError where a recipe that is not for the training of one network has a time budget.
+
+    >>> refuse_budget(Recipe(minutes=5))
+    Traceback (most recent call last):
+    ...
+    convscope.errors.RunError: minutes 5: only the training of one network has a time budget: give epochs or steps
+    """
+    if recipe.minutes not in (AUTO, 0):
+        given = f"minutes {float(recipe.minutes):g}"
+        raise RunError(f"{given}: only the training of one network has a time budget: give epochs or steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetPlan:
+    """The plan of steps within a budget.
+
+    Args:
+        plan: the steps.
+        most_steps: no later plan is longer.
+        in_time: whether it fits; a default budget may hold less than the one epoch that is trained all the same.
+        reason: why it has so many steps.
+    """
+
+    plan: StepPlan
+    most_steps: int
+    in_time: bool
+    reason: str
+
+
+def plan_within(
+    budget: TimeBudget, costs: Costs, sides: Sides, *, now: float, epoch_steps: int, usual_epochs: int, image_size: str
+) -> BudgetPlan:
+    """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
+
+    Raises:
+        RunError: a budget that was given does not hold one epoch; the message says what would fit.
+    """
+    left = budget.deadline - MARGIN * budget.seconds - now
+    most = usual_epochs * epoch_steps * (MOST_TIMES_USUAL if budget.given else 1)
+
+    def needed(steps: int) -> float:
+        return costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides)
+
+    steps = most_steps_within(left, needed, least=1, most=most)
+    if steps < epoch_steps:
+        if budget.given:
+            raise RunError(_too_short(budget, left, needed, epoch_steps=epoch_steps, image_size=image_size))
+        plan = StepPlan.of(epoch_steps, epoch_steps=epoch_steps)
+        takes = seconds(now - budget.began + needed(epoch_steps))
+        reason = f"one epoch takes {takes} here, more than the {budget.text} of a run of which nothing is said"
+        return BudgetPlan(plan=plan, most_steps=epoch_steps, in_time=False, reason=reason)
+    plan = StepPlan.of(steps, epoch_steps=epoch_steps)
+    if steps < most:
+        reason = f"what fits into {budget.text}, {_as_epochs(plan)}"
+    else:
+        several = f"{MOST_TIMES_USUAL} times the usual ones" if budget.given else "the usual ones"
+        reason = f"{several} for so many images, and they fit into {budget.text}"
+    return BudgetPlan(plan=plan, most_steps=most, in_time=True, reason=reason)
+
+
+def _as_epochs(plan: StepPlan) -> str:
+    epochs = plan.steps / plan.epoch_steps
+    return plural(plan.epochs, "epoch") if epochs == plan.epochs else f"{epochs:.1f} epochs"
+
+
+def _too_short(
+    budget: TimeBudget, left: float, needed: Callable[[int], float], *, epoch_steps: int, image_size: str
+) -> str:
+    """Return what an epoch takes, and what would fit: each as a setting."""
+    epoch, rest = needed(epoch_steps), needed(0)
+    before = budget.deadline - MARGIN * budget.seconds - left - budget.began
+    enough = math.ceil((before + epoch) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
+    fitting = [settings_text(minutes=enough)]
+    part = math.floor((left - rest) / max(epoch - rest, 1e-9) * epoch_steps)
+    if part >= 1:
+        fitting.append(f"{settings_text(steps=part)} (a part of an epoch, so fewer images)")
+    height, width = parse_size(image_size)
+    if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
+        smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
+        fitting.append(settings_text(image_size=smaller))
+    return (
+        f"minutes {budget.seconds / MINUTE:g}: an epoch of {plural(epoch_steps, 'step')} does not fit: before it "
+        f"{seconds(before)}, its steps {seconds(epoch - rest)}, the test and the report {seconds(rest)}; give "
+        f"{', or '.join(fitting)}, or a smaller network"
+    )
+
+
+def progress_within(budget: TimeBudget, show: Progress) -> Progress:
+    """Return a function that shows the progress of decoding, and raises RunError where there is no time for it."""
+    begun: dict[str, float] = {}
+
+    def shown(done: int, total: int, what: str) -> None:
+        show(done, total, what)
+        now = time.monotonic()
+        require_time_to_decode(budget, done=done, total=total, began=begun.setdefault(what, now), now=now)
+
+    return shown
+
+
+def require_time_to_decode(budget: TimeBudget, *, done: int, total: int, began: float, now: float) -> None:
+    """Raise RunError where a budget that was given ends before all images are decoded, as the first of them took.
+
+    >>> given = TimeBudget(seconds=30, began=0, given=True)
+    >>> require_time_to_decode(given, done=1_000, total=50_000, began=1.0, now=3.0)
+    Traceback (most recent call last):
+    ...
+    convscope.errors.RunError: minutes 0.5: decoding 50,000 images takes about 1 min 40 s: give 2.7 minutes or more, ...
+    """
+    if not budget.given or now - began < DECODING_SEEN_SECONDS or not done:
+        return
+    whole = (now - began) / done * total
+    if began + whole > budget.deadline:
+        enough = math.ceil((began - budget.began + whole) * SPARE_TO_TRAIN / MINUTE * 10) / 10
+        asked = f"minutes {budget.seconds / MINUTE:g}"
+        raise RunError(
+            f"{asked}: decoding {plural(total, 'image')} takes about {seconds(whole)}: give {enough:g} minutes or "
+            f"more, fewer images, or {settings_text(stream='yes')}, which decodes them while it trains"
+        )
