@@ -78,6 +78,20 @@ def test_pictures(tmp_path: Path, side: int, colour: bool, expected: tuple[objec
     ) == expected
 
 
+def test_a_larger_image_gets_a_stem_stride_which_the_recipe_records(tmp_path: Path) -> None:
+    found = _folder(tmp_path, side=64, colour=False)
+    resolved = resolve(Recipe(), found)
+    assert resolved.recipe.model_options == "stem_stride=2"
+    assert resolved.architecture.on_meta().get_submodule("whiten").stride == (2, 2)
+    reason = "stem stride 2: images of 64x64 then cost about what those of 32x32 do"
+    assert reason in choice_lines(resolved.choices)
+    assert resolve(resolved.recipe, found).recipe == resolved.recipe
+    for asked in (Recipe(model_options="stem_stride=1"), Recipe(image_size="48"), Recipe(model="resnet18")):
+        assert "stem stride" not in " ".join(choice_lines(resolve(asked, found).choices))
+        assert resolve(asked, found).recipe.model_options == asked.model_options
+    assert resolve(Recipe(model="cifarnet-tiny", image_size="128"), found).recipe.model_options == "stem_stride=3"
+
+
 def test_coloured_characters_are_not_mirrored(tmp_path: Path) -> None:
     resolved = resolve(Recipe(), _folder(tmp_path, side=32, colour=True, classes=("b", "d")))
     assert not resolved.augmentation.flip
