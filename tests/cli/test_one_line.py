@@ -19,7 +19,7 @@ from convscope.cli.settings import SettingOption
         ("trian", "convscope: No such command 'trian'. Did you mean train? For all that it takes: convscope --help"),
         (
             "train --epcohs 3",
-            "convscope train: No such option '--epcohs'. (Did you mean one of: '--ema-epochs', '--epochs'?) "
+            "convscope train: No such option '--epcohs'. (Did you mean one of: '--ema-epochs', '--epochs', '--steps'?) "
             "For all that it takes: convscope train --help",
         ),
         *(
