@@ -21,20 +21,31 @@ class TrainingBudget:
         images_in_all: images of the whole run, about: a small set is repeated more often.
         epochs: the least and the most of them.
         batch_sizes: (training images from which it holds, images of a step), the largest first.
+        least_steps: in a run of fewer steps a smaller batch is taken from among `batch_sizes`.
     """
 
     images_in_all: int
     epochs: tuple[int, int]
     batch_sizes: tuple[tuple[int, int], ...]
+    least_steps: int = 0
 
     def epochs_for(self, images: int) -> int:
         """Return the number of epochs for a number of training images."""
         fewest, most = self.epochs
         return min(most, max(fewest, -(-self.images_in_all // images)))
 
-    def batch_size_for(self, images: int) -> int:
-        """Return the batch size for a number of training images."""
-        return next(size for least, size in self.batch_sizes if images >= least)
+    def batch_size_for(self, images: int, *, epochs: int | None = None) -> int:
+        """Return the batch size for a number of training images; in few epochs smaller, so that steps are enough.
+
+        >>> [table("fast", "cifarnet").budget.batch_size_for(45_000, epochs=epochs) for epochs in (10, 2, 1)]
+        [1000, 500, 250]
+        """
+        usual = next(size for least, size in self.batch_sizes if images >= least)
+        if epochs is None:
+            return usual
+        most = images * epochs / self.least_steps if self.least_steps else usual
+        smaller = [size for _, size in self.batch_sizes if size <= usual]
+        return next((size for size in smaller if size <= most), smaller[-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +124,8 @@ _CIFARNET = Preset(
         images_in_all=480_000,
         epochs=(10, 40),
         batch_sizes=((20_000, 1000), (10_000, 500), (5_000, 250), (2_000, 125), (0, 50)),
+        # MNIST's 7,203 images, one epoch of cifarnet-tiny: 29 steps of 250 reach 66 %, 113 of 64 reach 97 %.
+        least_steps=128,
     ),
 )
 _CIFARNETS = ("cifarnet-tiny", "cifarnet-small", "cifarnet", "cifarnet-large")

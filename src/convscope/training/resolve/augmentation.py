@@ -147,6 +147,9 @@ def progressive_resize_share(
 ) -> Choice[float]:
     """Return the share of the steps with smaller images; 0 where they are not smaller.
 
+    Grey images have their full size from the start, unless smaller ones are asked for: strokes and defects of a pixel's
+    width, which they are often classified by, are lost in smaller ones.
+
     Raises:
         RunError: the network can't take images as small as was asked for.
     """
@@ -156,7 +159,7 @@ def progressive_resize_share(
         if share_asked and share:
             raise RunError("progressive_resize_share needs progressive_resize_start below 1")
         return none
-    if not share:
+    if not share or (decoding.channels == 1 and not (share_asked or start_asked)):
         return none
     size = "x".join(map(str, small))
     try:

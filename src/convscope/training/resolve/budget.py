@@ -9,6 +9,7 @@ from convscope.errors import RunError
 from convscope.hardware.rank import Rank
 from convscope.recipe.presets import TrainingBudget
 from convscope.recipe.setting import AUTO, Auto, value_or
+from convscope.report.units import plural
 from convscope.report.usage import Placeholder, settings_text
 from convscope.training.resolve.resolved_recipe import Choice
 
@@ -71,15 +72,17 @@ def epochs(asked: int | Auto, images: int, budget: TrainingBudget) -> Choice[int
     return Choice.of("epochs", asked, budget.epochs_for(images), _by_images(images))
 
 
-def batch_size(asked: int | Auto, images: int, budget: TrainingBudget) -> Choice[int]:
-    """Return the batch size: no more images than there are to train on.
+def batch_size(asked: int | Auto, images: int, budget: TrainingBudget, *, epochs: int | None = None) -> Choice[int]:
+    """Return the batch size: no more images than there are to train on, and smaller where few epochs leave few steps.
 
     >>> from convscope.recipe.presets import table
     >>> batch_size(64, 40, table("fast", "resnet18").budget).notices
     ('batch size 40, not 64: there are no more images to train on',)
     """
     if asked == AUTO:
-        return Choice("batch_size", min(budget.batch_size_for(images), images), _by_images(images))
+        usual, taken = budget.batch_size_for(images), budget.batch_size_for(images, epochs=epochs)
+        reason = _by_images(images) + ("" if taken == usual else f", in {plural(epochs or 0, 'epoch')}")
+        return Choice("batch_size", min(taken, images), reason)
     notice = f"batch size {images:,}, not {asked:,}: there are no more images to train on"
     return Choice("batch_size", min(asked, images), notices=(notice,) if asked > images else ())
 

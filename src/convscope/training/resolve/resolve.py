@@ -57,12 +57,13 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         defects = int((listing.labels[held_back] != found.classes.index(recipe.good_class)).sum())
         require_enough(defects, recipe.miss_rate, own_val=listing.is_split)
     images, usual = max(1, len(rows)), table(recipe.preset, recipe.model).budget
-    batch_size = budget.batch_size(recipe.batch_size, images, usual)
+    epochs = budget.epochs(recipe.epochs, images, usual)
+    batch_size = budget.batch_size(recipe.batch_size, images, usual, epochs=epochs.value)
     normalizes = has_batch_norm(made)
     budget.require_batch(
         batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
     )
-    choices += [*of_pixels, budget.epochs(recipe.epochs, images, usual), batch_size]
+    choices += [*of_pixels, epochs, batch_size]
     default = default_learning_rate(recipe.optimizer, batch_size.value, made)
     trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
     choices.append(budget.learning_rate(recipe.learning_rate, default, trained=trained))
