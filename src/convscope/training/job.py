@@ -19,6 +19,7 @@ from convscope.data.streamed import Streamed
 from convscope.errors import RunError
 from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
+from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.report.printable import from_here
 from convscope.report.units import plural
@@ -66,8 +67,8 @@ class Job:
     unsaved: Checkpoint | None = None
     # The epoch of the newest checkpoint on the disk.
     saved_epoch: int = 0
-    # What recipe.toml holds; empty before the first checkpoint.
-    recipe_written: str = ""
+    # What recipe.toml holds.
+    recipe_written: Recipe | None = None
     # How many unreadable images of a stream the user was notified of.
     unreadable_shown: int = 0
 
@@ -83,7 +84,9 @@ class Job:
     ) -> Job:
         """Return the job that trains a network from its first epoch."""
         settings = loop_settings(session.resolved, session.spec, session.train)
-        return cls(run, session, settings, new_state(network, session.resolved), listener, group, on_epoch)
+        job = cls(run, session, settings, new_state(network, session.resolved), listener, group, on_epoch)
+        job.recipe_written = session.recipe
+        return job
 
     @property
     def resolved(self) -> ResolvedRecipe:
@@ -129,10 +132,9 @@ class Job:
 
     def write_recipe(self) -> None:
         """Write recipe.toml, where the plan was changed since it was written."""
-        written = to_toml(self.resolved.recipe)
-        if self.recipe_written not in ("", written):
-            write_file(self.run.recipe_path, written)
-        self.recipe_written = written
+        if self.resolved.recipe != self.recipe_written:
+            write_file(self.run.recipe_path, to_toml(self.resolved.recipe))
+        self.recipe_written = self.resolved.recipe
 
     @property
     def plan(self) -> StepPlan:

@@ -15,6 +15,7 @@ from typing import Any
 from convscope.data.listing import Listing
 from convscope.data.open import Probe
 from convscope.data.records import Decoding, Labels
+from convscope.errors import RunError
 from convscope.hardware.device import require_one_each, usable_device
 from convscope.hardware.mode import require_possible
 from convscope.hardware.rank import Rank
@@ -66,6 +67,8 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     choices += [*of_pixels, epochs, batch_size]
     default = default_learning_rate(recipe.optimizer, batch_size.value, made)
     trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
+    if recipe.epochs == 0 and not trained:
+        raise RunError("epochs is 0: the network would stay as it was drawn; give 1 or more, or weights")
     choices.append(budget.learning_rate(recipe.learning_rate, default, trained=trained))
     decays = decays_any(recipe.optimizer, made)
     decay = budget.weight_decay(

@@ -107,7 +107,7 @@ def plan_within(
         RunError: a budget that was given does not hold one epoch; the message says what would fit.
     """
     left = budget.deadline - MARGIN * budget.seconds - now
-    most = usual_epochs * epoch_steps * (MOST_TIMES_USUAL if budget.given else 1)
+    most = round(usual_epochs * epoch_steps * (MOST_TIMES_USUAL if budget.given else 1))
 
     def needed(steps: int) -> float:
         return costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides)

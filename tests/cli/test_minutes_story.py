@@ -1,0 +1,119 @@
+"""Stories of a time budget, by the real command line on the digits: what it says, refuses and leaves in the run."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import run_command
+from convscope.training import session
+from convscope.training.timing import time_budget
+from convscope.training.timing.costs import Costs
+
+# What a machine would measure, so that no test depends on how busy this one is.
+CHEAP = Costs(steps=((1.0, 0.1),), epoch_end=0.1, finish=0.5)
+DEAR = Costs(steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def take(costs: Costs) -> None:
+        monkeypatch.setattr(session, "measured_costs", lambda *given, **parts: costs)
+
+    return take
+
+
+@pytest.fixture
+def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    places = ("--runs", tmp_path / "runs", "--cache", tmp_path / "cache")
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        return run_command(capsys, "train", *words, *(() if "--resume" in words else places))
+
+    return run
+
+
+def of_run(run: Path) -> dict[str, Any]:
+    return tomllib.loads((run / "recipe.toml").read_text())
+
+
+def test_a_budget_becomes_steps_that_are_said_written_and_gone_on_with(
+    train: Any, costs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs(CHEAP)
+    # Of 40 usual epochs with 45 steps each: whatever the machine, the plan is cut in its second epoch.
+    monkeypatch.setattr(time_budget, "MOST_TIMES_USUAL", 70 / 1800)
+    code, out, err = train("digits", "--minutes", "2", "--model", "lenet5", "--name", "m")
+    run = tmp_path / "runs" / "m"
+    recipe, status = of_run(run), json.loads((run / "status.json").read_text())
+    assert code == 0 and "steps 70: " in err and "they fit into 2 minutes" in err and "test accuracy" in out
+    assert (recipe["minutes"], recipe["steps"], recipe["epochs"]) == (0, 70, 2)
+    assert [status[name] for name in ("step", "steps", "epoch", "epochs")] == [70, 70, 2, 2]
+    history = (run / "metrics.csv").read_text().splitlines()
+    # One-cycle ends at a thousandth of its highest rate.
+    assert float(history[-1].split(",")[6]) == pytest.approx(recipe["learning_rate"] / 1000, rel=0.01)
+    # Its recipe repeats the plan; a length that is given beside it goes first.
+    code, _, err = train("digits", "--recipe", run / "recipe.toml", "--epochs", "1", "--name", "e")
+    assert code == 0 and (of_run(tmp_path / "runs" / "e")["epochs"], of_run(tmp_path / "runs" / "e")["steps"]) == (
+        1,
+        "auto",
+    )
+    code, _, err = train("--resume", run)
+    assert code == 2 and "has all of its" in err
+
+
+def test_a_budget_too_small_for_an_epoch_says_what_fits(train: Any, costs: Any, tmp_path: Path) -> None:
+    costs(DEAR)
+    code, _, err = train("digits", "--minutes", "0.2", "--model", "lenet5")
+    line = err.splitlines()[-1]
+    assert code == 2 and line.startswith("convscope: minutes 0.2: an epoch of 45 steps does not fit: before it ")
+    assert "its steps 23.5 s, the test and the report 2.0 s; give --minutes 0." in line and "--steps " in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_a_budget_ten_minutes_are_given_and_said(train: Any, costs: Any, tmp_path: Path) -> None:
+    costs(Costs(steps=((1.0, 600.0),), epoch_end=0.1, finish=0.1))
+    code, _, err = train("digits", "--model", "lenet5", "--name", "d")
+    assert code == 0 and of_run(tmp_path / "runs" / "d")["epochs"] == 1
+    assert (
+        "epochs 1: one epoch takes 7 h 30 min here, more than the 10 minutes of a run of which nothing is said" in err
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            "train digits --minutes 5 --epochs 3",
+            "minutes 5 and epochs 3 contradict each other: leave one of them at auto",
+        ),
+        (
+            "train digits --minutes 5 --steps 30",
+            "minutes 5 and steps 30 contradict each other: leave one of them at auto",
+        ),
+        ("train digits --minutes -1", "minutes is -1.0: it must be at least 0, or auto"),
+        ("train digits --minutes nan", "minutes is nan: it must be a finite number, or auto"),
+        ("train digits --minutes soon", "minutes is 'soon': it must be a number, or auto"),
+        ("train digits --minutes 99999", "minutes is 99999.0: it must be below 10081, or auto"),
+        ("train digits --epochs 0", "epochs is 0: the network would stay as it was drawn; give 1 or more, or weights"),
+        (
+            "train digits --minutes 5 --ensemble 2",
+            "minutes 5: only the training of one network has a time budget: give epochs or steps",
+        ),
+        (
+            "ablate digits --minutes 5",
+            "minutes 5: only the training of one network has a time budget: give epochs or steps",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run_command(capsys, *words.split())
+    assert (code, out, err) == (2, "", f"convscope: {line}\n")
+    assert not list(tmp_path.iterdir())

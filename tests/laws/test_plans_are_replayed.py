@@ -1,0 +1,135 @@
+"""Laws of a plan that is changed: a resumed run replays it bit for bit, and its learning rate reaches its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import convscope
+from convscope.recipe.setting import AUTO
+from convscope.runs.checkpoint import load_checkpoint
+from convscope.runs.events import Silent
+from convscope.runs.run_directory import Run
+from convscope.training import added_minutes
+from convscope.training.optim.schedule import learning_rate_factor
+from convscope.training.session import Session
+from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.pacer import Pacer
+from convscope.training.timing.step_plan import StepPlan
+from convscope.training.train_run import train_on
+
+# An epoch has 6 steps. Progressive resizing, weight averaging, augmentation, momentum: what reads the plan or draws.
+RECIPE = convscope.Recipe(
+    model="cifarnet-tiny",
+    image_size="32",
+    schedule="one-cycle",
+    warmup=0.2,
+    epochs=5,
+    batch_size=8,
+    flip=True,
+    progressive_resize_start=0.5,
+    progressive_resize_share=0.5,
+    ema_epochs=0.5,
+    precision="fp32",
+    autotune="rules",
+    threads=1,
+    tta="one",
+)
+DRAW = np.random.default_rng(0)
+DATA = {
+    "train": (DRAW.integers(0, 255, (48, 32, 32, 3), dtype=np.uint8), [number % 3 for number in range(48)]),
+    "val": (DRAW.integers(0, 255, (9, 32, 32, 3), dtype=np.uint8), [number % 3 for number in range(9)]),
+}
+
+
+class _Scripted(Pacer):
+    """Changes the plan at the steps that a test names."""
+
+    def __init__(self, changes: dict[int, int]) -> None:
+        super().__init__(costs=Costs(steps=((1.0, 1.0),), epoch_end=1.0, finish=1.0), sides=Sides(), deadline=1e9)
+        self._changes = changes
+
+    def within_epoch(self, plan: StepPlan, step: int) -> int:
+        return self._changes.get(step, plan.steps) if step % plan.epoch_steps else plan.steps
+
+    def between_epochs(self, plan: StepPlan, step: int) -> int:
+        return self._changes.get(step, plan.steps)
+
+
+def _trained(monkeypatch: pytest.MonkeyPatch, place: Path, changes: dict[int, int], stop: int = 0) -> convscope.Outcome:
+    monkeypatch.setattr(Session, "pacer", lambda session: _Scripted(changes) if changes else None)
+
+    def stop_after(row: convscope.EpochRow) -> None:
+        if row.epoch == stop:
+            raise convscope.StopTraining
+
+    return convscope.train(DATA, RECIPE, runs_directory=place, on_epoch=stop_after)
+
+
+def _weights(run: Run) -> dict[str, torch.Tensor]:
+    saved = load_checkpoint(run.checkpoints)
+    assert saved is not None
+    return {**saved.model, **saved.average, **saved.optimizer}
+
+
+@pytest.mark.parametrize("changes", [{}, {6: 20}, {9: 33, 12: 16}, {12: 41}])
+def test_a_resumed_run_replays_its_plan(
+    changes: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _trained(monkeypatch, tmp_path / "whole", changes)
+    stopped = _trained(monkeypatch, tmp_path / "stopped", changes, stop=2)
+    monkeypatch.setattr(Session, "pacer", lambda session: None)
+    resumed = convscope.train(DATA, resume=stopped)
+    expected, found = _weights(whole.run), _weights(resumed.run)
+    assert expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)
+    rows = [[replace(row, seconds=0, images_per_second=0, data_wait=0) for row in one.rows] for one in (whole, resumed)]
+    assert rows[0] == rows[1]
+    steps = list(changes.values())[-1] if changes else 30
+    recipe = resumed.run.recipe()
+    assert recipe == whole.run.recipe()
+    assert (recipe.steps, recipe.epochs) == (steps if changes else AUTO, -(-steps // 6))
+    # One-cycle of 30 steps ends at its last place, in however many steps.
+    end = learning_rate_factor("one-cycle", step=29, steps=30, warmup=0.2)
+    assert whole.rows[-1].learning_rate == pytest.approx(end * float(recipe.learning_rate), rel=1e-12)
+    status = resumed.run.status()
+    assert status is not None and (status.step, status.steps, status.epoch) == (steps, steps, len(whole.rows))
+
+
+def test_steps_cut_the_last_epoch_short_and_are_the_same_in_a_repeated_run(tmp_path: Path) -> None:
+    asked = RECIPE.changed({"epochs": AUTO, "steps": 15})
+    first = convscope.train(DATA, asked, runs_directory=tmp_path)
+    assert (first.epochs, first.run.recipe().epochs, first.run.recipe().steps) == (3, 3, 15)
+    recipe = convscope.load_recipe(first.run.recipe_path).changed({"layout": AUTO})
+    again = convscope.train(DATA, recipe, runs_directory=tmp_path)
+    expected, found = _weights(first.run), _weights(again.run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    # The epoch that was cut short stays so; the next ones are whole.
+    longer = convscope.train(DATA, convscope.Recipe(epochs=4), resume=first)
+    assert (longer.epochs, longer.run.recipe().epochs, longer.run.recipe().steps) == (4, 4, AUTO)
+    with pytest.raises(convscope.RunError, match="epochs 4 and steps 15 contradict each other: an epoch has 6 steps"):
+        convscope.train(DATA, asked.changed({"epochs": 4}), runs_directory=tmp_path)
+
+
+def test_minutes_are_added_to_a_run_that_was_stopped_and_to_one_that_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = _trained(monkeypatch, tmp_path, {}, stop=2)
+    monkeypatch.setattr(Session, "pacer", lambda session: None)
+    costs = Costs(steps=((1.0, 0.3),), epoch_end=0.1, finish=0.2)
+    monkeypatch.setattr(added_minutes, "measured_costs", lambda *given, **parts: costs)
+    # The steps that are left take far less; so more of them are planned, to the schedule's end.
+    on = convscope.train(DATA, convscope.Recipe(minutes=0.2), resume=stopped)
+    recipe = on.run.recipe()
+    assert on.ending == "done" and recipe.minutes == 0 and recipe.steps != AUTO
+    end = learning_rate_factor("one-cycle", step=29, steps=30, warmup=0.2)
+    assert on.rows[-1].learning_rate == pytest.approx(end * float(recipe.learning_rate), rel=1e-9)
+    longer = convscope.train(DATA, convscope.Recipe(minutes=0.2), resume=on)
+    assert longer.ending == "done" and longer.epochs > on.epochs
+    with pytest.raises(convscope.RunError, match="one step more, the test and the report take"):
+        convscope.train(DATA, convscope.Recipe(minutes=0.001), resume=longer)
+    with pytest.raises(convscope.RunError, match="minutes 1 and epochs"):
+        train_on(longer, {"minutes": 1.0, "epochs": 10_000}, listener=Silent(), cache_directory=None)
