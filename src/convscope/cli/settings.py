@@ -21,7 +21,7 @@ from convscope.report.usage import option_name
 from_recipe = click.option(
     "--recipe",
     "recipe_file",
-    metavar="fast|classic|finetune|FILE",
+    metavar="fast|classic|finetune|probe|FILE",
     help="The recipe to start from: a preset, or a TOML file  [fast]",
 )
 # The limit of a command that reads a run, which may be a stranger's: the run's own can only lower it.

@@ -2,7 +2,7 @@
 
 "fast" is the default: today's ways to be accurate after few epochs, and for some networks its own table. "classic" is
 what AlexNet was trained with (Krizhevsky, Sutskever, Hinton 2012, sections 4 and 5). "finetune" moves trained weights
-gently. A setting that the user gave goes before every table. No torch is imported here.
+gently. "probe" solves the last layer on their features. A setting that the user gave goes before every table. No torch is imported here.
 """
 
 from __future__ import annotations
@@ -101,6 +101,17 @@ NAMED: dict[str, Preset] = {
         settings={
             **_USUAL,
             "layer_lr_decay": 0.7,
+            "random_resized_crop": False,
+        },
+        budget=TrainingBudget(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),
+    ),
+    # Epochs, where any are asked for, move the layers before a solved head gently.
+    "probe": Preset(
+        settings={
+            **_USUAL,
+            "head": "solve",
+            "layer_lr_decay": 0.7,
+            "label_smoothing": 0.0,
             "random_resized_crop": False,
         },
         budget=TrainingBudget(images_in_all=100_000, epochs=(3, 10), batch_sizes=_USUAL_BATCHES),

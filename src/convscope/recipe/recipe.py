@@ -59,8 +59,8 @@ class Recipe(Documented):
     (3, 64, 'auto')
     """
 
-    preset: Literal["fast", "classic", "finetune"] = setting(
-        "fast", "defaults for what is left at auto: fast, classic (AlexNet's) or finetune", "recipe"
+    preset: Literal["fast", "classic", "finetune", "probe"] = setting(
+        "fast", "defaults for what is left at auto: fast, classic (AlexNet's), finetune or probe", "recipe"
     )
 
     data: str = setting("", "what is trained on: a folder, a file, or digits", "images")
@@ -166,6 +166,30 @@ class Recipe(Documented):
     freeze: str = setting(
         "", "parts that stay as they are: backbone (all but the last), or names: conv1,bn1", "network"
     )
+    head: Literal["auto", "train", "solve"] = setting(
+        AUTO,
+        "solve: compute features once with the weights that are given, fit the last layer to them, and begin there; "
+        "train: begin with a fresh one; auto: solve where all else is frozen and no epochs are asked for",
+        "network",
+    )
+    head_views: Literal["one", "flip", "flip-shift", "ten-crop"] = setting(
+        "one", "views of each training image that a head is solved with, each one pass of the network", "network"
+    )
+    head_l2: float = setting(
+        0.0,
+        "L2 penalty of a solved head, on features of deviation 1; 0: chosen on the validation images, or by "
+        "cross-validation where there are few",
+        "network",
+        at_least=0,
+        advanced=True,
+    )
+    neighbors: int = setting(
+        0,
+        "beside solving a head, measure k-nearest-neighbour classification by features with this k; 0: not",
+        "network",
+        at_least=0,
+        advanced=True,
+    )
     image_size: str = setting(AUTO, "pixels: 32 or 32x48 (height x width), or auto: the images' own", "network")
     channels: int | Auto = setting(
         AUTO, "1 (grey) or 3 (colour), or auto: as the images are", "network", at_least=1, advanced=True
@@ -239,13 +263,10 @@ class Recipe(Documented):
         below=MOST_MINUTES,
     )
     epochs: int | Auto = setting(
-        AUTO, "passes over the training images; auto: by the number of images", "training", at_least=0
-    )
-    steps: int | Auto = setting(
         AUTO,
-        "optimizer steps in all, so that the last epoch may be cut short; auto: whole epochs",
+        "passes over the training images; auto: by the number of images; 0: a solved head is all",
         "training",
-        at_least=1,
+        at_least=0,
     )
     batch_size: int | Auto = setting(AUTO, "batch size; auto: by the number of images", "training", at_least=1)
     optimizer: Literal["auto", "sgd", "adamw", "muon"] = setting(
@@ -376,7 +397,7 @@ class Recipe(Documented):
 
     @classmethod
     def from_preset(cls, name: str) -> Recipe:
-        """Return the recipe of a preset: fast, classic or finetune; raise RunError for another.
+        """Return the recipe of a preset: fast, classic, finetune or probe; raise RunError for another.
 
         >>> Recipe.from_preset("classic").preset
         'classic'
@@ -463,6 +484,10 @@ class Recipe(Documented):
             raise RunError(
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
+            )
+        if self.epochs == 0 and self.head != "solve" and (self.preset != "probe" or self.head == "train"):
+            raise RunError(
+                f"epochs is 0: it must be at least 1, or auto; {settings_text(head='solve')} alone needs no epoch"
             )
         if self.miss_rate and not self.good_class:
             named = settings_text(good_class="good")

@@ -42,6 +42,8 @@ FORMAT = 2
 STALE_SECONDS = 24 * 3600
 # So much of an entry is checked against its checksums on opening: all of most, a sample of the largest.
 CHECKED_BYTES = 256 * 2**20
+# The files whose size counts: decoded pixels, and parts of features (`training/probe/feature_store`).
+HELD = ("pixels.", "part-")
 
 
 @dataclass
@@ -222,7 +224,7 @@ class NewEntry:
         except OSError as error:
             raise self._cannot_write(error) from None
         _remove_superseded(self.directory, self.key, described)
-        _keep_below_limit(self.directory, self.key, cache_limit())
+        keep_below_limit(self.directory, self.key, cache_limit())
         entry = open_entry(self.directory, self.key, self.shape, check=False)
         if entry is None:
             raise DataError(f"the cache entry {final} was damaged as soon as it was written: check that disk")
@@ -273,12 +275,13 @@ def _remove_superseded(directory: Path, key: str, described: dict[str, Any]) -> 
             remove_entry(path)
 
 
-def _keep_below_limit(directory: Path, key: str, limit: int) -> None:
+def keep_below_limit(directory: Path, key: str, limit: int) -> None:
     """Remove the least recently used entries until the rest fit; the one just made always stays."""
     sizes: list[tuple[float, int, Path]] = []
     for path in _entries(directory):
         try:
-            sizes.append((path.stat().st_mtime, (path / "pixels.bin").stat().st_size, path))
+            held = sum(file.stat().st_size for file in path.iterdir() if file.name.startswith(HELD))
+            sizes.append((path.stat().st_mtime, held, path))
         except OSError:
             continue
     total = sum(size for _, size, _ in sizes)

@@ -1,0 +1,123 @@
+"""Fit a linear classifier to features: logistic regression with an L2 penalty, by L-BFGS.
+
+The objective is the run's own (`scoring.objective`: its loss, label smoothing and class weights), the mean over the
+images, plus `l2 / 2` times the sum of the squared weights; biases have no penalty. With softmax cross-entropy and
+neither smoothing nor class weights that is scikit-learn's `LogisticRegression(C=1 / (l2 * images))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convscope.errors import RunError
+from convscope.scoring.objective import Objective
+
+# Losses whose sum with the penalty has one smallest value that gradients lead to.
+SMOOTH_LOSSES = ("softmax", "logistic", "multi-label")
+# L-BFGS: steps at most, steps that are remembered, and the change of the loss, or largest entry of the gradient, at
+# which it ends.
+MOST_STEPS, MEMORY = 400, 10
+LEAST_CHANGE, LEAST_GRADIENT = 1e-10, 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearFit:
+    """A linear classifier: scores are `features @ weight.T + bias`.
+
+    Args:
+        weight: (classes, features).
+        bias: (classes,); zeros where there is none.
+        loss: the objective at the solution, without the penalty.
+        steps: of L-BFGS.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    loss: float
+    steps: int
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the scores (N, classes) of features (N, features)."""
+        return features @ self.weight.T + self.bias
+
+
+def require_solvable(loss: str) -> None:
+    """Raise RunError for a loss that is not smooth, which L-BFGS does not minimize.
+
+    >>> require_solvable("hinge")
+    Traceback (most recent call last):
+    ...
+    convscope.errors.RunError: head solve has no hinge loss, which is not smooth: take loss softmax, or head train
+    """
+    if loss not in SMOOTH_LOSSES:
+        raise RunError(f"head solve has no {loss} loss, which is not smooth: take loss softmax, or head train")
+
+
+def solve(
+    features: Tensor,
+    targets: Tensor,
+    objective: Objective,
+    *,
+    l2: float,
+    classes: int,
+    biased: bool = True,
+    start: LinearFit | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> LinearFit:
+    """Return the linear classifier with the smallest objective.
+
+    Args:
+        features: (N, features), float32 or float64; the sums are taken in this type.
+        targets: int64 (N,), or float (N, classes), as the objective takes them.
+        objective: the loss to minimize, with its label smoothing and class weights.
+        l2: the weight of the penalty, above 0.
+        classes: how many.
+        biased: whether there is a bias.
+        start: a solution for another penalty, near which this one lies.
+        stop: is asked after each evaluation; the fit is that of the moment then.
+
+    Raises:
+        RunError: a loss that is not smooth.
+
+    >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]], dtype=torch.float64)
+    >>> fit = solve(x, torch.tensor([0, 0, 1, 1]), Objective(), l2=0.1, classes=2)
+    >>> fit.scores(x).argmax(1).tolist()
+    [0, 0, 1, 1]
+    """
+    require_solvable(objective.loss)
+    weight = torch.zeros(classes, features.shape[1], dtype=features.dtype, device=features.device)
+    bias = torch.zeros(classes, dtype=features.dtype, device=features.device)
+    if start is not None:
+        weight.copy_(start.weight)
+        bias.copy_(start.bias)
+    weight.requires_grad_()
+    bias.requires_grad_(biased)
+    learned = [weight, bias] if biased else [weight]
+    optimizer = torch.optim.LBFGS(
+        learned,
+        max_iter=MOST_STEPS,
+        history_size=MEMORY,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=LEAST_GRADIENT,
+        tolerance_change=LEAST_CHANGE,
+    )
+    losses: list[float] = []
+
+    def evaluate() -> Tensor:
+        optimizer.zero_grad()
+        loss = objective(torch.addmm(bias, features, weight.T), targets)
+        penalized = loss + l2 / 2 * weight.square().sum()
+        if not stop():  # without a gradient it has converged
+            penalized.backward()
+        losses.append(float(loss.detach()))
+        return penalized
+
+    optimizer.step(evaluate)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        final = float(objective(torch.addmm(bias, features, weight.T), targets))
+    steps = int(optimizer.state[weight]["n_iter"])
+    return LinearFit(weight=weight.detach(), bias=bias.detach(), loss=final, steps=steps)
