@@ -11,6 +11,7 @@ PLAIN: dict[str, SettingValue] = {
     "validation_fraction": 0.0,
     "stream": "no",
     "model": "lenet5",
+    "head": "train",
     "image_size": "32x32",
     "channels": 3,
     "flip": False,

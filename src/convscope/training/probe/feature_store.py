@@ -37,10 +37,10 @@ DIGEST_BYTES = 16
 PARTS = "part-*.safetensors"
 
 FeatureRows: TypeAlias = npt.NDArray[np.float32]
-Digests: TypeAlias = npt.NDArray[np.uint8]
+ImageDigests: TypeAlias = npt.NDArray[np.uint8]
 
 
-def digests_of(pixels: Pixels) -> Digests:
+def digests_of(pixels: Pixels) -> ImageDigests:
     """Return a digest (n, 16) of each of some images, uint8 (n, H, W, C).
 
     >>> digests_of(np.zeros((2, 4, 4, 1), np.uint8)).shape
@@ -67,18 +67,18 @@ class FeatureStore:
         key = hashlib.sha256(json.dumps(self._described, sort_keys=True).encode()).hexdigest()[:32]
         self._directory, self._path = directory, directory / key
         self._kept: dict[bytes, npt.NDArray[np.float32]] = {}
-        self._new: list[tuple[Digests, FeatureRows]] = []
+        self._new: list[tuple[ImageDigests, FeatureRows]] = []
         self._read()
 
     def __len__(self) -> int:
         """Return the number of images whose features were found."""
         return len(self._kept)
 
-    def find(self, digests: Digests) -> list[FeatureRows | None]:
+    def find(self, digests: ImageDigests) -> list[FeatureRows | None]:
         """Return the features (features,) of each image, or None."""
         return [self._kept.get(digest.tobytes()) for digest in digests]
 
-    def add(self, digests: Digests, features: FeatureRows) -> None:
+    def add(self, digests: ImageDigests, features: FeatureRows) -> None:
         """Add features; they are on the disk after `flush`."""
         self._new.append((digests, features))
 

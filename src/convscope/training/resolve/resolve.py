@@ -64,7 +64,12 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     budget.require_batch(
         batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
     )
-    choices += [*of_pixels, epochs, batch_size]
+    solved = start.value == head.SOLVE
+    epochs = head.epochs(recipe.epochs, budget.epochs(recipe.epochs, images, usual), solved=solved, trained=trained)
+    frozen = head.freeze(recipe.freeze, made=made, preset=recipe.preset, epochs=epochs.value)
+    if not epochs.value:
+        recipe = recipe.changed(head.without_epochs(asked))
+    choices += [*of_pixels, start, frozen, epochs, batch_size]
     default = default_learning_rate(recipe.optimizer, batch_size.value, made)
     trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
     if recipe.epochs == 0 and not trained:

@@ -1,0 +1,188 @@
+"""Fit a head with the L2 penalty that is best on images held back: a path of penalties, the strongest first.
+
+Features are scaled to deviation 1 (and to mean 0, where the head has a bias) on the training images, so that one grid
+of penalties serves every network; the fit is given back for the features as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convscope.data.records import Labels
+from convscope.scoring.objective import Objective
+from convscope.training.probe.solve import MOST_STEPS, LinearFit, solve
+
+# Penalties that are tried, until one is worse than the one before.
+GRID = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
+# Steps of L-BFGS for each penalty tried, from the solution of the one before; the best is then solved to the end.
+TRIAL_STEPS = 25
+FOLDS = 5
+# Fewer validation images than this choose a penalty worse than cross-validation on the training images does.
+FEW_IMAGES = 200
+LEAST_DEVIATION = 1e-6
+# The stream of the folds beside the run's other draws.
+FOLD_STREAM = 2**23 - 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PenaltyTrial:
+    """What a penalty came to: the mean loss of images held back (no label smoothing, no class weights)."""
+
+    l2: float
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadFit:
+    """A fitted head.
+
+    Args:
+        fit: for features as the network makes them.
+        l2: its penalty.
+        trials: the penalties tried, the strongest first; empty where it was given.
+        chosen_on: what they were compared on.
+    """
+
+    fit: LinearFit
+    l2: float
+    trials: tuple[PenaltyTrial, ...] = ()
+    chosen_on: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Features (N, features), their targets, and which belong together: no fold parts the samples of one unit.
+
+    Args:
+        features: one row a sample; views of one image are samples of one unit.
+        targets: int64 (N,), or float (N, classes) of several labels.
+        units: the unit of each sample, int64 (N,).
+    """
+
+    features: Tensor
+    targets: Tensor
+    units: Labels
+
+    def part(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Samples:
+        """Return some of the samples."""
+        places = torch.from_numpy(rows).to(self.features.device)
+        return Samples(features=self.features[places], targets=self.targets[places], units=self.units[rows])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scaling:
+    """Scales features to deviation 1, measured on the training samples."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, *, centred: bool) -> _Scaling:
+        mean = features.mean(0) if centred else torch.zeros_like(features[0])
+        deviation = (features - mean).square().mean(0).sqrt()
+        constant = deviation < LEAST_DEVIATION * deviation.max().clamp_min(LEAST_DEVIATION)
+        return cls(mean=mean, deviation=deviation.masked_fill(constant, 1.0))
+
+    def scaled(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.deviation
+
+    def unscaled(self, fit: LinearFit) -> LinearFit:
+        """Return a fit of scaled features as one of the features themselves, in float64."""
+        weight = fit.weight.double() / self.deviation.double()
+        return replace(fit, weight=weight, bias=fit.bias.double() - weight @ self.mean.double())
+
+
+def fit_head(
+    train: Samples,
+    val: Samples | None,
+    objective: Objective,
+    *,
+    classes: int,
+    biased: bool,
+    l2: float = 0.0,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> HeadFit:
+    """Return the head that is fitted to the training samples, with the given penalty, or the best of a grid.
+
+    The best is that of the lowest loss on the validation samples; where there are few, on the training samples that
+    each of five folds leaves out.
+    """
+    scaling = _Scaling.of(train.features, centred=biased)
+    samples = replace(train, features=scaling.scaled(train.features))
+
+    def fitted(some: Samples, penalty: float, start: LinearFit | None, steps: int = TRIAL_STEPS) -> LinearFit:
+        return solve(
+            some.features,
+            some.targets,
+            objective,
+            l2=penalty,
+            classes=classes,
+            biased=biased,
+            start=start,
+            most_steps=steps,
+            stop=stop,
+        )
+
+    def solved(penalty: float, start: LinearFit | None = None) -> LinearFit:
+        return scaling.unscaled(fitted(samples, penalty, start, MOST_STEPS))
+
+    if not l2 and len(np.unique(train.units)) == 1:
+        l2 = GRID[0]  # one unit: nothing can be held back from it
+    if l2:
+        return HeadFit(fit=solved(l2), l2=l2)
+    if val is not None and len(val.units) >= FEW_IMAGES:
+        held = replace(val, features=scaling.scaled(val.features))
+        trials, (near,) = _path([(samples, held)], objective, fitted)
+        penalty = _best(trials).l2
+        return HeadFit(fit=solved(penalty, near), l2=penalty, trials=trials, chosen_on="the validation images")
+    folds = [
+        (samples.part(np.flatnonzero(~out)), samples.part(np.flatnonzero(out)))
+        for out in _folds(train.units, seed=seed)
+    ]
+    trials, near_ones = _path(folds, objective, fitted)
+    penalty = _best(trials).l2
+    fit = solved(penalty, near_ones[0])
+    return HeadFit(fit=fit, l2=penalty, trials=trials, chosen_on=f"{len(folds)} folds of the training images")
+
+
+def _path(
+    parts: Sequence[tuple[Samples, Samples]],
+    objective: Objective,
+    fitted: Callable[[Samples, float, LinearFit | None], LinearFit],
+) -> tuple[tuple[PenaltyTrial, ...], list[LinearFit]]:
+    """Return the mean loss of each penalty on what each pair holds back, and the fits of the best one."""
+    fits: list[LinearFit | None] = [None] * len(parts)
+    best: list[LinearFit] = []
+    trials: list[PenaltyTrial] = []
+    for l2 in GRID:
+        # Each begins at the solution of the penalty before it, which is near.
+        now = [fitted(learned, l2, start) for (learned, _), start in zip(parts, fits, strict=True)]
+        losses = [
+            float(objective.plain(fit.scores(held.features), held.targets))
+            for fit, (_, held) in zip(now, parts, strict=True)
+        ]
+        trials.append(PenaltyTrial(l2=l2, loss=float(np.average(losses, weights=[len(h.units) for _, h in parts]))))
+        fits = list(now)
+        if _best(trials) is trials[-1]:
+            best = now
+        else:
+            break
+    return tuple(trials), best
+
+
+def _best(trials: Sequence[PenaltyTrial]) -> PenaltyTrial:
+    return min(trials, key=lambda trial: trial.loss)
+
+
+def _folds(units: Labels, *, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Return for each fold which samples it leaves out; those of one unit are in the same fold."""
+    found, place = np.unique(units, return_inverse=True)
+    count = min(FOLDS, len(found))
+    fold_of = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(found)) % count
+    return [fold_of[place] == fold for fold in range(count)]
