@@ -93,7 +93,7 @@ class _Lines:
         if time.monotonic() - self._spoke < QUIET_SECONDS:
             return
         self._write(
-            f"epoch {step.epoch} of {step.epochs}: batch {step.batch} of {step.batches}, "
+            f"epoch {step.epoch} of {step.epochs}: steps {step.step:,} of {step.steps:,}, "
             f"{step.images_per_second:,.0f} images/s, {_left(step.seconds_left)} left"
         )
 

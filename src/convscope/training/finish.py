@@ -177,6 +177,8 @@ def _report(
         scores=scores,
         one_view=one_view,
         cautions=_cautions(job, scores),
+        steps=(job.steps_done, job.plan.steps),
+        replanned=job.plan.changes_text,
     )
 
 

@@ -141,6 +141,11 @@ class Job:
         """The plan of the steps as it is now."""
         return self.state.plan or first_plan(self.resolved, self.epoch_steps)
 
+    @property
+    def steps_done(self) -> int:
+        """How many of the planned steps the complete epochs have."""
+        return min(self.state.epoch * self.plan.epoch_steps, self.plan.steps)
+
     def follow_plan(self) -> None:
         """Put the number of steps and epochs of a plan that was changed into the recipe."""
         plan = self.plan
@@ -157,7 +162,7 @@ class Job:
                     state=state,
                     epoch=epoch,
                     epochs=plan.epochs,
-                    step=min(epoch * plan.epoch_steps, plan.steps),
+                    step=self.steps_done,
                     steps=plan.steps,
                     reason=reason,
                     started=round(self.started, 3),

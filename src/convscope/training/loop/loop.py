@@ -94,7 +94,7 @@ def fit(
     # Of a run whose batch was halved meanwhile, the plan has as many epochs of twice the steps.
     state.plan = (state.plan or first_plan(settings.resolved, len(batches))).in_epochs_of(len(batches))
     batches = replace(batches, schedule_steps=state.plan.schedule_steps, place=lambda step: state.planned.place(step))
-    pace = Pace(state, pacer, group, notify)
+    pace = Pace(state, pacer, group, notify, validated=0 if val is None else len(val))
     if not state.plan.steps and state.best is None:
         _keep_as_is(state, val, settings, group)
     while state.epoch < state.planned.epochs:

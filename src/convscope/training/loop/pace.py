@@ -9,6 +9,7 @@ import torch
 from convscope.report.units import plural
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import TrainingState
+from convscope.training.timing.early_end import steps_with_rest
 from convscope.training.timing.pacer import Pacer
 
 
@@ -19,12 +20,20 @@ class Pace:
     """
 
     def __init__(
-        self, state: TrainingState, pacer: Pacer | None, group: ProcessGroup, notify: Callable[[str], None]
+        self,
+        state: TrainingState,
+        pacer: Pacer | None,
+        group: ProcessGroup,
+        notify: Callable[[str], None],
+        *,
+        validated: int = 0,
     ) -> None:
         self._state = state
         self._pacer = pacer
         self._group = group
         self._notify = notify
+        self._validated = validated
+        self._rests = False
 
     def epoch_began(self) -> None:
         """Count the time of the next step from now on."""
@@ -43,14 +52,28 @@ class Pace:
             self._change(step, lambda pacer: pacer.within_epoch(plan, step))
 
     def between_epochs(self) -> None:
-        """Change the plan after an epoch that is not the last."""
+        """Change the plan after an epoch that is not the last: by its time, or to an early end."""
         if self._pacer is None:
             return
         self._pacer.epoch_ended()
         plan = self._state.planned
         step = self._state.epoch * plan.epoch_steps
         if step < plan.steps:
-            self._change(step, lambda pacer: pacer.between_epochs(plan, step))
+            self._change(step, lambda pacer: self._early_end(pacer) or pacer.between_epochs(plan, step))
+
+    def _early_end(self, pacer: Pacer) -> int | None:
+        """Return the steps with which the training ends, once, where its validation is flat."""
+        state = self._state
+        if self._rests:
+            return None
+        accuracies = [row.val_accuracy for row in state.rows]
+        steps = steps_with_rest(state.planned, state.epoch, accuracies, images=self._validated)
+        if steps is not None:
+            self._rests = True
+            pacer.end_after(steps)
+            rest = plural(steps - state.epoch * state.planned.epoch_steps, "step")
+            self._notify(f"no better validation for a while: the learning rate goes to its end in {rest}")
+        return steps
 
     def seconds_left(self, step: int) -> float | None:
         """Return the seconds from a step to the end of the command; None where no step was measured before."""

@@ -70,6 +70,9 @@ class TrainingReport:
     best_weights: dict[str, Tensor] | None
     ending: str
     scores: AnyScores | None
+    # Steps that were taken, of those that were planned; and how the plan was changed.
+    steps: tuple[int, int] = (0, 0)
+    replanned: str = ""
     one_view: float | None = None
     # Warnings on the scores, a sentence each.
     cautions: tuple[str, ...] = ()
@@ -146,6 +149,8 @@ def _headline(report: TrainingReport) -> Iterator[Fact]:
         yield _share("Best validation", report.best_accuracy)
     if rows:
         yield Fact("Epochs", f"{len(rows)} of {report.recipe.epochs}", len(rows))
+        taken, planned = report.steps
+        yield Fact("Steps", f"{taken:,} of {planned:,}", taken)
         yield Fact("Training time", seconds(rows[-1].seconds), rows[-1].seconds)
         speed = sum(row.images_per_second for row in rows) / len(rows)
         yield Fact("Speed", f"{speed:,.0f} images/s", speed)
@@ -254,7 +259,7 @@ def _images(report: TrainingReport) -> Section:
 
 
 def _settings(report: TrainingReport) -> Section:
-    chosen = [Paragraph(sentence(reason)) for reason in report.reasons]
+    chosen = [Paragraph(sentence(reason)) for reason in (*report.reasons, report.replanned) if reason]
     return Section("Settings", (*chosen, Details("Every setting", (report.recipe.table(),))))
 
 

@@ -75,6 +75,10 @@ class Pacer:
         self.step_ratio = 1.0
         self.end_ratio = 1.0
 
+    def end_after(self, steps: int) -> None:
+        """Make no later plan longer than this."""
+        self._most_steps = steps
+
     @property
     def decides(self) -> bool:
         """Whether the plan may be changed: whether there is a deadline."""

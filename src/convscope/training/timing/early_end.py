@@ -1,0 +1,46 @@
+"""Where a training within a time budget may end early: its validation has been flat, and more steps gain nothing.
+
+It does not stop at a high learning rate, where the accuracy is below what the schedule's end brings: the rest of the
+schedule is taken in few steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from convscope.training.timing.step_plan import StepPlan
+
+# The validation is flat where no epoch of the newest, this share of all and at least so many, was better than the best
+# before them by more than this part of the accuracy's standard error.
+FLAT_SHARE, FLAT_EPOCHS = 0.15, 6
+NOTICED = 0.5
+# No earlier than after this share of the schedule: while the learning rate rises, nothing may have been learned yet.
+FROM_SHARE = 1 / 3
+# The rest of the schedule is then taken in this share of the steps so far, and in so many epochs at least.
+REST_SHARE, REST_EPOCHS = 0.25, 3
+
+
+def steps_with_rest(plan: StepPlan, epoch: int, accuracies: Sequence[float | None], *, images: int) -> int | None:
+    """Return how many steps the training has where it ends early after `epoch` complete epochs; None where it goes on.
+
+    `accuracies` are those of all epochs, measured on so many validation `images`.
+
+    >>> plan = StepPlan.of(1000, epoch_steps=10)
+    >>> steps_with_rest(plan, 40, [0.5] * 10 + [0.9] * 30, images=200)
+    500
+    >>> steps_with_rest(plan, 40, [0.02 * number for number in range(40)], images=200) is None
+    True
+    """
+    done = epoch * plan.epoch_steps
+    if done >= plan.steps or plan.place(done) < FROM_SHARE * plan.schedule_steps:
+        return None
+    newest = max(FLAT_EPOCHS, math.ceil(FLAT_SHARE * plan.epochs))
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    if len(known) != len(accuracies) or len(known) <= newest or not images:
+        return None
+    before, since = max(known[:-newest]), max(known[-newest:])
+    if since > before + NOTICED * math.sqrt(before * (1 - before) / images):
+        return None
+    rest = max(REST_EPOCHS * plan.epoch_steps, math.ceil(REST_SHARE * done))
+    return done + rest if done + rest < plan.steps else None
