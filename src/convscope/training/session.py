@@ -141,6 +141,7 @@ class Session:
             deadline=None if self.budget is None else self.budget.deadline,
             budget=0.0 if self.budget is None else self.budget.seconds,
             most_steps=self.most_steps,
+            ends_early=self.budget is not None and self.budget.given,
         )
 
     def computing(self) -> AbstractContextManager[None]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from convscope.report.units import plural
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import TrainingState
 from convscope.training.timing.early_end import steps_with_rest
@@ -64,15 +63,13 @@ class Pace:
     def _early_end(self, pacer: Pacer) -> int | None:
         """Return the steps with which the training ends, once, where its validation is flat."""
         state = self._state
-        if self._rests:
+        if not pacer.ends_early:
             return None
         accuracies = [row.val_accuracy for row in state.rows]
         steps = steps_with_rest(state.planned, state.epoch, accuracies, images=self._validated)
         if steps is not None:
             self._rests = True
             pacer.end_after(steps)
-            rest = plural(steps - state.epoch * state.planned.epoch_steps, "step")
-            self._notify(f"no better validation for a while: the learning rate goes to its end in {rest}")
         return steps
 
     def seconds_left(self, step: int) -> float | None:
@@ -90,5 +87,8 @@ class Pace:
         if steps == plan.steps:
             return
         self._state.plan = plan.replanned(at=step, steps=steps)
-        slower = f": a step takes {pacer.step_ratio:.2f} times what was measured" if self._group.first else ""
-        self._notify(f"planned again after step {step:,}: {plural(steps, 'step')} in all, not {plan.steps:,}{slower}")
+        if self._group.first:
+            why = f"a step takes {pacer.step_ratio:.2f} times what was measured before the first"
+            if self._rests and steps == pacer.most_steps:
+                why = "no better validation for a while, so the learning rate goes to its end"
+            self._notify(f"planned again after step {step:,}: {steps:,} steps in all, not {plan.steps:,}: {why}")

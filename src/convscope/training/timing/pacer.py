@@ -20,7 +20,7 @@ MARGIN = 0.015
 # A plan is changed between two epochs where it would end so much after or before its aim: a share of the budget, and
 # one of what is left, for a forecast is the less exact the further it reaches.
 LATE, EARLY = 0.005, 0.015
-DOUBT = 0.06
+DOUBT = 0.1
 # The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
 EARLY_IN_LAST = 0.05
 # Within an epoch nothing is changed where its end is nearer than this share of what is left.
@@ -46,6 +46,7 @@ class Pacer:
         deadline: when the command must have ended, on `clock`; None: the plan stays as it is.
         budget: the seconds that the command was given in all.
         most_steps: no plan is made longer than this; None: as the time allows.
+        ends_early: whether the training may end early where its validation is flat.
         clock: returns seconds, and never goes back.
     """
 
@@ -57,13 +58,15 @@ class Pacer:
         deadline: float | None = None,
         budget: float = 0.0,
         most_steps: int | None = None,
+        ends_early: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._costs = costs
         self._sides = sides
         self._deadline = deadline
         self._budget = budget
-        self._most_steps = most_steps
+        self.most_steps = most_steps
+        self.ends_early = ends_early
         self._clock = clock
         self._mark = clock()
         self._look_at = self._mark
@@ -76,8 +79,9 @@ class Pacer:
         self.end_ratio = 1.0
 
     def end_after(self, steps: int) -> None:
-        """Make no later plan longer than this."""
-        self._most_steps = steps
+        """Make no later plan longer than this: the training ends early, once."""
+        self.most_steps = steps
+        self.ends_early = False
 
     @property
     def decides(self) -> bool:
@@ -158,7 +162,7 @@ class Pacer:
             left,
             lambda steps: self.seconds_left(plan.replanned(at=step, steps=steps), step),
             least=step + 1,
-            most=self._most_steps,
+            most=self.most_steps,
         )
 
     def _update_ratio(self) -> None:
@@ -186,7 +190,7 @@ def most_steps_within(seconds: float, needed: Callable[[int], float], *, least: 
     >>> most_steps_within(10.0, lambda steps: 2.0 + 0.5 * steps, least=1)
     16
     """
-    high = least
+    high = max(1, least)
     while (most is None or high < most) and needed(high) <= seconds and high < MOST_PLANNED:
         high *= 2
     low, high = least, min(high, MOST_PLANNED if most is None else max(least, most))

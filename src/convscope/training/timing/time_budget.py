@@ -142,8 +142,8 @@ def _too_short(
     before = budget.deadline - MARGIN * budget.seconds - left - budget.began
     enough = math.ceil((before + epoch) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
     fitting = [settings_text(minutes=enough)]
-    part = math.floor((left - rest) / max(epoch - rest, 1e-9) * epoch_steps)
-    if part >= 1:
+    part = most_steps_within(left, needed, least=0, most=epoch_steps)
+    if part:
         fitting.append(f"{settings_text(steps=part)} (a part of an epoch, so fewer images)")
     height, width = parse_size(image_size)
     if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
