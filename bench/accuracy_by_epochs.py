@@ -20,6 +20,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from kit.images import some_of
 from kit.results import add_rows, read_rows, where_and_when
 
 TABLE = Path(convscope.__file__).parent / "training" / "timing" / "accuracy_by_epochs.csv"
+WORK = Path(tempfile.gettempdir()) / "convscope-accuracy-by-epochs"
 KEY = ("set", "images", "network", "image_size", "epochs", "seed")
 EPOCHS = (1, 2, 4, 8, 16)
 
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="training images of each set; 0: all")
     parser.add_argument("--epochs", type=int, nargs="+", default=EPOCHS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=Path("accuracy-by-epochs"), help="runs, caches and made images")
+    parser.add_argument("--work", type=Path, default=WORK, help="place of runs, caches and made images")
     parser.add_argument("--table", type=Path, default=TABLE)
     given = parser.parse_args()
     ends = time.monotonic() + 60 * given.minutes

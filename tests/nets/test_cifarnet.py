@@ -64,13 +64,16 @@ def test_takes_any_size_and_one_or_three_channels(channels: int, side: int):
     assert network(torch.rand(2, channels, side, side)).shape == (2, 4)
 
 
-def test_every_parameter_but_a_filter_has_a_pace_and_every_filter_any_scale():
-    network = cifarnet()
+@pytest.mark.parametrize("size", list(TRUNKS))
+def test_every_parameter_but_a_filter_has_a_pace_and_every_filter_any_scale(size: str):
+    network = cifarnet(size=size)
     assert isinstance(network, HasParamGroups)
     param_groups, filters = network.param_groups(), network.scale_free()
     assert param_groups.keys() | filters == {name for name, _ in network.named_parameters()}
     assert not param_groups.keys() & filters
-    assert param_groups["whiten.bias"].until < 1 and param_groups["stage1.norm1.bias"].rate == BIAS_RATE
+    assert param_groups["whiten.bias"].until < 1 and param_groups["stage1.norm1.bias"].rate == pytest.approx(
+        BIAS_RATE * network.fc.in_features / 256
+    )
     images = torch.rand(8, 3, 16, 16)
     before = network(images)
     with torch.no_grad():

@@ -119,9 +119,11 @@ SMALLEST = 9
 # Batch normalization: the new batch's share of the running statistics is large, since the run is short.
 MOMENTUM, EPSILON = 0.4, 1e-6
 
-# Highest learning rates for each image of a step (see nets.paces). The classifier's weights start at 1 / width instead
-# of 1, so its rate is that of weights of 1 over width².
+# Highest learning rates for each image of a step (see `ParamGroup`), at a last stage of `RATED_WIDTH` maps. The
+# classifier's weights start at 1 / width instead of 1, so its rate is that of weights of 1 over width². With these
+# weights, a step of a rate changes the scores by the rate over the width, so both rates are in proportion to the width.
 BIAS_RATE, CLASSIFIER_RATE, DECAY = 0.053, 0.67, 2e-6
+RATED_WIDTH = 256
 # The first layer's biases are soon what they will be; frozen, they spare the way back through the largest map.
 WHITENING_SHARE = 3 / 8
 
@@ -209,13 +211,15 @@ class CifarNet(nn.Sequential):
 
     def param_groups(self) -> Mapping[str, ParamGroup]:
         """Return the groups of the biases and of the classifier; the filters use the recipe's learning rate."""
-        classifier = ParamGroup(rate=CLASSIFIER_RATE / self.fc.in_features**2, decay=DECAY)
+        width = self.fc.in_features
+        share = width / RATED_WIDTH
+        classifier = ParamGroup(rate=CLASSIFIER_RATE * share / width**2, decay=DECAY)
         found = {
-            name: ParamGroup(rate=BIAS_RATE, decay=DECAY)
+            name: ParamGroup(rate=BIAS_RATE * share, decay=DECAY)
             for name, _ in self.named_parameters()
             if name.endswith(".bias")
         }
-        whitening = ParamGroup(rate=BIAS_RATE, decay=DECAY, until=WHITENING_SHARE)
+        whitening = ParamGroup(rate=BIAS_RATE * share, decay=DECAY, until=WHITENING_SHARE)
         return {**found, "whiten.bias": whitening, "fc.weight": classifier}
 
     def scale_free(self) -> frozenset[str]:
