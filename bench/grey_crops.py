@@ -2,10 +2,11 @@
 
     python bench/grey_crops.py [FOLDER] [--train 10000] [--test 2000] [--side 64] [--seed 0] [--test-format jpeg]
 
-Writes FOLDER/train/CLASS and FOLDER/test/CLASS; without a FOLDER it says how long they take to make. Each crop shows a brushed part with an edge before a dark background
-and a printed mark, under a light that varies, out of focus by a varied amount, with the noise of a sensor. Good parts
-are 40 % of them; the others have one defect each, from plain to hardly visible. Good parts have what looks like a
-defect and is none: dust, streaks of the brushing, a rough edge, thin ink. Each label is what was drawn.
+Writes FOLDER/train/CLASS and FOLDER/test/CLASS; without a FOLDER it says how long they take to make. Each crop shows a
+brushed part with an edge before a dark background and a printed mark, under a light that varies, out of focus by a
+varied amount, with the noise of a sensor. Good parts are 40 % of them; the others have one defect each, from plain to
+hardly visible. Good parts have what looks like a defect and is none: dust, streaks of the brushing, a rough edge, thin
+ink. Each label is what was drawn.
 """
 
 from __future__ import annotations
